@@ -1,0 +1,141 @@
+/**
+ * Finds the engine as docker finds it: `--docker-host`, `--context`, DOCKER_HOST, DOCKER_CONTEXT, the current
+ * context, the default socket, the rootless socket. Reads files and the environment; connects to nothing.
+ * Docker's own order: https://docs.docker.com/engine/manage-resources/contexts/
+ */
+import { createHash } from 'node:crypto';
+import { access, readFile } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { join } from 'node:path';
+import { ImgmvError } from '../../proto/errors.ts';
+
+const DEFAULT_SOCKET = '/var/run/docker.sock';
+
+interface Tls {
+  readonly ca?: Buffer;
+  readonly cert?: Buffer;
+  readonly key?: Buffer;
+  readonly skipVerify: boolean;
+}
+
+/** Where an engine answers. */
+export interface Endpoint {
+  /** As DOCKER_HOST has it: `unix:///var/run/docker.sock`, `tcp://host:2376`, `ssh://user@host`. */
+  readonly address: string;
+  /** What led here, for people: `--docker-host`, `context prod`, `the default socket`. */
+  readonly foundBy: string;
+  readonly tls?: Tls;
+}
+
+export interface EndpointOptions {
+  readonly dockerHost?: string;
+  readonly context?: string;
+  readonly env: Readonly<Record<string, string | undefined>>;
+}
+
+/** Throws usage for an address or a context that cannot be used. */
+export async function findEndpoint({ dockerHost, context, env }: EndpointOptions): Promise<Endpoint> {
+  if (dockerHost !== undefined && context !== undefined)
+    throw new ImgmvError('usage', '--docker-host and --context exclude each other');
+  if (dockerHost !== undefined) return checked({ address: dockerHost, foundBy: '--docker-host', ...(await envTls(env)) });
+  if (context !== undefined) return contextEndpoint(context, '--context', env);
+  const fromEnv = env.DOCKER_HOST;
+  if (fromEnv) return checked({ address: fromEnv, foundBy: 'DOCKER_HOST', ...(await envTls(env)) });
+  if (env.DOCKER_CONTEXT) return contextEndpoint(env.DOCKER_CONTEXT, 'DOCKER_CONTEXT', env);
+  const current = await currentContext(env);
+  if (current !== undefined) return contextEndpoint(current, 'the current context', env);
+  return defaultEndpoint(env);
+}
+
+async function defaultEndpoint(env: EndpointOptions['env']): Promise<Endpoint> {
+  const rootless = env.XDG_RUNTIME_DIR ? join(env.XDG_RUNTIME_DIR, 'docker.sock') : undefined;
+  if (!(await exists(DEFAULT_SOCKET)) && rootless !== undefined && (await exists(rootless)))
+    return { address: `unix://${rootless}`, foundBy: 'the rootless socket' };
+  return { address: `unix://${DEFAULT_SOCKET}`, foundBy: 'the default socket' };
+}
+
+async function exists(path: string): Promise<boolean> {
+  try {
+    await access(path);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+function configDirectory(env: EndpointOptions['env']): string {
+  return env.DOCKER_CONFIG || join(env.HOME || homedir(), '.docker');
+}
+
+async function currentContext(env: EndpointOptions['env']): Promise<string | undefined> {
+  const file = join(configDirectory(env), 'config.json');
+  const text = await readOptional(file);
+  if (text === undefined) return undefined;
+  const config = parseJson(text, file) as { currentContext?: unknown };
+  const name = config.currentContext;
+  return typeof name === 'string' && name !== '' && name !== 'default' ? name : undefined;
+}
+
+/** docker/cli cli/context/store: a context lives under the sha256 of its name. */
+async function contextEndpoint(name: string, foundBy: string, env: EndpointOptions['env']): Promise<Endpoint> {
+  if (name === 'default') return defaultEndpoint(env);
+  const id = createHash('sha256').update(name).digest('hex');
+  const base = join(configDirectory(env), 'contexts');
+  const file = join(base, 'meta', id, 'meta.json');
+  const text = await readOptional(file);
+  if (text === undefined)
+    throw new ImgmvError('usage', `${foundBy} names the docker context ${JSON.stringify(name)}, which does not exist`, {
+      hint: '`docker context ls` lists those that do',
+    });
+  const meta = parseJson(text, file) as { Endpoints?: { docker?: { Host?: unknown; SkipTLSVerify?: unknown } } };
+  const endpoint = meta.Endpoints?.docker;
+  if (typeof endpoint?.Host !== 'string' || endpoint.Host === '')
+    throw new ImgmvError('usage', `the docker context ${JSON.stringify(name)} names no docker host (${file})`);
+  const tlsDirectory = join(base, 'tls', id, 'docker');
+  const tls = await readTls(tlsDirectory, endpoint.SkipTLSVerify === true);
+  return checked({ address: endpoint.Host, foundBy: `context ${name}`, ...(tls && { tls }) });
+}
+
+/** DOCKER_TLS_VERIFY and DOCKER_CERT_PATH, which hold for tcp:// addresses. */
+async function envTls(env: EndpointOptions['env']): Promise<{ tls?: Tls }> {
+  if (!env.DOCKER_TLS_VERIFY && !env.DOCKER_CERT_PATH) return {};
+  const directory = env.DOCKER_CERT_PATH || configDirectory(env);
+  const tls = await readTls(directory, !env.DOCKER_TLS_VERIFY);
+  return tls ? { tls } : {};
+}
+
+async function readTls(directory: string, skipVerify: boolean): Promise<Tls | undefined> {
+  const [ca, cert, key] = await Promise.all(
+    ['ca.pem', 'cert.pem', 'key.pem'].map((file) => readOptionalBytes(join(directory, file))),
+  );
+  if (!ca && !cert && !key && !skipVerify) return undefined;
+  return { ...(ca && { ca }), ...(cert && { cert }), ...(key && { key }), skipVerify };
+}
+
+function checked(endpoint: Endpoint): Endpoint {
+  if (/^(unix|tcp|http|https|ssh):\/\/./.test(endpoint.address)) return endpoint;
+  throw new ImgmvError('usage', `${endpoint.foundBy} gives ${JSON.stringify(endpoint.address)}, which is no docker host`, {
+    hint: 'expected unix:///path, tcp://host:port or ssh://user@host',
+  });
+}
+
+async function readOptionalBytes(file: string): Promise<Buffer | undefined> {
+  try {
+    return await readFile(file);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw new ImgmvError('usage', `cannot read ${file}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+async function readOptional(file: string): Promise<string | undefined> {
+  return (await readOptionalBytes(file))?.toString('utf8');
+}
+
+function parseJson(text: string, file: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch (cause) {
+    throw new ImgmvError('usage', `${file} is not JSON`, { cause });
+  }
+}

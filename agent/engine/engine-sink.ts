@@ -1,0 +1,118 @@
+/** An engine as a sink: plans against what it has, and takes each image by one `docker load`. */
+import { ImgmvError } from '../../proto/errors.ts';
+import { LAYERS_CLASSIC_MAX } from '../../proto/limits.ts';
+import type { Answer, Image, ImageWriter, PlannedName, SetName, Sink, Waits } from '../image.ts';
+import { familiarName, parseTarget } from '../reference.ts';
+import { EngineWriter } from './engine-writer.ts';
+import type { Engine, InspectedImage } from './engine.ts';
+
+export interface EngineSinkOptions {
+  /** Refuse what would take a name from another image. */
+  readonly noReplace: boolean;
+  /** Marks what is ours while it is incomplete; 12 hex digits, new for each session. */
+  readonly session: string;
+}
+
+export class EngineSink implements Sink {
+  readonly #engine: Engine;
+  readonly #options: EngineSinkOptions;
+  #count = 0;
+  #loadMs = 0;
+
+  constructor(engine: Engine, options: EngineSinkOptions) {
+    this.#engine = engine;
+    this.#options = options;
+  }
+
+  async plan(images: readonly Image[]): Promise<readonly Answer[]> {
+    const answers: Answer[] = [];
+    const taken = new Map<string, Image>();
+    for (const image of images) answers.push(await this.#planOne(image, taken));
+    return answers;
+  }
+
+  async #planOne(image: Image, taken: Map<string, Image>): Promise<Answer> {
+    const there = await this.#present(image);
+    const refs: PlannedName[] = [];
+    for (const name of image.names) {
+      const holder = (await this.#engine.inspect(name.target))?.Id;
+      refs.push(holder === undefined || holder === there?.Id ? name : { ...name, replaces: holder });
+    }
+    const refused = this.#refusal(image, refs, taken);
+    if (refused !== undefined) return { image, action: 'refuse', reason: refused, refs };
+    for (const { target } of image.names) taken.set(target, image);
+    const { architecture } = this.#engine.info.platform;
+    const warning =
+      image.platform.architecture === architecture
+        ? {}
+        : { warning: `made for ${image.platform.architecture}, this engine runs ${architecture}: it moves, but may not run` };
+    return { image, action: there === undefined ? 'send' : 'present', refs, ...warning };
+  }
+
+  #refusal(image: Image, refs: readonly PlannedName[], taken: ReadonlyMap<string, Image>): string | undefined {
+    const { os } = this.#engine.info.platform;
+    if (image.platform.os !== os) return `an image for ${image.platform.os} cannot be loaded on ${os}`;
+    if (this.#engine.info.store === 'classic' && image.diffIds.length > LAYERS_CLASSIC_MAX)
+      return `${image.diffIds.length} layers, and this engine takes ${LAYERS_CLASSIC_MAX} at most`;
+    const clash = refs.find(({ target }) => taken.has(target));
+    if (clash) return `${clash.target} is also the name of ${taken.get(clash.target)?.id} in this run`;
+    const replaced = refs.find(({ replaces }) => replaces !== undefined);
+    if (this.#options.noReplace && replaced) return `${replaced.target} is ${replaced.replaces} here, and --no-replace was given`;
+    return undefined;
+  }
+
+  /** The very image, whole. Where the kinds of store differ its id here is known only once it has come. */
+  async #present(image: Image): Promise<InspectedImage | undefined> {
+    if (image.store !== this.#engine.info.store) return undefined;
+    const there = await this.#engine.inspect(image.id);
+    if (there === undefined || there.Id !== image.id) return undefined;
+    const sameLayers = JSON.stringify(there.RootFS.Layers ?? []) === JSON.stringify(image.diffIds);
+    const whole = !there.Manifests || there.Manifests.some(({ Available, Kind }) => Available && Kind === 'image');
+    return sameLayers && whole ? there : undefined;
+  }
+
+  async writer(answer: Answer, signal: AbortSignal): Promise<ImageWriter> {
+    const { image } = answer;
+    if (answer.action === 'present')
+      return {
+        write: () => Promise.reject(new ImgmvError('internal', 'a blob of an image that is present')),
+        commit: async () => ({ targetId: image.id, refs: await setNames(this.#engine, image.id, answer, this.#options) }),
+        abort: async () => {},
+      };
+    const privateName = `imgmv-incoming:${this.#options.session}-${this.#count++}`;
+    return new EngineWriter(this.#engine, answer, {
+      privateName,
+      signal,
+      setNames: (from) => setNames(this.#engine, from, answer, this.#options),
+      onWaitMs: (ms) => {
+        this.#loadMs += ms;
+      },
+    });
+  }
+
+  waits(): Waits {
+    return { load: this.#loadMs };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+}
+
+/** Gives the image that is `from` here its names, after all else; says which image lost one. */
+async function setNames(engine: Engine, from: string, answer: Answer, { noReplace }: EngineSinkOptions): Promise<SetName[]> {
+  const done: SetName[] = [];
+  const mine = (await engine.inspect(from))?.Id;
+  for (const name of answer.image.names) {
+    const target = parseTarget(name.target, 'the target name');
+    const holder = (await engine.inspect(name.target))?.Id;
+    const replaced = holder === undefined || holder === mine ? undefined : holder;
+    // The plan looked already; somebody may have given the name away since.
+    if (noReplace && replaced !== undefined)
+      throw new ImgmvError('refused', `${name.target} is ${replaced} here, and --no-replace was given`);
+    if (!(await engine.tag(from, familiarName(target), target.tag as string)))
+      throw new ImgmvError('engine-refused', `the image was removed on the target before it got its name ${name.target}`, {
+        hint: 'did `docker image prune` run there? send it again',
+      });
+    done.push({ ...name, ...(replaced && { replaced }) });
+  }
+  return done;
+}

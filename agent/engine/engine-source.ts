@@ -1,0 +1,118 @@
+/** An engine as a source: images chosen by name or id, their blobs out of `docker save`. */
+import { distance } from 'fastest-levenshtein';
+import { ImgmvError } from '../../proto/errors.ts';
+import type { Answer, Blob, Image, Name, Source, Waits } from '../image.ts';
+import { familiar, parseReference, withDefaultTag } from '../reference.ts';
+import type { Engine, InspectedImage } from './engine.ts';
+import { blobsOfSave } from './save.ts';
+
+/** One image that the user asked for. */
+export interface Choice {
+  /** What docker takes: name, name:tag, name@digest, id or prefix. */
+  readonly reference: string;
+  /** Name to give it at the target, familiar and with a tag; its own where absent. */
+  readonly as?: string;
+}
+
+const CLOSE_NAMES_MAX = 3;
+
+export class EngineSource implements Source {
+  readonly #engine: Engine;
+  readonly #choices: readonly Choice[];
+  #saveMs = 0;
+
+  constructor(engine: Engine, choices: readonly Choice[]) {
+    this.#engine = engine;
+    this.#choices = choices;
+  }
+
+  /** Throws image-not-found, naming all that are missing and what comes close. */
+  async images(): Promise<readonly Image[]> {
+    const images = new Map<string, Image>();
+    const missing: string[] = [];
+    for (const choice of this.#choices) {
+      const inspected = await this.#engine.inspect(choice.reference);
+      if (inspected === undefined) {
+        missing.push(choice.reference);
+        continue;
+      }
+      const image = images.get(inspected.Id) ?? describe(inspected, this.#engine);
+      const name = nameOf(choice, inspected);
+      const known = name === undefined || image.names.some(({ target }) => target === name.target);
+      images.set(inspected.Id, known ? image : { ...image, names: [...image.names, name] });
+    }
+    if (missing.length > 0) throw await this.#notFound(missing);
+    return [...images.values()];
+  }
+
+  async planned(_answers: readonly Answer[]): Promise<void> {}
+
+  async *blobs(image: Image, signal: AbortSignal): AsyncGenerator<Blob> {
+    const asked = performance.now();
+    const stream = await this.#engine.save(image.id, signal);
+    this.#saveMs += performance.now() - asked;
+    try {
+      yield* blobsOfSave(stream, image, (ms) => {
+        this.#saveMs += ms;
+      });
+    } catch (error) {
+      if (error instanceof ImgmvError) throw error;
+      throw this.#engine.lost(`save ${image.id}`, error);
+    }
+  }
+
+  async settled(): Promise<void> {}
+
+  waits(): Waits {
+    return { save: this.#saveMs };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+
+  async #notFound(missing: readonly string[]): Promise<ImgmvError> {
+    const tags = (await this.#engine.list()).flatMap(({ RepoTags }) => RepoTags ?? []).filter((tag) => tag !== '<none>:<none>');
+    const hints = missing.map((name) => closeTo(name, tags)).filter((close) => close.length > 0);
+    const what = missing.map((name) => JSON.stringify(name)).join(', ');
+    return new ImgmvError('image-not-found', `no such image on this host: ${what}`, {
+      hint: hints.length > 0 ? `did you mean ${[...new Set(hints.flat())].join(', ')}?` : '`docker images` lists what is there',
+    });
+  }
+}
+
+function closeTo(name: string, tags: readonly string[]): readonly string[] {
+  const parsed = parseReference(name);
+  const want = parsed ? familiar(withDefaultTag(parsed)) : name;
+  return tags
+    .map((tag) => ({ tag, far: distance(want, tag), sameName: tag.split(':')[0] === want.split(':')[0] }))
+    .filter(({ tag, far, sameName }) => sameName || far <= Math.max(2, Math.floor(tag.length / 4)))
+    .sort((a, b) => a.far - b.far)
+    .slice(0, CLOSE_NAMES_MAX)
+    .map(({ tag }) => tag);
+}
+
+function describe(inspected: InspectedImage, engine: Engine): Image {
+  const { Id, RootFS, Os, Architecture, Variant, Size, Descriptor } = inspected;
+  const store = engine.info.store;
+  return {
+    id: Id,
+    // 26 with a containerd store gives no descriptor; the sink finds out what the root is from its bytes.
+    root: Descriptor ?? { mediaType: store === 'classic' ? CONFIG_TYPE : INDEX_TYPE, digest: Id, size: 0 },
+    store,
+    platform: { os: Os, architecture: Architecture, ...(Variant && { variant: Variant }) },
+    names: [],
+    diffIds: RootFS.Layers ?? [],
+    bytes: Size,
+  };
+}
+
+const CONFIG_TYPE = 'application/vnd.docker.container.image.v1+json';
+const INDEX_TYPE = 'application/vnd.oci.image.index.v1+json';
+
+/** An image that was chosen by id or digest has no name of its own on the way. */
+function nameOf({ reference, as }: Choice, inspected: InspectedImage): Name | undefined {
+  const parsed = parseReference(reference);
+  const source = parsed && familiar(withDefaultTag(parsed));
+  const byName = source !== undefined && (inspected.RepoTags ?? []).includes(source);
+  if (as !== undefined) return { source: byName ? source : inspected.Id, target: as };
+  return byName ? { source, target: source } : undefined;
+}

@@ -1,0 +1,238 @@
+/**
+ * One engine and the calls that imgmv makes of its API, each with a deadline and with its errors named. The
+ * only file that knows dockerode; `save` and `load` are requests of our own over the same connection, since
+ * dockerode's hang when the other end goes away in the body.
+ */
+import type { IncomingMessage } from 'node:http';
+import Docker from 'dockerode';
+import { ImgmvError } from '../../proto/errors.ts';
+import type { Digest, Platform, Store } from '../image.ts';
+import { type Endpoint, type EndpointOptions, findEndpoint } from './endpoint.ts';
+import { type Transport, transportTo } from './transport.ts';
+
+/** Inspecting is quick, yet an engine that is loading gigabytes may take its time. */
+const CALL_TIMEOUT_MS = 60_000;
+const PING_TIMEOUT_MS = 15_000;
+
+export interface EngineInfo {
+  readonly kind: 'docker' | 'podman';
+  readonly version: string;
+  readonly store: Store;
+  readonly platform: Platform;
+}
+
+/** What of `GET /images/X/json` we use; `Manifests` and `Descriptor` come from 27 on with a containerd store. */
+export interface InspectedImage {
+  readonly Id: Digest;
+  readonly RepoTags: readonly string[] | null;
+  readonly RootFS: { readonly Type?: string; readonly Layers?: readonly Digest[] };
+  readonly Os: string;
+  readonly Architecture: string;
+  readonly Variant?: string;
+  readonly Size: number;
+  readonly Descriptor?: { readonly mediaType: string; readonly digest: Digest; readonly size: number };
+  readonly Manifests?: readonly InspectedManifest[];
+}
+
+export interface InspectedManifest {
+  readonly ID: Digest;
+  readonly Available: boolean;
+  readonly Kind: string;
+}
+
+export class Engine {
+  readonly endpoint: Endpoint;
+  readonly info: EngineInfo;
+  readonly transport: Transport;
+  readonly #docker: Docker;
+
+  private constructor(endpoint: Endpoint, transport: Transport, docker: Docker, info: EngineInfo) {
+    this.endpoint = endpoint;
+    this.transport = transport;
+    this.#docker = docker;
+    this.info = info;
+  }
+
+  /** Finds the engine and asks what it is. Throws engine-unavailable with what to do about it. */
+  static async connect(options: EndpointOptions): Promise<Engine> {
+    const endpoint = await findEndpoint(options);
+    const transport = transportTo(endpoint);
+    const docker = new Docker({
+      // docker-modem fills what is not named here from DOCKER_HOST and the like, even beside a socketPath.
+      host: undefined,
+      port: undefined,
+      socketPath: undefined,
+      timeout: undefined,
+      ca: undefined,
+      cert: undefined,
+      key: undefined,
+      agent: undefined,
+      ...transport.options,
+      protocol: transport.protocol,
+    } as unknown as Docker.DockerOptions);
+    try {
+      const [version, info] = await Promise.all([
+        deadline(docker.version(), PING_TIMEOUT_MS, 'answer'),
+        deadline(docker.info(), PING_TIMEOUT_MS, 'answer'),
+      ]);
+      return new Engine(endpoint, transport, docker, describe(version, info));
+    } catch (error) {
+      throw unavailable(endpoint, error, options.env);
+    }
+  }
+
+  /** Undefined where there is no such image. `name` is a reference, an id, or a prefix of one. */
+  async inspect(name: string): Promise<InspectedImage | undefined> {
+    const path = `/images/${encodeName(name)}/json?`;
+    const manifests = this.info.store === 'containerd' ? { manifests: true } : {};
+    return this.#call<InspectedImage>(`inspect ${name}`, { path, method: 'GET', options: manifests });
+  }
+
+  async list(): Promise<readonly Docker.ImageInfo[]> {
+    return this.#guard('list images', this.#docker.listImages());
+  }
+
+  /** Points `repository:tag` to `name`. False where `name` is not there (any more). */
+  async tag(name: string, repository: string, tag: string): Promise<boolean> {
+    const path = `/images/${encodeName(name)}/tag?`;
+    const done = await this.#call(`tag ${name}`, { path, method: 'POST', options: { repo: repository, tag } }, { 201: true });
+    return done !== undefined;
+  }
+
+  /** Drops one name. Only private names of ours are ever given here: by id, docker would drop the user's too. */
+  async dropName(name: string): Promise<void> {
+    const path = `/images/${encodeName(name)}?`;
+    await this.#call(`remove ${name}`, { path, method: 'DELETE', options: { noprune: 1 } });
+  }
+
+  /** The stream of `GET /images/{id}/get`: a tar. Destroy it to stop. */
+  async save(id: string, signal: AbortSignal): Promise<IncomingMessage> {
+    const { request, options } = this.transport;
+    const sent = request({ ...options, method: 'GET', path: `/images/${encodeName(id)}/get`, signal });
+    const response = await new Promise<IncomingMessage>((resolve, reject) => {
+      sent.once('response', resolve);
+      sent.once('error', reject);
+      sent.end();
+    }).catch((error: unknown) => {
+      throw this.lost(`save ${id}`, error);
+    });
+    if (response.statusCode === 200) return response;
+    const message = await readError(response);
+    if (response.statusCode === 404)
+      throw new ImgmvError('image-not-found', `the engine has no image ${id} any more: ${message}`);
+    throw new ImgmvError('engine-refused', `the engine cannot save ${id}: ${message} (HTTP ${response.statusCode})`);
+  }
+
+  /** The error for a connection to this engine that broke while doing `what`. */
+  lost(what: string, cause: unknown): ImgmvError {
+    if (cause instanceof ImgmvError) return cause;
+    return new ImgmvError('engine-unavailable', `lost the docker engine at ${this.endpoint.address} (${what}): ${messageOf(cause)}`, {
+      cause,
+      hint: 'is dockerd still running? `docker info` and its log tell',
+    });
+  }
+
+  #call<T>(
+    what: string,
+    request: { path: string; method: string; options: Record<string, unknown> },
+    statusCodes: Record<number, boolean> = { 200: true },
+  ): Promise<T | undefined> {
+    const modem = this.#docker.modem as {
+      dial(options: object, callback: (error: unknown, data: unknown) => void): void;
+    };
+    const dialled = new Promise<T>((resolve, reject) => {
+      modem.dial({ ...request, statusCodes }, (error, data) => (error ? reject(error) : resolve((data ?? {}) as T)));
+    });
+    return this.#guard(what, dialled).catch((error: unknown) => {
+      if (statusOf(error) === 404) return undefined;
+      throw error;
+    });
+  }
+
+  async #guard<T>(what: string, call: Promise<T>): Promise<T> {
+    try {
+      return await deadline(call, CALL_TIMEOUT_MS, what);
+    } catch (error) {
+      const status = statusOf(error);
+      if (status === 404) throw error;
+      if (status !== undefined)
+        throw new ImgmvError('engine-refused', `the docker engine refused to ${what}: ${messageOf(error)}`, { cause: error });
+      throw this.lost(what, error);
+    }
+  }
+}
+
+async function readError(response: IncomingMessage): Promise<string> {
+  let text = '';
+  for await (const chunk of response.setEncoding('utf8')) if (text.length < 4096) text += chunk;
+  try {
+    return String((JSON.parse(text) as { message?: unknown }).message ?? text);
+  } catch {
+    return text.trim();
+  }
+}
+
+/** Docker takes names with slashes in a path as they are; only what would end the path is escaped. */
+function encodeName(name: string): string {
+  return name.replace(/[^A-Za-z0-9._:@/-]/g, encodeURIComponent);
+}
+
+function describe(version: Docker.DockerVersion, info: Record<string, unknown>): EngineInfo {
+  const components = (version as { Components?: readonly { Name: string }[] }).Components ?? [];
+  const podman = components.some(({ Name }) => /podman/i.test(Name));
+  const status = (info.DriverStatus ?? []) as readonly (readonly [string, string])[];
+  const containerd = status.some(([key, value]) => key === 'driver-type' && value.startsWith('io.containerd.snapshotter'));
+  return {
+    kind: podman ? 'podman' : 'docker',
+    version: version.Version,
+    store: containerd ? 'containerd' : 'classic',
+    platform: { os: version.Os, architecture: version.Arch },
+  };
+}
+
+function unavailable(endpoint: Endpoint, error: unknown, env: EndpointOptions['env']): ImgmvError {
+  const code = (error as NodeJS.ErrnoException).code;
+  const where = `${endpoint.address} (${endpoint.foundBy})`;
+  const sudo = env.SUDO_USER ? `; under sudo this is root's engine: for ${env.SUDO_USER}'s own give --docker-host or --context` : '';
+  const options = (hint: string) => ({ cause: error, hint: hint + sudo });
+  switch (code) {
+    case 'EACCES':
+    case 'EPERM':
+      return new ImgmvError('engine-unavailable', `no permission on the docker socket ${where}`, options(
+        'run as root, or as a member of the group that owns the socket (often "docker")',
+      ));
+    case 'ENOENT':
+      return new ImgmvError('engine-unavailable', `no docker engine: there is no socket ${where}`, options(
+        'is docker installed and running? another engine is given with --docker-host or --context',
+      ));
+    case 'ECONNREFUSED':
+      return new ImgmvError('engine-unavailable', `no docker engine answers at ${where}`, options(
+        'is dockerd running? `systemctl status docker` tells on most systems',
+      ));
+    default:
+      return new ImgmvError('engine-unavailable', `no docker engine answers at ${where}: ${messageOf(error)}`, options(
+        'check with `docker info` that docker itself works there',
+      ));
+  }
+}
+
+function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message.trim() : String(error);
+}
+
+function statusOf(error: unknown): number | undefined {
+  return (error as { statusCode?: number } | undefined)?.statusCode;
+}
+
+/** An engine that dies in the body of an answer leaves docker-modem without an answer for ever. */
+async function deadline<T>(call: Promise<T>, timeoutMs: number, what: string): Promise<T> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${timeoutMs / 1000} s (${what})`)), timeoutMs);
+  });
+  try {
+    return await Promise.race([call, late]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

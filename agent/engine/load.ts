@@ -1,0 +1,185 @@
+/**
+ * One `docker load` as a stream: files of a tar go in as they come, with the engine's back-pressure, and its
+ * answer is read meanwhile. It knows what the answers mean (moby image/tarexport/load.go and
+ * daemon/containerd/image_exporter.go: HTTP 200 for nearly every failure) and nothing of what the files are.
+ */
+import type { ClientRequest, IncomingMessage } from 'node:http';
+import { type Pack, pack } from 'tar-stream';
+import { ImgmvError } from '../../proto/errors.ts';
+import type { Engine } from './engine.ts';
+
+const ANSWER_TIMEOUT_MS = 5_000;
+const ANSWER_LINE_MAX_CHARACTERS = 64 * 1024;
+
+/** What an engine said of a load that succeeded. */
+export interface LoadReport {
+  /** Names or ids behind `Loaded image: ` and `Loaded image ID: `. */
+  readonly loaded: readonly string[];
+}
+
+interface AnswerLine {
+  readonly stream?: string;
+  readonly error?: string;
+  readonly progressDetail?: { readonly current?: number };
+}
+
+export class Load {
+  readonly #engine: Engine;
+  readonly #request: ClientRequest;
+  readonly #pack: Pack = pack();
+  readonly #answered: Promise<void>;
+  #loaded: string[] = [];
+  #failure: ImgmvError | undefined;
+  #ended = false;
+  /** Milliseconds spent waiting for the engine to take bytes. */
+  waitMs = 0;
+  /** Bytes of layers that the engine has unpacked so far, where it tells (classic engines do). */
+  unpackedBytes = 0;
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
+    const { request, options } = engine.transport;
+    this.#request = request({
+      ...options,
+      method: 'POST',
+      path: '/images/load?quiet=0',
+      headers: { 'Content-Type': 'application/x-tar', 'Transfer-Encoding': 'chunked' },
+    });
+    this.#answered = new Promise((resolve) => {
+      this.#request.once('response', (response) => {
+        this.#readAnswer(response).then(resolve, (error: unknown) => {
+          this.#fail(this.#engine.lost('load', error));
+          resolve();
+        });
+      });
+      this.#request.once('error', (error) => {
+        this.#fail(this.#engine.lost('load', error));
+        resolve();
+      });
+    });
+    this.#pack.on('error', (error: Error) => this.#fail(new ImgmvError('internal', error.message, { cause: error })));
+    this.#pump().catch((error: unknown) => this.#fail(this.#engine.lost('load', error)));
+  }
+
+  /** Writes one file of exactly `size` bytes. Throws what `body` throws, or the engine's failure. */
+  async file(name: string, size: number, body: AsyncIterable<Buffer>): Promise<void> {
+    this.#check();
+    const entry = this.#pack.entry({ name, size, mode: 0o644 });
+    for await (const chunk of body) {
+      this.#check();
+      if (entry.write(chunk)) continue;
+      const started = performance.now();
+      await drained(entry);
+      this.waitMs += performance.now() - started;
+    }
+    this.#check();
+    entry.end();
+  }
+
+  /** Ends the tar and waits for the engine's verdict; there is no limit to how long it may unpack. */
+  async finish(): Promise<LoadReport> {
+    this.#check();
+    this.#pack.finalize();
+    this.#ended = true;
+    const started = performance.now();
+    await this.#answered;
+    this.waitMs += performance.now() - started;
+    this.#check();
+    if (this.#loaded.length === 0)
+      throw new ImgmvError('engine-refused', 'the docker engine took the image and did not say that it loaded it');
+    return { loaded: this.#loaded };
+  }
+
+  /**
+   * Gives up; nothing of the load stays. A classic engine forgets all when the connection breaks; a
+   * containerd store keeps blobs for a day then, and drops them when the tar just ends too soon.
+   */
+  async abort(): Promise<void> {
+    this.#fail(new ImgmvError('internal', 'the load was given up'));
+    if (this.#engine.info.store === 'containerd' && !this.#ended && !this.#request.destroyed) {
+      this.#request.end();
+      let timer: NodeJS.Timeout | undefined;
+      await Promise.race([
+        this.#answered,
+        new Promise((resolve) => {
+          timer = setTimeout(resolve, ANSWER_TIMEOUT_MS);
+        }),
+      ]);
+      clearTimeout(timer);
+    }
+    this.#request.destroy();
+  }
+
+  /** Moves the tar to the engine; `pipe` would break the connection when the tar is given up. */
+  async #pump(): Promise<void> {
+    for await (const chunk of this.#pack as AsyncIterable<Buffer>) {
+      if (!this.#request.write(chunk)) await drained(this.#request);
+      if (this.#failure) return;
+    }
+    if (!this.#failure) this.#request.end();
+  }
+
+  #check(): void {
+    if (this.#failure) throw this.#failure;
+  }
+
+  /** Remembers the first failure and frees whoever waits for the engine. */
+  #fail(error: ImgmvError): void {
+    this.#failure ??= error;
+    this.#pack.destroy(error);
+  }
+
+  async #readAnswer(response: IncomingMessage): Promise<void> {
+    let rest = '';
+    for await (const text of response.setEncoding('utf8') as AsyncIterable<string>) {
+      const lines = (rest + text).split('\n');
+      rest = lines.pop() ?? '';
+      if (rest.length > ANSWER_LINE_MAX_CHARACTERS) rest = '';
+      for (const line of lines) this.#readLine(line.trim(), response.statusCode);
+    }
+    this.#readLine(rest.trim(), response.statusCode);
+    if (response.statusCode !== 200) this.#refuse(`HTTP ${response.statusCode}`);
+    // An engine that answers before it has read all wants no more: the writer must not wait for it.
+    if (!this.#ended) this.#refuse('it ended the load before all was sent');
+  }
+
+  #readLine(line: string, status: number | undefined): void {
+    if (line === '') return;
+    let answer: AnswerLine & { readonly message?: string };
+    try {
+      answer = JSON.parse(line) as typeof answer;
+    } catch {
+      return this.#refuse(line);
+    }
+    if (answer.error !== undefined) return this.#refuse(answer.error);
+    if (status !== 200) return this.#refuse(answer.message ?? line);
+    if (answer.progressDetail?.current !== undefined) this.unpackedBytes = answer.progressDetail.current;
+    const text = answer.stream?.trim() ?? '';
+    if (text.startsWith('Error unpacking image')) return this.#refuse(text);
+    const loaded = /^Loaded image(?: ID)?: (\S+)$/.exec(text)?.[1];
+    if (loaded !== undefined) this.#loaded.push(loaded);
+  }
+
+  #refuse(why: string): void {
+    this.#fail(
+      new ImgmvError('engine-refused', `the docker engine did not load the image: ${why.slice(0, 1000)}`, {
+        ...(/no space left on device/.test(why) && {
+          hint: 'free some room on the disk of docker’s data root: a load needs about twice the size of the image',
+        }),
+      }),
+    );
+  }
+}
+
+/** Resolves when the stream takes more, or never will. */
+function drained(entry: NodeJS.EventEmitter): Promise<void> {
+  return new Promise((resolve) => {
+    const done = () => {
+      entry.removeListener('drain', done);
+      entry.removeListener('close', done);
+      resolve();
+    };
+    entry.once('drain', done);
+    entry.once('close', done);
+  });
+}

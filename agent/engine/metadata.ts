@@ -1,0 +1,110 @@
+/**
+ * Manifests, indexes and configs: what of them imgmv reads, and how it makes those that an engine of the
+ * other kind wants. OCI image spec 1.1, manifest.md, image-index.md and config.md; PROTOCOL.md section 8.
+ */
+import { createHash } from 'node:crypto';
+import * as v from 'valibot';
+import { ImgmvError } from '../../proto/errors.ts';
+import { LAYERS_MAX } from '../../proto/limits.ts';
+import type { BlobKind, Descriptor, Digest } from '../image.ts';
+
+const digest = v.pipe(
+  v.string(),
+  v.regex(/^sha256:[0-9a-f]{64}$/),
+  v.transform((text) => text as Digest),
+);
+const descriptor = v.object({
+  mediaType: v.string(),
+  digest,
+  size: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
+});
+const platform = v.object({ os: v.string(), architecture: v.string(), variant: v.optional(v.string()) });
+const manifest = v.object({ config: descriptor, layers: v.pipe(v.array(descriptor), v.maxLength(LAYERS_MAX)) });
+const index = v.object({
+  manifests: v.pipe(v.array(v.object({ ...descriptor.entries, platform: v.optional(platform) })), v.maxLength(1_000)),
+});
+const config = v.object({
+  os: v.string(),
+  architecture: v.string(),
+  rootfs: v.object({ type: v.literal('layers'), diff_ids: v.nullish(v.pipe(v.array(digest), v.maxLength(LAYERS_MAX)), []) }),
+});
+
+export type Manifest = v.InferOutput<typeof manifest>;
+export type Index = v.InferOutput<typeof index>;
+export type Config = v.InferOutput<typeof config>;
+export type Metadata = { kind: 'manifest'; value: Manifest } | { kind: 'index'; value: Index };
+
+export interface Child extends Descriptor {
+  readonly kind: BlobKind;
+}
+
+/** Throws integrity for bytes that are no manifest or index. */
+export function readMetadata(bytes: Buffer, kind: 'manifest' | 'index'): Metadata {
+  return kind === 'manifest'
+    ? { kind, value: parse(manifest, bytes, kind) }
+    : { kind, value: parse(index, bytes, kind) };
+}
+
+export function readConfig(bytes: Buffer): Config {
+  return parse(config, bytes, 'config');
+}
+
+function parse<S extends v.GenericSchema>(schema: S, bytes: Buffer, what: string): v.InferOutput<S> {
+  let value: unknown;
+  try {
+    value = JSON.parse(bytes.toString('utf8'));
+  } catch (cause) {
+    throw new ImgmvError('integrity', `a ${what} is not JSON`, { cause });
+  }
+  const parsed = v.safeParse(schema, value);
+  if (parsed.success) return parsed.output;
+  throw new ImgmvError('integrity', `a ${what} breaks the image format at ${v.getDotPath(parsed.issues[0]) ?? 'the whole'}`);
+}
+
+/** What a manifest or an index points to, in its order. */
+export function childrenOf(metadata: Metadata): readonly Child[] {
+  if (metadata.kind === 'index')
+    return metadata.value.manifests.map((child) => ({ ...child, kind: isIndexType(child.mediaType) ? 'index' : 'manifest' }));
+  const { config: configDescriptor, layers } = metadata.value;
+  return [{ ...configDescriptor, kind: 'config' }, ...layers.map((layer) => ({ ...layer, kind: 'layer' as const }))];
+}
+
+export function isIndexType(mediaType: string): boolean {
+  return mediaType.endsWith('.index.v1+json') || mediaType.endsWith('.manifest.list.v2+json');
+}
+
+export function isGzip(head: Uint8Array): boolean {
+  return head[0] === 0x1f && head[1] === 0x8b;
+}
+
+/** RFC 8878 section 3.1.1: the magic number, little-endian 0xFD2FB528. */
+export function isZstd(head: Uint8Array): boolean {
+  return head[0] === 0x28 && head[1] === 0xb5 && head[2] === 0x2f && head[3] === 0xfd;
+}
+
+export function digestOf(bytes: Uint8Array): Digest {
+  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+}
+
+/**
+ * The manifest that a containerd store gets for an image that comes from a classic engine, byte for byte as
+ * PROTOCOL.md section 8 fixes it: the same image always gets the same id.
+ */
+export function manifestFor(configBytes: Buffer, layers: readonly { digest: Digest; size: number }[]): Buffer {
+  return Buffer.from(
+    JSON.stringify({
+      schemaVersion: 2,
+      mediaType: 'application/vnd.oci.image.manifest.v1+json',
+      config: {
+        mediaType: 'application/vnd.oci.image.config.v1+json',
+        digest: digestOf(configBytes),
+        size: configBytes.length,
+      },
+      layers: layers.map(({ digest: layer, size }) => ({
+        mediaType: 'application/vnd.oci.image.layer.v1.tar',
+        digest: layer,
+        size,
+      })),
+    }),
+  );
+}

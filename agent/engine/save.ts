@@ -1,0 +1,134 @@
+/**
+ * Reads what `docker save` gives, as a stream: ENGINE-independent, one blob after the other. Three shapes are
+ * known: 20.10 and older (`<v1id>/layer.tar`, `<id>.json`), 25 and newer (`blobs/sha256/<digest>`), and
+ * podman (`<diffid>.tar`). moby image/tarexport/save.go
+ */
+import { createHash } from 'node:crypto';
+import type { Readable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
+import { extract } from 'tar-stream';
+import { ImgmvError } from '../../proto/errors.ts';
+import { IMAGE_METADATA_MAX_BYTES, METADATA_MAX_BYTES } from '../../proto/limits.ts';
+import type { Blob, BlobKind, Digest, Image } from '../image.ts';
+import { childrenOf, isGzip, isZstd, type Metadata, readMetadata } from './metadata.ts';
+
+const BLOB = /^blobs\/sha256\/([0-9a-f]{64})$/;
+const CONFIG = /^([0-9a-f]{64})\.json$/;
+const OLD_LAYER = /^[0-9a-f]{64}(?:\/layer)?\.tar$/;
+
+/**
+ * The blobs of `image` in a stream of docker save, layers in the order of the stream, then configs, manifests
+ * and indexes, each behind all that it points to. Reads `stream` to its end; throws what it fails with.
+ */
+export async function* blobsOfSave(stream: Readable, image: Image, onWaitMs: (ms: number) => void): AsyncGenerator<Blob> {
+  const entries = extract();
+  let failure: unknown;
+  const pumped = pipeline(stream, entries).catch((error: unknown) => {
+    failure = error;
+  });
+  const metadata = new Map<Digest, Buffer>();
+  let metadataBytes = 0;
+  const diffIds = new Set<string>(image.diffIds);
+  try {
+    for await (const entry of entries) {
+      const { name, type, size = 0 } = entry.header;
+      const digest = digestOf(name);
+      const layer = OLD_LAYER.test(name) || (digest !== undefined && (diffIds.has(digest) || size > METADATA_MAX_BYTES));
+      if (type !== 'file' || (!layer && digest === undefined)) {
+        entry.resume();
+        continue;
+      }
+      if (layer) {
+        const named = OLD_LAYER.test(name) ? undefined : digest;
+        yield await layerBlob(named, size, timed(entry as AsyncIterable<Buffer>, onWaitMs));
+        continue;
+      }
+      // What a small blob is shows when all are there: on a containerd store they come sorted by digest.
+      const bytes = await readAll(entry as AsyncIterable<Buffer>, METADATA_MAX_BYTES);
+      metadataBytes += bytes.length;
+      if (looksLikeJson(bytes) && metadataBytes <= IMAGE_METADATA_MAX_BYTES) metadata.set(digest as Digest, bytes);
+      else yield bufferBlob('layer', digest as Digest, bytes);
+    }
+    await pumped;
+    if (failure !== undefined) throw failure;
+  } catch (error) {
+    throw failure ?? error;
+  } finally {
+    stream.destroy();
+  }
+  yield* orderedMetadata(image, metadata);
+}
+
+function digestOf(name: string): Digest | undefined {
+  const hex = BLOB.exec(name)?.[1] ?? CONFIG.exec(name)?.[1];
+  return hex === undefined ? undefined : `sha256:${hex}`;
+}
+
+/** Peeks at the first bytes: what is compressed already is not compressed again. */
+async function layerBlob(digest: Digest | undefined, size: number, body: AsyncGenerator<Buffer>): Promise<Blob> {
+  const first = await body.next();
+  const head = first.done ? Buffer.alloc(0) : first.value;
+  const whole = async function* () {
+    if (head.length > 0) yield head;
+    yield* body;
+  };
+  return { kind: 'layer', ...(digest && { digest }), size, compressed: isGzip(head) || isZstd(head), body: whole() };
+}
+
+async function* timed(entry: AsyncIterable<Buffer>, onWaitMs: (ms: number) => void): AsyncGenerator<Buffer> {
+  let asked = performance.now();
+  for await (const chunk of entry) {
+    onWaitMs(performance.now() - asked);
+    yield chunk;
+    asked = performance.now();
+  }
+}
+
+/** Depth first from the root; blobs that the graph does not name are left out: engines add their own. */
+function* orderedMetadata(image: Image, metadata: Map<Digest, Buffer>): Generator<Blob> {
+  const given = new Set<Digest>();
+  function* visit(digest: Digest, kind: BlobKind): Generator<Blob> {
+    const bytes = metadata.get(digest);
+    if (bytes === undefined || given.has(digest)) return;
+    given.add(digest);
+    if (kind === 'index' || kind === 'manifest') {
+      const parsed: Metadata = readMetadata(bytes, kind);
+      for (const child of childrenOf(parsed)) yield* visit(child.digest, child.kind);
+    }
+    yield bufferBlob(kind, digest, bytes);
+  }
+  yield* visit(image.root.digest, rootKind(image));
+  if (!given.has(image.root.digest))
+    throw new ImgmvError('engine-refused', `docker save gave no ${rootKind(image)} ${image.root.digest}: the image is incomplete`, {
+      hint: 'pull or build it again on the source',
+    });
+}
+
+export function rootKind(image: Image): BlobKind {
+  if (image.store === 'classic') return 'config';
+  return /index|manifest\.list/.test(image.root.mediaType) ? 'index' : 'manifest';
+}
+
+function bufferBlob(kind: BlobKind, digest: Digest, bytes: Buffer): Blob {
+  const body = async function* () {
+    yield bytes;
+  };
+  const true_: Digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
+  if (true_ !== digest) throw new ImgmvError('integrity', `docker save names a blob ${digest} that is ${true_}`);
+  return { kind, digest, size: bytes.length, body: body() };
+}
+
+function looksLikeJson(bytes: Buffer): boolean {
+  return bytes[0] === 0x7b;
+}
+
+async function readAll(entry: AsyncIterable<Buffer>, maxBytes: number): Promise<Buffer> {
+  const parts: Buffer[] = [];
+  let bytes = 0;
+  for await (const chunk of entry) {
+    bytes += chunk.length;
+    if (bytes > maxBytes) throw new ImgmvError('integrity', `metadata of more than ${maxBytes} bytes in docker save`);
+    parts.push(chunk);
+  }
+  return Buffer.concat(parts);
+}

@@ -1,0 +1,90 @@
+/** What a run tells while it goes on: the objects of `--json`, which the terminal renders too. */
+import type { ErrorCode } from '../proto/errors.ts';
+import type { Bottleneck } from './image.ts';
+
+interface EventRef {
+  readonly source: string;
+  readonly target: string;
+}
+
+export interface PlanImage {
+  readonly id: string;
+  readonly platform: string;
+  readonly refs: readonly (EventRef & { replaces: string | null })[];
+  readonly action: 'send' | 'present' | 'refuse';
+  readonly reason: string | null;
+  readonly warning: string | null;
+  readonly layers: number;
+  readonly layersMissing: number;
+  readonly bytes: number;
+  readonly bytesMissing: number;
+}
+
+export type Event =
+  | {
+      readonly event: 'engine';
+      readonly address: string;
+      readonly foundBy: string;
+      readonly kind: string;
+      readonly version: string;
+      readonly store: string;
+    }
+  | {
+      readonly event: 'listening';
+      readonly address: string;
+      readonly port: number;
+      readonly expires: string;
+      readonly codeFile?: string;
+    }
+  | {
+      readonly event: 'paired';
+      readonly peer: { readonly name: string; readonly address: string; readonly key: string };
+      readonly role: 'sender' | 'receiver';
+    }
+  | { readonly event: 'attempt'; readonly address: string; readonly left: number }
+  | { readonly event: 'plan'; readonly images: readonly PlanImage[] }
+  | {
+      readonly event: 'progress';
+      readonly id: string;
+      readonly refs: readonly EventRef[];
+      readonly phase: 'transfer' | 'load' | 'verify';
+      readonly bytes: number;
+      readonly bytesTotal: number;
+      readonly wireBytes: number;
+      /** Uncompressed bytes a second over the last interval. */
+      readonly rate: number;
+      readonly bottleneck: Bottleneck | null;
+    }
+  | { readonly event: 'silent'; readonly seconds: number }
+  | {
+      readonly event: 'image';
+      readonly id: string;
+      readonly platform: string;
+      readonly refs: readonly (EventRef & { replaced: string | null })[];
+      readonly status: 'loaded' | 'present' | 'refused' | 'failed' | 'skipped';
+      readonly targetId: string | null;
+      readonly bytes: number;
+      readonly wireBytes: number;
+      readonly layersSent: number;
+      readonly layersSkipped: number;
+      readonly seconds: number;
+      readonly error: { code: ErrorCode; message: string; hint: string | null } | null;
+    }
+  | {
+      readonly event: 'done';
+      readonly images: number;
+      readonly failed: number;
+      readonly bytes: number;
+      readonly wireBytes: number;
+      readonly seconds: number;
+      readonly exit: number;
+    }
+  | {
+      readonly event: 'error';
+      readonly code: ErrorCode;
+      readonly exit: number;
+      readonly message: string;
+      readonly hint: string | null;
+    };
+
+export type Emit = (event: Event) => void;

@@ -1,0 +1,124 @@
+/**
+ * What an image is, and the two ends of every move: a `Source` gives images, a `Sink` takes them. An engine,
+ * a peer, and later an archive is one pair of these. test/conformance holds what all of them must do.
+ */
+import type { Blob, Digest } from '../proto/entry.ts';
+import type { ImgmvError } from '../proto/errors.ts';
+
+export type { Blob, BlobKind, Digest } from '../proto/entry.ts';
+
+/** OCI image spec, descriptor.md. `size` in bytes. */
+export interface Descriptor {
+  readonly mediaType: string;
+  readonly digest: Digest;
+  readonly size: number;
+}
+
+/** OCI image spec, image-index.md: GOOS, GOARCH and variant. */
+export interface Platform {
+  readonly os: string;
+  readonly architecture: string;
+  readonly variant?: string;
+}
+
+/** How an engine keeps images, and so what their ids are: of the config (classic) or of the root (containerd). */
+export type Store = 'classic' | 'containerd';
+
+/** A name that travels: what it is at the source, and what it is to be at the target; both familiar, with a tag. */
+export interface Name {
+  readonly source: string;
+  readonly target: string;
+}
+
+/** An image that a source has. */
+export interface Image {
+  readonly id: Digest;
+  /** Where its graph begins: an index, a manifest, or (classic) a config. */
+  readonly root: Descriptor;
+  readonly store: Store;
+  /** Of the image that would run here; an index may hold others. */
+  readonly platform: Platform;
+  /** Empty where it was chosen by id. */
+  readonly names: readonly Name[];
+  /** sha256 of the uncompressed layers of `platform`, bottom first. */
+  readonly diffIds: readonly Digest[];
+  /** As the source's engine counts them: an estimate of what travels, uncompressed. */
+  readonly bytes: number;
+}
+
+export interface PlannedName extends Name {
+  /** The image that has this name at the target and will lose it. */
+  readonly replaces?: Digest;
+}
+
+/** What a sink says to an image that is offered. */
+export interface Answer {
+  readonly image: Image;
+  readonly action: 'send' | 'present' | 'refuse';
+  /** Why it is refused, or why it is sent though one may not expect so. */
+  readonly reason?: string;
+  readonly warning?: string;
+  readonly refs: readonly PlannedName[];
+}
+
+export interface SetName extends Name {
+  readonly replaced?: Digest;
+}
+
+/** What became of an image. */
+export interface Outcome {
+  readonly image: Image;
+  readonly status: 'loaded' | 'present' | 'refused' | 'failed' | 'skipped';
+  /** Its id at the target, where it is there. */
+  readonly targetId?: Digest;
+  readonly refs: readonly SetName[];
+  readonly error?: ImgmvError;
+}
+
+export interface Committed {
+  readonly targetId: Digest;
+  readonly refs: readonly SetName[];
+}
+
+/** Milliseconds that an end has waited so far for each part of the pipe; only the parts that it knows. */
+export interface Waits {
+  readonly save?: number;
+  readonly compress?: number;
+  readonly network?: number;
+  readonly load?: number;
+}
+
+export type Bottleneck = keyof Waits;
+
+/** One image on its way into a sink. Ends by `commit` or by `abort`, once. */
+export interface ImageWriter {
+  /** Takes one blob, in any order; resolves when its bytes are taken and its digest is checked. */
+  write(blob: Blob): Promise<void>;
+  /** Makes the image complete, verifies it, and only then sets its names. Nothing under a name before. */
+  commit(): Promise<Committed>;
+  /** Undoes: nothing of this image stays, nothing under a name changes. Never throws. */
+  abort(error: ImgmvError): Promise<void>;
+}
+
+export interface Source extends AsyncDisposable {
+  /** The images that were chosen, each id once. */
+  images(): Promise<readonly Image[]>;
+  /** Told once, before any blob is asked for. */
+  planned(answers: readonly Answer[]): Promise<void>;
+  /**
+   * All present blobs of one image, each once, in the order in which the store gives them. Every `body` must
+   * be read, to its end or not, before the next blob is asked for.
+   */
+  blobs(image: Image, signal: AbortSignal): AsyncIterable<Blob>;
+  /** Told for each image, in the order of the plan. */
+  settled(outcome: Outcome): Promise<void>;
+  waits(): Waits;
+}
+
+export interface Sink extends AsyncDisposable {
+  /** One answer an image, in the same order. */
+  plan(images: readonly Image[]): Promise<readonly Answer[]>;
+  /** For an answer that is not `refuse`; for `present` only `commit` follows. */
+  writer(answer: Answer, signal: AbortSignal): Promise<ImageWriter>;
+  waits(): Waits;
+}

@@ -1,0 +1,217 @@
+/**
+ * A move: source to sink, image by image, the same for every pair of ends. It plans, copies, settles each
+ * image, and tells what happens as events; it never prints and knows neither docker nor the network.
+ */
+import { ImgmvError, toImgmvError } from '../proto/errors.ts';
+import type { Emit, PlanImage } from './events.ts';
+import type { Answer, Blob, Bottleneck, Image, Outcome, Platform, Sink, Source, Waits } from './image.ts';
+
+const PROGRESS_INTERVAL_MS = 500;
+
+export interface MoveOptions {
+  readonly signal: AbortSignal;
+  readonly emit: Emit;
+  /** Bytes on the wire so far, both ways; 0 where there is no wire. */
+  readonly wireBytes: () => number;
+  /** What is known of an image once this side has given all its bytes: the other host's own progress. */
+  readonly remote?: (image: Image) => RemoteProgress | undefined;
+}
+
+export interface RemoteProgress {
+  readonly phase: 'transfer' | 'load' | 'verify';
+  readonly bytes: number;
+}
+
+export interface Ledger {
+  readonly outcomes: readonly Outcome[];
+  /** Exit status that the run earned. */
+  readonly exit: number;
+}
+
+/** Moves all that `source` offers. Throws for what ends the whole run; the failure of one image is an outcome. */
+export async function move(source: Source, sink: Sink, options: MoveOptions): Promise<Ledger> {
+  const { signal, emit } = options;
+  const started = performance.now();
+  const images = await source.images();
+  const answers = await sink.plan(images);
+  await source.planned(answers);
+  emit({ event: 'plan', images: answers.map(planImage) });
+  const outcomes: Outcome[] = [];
+  let bytes = 0;
+  for (const answer of answers) {
+    const copy = new Copy(source, sink, answer, options);
+    const outcome = await copy.run();
+    bytes += copy.bytes;
+    outcomes.push(outcome);
+    await source.settled(outcome);
+    emit(imageEvent(outcome, copy));
+  }
+  const exit = signal.aborted ? toImgmvError(signal.reason).exit : exitOf(outcomes);
+  emit({
+    event: 'done',
+    images: outcomes.length,
+    failed: outcomes.filter((outcome) => outcome.error !== undefined).length,
+    bytes,
+    wireBytes: options.wireBytes(),
+    seconds: secondsSince(started),
+    exit,
+  });
+  return { outcomes, exit };
+}
+
+/** When all fail alike that code, 17 when they differ. */
+export function exitOf(outcomes: readonly Outcome[]): number {
+  const exits = new Set(outcomes.map((outcome) => outcome.error?.exit ?? 0));
+  return exits.size > 1 ? new ImgmvError('partial', '').exit : ([...exits][0] ?? 0);
+}
+
+/** One image of a move, with its counters. */
+class Copy {
+  readonly #source: Source;
+  readonly #sink: Sink;
+  readonly #answer: Answer;
+  readonly #options: MoveOptions;
+  readonly #started = performance.now();
+  readonly #wireBefore: number;
+  bytes = 0;
+  layers = 0;
+  #sent = false;
+
+  constructor(source: Source, sink: Sink, answer: Answer, options: MoveOptions) {
+    this.#source = source;
+    this.#sink = sink;
+    this.#answer = answer;
+    this.#options = options;
+    this.#wireBefore = options.wireBytes();
+  }
+
+  get seconds(): number {
+    return secondsSince(this.#started);
+  }
+
+  get wireBytes(): number {
+    return this.#options.wireBytes() - this.#wireBefore;
+  }
+
+  async run(): Promise<Outcome> {
+    const { image, action, reason, refs } = this.#answer;
+    if (action === 'refuse')
+      return { image, status: 'refused', refs, error: new ImgmvError('refused', reason ?? 'the receiver refused it') };
+    const { signal } = this.#options;
+    const stopProgress = this.#reportProgress();
+    try {
+      signal.throwIfAborted();
+      const writer = await this.#sink.writer(this.#answer, signal);
+      try {
+        if (action === 'send') for await (const blob of this.#source.blobs(image, signal)) await writer.write(this.#counted(blob));
+        this.#sent = true;
+        const { targetId, refs: set } = await writer.commit();
+        return { image, status: action === 'present' ? 'present' : 'loaded', targetId, refs: set };
+      } catch (error) {
+        await writer.abort(toImgmvError(signal.aborted ? signal.reason : error));
+        throw error;
+      }
+    } catch (error) {
+      return { image, status: 'failed', refs, error: toImgmvError(signal.aborted ? signal.reason : error) };
+    } finally {
+      stopProgress();
+    }
+  }
+
+  #counted(blob: Blob): Blob {
+    if (blob.kind === 'layer') this.layers++;
+    const count = (bytes: number) => {
+      this.bytes += bytes;
+    };
+    const body = async function* () {
+      for await (const chunk of blob.body) {
+        count(chunk.length);
+        yield chunk;
+      }
+    };
+    return { ...blob, body: body() };
+  }
+
+  #reportProgress(): () => void {
+    const { emit, remote } = this.#options;
+    const { image, refs } = this.#answer;
+    let before = { bytes: 0, at: performance.now(), waits: this.#waits() };
+    const timer = setInterval(() => {
+      const now = { bytes: this.bytes, at: performance.now(), waits: this.#waits() };
+      const told = this.#sent ? remote?.(image) : undefined;
+      emit({
+        event: 'progress',
+        id: image.id,
+        refs,
+        phase: this.#sent ? (told?.phase === 'verify' ? 'verify' : 'load') : 'transfer',
+        bytes: told?.phase === 'load' && told.bytes > 0 ? told.bytes : this.bytes,
+        bytesTotal: Math.max(image.bytes, this.bytes),
+        wireBytes: this.wireBytes,
+        rate: Math.round(((now.bytes - before.bytes) * 1000) / (now.at - before.at)),
+        bottleneck: this.#sent ? 'load' : bottleneck(before.waits, now.waits),
+      });
+      before = now;
+    }, PROGRESS_INTERVAL_MS);
+    return () => clearInterval(timer);
+  }
+
+  #waits(): Waits {
+    return { ...this.#source.waits(), ...this.#sink.waits() };
+  }
+}
+
+/** The part that was waited for longest between two looks. */
+export function bottleneck(before: Waits, now: Waits): Bottleneck | null {
+  let longest: Bottleneck | null = null;
+  let longestMs = 0;
+  for (const part of ['save', 'compress', 'network', 'load'] as const) {
+    const ms = (now[part] ?? 0) - (before[part] ?? 0);
+    if (ms > longestMs) {
+      longest = part;
+      longestMs = ms;
+    }
+  }
+  return longest;
+}
+
+export function platformName({ os, architecture, variant }: Platform): string {
+  return [os, architecture, ...(variant ? [variant] : [])].join('/');
+}
+
+function planImage({ image, action, reason, warning, refs }: Answer): PlanImage {
+  const missing = action === 'send';
+  return {
+    id: image.id,
+    platform: platformName(image.platform),
+    refs: refs.map(({ source, target, replaces }) => ({ source, target, replaces: replaces ?? null })),
+    action,
+    reason: reason ?? null,
+    warning: warning ?? null,
+    layers: image.diffIds.length,
+    layersMissing: missing ? image.diffIds.length : 0,
+    bytes: image.bytes,
+    bytesMissing: missing ? image.bytes : 0,
+  };
+}
+
+function imageEvent(outcome: Outcome, copy: Copy) {
+  const { image, status, targetId, refs, error } = outcome;
+  return {
+    event: 'image',
+    id: image.id,
+    platform: platformName(image.platform),
+    refs: refs.map(({ source, target, replaced }) => ({ source, target, replaced: replaced ?? null })),
+    status,
+    targetId: targetId ?? null,
+    bytes: copy.bytes,
+    wireBytes: copy.wireBytes,
+    layersSent: copy.layers,
+    layersSkipped: status === 'present' ? image.diffIds.length : 0,
+    seconds: copy.seconds,
+    error: error ? { code: error.code, message: error.message, hint: error.hint ?? null } : null,
+  } as const;
+}
+
+function secondsSince(started: number): number {
+  return Math.round(performance.now() - started) / 1000;
+}

@@ -1,0 +1,77 @@
+/**
+ * Image references, as github.com/distribution/reference has them: `[domain/]path[:tag][@digest]`. Names
+ * from the other side pass through here before an engine sees them (a containerd store takes bad ones).
+ */
+import { ImgmvError } from '../proto/errors.ts';
+
+const DOMAIN_PART = '(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])';
+const DOMAIN = `(?:${DOMAIN_PART}(?:\\.${DOMAIN_PART})*|\\[[a-fA-F0-9:]+\\])(?::[0-9]+)?`;
+const PATH_PART = '[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*';
+const REFERENCE = new RegExp(
+  `^(?:(${DOMAIN})/)?(${PATH_PART}(?:/${PATH_PART})*)(?::([A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(?:@(sha256:[0-9a-f]{64}))?$`,
+);
+const NAME_MAX_CHARACTERS = 255;
+
+export interface Reference {
+  /** Registry host, `docker.io` where none was named. */
+  readonly domain: string;
+  /** Repository, `library/` in front where docker.io has it so. */
+  readonly path: string;
+  readonly tag: string | undefined;
+  readonly digest: string | undefined;
+}
+
+/** Undefined for what is no reference. `name` alone has no tag: see `withDefaultTag`. */
+export function parseReference(text: string): Reference | undefined {
+  // What stands before the first slash is a host only if it looks like one, or nobody could name `team/web`.
+  const slash = text.indexOf('/');
+  const first = slash < 0 ? '' : text.slice(0, slash);
+  const named = /[.:[]/.test(first) || first === 'localhost' || first !== first.toLowerCase();
+  const match = REFERENCE.exec(named ? text : `docker.io/${text}`);
+  const [, domain, path, tag, digest] = match ?? [];
+  if (domain === undefined || path === undefined || domain.length + 1 + path.length > NAME_MAX_CHARACTERS) return undefined;
+  if (!named && /^[0-9a-f]{64}$/.test(text)) return undefined;
+  const official = (domain === 'docker.io' || domain === 'index.docker.io') && !path.includes('/');
+  return {
+    domain: domain === 'index.docker.io' ? 'docker.io' : domain,
+    path: official ? `library/${path}` : path,
+    tag,
+    digest,
+  };
+}
+
+/** As `docker run` has it: `name` is `name:latest`; with a digest no tag is assumed. */
+export function withDefaultTag(reference: Reference): Reference {
+  return reference.tag === undefined && reference.digest === undefined ? { ...reference, tag: 'latest' } : reference;
+}
+
+/** Name and tag to give to an image, `what` names the option in the error. Throws usage. */
+export function parseTarget(text: string, what: string): Reference {
+  const reference = parseReference(text);
+  if (!reference || reference.digest !== undefined)
+    throw new ImgmvError('usage', `${what} ${JSON.stringify(text)} is not NAME or NAME:TAG`, {
+      hint: 'for example registry.example/team/web:1.0',
+    });
+  return withDefaultTag(reference);
+}
+
+/** `docker.io/library/web:1.0`: what a containerd store wants. */
+export function canonical(reference: Reference): string {
+  return `${reference.domain}/${reference.path}${suffix(reference)}`;
+}
+
+/** `web:1.0`: what docker shows. */
+export function familiar(reference: Reference): string {
+  return `${familiarName(reference)}${suffix(reference)}`;
+}
+
+/** `web`: the repository as docker shows it. */
+export function familiarName({ domain, path }: Reference): string {
+  if (domain !== 'docker.io') return `${domain}/${path}`;
+  const short = path.startsWith('library/') ? path.slice('library/'.length) : path;
+  return short.includes('/') || !path.startsWith('library/') ? path : short;
+}
+
+function suffix({ tag, digest }: Reference): string {
+  return `${tag === undefined ? '' : `:${tag}`}${digest === undefined ? '' : `@${digest}`}`;
+}

@@ -1,0 +1,109 @@
+/**
+ * The only file that knows zstd-napi. Compresses a stream of bytes into one zstd frame (RFC 8878) on
+ * libzstd's own threads, at a level that may change on the way, and decompresses within fixed bounds.
+ */
+import { availableParallelism } from 'node:os';
+import * as zstd from 'zstd-napi/binding.js';
+import { ImgmvError } from './errors.ts';
+import { ZSTD_WINDOW_LOG_MAX } from './limits.ts';
+
+const { CCtx, CParameter, DCtx, DParameter, EndDirective, ResetDirective } = zstd;
+
+/** 2 MiB, zstd's own choice for level 3: the same at every level, since it cannot change inside a frame. */
+const WINDOW_LOG = 21;
+/** Input of one thread's job. Smaller costs ratio, larger memory: each thread holds a few of them. */
+const JOB_BYTES = 2 * 1024 * 1024;
+const EMPTY = Buffer.alloc(0);
+const OUTPUT_BYTES = zstd.cStreamOutSize();
+
+/** One compressor for many entries, one after the other. Memory is freed when it is collected. */
+export class Compressor {
+  readonly #context = new CCtx();
+  #level = 0;
+  #busy = false;
+  /** Time spent inside zstd, in milliseconds: waiting for its threads included. */
+  busyMs = 0;
+
+  constructor(threads = Math.min(2, availableParallelism())) {
+    this.#context.setParameter(CParameter.windowLog, WINDOW_LOG);
+    this.#context.setParameter(CParameter.nbWorkers, threads);
+    this.#context.setParameter(CParameter.jobSize, JOB_BYTES);
+    // The digest of each blob is checked: zstd's own checksum would be read for nothing.
+    this.#context.setParameter(CParameter.checksumFlag, 0);
+  }
+
+  /**
+   * One frame that holds all of `source`. `level` is asked before every chunk; with worker threads a new
+   * level holds from the next job on (zstd.h: parameters that may be updated during compression).
+   */
+  async *compress(source: AsyncIterable<Buffer>, level: () => number): AsyncGenerator<Buffer> {
+    if (this.#busy) throw new ImgmvError('internal', 'a compressor is used twice at once');
+    this.#busy = true;
+    let finished = false;
+    try {
+      for await (const chunk of source) {
+        this.#setLevel(level());
+        yield* this.#run(chunk, EndDirective.continue);
+      }
+      yield* this.#run(EMPTY, EndDirective.end);
+      finished = true;
+    } finally {
+      if (!finished) this.#context.reset(ResetDirective.sessionOnly);
+      this.#busy = false;
+    }
+  }
+
+  *#run(input: Buffer, directive: zstd.EndDirective): Generator<Buffer> {
+    let rest = input;
+    for (;;) {
+      const output = Buffer.allocUnsafe(OUTPUT_BYTES);
+      const started = performance.now();
+      const [toFlush, produced, consumed] = this.#context.compressStream2(output, rest, directive);
+      this.busyMs += performance.now() - started;
+      if (produced > 0) yield output.subarray(0, produced);
+      rest = rest.subarray(consumed);
+      if (rest.length === 0 && (directive === EndDirective.continue || toFlush === 0)) return;
+    }
+  }
+
+  #setLevel(level: number): void {
+    if (level === this.#level) return;
+    this.#level = level;
+    this.#context.setParameter(CParameter.compressionLevel, level);
+  }
+}
+
+/**
+ * All that the frames of `source` hold, at most `maxBytes`, in chunks of 128 KiB at most. Throws integrity
+ * for bytes that are no zstd frame, for a window over 8 MiB, for more than `maxBytes`, and for an end inside
+ * a frame.
+ */
+export async function* decompress(source: AsyncIterable<Buffer>, maxBytes: number): AsyncGenerator<Buffer> {
+  const context = new DCtx();
+  context.setParameter(DParameter.windowLogMax, ZSTD_WINDOW_LOG_MAX);
+  let bytes = 0;
+  let hint = 0;
+  for await (const chunk of source) {
+    let rest = chunk;
+    for (;;) {
+      const output = Buffer.allocUnsafe(zstd.dStreamOutSize());
+      const [next, produced, consumed] = decompressStep(context, output, rest);
+      hint = next;
+      rest = rest.subarray(consumed);
+      bytes += produced;
+      if (bytes > maxBytes) throw new ImgmvError('integrity', `compressed bytes hold more than the ${maxBytes} declared`);
+      if (produced > 0) yield output.subarray(0, produced);
+      // A full output may mean that zstd holds more of what it has already read.
+      if (rest.length === 0 && produced < output.length) break;
+    }
+  }
+  if (hint !== 0) throw new ImgmvError('integrity', 'compressed bytes end inside a zstd frame');
+}
+
+function decompressStep(context: zstd.DCtx, output: Buffer, input: Buffer): [number, number, number] {
+  try {
+    return context.decompressStream(output, input);
+  } catch (cause) {
+    throw new ImgmvError('integrity', 'bytes that should be zstd are not', { cause });
+  }
+}

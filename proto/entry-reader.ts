@@ -1,0 +1,160 @@
+import { createHash } from 'node:crypto';
+import { decompress } from './compression.ts';
+import {
+  type Blob,
+  type BlobHeader,
+  type Digest,
+  decodeHeader,
+  decodeTrailer,
+  type EndHeader,
+  ENTRY_HEADER_BYTES,
+  ENTRY_TRAILER_BYTES,
+} from './entry.ts';
+import { ImgmvError, violation } from './errors.ts';
+import type { Lane } from './lane.ts';
+import { SEGMENT_MAX_BYTES } from './limits.ts';
+
+export interface ReceivedBlob extends Blob {
+  readonly image: number;
+  readonly verified: () => Digest;
+}
+
+/** Reads entries off one lane, in order. */
+export class EntryReader {
+  readonly #lane: Lane;
+  #buffered: Buffer = Buffer.alloc(0);
+  /** What is left of the entry at hand: bytes of its segment, whether segments follow, and its trailer. */
+  #segmentLeft = 0;
+  #inBody = false;
+  #trailerDue = false;
+  #wireBytesLeft = 0;
+
+  constructor(lane: Lane) {
+    this.#lane = lane;
+  }
+
+  /** The next blob or image end; undefined after the lane's END. What is unread of the blob before is skipped. */
+  async next(): Promise<ReceivedBlob | EndHeader | undefined> {
+    await this.#skip();
+    const bytes = await this.#read(ENTRY_HEADER_BYTES, true);
+    if (!bytes) return undefined;
+    const header = decodeHeader(bytes);
+    if (header.type === 'end') return header;
+    this.#inBody = true;
+    this.#trailerDue = true;
+    this.#segmentLeft = 0;
+    // zstd's worst case (ZSTD_COMPRESSBOUND) is size/256 more; what is beyond twice that is an attack.
+    this.#wireBytesLeft = header.size + Math.ceil(header.size / 128) + 1024;
+    const digestHolder: { value?: Digest } = {};
+    return {
+      kind: header.kind,
+      image: header.image,
+      size: header.size,
+      ...(header.digest && { digest: header.digest }),
+      compressed: header.encoding === 'identity',
+      body: this.#body(header, digestHolder),
+      verified: () => {
+        if (digestHolder.value) return digestHolder.value;
+        throw new ImgmvError('internal', 'a blob was asked for its digest before its end');
+      },
+    };
+  }
+
+  /** The uncompressed bytes; at their end the trailer is read and all is compared before the last `done`. */
+  async *#body(header: BlobHeader, digestHolder: { value?: Digest }): AsyncGenerator<Buffer> {
+    const hash = createHash('sha256');
+    let size = 0;
+    let damage: ImgmvError | undefined;
+    try {
+      const segments = this.#segments();
+      for await (const chunk of header.encoding === 'zstd' ? decompress(segments, header.size) : segments) {
+        size += chunk.length;
+        if (size > header.size) throw new ImgmvError('integrity', `a ${header.kind} is longer than its ${header.size} bytes`);
+        hash.update(chunk);
+        yield chunk;
+      }
+    } catch (error) {
+      // A blob that its sender gave up ends inside a zstd frame, too: only the trailer tells that from damage.
+      if (!(error instanceof ImgmvError) || error.code !== 'integrity') throw error;
+      damage = error;
+      for await (const _ of this.#segments());
+    }
+    const trailer = await this.#trailer();
+    if (!trailer.complete)
+      throw new ImgmvError('peer-stopped', `the other host gave up a ${header.kind} after ${size} bytes`);
+    if (damage) throw damage;
+    const digest: Digest = `sha256:${hash.digest('hex')}`;
+    const want = header.digest ?? trailer.digest;
+    if (size !== header.size || size !== trailer.size || digest !== want || digest !== trailer.digest)
+      throw new ImgmvError(
+        'integrity',
+        `a ${header.kind} is not what was sent: got ${digest} of ${size} bytes, want ${want} of ${header.size}`,
+      );
+    digestHolder.value = digest;
+  }
+
+  async #trailer() {
+    this.#trailerDue = false;
+    return decodeTrailer(await this.#exactly(ENTRY_TRAILER_BYTES));
+  }
+
+  async #skip(): Promise<void> {
+    for await (const _ of this.#segments());
+    if (this.#trailerDue) await this.#trailer();
+  }
+
+  /** The rest of the body at hand, as it is on the wire. May be left and taken up again. */
+  async *#segments(): AsyncGenerator<Buffer> {
+    while (this.#inBody) {
+      if (this.#segmentLeft === 0) {
+        const length = (await this.#exactly(4)).readUInt32BE(0);
+        if (length === 0) {
+          this.#inBody = false;
+          return;
+        }
+        if (length > SEGMENT_MAX_BYTES) throw violation(`a segment of ${length} bytes`);
+        this.#wireBytesLeft -= length;
+        if (this.#wireBytesLeft < 0) throw violation('a body longer than its declared size can need');
+        this.#segmentLeft = length;
+      }
+      const bytes = await this.#some(this.#segmentLeft);
+      this.#segmentLeft -= bytes.length;
+      yield bytes;
+    }
+  }
+
+  async #exactly(bytes: number): Promise<Buffer> {
+    const read = await this.#read(bytes, false);
+    if (!read) throw violation('a lane ended inside an entry');
+    return read;
+  }
+
+  async #read(bytes: number, endAllowed: boolean): Promise<Buffer | undefined> {
+    const first = await this.#next();
+    if (!first && endAllowed) return undefined;
+    const parts = [first ?? Buffer.alloc(0)];
+    let have = parts[0]?.length ?? 0;
+    while (have < bytes) {
+      const part = await this.#next();
+      if (!part) throw violation('a lane ended inside an entry');
+      parts.push(part);
+      have += part.length;
+    }
+    const all = parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts);
+    this.#buffered = all.subarray(bytes);
+    return all.subarray(0, bytes);
+  }
+
+  async #some(maxBytes: number): Promise<Buffer> {
+    const part = await this.#next();
+    if (!part) throw violation('a lane ended inside an entry');
+    this.#buffered = part.subarray(maxBytes);
+    return part.subarray(0, maxBytes);
+  }
+
+  async #next(): Promise<Buffer | undefined> {
+    const part = this.#buffered;
+    this.#buffered = Buffer.alloc(0);
+    return part.length > 0 ? part : this.#lane.read();
+  }
+}

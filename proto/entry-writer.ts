@@ -1,0 +1,78 @@
+import { createHash } from 'node:crypto';
+import type { Compressor } from './compression.ts';
+import { type Blob, type Digest, encodeHeader, encodeTrailer, type Trailer } from './entry.ts';
+import { ImgmvError } from './errors.ts';
+import type { Lane } from './lane.ts';
+
+export interface SentBlob {
+  readonly digest: Digest;
+  readonly size: number;
+}
+
+/** Writes entries to one lane, one after the other. The lane stays its maker's to end. */
+export class EntryWriter {
+  readonly #lane: Lane;
+  readonly #compressor: Compressor;
+
+  constructor(lane: Lane, compressor: Compressor) {
+    this.#lane = lane;
+    this.#compressor = compressor;
+  }
+
+  /**
+   * Sends a blob; `onBytes` is told of its uncompressed bytes as they pass. If the body fails or is not what
+   * was announced, the entry ends as abandoned, so that the lane can go on, and the error is thrown.
+   */
+  async blob(image: number, blob: Blob, level: () => number, onBytes: (bytes: number) => void): Promise<SentBlob> {
+    const encoding = blob.compressed === true || blob.size === 0 ? 'identity' : 'zstd';
+    const { kind, size: announced, digest: named } = blob;
+    await this.#lane.write(encodeHeader({ type: 'blob', kind, image, encoding, size: announced, digest: named }));
+    const hash = createHash('sha256');
+    let size = 0;
+    let bodyError: unknown;
+    const body = async function* () {
+      try {
+        for await (const chunk of blob.body) {
+          hash.update(chunk);
+          size += chunk.length;
+          onBytes(chunk.length);
+          yield chunk;
+        }
+        if (size !== announced)
+          throw new ImgmvError('integrity', `a ${kind} of ${announced} bytes was announced, ${size} came`);
+      } catch (error) {
+        bodyError = error;
+        throw error;
+      }
+    };
+    try {
+      for await (const chunk of encoding === 'zstd' ? this.#compressor.compress(body(), level) : body())
+        await this.#segment(chunk);
+    } catch (error) {
+      if (bodyError !== undefined) await this.#finish(undefined);
+      throw error;
+    }
+    const digest: Digest = `sha256:${hash.digest('hex')}`;
+    if (named !== undefined && named !== digest) {
+      await this.#finish(undefined);
+      throw new ImgmvError('integrity', `the source named a ${kind} ${named} and gave ${digest}`);
+    }
+    await this.#finish({ complete: true, size, digest });
+    return { digest, size };
+  }
+
+  /** Ends an image on this lane: all its blobs have been sent, or no more will come. */
+  async end(image: number, blobs: number, complete: boolean): Promise<void> {
+    await this.#lane.write(encodeHeader({ type: 'end', image, blobs, complete }));
+  }
+
+  async #segment(chunk: Buffer): Promise<void> {
+    const length = Buffer.allocUnsafe(4);
+    length.writeUInt32BE(chunk.length, 0);
+    await this.#lane.write(Buffer.concat([length, chunk]));
+  }
+
+  async #finish(trailer: Trailer | undefined): Promise<void> {
+    await this.#lane.write(Buffer.concat([Buffer.alloc(4), encodeTrailer(trailer)]));
+  }
+}

@@ -1,0 +1,117 @@
+/**
+ * The form of entries, which carry blobs on a lane: a header, a body in segments, a trailer with the true
+ * digest and length. PROTOCOL.md section 7. entry-writer.ts and entry-reader.ts move them.
+ */
+import { violation } from './errors.ts';
+import { readUint64, writeUint64 } from './lane.ts';
+import { LAYER_MAX_BYTES, METADATA_MAX_BYTES, OFFER_IMAGES_MAX } from './limits.ts';
+
+export type BlobKind = 'layer' | 'config' | 'manifest' | 'index';
+export type Digest = `sha256:${string}`;
+export type Encoding = 'identity' | 'zstd';
+
+const KINDS: readonly (BlobKind | 'end')[] = ['end', 'layer', 'config', 'manifest', 'index'];
+const ENCODINGS: readonly Encoding[] = ['identity', 'zstd'];
+const FLAG_DIGEST = 1;
+const FLAG_INCOMPLETE = 2;
+export const ENTRY_HEADER_BYTES = 48;
+export const ENTRY_TRAILER_BYTES = 48;
+const COMPLETE = 0;
+const ABANDONED = 1;
+
+/** A blob on its way. `body` may be read once; it throws if what comes is not what was announced. */
+export interface Blob {
+  readonly kind: BlobKind;
+  /** sha256 of the bytes, where it is known before them: docker 20.10 does not name it. */
+  readonly digest?: Digest;
+  /** Bytes of `body`. */
+  readonly size: number;
+  /** Whether zstd would only waste time on it, as it is compressed already. */
+  readonly compressed?: boolean;
+  readonly body: AsyncIterable<Buffer>;
+  /** The digest of the bytes as they came, once `body` is read to its end; absent where the taker has to hash. */
+  readonly verified?: () => Digest;
+}
+
+/** A blob begins; its body in segments and its trailer follow. */
+export interface BlobHeader {
+  readonly type: 'blob';
+  readonly kind: BlobKind;
+  readonly image: number;
+  readonly encoding: Encoding;
+  /** Uncompressed bytes. */
+  readonly size: number;
+  readonly digest: Digest | undefined;
+}
+
+/** An image ends on this lane: `blobs` of it came, and either that is all or the sender gave it up. */
+export interface EndHeader {
+  readonly type: 'end';
+  readonly image: number;
+  readonly blobs: number;
+  readonly complete: boolean;
+}
+
+export interface Trailer {
+  readonly complete: boolean;
+  readonly size: number;
+  readonly digest: Digest;
+}
+
+/** PROTOCOL.md section 7.1: 48 bytes. */
+export function encodeHeader(header: BlobHeader | EndHeader): Buffer {
+  const bytes = Buffer.alloc(ENTRY_HEADER_BYTES);
+  bytes.writeUInt32BE(header.image, 4);
+  if (header.type === 'end') {
+    bytes.writeUInt8(header.complete ? 0 : FLAG_INCOMPLETE, 2);
+    writeUint64(bytes, header.blobs, 8);
+    return bytes;
+  }
+  bytes.writeUInt8(KINDS.indexOf(header.kind), 0);
+  bytes.writeUInt8(ENCODINGS.indexOf(header.encoding), 1);
+  bytes.writeUInt8(header.digest === undefined ? 0 : FLAG_DIGEST, 2);
+  writeUint64(bytes, header.size, 8);
+  if (header.digest !== undefined) writeDigest(bytes, header.digest, 16);
+  return bytes;
+}
+
+/** Throws protocol-violation for what section 7.1 does not allow, sizes over the limits included. */
+export function decodeHeader(bytes: Buffer): BlobHeader | EndHeader {
+  const kind = KINDS[bytes[0] as number];
+  const encoding = ENCODINGS[bytes[1] as number];
+  const flags = bytes[2] as number;
+  const image = bytes.readUInt32BE(4);
+  const size = readUint64(bytes, 8);
+  if (kind === undefined) throw violation(`an entry of unknown kind ${bytes[0]}`);
+  if (encoding === undefined) throw violation(`an entry of unknown encoding ${bytes[1]}`);
+  if (flags > (kind === 'end' ? FLAG_INCOMPLETE : FLAG_DIGEST)) throw violation(`an entry with unknown flags ${flags}`);
+  if (image >= OFFER_IMAGES_MAX) throw violation(`an entry for image ${image}`);
+  if (kind === 'end') return { type: 'end', image, blobs: size, complete: flags === 0 };
+  const maxBytes = kind === 'layer' ? LAYER_MAX_BYTES : METADATA_MAX_BYTES;
+  if (size > maxBytes) throw violation(`a ${kind} of ${size} bytes, more than ${maxBytes}`);
+  return { type: 'blob', kind, image, encoding, size, digest: flags === 0 ? undefined : readDigest(bytes, 16) };
+}
+
+/** PROTOCOL.md section 7.3: 48 bytes. An abandoned blob has neither size nor digest. */
+export function encodeTrailer(trailer: Trailer | undefined): Buffer {
+  const bytes = Buffer.alloc(ENTRY_TRAILER_BYTES);
+  bytes.writeUInt8(trailer?.complete ? COMPLETE : ABANDONED, 0);
+  if (!trailer) return bytes;
+  writeUint64(bytes, trailer.size, 8);
+  writeDigest(bytes, trailer.digest, 16);
+  return bytes;
+}
+
+export function decodeTrailer(bytes: Buffer): Trailer {
+  const status = bytes[0] as number;
+  if (status > ABANDONED) throw violation(`a trailer with unknown status ${status}`);
+  return { complete: status === COMPLETE, size: readUint64(bytes, 8), digest: readDigest(bytes, 16) };
+}
+
+function writeDigest(bytes: Buffer, digest: Digest, at: number): void {
+  bytes.write(digest.slice('sha256:'.length), at, 32, 'hex');
+}
+
+function readDigest(bytes: Buffer, at: number): Digest {
+  return `sha256:${bytes.toString('hex', at, at + 32)}`;
+}

@@ -1,0 +1,302 @@
+/**
+ * A lane: an ordered stream of bytes each way over one channel, with offsets, credits, and an end of its own.
+ * The control lane (0) carries messages, the others blobs. PROTOCOL.md section 5. A lane knows nothing of
+ * what its bytes mean.
+ */
+import type { Channel } from './channel.ts';
+import { ImgmvError, violation } from './errors.ts';
+import { CREDIT_SHARE, DATA_HEADER_BYTES, DATA_MAX_BYTES, SOCKET_BACKLOG_MAX_BYTES } from './limits.ts';
+
+const DATA = 1;
+const CREDIT = 2;
+const RESUME = 3;
+const END = 4;
+const PING = 5;
+const PONG = 6;
+
+/** How long writers were held back so far, in milliseconds, and by what. */
+export interface LaneWaits {
+  /** The kernel did not take what was sent: the network is the limit. */
+  socketMs: number;
+  /** The reader did not take what was sent: its engine is the limit. */
+  creditMs: number;
+  /** Our own reader had nothing to read: the other side is. */
+  dataMs: number;
+}
+
+export interface LaneOptions {
+  /** Bytes that the other side may send before our reader takes them. */
+  readonly windowBytes: number;
+}
+
+export class Lane {
+  readonly channel: Channel;
+  readonly waits: LaneWaits = { socketMs: 0, creditMs: 0, dataMs: 0 };
+  /** Resolves with the reason when the lane is over: undefined when both sides ended it, an error else. */
+  readonly closed: Promise<ImgmvError | undefined>;
+  readonly #windowBytes: number;
+
+  // What we send: offsets of the next byte to go, and of the first that may not go yet.
+  #sendOffset = 0;
+  #sendLimit = 0;
+  #creditWaiters: (() => void)[] = [];
+  #writing: Promise<void> = Promise.resolve();
+  #endSent = false;
+
+  // What we receive: offset of the next byte to come, bytes taken by the reader, limit that was told.
+  #receiveOffset = 0;
+  #consumed = 0;
+  #toldLimit = 0;
+  #queue: Buffer[] = [];
+  #reader: (() => void) | undefined;
+  #endReceived = false;
+  #resumed = false;
+  #ready: () => void = () => {};
+
+  #over = false;
+  #error: ImgmvError | undefined;
+  #lastHeard = performance.now();
+  #pongs = new Map<number, () => void>();
+  #pingCount = 0;
+  /** Resolves once the other side's RESUME has come: from then on this side may write. Rejects with the lane's error. */
+  readonly ready: Promise<void>;
+
+  constructor(channel: Channel, options: LaneOptions) {
+    this.channel = channel;
+    this.#windowBytes = options.windowBytes;
+    this.ready = new Promise((resolve, reject) => {
+      this.#ready = resolve;
+      channel.closed.then(() => reject(this.#error ?? new ImgmvError('peer-lost', 'the lane closed before it began')));
+    });
+    this.ready.catch(() => {});
+    this.closed = channel.ended().then((error) => {
+      const clean = this.#endSent && this.#endReceived && channel.failure === undefined;
+      if (!clean) this.#error ??= error;
+      this.#over = true;
+      this.#wakeAll();
+      return clean ? undefined : this.#error;
+    });
+    channel.consume((record) => this.#receive(record));
+  }
+
+  /**
+   * Says at which offset this side goes on, the first record of every connection. The listener says so at
+   * once; the dialler of a pairing when `ready`, which proves that the listener knows the code.
+   */
+  resume(): void {
+    this.#toldLimit = this.#consumed + this.#windowBytes;
+    this.#sendPair(RESUME, this.#receiveOffset, this.#toldLimit);
+  }
+
+  /** Milliseconds since anything was heard on this lane. */
+  get silenceMs(): number {
+    return performance.now() - this.#lastHeard;
+  }
+
+  get bytesSent(): number {
+    return this.#sendOffset;
+  }
+
+  get bytesReceived(): number {
+    return this.#receiveOffset;
+  }
+
+  /**
+   * Sends bytes, in the order of the calls; resolves when all have been given to the socket. Throws the
+   * lane's error once it is over. `bytes` must not change afterwards.
+   */
+  write(bytes: Buffer): Promise<void> {
+    const turn = this.#writing.then(() => this.#writeNow(bytes));
+    this.#writing = turn.catch(() => {});
+    return turn;
+  }
+
+  /** Sends END after all that was written: the other side's reader sees the end. */
+  end(): Promise<void> {
+    const turn = this.#writing.then(() => {
+      this.#check();
+      if (this.#endSent) return;
+      this.#endSent = true;
+      this.#sendPair(END, this.#sendOffset);
+    });
+    this.#writing = turn.catch(() => {});
+    return turn;
+  }
+
+  /** The next bytes, or undefined after the other side's END. One reader at a time. Throws the lane's error. */
+  async read(): Promise<Buffer | undefined> {
+    const bytes = this.#queue.shift() ?? (await this.#wait());
+    if (bytes) this.#take(bytes.length);
+    return bytes;
+  }
+
+  /** Asks for an answer; resolves with the round trip in milliseconds. Never resolves on a lane that is over. */
+  ping(): Promise<number> {
+    const started = performance.now();
+    const id = ++this.#pingCount;
+    return new Promise((resolve) => {
+      this.#pongs.set(id, () => resolve(performance.now() - started));
+      if (this.#pongs.size > 64) this.#pongs.clear();
+      this.#sendPair(PING, id);
+    });
+  }
+
+  /** Ends the connection for a fault of either side; readers and writers get `error`. */
+  fail(error: ImgmvError): void {
+    this.#error ??= error;
+    this.#over = true;
+    this.channel.fail(error);
+    this.#wakeAll();
+  }
+
+  async #wait(): Promise<Buffer | undefined> {
+    const started = performance.now();
+    while (this.#queue.length === 0) {
+      if (this.#error) throw this.#error;
+      if (this.#endReceived || this.#over) return undefined;
+      await new Promise<void>((resolve) => {
+        this.#reader = resolve;
+      });
+    }
+    this.waits.dataMs += performance.now() - started;
+    return this.#queue.shift();
+  }
+
+  /** Counts what the reader took, and tells the writer before its window runs dry. */
+  #take(bytes: number): void {
+    this.#consumed += bytes;
+    const limit = this.#consumed + this.#windowBytes;
+    if (limit - this.#toldLimit < this.#windowBytes / CREDIT_SHARE || this.#over) return;
+    this.#toldLimit = limit;
+    this.#sendPair(CREDIT, this.#consumed, limit);
+  }
+
+  async #writeNow(bytes: Buffer): Promise<void> {
+    let at = 0;
+    while (at < bytes.length) {
+      if (this.#sendOffset >= this.#sendLimit) await this.#waitForCredit();
+      if (this.channel.socket.backlog >= SOCKET_BACKLOG_MAX_BYTES) await this.#waitForSocket();
+      this.#check();
+      const length = Math.min(bytes.length - at, DATA_MAX_BYTES, this.#sendLimit - this.#sendOffset);
+      const record = Buffer.allocUnsafe(DATA_HEADER_BYTES + length);
+      record[0] = DATA;
+      writeUint64(record, this.#sendOffset, 1);
+      bytes.copy(record, DATA_HEADER_BYTES, at, at + length);
+      this.#sendOffset += length;
+      at += length;
+      this.channel.send(record);
+    }
+  }
+
+  async #waitForCredit(): Promise<void> {
+    const started = performance.now();
+    while (this.#sendOffset >= this.#sendLimit) {
+      this.#check();
+      await new Promise<void>((resolve) => this.#creditWaiters.push(resolve));
+    }
+    this.waits.creditMs += performance.now() - started;
+  }
+
+  async #waitForSocket(): Promise<void> {
+    const started = performance.now();
+    await this.channel.socket.drainedBelow(SOCKET_BACKLOG_MAX_BYTES / 2);
+    this.waits.socketMs += performance.now() - started;
+  }
+
+  #check(): void {
+    if (this.#error) throw this.#error;
+    if (this.#over || this.#endSent) throw new ImgmvError('internal', 'a lane was used after its end');
+  }
+
+  #wakeAll(): void {
+    this.#reader?.();
+    this.#reader = undefined;
+    for (const wake of this.#creditWaiters.splice(0)) wake();
+  }
+
+  #receive(record: Buffer): void {
+    this.#lastHeard = performance.now();
+    const type = record[0];
+    if (!this.#resumed && type !== RESUME) throw violation('a lane must begin with RESUME');
+    switch (type) {
+      case DATA:
+        return this.#receiveData(record);
+      case CREDIT: {
+        const [consumed, limit] = readPair(record, CREDIT);
+        if (consumed > this.#sendOffset || limit < this.#sendLimit) throw violation('credits went backwards');
+        return this.#grant(limit);
+      }
+      case RESUME: {
+        const [offset, limit] = readPair(record, RESUME);
+        if (this.#resumed) throw violation('a second RESUME on one connection');
+        if (offset !== this.#sendOffset) throw violation(`a lane goes on at ${offset}, not at ${this.#sendOffset}`);
+        this.#resumed = true;
+        this.#ready();
+        return this.#grant(limit);
+      }
+      case END: {
+        const [offset] = readPair(record, END);
+        if (this.#endReceived) throw violation('a second END');
+        if (offset !== this.#receiveOffset) throw violation(`a lane of ${this.#receiveOffset} bytes ends at ${offset}`);
+        this.#endReceived = true;
+        return this.#wakeAll();
+      }
+      case PING: {
+        const [id] = readPair(record, PING);
+        return this.#sendPair(PONG, id);
+      }
+      case PONG: {
+        const [id] = readPair(record, PONG);
+        const answer = this.#pongs.get(id);
+        this.#pongs.delete(id);
+        return answer?.();
+      }
+      default:
+        throw violation(`an unknown record type ${type}`);
+    }
+  }
+
+  #receiveData(record: Buffer): void {
+    const length = record.length - DATA_HEADER_BYTES;
+    if (length < 1) throw violation('an empty DATA record');
+    if (this.#endReceived) throw violation('DATA after END');
+    const offset = readUint64(record, 1);
+    if (offset !== this.#receiveOffset) throw violation(`DATA at ${offset}, expected ${this.#receiveOffset}`);
+    if (offset + length > this.#toldLimit) throw violation('more DATA than was allowed');
+    this.#receiveOffset += length;
+    this.#queue.push(record.subarray(DATA_HEADER_BYTES));
+    this.#reader?.();
+    this.#reader = undefined;
+  }
+
+  #grant(limit: number): void {
+    this.#sendLimit = limit;
+    for (const wake of this.#creditWaiters.splice(0)) wake();
+  }
+
+  #sendPair(type: number, first: number, second?: number): void {
+    const record = Buffer.allocUnsafe(second === undefined ? 9 : 17);
+    record[0] = type;
+    writeUint64(record, first, 1);
+    if (second !== undefined) writeUint64(record, second, 9);
+    this.channel.send(record);
+  }
+}
+
+function readPair(record: Buffer, type: number): [number, number] {
+  const two = type === CREDIT || type === RESUME;
+  if (record.length !== (two ? 17 : 9)) throw violation(`a record of type ${type} has ${record.length} bytes`);
+  return [readUint64(record, 1), two ? readUint64(record, 9) : 0];
+}
+
+/** Offsets are 64 bits on the wire; those above 2^53 (8 PiB) are refused, since no lane gets there. */
+export function readUint64(bytes: Buffer, at: number): number {
+  const value = bytes.readUInt32BE(at) * 2 ** 32 + bytes.readUInt32BE(at + 4);
+  if (!Number.isSafeInteger(value)) throw violation('a number above 2^53');
+  return value;
+}
+
+export function writeUint64(bytes: Buffer, value: number, at: number): void {
+  bytes.writeUInt32BE(Math.floor(value / 2 ** 32), at);
+  bytes.writeUInt32BE(value % 2 ** 32, at + 4);
+}

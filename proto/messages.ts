@@ -1,0 +1,193 @@
+/**
+ * The control messages: JSON objects, each behind its length, checked against these schemas before anybody
+ * looks at them. PROTOCOL.md section 6.
+ */
+import * as v from 'valibot';
+import { ERROR_CODES, ImgmvError } from './errors.ts';
+import type { Lane } from './lane.ts';
+import {
+  LAYER_MAX_BYTES,
+  LAYERS_MAX,
+  MESSAGE_LIST_BYTES,
+  MESSAGE_MAX_BYTES,
+  NAMES_PER_IMAGE_MAX,
+  OFFER_IMAGES_MAX,
+  REFERENCE_MAX_BYTES,
+  TEXT_MAX_CHARACTERS,
+} from './limits.ts';
+
+const text = v.pipe(v.string(), v.maxLength(TEXT_MAX_CHARACTERS));
+const word = v.pipe(v.string(), v.minLength(1), v.maxLength(100));
+const digest = v.pipe(v.string(), v.regex(/^sha256:[0-9a-f]{64}$/));
+const byteCount = v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(LAYER_MAX_BYTES));
+const imageNumber = v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(OFFER_IMAGES_MAX - 1));
+const reference = v.pipe(v.string(), v.minLength(1), v.maxLength(REFERENCE_MAX_BYTES), v.regex(/^[\x21-\x7e]+$/));
+const listOf = <const S extends v.GenericSchema>(item: S) => v.pipe(v.array(item), v.maxLength(OFFER_IMAGES_MAX));
+
+const failure = v.object({ code: v.picklist(ERROR_CODES), message: text, hint: v.optional(text) });
+const platform = v.object({ os: word, architecture: word, variant: v.optional(word) });
+const descriptor = v.object({ mediaType: word, digest, size: byteCount });
+const store = v.picklist(['classic', 'containerd']);
+const names = <const S extends v.GenericSchema>(item: S) => v.pipe(v.array(item), v.maxLength(NAMES_PER_IMAGE_MAX));
+
+const hello = v.object({
+  type: v.literal('hello'),
+  role: v.picklist(['sender', 'receiver']),
+  /** Name and version of the program, for people. */
+  software: word,
+  /** Host name, for people. */
+  name: word,
+  engine: v.object({ kind: word, version: word, store, os: word, architecture: word }),
+  capabilities: v.pipe(v.array(word), v.maxLength(64)),
+});
+
+const offer = v.object({
+  type: v.literal('offer'),
+  images: listOf(
+    v.object({
+      image: imageNumber,
+      id: digest,
+      root: descriptor,
+      store,
+      platform,
+      names: names(v.object({ source: reference, target: reference })),
+      diffIds: v.pipe(v.array(digest), v.maxLength(LAYERS_MAX)),
+      bytes: byteCount,
+    }),
+  ),
+  last: v.boolean(),
+});
+
+const answer = v.object({
+  type: v.literal('answer'),
+  images: listOf(
+    v.object({
+      image: imageNumber,
+      action: v.picklist(['send', 'present', 'refuse']),
+      reason: v.optional(text),
+      warning: v.optional(text),
+      refs: names(v.object({ source: reference, target: reference, replaces: v.optional(digest) })),
+      /** Digests of the blobs that are missing; absent: all are wanted. */
+      missing: v.optional(v.pipe(v.array(digest), v.maxLength(LAYERS_MAX))),
+    }),
+  ),
+  last: v.boolean(),
+});
+
+const progress = v.object({
+  type: v.literal('progress'),
+  image: imageNumber,
+  phase: v.picklist(['transfer', 'load', 'verify']),
+  bytes: byteCount,
+});
+
+const failed = v.object({ type: v.literal('failed'), image: imageNumber, error: failure });
+
+const result = v.object({
+  type: v.literal('result'),
+  image: imageNumber,
+  status: v.picklist(['loaded', 'present', 'refused', 'failed', 'skipped']),
+  targetId: v.optional(digest),
+  refs: names(v.object({ source: reference, target: reference, replaced: v.optional(digest) })),
+  error: v.optional(failure),
+});
+
+const finish = v.object({ type: v.literal('finish') });
+const stop = v.object({ type: v.literal('stop'), error: failure });
+
+const message = v.variant('type', [hello, offer, answer, progress, failed, result, finish, stop]);
+
+export type Message = v.InferOutput<typeof message>;
+export type MessageOf<T extends Message['type']> = Extract<Message, { type: T }>;
+export type Hello = MessageOf<'hello'>;
+export type OfferedImage = MessageOf<'offer'>['images'][number];
+export type AnsweredImage = MessageOf<'answer'>['images'][number];
+export type Result = MessageOf<'result'>;
+export type WireFailure = v.InferOutput<typeof failure>;
+
+/** A 32-bit big-endian length, then that many bytes of UTF-8 JSON. */
+export function encodeMessage(value: Message): Buffer {
+  const json = Buffer.from(JSON.stringify(value), 'utf8');
+  if (json.length > MESSAGE_MAX_BYTES) throw new ImgmvError('internal', `a message of ${json.length} bytes is too long`);
+  const bytes = Buffer.allocUnsafe(4 + json.length);
+  bytes.writeUInt32BE(json.length, 0);
+  json.copy(bytes, 4);
+  return bytes;
+}
+
+/** Throws protocol-violation for all that no schema allows; unknown fields are dropped. */
+export function decodeMessage(json: Buffer): Message {
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(json));
+  } catch (cause) {
+    throw new ImgmvError('protocol-violation', 'the other side sent a message that is not JSON', { cause });
+  }
+  const parsed = v.safeParse(message, value);
+  if (parsed.success) return parsed.output;
+  const [issue] = parsed.issues;
+  const where = v.getDotPath(issue) ?? 'the whole';
+  throw new ImgmvError('protocol-violation', `the other side sent a message that breaks the schema at ${where}`);
+}
+
+/** Sends and receives control messages on lane 0. */
+export class Control {
+  readonly lane: Lane;
+  #buffered: Buffer = Buffer.alloc(0);
+
+  constructor(lane: Lane) {
+    this.lane = lane;
+  }
+
+  send(value: Message): Promise<void> {
+    return this.lane.write(encodeMessage(value));
+  }
+
+  /** Sends a list in as many messages as it takes; `last` is set on the final one, an empty list is one message. */
+  async sendList(value: MessageOf<'offer'> | MessageOf<'answer'>): Promise<void> {
+    let part: unknown[] = [];
+    let bytes = 0;
+    const flush = (last: boolean) => {
+      const images = part;
+      part = [];
+      bytes = 0;
+      return this.send({ type: value.type, images, last } as Message);
+    };
+    for (const image of value.images) {
+      const size = JSON.stringify(image).length;
+      if (part.length > 0 && bytes + size > MESSAGE_LIST_BYTES) await flush(false);
+      part.push(image);
+      bytes += size;
+    }
+    await flush(true);
+  }
+
+  /** The next message; undefined after the other side's END. */
+  async receive(): Promise<Message | undefined> {
+    if (!(await this.#fill(4))) return undefined;
+    const length = this.#buffered.readUInt32BE(0);
+    if (length > MESSAGE_MAX_BYTES)
+      throw new ImgmvError('protocol-violation', `the other side announced a message of ${length} bytes`);
+    if (!(await this.#fill(4 + length)))
+      throw new ImgmvError('protocol-violation', 'the other side ended the control lane inside a message');
+    const json = this.#buffered.subarray(4, 4 + length);
+    this.#buffered = this.#buffered.subarray(4 + length);
+    return decodeMessage(json);
+  }
+
+  async #fill(bytes: number): Promise<boolean> {
+    const parts = [this.#buffered];
+    let have = this.#buffered.length;
+    while (have < bytes) {
+      const more = await this.lane.read();
+      if (!more) {
+        if (have > 0) throw new ImgmvError('protocol-violation', 'the control lane ended inside a message');
+        return false;
+      }
+      parts.push(more);
+      have += more.length;
+    }
+    if (parts.length > 1) this.#buffered = Buffer.concat(parts);
+    return true;
+  }
+}

@@ -1,0 +1,300 @@
+/**
+ * The only file that knows ws: dials and upgrades WebSockets and turns them into `Socket`s that carry binary
+ * messages. It knows nothing of Noise or of what the messages mean.
+ */
+import type { IncomingMessage } from 'node:http';
+import type { Duplex } from 'node:stream';
+import { WebSocket, WebSocketServer } from 'ws';
+import { codeOfClose, errorToldByPeer, ImgmvError } from './errors.ts';
+import {
+  CLOSE_TIMEOUT_MS,
+  NOISE_MESSAGE_MAX_BYTES,
+  PROTOCOL_VERSION,
+  WEBSOCKET_PINGS_MAX_PER_10_S,
+} from './limits.ts';
+
+const SUBPROTOCOL_PREFIX = 'imgmv.';
+/** The WebSocket subprotocol (RFC 6455 section 1.9) that carries the protocol version. */
+export const SUBPROTOCOL = `${SUBPROTOCOL_PREFIX}${PROTOCOL_VERSION}`;
+
+const OPTIONS = {
+  perMessageDeflate: false,
+  maxPayload: NOISE_MESSAGE_MAX_BYTES,
+  // A message of ours is one frame; a few fragments may come of a proxy, thousands only of an attacker.
+  maxFragments: 64,
+  maxBufferedChunks: 4096,
+  closeTimeout: CLOSE_TIMEOUT_MS,
+} as const;
+
+/** Messages that may wait before anybody reads them: a handshake never has more than two on their way. */
+const UNREAD_MAX_MESSAGES = 8;
+
+export interface SocketClose {
+  readonly code: number;
+  readonly reason: string;
+  readonly error?: Error;
+}
+
+/** One WebSocket that carries binary messages, in order. Ends once; `closed` never rejects. */
+export class Socket {
+  readonly closed: Promise<SocketClose>;
+  readonly remoteAddress: string;
+  readonly #ws: WebSocket;
+  #backlog = 0;
+  #handler: ((message: Buffer) => void) | undefined;
+  #unread: Buffer[] = [];
+  #waiting: ((message: Buffer | undefined) => void) | undefined;
+  #drained: (() => void)[] = [];
+  #ended: SocketClose | undefined;
+  #pings = 0;
+  #pingsSince = 0;
+  bytesSent = 0;
+  bytesReceived = 0;
+
+  constructor(ws: WebSocket, remoteAddress: string) {
+    this.#ws = ws;
+    this.remoteAddress = remoteAddress;
+    let error: Error | undefined;
+    ws.on('error', (e) => {
+      error = e;
+    });
+    ws.on('message', (data, isBinary) => this.#receive(data as Buffer, isBinary));
+    ws.on('ping', () => this.#countPing());
+    this.closed = new Promise((resolve) => {
+      ws.on('close', (code, reason) => {
+        const close: SocketClose = { code, reason: reason.toString(), ...(error && { error }) };
+        this.#ended = close;
+        this.#waiting?.(undefined);
+        for (const wake of this.#drained.splice(0)) wake();
+        resolve(close);
+      });
+    });
+  }
+
+  /** Bytes given to `send` that the kernel has not taken yet. */
+  get backlog(): number {
+    return this.#backlog;
+  }
+
+  get open(): boolean {
+    return this.#ended === undefined && this.#ws.readyState === WebSocket.OPEN;
+  }
+
+  /** Queues one message; sending on a closed socket does nothing, `closed` tells. */
+  send(message: Buffer): void {
+    if (!this.open) return;
+    this.#backlog += message.length;
+    this.bytesSent += message.length;
+    this.#ws.send(message, { binary: true, compress: false }, () => {
+      this.#backlog -= message.length;
+      for (const wake of this.#drained.splice(0)) wake();
+    });
+  }
+
+  /** Resolves when the backlog is below `bytes` or the socket has closed. */
+  async drainedBelow(bytes: number): Promise<void> {
+    while (this.#backlog >= bytes && this.#ended === undefined)
+      await new Promise<void>((resolve) => this.#drained.push(resolve));
+  }
+
+  /** The next message, or undefined once the socket has closed. One reader at a time, and none after `consume`. */
+  next(): Promise<Buffer | undefined> {
+    const message = this.#unread.shift();
+    if (message) return Promise.resolve(message);
+    if (this.#ended) return Promise.resolve(undefined);
+    return new Promise((resolve) => {
+      this.#waiting = (value) => {
+        this.#waiting = undefined;
+        resolve(value);
+      };
+    });
+  }
+
+  /** From now on every message goes to `handler`, those that wait first. */
+  consume(handler: (message: Buffer) => void): void {
+    this.#handler = handler;
+    for (const message of this.#unread.splice(0)) handler(message);
+  }
+
+  /** Starts the closing handshake; ws ends the connection after CLOSE_TIMEOUT_MS if the other side does not. */
+  close(code: number, reason = ''): void {
+    if (this.#ws.readyState === WebSocket.CLOSED) return;
+    this.#ws.close(code, truncateUtf8(reason, 123));
+  }
+
+  /** Ends the connection at once. */
+  destroy(): void {
+    this.#ws.terminate();
+  }
+
+  #receive(data: Buffer, isBinary: boolean): void {
+    this.bytesReceived += data.length;
+    if (!isBinary) return this.close(1003, 'binary messages only');
+    if (this.#handler) return this.#handler(data);
+    if (this.#waiting) return this.#waiting(data);
+    this.#unread.push(data);
+    if (this.#unread.length > UNREAD_MAX_MESSAGES) this.destroy();
+  }
+
+  #countPing(): void {
+    const now = performance.now();
+    if (now - this.#pingsSince > 10_000) {
+      this.#pings = 0;
+      this.#pingsSince = now;
+    }
+    if (++this.#pings > WEBSOCKET_PINGS_MAX_PER_10_S) this.destroy();
+  }
+}
+
+/** RFC 6455 section 5.5.1: a close reason is at most 123 bytes of valid UTF-8. */
+function truncateUtf8(text: string, maxBytes: number): string {
+  let cut = text;
+  while (Buffer.byteLength(cut) > maxBytes) cut = cut.slice(0, -1);
+  return cut;
+}
+
+/**
+ * Dials `url` (ws:// or wss://). Rejects with an ImgmvError that tells apart an unknown host, a refused
+ * port, a silent one, another server, and another version of this protocol.
+ */
+export function dial(url: string, options: { timeoutMs: number; signal?: AbortSignal }): Promise<Socket> {
+  const { timeoutMs, signal } = options;
+  return new Promise((resolve, reject) => {
+    const ws = new WebSocket(url, [SUBPROTOCOL], {
+      ...OPTIONS,
+      handshakeTimeout: timeoutMs,
+      followRedirects: false,
+      // RFC 6455 section 5.3 wants the mask unpredictable so that a page cannot steer bytes past a proxy.
+      // What we send is ciphertext already, and masking with zeros is five times as fast.
+      generateMask: (mask: Buffer) => mask.fill(0),
+    });
+    const onAbort = () => ws.terminate();
+    signal?.addEventListener('abort', onAbort, { once: true });
+    let failure: ImgmvError | undefined;
+    ws.on('unexpected-response', (request, response) => {
+      failure = unexpectedResponse(url, response);
+      response.destroy();
+      request.destroy();
+    });
+    ws.on('error', (error) => {
+      failure ??= signal?.aborted ? toAbortError(signal) : dialError(url, error, timeoutMs);
+    });
+    ws.on('close', () => {
+      signal?.removeEventListener('abort', onAbort);
+      reject(failure ?? new ImgmvError('no-answer', `${url} closed the connection before it was open`));
+    });
+    ws.on('open', () => {
+      signal?.removeEventListener('abort', onAbort);
+      ws.removeAllListeners();
+      resolve(new Socket(ws, new URL(url).host));
+    });
+    // Kept through the hand-over: an 'error' without a listener would end the process.
+    ws.on('error', () => {});
+  });
+}
+
+function toAbortError(signal: AbortSignal): ImgmvError {
+  return signal.reason instanceof ImgmvError ? signal.reason : new ImgmvError('internal', 'dialling was stopped');
+}
+
+function unexpectedResponse(url: string, response: IncomingMessage): ImgmvError {
+  const spoken = response.headers['sec-websocket-protocol'];
+  if (response.statusCode === 426 && spoken?.startsWith(SUBPROTOCOL_PREFIX))
+    return new ImgmvError('version-mismatch', `${url} speaks ${quoteHeader(spoken)}, this imgmv ${SUBPROTOCOL}`, {
+      hint: 'install the same version of imgmv on both hosts',
+    });
+  if (response.statusCode === 503)
+    return new ImgmvError('try-later', `${url} has no place for another connection now`, {
+      hint: 'try again in a few seconds',
+    });
+  return new ImgmvError('not-imgmv', `${url} answered HTTP ${response.statusCode}: this is not an imgmv receiver`, {
+    hint: 'is another web server on that port? `imgmv receive` shows the address and port to use',
+  });
+}
+
+function quoteHeader(text: string): string {
+  return JSON.stringify(text.slice(0, 80));
+}
+
+function dialError(url: string, error: Error, timeoutMs: number): ImgmvError {
+  const { hostname, host } = new URL(url);
+  const options = { cause: error };
+  switch (systemCode(error)) {
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+    case 'EAI_NODATA':
+      return new ImgmvError('host-not-found', `no address is known for host ${hostname}`, {
+        ...options,
+        hint: 'check the name, or give an IP address',
+      });
+    case 'ECONNREFUSED':
+      return new ImgmvError('connection-refused', `${host} refused the connection: nothing listens there`, {
+        ...options,
+        hint: 'run `imgmv receive --once` on that host, and use the port it shows',
+      });
+    case 'EHOSTUNREACH':
+    case 'ENETUNREACH':
+      return new ImgmvError('no-answer', `${host} cannot be reached from here: no route`, {
+        ...options,
+        hint: 'check the address and the network between the two hosts',
+      });
+    case 'ETIMEDOUT':
+      return silent(host, timeoutMs, error);
+    default:
+  }
+  if (error.message === 'Opening handshake has timed out') return silent(host, timeoutMs, error);
+  return new ImgmvError('not-imgmv', `${host} does not answer as an imgmv receiver does (${error.message})`, {
+    ...options,
+    hint: 'is something else on that port? `imgmv receive` shows the address and port to use',
+  });
+}
+
+function silent(host: string, timeoutMs: number, cause: Error): ImgmvError {
+  return new ImgmvError('no-answer', `${host} did not answer within ${Math.round(timeoutMs / 1000)} s`, {
+    cause,
+    hint: 'a firewall may drop the connection: is the port open between the two hosts?',
+  });
+}
+
+/** The errno of a failed connect; with several addresses Node collects one error for each. */
+function systemCode(error: Error): string | undefined {
+  const first = error instanceof AggregateError ? error.errors[0] : error;
+  return (first as NodeJS.ErrnoException | undefined)?.code ?? (error as NodeJS.ErrnoException).code;
+}
+
+const server = new WebSocketServer({
+  ...OPTIONS,
+  noServer: true,
+  clientTracking: false,
+  handleProtocols: (offered) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
+});
+
+/** Whether an upgrade request offers the version that we speak, another one of ours, or none of ours. */
+export function versionOffered(request: IncomingMessage): 'ours' | 'other' | 'none' {
+  const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim());
+  if (offered.includes(SUBPROTOCOL)) return 'ours';
+  return offered.some((name) => name.startsWith(SUBPROTOCOL_PREFIX)) ? 'other' : 'none';
+}
+
+/** Completes the opening handshake (RFC 6455 section 4.2) of a request whose version is 'ours'. */
+export function upgrade(request: IncomingMessage, duplex: Duplex, head: Buffer): Promise<Socket> {
+  const address = request.socket.remoteAddress ?? 'unknown';
+  return new Promise((resolve, reject) => {
+    const onClose = () => reject(new ImgmvError('not-imgmv', `${address} sent no valid WebSocket upgrade`));
+    duplex.once('close', onClose);
+    server.handleUpgrade(request, duplex, head, (ws) => {
+      duplex.removeListener('close', onClose);
+      resolve(new Socket(ws, address));
+    });
+  });
+}
+
+/** What the end of a connection means to this side: told by a close code of ours, or a break. */
+export function errorOfClose(close: SocketClose): ImgmvError {
+  const code = codeOfClose(close.code);
+  if (code !== undefined) return errorToldByPeer(code, close.reason);
+  return new ImgmvError('peer-lost', 'the connection to the other host was lost', {
+    ...(close.error && { cause: close.error }),
+    hint: 'see what the other host shows, then run both commands again',
+  });
+}

@@ -1,0 +1,18 @@
+/** Whether this machine can run a part of the rig, and if not, why: one line for people. */
+export type Support = { readonly ok: true } | { readonly ok: false; readonly reason: string };
+
+/** What `attempt` comes to: its failure is the reason. */
+export async function supportOf(attempt: () => Promise<unknown>): Promise<Support> {
+  try {
+    await attempt();
+    return { ok: true };
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    return { ok: false, reason: reason.replaceAll(/\s*\n\s*/g, '; ') };
+  }
+}
+
+/** Throws unless this process is root: the rig mounts, and makes namespaces. */
+export function requireRoot(): void {
+  if (process.getuid?.() !== 0) throw new Error('not root');
+}
