@@ -3,7 +3,7 @@
  * libzstd's own threads, at a level that may change on the way, and decompresses within fixed bounds.
  */
 import { availableParallelism } from 'node:os';
-import * as zstd from 'zstd-napi/binding.js';
+import zstd, { type DCtx as DecompressionContext, type EndDirective as Directive } from 'zstd-napi/binding.js';
 import { ImgmvError } from './errors.ts';
 import { ZSTD_WINDOW_LOG_MAX } from './limits.ts';
 
@@ -53,7 +53,7 @@ export class Compressor {
     }
   }
 
-  *#run(input: Buffer, directive: zstd.EndDirective): Generator<Buffer> {
+  *#run(input: Buffer, directive: Directive): Generator<Buffer> {
     let rest = input;
     for (;;) {
       const output = Buffer.allocUnsafe(OUTPUT_BYTES);
@@ -100,7 +100,7 @@ export async function* decompress(source: AsyncIterable<Buffer>, maxBytes: numbe
   if (hint !== 0) throw new ImgmvError('integrity', 'compressed bytes end inside a zstd frame');
 }
 
-function decompressStep(context: zstd.DCtx, output: Buffer, input: Buffer): [number, number, number] {
+function decompressStep(context: DecompressionContext, output: Buffer, input: Buffer): [number, number, number] {
   try {
     return context.decompressStream(output, input);
   } catch (cause) {

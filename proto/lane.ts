@@ -58,6 +58,9 @@ export class Lane {
   #lastHeard = performance.now();
   #pongs = new Map<number, () => void>();
   #pingCount = 0;
+  /** Resolves once the other side's END has come, or the lane is over. */
+  readonly peerEnded: Promise<void>;
+  #peerEnd: () => void = () => {};
   /** Resolves once the other side's RESUME has come: from then on this side may write. Rejects with the lane's error. */
   readonly ready: Promise<void>;
 
@@ -66,13 +69,17 @@ export class Lane {
     this.#windowBytes = options.windowBytes;
     this.ready = new Promise((resolve, reject) => {
       this.#ready = resolve;
-      channel.closed.then(() => reject(this.#error ?? new ImgmvError('peer-lost', 'the lane closed before it began')));
+      channel.ended().then(reject);
     });
     this.ready.catch(() => {});
+    this.peerEnded = new Promise((resolve) => {
+      this.#peerEnd = resolve;
+    });
     this.closed = channel.ended().then((error) => {
       const clean = this.#endSent && this.#endReceived && channel.failure === undefined;
       if (!clean) this.#error ??= error;
       this.#over = true;
+      this.#peerEnd();
       this.#wakeAll();
       return clean ? undefined : this.#error;
     });
@@ -239,6 +246,7 @@ export class Lane {
         if (this.#endReceived) throw violation('a second END');
         if (offset !== this.#receiveOffset) throw violation(`a lane of ${this.#receiveOffset} bytes ends at ${offset}`);
         this.#endReceived = true;
+        this.#peerEnd();
         return this.#wakeAll();
       }
       case PING: {

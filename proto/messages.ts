@@ -79,6 +79,8 @@ const progress = v.object({
   image: imageNumber,
   phase: v.picklist(['transfer', 'load', 'verify']),
   bytes: byteCount,
+  /** What holds the writer of this message back now. */
+  bottleneck: v.optional(v.picklist(['save', 'compress', 'network', 'load'])),
 });
 
 const failed = v.object({ type: v.literal('failed'), image: imageNumber, error: failure });
@@ -93,9 +95,8 @@ const result = v.object({
 });
 
 const finish = v.object({ type: v.literal('finish') });
-const stop = v.object({ type: v.literal('stop'), error: failure });
 
-const message = v.variant('type', [hello, offer, answer, progress, failed, result, finish, stop]);
+const message = v.variant('type', [hello, offer, answer, progress, failed, result, finish]);
 
 export type Message = v.InferOutput<typeof message>;
 export type MessageOf<T extends Message['type']> = Extract<Message, { type: T }>;

@@ -20,14 +20,20 @@ export class EngineSource implements Source {
   readonly #engine: Engine;
   readonly #choices: readonly Choice[];
   #saveMs = 0;
+  #images: Promise<readonly Image[]> | undefined;
 
   constructor(engine: Engine, choices: readonly Choice[]) {
     this.#engine = engine;
     this.#choices = choices;
   }
 
-  /** Throws image-not-found, naming all that are missing and what comes close. */
-  async images(): Promise<readonly Image[]> {
+  /** Looked up once. Throws image-not-found, naming all that are missing and what comes close. */
+  images(): Promise<readonly Image[]> {
+    this.#images ??= this.#lookUp();
+    return this.#images;
+  }
+
+  async #lookUp(): Promise<readonly Image[]> {
     const images = new Map<string, Image>();
     const missing: string[] = [];
     for (const choice of this.#choices) {

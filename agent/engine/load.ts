@@ -73,7 +73,7 @@ export class Load {
       this.waitMs += performance.now() - started;
     }
     this.#check();
-    entry.end();
+    entry.end(undefined);
   }
 
   /** Ends the tar and waits for the engine's verdict; there is no limit to how long it may unpack. */

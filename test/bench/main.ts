@@ -12,13 +12,13 @@ import { cpus, release, totalmem } from 'node:os';
 import { parseArgs } from 'node:util';
 import { run } from '../rig/command.ts';
 import { type Engine, startEngine } from '../rig/engine.ts';
-import { CABLE, twoHosts } from '../rig/hosts.ts';
+import { CABLE, type Hosts, twoHosts } from '../rig/hosts.ts';
 import { IMGMV } from '../rig/imgmv.ts';
 import { scratchDirectory } from '../rig/scratch.ts';
 import { requireRoot } from '../rig/support.ts';
 import { type BenchImage, benchImage, IMAGE_SIZES } from './images.ts';
-import { bytesMoved, goodput, meter } from './measure.ts';
-import { PEERS, type Peer, type Route, zstdBytes } from './peers.ts';
+import { bytesMoved, goodput, type Meter, meter, type Sample } from './measure.ts';
+import { type Outcome, PEERS, type Peer, type Route, zstdBytes } from './peers.ts';
 import { type ImageFacts, LINKS, type Link, type Run, report } from './report.ts';
 import { makeKeys } from './sshd.ts';
 import { sendPlain } from './tcp.ts';
@@ -99,6 +99,9 @@ async function main(): Promise<void> {
 }
 
 async function makePlan(): Promise<Plan> {
+  const rounds = Number(values.rounds);
+  if (!Number.isInteger(rounds) || rounds < 1)
+    throw new Error(`--rounds: got ${values.rounds}, want 1 or more`);
   let peers = chosen('only', PEERS, ({ name }) => name);
   if (!existsSync(IMGMV)) {
     say(`${IMGMV} is missing, so imgmv is left out: npm run build`);
@@ -109,7 +112,7 @@ async function makePlan(): Promise<Plan> {
     say(`image ${size}: looking in the cache, or building it`);
     images.push(await benchImage(size));
   }
-  return { rounds: Number(values.rounds), images, peers };
+  return { rounds, images, peers };
 }
 
 /** All rounds of all images over one link. Everything runs in namespaces whose devices carry nothing else. */
@@ -125,39 +128,51 @@ async function measureLink(bench: Bench, link: Link): Promise<{ runs: Run[]; pla
   const runs: Run[] = [];
   const plain: number[] = [];
   for (const { size: image, reference } of bench.images) {
+    const route = { ...bench, ...ends, reference };
     for (let round = 1; round <= bench.rounds; round++) {
-      if (limited) {
-        plain.push(goodput(await counters.record(() => sendPlain(hosts.a, hosts.b, PLAIN_BYTES))));
-        say(`${link} round ${round} plain TCP: ${(((plain.at(-1) ?? 0) * 8) / 1e6).toFixed(1)} Mbit/s`);
-      }
-      const seconds = new Map<string, number>();
+      if (limited) plain.push(await measurePlain(hosts, counters));
+      let pipeSeconds: number | undefined;
       for (const peer of peers) {
-        const route = { ...bench, ...ends, reference };
-        await empty(route);
-        let outcome: Awaited<ReturnType<Peer['run']>> | undefined;
-        const samples = await counters.record(async () => {
-          outcome = await peer.run(route);
-        });
-        if (!outcome) continue;
-        if (peer.loads) await verify(route);
-        seconds.set(peer.name, outcome.seconds);
-        const pipe = seconds.get('pipe');
-        say(`${link} ${image} round ${round} ${peer.title}: ${outcome.seconds.toFixed(2)} s`);
-        runs.push({
-          link,
-          image,
-          round,
-          peer: peer.name,
-          title: peer.title,
-          ...outcome,
-          wireBytes: bytesMoved(samples),
-          ...(pipe !== undefined && { ratio: outcome.seconds / pipe }),
-          ...(limited && { bytesPerSecond: goodput(samples) }),
-        });
+        const where = { link, image, round, peer: peer.name, title: peer.title };
+        const what = `${link} ${image} round ${round} ${peer.title}`;
+        try {
+          const { outcome, samples } = await measurePeer(peer, route, counters);
+          if (peer.name === 'pipe') pipeSeconds = outcome.seconds;
+          runs.push({
+            ...where,
+            ...outcome,
+            wireBytes: bytesMoved(samples),
+            ...(pipeSeconds !== undefined && { ratio: outcome.seconds / pipeSeconds }),
+            ...(limited && { bytesPerSecond: goodput(samples) }),
+          });
+          say(`${what}: ${outcome.seconds.toFixed(2)} s`);
+        } catch (error) {
+          // The other runs are worth having all the same.
+          say(`${what}: failed: ${error instanceof Error ? error.message : String(error)}`);
+        }
       }
     }
   }
   return { runs, plain };
+}
+
+/** One run, from an emptied target to a verified image. */
+async function measurePeer(
+  peer: Peer,
+  route: Route,
+  counters: Meter,
+): Promise<{ outcome: Outcome; samples: readonly Sample[] }> {
+  await empty(route);
+  const { value: outcome, samples } = await counters.record(() => peer.run(route));
+  if (peer.loads) await verify(route);
+  return { outcome, samples };
+}
+
+async function measurePlain({ a, b }: Hosts, counters: Meter): Promise<number> {
+  const { samples } = await counters.record(() => sendPlain(a, b, PLAIN_BYTES));
+  const bytesPerSecond = goodput(samples);
+  say(`plain TCP: ${((bytesPerSecond * 8) / 1e6).toFixed(1)} Mbit/s`);
+  return bytesPerSecond;
 }
 
 /** Takes from the target engine what the last run put there. */

@@ -25,7 +25,7 @@ export interface Sample {
 export interface Meter extends AsyncDisposable {
   sample(): Promise<Sample>;
   /** Samples every 50 ms until the work is done. */
-  record(work: () => Promise<unknown>): Promise<readonly Sample[]>;
+  record<T>(work: () => Promise<T>): Promise<{ readonly value: T; readonly samples: readonly Sample[] }>;
 }
 
 const TIME = '/usr/bin/time';
@@ -35,13 +35,13 @@ const HEADER_BYTES = 66;
 
 /** The command line that runs `command` and writes its account, see {@link readUsage}, to a file. */
 export function accounted(command: readonly string[], file: string): string[] {
-  return [TIME, '--format=%U %S %M', `--output=${file}`, ...tied(command)];
+  return [TIME, '--format=%U,%S,%M', `--output=${file}`, ...tied(command)];
 }
 
 /** The account of a command that has ended, with all processes that it waited for. */
 export async function readUsage(file: string): Promise<Usage> {
   const line = (await readFile(file, 'utf8')).trim().split('\n').at(-1) ?? '';
-  const [user = Number.NaN, system = Number.NaN, peakKib = Number.NaN] = line.split(' ').map(Number);
+  const [user = Number.NaN, system = Number.NaN, peakKib = Number.NaN] = line.split(',').map(Number);
   return { cpuSeconds: user + system, peakBytes: peakKib * 1024 };
 }
 
@@ -64,12 +64,12 @@ export async function meter(host: Host, device: string): Promise<Meter> {
       const samples = [await sample()];
       const finished = new AbortController();
       const working = work().finally(() => finished.abort());
+      working.catch(() => {}); // thrown below, after the last sample
       while (!finished.signal.aborted) {
         await sleep(SAMPLE_INTERVAL_MS, undefined, { signal: finished.signal }).catch(() => {});
         samples.push(await sample());
       }
-      await working;
-      return samples;
+      return { value: await working, samples };
     },
     async [Symbol.asyncDispose]() {
       resident.kill('SIGKILL');

@@ -46,7 +46,25 @@ export interface Results {
 
 const TARGET = { ratio: 1.05, allowanceSeconds: 0.8, plainShare: 0.97, zstdRatio: 1.01, peakBytes: 180e6 };
 
-const HEADINGS = ['way', 'wall s', '× pipe', 'CPU s', 'sender MB', 'receiver MB', 'wire MB', 'Mbit/s'];
+interface Column {
+  readonly heading: string;
+  readonly figure: (run: Run) => number | undefined;
+  readonly show: (figure: number) => string;
+}
+
+const COLUMNS: readonly Column[] = [
+  { heading: 'wall s', figure: ({ seconds }) => seconds, show: hundredths },
+  { heading: '× pipe', figure: ({ ratio }) => ratio, show: hundredths },
+  {
+    heading: 'CPU s',
+    figure: ({ sender, receiver }) => sender.cpuSeconds + receiver.cpuSeconds,
+    show: tenths,
+  },
+  { heading: 'sender MB', figure: ({ sender }) => sender.peakBytes, show: megabytes },
+  { heading: 'receiver MB', figure: ({ receiver }) => receiver.peakBytes, show: megabytes },
+  { heading: 'wire MB', figure: ({ wireBytes }) => wireBytes, show: megabytes },
+  { heading: 'Mbit/s', figure: ({ bytesPerSecond }) => bytesPerSecond, show: megabits },
+];
 
 /** The whole report, for people. */
 export function report(results: Results): string {
@@ -56,7 +74,8 @@ export function report(results: Results): string {
       const runs = results.runs.filter((run) => run.link === link && run.image === facts.image);
       if (runs.length === 0) continue;
       const rounds = Math.max(...runs.map(({ round }) => round));
-      const heading = `${facts.image} over ${link}: ${megabytes(facts.bytes)} MB, median of ${rounds}`;
+      const sizes = `${megabytes(facts.bytes)} MB, ${megabytes(facts.zstdBytes)} MB after zstd -3`;
+      const heading = `${facts.image} over ${link} (${sizes}), median of ${rounds}`;
       sections.push([heading, ...table(runs), ...targets(link, facts, runs, results)].join('\n'));
     }
   }
@@ -74,30 +93,9 @@ export function median(values: readonly number[]): number {
 function table(runs: readonly Run[]): string[] {
   const rows = [...new Set(runs.map(({ title }) => title))].map((title) => {
     const own = runs.filter((run) => run.title === title);
-    return [
-      title,
-      fixed(
-        middle(own, ({ seconds }) => seconds),
-        2,
-      ),
-      fixed(
-        middle(own, ({ ratio }) => ratio),
-        2,
-      ),
-      fixed(
-        middle(own, ({ sender, receiver }) => sender.cpuSeconds + receiver.cpuSeconds),
-        1,
-      ),
-      megabytes(middle(own, ({ sender }) => sender.peakBytes)),
-      megabytes(middle(own, ({ receiver }) => receiver.peakBytes)),
-      megabytes(middle(own, ({ wireBytes }) => wireBytes)),
-      fixed(
-        middle(own, ({ bytesPerSecond }) => bytesPerSecond && (bytesPerSecond * 8) / 1e6),
-        1,
-      ),
-    ];
+    return [title, ...COLUMNS.map(({ figure, show }) => show(middle(own, figure)))];
   });
-  return align([HEADINGS, ...rows]);
+  return align([['way', ...COLUMNS.map(({ heading }) => heading)], ...rows], 1);
 }
 
 function targets(link: Link, facts: ImageFacts, runs: readonly Run[], results: Results): string[] {
@@ -105,29 +103,24 @@ function targets(link: Link, facts: ImageFacts, runs: readonly Run[], results: R
   if (own.length === 0) return [];
   const rows: string[][] = [['imgmv', 'measured', 'target']];
   if (link === 'loopback') {
-    const pipe = middle(
-      runs.filter(({ peer }) => peer === 'pipe'),
-      ({ seconds }) => seconds,
-    );
+    const pipes = runs.filter(({ peer }) => peer === 'pipe');
+    const [seconds, pipe] = [own, pipes].map((some) => middle(some, (run) => run.seconds)) as [
+      number,
+      number,
+    ];
     const allowed = pipe * TARGET.ratio + TARGET.allowanceSeconds;
     const formula = `${TARGET.ratio} × pipe + ${TARGET.allowanceSeconds} s`;
-    rows.push([
-      'wall',
-      `${fixed(
-        middle(own, ({ seconds }) => seconds),
-        2,
-      )} s`,
-      `≤ ${fixed(allowed, 2)} s = ${formula}`,
-    ]);
+    rows.push(['wall', `${hundredths(seconds)} s`, `≤ ${hundredths(allowed)} s = ${formula}`]);
   } else {
-    const share = middle(own, ({ bytesPerSecond }) => bytesPerSecond) / median(results.plainBytesPerSecond);
+    const rate = middle(own, ({ bytesPerSecond }) => bytesPerSecond);
+    const share = rate / median(results.plainBytesPerSecond);
     rows.push(['rate', percent(share), `≥ ${percent(TARGET.plainShare)} of plain TCP`]);
-    const ratio = middle(own, ({ claimedBytes, wireBytes }) => claimedBytes ?? wireBytes) / facts.zstdBytes;
-    rows.push(['bytes', percent(ratio), `≤ ${percent(TARGET.zstdRatio)} of zstd -3`]);
+    const sent = middle(own, ({ claimedBytes, wireBytes }) => claimedBytes ?? wireBytes);
+    rows.push(['bytes', percent(sent / facts.zstdBytes), `≤ ${percent(TARGET.zstdRatio)} of zstd -3`]);
   }
   const peak = middle(own, ({ sender, receiver }) => Math.max(sender.peakBytes, receiver.peakBytes));
   rows.push(['memory', `${megabytes(peak)} MB`, `≤ ${megabytes(TARGET.peakBytes)} MB a side`]);
-  return ['', ...align(rows)];
+  return ['', ...align(rows, 3)];
 }
 
 const LEGEND = [
@@ -141,22 +134,36 @@ function middle(runs: readonly Run[], figure: (run: Run) => number | undefined):
   return median(runs.map(figure).filter((value) => value !== undefined));
 }
 
-/** The first column to the left, the others to the right; a table of three is prose and goes left. */
-function align(rows: readonly (readonly string[])[]): string[] {
+/** Words to the left, figures to the right; `words` is how many columns are words. */
+function align(rows: readonly (readonly string[])[], words: number): string[] {
   const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
-  const pad = (cell: string, column: number) => {
-    const width = widths[column] ?? 0;
-    return column === 0 || widths.length === 3 ? cell.padEnd(width) : cell.padStart(width);
-  };
-  return rows.map((row) => `  ${row.map(pad).join('  ')}`.trimEnd());
+  return rows.map((row) => {
+    const cells = row.map((cell, column) => {
+      const width = widths[column] ?? 0;
+      return column < words ? cell.padEnd(width) : cell.padStart(width);
+    });
+    return `  ${cells.join('  ')}`.trimEnd();
+  });
 }
 
 function fixed(value: number, digits: number): string {
-  return Number.isNaN(value) ? '–' : value.toFixed(digits);
+  return Number.isNaN(value) || value === 0 ? '–' : value.toFixed(digits);
+}
+
+function tenths(value: number): string {
+  return fixed(value, 1);
+}
+
+function hundredths(value: number): string {
+  return fixed(value, 2);
 }
 
 function megabytes(bytes: number): string {
-  return fixed(bytes / 1e6, bytes < 10e6 ? 1 : 0);
+  return fixed(bytes / 1e6, 0);
+}
+
+function megabits(bytes: number): string {
+  return fixed((bytes * 8) / 1e6, 1);
 }
 
 function percent(share: number): string {

@@ -1,0 +1,277 @@
+/**
+ * The side that waits: an HTTP server that does nothing but upgrade, a pairing code, and the session that
+ * comes of it. Nobody gets work or memory out of it before having proven the code. THREATS: docs/SECURITY.md
+ */
+import { createServer, type IncomingMessage, type Server } from 'node:http';
+import type { AddressInfo, Socket as NetSocket } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { acceptChannel, type Channel, emptyBytes16, newSessionId, type Preamble, type Role } from '../../proto/channel.ts';
+import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
+import type { Lane } from '../../proto/lane.ts';
+import { HANDSHAKE_TIMEOUT_MS, HEADERS_TIMEOUT_MS, HTTP_HEADERS_MAX_BYTES, LANES_MAX } from '../../proto/limits.ts';
+import type { Hello } from '../../proto/messages.ts';
+import { generateKeyPair, type KeyPair } from '../../proto/noise.ts';
+import { type Socket, SUBPROTOCOL, upgrade, versionOffered } from '../../proto/websocket.ts';
+import { type Clock, SYSTEM_CLOCK } from '../clock.ts';
+import type { Emit } from '../events.ts';
+import { Admission, type Stranger } from './admission.ts';
+import { Pairing } from './pairing.ts';
+import { Session } from './session.ts';
+
+const EXPIRY_CHECK_MS = 250;
+
+export interface ListenOptions {
+  /** Undefined: all addresses, IPv4 and IPv6. */
+  readonly address: string | undefined;
+  /** 0 picks a free one. */
+  readonly port: number;
+  readonly role: Role;
+  readonly hello: Omit<Hello, 'type' | 'role'>;
+  readonly emit: Emit;
+  readonly clock?: Clock;
+  readonly unauthenticatedPerAddress?: number;
+}
+
+export interface AcceptedSession {
+  readonly session: Session;
+  readonly peerAddress: string;
+  /** Blob lane 1, once the dialler opens it. */
+  readonly lane: Promise<Lane>;
+}
+
+/** The session whose lanes are taken in. */
+interface Running {
+  readonly session: Session;
+  readonly s: KeyPair;
+  readonly taken: Set<number>;
+  readonly give: (lane: Lane) => void;
+}
+
+export class Listener {
+  readonly address: string;
+  readonly port: number;
+  readonly #server: Server;
+  readonly #options: ListenOptions;
+  readonly #clock: Clock;
+  readonly #admission: Admission;
+  readonly #sockets = new Set<Duplex>();
+  #pairing: Pairing | undefined;
+  #accept: ((accepted: AcceptedSession) => void) | undefined;
+  #running: Running | undefined;
+
+  private constructor(server: Server, options: ListenOptions) {
+    const bound = server.address() as AddressInfo;
+    this.address = bound.address;
+    this.port = bound.port;
+    this.#server = server;
+    this.#options = options;
+    this.#clock = options.clock ?? SYSTEM_CLOCK;
+    const perAddressMax = options.unauthenticatedPerAddress;
+    this.#admission = new Admission({
+      now: () => this.#clock.monotonic(),
+      ...(perAddressMax !== undefined && { perAddressMax }),
+    });
+    server.on('connection', (socket) => this.#connected(socket));
+    server.on('request', (_request, response) => {
+      response.writeHead(426, { Connection: 'close', Upgrade: 'websocket', 'Sec-WebSocket-Protocol': SUBPROTOCOL }).end();
+    });
+    server.on('upgrade', (request, duplex, head) => void this.#upgrade(request, duplex, head));
+  }
+
+  /** Throws usage for an address that is in use or not of this host. */
+  static async listen(options: ListenOptions): Promise<Listener> {
+    const server = createServer({
+      headersTimeout: HEADERS_TIMEOUT_MS,
+      requestTimeout: HEADERS_TIMEOUT_MS,
+      connectionsCheckingInterval: 1_000,
+      maxHeaderSize: HTTP_HEADERS_MAX_BYTES,
+      keepAlive: true,
+    });
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(options, error)));
+      server.listen({ port: options.port, ...(options.address !== undefined && { host: options.address }) }, resolve);
+    });
+    return new Listener(server, options);
+  }
+
+  /** A fresh code, its life `ttlMs` long. The one before, if any, is dead from here on. */
+  async newPairing(ttlMs: number): Promise<Pairing> {
+    this.#running = undefined;
+    this.#pairing = await Pairing.start(ttlMs, this.#clock);
+    return this.#pairing;
+  }
+
+  /** Waits for one sender to prove `pairing`. Throws the death of the code, or the reason of `signal`. */
+  async accept(pairing: Pairing, signal: AbortSignal): Promise<AcceptedSession> {
+    let timer: NodeJS.Timeout | undefined;
+    let onAbort: (() => void) | undefined;
+    try {
+      return await new Promise((resolve, reject) => {
+        this.#accept = resolve;
+        onAbort = () => reject(toImgmvError(signal.reason));
+        signal.addEventListener('abort', onAbort, { once: true });
+        if (signal.aborted) onAbort();
+        timer = setInterval(() => {
+          const { death } = pairing;
+          if (death && death.code !== 'code-used') reject(death);
+        }, EXPIRY_CHECK_MS);
+      });
+    } finally {
+      clearInterval(timer);
+      if (onAbort) signal.removeEventListener('abort', onAbort);
+      this.#accept = undefined;
+    }
+  }
+
+  /** Stops listening and breaks what is still connected. */
+  async close(): Promise<void> {
+    this.#running = undefined;
+    const closed = new Promise<void>((resolve) => this.#server.close(() => resolve()));
+    for (const socket of this.#sockets) socket.destroy();
+    await closed;
+  }
+
+  /** From the first byte on a stranger holds one of few places; Node's own deadlines hold until the upgrade. */
+  #connected(socket: NetSocket): void {
+    const stranger: Stranger = {
+      address: socket.remoteAddress ?? 'unknown',
+      step: 0,
+      evict: () => socket.destroy(),
+    };
+    this.#sockets.add(socket);
+    strangers.set(socket, stranger);
+    this.#admission.admit(stranger);
+    socket.on('error', () => {});
+    socket.on('close', () => {
+      this.#sockets.delete(socket);
+      this.#admission.leave(stranger);
+    });
+  }
+
+  async #upgrade(request: IncomingMessage, duplex: Duplex, head: Buffer): Promise<void> {
+    const stranger = strangers.get(duplex);
+    if (!stranger) return void duplex.destroy();
+    const version = versionOffered(request);
+    if (version !== 'ours') {
+      duplex.end(
+        `HTTP/1.1 ${version === 'other' ? '426 Upgrade Required' : '400 Bad Request'}\r\nConnection: close\r\n` +
+          `Sec-WebSocket-Protocol: ${SUBPROTOCOL}\r\nContent-Length: 0\r\n\r\n`,
+      );
+      return;
+    }
+    try {
+      await this.#handshake(await upgrade(request, duplex, head), stranger);
+    } catch (error) {
+      // Told to the other side by its close code; a stranger's failure is no event of ours, but a wrong code is.
+      if (toImgmvError(error).code === 'internal') duplex.destroy(error as Error);
+    }
+  }
+
+  async #handshake(socket: Socket, stranger: Stranger): Promise<void> {
+    stranger.step = 1;
+    let kept: { preamble: Preamble; s: KeyPair; pairing?: Pairing } | undefined;
+    let channel: Channel;
+    try {
+      channel = await acceptChannel(socket, {
+        handshakeTimeoutMs: HANDSHAKE_TIMEOUT_MS,
+        onStep: (step) => {
+          stranger.step = 1 + step;
+        },
+        admit: (dialler) => {
+          const waitMs = dialler.kind === 'pair' ? this.#admission.penaltyMs(stranger.address) : 0;
+          if (waitMs > 0) {
+            socket.close(new ImgmvError('try-later', '').closeCode, `wait ${Math.ceil(waitMs / 1000)} s`);
+            throw new ImgmvError('try-later', 'an address that gave a wrong code came back too soon');
+          }
+          const admitted = this.#admit(dialler);
+          kept = { ...admitted, s: admitted.credentials.s };
+          return admitted;
+        },
+      });
+    } catch (error) {
+      if (toImgmvError(error).code === 'wrong-code') this.#wrongCode(stranger.address);
+      throw error;
+    }
+    this.#admission.leave(stranger);
+    if (kept) await this.#authenticated(channel, kept, stranger.address);
+  }
+
+  #admit(dialler: Preamble) {
+    const { role } = this.#options;
+    if (dialler.role === role) throw new ImgmvError('role-mismatch', `both sides are ${role}s`);
+    if (dialler.kind === 'pair') {
+      const pairing = this.#pairing;
+      const death = pairing?.death ?? (this.#accept ? undefined : new ImgmvError('code-used', 'a session is running'));
+      if (!pairing || death) throw death ?? new ImgmvError('code-expired', 'there is no code');
+      const s = generateKeyPair();
+      const preamble: Preamble = { ...dialler, role, sessionId: newSessionId(), salt: pairing.salt };
+      return { preamble, credentials: { s, psk: pairing.psk }, pairing };
+    }
+    const running = this.#running;
+    const known = running?.session.sessionId.equals(dialler.sessionId) ?? false;
+    const fits = dialler.kind === 'lane' && dialler.generation === 0 && dialler.lane >= 1 && dialler.lane <= LANES_MAX;
+    if (!running || !known || !fits || running.taken.has(dialler.lane))
+      throw new ImgmvError('session-unknown', `no session takes this ${dialler.kind} connection`);
+    const preamble: Preamble = { ...dialler, role, salt: emptyBytes16() };
+    return { preamble, credentials: { s: running.s, rs: running.session.rs } };
+  }
+
+  #wrongCode(address: string): void {
+    this.#pairing?.wrongTry();
+    this.#admission.punish(address);
+    this.#options.emit({ event: 'attempt', address, left: this.#pairing?.triesLeft ?? 0 });
+  }
+
+  async #authenticated(
+    channel: Channel,
+    { preamble, s, pairing }: { preamble: Preamble; s: KeyPair; pairing?: Pairing },
+    peerAddress: string,
+  ): Promise<void> {
+    if (preamble.kind === 'lane') {
+      const running = this.#running;
+      if (!running || running.taken.has(preamble.lane))
+        return channel.fail(new ImgmvError('session-unknown', 'the session of this lane is over'));
+      running.taken.add(preamble.lane);
+      running.give(await running.session.addLane(channel, false));
+      return;
+    }
+    const accept = this.#accept;
+    if (!pairing || pairing.death || !accept)
+      return channel.fail(pairing?.death ?? new ImgmvError('code-used', 'another sender was first'));
+    // Synchronous from the check above to here: of two senders that prove the code at once, one is first.
+    pairing.use();
+    this.#accept = undefined;
+    const { role, hello, emit } = this.#options;
+    const session = await Session.begin(channel, { role, hello, emit, s, sessionId: preamble.sessionId, dialled: false });
+    let give: (lane: Lane) => void = () => {};
+    const lane = new Promise<Lane>((resolve, reject) => {
+      give = resolve;
+      session.signal.addEventListener('abort', () => reject(toImgmvError(session.signal.reason)), { once: true });
+    });
+    lane.catch(() => {});
+    this.#running = { session, s, taken: new Set(), give };
+    accept({ session, peerAddress, lane });
+  }
+}
+
+/** node:http hands the same socket to 'connection' and 'upgrade'. */
+const strangers = new WeakMap<Duplex, Stranger>();
+
+function listenError({ address, port }: ListenOptions, error: NodeJS.ErrnoException): ImgmvError {
+  const where = address === undefined ? `port ${port}` : `${address.includes(':') ? `[${address}]` : address}:${port}`;
+  switch (error.code) {
+    case 'EADDRINUSE':
+      return new ImgmvError('usage', `${where} is in use`, {
+        cause: error,
+        hint: 'is another `imgmv receive` running? --listen ADDR:PORT takes another port, port 0 a free one',
+      });
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+    case 'EINVAL':
+      return new ImgmvError('usage', `${where} is no address of this host`, { cause: error });
+    case 'EACCES':
+      return new ImgmvError('usage', `no permission to listen on ${where}`, { cause: error });
+    default:
+      return new ImgmvError('usage', `cannot listen on ${where}: ${error.message}`, { cause: error });
+  }
+}

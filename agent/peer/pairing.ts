@@ -1,0 +1,62 @@
+/** The life of one pairing code: it dies by its TTL, by one success, or by too many wrong tries. */
+import { deriveKey, generateCode } from '../../proto/code.ts';
+import { newSalt } from '../../proto/channel.ts';
+import { ImgmvError } from '../../proto/errors.ts';
+import { CODE_WRONG_TRIES_MAX } from '../../proto/limits.ts';
+import type { Secret } from '../../proto/secret.ts';
+import type { Clock } from '../clock.ts';
+
+export class Pairing {
+  readonly code: Secret;
+  readonly salt: Buffer;
+  /** What the code stretches to; computed once, so that no stranger makes us compute it. */
+  readonly psk: Buffer;
+  /** Wall time at which it dies, in milliseconds since 1970. */
+  readonly expires: number;
+  readonly #clock: Clock;
+  readonly #deadline: number;
+  #used = false;
+  #wrongTries = 0;
+
+  private constructor(code: Secret, salt: Buffer, psk: Buffer, ttlMs: number, clock: Clock) {
+    this.code = code;
+    this.salt = salt;
+    this.psk = psk;
+    this.#clock = clock;
+    this.expires = clock.wall() + ttlMs;
+    this.#deadline = clock.monotonic() + ttlMs;
+  }
+
+  static async start(ttlMs: number, clock: Clock): Promise<Pairing> {
+    const code = generateCode();
+    const salt = newSalt();
+    return new Pairing(code, salt, await deriveKey(code, salt), ttlMs, clock);
+  }
+
+  get triesLeft(): number {
+    return CODE_WRONG_TRIES_MAX - this.#wrongTries;
+  }
+
+  /** Why the code is dead; undefined while it lives. */
+  get death(): ImgmvError | undefined {
+    if (this.#used) return new ImgmvError('code-used', 'the pairing code has been used');
+    if (this.#wrongTries >= CODE_WRONG_TRIES_MAX)
+      return new ImgmvError('code-burnt', `somebody gave ${this.#wrongTries} wrong codes: the pairing code is dead`, {
+        hint: 'run `imgmv receive` again for a new code; if the tries were not yours, find out who can reach this port',
+      });
+    // Either clock ends it: the wall clock may be set back, the monotonic one stands still in sleep.
+    if (this.#clock.wall() >= this.expires || this.#clock.monotonic() >= this.#deadline)
+      return new ImgmvError('code-expired', 'the pairing code has expired, and nobody used it', {
+        hint: 'run `imgmv receive` again; --ttl gives it a longer life',
+      });
+    return undefined;
+  }
+
+  use(): void {
+    this.#used = true;
+  }
+
+  wrongTry(): void {
+    this.#wrongTries++;
+  }
+}

@@ -1,0 +1,200 @@
+/** The other host as a sink: offers images, sends their blobs on a lane, and takes its word on what became of them. */
+import { Compressor } from '../../proto/compression.ts';
+import { EntryWriter } from '../../proto/entry-writer.ts';
+import { ImgmvError, toImgmvError, violation } from '../../proto/errors.ts';
+import type { Lane } from '../../proto/lane.ts';
+import type { AnsweredImage, Message, OfferedImage, Result } from '../../proto/messages.ts';
+import type { Answer, Blob, Committed, Digest, Image, ImageWriter, Sink, Waits } from '../image.ts';
+import type { RemoteProgress } from '../move.ts';
+import { fromWire, toWire } from './failure.ts';
+import { LevelPolicy } from './level.ts';
+import type { Session } from './session.ts';
+
+export interface PeerSinkOptions {
+  readonly session: Session;
+  readonly openLane: (lane: number) => Promise<Lane>;
+  /** A zstd level; absent: it follows the link. */
+  readonly level?: number;
+}
+
+/** A message to come, or that has come; rejects when the session is lost. */
+interface Awaited<T> {
+  readonly promise: Promise<T>;
+  readonly resolve: (value: T) => void;
+  readonly reject: (error: unknown) => void;
+  value?: T;
+}
+
+export class PeerSink implements Sink {
+  readonly #session: Session;
+  readonly #openLane: (lane: number) => Promise<Lane>;
+  readonly #level: number | undefined;
+  readonly #compressor = new Compressor();
+  readonly #answers: AnsweredImage[] = [];
+  readonly #answered = awaited<void>();
+  readonly #results = new Map<number, Awaited<Result>>();
+  readonly #progress = new Map<number, RemoteProgress>();
+  #offered: readonly Image[] = [];
+  #lane: Lane | undefined;
+
+  constructor({ session, openLane, level }: PeerSinkOptions) {
+    this.#session = session;
+    this.#openLane = openLane;
+    this.#level = level;
+    void session.run((message) => this.#receive(message));
+    session.signal.addEventListener('abort', () => this.#lost(toImgmvError(session.signal.reason)), { once: true });
+  }
+
+  async plan(images: readonly Image[]): Promise<readonly Answer[]> {
+    this.#offered = images;
+    for (const image of images.keys()) this.#results.set(image, awaited());
+    await this.#session.control.sendList({ type: 'offer', images: images.map(toOffer), last: true });
+    await this.#answered.promise;
+    return images.map((image, number) => toAnswer(image, this.#answers[number]));
+  }
+
+  /** How far the other host is with an image. */
+  remote(image: Image): RemoteProgress | undefined {
+    return this.#progress.get(this.#offered.indexOf(image));
+  }
+
+  async writer(answer: Answer): Promise<ImageWriter> {
+    const number = this.#offered.indexOf(answer.image);
+    const result = this.#results.get(number);
+    if (!result) throw new ImgmvError('internal', 'an image that was not offered');
+    if (answer.action === 'present')
+      return { write: refuseBlob, commit: () => this.#outcome(number, result), abort: async () => {} };
+    this.#lane ??= await this.#openLane(1);
+    const lane = this.#lane;
+    const policy = new LevelPolicy(this.#level, () => lane.waits.socketMs);
+    const entries = new EntryWriter(lane, this.#compressor);
+    let blobs = 0;
+    let ended = false;
+    return {
+      write: async (blob) => {
+        await entries.blob(number, untilSettled(blob, () => this.#failureOf(result)), () => policy.level(), () => {});
+        blobs++;
+      },
+      commit: async () => {
+        ended = true;
+        await entries.end(number, blobs, true);
+        return this.#outcome(number, result);
+      },
+      abort: async (error) => {
+        // A session that is lost has no lane to end the image on; the other side knows by itself.
+        if (ended || this.#session.signal.aborted) return;
+        try {
+          if (!result.value) await this.#session.send({ type: 'failed', image: number, error: toWire(error) });
+          await entries.end(number, blobs, false);
+        } catch (broken) {
+          this.#session.fail(toImgmvError(broken));
+        }
+      },
+    };
+  }
+
+  waits(): Waits {
+    const { socketMs = 0, creditMs = 0 } = this.#lane?.waits ?? {};
+    return { network: socketMs, load: creditMs, compress: this.#compressor.busyMs };
+  }
+
+  /** Tells the other side that this one has all results, and ends the session. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#session.signal.aborted) return;
+    await this.#session.send({ type: 'finish' }).catch((error: unknown) => this.#session.fail(toImgmvError(error)));
+    await this.#session.finish();
+  }
+
+  /** The results are in and the other side has ended: nothing is lost any more. */
+  async #outcome(number: number, result: Awaited<Result>): Promise<Committed> {
+    const { status, targetId, refs } = await result.promise;
+    const failure = this.#failureOf(result);
+    if (failure) throw failure;
+    if ((status !== 'loaded' && status !== 'present') || targetId === undefined)
+      throw violation(`image ${number} is ${status} without an error`);
+    return {
+      targetId: targetId as Digest,
+      refs: refs.map(({ replaced, ...name }) => ({ ...name, ...(replaced !== undefined && { replaced: replaced as Digest }) })),
+    };
+  }
+
+  /** The failure that the other side has told of this image, as soon as it has. */
+  #failureOf({ value }: Awaited<Result>): ImgmvError | undefined {
+    return value?.error && fromWire(value.error, this.#session.peer.name);
+  }
+
+  #receive(message: Message): void {
+    switch (message.type) {
+      case 'answer':
+        if (this.#answers.length + message.images.length > this.#offered.length) throw violation('more answers than offers');
+        this.#answers.push(...message.images);
+        if (message.last) this.#answered.resolve();
+        return;
+      case 'progress':
+        this.#progress.set(message.image, { phase: message.phase, bytes: message.bytes });
+        return;
+      case 'result': {
+        const result = this.#results.get(message.image);
+        if (!result || result.value) throw violation(`a result for image ${message.image}`);
+        result.value = message;
+        return result.resolve(message);
+      }
+      default:
+        throw violation(`a receiver sent ${message.type}`);
+    }
+  }
+
+  #lost(error: ImgmvError): void {
+    this.#answered.reject(error);
+    for (const result of this.#results.values()) result.reject(error);
+  }
+}
+
+function refuseBlob(): Promise<never> {
+  return Promise.reject(new ImgmvError('internal', 'a blob of an image that is present'));
+}
+
+/** Stops a body as soon as the other side has given the image up: the rest would go for nothing. */
+function untilSettled(blob: Blob, failure: () => ImgmvError | undefined): Blob {
+  const body = async function* () {
+    for await (const chunk of blob.body) {
+      const failed = failure();
+      if (failed) throw failed;
+      yield chunk;
+    }
+  };
+  return { ...blob, body: body() };
+}
+
+function awaited<T>(): Awaited<T> {
+  let resolve: (value: T) => void = () => {};
+  let reject: (error: unknown) => void = () => {};
+  const promise = new Promise<T>((onValue, onError) => {
+    resolve = onValue;
+    reject = onError;
+  });
+  promise.catch(() => {});
+  return { promise, resolve, reject };
+}
+
+function toOffer(image: Image, number: number): OfferedImage {
+  const { id, root, store, platform, names, diffIds, bytes } = image;
+  return { image: number, id, root: { ...root }, store, platform: { ...platform }, names: [...names], diffIds: [...diffIds], bytes };
+}
+
+/** The other side answers for what was offered, in its order, and for those names only. */
+function toAnswer(image: Image, answered: AnsweredImage | undefined): Answer {
+  const names = (list: readonly { target: string }[]) => list.map(({ target }) => target).join(' ');
+  if (!answered || names(answered.refs) !== names(image.names)) throw violation('an answer to something else than was offered');
+  const refs = image.names.map((name, at) => {
+    const replaces = answered.refs[at]?.replaces;
+    return { ...name, ...(replaces !== undefined && { replaces: replaces as Digest }) };
+  });
+  return {
+    image,
+    action: answered.action,
+    refs,
+    ...(answered.reason !== undefined && { reason: answered.reason }),
+    ...(answered.warning !== undefined && { warning: answered.warning }),
+  };
+}

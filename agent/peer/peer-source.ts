@@ -1,0 +1,200 @@
+/** The other host as a source: what it offers, the blobs that come on its lane, and the results it waits for. */
+import { EntryReader } from '../../proto/entry-reader.ts';
+import { ImgmvError, toImgmvError, violation } from '../../proto/errors.ts';
+import type { Lane } from '../../proto/lane.ts';
+import { LINGER_MS, OFFER_IMAGES_MAX } from '../../proto/limits.ts';
+import type { Message, OfferedImage } from '../../proto/messages.ts';
+import type { Answer, Blob, Bottleneck, Digest, Image, Outcome, Source, Waits } from '../image.ts';
+import { parseReference } from '../reference.ts';
+import { fromWire, toWire } from './failure.ts';
+import type { Session } from './session.ts';
+
+/** The message of a failed image may come after its end on the lane: another connection. */
+const FAILURE_WAIT_MS = 5_000;
+
+export class PeerSource implements Source {
+  readonly #session: Session;
+  readonly #laneComing: Promise<Lane>;
+  readonly #offered: OfferedImage[] = [];
+  readonly #failures = new Map<number, ImgmvError>();
+  #images: readonly Image[] = [];
+  #lane: Lane | undefined;
+  #entries: EntryReader | undefined;
+  /** The image whose entries are on the lane now and whose end has not come. */
+  #open: number | undefined;
+  #wake: () => void = () => {};
+  #offerDone = false;
+  #finished = false;
+  #theirs: Bottleneck | undefined;
+
+  constructor(session: Session, lane: Promise<Lane>) {
+    this.#session = session;
+    this.#laneComing = lane;
+    void session.run((message) => this.#receive(message)).then(() => this.#wake());
+    session.signal.addEventListener('abort', () => this.#wake(), { once: true });
+  }
+
+  async images(): Promise<readonly Image[]> {
+    await this.#until(() => this.#offerDone);
+    this.#images = this.#offered.map(fromOffer);
+    return this.#images;
+  }
+
+  async planned(answers: readonly Answer[]): Promise<void> {
+    await this.#session.control.sendList({
+      type: 'answer',
+      last: true,
+      images: answers.map(({ action, reason, warning, refs }, image) => ({
+        image,
+        action,
+        refs: [...refs],
+        ...(reason !== undefined && { reason }),
+        ...(warning !== undefined && { warning }),
+      })),
+    });
+  }
+
+  async *blobs(image: Image, signal: AbortSignal): AsyncGenerator<Blob> {
+    const number = this.#images.indexOf(image);
+    this.#lane ??= await this.#laneComing;
+    this.#entries ??= new EntryReader(this.#lane);
+    this.#open = number;
+    let blobs = 0;
+    for (;;) {
+      signal.throwIfAborted();
+      const item = await this.#entries.next();
+      if (!item) throw violation('the lane ended before the image did');
+      if (item.image !== number) throw violation(`a blob of image ${item.image} within image ${number}`);
+      if ('type' in item) {
+        this.#open = undefined;
+        if (!item.complete) throw await this.#failureOf(number);
+        if (item.blobs !== blobs) throw violation(`image ${number} had ${blobs} blobs and ended with ${item.blobs}`);
+        return;
+      }
+      yield item;
+      blobs++;
+    }
+  }
+
+  async settled(outcome: Outcome): Promise<void> {
+    // The session is lost: the other side knows by itself, and our ledger has the outcome.
+    if (this.#session.signal.aborted) return;
+    const number = this.#images.indexOf(outcome.image);
+    const { status, targetId, refs, error } = outcome;
+    try {
+      await this.#session.send({
+        type: 'result',
+        image: number,
+        status,
+        refs: [...refs],
+        ...(targetId !== undefined && { targetId }),
+        ...(error && { error: toWire(error) }),
+      });
+      await this.#skipRest(number);
+    } catch (broken) {
+      this.#session.fail(toImgmvError(broken));
+    }
+  }
+
+  /** Tells the other side how far we are; more often than it would be shown is waste. */
+  report(id: string, phase: 'transfer' | 'load' | 'verify', bytes: number): void {
+    const image = this.#images.findIndex((one) => one.id === id);
+    if (image < 0 || this.#session.signal.aborted) return;
+    this.#session.send({ type: 'progress', image, phase, bytes }).catch((error: unknown) => this.#session.fail(toImgmvError(error)));
+  }
+
+  waits(): Waits {
+    return { network: this.#lane?.waits.dataMs ?? 0 };
+  }
+
+  /** Lingers until the sender says that it has all results, then ends by our own ledger. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#session.signal.aborted) return;
+    const timer = setTimeout(() => {
+      this.#finished = true;
+      this.#wake();
+    }, LINGER_MS);
+    await this.#until(() => this.#finished).catch(() => {});
+    clearTimeout(timer);
+    await this.#session.finish();
+  }
+
+  /** What the sender still sends of an image that failed here goes nowhere. */
+  async #skipRest(number: number): Promise<void> {
+    while (this.#open === number && this.#entries) {
+      const item = await this.#entries.next();
+      if (!item) throw violation('the lane ended before the image did');
+      if (item.image !== number) throw violation(`a blob of image ${item.image} within image ${number}`);
+      if ('type' in item) this.#open = undefined;
+    }
+  }
+
+  async #failureOf(number: number): Promise<ImgmvError> {
+    const timer = setTimeout(() => this.#wake(), FAILURE_WAIT_MS);
+    const late = performance.now() + FAILURE_WAIT_MS;
+    await this.#until(() => this.#failures.has(number) || performance.now() >= late);
+    clearTimeout(timer);
+    return this.#failures.get(number) ?? new ImgmvError('peer-stopped', 'the other host gave the image up');
+  }
+
+  /** Waits for a message to make `met` true. Throws when the session is lost. */
+  async #until(met: () => boolean): Promise<void> {
+    while (!met()) {
+      this.#session.signal.throwIfAborted();
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    }
+  }
+
+  #receive(message: Message): void {
+    switch (message.type) {
+      case 'offer':
+        if (this.#offerDone || this.#offered.length + message.images.length > OFFER_IMAGES_MAX) throw violation('too many offers');
+        this.#offered.push(...message.images);
+        this.#offerDone = message.last;
+        break;
+      case 'failed':
+        this.#failures.set(message.image, fromWire(message.error, this.#session.peer.name));
+        break;
+      case 'progress':
+        this.#theirs = message.bottleneck;
+        break;
+      case 'finish':
+        this.#finished = true;
+        break;
+      default:
+        throw violation(`a sender sent ${message.type}`);
+    }
+    this.#wake();
+  }
+
+  /** What the sender says holds it back. */
+  get theirBottleneck(): Bottleneck | undefined {
+    return this.#theirs;
+  }
+}
+
+/** Names become part of requests to our engine: only well-formed ones go further. */
+function fromOffer(offered: OfferedImage, number: number): Image {
+  if (offered.image !== number) throw violation(`image ${offered.image} in place of ${number}`);
+  for (const { source, target } of offered.names) {
+    if (parseReference(source) === undefined && !/^sha256:[0-9a-f]{64}$/.test(source)) throw violation('a source name that is no name');
+    const reference = parseReference(target);
+    if (reference?.tag === undefined || reference.digest !== undefined) throw violation('a target name that is no NAME:TAG');
+  }
+  const { id, root, store, platform, names, diffIds, bytes } = offered;
+  return {
+    id: id as Digest,
+    root: { ...root, digest: root.digest as Digest },
+    store,
+    platform: {
+      os: platform.os,
+      architecture: platform.architecture,
+      ...(platform.variant !== undefined && { variant: platform.variant }),
+    },
+    names,
+    diffIds: diffIds as Digest[],
+    bytes,
+  };
+}

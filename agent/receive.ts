@@ -1,0 +1,126 @@
+/** The whole of `imgmv receive`: a listener, a code, and for each session a move from the peer to the engine. */
+import { randomBytes } from 'node:crypto';
+import { hostname } from 'node:os';
+import { ImgmvError, toImgmvError } from '../proto/errors.ts';
+import type { Secret } from '../proto/secret.ts';
+import type { EndpointOptions } from './engine/endpoint.ts';
+import { Engine } from './engine/engine.ts';
+import { EngineSink } from './engine/engine-sink.ts';
+import type { Emit } from './events.ts';
+import { engineEvent, helloOf } from './hello.ts';
+import { move } from './move.ts';
+import { type AcceptedSession, Listener } from './peer/listener.ts';
+import { PeerSource } from './peer/peer-source.ts';
+
+export interface ReceiveOptions {
+  readonly engine: EndpointOptions;
+  /** Undefined: all addresses. */
+  readonly address: string | undefined;
+  readonly port: number;
+  readonly once: boolean;
+  readonly ttlMs: number;
+  readonly maxSessionMs: number;
+  readonly noReplace: boolean;
+  readonly unauthenticatedPerAddress?: number;
+  /** Shows a fresh code to people; resolves once it is shown. Called before `listening` is told. */
+  readonly showCode: (code: Secret, listening: Listening) => Promise<{ codeFile?: string }>;
+  readonly signal: AbortSignal;
+  readonly emit: Emit;
+}
+
+export interface Listening {
+  readonly address: string;
+  readonly port: number;
+  readonly expires: Date;
+}
+
+/**
+ * Exit status: of the one session with `once`; otherwise it runs until `signal` stops it or a code dies
+ * unused, which it throws.
+ */
+export async function receive(options: ReceiveOptions): Promise<number> {
+  const { signal, emit } = options;
+  const engine = await Engine.connect(options.engine);
+  emit(engineEvent(engine));
+  signal.throwIfAborted();
+  const listener = await Listener.listen({
+    address: options.address,
+    port: options.port,
+    role: 'receiver',
+    hello: helloOf(engine, hostname()),
+    emit,
+    ...(options.unauthenticatedPerAddress !== undefined && { unauthenticatedPerAddress: options.unauthenticatedPerAddress }),
+  });
+  try {
+    for (;;) {
+      const accepted = await nextSession(listener, options);
+      if (!accepted) continue;
+      const exit = await serve(accepted, engine, options);
+      if (options.once) return exit;
+      signal.throwIfAborted();
+    }
+  } finally {
+    await listener.close();
+  }
+}
+
+/** Undefined where the code was burnt and another one is due. */
+async function nextSession(listener: Listener, options: ReceiveOptions): Promise<AcceptedSession | undefined> {
+  const { emit, once, showCode, signal, ttlMs } = options;
+  const pairing = await listener.newPairing(ttlMs);
+  const accepting = listener.accept(pairing, signal);
+  accepting.catch(() => {});
+  const { address, port } = listener;
+  const { codeFile } = await showCode(pairing.code, { address, port, expires: new Date(pairing.expires) });
+  emit({
+    event: 'listening',
+    address,
+    port,
+    expires: new Date(pairing.expires).toISOString(),
+    ...(codeFile !== undefined && { codeFile }),
+  });
+  try {
+    return await accepting;
+  } catch (error) {
+    const failure = toImgmvError(error);
+    if (failure.code !== 'code-burnt' || once) throw failure;
+    emit({ event: 'error', code: failure.code, exit: failure.exit, message: failure.message, hint: null });
+    return undefined;
+  }
+}
+
+/** One session. A failure of the whole session is an event and its exit status. */
+async function serve({ session, peerAddress, lane }: AcceptedSession, engine: Engine, options: ReceiveOptions): Promise<number> {
+  const { emit, maxSessionMs, noReplace, signal } = options;
+  const stop = () => session.fail(toImgmvError(signal.reason));
+  signal.addEventListener('abort', stop, { once: true });
+  if (signal.aborted) stop();
+  const tooLong = setTimeout(
+    () => session.fail(new ImgmvError('session-too-long', `the session lasted ${maxSessionMs / 1000} s`, { hint: '--max-session allows more' })),
+    maxSessionMs,
+  );
+  try {
+    const peer = { name: session.peer.name, address: peerAddress, key: session.rs.toString('hex') };
+    emit({ event: 'paired', peer, role: 'receiver' });
+    await using source = new PeerSource(session, lane);
+    await using sink = new EngineSink(engine, { noReplace, session: randomBytes(6).toString('hex') });
+    const { exit } = await move(source, sink, {
+      signal: session.signal,
+      wireBytes: () => session.wireBytes,
+      emit: (event) => {
+        emit(event);
+        if (event.event === 'progress') source.report(event.id, event.phase, event.bytes);
+      },
+    });
+    return exit;
+  } catch (error) {
+    const failure = toImgmvError(error);
+    session.fail(failure);
+    if (signal.aborted) throw failure;
+    emit({ event: 'error', code: failure.code, exit: failure.exit, message: failure.message, hint: failure.hint ?? null });
+    return failure.exit;
+  } finally {
+    clearTimeout(tooLong);
+    signal.removeEventListener('abort', stop);
+  }
+}

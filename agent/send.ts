@@ -1,0 +1,65 @@
+/** The whole of `imgmv send`: from an engine, over a session that this side dials, to the other host. */
+import { hostname } from 'node:os';
+import { toImgmvError } from '../proto/errors.ts';
+import type { Secret } from '../proto/secret.ts';
+import type { EndpointOptions } from './engine/endpoint.ts';
+import { Engine } from './engine/engine.ts';
+import { type Choice, EngineSource } from './engine/engine-source.ts';
+import { engineEvent, helloOf } from './hello.ts';
+import type { Emit } from './events.ts';
+import { type Ledger, move } from './move.ts';
+import { dialSession } from './peer/dialler.ts';
+import { PeerSink } from './peer/peer-sink.ts';
+
+export interface SendOptions {
+  readonly choices: readonly Choice[];
+  /** ws:// or wss:// */
+  readonly url: string;
+  readonly engine: EndpointOptions;
+  /** Asked once, after all that can be checked here has been, and before dialling. */
+  readonly code: () => Promise<Secret>;
+  readonly level?: number;
+  readonly connectTimeoutMs?: number;
+  /** Aborted with an ImgmvError to stop. */
+  readonly signal: AbortSignal;
+  readonly emit: Emit;
+}
+
+/** Throws what ended the run before there was a ledger; what became of each image is in the ledger. */
+export async function send(options: SendOptions): Promise<Ledger> {
+  const { signal, emit } = options;
+  const engine = await Engine.connect(options.engine);
+  emit(engineEvent(engine));
+  await using source = new EngineSource(engine, options.choices);
+  await source.images();
+  const code = await options.code();
+  signal.throwIfAborted();
+  const { session, openLane } = await dialSession({
+    url: options.url,
+    code,
+    role: 'sender',
+    hello: helloOf(engine, hostname()),
+    emit,
+    signal,
+    ...(options.connectTimeoutMs !== undefined && { connectTimeoutMs: options.connectTimeoutMs }),
+  });
+  const stop = () => session.fail(toImgmvError(signal.reason));
+  signal.addEventListener('abort', stop, { once: true });
+  if (signal.aborted) stop();
+  try {
+    const { host } = new URL(options.url);
+    emit({ event: 'paired', peer: { name: session.peer.name, address: host, key: session.rs.toString('hex') }, role: 'sender' });
+    await using sink = new PeerSink({ session, openLane, ...(options.level !== undefined && { level: options.level }) });
+    return await move(source, sink, {
+      signal: session.signal,
+      emit,
+      wireBytes: () => session.wireBytes,
+      remote: (image) => sink.remote(image),
+    });
+  } catch (error) {
+    session.fail(toImgmvError(error));
+    throw error;
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+}

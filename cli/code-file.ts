@@ -1,0 +1,57 @@
+/** The file that carries the pairing code where there is no terminal: whole from the start, 0600, ours to remove. */
+import { randomBytes } from 'node:crypto';
+import { unlinkSync } from 'node:fs';
+import { link, open, unlink } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { ImgmvError } from '../proto/errors.ts';
+import type { Secret } from '../proto/secret.ts';
+
+export class CodeFile {
+  readonly path: string;
+  #written = false;
+
+  constructor(path: string) {
+    this.path = resolve(path);
+    // Also when a second signal ends the process at once.
+    process.once('exit', () => this.remove());
+  }
+
+  /** Replaces the file of an earlier session; never one that is not ours. Throws usage. */
+  async write(code: Secret): Promise<void> {
+    this.remove();
+    const temporary = join(dirname(this.path), `.${basename(this.path)}.${randomBytes(6).toString('hex')}`);
+    try {
+      const file = await open(temporary, 'wx', 0o600);
+      try {
+        await file.writeFile(`${code.reveal()}\n`);
+      } finally {
+        await file.close();
+      }
+      try {
+        // A link, unlike a rename, fails where a file exists; and who reads it finds it whole.
+        await link(temporary, this.path);
+      } finally {
+        await unlink(temporary);
+      }
+    } catch (cause) {
+      const exists = (cause as NodeJS.ErrnoException).code === 'EEXIST';
+      const why = exists ? 'it exists already' : (cause as Error).message;
+      throw new ImgmvError('usage', `cannot write the code file ${this.path}: ${why}`, {
+        cause,
+        ...(exists && { hint: 'remove it, or name another one' }),
+      });
+    }
+    this.#written = true;
+  }
+
+  remove(): void {
+    if (!this.#written) return;
+    this.#written = false;
+    try {
+      unlinkSync(this.path);
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
+        process.stderr.write(`imgmv: cannot remove the code file ${this.path}: ${(error as Error).message}\n`);
+    }
+  }
+}

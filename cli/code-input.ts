@@ -1,0 +1,76 @@
+/** Where the pairing code comes from on the sending host: a terminal, without echo, or a file. */
+import { readFile } from 'node:fs/promises';
+import { createInterface } from 'node:readline';
+import { Writable } from 'node:stream';
+import { parseCode } from '../proto/code.ts';
+import { ImgmvError } from '../proto/errors.ts';
+import type { Secret } from '../proto/secret.ts';
+
+const TYPED_TRIES_MAX = 3;
+const FILE_MAX_BYTES = 4096;
+
+/** `-` is standard input. A typo is told here and costs no try at the other host. */
+export async function readCodeFile(file: string): Promise<Secret> {
+  let text: string;
+  try {
+    text = file === '-' ? await readStdin() : await readFile(file, 'utf8');
+  } catch (cause) {
+    if (cause instanceof ImgmvError) throw cause;
+    throw new ImgmvError('usage', `cannot read the code file ${file}: ${(cause as Error).message}`, { cause });
+  }
+  return parseCode(text);
+}
+
+async function readStdin(): Promise<string> {
+  let text = '';
+  for await (const chunk of process.stdin.setEncoding('utf8')) {
+    text += chunk;
+    if (text.length > FILE_MAX_BYTES) throw new ImgmvError('usage', 'standard input holds more than a pairing code');
+  }
+  return text;
+}
+
+/** Asks on the terminal without echo, up to three times for typos. Throws the reason of `signal`. */
+export async function promptForCode(host: string, signal: AbortSignal): Promise<Secret> {
+  if (!process.stdin.isTTY)
+    throw new ImgmvError('usage', 'there is no terminal to ask for the pairing code on', {
+      hint: 'give it with --code-file FILE, or --code-file - for standard input',
+    });
+  for (let tries = 1; ; tries++) {
+    try {
+      return parseCode(await askHidden(`Pairing code that \`imgmv receive\` shows on ${host} (hidden): `, signal));
+    } catch (error) {
+      if (!(error instanceof ImgmvError) || error.code !== 'bad-code' || tries === TYPED_TRIES_MAX) throw error;
+      process.stderr.write(`imgmv: ${error.message}: try again\n`);
+    }
+  }
+}
+
+function askHidden(question: string, signal: AbortSignal): Promise<string> {
+  process.stderr.write(question);
+  const silent = new Writable({ write: (_chunk, _encoding, done) => done() });
+  const lines = createInterface({ input: process.stdin, output: silent, terminal: true, historySize: 0 });
+  return new Promise((resolve, reject) => {
+    const end = () => {
+      signal.removeEventListener('abort', onAbort);
+      lines.close();
+      process.stdin.pause();
+      process.stderr.write('\n');
+    };
+    const onAbort = () => {
+      end();
+      reject(signal.reason);
+    };
+    signal.addEventListener('abort', onAbort, { once: true });
+    lines.once('line', (line) => {
+      end();
+      resolve(line);
+    });
+    // The terminal is in raw mode here: Ctrl-C is a key, not a signal, until we make it one.
+    lines.once('SIGINT', () => process.kill(process.pid, 'SIGINT'));
+    lines.once('close', () => {
+      signal.removeEventListener('abort', onAbort);
+      if (!signal.aborted) reject(new ImgmvError('usage', 'no pairing code was given'));
+    });
+  });
+}

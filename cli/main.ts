@@ -1,0 +1,43 @@
+#!/usr/bin/env node
+/** Entry: argv to one agent call, and its outcome to an exit status. */
+import { Command, CommanderError } from 'commander';
+import { VERSION } from '../agent/hello.ts';
+import { exitStatusOf } from '../proto/errors.ts';
+import { receiveCommand } from './receive.ts';
+import { sendCommand } from './send.ts';
+
+const EXIT_STATUS_HELP = `
+Exit status:
+  0 all done and verified    2 usage    10 no such image    11 other host unreachable or lost
+  12 not authenticated    13 integrity    14 docker engine    15 versions differ
+  16 refused by the receiver    17 some images failed    129, 130, 143 stopped by a signal`;
+
+// A reader that went away must not end a transfer: `imgmv send … | head`.
+for (const stream of [process.stdout, process.stderr])
+  stream.on('error', (error: NodeJS.ErrnoException) => {
+    if (error.code !== 'EPIPE') throw error;
+  });
+
+const program = new Command('imgmv')
+  .description('Move Docker images from one host to another, live and encrypted, with no registry between.')
+  .version(VERSION, '-V, --version', 'show the version')
+  .helpOption('-h, --help', 'show this help')
+  .addHelpText(
+    'after',
+    `
+Examples:
+  host-b$ imgmv receive --once            shows a pairing code
+  host-a$ imgmv send web:1.0 --to host-b  asks for it, then moves the image
+${EXIT_STATUS_HELP}`,
+  )
+  .showSuggestionAfterError()
+  .exitOverride()
+  .enablePositionalOptions();
+for (const command of [receiveCommand(), sendCommand()]) program.addCommand(command.exitOverride().copyInheritedSettings(program));
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (!(error instanceof CommanderError)) throw error;
+  process.exitCode = error.exitCode === 0 ? 0 : exitStatusOf('usage');
+}

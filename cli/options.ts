@@ -1,0 +1,78 @@
+/** What command-line values mean. Each parser throws commander's error, which names the option. */
+import { InvalidArgumentError } from 'commander';
+import { DEFAULT_PORT, ZSTD_LEVEL_MAX, ZSTD_LEVEL_MIN } from '../proto/limits.ts';
+
+const UNIT_MS: Record<string, number> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+
+/** `90s`, `10m`, `2h`, `7d` in milliseconds. */
+export function parseDuration(text: string): number {
+  const [, count, unit] = /^([0-9]{1,6})([smhd])$/.exec(text) ?? [];
+  const ms = Number(count) * (UNIT_MS[unit ?? ''] ?? Number.NaN);
+  if (!(ms > 0)) throw new InvalidArgumentError('Expected a duration such as 90s, 10m, 2h or 7d.');
+  return ms;
+}
+
+export function durationBetween(minMs: number, maxMs: number): (text: string) => number {
+  return (text) => {
+    const ms = parseDuration(text);
+    if (ms < minMs || ms > maxMs)
+      throw new InvalidArgumentError(`Expected between ${minMs / 1000} s and ${maxMs / 3_600_000} h.`);
+    return ms;
+  };
+}
+
+export interface ListenAddress {
+  /** Undefined: all addresses. */
+  readonly address: string | undefined;
+  readonly port: number;
+}
+
+/** `ADDR:PORT`, `[::1]:7373`, `:7373`, `7373` or `ADDR`. */
+export function parseListen(text: string): ListenAddress {
+  const [, six, four, port] = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]*))?(?::([0-9]+))?$/.exec(text) ?? [];
+  if (six === undefined && port === undefined && /^[0-9]+$/.test(text)) return { address: undefined, port: portOf(text) };
+  const address = six ?? four;
+  if (address === undefined && port === undefined)
+    throw new InvalidArgumentError('Expected ADDR:PORT, such as 10.0.0.2:7373, [::1]:7373 or :7373.');
+  return { address: address === '' || address === '*' ? undefined : address, port: port === undefined ? DEFAULT_PORT : portOf(port) };
+}
+
+function portOf(text: string): number {
+  const port = Number(text);
+  if (!(port <= 65_535)) throw new InvalidArgumentError('A port is a number from 0 to 65535.');
+  return port;
+}
+
+/** `HOST`, `HOST:PORT`, `[::1]:7373`, `ws://…` or `wss://…` as a URL. */
+export function parseTarget(text: string): string {
+  const isUrl = /^[a-z]+:\/\//i.test(text);
+  const bareV6 = !isUrl && /^[0-9a-fA-F:]+:[0-9a-fA-F:]*$/.test(text) && text.split(':').length > 2;
+  let url: URL;
+  try {
+    url = new URL(isUrl ? text : `ws://${bareV6 ? `[${text}]` : text}`);
+  } catch {
+    throw new InvalidArgumentError('Expected HOST, HOST:PORT, [IPV6]:PORT, ws://… or wss://….');
+  }
+  if (url.protocol !== 'ws:' && url.protocol !== 'wss:')
+    throw new InvalidArgumentError(`Expected ws:// or wss://, not ${url.protocol}//.`);
+  if (url.username !== '' || url.password !== '' || url.hash !== '')
+    throw new InvalidArgumentError('A host takes no user, password or fragment.');
+  if (!isUrl && url.pathname !== '/') throw new InvalidArgumentError('Expected HOST or HOST:PORT; a path needs ws:// or wss:// in front.');
+  // URL drops port 80 from ws://host:80, so it has to be looked for in what was typed.
+  const typedPort = /:[0-9]+$/.test(bareV6 ? '' : text.replace(/^[a-z]+:\/\//i, '').replace(/[/?].*$/, ''));
+  if (!typedPort && url.protocol === 'ws:') url.port = String(DEFAULT_PORT);
+  return url.href;
+}
+
+export function parseLevel(text: string): number {
+  const level = Number(text);
+  if (!Number.isInteger(level) || level < ZSTD_LEVEL_MIN || level > ZSTD_LEVEL_MAX)
+    throw new InvalidArgumentError(`Expected a zstd level from ${ZSTD_LEVEL_MIN} to ${ZSTD_LEVEL_MAX}.`);
+  return level;
+}
+
+export function parseCount(text: string): number {
+  const count = Number(text);
+  if (!Number.isInteger(count) || count < 1 || count > 1_000) throw new InvalidArgumentError('Expected a number from 1 to 1000.');
+  return count;
+}

@@ -1,0 +1,95 @@
+import { Command } from 'commander';
+import { receive } from '../agent/receive.ts';
+import { ImgmvError } from '../proto/errors.ts';
+import { CODE_TTL_MAX_MS, CODE_TTL_MIN_MS, CODE_TTL_MS, DEFAULT_PORT, MAX_SESSION_MS } from '../proto/limits.ts';
+import { ownAddress, withPort } from './addresses.ts';
+import { CodeFile } from './code-file.ts';
+import { durationBetween, type ListenAddress, parseCount, parseListen } from './options.ts';
+import type { Renderer } from './renderer.ts';
+import { type CommonOptions, run } from './run.ts';
+
+interface ReceiveFlags extends CommonOptions {
+  readonly once?: true;
+  readonly listen?: ListenAddress;
+  readonly advertise?: string;
+  readonly ttl?: number;
+  readonly maxSession?: number;
+  readonly codeFile?: string;
+  readonly replace: boolean;
+  readonly maxUnauthenticated?: number;
+}
+
+export function receiveCommand(): Command {
+  return new Command('receive')
+    .description('wait for a sender, and load what it sends into the engine of this host')
+    .option('--once', 'end after one session, with its exit status')
+    .option('--listen <addr:port>', `where to listen (default: all addresses, port ${DEFAULT_PORT}; port 0: a free one)`, parseListen)
+    .option('--advertise <host[:port]>', 'the address to show for the other host to dial')
+    .option('--ttl <duration>', 'how long the pairing code lives (default: 10m)', durationBetween(CODE_TTL_MIN_MS, CODE_TTL_MAX_MS))
+    .option('--max-session <duration>', 'how long a session may last (default: 24h)', durationBetween(1_000, 20 * MAX_SESSION_MS))
+    .option('--code-file <file>', 'write the pairing code to this new file (0600) instead of the terminal')
+    .option('--no-replace', 'refuse images whose name another image has here')
+    .option('--max-unauthenticated <n>', 'connections an address may hold before it has proven the code (default: 4)', parseCount)
+    .option('--docker-host <address>', 'the engine: unix:///path, tcp://host:port or ssh://user@host')
+    .option('--context <name>', 'the engine of this docker context')
+    .option('--json', 'one JSON object a line on standard output')
+    .option('-q, --quiet', 'show errors alone, and the code')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ imgmv receive --once
+  $ imgmv receive --once --listen 10.0.0.2:7400 --ttl 2m
+  $ imgmv receive --once --json --code-file /run/imgmv-code
+  $ imgmv receive --no-replace            takes one session after another, each with a new code
+
+The port is open until the session ends, or the code has expired.`,
+    )
+    .action(async (flags: ReceiveFlags) => {
+      await run(flags, async ({ engine, emit, renderer, signal }) => {
+        if (flags.codeFile === undefined && !process.stderr.isTTY)
+          throw new ImgmvError('usage', 'there is no terminal to show the pairing code on', {
+            hint: '--code-file FILE writes it to a file, which only you can read',
+          });
+        const file = flags.codeFile === undefined ? undefined : new CodeFile(flags.codeFile);
+        try {
+          return await receive({
+            engine,
+            address: flags.listen?.address,
+            port: flags.listen?.port ?? DEFAULT_PORT,
+            once: flags.once === true,
+            ttlMs: flags.ttl ?? CODE_TTL_MS,
+            maxSessionMs: flags.maxSession ?? MAX_SESSION_MS,
+            noReplace: !flags.replace,
+            ...(flags.maxUnauthenticated !== undefined && { unauthenticatedPerAddress: flags.maxUnauthenticated }),
+            signal,
+            emit,
+            showCode: async (code, listening) => {
+              await file?.write(code);
+              await showInvitation(renderer, flags, listening);
+              if (file === undefined) process.stderr.write(`\n  Pairing code:  ${code.reveal()}\n\n`);
+              return file === undefined ? {} : { codeFile: file.path };
+            },
+          });
+        } finally {
+          file?.remove();
+        }
+      });
+    });
+}
+
+async function showInvitation(
+  renderer: Renderer,
+  { advertise, codeFile, once }: ReceiveFlags,
+  { address, port, expires }: { address: string; port: number; expires: Date },
+): Promise<void> {
+  const everywhere = address === '::' || address === '0.0.0.0';
+  const host = advertise ?? withPort(everywhere ? await ownAddress() : address, port);
+  const to = host.endsWith(`:${DEFAULT_PORT}`) ? host.slice(0, -`:${DEFAULT_PORT}`.length) : host;
+  const until = expires.toTimeString().slice(0, 8);
+  renderer.say(`Listening on ${everywhere ? `all addresses, port ${port}` : withPort(address, port)}, until ${until}${once ? ', for one session' : ''}.`);
+  renderer.say('');
+  renderer.say('  On the other host:');
+  renderer.say(`    imgmv send IMAGE --to ${to}`);
+  if (codeFile !== undefined) renderer.say(`  with the pairing code in ${codeFile}.`);
+}

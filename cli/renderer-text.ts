@@ -1,0 +1,195 @@
+/** For people: lines, and on a terminal a live bar for the image at hand. */
+import { MultiBar, Presets, type SingleBar } from 'cli-progress';
+import prettyBytes from 'pretty-bytes';
+import type { Event } from '../agent/events.ts';
+import { escapeText } from './escape.ts';
+import type { Renderer } from './renderer.ts';
+
+const PLAIN_INTERVAL_MS = 5_000;
+
+export interface TextRendererOptions {
+  readonly stream: NodeJS.WriteStream;
+  readonly quiet: boolean;
+  readonly color: boolean;
+}
+
+type EventOf<E extends Event['event']> = Extract<Event, { event: E }>;
+
+const LIMITS = { save: 'docker save', compress: 'compression', network: 'the network', load: 'docker load' } as const;
+
+export class TextRenderer implements Renderer {
+  readonly #stream: NodeJS.WriteStream;
+  readonly #quiet: boolean;
+  readonly #color: boolean;
+  #bars: MultiBar | undefined;
+  #bar: SingleBar | undefined;
+  #saidAt = 0;
+  #images = 0;
+  #settled = 0;
+  /** A smoothed rate: the last half second alone jumps too much for an ETA. */
+  #rate = 0;
+
+  constructor({ stream, quiet, color }: TextRendererOptions) {
+    this.#stream = stream;
+    this.#quiet = quiet;
+    this.#color = color;
+  }
+
+  render(event: Event): void {
+    switch (event.event) {
+      case 'engine':
+        return this.say(
+          `${event.kind} ${event.version} (${event.store} store) at ${event.address}, found by ${event.foundBy}`,
+        );
+      case 'listening':
+        return;
+      case 'paired':
+        return this.say(`Paired with ${event.peer.name} (${event.peer.address}).`);
+      case 'attempt':
+        return this.#line(`${this.#paint('33', 'warning:')} ${event.address} gave a wrong code; ${event.left} tries left`);
+      case 'plan':
+        return this.#plan(event);
+      case 'progress':
+        return this.#progress(event);
+      case 'silent':
+        return this.#line(`${this.#paint('33', 'warning:')} no answer from the other host for ${event.seconds} s; waiting`);
+      case 'image':
+        return this.#image(event);
+      case 'done':
+        return this.#done(event);
+      case 'error':
+        return this.#error(event);
+      default:
+        return event satisfies never;
+    }
+  }
+
+  say(text: string): void {
+    if (!this.#quiet) this.#line(escapeText(text));
+  }
+
+  end(): void {
+    this.#bars?.stop();
+    this.#bars = undefined;
+    this.#bar = undefined;
+  }
+
+  #plan({ images }: EventOf<'plan'>): void {
+    this.#images = images.length;
+    for (const image of images) {
+      const name = nameOf(image);
+      if (image.action === 'refuse') continue;
+      const what = image.action === 'present' ? 'is there already' : `${size(image.bytes)} in ${image.layers} layers`;
+      this.say(`${name} (${image.platform}): ${what}`);
+      for (const { target, replaces } of image.refs) {
+        if (replaces !== null) this.say(`  ${target} is ${short(replaces)} there now and will be replaced`);
+      }
+      if (image.refs.length === 0) this.say('  chosen by id: it arrives without a name (--as NAME:TAG gives one)');
+      if (image.warning !== null) this.#line(`${this.#paint('33', 'warning:')} ${escapeText(`${name}: ${image.warning}`)}`);
+    }
+  }
+
+  #progress(event: EventOf<'progress'>): void {
+    if (this.#quiet) return;
+    this.#rate = this.#rate === 0 ? event.rate : 0.7 * this.#rate + 0.3 * event.rate;
+    if (this.#stream.isTTY) return this.#drawBar(event);
+    const now = performance.now();
+    if (now - this.#saidAt < PLAIN_INTERVAL_MS) return;
+    this.#saidAt = now;
+    this.say(`${this.#count()}${nameOf(event)}: ${this.#state(event)}`);
+  }
+
+  #state(event: EventOf<'progress'>): string {
+    const { phase, bytes, bytesTotal, wireBytes, bottleneck } = event;
+    if (phase !== 'transfer') return `all ${size(bytes)} sent, ${phase === 'load' ? 'the target loads it' : 'the target verifies it'}`;
+    if (bytes === 0) return 'docker save is preparing';
+    const eta = this.#rate > 0 ? `, ${etaOf((bytesTotal - bytes) / this.#rate)} left` : '';
+    const limit = bottleneck === null ? '' : `, limit: ${LIMITS[bottleneck]}`;
+    return `${size(bytes)} of about ${size(bytesTotal)}, ${size(wireBytes)} on the wire, ${size(this.#rate)}/s${eta}${limit}`;
+  }
+
+  #count(): string {
+    return this.#images > 1 ? `[${this.#settled + 1}/${this.#images}] ` : '';
+  }
+
+  #drawBar(event: EventOf<'progress'>): void {
+    this.#bars ??= new MultiBar(
+      { stream: this.#stream, format: ' {name} {bar} {state}', barsize: 24, hideCursor: true, clearOnComplete: true, stopOnComplete: false, linewrap: false, gracefulExit: false },
+      Presets.shades_classic,
+    );
+    const payload = { name: this.#count() + escapeText(nameOf(event)), state: this.#state(event) };
+    this.#bar ??= this.#bars.create(event.bytesTotal, 0, payload);
+    this.#bar.setTotal(Math.max(1, event.bytesTotal));
+    this.#bar.update(Math.min(event.bytes, event.bytesTotal), payload);
+  }
+
+  #image(event: EventOf<'image'>): void {
+    this.#settled++;
+    this.#rate = 0;
+    if (this.#bar) this.#bars?.remove(this.#bar);
+    this.#bar = undefined;
+    const name = escapeText(nameOf(event));
+    if (event.error) {
+      this.#line(`${this.#paint('31', event.status)} ${name}: ${escapeText(event.error.message)}`);
+      if (event.error.hint !== null) this.#line(`  ${escapeText(event.error.hint)}`);
+      return;
+    }
+    const id = event.targetId ?? event.id;
+    const changed = id === event.id ? '' : ` (${short(event.id)} at the source: the engines keep images differently)`;
+    const how =
+      event.status === 'present'
+        ? 'already present, verified'
+        : `${size(event.bytes)}, ${size(event.wireBytes)} on the wire, ${event.seconds.toFixed(1)} s`;
+    this.#out(`${this.#paint('32', event.status)} ${name} ${short(id)}${changed}: ${how}`);
+    for (const { target, replaced } of event.refs)
+      if (replaced !== null) this.#out(`  ${escapeText(target)} was ${short(replaced)}, which has lost this name`);
+  }
+
+  #done({ images, failed, bytes, wireBytes, seconds }: EventOf<'done'>): void {
+    this.end();
+    const count = `${images} image${images === 1 ? '' : 's'}`;
+    if (failed > 0) return this.#line(`${failed} of ${count} failed.`);
+    this.#out(`${count} done and verified: ${size(bytes)}, ${size(wireBytes)} on the wire, ${seconds.toFixed(1)} s.`);
+  }
+
+  #error({ message, hint }: EventOf<'error'>): void {
+    this.#line(`${this.#paint('31', 'imgmv:')} ${escapeText(message)}`);
+    if (hint !== null) this.#line(`  ${escapeText(hint)}`);
+  }
+
+  #out(text: string): void {
+    if (!this.#quiet) this.#line(text);
+  }
+
+  /** Above the bar, where there is one. */
+  #line(text: string): void {
+    if (this.#bars && this.#bar) this.#bars.log(`${text}\n`);
+    else this.#stream.write(`${text}\n`);
+  }
+
+  #paint(color: string, text: string): string {
+    return this.#color ? `\u001b[${color}m${text}\u001b[0m` : text;
+  }
+}
+
+function nameOf({ refs, id }: { refs: readonly { source: string; target: string }[]; id: string }): string {
+  if (refs.length === 0) return short(id);
+  return refs
+    .map(({ source, target }) => (source === target ? target : `${source.startsWith('sha256:') ? short(source) : source} as ${target}`))
+    .join(', ');
+}
+
+/** As docker shows ids: 12 digits. */
+function short(id: string): string {
+  return id.replace(/^sha256:/, '').slice(0, 12);
+}
+
+function size(bytes: number): string {
+  return prettyBytes(Math.round(bytes));
+}
+
+function etaOf(seconds: number): string {
+  const whole = Math.max(1, Math.round(seconds));
+  if (whole < 90) return `${whole} s`;
+  return whole < 5_400 ? `${Math.round(whole / 60)} min` : `${(whole / 3_600).toFixed(1)} h`;
+}

@@ -1,0 +1,49 @@
+/** What every command does around its agent call: signals, rendering, and errors to an exit status. */
+import type { Emit } from '../agent/events.ts';
+import type { EndpointOptions } from '../agent/engine/endpoint.ts';
+import { type ImgmvError, toImgmvError } from '../proto/errors.ts';
+import { type Renderer, rendererFor } from './renderer.ts';
+import { stopSignal } from './stop.ts';
+
+export interface CommonOptions {
+  readonly dockerHost?: string;
+  readonly context?: string;
+  readonly json?: true;
+  readonly quiet?: true;
+}
+
+export interface Run {
+  readonly signal: AbortSignal;
+  readonly emit: Emit;
+  readonly renderer: Renderer;
+  readonly engine: EndpointOptions;
+}
+
+/** Sets the exit status and ends the process once its output is written. */
+export async function run(options: CommonOptions, command: (run: Run) => Promise<number>): Promise<void> {
+  const renderer = rendererFor({ json: options.json === true, quiet: options.quiet === true });
+  const { dockerHost, context } = options;
+  const engine = {
+    env: process.env,
+    ...(dockerHost !== undefined && { dockerHost }),
+    ...(context !== undefined && { context }),
+  };
+  let exit: number;
+  try {
+    exit = await command({ signal: stopSignal(), emit: (event) => renderer.render(event), renderer, engine });
+  } catch (error) {
+    exit = report(toImgmvError(error), renderer);
+  }
+  renderer.end();
+  process.exitCode = exit;
+  // Idle keep-alive sockets to the engine would hold the process for seconds more.
+  process.stdout.write('', () => process.stderr.write('', () => process.exit(exit)));
+}
+
+function report(error: ImgmvError, renderer: Renderer): number {
+  if (error.code === 'internal' && process.env.IMGMV_DEBUG) process.stderr.write(`${(error.cause as Error | undefined)?.stack ?? error.stack}\n`);
+  const { code, exit, message } = error;
+  const hint = error.hint ?? (code === 'internal' ? 'this is a fault of imgmv; IMGMV_DEBUG=1 shows where' : null);
+  renderer.render({ event: 'error', code, exit, message, hint });
+  return exit;
+}

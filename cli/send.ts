@@ -1,0 +1,61 @@
+import { Command } from 'commander';
+import { familiar, parseTarget as parseName } from '../agent/reference.ts';
+import { send } from '../agent/send.ts';
+import { ImgmvError } from '../proto/errors.ts';
+import { promptForCode, readCodeFile } from './code-input.ts';
+import { parseDuration, parseLevel, parseTarget } from './options.ts';
+import { type CommonOptions, run } from './run.ts';
+
+interface SendFlags extends CommonOptions {
+  readonly to: string;
+  readonly as?: string;
+  readonly codeFile?: string;
+  readonly level?: number;
+  readonly connectTimeout?: number;
+}
+
+export function sendCommand(): Command {
+  return new Command('send')
+    .description('send images to the host where `imgmv receive` waits')
+    .argument('[IMAGE...]', 'name, name:tag, name@digest, or an id or its prefix, as docker takes them')
+    .requiredOption('--to <host[:port]>', 'where `imgmv receive` waits; also ws://… or wss://…', parseTarget)
+    .option('--as <name:tag>', 'name it so at the target (one IMAGE only)')
+    .option('--code-file <file>', 'read the pairing code from a file, - for standard input')
+    .option('--level <n>', 'zstd level, 1 to 19 (default: follows the link)', parseLevel)
+    .option('--connect-timeout <duration>', 'how long to wait for the first answer (default: 15s)', parseDuration)
+    .option('--docker-host <address>', 'the engine: unix:///path, tcp://host:port or ssh://user@host')
+    .option('--context <name>', 'the engine of this docker context')
+    .option('--json', 'one JSON object a line on standard output')
+    .option('-q, --quiet', 'show errors alone')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ imgmv send web:1.0 db:16 --to 10.0.0.2
+  $ imgmv send web --as registry.example/team/web:1.0 --to host-b:7400
+  $ imgmv send 4f5c8ab5e3b1 --as web:old --to host-b --code-file /run/imgmv-code
+  $ ssh host-b cat /run/imgmv-code | imgmv send web:1.0 --to host-b --code-file -
+
+The code is asked for without echo, never taken from an argument or the environment.`,
+    )
+    .action(async (images: readonly string[], flags: SendFlags) => {
+      await run(flags, ({ engine, emit, signal }) => {
+        const { to, as, codeFile, level, connectTimeout } = flags;
+        if (images.length === 0)
+          throw new ImgmvError('usage', 'no image to send', { hint: 'name one or more: imgmv send IMAGE… --to HOST' });
+        if (as !== undefined && images.length > 1)
+          throw new ImgmvError('usage', `--as gives one name, and there are ${images.length} images`);
+        const target = as === undefined ? undefined : familiar(parseName(as, '--as'));
+        return send({
+          choices: images.map((reference) => ({ reference, ...(target !== undefined && { as: target }) })),
+          url: to,
+          engine,
+          code: () => (codeFile === undefined ? promptForCode(new URL(to).hostname, signal) : readCodeFile(codeFile)),
+          signal,
+          emit,
+          ...(level !== undefined && { level }),
+          ...(connectTimeout !== undefined && { connectTimeoutMs: connectTimeout }),
+        }).then(({ exit }) => exit);
+      });
+    });
+}

@@ -1,0 +1,17 @@
+/** Signals: the first one stops in order, the second at once. */
+import { constants } from 'node:os';
+import { ImgmvError } from '../proto/errors.ts';
+
+const SIGNALS = { SIGHUP: 'sighup', SIGINT: 'sigint', SIGTERM: 'sigterm' } as const;
+
+/** Aborted with an ImgmvError whose exit status is that of the signal. */
+export function stopSignal(): AbortSignal {
+  const controller = new AbortController();
+  for (const [signal, code] of Object.entries(SIGNALS)) {
+    process.on(signal, () => {
+      if (controller.signal.aborted) process.exit(128 + constants.signals[signal as keyof typeof SIGNALS]);
+      controller.abort(new ImgmvError(code, `stopped by ${signal}`));
+    });
+  }
+  return controller.signal;
+}
