@@ -1,5 +1,5 @@
 /** What a run tells while it goes on: the objects of `--json`, which the terminal renders too. */
-import type { ErrorCode } from '../proto/errors.ts';
+import type { ErrorCode, ImgmvError } from '../proto/errors.ts';
 import type { Bottleneck } from './image.ts';
 
 interface EventRef {
@@ -20,7 +20,7 @@ export interface PlanImage {
   readonly bytesMissing: number;
 }
 
-export type Event =
+type Told =
   | {
       readonly event: 'engine';
       readonly address: string;
@@ -47,7 +47,7 @@ export type Event =
       readonly event: 'progress';
       readonly id: string;
       readonly refs: readonly EventRef[];
-      readonly phase: 'transfer' | 'load' | 'verify';
+      readonly phase: 'transfer' | 'load';
       readonly bytes: number;
       readonly bytesTotal: number;
       readonly wireBytes: number;
@@ -87,4 +87,12 @@ export type Event =
       readonly hint: string | null;
     };
 
+/** `target` is the host that a sender sends to, in all that it tells about it. */
+export type Event = Told & { readonly target?: string };
+
 export type Emit = (event: Event) => void;
+export type ProgressEvent = Extract<Event, { event: 'progress' }>;
+
+export function errorEvent({ code, exit, message, hint }: ImgmvError): Extract<Event, { event: 'error' }> {
+  return { event: 'error', code, exit, message, hint: hint ?? null };
+}

@@ -96,6 +96,8 @@ export interface ImageWriter {
   write(blob: Blob): Promise<void>;
   /** Makes the image complete, verifies it, and only then sets its names. Nothing under a name before. */
   commit(): Promise<Committed>;
+  /** Bytes that the sink has worked off since `commit` was called; 0 where it cannot tell. */
+  loadedBytes(): number;
   /** Undoes: nothing of this image stays, nothing under a name changes. Never throws. */
   abort(error: ImgmvError): Promise<void>;
 }

@@ -4,7 +4,7 @@
  */
 import { ImgmvError, toImgmvError } from '../proto/errors.ts';
 import type { Emit, PlanImage } from './events.ts';
-import type { Answer, Blob, Bottleneck, Image, Outcome, Platform, Sink, Source, Waits } from './image.ts';
+import type { Answer, Blob, Bottleneck, ImageWriter, Outcome, Platform, Sink, Source, Waits } from './image.ts';
 
 const PROGRESS_INTERVAL_MS = 500;
 
@@ -13,13 +13,6 @@ export interface MoveOptions {
   readonly emit: Emit;
   /** Bytes on the wire so far, both ways; 0 where there is no wire. */
   readonly wireBytes: () => number;
-  /** What is known of an image once this side has given all its bytes: the other host's own progress. */
-  readonly remote?: (image: Image) => RemoteProgress | undefined;
-}
-
-export interface RemoteProgress {
-  readonly phase: 'transfer' | 'load' | 'verify';
-  readonly bytes: number;
 }
 
 export interface Ledger {
@@ -75,7 +68,8 @@ class Copy {
   readonly #wireBefore: number;
   bytes = 0;
   layers = 0;
-  #sent = false;
+  /** Set once all bytes are in. */
+  #committing: ImageWriter | undefined;
 
   constructor(source: Source, sink: Sink, answer: Answer, options: MoveOptions) {
     this.#source = source;
@@ -96,15 +90,21 @@ class Copy {
   async run(): Promise<Outcome> {
     const { image, action, reason, refs } = this.#answer;
     if (action === 'refuse')
-      return { image, status: 'refused', refs, error: new ImgmvError('refused', reason ?? 'the receiver refused it') };
+      return {
+        image,
+        status: 'refused',
+        refs,
+        error: new ImgmvError('refused', reason ?? 'the receiver refused it'),
+      };
     const { signal } = this.#options;
     const stopProgress = this.#reportProgress();
     try {
       signal.throwIfAborted();
       const writer = await this.#sink.writer(this.#answer, signal);
       try {
-        if (action === 'send') for await (const blob of this.#source.blobs(image, signal)) await writer.write(this.#counted(blob));
-        this.#sent = true;
+        if (action === 'send')
+          for await (const blob of this.#source.blobs(image, signal)) await writer.write(this.#counted(blob));
+        this.#committing = writer;
         const { targetId, refs: set } = await writer.commit();
         return { image, status: action === 'present' ? 'present' : 'loaded', targetId, refs: set };
       } catch (error) {
@@ -133,22 +133,22 @@ class Copy {
   }
 
   #reportProgress(): () => void {
-    const { emit, remote } = this.#options;
+    const { emit } = this.#options;
     const { image, refs } = this.#answer;
     let before = { bytes: 0, at: performance.now(), waits: this.#waits() };
     const timer = setInterval(() => {
       const now = { bytes: this.bytes, at: performance.now(), waits: this.#waits() };
-      const told = this.#sent ? remote?.(image) : undefined;
+      const loading = this.#committing;
       emit({
         event: 'progress',
         id: image.id,
         refs,
-        phase: this.#sent ? (told?.phase === 'verify' ? 'verify' : 'load') : 'transfer',
-        bytes: told?.phase === 'load' && told.bytes > 0 ? told.bytes : this.bytes,
+        phase: loading ? 'load' : 'transfer',
+        bytes: loading ? loading.loadedBytes() : this.bytes,
         bytesTotal: Math.max(image.bytes, this.bytes),
         wireBytes: this.wireBytes,
         rate: Math.round(((now.bytes - before.bytes) * 1000) / (now.at - before.at)),
-        bottleneck: this.#sent ? 'load' : bottleneck(before.waits, now.waits),
+        bottleneck: loading ? 'load' : bottleneck(before.waits, now.waits),
       });
       before = now;
     }, PROGRESS_INTERVAL_MS);

@@ -6,7 +6,7 @@ import type { Secret } from '../proto/secret.ts';
 import type { EndpointOptions } from './engine/endpoint.ts';
 import { Engine } from './engine/engine.ts';
 import { EngineSink } from './engine/engine-sink.ts';
-import type { Emit } from './events.ts';
+import { type Emit, errorEvent } from './events.ts';
 import { engineEvent, helloOf } from './hello.ts';
 import { move } from './move.ts';
 import { type AcceptedSession, Listener } from './peer/listener.ts';
@@ -49,7 +49,9 @@ export async function receive(options: ReceiveOptions): Promise<number> {
     role: 'receiver',
     hello: helloOf(engine, hostname()),
     emit,
-    ...(options.unauthenticatedPerAddress !== undefined && { unauthenticatedPerAddress: options.unauthenticatedPerAddress }),
+    ...(options.unauthenticatedPerAddress !== undefined && {
+      unauthenticatedPerAddress: options.unauthenticatedPerAddress,
+    }),
   });
   try {
     for (;;) {
@@ -65,7 +67,10 @@ export async function receive(options: ReceiveOptions): Promise<number> {
 }
 
 /** Undefined where the code was burnt and another one is due. */
-async function nextSession(listener: Listener, options: ReceiveOptions): Promise<AcceptedSession | undefined> {
+async function nextSession(
+  listener: Listener,
+  options: ReceiveOptions,
+): Promise<AcceptedSession | undefined> {
   const { emit, once, showCode, signal, ttlMs } = options;
   const pairing = await listener.newPairing(ttlMs);
   const accepting = listener.accept(pairing, signal);
@@ -83,20 +88,30 @@ async function nextSession(listener: Listener, options: ReceiveOptions): Promise
     return await accepting;
   } catch (error) {
     const failure = toImgmvError(error);
-    if (failure.code !== 'code-burnt' || once) throw failure;
-    emit({ event: 'error', code: failure.code, exit: failure.exit, message: failure.message, hint: null });
+    // Only a stop, or a code that nobody wanted, ends a receiver that serves one session after another.
+    if (once || signal.aborted || failure.code === 'code-expired') throw failure;
+    emit(errorEvent(failure));
     return undefined;
   }
 }
 
 /** One session. A failure of the whole session is an event and its exit status. */
-async function serve({ session, peerAddress, lane }: AcceptedSession, engine: Engine, options: ReceiveOptions): Promise<number> {
+async function serve(
+  { session, peerAddress, lane }: AcceptedSession,
+  engine: Engine,
+  options: ReceiveOptions,
+): Promise<number> {
   const { emit, maxSessionMs, noReplace, signal } = options;
   const stop = () => session.fail(toImgmvError(signal.reason));
   signal.addEventListener('abort', stop, { once: true });
   if (signal.aborted) stop();
   const tooLong = setTimeout(
-    () => session.fail(new ImgmvError('session-too-long', `the session lasted ${maxSessionMs / 1000} s`, { hint: '--max-session allows more' })),
+    () =>
+      session.fail(
+        new ImgmvError('session-too-long', `the session lasted ${maxSessionMs / 1000} s`, {
+          hint: '--max-session allows more',
+        }),
+      ),
     maxSessionMs,
   );
   try {
@@ -109,7 +124,7 @@ async function serve({ session, peerAddress, lane }: AcceptedSession, engine: En
       wireBytes: () => session.wireBytes,
       emit: (event) => {
         emit(event);
-        if (event.event === 'progress') source.report(event.id, event.phase, event.bytes);
+        if (event.event === 'progress') source.report(event);
       },
     });
     return exit;
@@ -117,7 +132,7 @@ async function serve({ session, peerAddress, lane }: AcceptedSession, engine: En
     const failure = toImgmvError(error);
     session.fail(failure);
     if (signal.aborted) throw failure;
-    emit({ event: 'error', code: failure.code, exit: failure.exit, message: failure.message, hint: failure.hint ?? null });
+    emit(errorEvent(failure));
     return failure.exit;
   } finally {
     clearTimeout(tooLong);

@@ -29,7 +29,8 @@ export function parseReference(text: string): Reference | undefined {
   const named = /[.:[]/.test(first) || first === 'localhost' || first !== first.toLowerCase();
   const match = REFERENCE.exec(named ? text : `docker.io/${text}`);
   const [, domain, path, tag, digest] = match ?? [];
-  if (domain === undefined || path === undefined || domain.length + 1 + path.length > NAME_MAX_CHARACTERS) return undefined;
+  if (domain === undefined || path === undefined || domain.length + 1 + path.length > NAME_MAX_CHARACTERS)
+    return undefined;
   if (!named && /^[0-9a-f]{64}$/.test(text)) return undefined;
   const official = (domain === 'docker.io' || domain === 'index.docker.io') && !path.includes('/');
   return {
@@ -42,7 +43,9 @@ export function parseReference(text: string): Reference | undefined {
 
 /** As `docker run` has it: `name` is `name:latest`; with a digest no tag is assumed. */
 export function withDefaultTag(reference: Reference): Reference {
-  return reference.tag === undefined && reference.digest === undefined ? { ...reference, tag: 'latest' } : reference;
+  return reference.tag === undefined && reference.digest === undefined
+    ? { ...reference, tag: 'latest' }
+    : reference;
 }
 
 /** Name and tag to give to an image, `what` names the option in the error. Throws usage. */

@@ -5,8 +5,8 @@ import type { Secret } from '../proto/secret.ts';
 import type { EndpointOptions } from './engine/endpoint.ts';
 import { Engine } from './engine/engine.ts';
 import { type Choice, EngineSource } from './engine/engine-source.ts';
-import { engineEvent, helloOf } from './hello.ts';
 import type { Emit } from './events.ts';
+import { engineEvent, helloOf } from './hello.ts';
 import { type Ledger, move } from './move.ts';
 import { dialSession } from './peer/dialler.ts';
 import { PeerSink } from './peer/peer-sink.ts';
@@ -27,9 +27,11 @@ export interface SendOptions {
 
 /** Throws what ended the run before there was a ledger; what became of each image is in the ledger. */
 export async function send(options: SendOptions): Promise<Ledger> {
-  const { signal, emit } = options;
+  const { signal } = options;
+  const { host, hostname: target } = new URL(options.url);
+  const emit: Emit = (event) => options.emit({ ...event, target });
   const engine = await Engine.connect(options.engine);
-  emit(engineEvent(engine));
+  options.emit(engineEvent(engine));
   await using source = new EngineSource(engine, options.choices);
   await source.images();
   const code = await options.code();
@@ -47,14 +49,23 @@ export async function send(options: SendOptions): Promise<Ledger> {
   signal.addEventListener('abort', stop, { once: true });
   if (signal.aborted) stop();
   try {
-    const { host } = new URL(options.url);
-    emit({ event: 'paired', peer: { name: session.peer.name, address: host, key: session.rs.toString('hex') }, role: 'sender' });
-    await using sink = new PeerSink({ session, openLane, ...(options.level !== undefined && { level: options.level }) });
+    emit({
+      event: 'paired',
+      peer: { name: session.peer.name, address: host, key: session.rs.toString('hex') },
+      role: 'sender',
+    });
+    await using sink = new PeerSink({
+      session,
+      openLane,
+      ...(options.level !== undefined && { level: options.level }),
+    });
     return await move(source, sink, {
       signal: session.signal,
-      emit,
       wireBytes: () => session.wireBytes,
-      remote: (image) => sink.remote(image),
+      emit: (event) => {
+        emit(event);
+        if (event.event === 'progress') sink.report(event);
+      },
     });
   } catch (error) {
     session.fail(toImgmvError(error));

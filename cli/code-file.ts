@@ -51,7 +51,9 @@ export class CodeFile {
       unlinkSync(this.path);
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
-        process.stderr.write(`imgmv: cannot remove the code file ${this.path}: ${(error as Error).message}\n`);
+        process.stderr.write(
+          `imgmv: cannot remove the code file ${this.path}: ${(error as Error).message}\n`,
+        );
     }
   }
 }

@@ -16,7 +16,9 @@ export async function readCodeFile(file: string): Promise<Secret> {
     text = file === '-' ? await readStdin() : await readFile(file, 'utf8');
   } catch (cause) {
     if (cause instanceof ImgmvError) throw cause;
-    throw new ImgmvError('usage', `cannot read the code file ${file}: ${(cause as Error).message}`, { cause });
+    throw new ImgmvError('usage', `cannot read the code file ${file}: ${(cause as Error).message}`, {
+      cause,
+    });
   }
   return parseCode(text);
 }
@@ -25,7 +27,8 @@ async function readStdin(): Promise<string> {
   let text = '';
   for await (const chunk of process.stdin.setEncoding('utf8')) {
     text += chunk;
-    if (text.length > FILE_MAX_BYTES) throw new ImgmvError('usage', 'standard input holds more than a pairing code');
+    if (text.length > FILE_MAX_BYTES)
+      throw new ImgmvError('usage', 'standard input holds more than a pairing code');
   }
   return text;
 }
@@ -38,9 +41,12 @@ export async function promptForCode(host: string, signal: AbortSignal): Promise<
     });
   for (let tries = 1; ; tries++) {
     try {
-      return parseCode(await askHidden(`Pairing code that \`imgmv receive\` shows on ${host} (hidden): `, signal));
+      return parseCode(
+        await askHidden(`Pairing code that \`imgmv receive\` shows on ${host} (hidden): `, signal),
+      );
     } catch (error) {
-      if (!(error instanceof ImgmvError) || error.code !== 'bad-code' || tries === TYPED_TRIES_MAX) throw error;
+      if (!(error instanceof ImgmvError) || error.code !== 'bad-code' || tries === TYPED_TRIES_MAX)
+        throw error;
       process.stderr.write(`imgmv: ${error.message}: try again\n`);
     }
   }

@@ -33,8 +33,11 @@ ${EXIT_STATUS_HELP}`,
   .showSuggestionAfterError()
   .exitOverride()
   .enablePositionalOptions();
-for (const command of [receiveCommand(), sendCommand()]) program.addCommand(command.exitOverride().copyInheritedSettings(program));
+for (const command of [receiveCommand(), sendCommand()])
+  program.addCommand(command.exitOverride().copyInheritedSettings(program));
 
+// Node ends with 13 where an await never settles, which here would mean that bytes were damaged.
+process.exitCode = exitStatusOf('internal');
 try {
   await program.parseAsync();
 } catch (error) {

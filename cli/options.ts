@@ -30,11 +30,15 @@ export interface ListenAddress {
 /** `ADDR:PORT`, `[::1]:7373`, `:7373`, `7373` or `ADDR`. */
 export function parseListen(text: string): ListenAddress {
   const [, six, four, port] = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]*))?(?::([0-9]+))?$/.exec(text) ?? [];
-  if (six === undefined && port === undefined && /^[0-9]+$/.test(text)) return { address: undefined, port: portOf(text) };
+  if (six === undefined && port === undefined && /^[0-9]+$/.test(text))
+    return { address: undefined, port: portOf(text) };
   const address = six ?? four;
   if (address === undefined && port === undefined)
     throw new InvalidArgumentError('Expected ADDR:PORT, such as 10.0.0.2:7373, [::1]:7373 or :7373.');
-  return { address: address === '' || address === '*' ? undefined : address, port: port === undefined ? DEFAULT_PORT : portOf(port) };
+  return {
+    address: address === '' || address === '*' ? undefined : address,
+    port: port === undefined ? DEFAULT_PORT : portOf(port),
+  };
 }
 
 function portOf(text: string): number {
@@ -57,7 +61,8 @@ export function parseTarget(text: string): string {
     throw new InvalidArgumentError(`Expected ws:// or wss://, not ${url.protocol}//.`);
   if (url.username !== '' || url.password !== '' || url.hash !== '')
     throw new InvalidArgumentError('A host takes no user, password or fragment.');
-  if (!isUrl && url.pathname !== '/') throw new InvalidArgumentError('Expected HOST or HOST:PORT; a path needs ws:// or wss:// in front.');
+  if (!isUrl && url.pathname !== '/')
+    throw new InvalidArgumentError('Expected HOST or HOST:PORT; a path needs ws:// or wss:// in front.');
   // URL drops port 80 from ws://host:80, so it has to be looked for in what was typed.
   const typedPort = /:[0-9]+$/.test(bareV6 ? '' : text.replace(/^[a-z]+:\/\//i, '').replace(/[/?].*$/, ''));
   if (!typedPort && url.protocol === 'ws:') url.port = String(DEFAULT_PORT);
@@ -73,6 +78,7 @@ export function parseLevel(text: string): number {
 
 export function parseCount(text: string): number {
   const count = Number(text);
-  if (!Number.isInteger(count) || count < 1 || count > 1_000) throw new InvalidArgumentError('Expected a number from 1 to 1000.');
+  if (!Number.isInteger(count) || count < 1 || count > 1_000)
+    throw new InvalidArgumentError('Expected a number from 1 to 1000.');
   return count;
 }

@@ -1,7 +1,13 @@
 import { Command } from 'commander';
 import { receive } from '../agent/receive.ts';
 import { ImgmvError } from '../proto/errors.ts';
-import { CODE_TTL_MAX_MS, CODE_TTL_MIN_MS, CODE_TTL_MS, DEFAULT_PORT, MAX_SESSION_MS } from '../proto/limits.ts';
+import {
+  CODE_TTL_MAX_MS,
+  CODE_TTL_MIN_MS,
+  CODE_TTL_MS,
+  DEFAULT_PORT,
+  MAX_SESSION_MS,
+} from '../proto/limits.ts';
 import { ownAddress, withPort } from './addresses.ts';
 import { CodeFile } from './code-file.ts';
 import { durationBetween, type ListenAddress, parseCount, parseListen } from './options.ts';
@@ -23,13 +29,29 @@ export function receiveCommand(): Command {
   return new Command('receive')
     .description('wait for a sender, and load what it sends into the engine of this host')
     .option('--once', 'end after one session, with its exit status')
-    .option('--listen <addr:port>', `where to listen (default: all addresses, port ${DEFAULT_PORT}; port 0: a free one)`, parseListen)
+    .option(
+      '--listen <addr:port>',
+      `where to listen (default: all addresses, port ${DEFAULT_PORT}; port 0: a free one)`,
+      parseListen,
+    )
     .option('--advertise <host[:port]>', 'the address to show for the other host to dial')
-    .option('--ttl <duration>', 'how long the pairing code lives (default: 10m)', durationBetween(CODE_TTL_MIN_MS, CODE_TTL_MAX_MS))
-    .option('--max-session <duration>', 'how long a session may last (default: 24h)', durationBetween(1_000, 20 * MAX_SESSION_MS))
+    .option(
+      '--ttl <duration>',
+      'how long the pairing code lives (default: 10m)',
+      durationBetween(CODE_TTL_MIN_MS, CODE_TTL_MAX_MS),
+    )
+    .option(
+      '--max-session <duration>',
+      'how long a session may last (default: 24h)',
+      durationBetween(1_000, 20 * MAX_SESSION_MS),
+    )
     .option('--code-file <file>', 'write the pairing code to this new file (0600) instead of the terminal')
     .option('--no-replace', 'refuse images whose name another image has here')
-    .option('--max-unauthenticated <n>', 'connections an address may hold before it has proven the code (default: 4)', parseCount)
+    .option(
+      '--max-unauthenticated <n>',
+      'connections an address may hold before it has proven the code (default: 4)',
+      parseCount,
+    )
     .option('--docker-host <address>', 'the engine: unix:///path, tcp://host:port or ssh://user@host')
     .option('--context <name>', 'the engine of this docker context')
     .option('--json', 'one JSON object a line on standard output')
@@ -61,7 +83,9 @@ The port is open until the session ends, or the code has expired.`,
             ttlMs: flags.ttl ?? CODE_TTL_MS,
             maxSessionMs: flags.maxSession ?? MAX_SESSION_MS,
             noReplace: !flags.replace,
-            ...(flags.maxUnauthenticated !== undefined && { unauthenticatedPerAddress: flags.maxUnauthenticated }),
+            ...(flags.maxUnauthenticated !== undefined && {
+              unauthenticatedPerAddress: flags.maxUnauthenticated,
+            }),
             signal,
             emit,
             showCode: async (code, listening) => {
@@ -87,7 +111,9 @@ async function showInvitation(
   const host = advertise ?? withPort(everywhere ? await ownAddress() : address, port);
   const to = host.endsWith(`:${DEFAULT_PORT}`) ? host.slice(0, -`:${DEFAULT_PORT}`.length) : host;
   const until = expires.toTimeString().slice(0, 8);
-  renderer.say(`Listening on ${everywhere ? `all addresses, port ${port}` : withPort(address, port)}, until ${until}${once ? ', for one session' : ''}.`);
+  renderer.say(
+    `Listening on ${everywhere ? `all addresses, port ${port}` : withPort(address, port)}, until ${until}${once ? ', for one session' : ''}.`,
+  );
   renderer.say('');
   renderer.say('  On the other host:');
   renderer.say(`    imgmv send IMAGE --to ${to}`);

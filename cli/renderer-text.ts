@@ -15,7 +15,12 @@ export interface TextRendererOptions {
 
 type EventOf<E extends Event['event']> = Extract<Event, { event: E }>;
 
-const LIMITS = { save: 'docker save', compress: 'compression', network: 'the network', load: 'docker load' } as const;
+const LIMITS = {
+  save: 'docker save',
+  compress: 'compression',
+  network: 'the network',
+  load: 'docker load',
+} as const;
 
 export class TextRenderer implements Renderer {
   readonly #stream: NodeJS.WriteStream;
@@ -46,13 +51,17 @@ export class TextRenderer implements Renderer {
       case 'paired':
         return this.say(`Paired with ${event.peer.name} (${event.peer.address}).`);
       case 'attempt':
-        return this.#line(`${this.#paint('33', 'warning:')} ${event.address} gave a wrong code; ${event.left} tries left`);
+        return this.#line(
+          `${this.#paint('33', 'warning:')} ${event.address} gave a wrong code; ${event.left} tries left`,
+        );
       case 'plan':
         return this.#plan(event);
       case 'progress':
         return this.#progress(event);
       case 'silent':
-        return this.#line(`${this.#paint('33', 'warning:')} no answer from the other host for ${event.seconds} s; waiting`);
+        return this.#line(
+          `${this.#paint('33', 'warning:')} no answer from the other host for ${event.seconds} s; waiting`,
+        );
       case 'image':
         return this.#image(event);
       case 'done':
@@ -79,13 +88,16 @@ export class TextRenderer implements Renderer {
     for (const image of images) {
       const name = nameOf(image);
       if (image.action === 'refuse') continue;
-      const what = image.action === 'present' ? 'is there already' : `${size(image.bytes)} in ${image.layers} layers`;
+      const what =
+        image.action === 'present' ? 'is there already' : `${size(image.bytes)} in ${image.layers} layers`;
       this.say(`${name} (${image.platform}): ${what}`);
       for (const { target, replaces } of image.refs) {
         if (replaces !== null) this.say(`  ${target} is ${short(replaces)} there now and will be replaced`);
       }
-      if (image.refs.length === 0) this.say('  chosen by id: it arrives without a name (--as NAME:TAG gives one)');
-      if (image.warning !== null) this.#line(`${this.#paint('33', 'warning:')} ${escapeText(`${name}: ${image.warning}`)}`);
+      if (image.refs.length === 0)
+        this.say('  chosen by id: it arrives without a name (--as NAME:TAG gives one)');
+      if (image.warning !== null)
+        this.#line(`${this.#paint('33', 'warning:')} ${escapeText(`${name}: ${image.warning}`)}`);
     }
   }
 
@@ -101,7 +113,8 @@ export class TextRenderer implements Renderer {
 
   #state(event: EventOf<'progress'>): string {
     const { phase, bytes, bytesTotal, wireBytes, bottleneck } = event;
-    if (phase !== 'transfer') return `all ${size(bytes)} sent, ${phase === 'load' ? 'the target loads it' : 'the target verifies it'}`;
+    if (phase !== 'transfer')
+      return `all ${size(bytes)} sent, ${phase === 'load' ? 'the target loads it' : 'the target verifies it'}`;
     if (bytes === 0) return 'docker save is preparing';
     const eta = this.#rate > 0 ? `, ${etaOf((bytesTotal - bytes) / this.#rate)} left` : '';
     const limit = bottleneck === null ? '' : `, limit: ${LIMITS[bottleneck]}`;
@@ -114,7 +127,16 @@ export class TextRenderer implements Renderer {
 
   #drawBar(event: EventOf<'progress'>): void {
     this.#bars ??= new MultiBar(
-      { stream: this.#stream, format: ' {name} {bar} {state}', barsize: 24, hideCursor: true, clearOnComplete: true, stopOnComplete: false, linewrap: false, gracefulExit: false },
+      {
+        stream: this.#stream,
+        format: ' {name} {bar} {state}',
+        barsize: 24,
+        hideCursor: true,
+        clearOnComplete: true,
+        stopOnComplete: false,
+        linewrap: false,
+        gracefulExit: false,
+      },
       Presets.shades_classic,
     );
     const payload = { name: this.#count() + escapeText(nameOf(event)), state: this.#state(event) };
@@ -135,21 +157,25 @@ export class TextRenderer implements Renderer {
       return;
     }
     const id = event.targetId ?? event.id;
-    const changed = id === event.id ? '' : ` (${short(event.id)} at the source: the engines keep images differently)`;
+    const changed =
+      id === event.id ? '' : ` (${short(event.id)} at the source: the engines keep images differently)`;
     const how =
       event.status === 'present'
         ? 'already present, verified'
         : `${size(event.bytes)}, ${size(event.wireBytes)} on the wire, ${event.seconds.toFixed(1)} s`;
     this.#out(`${this.#paint('32', event.status)} ${name} ${short(id)}${changed}: ${how}`);
     for (const { target, replaced } of event.refs)
-      if (replaced !== null) this.#out(`  ${escapeText(target)} was ${short(replaced)}, which has lost this name`);
+      if (replaced !== null)
+        this.#out(`  ${escapeText(target)} was ${short(replaced)}, which has lost this name`);
   }
 
   #done({ images, failed, bytes, wireBytes, seconds }: EventOf<'done'>): void {
     this.end();
     const count = `${images} image${images === 1 ? '' : 's'}`;
     if (failed > 0) return this.#line(`${failed} of ${count} failed.`);
-    this.#out(`${count} done and verified: ${size(bytes)}, ${size(wireBytes)} on the wire, ${seconds.toFixed(1)} s.`);
+    this.#out(
+      `${count} done and verified: ${size(bytes)}, ${size(wireBytes)} on the wire, ${seconds.toFixed(1)} s.`,
+    );
   }
 
   #error({ message, hint }: EventOf<'error'>): void {
@@ -175,7 +201,9 @@ export class TextRenderer implements Renderer {
 function nameOf({ refs, id }: { refs: readonly { source: string; target: string }[]; id: string }): string {
   if (refs.length === 0) return short(id);
   return refs
-    .map(({ source, target }) => (source === target ? target : `${source.startsWith('sha256:') ? short(source) : source} as ${target}`))
+    .map(({ source, target }) =>
+      source === target ? target : `${source.startsWith('sha256:') ? short(source) : source} as ${target}`,
+    )
     .join(', ');
 }
 

@@ -18,5 +18,9 @@ export interface RendererOptions {
 
 export function rendererFor({ json, quiet }: RendererOptions): Renderer {
   if (json) return new JsonRenderer(process.stdout);
-  return new TextRenderer({ stream: process.stderr, quiet, color: process.stderr.isTTY && !process.env.NO_COLOR });
+  return new TextRenderer({
+    stream: process.stderr,
+    quiet,
+    color: process.stderr.isTTY && !process.env.NO_COLOR,
+  });
 }

@@ -1,6 +1,7 @@
 /** What every command does around its agent call: signals, rendering, and errors to an exit status. */
-import type { Emit } from '../agent/events.ts';
+
 import type { EndpointOptions } from '../agent/engine/endpoint.ts';
+import { type Emit, errorEvent } from '../agent/events.ts';
 import { type ImgmvError, toImgmvError } from '../proto/errors.ts';
 import { type Renderer, rendererFor } from './renderer.ts';
 import { stopSignal } from './stop.ts';
@@ -41,9 +42,10 @@ export async function run(options: CommonOptions, command: (run: Run) => Promise
 }
 
 function report(error: ImgmvError, renderer: Renderer): number {
-  if (error.code === 'internal' && process.env.IMGMV_DEBUG) process.stderr.write(`${(error.cause as Error | undefined)?.stack ?? error.stack}\n`);
-  const { code, exit, message } = error;
-  const hint = error.hint ?? (code === 'internal' ? 'this is a fault of imgmv; IMGMV_DEBUG=1 shows where' : null);
-  renderer.render({ event: 'error', code, exit, message, hint });
-  return exit;
+  if (error.code === 'internal' && process.env.IMGMV_DEBUG)
+    process.stderr.write(`${(error.cause as Error | undefined)?.stack ?? error.stack}\n`);
+  const event = errorEvent(error);
+  const hint = error.code === 'internal' ? 'this is a fault of imgmv; IMGMV_DEBUG=1 shows where' : null;
+  renderer.render(event.hint === null ? { ...event, hint } : event);
+  return error.exit;
 }

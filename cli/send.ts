@@ -22,7 +22,11 @@ export function sendCommand(): Command {
     .option('--as <name:tag>', 'name it so at the target (one IMAGE only)')
     .option('--code-file <file>', 'read the pairing code from a file, - for standard input')
     .option('--level <n>', 'zstd level, 1 to 19 (default: follows the link)', parseLevel)
-    .option('--connect-timeout <duration>', 'how long to wait for the first answer (default: 15s)', parseDuration)
+    .option(
+      '--connect-timeout <duration>',
+      'how long to wait for the first answer (default: 15s)',
+      parseDuration,
+    )
     .option('--docker-host <address>', 'the engine: unix:///path, tcp://host:port or ssh://user@host')
     .option('--context <name>', 'the engine of this docker context')
     .option('--json', 'one JSON object a line on standard output')
@@ -42,7 +46,9 @@ The code is asked for without echo, never taken from an argument or the environm
       await run(flags, ({ engine, emit, signal }) => {
         const { to, as, codeFile, level, connectTimeout } = flags;
         if (images.length === 0)
-          throw new ImgmvError('usage', 'no image to send', { hint: 'name one or more: imgmv send IMAGE… --to HOST' });
+          throw new ImgmvError('usage', 'no image to send', {
+            hint: 'name one or more: imgmv send IMAGE… --to HOST',
+          });
         if (as !== undefined && images.length > 1)
           throw new ImgmvError('usage', `--as gives one name, and there are ${images.length} images`);
         const target = as === undefined ? undefined : familiar(parseName(as, '--as'));
@@ -50,7 +56,8 @@ The code is asked for without echo, never taken from an argument or the environm
           choices: images.map((reference) => ({ reference, ...(target !== undefined && { as: target }) })),
           url: to,
           engine,
-          code: () => (codeFile === undefined ? promptForCode(new URL(to).hostname, signal) : readCodeFile(codeFile)),
+          code: () =>
+            codeFile === undefined ? promptForCode(new URL(to).hostname, signal) : readCodeFile(codeFile),
           signal,
           emit,
           ...(level !== undefined && { level }),

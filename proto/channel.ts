@@ -3,9 +3,10 @@
  * transport message each. PROTOCOL.md sections 2 to 4. It knows nothing of lanes or messages.
  */
 import { randomBytes } from 'node:crypto';
-import { ImgmvError } from './errors.ts';
+import type { CipherState } from './cipher-state.ts';
+import { ImgmvError, violation } from './errors.ts';
 import { HANDSHAKE_TIMEOUT_MS, PREAMBLE_BYTES, SALT_BYTES, SESSION_ID_BYTES } from './limits.ts';
-import { type CipherState, HandshakeState, type KeyPair, type Pattern } from './noise.ts';
+import { HandshakeState, type KeyPair, type Pattern } from './noise.ts';
 import { errorOfClose, type Socket, type SocketClose, SUBPROTOCOL } from './websocket.ts';
 
 export type Role = 'sender' | 'receiver';
@@ -147,7 +148,9 @@ export class Channel {
       try {
         handler(this.#receive.decrypt(message));
       } catch (error) {
-        this.fail(error instanceof ImgmvError ? error : new ImgmvError('internal', String(error), { cause: error }));
+        this.fail(
+          error instanceof ImgmvError ? error : new ImgmvError('internal', String(error), { cause: error }),
+        );
       }
     });
   }
@@ -181,8 +184,11 @@ export async function dialChannel(socket: Socket, options: DiallerOptions): Prom
       throw new ImgmvError('role-mismatch', `both sides are ${listener.role}s`, {
         hint: 'one host runs `imgmv receive`, the other `imgmv send`',
       });
-    if (listener.kind !== options.preamble.kind)
-      throw new ImgmvError('protocol-violation', `asked for a ${options.preamble.kind} connection, got ${listener.kind}`);
+    const { kind, lane, generation } = options.preamble;
+    if (listener.kind !== kind || listener.lane !== lane || listener.generation !== generation)
+      throw violation(`it was asked for a ${kind} connection and gave another`);
+    if (kind !== 'pair' && !listener.sessionId.equals(options.preamble.sessionId))
+      throw violation('it was asked for one session and gave another');
     const credentials = await options.credentials(listener);
     const handshake = start(true, listener.kind, prologueOf(ours, theirs), credentials);
     socket.send(handshake.writeMessage(new Uint8Array()));
@@ -211,7 +217,8 @@ export async function acceptChannel(socket: Socket, options: ListenerOptions): P
       handshake.readMessage(last);
     } catch (cause) {
       // Only the last message depends on the code: see PROTOCOL.md section 3.2.
-      if (preamble.kind === 'pair') throw new ImgmvError('wrong-code', 'the other side gave a wrong code', { cause });
+      if (preamble.kind === 'pair')
+        throw new ImgmvError('wrong-code', 'the other side gave a wrong code', { cause });
       throw cause;
     }
     options.onStep?.(3);
@@ -220,7 +227,12 @@ export async function acceptChannel(socket: Socket, options: ListenerOptions): P
   });
 }
 
-function start(initiator: boolean, kind: ConnectionKind, prologue: Buffer, { s, psk }: Credentials): HandshakeState {
+function start(
+  initiator: boolean,
+  kind: ConnectionKind,
+  prologue: Buffer,
+  { s, psk }: Credentials,
+): HandshakeState {
   return new HandshakeState({ pattern: patternOf(kind), initiator, prologue, s, ...(psk && { psk }) });
 }
 
@@ -236,7 +248,11 @@ async function nextMessage(socket: Socket): Promise<Buffer> {
 }
 
 /** ws and node:http guard a socket until it is upgraded only; from there the deadline is ours. */
-async function withDeadline<T>(socket: Socket, timeoutMs = HANDSHAKE_TIMEOUT_MS, run: () => Promise<T>): Promise<T> {
+async function withDeadline<T>(
+  socket: Socket,
+  timeoutMs = HANDSHAKE_TIMEOUT_MS,
+  run: () => Promise<T>,
+): Promise<T> {
   let late = false;
   const timer = setTimeout(() => {
     late = true;
@@ -246,7 +262,9 @@ async function withDeadline<T>(socket: Socket, timeoutMs = HANDSHAKE_TIMEOUT_MS,
     return await run();
   } catch (error) {
     const failure = late
-      ? new ImgmvError('no-answer', `the handshake did not finish within ${timeoutMs / 1000} s`, { cause: error })
+      ? new ImgmvError('no-answer', `the handshake did not finish within ${timeoutMs / 1000} s`, {
+          cause: error,
+        })
       : error;
     if (failure instanceof ImgmvError) socket.close(failure.closeCode, failure.code);
     else socket.destroy();

@@ -3,7 +3,10 @@
  * libzstd's own threads, at a level that may change on the way, and decompresses within fixed bounds.
  */
 import { availableParallelism } from 'node:os';
-import zstd, { type DCtx as DecompressionContext, type EndDirective as Directive } from 'zstd-napi/binding.js';
+import zstd, {
+  type DCtx as DecompressionContext,
+  type EndDirective as Directive,
+} from 'zstd-napi/binding.js';
 import { ImgmvError } from './errors.ts';
 import { ZSTD_WINDOW_LOG_MAX } from './limits.ts';
 
@@ -91,7 +94,8 @@ export async function* decompress(source: AsyncIterable<Buffer>, maxBytes: numbe
       hint = next;
       rest = rest.subarray(consumed);
       bytes += produced;
-      if (bytes > maxBytes) throw new ImgmvError('integrity', `compressed bytes hold more than the ${maxBytes} declared`);
+      if (bytes > maxBytes)
+        throw new ImgmvError('integrity', `compressed bytes hold more than the ${maxBytes} declared`);
       if (produced > 0) yield output.subarray(0, produced);
       // A full output may mean that zstd holds more of what it has already read.
       if (rest.length === 0 && produced < output.length) break;
@@ -100,7 +104,11 @@ export async function* decompress(source: AsyncIterable<Buffer>, maxBytes: numbe
   if (hint !== 0) throw new ImgmvError('integrity', 'compressed bytes end inside a zstd frame');
 }
 
-function decompressStep(context: DecompressionContext, output: Buffer, input: Buffer): [number, number, number] {
+function decompressStep(
+  context: DecompressionContext,
+  output: Buffer,
+  input: Buffer,
+): [number, number, number] {
   try {
     return context.decompressStream(output, input);
   } catch (cause) {

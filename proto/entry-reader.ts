@@ -6,9 +6,9 @@ import {
   type Digest,
   decodeHeader,
   decodeTrailer,
-  type EndHeader,
   ENTRY_HEADER_BYTES,
   ENTRY_TRAILER_BYTES,
+  type EndHeader,
 } from './entry.ts';
 import { ImgmvError, violation } from './errors.ts';
 import type { Lane } from './lane.ts';
@@ -69,7 +69,8 @@ export class EntryReader {
       const segments = this.#segments();
       for await (const chunk of header.encoding === 'zstd' ? decompress(segments, header.size) : segments) {
         size += chunk.length;
-        if (size > header.size) throw new ImgmvError('integrity', `a ${header.kind} is longer than its ${header.size} bytes`);
+        if (size > header.size)
+          throw new ImgmvError('integrity', `a ${header.kind} is longer than its ${header.size} bytes`);
         hash.update(chunk);
         yield chunk;
       }

@@ -3,6 +3,7 @@ import type { Compressor } from './compression.ts';
 import { type Blob, type Digest, encodeHeader, encodeTrailer, type Trailer } from './entry.ts';
 import { ImgmvError } from './errors.ts';
 import type { Lane } from './lane.ts';
+import { SEGMENT_MAX_BYTES } from './limits.ts';
 
 export interface SentBlob {
   readonly digest: Digest;
@@ -23,10 +24,17 @@ export class EntryWriter {
    * Sends a blob; `onBytes` is told of its uncompressed bytes as they pass. If the body fails or is not what
    * was announced, the entry ends as abandoned, so that the lane can go on, and the error is thrown.
    */
-  async blob(image: number, blob: Blob, level: () => number, onBytes: (bytes: number) => void): Promise<SentBlob> {
+  async blob(
+    image: number,
+    blob: Blob,
+    level: () => number,
+    onBytes: (bytes: number) => void,
+  ): Promise<SentBlob> {
     const encoding = blob.compressed === true || blob.size === 0 ? 'identity' : 'zstd';
     const { kind, size: announced, digest: named } = blob;
-    await this.#lane.write(encodeHeader({ type: 'blob', kind, image, encoding, size: announced, digest: named }));
+    await this.#lane.write(
+      encodeHeader({ type: 'blob', kind, image, encoding, size: announced, digest: named }),
+    );
     const hash = createHash('sha256');
     let size = 0;
     let bodyError: unknown;
@@ -35,6 +43,8 @@ export class EntryWriter {
         for await (const chunk of blob.body) {
           hash.update(chunk);
           size += chunk.length;
+          // What is too long may be endless: it is not sent to its end.
+          if (size > announced) break;
           onBytes(chunk.length);
           yield chunk;
         }
@@ -47,7 +57,7 @@ export class EntryWriter {
     };
     try {
       for await (const chunk of encoding === 'zstd' ? this.#compressor.compress(body(), level) : body())
-        await this.#segment(chunk);
+        await this.#segments(chunk);
     } catch (error) {
       if (bodyError !== undefined) await this.#finish(undefined);
       throw error;
@@ -66,10 +76,14 @@ export class EntryWriter {
     await this.#lane.write(encodeHeader({ type: 'end', image, blobs, complete }));
   }
 
-  async #segment(chunk: Buffer): Promise<void> {
-    const length = Buffer.allocUnsafe(4);
-    length.writeUInt32BE(chunk.length, 0);
-    await this.#lane.write(Buffer.concat([length, chunk]));
+  /** In as many segments as it takes; none for an empty chunk, since a segment of no bytes ends the body. */
+  async #segments(chunk: Buffer): Promise<void> {
+    for (let at = 0; at < chunk.length; at += SEGMENT_MAX_BYTES) {
+      const bytes = chunk.subarray(at, at + SEGMENT_MAX_BYTES);
+      const length = Buffer.allocUnsafe(4);
+      length.writeUInt32BE(bytes.length, 0);
+      await this.#lane.write(Buffer.concat([length, bytes]));
+    }
   }
 
   async #finish(trailer: Trailer | undefined): Promise<void> {

@@ -84,12 +84,21 @@ export function decodeHeader(bytes: Buffer): BlobHeader | EndHeader {
   const size = readUint64(bytes, 8);
   if (kind === undefined) throw violation(`an entry of unknown kind ${bytes[0]}`);
   if (encoding === undefined) throw violation(`an entry of unknown encoding ${bytes[1]}`);
-  if (flags > (kind === 'end' ? FLAG_INCOMPLETE : FLAG_DIGEST)) throw violation(`an entry with unknown flags ${flags}`);
+  if (flags !== 0 && flags !== (kind === 'end' ? FLAG_INCOMPLETE : FLAG_DIGEST))
+    throw violation(`an entry with unknown flags ${flags}`);
+  if (bytes[3] !== 0) throw violation('an entry with a reserved byte that is not zero');
   if (image >= OFFER_IMAGES_MAX) throw violation(`an entry for image ${image}`);
   if (kind === 'end') return { type: 'end', image, blobs: size, complete: flags === 0 };
   const maxBytes = kind === 'layer' ? LAYER_MAX_BYTES : METADATA_MAX_BYTES;
   if (size > maxBytes) throw violation(`a ${kind} of ${size} bytes, more than ${maxBytes}`);
-  return { type: 'blob', kind, image, encoding, size, digest: flags === 0 ? undefined : readDigest(bytes, 16) };
+  return {
+    type: 'blob',
+    kind,
+    image,
+    encoding,
+    size,
+    digest: flags === 0 ? undefined : readDigest(bytes, 16),
+  };
 }
 
 /** PROTOCOL.md section 7.3: 48 bytes. An abandoned blob has neither size nor digest. */

@@ -9,20 +9,21 @@ interface Row {
   readonly retry: boolean;
 }
 
+/** Where rows share a close code, the first is what the other side takes it for. */
 const TABLE = {
   internal: { exit: 1, close: 4001, retry: false },
   usage: { exit: 2, close: 4002, retry: false },
   'image-not-found': { exit: 10, close: 4010, retry: false },
+  'peer-lost': { exit: 11, close: 4011, retry: true },
   'host-not-found': { exit: 11, close: 4011, retry: false },
   'connection-refused': { exit: 11, close: 4011, retry: true },
   'no-answer': { exit: 11, close: 4011, retry: true },
   'not-imgmv': { exit: 11, close: 4011, retry: false },
-  'peer-lost': { exit: 11, close: 4011, retry: true },
   'peer-stopped': { exit: 11, close: 4111, retry: true },
   'session-unknown': { exit: 11, close: 4211, retry: false },
   'session-too-long': { exit: 11, close: 4311, retry: true },
-  'bad-code': { exit: 12, close: 4012, retry: false },
   'wrong-code': { exit: 12, close: 4012, retry: false },
+  'bad-code': { exit: 12, close: 4012, retry: false },
   'code-used': { exit: 12, close: 4112, retry: false },
   'code-expired': { exit: 12, close: 4212, retry: false },
   'code-burnt': { exit: 12, close: 4312, retry: false },
@@ -103,16 +104,37 @@ export function codeOfClose(close: number): ErrorCode | undefined {
 /** What it means, and what to do, when the other side closes with one of these codes. Before a code is
  * proven anybody may have said so: the words claim no more than that. */
 const TOLD: Partial<Record<ErrorCode, readonly [message: string, hint: string]>> = {
-  'wrong-code': ['the other host says that the pairing code is wrong', 'check the code that `imgmv receive` shows there'],
-  'code-used': ['the other host says that its code is used: another sender is connected, or was', 'start `imgmv receive` there again for a new code'],
-  'code-expired': ['the other host says that its code has expired', 'start `imgmv receive` there again for a new code'],
-  'code-burnt': ['the other host says that its code was tried too often and is dead', 'start `imgmv receive` there again for a new code'],
+  'wrong-code': [
+    'the other host says that the pairing code is wrong',
+    'check the code that `imgmv receive` shows there',
+  ],
+  'code-used': [
+    'the other host says that its code is used: another sender is connected, or was',
+    'start `imgmv receive` there again for a new code',
+  ],
+  'code-expired': [
+    'the other host says that its code has expired',
+    'start `imgmv receive` there again for a new code',
+  ],
+  'code-burnt': [
+    'the other host says that its code was tried too often and is dead',
+    'start `imgmv receive` there again for a new code',
+  ],
   'try-later': ['the other host refuses this address for now, after a wrong code', 'wait, then try again'],
   'peer-stopped': ['the other host stopped', 'see what it shows, then run both commands again'],
   'session-unknown': ['the other host does not know this session', 'run both commands again'],
-  'role-mismatch': ['both hosts send, or both receive', 'one host runs `imgmv receive`, the other `imgmv send`'],
-  'channel-corrupt': ['the other host got bytes that were altered on the way', 'run both commands again; if it stays so, look at what is between the hosts'],
-  'protocol-violation': ['the other host did not understand what this one sent', 'install the same version of imgmv on both hosts'],
+  'role-mismatch': [
+    'both hosts send, or both receive',
+    'one host runs `imgmv receive`, the other `imgmv send`',
+  ],
+  'channel-corrupt': [
+    'the other host got bytes that were altered on the way',
+    'run both commands again; if it stays so, look at what is between the hosts',
+  ],
+  'protocol-violation': [
+    'the other host did not understand what this one sent',
+    'install the same version of imgmv on both hosts',
+  ],
 };
 
 /**
@@ -122,7 +144,9 @@ const TOLD: Partial<Record<ErrorCode, readonly [message: string, hint: string]>>
 export function errorToldByPeer(code: ErrorCode, detail: string): ImgmvError {
   const [message, hint] = TOLD[code] ?? [`the other host ended the session (${code})`, 'see what it shows'];
   const seconds = /^wait ([0-9]{1,4}) s$/.exec(detail)?.[1];
-  return new ImgmvError(code, message, { hint: seconds === undefined ? hint : `wait ${seconds} s, then try again` });
+  return new ImgmvError(code, message, {
+    hint: seconds === undefined ? hint : `wait ${seconds} s, then try again`,
+  });
 }
 
 /** The other side did what PROTOCOL.md does not allow: the connection it did so on is closed. */

@@ -3,6 +3,7 @@
  * The control lane (0) carries messages, the others blobs. PROTOCOL.md section 5. A lane knows nothing of
  * what its bytes mean.
  */
+import { ByteQueue } from './byte-queue.ts';
 import type { Channel } from './channel.ts';
 import { ImgmvError, violation } from './errors.ts';
 import { CREDIT_SHARE, DATA_HEADER_BYTES, DATA_MAX_BYTES, SOCKET_BACKLOG_MAX_BYTES } from './limits.ts';
@@ -47,7 +48,7 @@ export class Lane {
   #receiveOffset = 0;
   #consumed = 0;
   #toldLimit = 0;
-  #queue: Buffer[] = [];
+  readonly #queue = new ByteQueue();
   #reader: (() => void) | undefined;
   #endReceived = false;
   #resumed = false;
@@ -158,7 +159,7 @@ export class Lane {
 
   async #wait(): Promise<Buffer | undefined> {
     const started = performance.now();
-    while (this.#queue.length === 0) {
+    while (this.#queue.empty) {
       if (this.#error) throw this.#error;
       if (this.#endReceived || this.#over) return undefined;
       await new Promise<void>((resolve) => {
@@ -236,7 +237,8 @@ export class Lane {
       case RESUME: {
         const [offset, limit] = readPair(record, RESUME);
         if (this.#resumed) throw violation('a second RESUME on one connection');
-        if (offset !== this.#sendOffset) throw violation(`a lane goes on at ${offset}, not at ${this.#sendOffset}`);
+        if (offset !== this.#sendOffset)
+          throw violation(`a lane goes on at ${offset}, not at ${this.#sendOffset}`);
         this.#resumed = true;
         this.#ready();
         return this.#grant(limit);
@@ -244,13 +246,16 @@ export class Lane {
       case END: {
         const [offset] = readPair(record, END);
         if (this.#endReceived) throw violation('a second END');
-        if (offset !== this.#receiveOffset) throw violation(`a lane of ${this.#receiveOffset} bytes ends at ${offset}`);
+        if (offset !== this.#receiveOffset)
+          throw violation(`a lane of ${this.#receiveOffset} bytes ends at ${offset}`);
         this.#endReceived = true;
         this.#peerEnd();
         return this.#wakeAll();
       }
       case PING: {
         const [id] = readPair(record, PING);
+        if (this.channel.socket.backlog > 2 * SOCKET_BACKLOG_MAX_BYTES)
+          throw violation('PINGs whose answers it does not read');
         return this.#sendPair(PONG, id);
       }
       case PONG: {
@@ -293,7 +298,8 @@ export class Lane {
 
 function readPair(record: Buffer, type: number): [number, number] {
   const two = type === CREDIT || type === RESUME;
-  if (record.length !== (two ? 17 : 9)) throw violation(`a record of type ${type} has ${record.length} bytes`);
+  if (record.length !== (two ? 17 : 9))
+    throw violation(`a record of type ${type} has ${record.length} bytes`);
   return [readUint64(record, 1), two ? readUint64(record, 9) : 0];
 }
 

@@ -73,7 +73,7 @@ export const LANES_MAX = 1;
 
 // Messages
 
-export const MESSAGE_MAX_BYTES = 256 * KIB
+export const MESSAGE_MAX_BYTES = 256 * KIB;
 /** A list longer than this is cut into several messages. */
 export const MESSAGE_LIST_BYTES = 96 * KIB;
 export const OFFER_IMAGES_MAX = 10_000;

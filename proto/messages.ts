@@ -21,14 +21,21 @@ const word = v.pipe(v.string(), v.minLength(1), v.maxLength(100));
 const digest = v.pipe(v.string(), v.regex(/^sha256:[0-9a-f]{64}$/));
 const byteCount = v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(LAYER_MAX_BYTES));
 const imageNumber = v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(OFFER_IMAGES_MAX - 1));
-const reference = v.pipe(v.string(), v.minLength(1), v.maxLength(REFERENCE_MAX_BYTES), v.regex(/^[\x21-\x7e]+$/));
-const listOf = <const S extends v.GenericSchema>(item: S) => v.pipe(v.array(item), v.maxLength(OFFER_IMAGES_MAX));
+const reference = v.pipe(
+  v.string(),
+  v.minLength(1),
+  v.maxLength(REFERENCE_MAX_BYTES),
+  v.regex(/^[\x21-\x7e]+$/),
+);
+const listOf = <const S extends v.GenericSchema>(item: S) =>
+  v.pipe(v.array(item), v.maxLength(OFFER_IMAGES_MAX));
 
 const failure = v.object({ code: v.picklist(ERROR_CODES), message: text, hint: v.optional(text) });
 const platform = v.object({ os: word, architecture: word, variant: v.optional(word) });
 const descriptor = v.object({ mediaType: word, digest, size: byteCount });
 const store = v.picklist(['classic', 'containerd']);
-const names = <const S extends v.GenericSchema>(item: S) => v.pipe(v.array(item), v.maxLength(NAMES_PER_IMAGE_MAX));
+const names = <const S extends v.GenericSchema>(item: S) =>
+  v.pipe(v.array(item), v.maxLength(NAMES_PER_IMAGE_MAX));
 
 const hello = v.object({
   type: v.literal('hello'),
@@ -109,7 +116,8 @@ export type WireFailure = v.InferOutput<typeof failure>;
 /** A 32-bit big-endian length, then that many bytes of UTF-8 JSON. */
 export function encodeMessage(value: Message): Buffer {
   const json = Buffer.from(JSON.stringify(value), 'utf8');
-  if (json.length > MESSAGE_MAX_BYTES) throw new ImgmvError('internal', `a message of ${json.length} bytes is too long`);
+  if (json.length > MESSAGE_MAX_BYTES)
+    throw new ImgmvError('internal', `a message of ${json.length} bytes is too long`);
   const bytes = Buffer.allocUnsafe(4 + json.length);
   bytes.writeUInt32BE(json.length, 0);
   json.copy(bytes, 4);
@@ -128,7 +136,10 @@ export function decodeMessage(json: Buffer): Message {
   if (parsed.success) return parsed.output;
   const [issue] = parsed.issues;
   const where = v.getDotPath(issue) ?? 'the whole';
-  throw new ImgmvError('protocol-violation', `the other side sent a message that breaks the schema at ${where}`);
+  throw new ImgmvError(
+    'protocol-violation',
+    `the other side sent a message that breaks the schema at ${where}`,
+  );
 }
 
 /** Sends and receives control messages on lane 0. */
@@ -155,7 +166,7 @@ export class Control {
       return this.send({ type: value.type, images, last } as Message);
     };
     for (const image of value.images) {
-      const size = JSON.stringify(image).length;
+      const size = Buffer.byteLength(JSON.stringify(image));
       if (part.length > 0 && bytes + size > MESSAGE_LIST_BYTES) await flush(false);
       part.push(image);
       bytes += size;

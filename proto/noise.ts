@@ -15,18 +15,11 @@
  * | `ad`     | associated data: authenticated, not sent                             |
  * | `ee` …   | a token of a message pattern: a DH of initiator's and responder's key|
  */
-import {
-  createCipheriv,
-  createDecipheriv,
-  createHash,
-  createHmac,
-  createSecretKey,
-  type KeyObject,
-  timingSafeEqual,
-} from 'node:crypto';
+import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import nacl from 'tweetnacl';
+import { CipherState } from './cipher-state.ts';
 import { ImgmvError } from './errors.ts';
-import { NOISE_MESSAGE_MAX_BYTES, NOISE_TAG_BYTES, RECORD_MAX_BYTES } from './limits.ts';
+import { NOISE_MESSAGE_MAX_BYTES, NOISE_TAG_BYTES } from './limits.ts';
 
 /** The two handshakes: `XXpsk3` proves knowledge of a pairing code, `XX` leaves the check of `rs` to the caller. */
 export type Pattern = 'XX' | 'XXpsk3';
@@ -48,13 +41,8 @@ const MESSAGE_PATTERNS: Readonly<Record<Pattern, readonly (readonly Token[])[]>>
 const DHLEN = 32;
 const HASHLEN = 32;
 const PSKLEN = 32;
-const NONCE_BYTES = 12;
-const MAX_NONCE = 2n ** 64n - 1n;
 const EMPTY = Buffer.alloc(0);
 const ZERO_DH = Buffer.alloc(DHLEN);
-
-const CIPHER = 'aes-256-gcm';
-const CIPHER_OPTIONS = { authTagLength: NOISE_TAG_BYTES } as const;
 
 /** GENERATE_KEYPAIR() of section 4.1. */
 export function generateKeyPair(): KeyPair {
@@ -65,99 +53,6 @@ export function generateKeyPair(): KeyPair {
 export function keyPairFromSecretKey(secretKey: Uint8Array): KeyPair {
   requireBytes('a secret key', secretKey, DHLEN);
   return nacl.box.keyPair.fromSecretKey(secretKey);
-}
-
-/**
- * One direction of a finished handshake (section 5.1): a key and a nonce that counts messages, so records must
- * be decrypted in the order in which they were encrypted, each once.
- *
- * A record that does not decrypt ends the state: every later call throws the same error.
- */
-export class CipherState {
-  readonly #k: KeyObject;
-  /** 4 zero bytes, then `n` in big-endian (section 12.4). Reused: node copies it into each cipher. */
-  readonly #nonce = Buffer.alloc(NONCE_BYTES);
-  #n: bigint;
-  #failure: ImgmvError | undefined;
-
-  /**
-   * @param k 32 bytes
-   * @param n the first nonce; other than 0 only in tests
-   */
-  constructor(k: Uint8Array, n = 0n) {
-    this.#k = createSecretKey(k);
-    this.#n = n;
-  }
-
-  /**
-   * Gives the ciphertext with its 16-byte tag behind it, in new memory.
-   *
-   * @param plaintext at most 65,519 bytes; may be reused once the call returns
-   */
-  encrypt(plaintext: Uint8Array): Buffer {
-    return this.encryptWithAd(EMPTY, plaintext);
-  }
-
-  /**
-   * Gives the plaintext, in new memory, once the tag has proved it.
-   *
-   * @param ciphertext one whole record with its tag
-   * @throws ImgmvError `channel-corrupt` if the record was altered, cut, repeated or came out of order
-   */
-  decrypt(ciphertext: Uint8Array): Buffer {
-    return this.decryptWithAd(EMPTY, ciphertext);
-  }
-
-  /** As `encrypt`, with associated data. Only the handshake has any. */
-  encryptWithAd(ad: Uint8Array, plaintext: Uint8Array): Buffer {
-    const { length } = plaintext;
-    if (length > RECORD_MAX_BYTES) {
-      throw misuse(`encrypting a noise message: want at most ${RECORD_MAX_BYTES} bytes, got ${length}`);
-    }
-    const cipher = createCipheriv(CIPHER, this.#k, this.#nextNonce(), CIPHER_OPTIONS);
-    if (ad.length > 0) cipher.setAAD(ad);
-    const ciphertext = Buffer.allocUnsafe(length + NOISE_TAG_BYTES);
-    ciphertext.set(cipher.update(plaintext));
-    // GCM is a stream: final() has no bytes left to give, it makes the tag.
-    cipher.final();
-    ciphertext.set(cipher.getAuthTag(), length);
-    return ciphertext;
-  }
-
-  /** As `decrypt`, with associated data. Only the handshake has any. */
-  decryptWithAd(ad: Uint8Array, ciphertext: Uint8Array): Buffer {
-    const nonce = this.#nextNonce();
-    const { length } = ciphertext;
-    if (length < NOISE_TAG_BYTES || length > NOISE_MESSAGE_MAX_BYTES) {
-      throw this.#fail(`want ${NOISE_TAG_BYTES} to ${NOISE_MESSAGE_MAX_BYTES} bytes, got ${length}`);
-    }
-    const decipher = createDecipheriv(CIPHER, this.#k, nonce, CIPHER_OPTIONS);
-    if (ad.length > 0) decipher.setAAD(ad);
-    decipher.setAuthTag(ciphertext.subarray(length - NOISE_TAG_BYTES));
-    const plaintext = decipher.update(ciphertext.subarray(0, length - NOISE_TAG_BYTES));
-    try {
-      decipher.final();
-    } catch (cause) {
-      throw this.#fail('it was altered, repeated or is out of order', cause);
-    }
-    return plaintext;
-  }
-
-  /** The nonce of the message at hand, and one up for the next. 2^64-1 is reserved (section 5.1). */
-  #nextNonce(): Buffer {
-    if (this.#failure) throw this.#failure;
-    if (this.#n >= MAX_NONCE) {
-      throw misuse('using a noise cipher: all its nonces are spent');
-    }
-    this.#nonce.writeBigUInt64BE(this.#n, NONCE_BYTES - 8);
-    this.#n += 1n;
-    return this.#nonce;
-  }
-
-  #fail(problem: string, cause?: unknown): ImgmvError {
-    this.#failure = new ImgmvError('channel-corrupt', `decrypting a noise message: ${problem}`, { cause });
-    return this.#failure;
-  }
 }
 
 /** Section 5.2, with MixKeyAndHash of section 9.1. */

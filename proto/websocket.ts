@@ -168,9 +168,15 @@ export function dial(url: string, options: { timeoutMs: number; signal?: AbortSi
       // What we send is ciphertext already, and masking with zeros is five times as fast.
       generateMask: (mask: Buffer) => mask.fill(0),
     });
+    let failure: ImgmvError | undefined;
     const onAbort = () => ws.terminate();
     signal?.addEventListener('abort', onAbort, { once: true });
-    let failure: ImgmvError | undefined;
+    if (signal?.aborted) onAbort();
+    // ws counts silence only: a server that drips its headers would hold us for hours.
+    const deadline = setTimeout(() => {
+      failure ??= silent(new URL(url).host, timeoutMs);
+      ws.terminate();
+    }, timeoutMs);
     ws.on('unexpected-response', (request, response) => {
       failure = unexpectedResponse(url, response);
       response.destroy();
@@ -180,36 +186,46 @@ export function dial(url: string, options: { timeoutMs: number; signal?: AbortSi
       failure ??= signal?.aborted ? toAbortError(signal) : dialError(url, error, timeoutMs);
     });
     ws.on('close', () => {
+      clearTimeout(deadline);
       signal?.removeEventListener('abort', onAbort);
       reject(failure ?? new ImgmvError('no-answer', `${url} closed the connection before it was open`));
     });
     ws.on('open', () => {
+      clearTimeout(deadline);
       signal?.removeEventListener('abort', onAbort);
       ws.removeAllListeners();
       resolve(new Socket(ws, new URL(url).host));
     });
-    // Kept through the hand-over: an 'error' without a listener would end the process.
-    ws.on('error', () => {});
   });
 }
 
 function toAbortError(signal: AbortSignal): ImgmvError {
-  return signal.reason instanceof ImgmvError ? signal.reason : new ImgmvError('internal', 'dialling was stopped');
+  return signal.reason instanceof ImgmvError
+    ? signal.reason
+    : new ImgmvError('internal', 'dialling was stopped');
 }
 
 function unexpectedResponse(url: string, response: IncomingMessage): ImgmvError {
   const spoken = response.headers['sec-websocket-protocol'];
   if (response.statusCode === 426 && spoken?.startsWith(SUBPROTOCOL_PREFIX))
-    return new ImgmvError('version-mismatch', `${url} speaks ${quoteHeader(spoken)}, this imgmv ${SUBPROTOCOL}`, {
-      hint: 'install the same version of imgmv on both hosts',
-    });
+    return new ImgmvError(
+      'version-mismatch',
+      `${url} speaks ${quoteHeader(spoken)}, this imgmv ${SUBPROTOCOL}`,
+      {
+        hint: 'install the same version of imgmv on both hosts',
+      },
+    );
   if (response.statusCode === 503)
     return new ImgmvError('try-later', `${url} has no place for another connection now`, {
       hint: 'try again in a few seconds',
     });
-  return new ImgmvError('not-imgmv', `${url} answered HTTP ${response.statusCode}: this is not an imgmv receiver`, {
-    hint: 'is another web server on that port? `imgmv receive` shows the address and port to use',
-  });
+  return new ImgmvError(
+    'not-imgmv',
+    `${url} answered HTTP ${response.statusCode}: this is not an imgmv receiver`,
+    {
+      hint: 'is another web server on that port? `imgmv receive` shows the address and port to use',
+    },
+  );
 }
 
 function quoteHeader(text: string): string {
@@ -249,7 +265,7 @@ function dialError(url: string, error: Error, timeoutMs: number): ImgmvError {
   });
 }
 
-function silent(host: string, timeoutMs: number, cause: Error): ImgmvError {
+function silent(host: string, timeoutMs: number, cause?: Error): ImgmvError {
   return new ImgmvError('no-answer', `${host} did not answer within ${Math.round(timeoutMs / 1000)} s`, {
     cause,
     hint: 'a firewall may drop the connection: is the port open between the two hosts?',

@@ -37,7 +37,8 @@ export interface EndpointOptions {
 export async function findEndpoint({ dockerHost, context, env }: EndpointOptions): Promise<Endpoint> {
   if (dockerHost !== undefined && context !== undefined)
     throw new ImgmvError('usage', '--docker-host and --context exclude each other');
-  if (dockerHost !== undefined) return checked({ address: dockerHost, foundBy: '--docker-host', ...(await envTls(env)) });
+  if (dockerHost !== undefined)
+    return checked({ address: dockerHost, foundBy: '--docker-host', ...(await envTls(env)) });
   if (context !== undefined) return contextEndpoint(context, '--context', env);
   const fromEnv = env.DOCKER_HOST;
   if (fromEnv) return checked({ address: fromEnv, foundBy: 'DOCKER_HOST', ...(await envTls(env)) });
@@ -77,20 +78,33 @@ async function currentContext(env: EndpointOptions['env']): Promise<string | und
 }
 
 /** docker/cli cli/context/store: a context lives under the sha256 of its name. */
-async function contextEndpoint(name: string, foundBy: string, env: EndpointOptions['env']): Promise<Endpoint> {
+async function contextEndpoint(
+  name: string,
+  foundBy: string,
+  env: EndpointOptions['env'],
+): Promise<Endpoint> {
   if (name === 'default') return defaultEndpoint(env);
   const id = createHash('sha256').update(name).digest('hex');
   const base = join(configDirectory(env), 'contexts');
   const file = join(base, 'meta', id, 'meta.json');
   const text = await readOptional(file);
   if (text === undefined)
-    throw new ImgmvError('usage', `${foundBy} names the docker context ${JSON.stringify(name)}, which does not exist`, {
-      hint: '`docker context ls` lists those that do',
-    });
-  const meta = parseJson(text, file) as { Endpoints?: { docker?: { Host?: unknown; SkipTLSVerify?: unknown } } };
+    throw new ImgmvError(
+      'usage',
+      `${foundBy} names the docker context ${JSON.stringify(name)}, which does not exist`,
+      {
+        hint: '`docker context ls` lists those that do',
+      },
+    );
+  const meta = parseJson(text, file) as {
+    Endpoints?: { docker?: { Host?: unknown; SkipTLSVerify?: unknown } };
+  };
   const endpoint = meta.Endpoints?.docker;
   if (typeof endpoint?.Host !== 'string' || endpoint.Host === '')
-    throw new ImgmvError('usage', `the docker context ${JSON.stringify(name)} names no docker host (${file})`);
+    throw new ImgmvError(
+      'usage',
+      `the docker context ${JSON.stringify(name)} names no docker host (${file})`,
+    );
   const tlsDirectory = join(base, 'tls', id, 'docker');
   const tls = await readTls(tlsDirectory, endpoint.SkipTLSVerify === true);
   return checked({ address: endpoint.Host, foundBy: `context ${name}`, ...(tls && { tls }) });
@@ -114,9 +128,13 @@ async function readTls(directory: string, skipVerify: boolean): Promise<Tls | un
 
 function checked(endpoint: Endpoint): Endpoint {
   if (/^(unix|tcp|http|https|ssh):\/\/./.test(endpoint.address)) return endpoint;
-  throw new ImgmvError('usage', `${endpoint.foundBy} gives ${JSON.stringify(endpoint.address)}, which is no docker host`, {
-    hint: 'expected unix:///path, tcp://host:port or ssh://user@host',
-  });
+  throw new ImgmvError(
+    'usage',
+    `${endpoint.foundBy} gives ${JSON.stringify(endpoint.address)}, which is no docker host`,
+    {
+      hint: 'expected unix:///path, tcp://host:port or ssh://user@host',
+    },
+  );
 }
 
 async function readOptionalBytes(file: string): Promise<Buffer | undefined> {

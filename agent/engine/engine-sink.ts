@@ -3,8 +3,8 @@ import { ImgmvError } from '../../proto/errors.ts';
 import { LAYERS_CLASSIC_MAX } from '../../proto/limits.ts';
 import type { Answer, Image, ImageWriter, PlannedName, SetName, Sink, Waits } from '../image.ts';
 import { familiarName, parseTarget } from '../reference.ts';
-import { EngineWriter } from './engine-writer.ts';
 import type { Engine, InspectedImage } from './engine.ts';
+import { EngineWriter } from './engine-writer.ts';
 
 export interface EngineSinkOptions {
   /** Refuse what would take a name from another image. */
@@ -45,11 +45,17 @@ export class EngineSink implements Sink {
     const warning =
       image.platform.architecture === architecture
         ? {}
-        : { warning: `made for ${image.platform.architecture}, this engine runs ${architecture}: it moves, but may not run` };
+        : {
+            warning: `made for ${image.platform.architecture}, this engine runs ${architecture}: it moves, but may not run`,
+          };
     return { image, action: there === undefined ? 'send' : 'present', refs, ...warning };
   }
 
-  #refusal(image: Image, refs: readonly PlannedName[], taken: ReadonlyMap<string, Image>): string | undefined {
+  #refusal(
+    image: Image,
+    refs: readonly PlannedName[],
+    taken: ReadonlyMap<string, Image>,
+  ): string | undefined {
     const { os } = this.#engine.info.platform;
     if (image.platform.os !== os) return `an image for ${image.platform.os} cannot be loaded on ${os}`;
     if (this.#engine.info.store === 'classic' && image.diffIds.length > LAYERS_CLASSIC_MAX)
@@ -57,7 +63,8 @@ export class EngineSink implements Sink {
     const clash = refs.find(({ target }) => taken.has(target));
     if (clash) return `${clash.target} is also the name of ${taken.get(clash.target)?.id} in this run`;
     const replaced = refs.find(({ replaces }) => replaces !== undefined);
-    if (this.#options.noReplace && replaced) return `${replaced.target} is ${replaced.replaces} here, and --no-replace was given`;
+    if (this.#options.noReplace && replaced)
+      return `${replaced.target} is ${replaced.replaces} here, and --no-replace was given`;
     return undefined;
   }
 
@@ -67,7 +74,8 @@ export class EngineSink implements Sink {
     const there = await this.#engine.inspect(image.id);
     if (there === undefined || there.Id !== image.id) return undefined;
     const sameLayers = JSON.stringify(there.RootFS.Layers ?? []) === JSON.stringify(image.diffIds);
-    const whole = !there.Manifests || there.Manifests.some(({ Available, Kind }) => Available && Kind === 'image');
+    const whole =
+      !there.Manifests || there.Manifests.some(({ Available, Kind }) => Available && Kind === 'image');
     return sameLayers && whole ? there : undefined;
   }
 
@@ -76,7 +84,11 @@ export class EngineSink implements Sink {
     if (answer.action === 'present')
       return {
         write: () => Promise.reject(new ImgmvError('internal', 'a blob of an image that is present')),
-        commit: async () => ({ targetId: image.id, refs: await setNames(this.#engine, image.id, answer, this.#options) }),
+        commit: async () => ({
+          targetId: image.id,
+          refs: await setNames(this.#engine, image.id, answer, this.#options),
+        }),
+        loadedBytes: () => 0,
         abort: async () => {},
       };
     const privateName = `imgmv-incoming:${this.#options.session}-${this.#count++}`;
@@ -98,7 +110,12 @@ export class EngineSink implements Sink {
 }
 
 /** Gives the image that is `from` here its names, after all else; says which image lost one. */
-async function setNames(engine: Engine, from: string, answer: Answer, { noReplace }: EngineSinkOptions): Promise<SetName[]> {
+async function setNames(
+  engine: Engine,
+  from: string,
+  answer: Answer,
+  { noReplace }: EngineSinkOptions,
+): Promise<SetName[]> {
   const done: SetName[] = [];
   const mine = (await engine.inspect(from))?.Id;
   for (const name of answer.image.names) {
@@ -109,9 +126,13 @@ async function setNames(engine: Engine, from: string, answer: Answer, { noReplac
     if (noReplace && replaced !== undefined)
       throw new ImgmvError('refused', `${name.target} is ${replaced} here, and --no-replace was given`);
     if (!(await engine.tag(from, familiarName(target), target.tag as string)))
-      throw new ImgmvError('engine-refused', `the image was removed on the target before it got its name ${name.target}`, {
-        hint: 'did `docker image prune` run there? send it again',
-      });
+      throw new ImgmvError(
+        'engine-refused',
+        `the image was removed on the target before it got its name ${name.target}`,
+        {
+          hint: 'did `docker image prune` run there? send it again',
+        },
+      );
     done.push({ ...name, ...(replaced && { replaced }) });
   }
   return done;

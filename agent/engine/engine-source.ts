@@ -76,11 +76,16 @@ export class EngineSource implements Source {
   async [Symbol.asyncDispose](): Promise<void> {}
 
   async #notFound(missing: readonly string[]): Promise<ImgmvError> {
-    const tags = (await this.#engine.list()).flatMap(({ RepoTags }) => RepoTags ?? []).filter((tag) => tag !== '<none>:<none>');
+    const tags = (await this.#engine.list())
+      .flatMap(({ RepoTags }) => RepoTags ?? [])
+      .filter((tag) => tag !== '<none>:<none>');
     const hints = missing.map((name) => closeTo(name, tags)).filter((close) => close.length > 0);
     const what = missing.map((name) => JSON.stringify(name)).join(', ');
     return new ImgmvError('image-not-found', `no such image on this host: ${what}`, {
-      hint: hints.length > 0 ? `did you mean ${[...new Set(hints.flat())].join(', ')}?` : '`docker images` lists what is there',
+      hint:
+        hints.length > 0
+          ? `did you mean ${[...new Set(hints.flat())].join(', ')}?`
+          : '`docker images` lists what is there',
     });
   }
 }

@@ -61,7 +61,10 @@ export class EngineWriter implements ImageWriter {
     this.#bytes += blob.size;
     const maxBytes = this.#image.bytes * IMAGE_BYTES_FACTOR_MAX + IMAGE_BYTES_ALLOWANCE;
     if (this.#bytes > maxBytes)
-      throw new ImgmvError('refused', `the image brings ${this.#bytes} bytes and was offered with ${this.#image.bytes}`);
+      throw new ImgmvError(
+        'refused',
+        `the image brings ${this.#bytes} bytes and was offered with ${this.#image.bytes}`,
+      );
     if (++this.#blobs > BLOBS_PER_IMAGE_MAX)
       throw new ImgmvError('refused', `an image of more than ${BLOBS_PER_IMAGE_MAX} blobs`);
     await (blob.kind === 'layer' ? this.#writeLayer(blob) : this.#keepMetadata(blob));
@@ -120,7 +123,10 @@ export class EngineWriter implements ImageWriter {
     for await (const chunk of blob.body) {
       this.#metadataBytes += chunk.length;
       if (this.#metadataBytes > IMAGE_METADATA_MAX_BYTES)
-        throw new ImgmvError('refused', `an image with more than ${IMAGE_METADATA_MAX_BYTES} bytes of metadata`);
+        throw new ImgmvError(
+          'refused',
+          `an image with more than ${IMAGE_METADATA_MAX_BYTES} bytes of metadata`,
+        );
       parts.push(chunk);
     }
     const bytes = Buffer.concat(parts);
@@ -128,6 +134,10 @@ export class EngineWriter implements ImageWriter {
     if (blob.digest !== undefined && blob.digest !== digest)
       throw new ImgmvError('integrity', `${blob.kind} ${blob.digest} came as ${digest}`);
     this.#metadata.set(digest, { kind: blob.kind, bytes });
+  }
+
+  loadedBytes(): number {
+    return this.#load?.unpackedBytes ?? 0;
   }
 
   async commit(): Promise<Committed> {
@@ -161,11 +171,15 @@ export class EngineWriter implements ImageWriter {
     if (store === 'classic') {
       const config = readConfig(this.#bytesOf(root.digest));
       if (JSON.stringify(config.rootfs.diff_ids) !== JSON.stringify(diffIds))
-        throw new ImgmvError('integrity', `the config of ${root.digest} names other layers than were offered`);
+        throw new ImgmvError(
+          'integrity',
+          `the config of ${root.digest} names other layers than were offered`,
+        );
       for (const diffId of diffIds) visit(diffId, 'layer', false);
     }
     const extra = [...this.#layers.keys(), ...this.#metadata.keys()].find((digest) => !seen.has(digest));
-    if (extra !== undefined) throw new ImgmvError('integrity', `blob ${extra} came and is no part of the image`);
+    if (extra !== undefined)
+      throw new ImgmvError('integrity', `blob ${extra} came and is no part of the image`);
   }
 
   /** What the root is by its bytes; the offer may not know. */
@@ -183,15 +197,26 @@ export class EngineWriter implements ImageWriter {
   async #commitClassic(): Promise<Committed> {
     const { config, layers } = this.#classicView();
     const names = this.#image.names.length > 0 ? [this.#options.privateName] : null;
-    const manifest = [{ Config: blobPath(config), RepoTags: names, Layers: layers.map((layer) => this.#pathOf(layer)) }];
-    await this.#finishLoad([[blobPath(config), this.#bytesOf(config)], ['manifest.json', json(manifest)]], names !== null);
+    const manifest = [
+      { Config: blobPath(config), RepoTags: names, Layers: layers.map((layer) => this.#pathOf(layer)) },
+    ];
+    await this.#finishLoad(
+      [
+        [blobPath(config), this.#bytesOf(config)],
+        ['manifest.json', json(manifest)],
+      ],
+      names !== null,
+    );
     const diffIds = readConfig(this.#bytesOf(config)).rootfs.diff_ids;
     await this.#verify(this.#loadedName ?? config, config, diffIds ?? []);
     return this.#setNames(config, this.#loadedName);
   }
 
   async #commitContainerd(): Promise<Committed> {
-    const files: [string, Buffer][] = [...this.#metadata].map(([digest, { bytes }]) => [blobPath(digest), bytes]);
+    const files: [string, Buffer][] = [...this.#metadata].map(([digest, { bytes }]) => [
+      blobPath(digest),
+      bytes,
+    ]);
     const { root, diffIds } = this.#image;
     let top = { digest: root.digest, bytes: this.#bytesOf(root.digest), kind: this.#rootKind() };
     if (top.kind === 'config') {
@@ -201,12 +226,17 @@ export class EngineWriter implements ImageWriter {
       files.push([blobPath(top.digest), bytes]);
     }
     const mediaType =
-      top.kind === 'index' ? 'application/vnd.oci.image.index.v1+json' : 'application/vnd.oci.image.manifest.v1+json';
+      top.kind === 'index'
+        ? 'application/vnd.oci.image.index.v1+json'
+        : 'application/vnd.oci.image.manifest.v1+json';
     const typed = (JSON.parse(top.bytes.toString('utf8')) as { mediaType?: string }).mediaType ?? mediaType;
     const descriptor = { mediaType: typed, digest: top.digest, size: top.bytes.length };
     const layout = (annotations: Record<string, string> | undefined): [string, Buffer][] => [
       ['oci-layout', json({ imageLayoutVersion: '1.0.0' })],
-      ['index.json', json({ schemaVersion: 2, manifests: [{ ...descriptor, ...(annotations && { annotations }) }] })],
+      [
+        'index.json',
+        json({ schemaVersion: 2, manifests: [{ ...descriptor, ...(annotations && { annotations }) }] }),
+      ],
     ];
     const name = parseTarget(this.#options.privateName, 'the private name');
     const annotations = {
@@ -234,13 +264,20 @@ export class EngineWriter implements ImageWriter {
       const metadata = readMetadata(bytes, kind);
       if (metadata.kind !== 'manifest') continue;
       const config = this.#metadata.get(metadata.value.config.digest);
-      if (config === undefined || !/image\.(config\.)?v1\+json$/.test(metadata.value.config.mediaType)) continue;
+      if (config === undefined || !/image\.(config\.)?v1\+json$/.test(metadata.value.config.mediaType))
+        continue;
       const { os, architecture, rootfs } = readConfig(config.bytes);
       if (os !== platform.os || architecture !== platform.architecture) continue;
       if (JSON.stringify(rootfs.diff_ids) !== JSON.stringify(diffIds)) continue;
-      return { config: metadata.value.config.digest, layers: metadata.value.layers.map(({ digest }) => digest) };
+      return {
+        config: metadata.value.config.digest,
+        layers: metadata.value.layers.map(({ digest }) => digest),
+      };
     }
-    throw new ImgmvError('refused', `the image holds no manifest for ${platform.os}/${platform.architecture}`);
+    throw new ImgmvError(
+      'refused',
+      `the image holds no manifest for ${platform.os}/${platform.architecture}`,
+    );
   }
 
   #pathOf(layer: Digest): string {
@@ -270,7 +307,10 @@ export class EngineWriter implements ImageWriter {
   async #verify(name: string, wantId: Digest, wantDiffIds: readonly Digest[]): Promise<void> {
     const got = await this.#engine.inspect(name);
     if (got === undefined)
-      throw new ImgmvError('engine-refused', 'the docker engine said that it loaded the image, and does not have it');
+      throw new ImgmvError(
+        'engine-refused',
+        'the docker engine said that it loaded the image, and does not have it',
+      );
     const gotDiffIds = got.RootFS.Layers ?? [];
     if (got.Id !== wantId || JSON.stringify(gotDiffIds) !== JSON.stringify(wantDiffIds))
       throw new ImgmvError(
@@ -279,7 +319,8 @@ export class EngineWriter implements ImageWriter {
       );
     const sent = new Set(this.#metadata.keys());
     const incompleteOne = got.Manifests?.find(({ ID, Available }) => sent.has(ID) && !Available);
-    if (incompleteOne) throw new ImgmvError('integrity', `the engine lacks a part of manifest ${incompleteOne.ID}`);
+    if (incompleteOne)
+      throw new ImgmvError('integrity', `the engine lacks a part of manifest ${incompleteOne.ID}`);
   }
 
   async #setNames(targetId: Digest, from: string | undefined): Promise<Committed> {

@@ -85,7 +85,13 @@ export class Engine {
   async inspect(name: string): Promise<InspectedImage | undefined> {
     const path = `/images/${encodeName(name)}/json?`;
     const manifests = this.info.store === 'containerd' ? { manifests: true } : {};
-    return this.#call<InspectedImage>(`inspect ${name}`, { path, method: 'GET', options: manifests });
+    try {
+      return await this.#call<InspectedImage>(`inspect ${name}`, { path, method: 'GET', options: manifests });
+    } catch (error) {
+      // A name that can be none: nothing has it.
+      if (statusOf((error as Error).cause) === 400) return undefined;
+      throw error;
+    }
   }
 
   async list(): Promise<readonly Docker.ImageInfo[]> {
@@ -95,7 +101,11 @@ export class Engine {
   /** Points `repository:tag` to `name`. False where `name` is not there (any more). */
   async tag(name: string, repository: string, tag: string): Promise<boolean> {
     const path = `/images/${encodeName(name)}/tag?`;
-    const done = await this.#call(`tag ${name}`, { path, method: 'POST', options: { repo: repository, tag } }, { 201: true });
+    const done = await this.#call(
+      `tag ${name}`,
+      { path, method: 'POST', options: { repo: repository, tag } },
+      { 201: true },
+    );
     return done !== undefined;
   }
 
@@ -120,16 +130,23 @@ export class Engine {
     const message = await readError(response);
     if (response.statusCode === 404)
       throw new ImgmvError('image-not-found', `the engine has no image ${id} any more: ${message}`);
-    throw new ImgmvError('engine-refused', `the engine cannot save ${id}: ${message} (HTTP ${response.statusCode})`);
+    throw new ImgmvError(
+      'engine-refused',
+      `the engine cannot save ${id}: ${message} (HTTP ${response.statusCode})`,
+    );
   }
 
   /** The error for a connection to this engine that broke while doing `what`. */
   lost(what: string, cause: unknown): ImgmvError {
     if (cause instanceof ImgmvError) return cause;
-    return new ImgmvError('engine-unavailable', `lost the docker engine at ${this.endpoint.address} (${what}): ${messageOf(cause)}`, {
-      cause,
-      hint: 'is dockerd still running? `docker info` and its log tell',
-    });
+    return new ImgmvError(
+      'engine-unavailable',
+      `lost the docker engine at ${this.endpoint.address} (${what}): ${messageOf(cause)}`,
+      {
+        cause,
+        hint: 'is dockerd still running? `docker info` and its log tell',
+      },
+    );
   }
 
   #call<T>(
@@ -141,7 +158,9 @@ export class Engine {
       dial(options: object, callback: (error: unknown, data: unknown) => void): void;
     };
     const dialled = new Promise<T>((resolve, reject) => {
-      modem.dial({ ...request, statusCodes }, (error, data) => (error ? reject(error) : resolve((data ?? {}) as T)));
+      modem.dial({ ...request, statusCodes }, (error, data) =>
+        error ? reject(error) : resolve((data ?? {}) as T),
+      );
     });
     return this.#guard(what, dialled).catch((error: unknown) => {
       if (statusOf(error) === 404) return undefined;
@@ -156,7 +175,9 @@ export class Engine {
       const status = statusOf(error);
       if (status === 404) throw error;
       if (status !== undefined)
-        throw new ImgmvError('engine-refused', `the docker engine refused to ${what}: ${messageOf(error)}`, { cause: error });
+        throw new ImgmvError('engine-refused', `the docker engine refused to ${what}: ${messageOf(error)}`, {
+          cause: error,
+        });
       throw this.lost(what, error);
     }
   }
@@ -181,7 +202,9 @@ function describe(version: Docker.DockerVersion, info: Record<string, unknown>):
   const components = (version as { Components?: readonly { Name: string }[] }).Components ?? [];
   const podman = components.some(({ Name }) => /podman/i.test(Name));
   const status = (info.DriverStatus ?? []) as readonly (readonly [string, string])[];
-  const containerd = status.some(([key, value]) => key === 'driver-type' && value.startsWith('io.containerd.snapshotter'));
+  const containerd = status.some(
+    ([key, value]) => key === 'driver-type' && value.startsWith('io.containerd.snapshotter'),
+  );
   return {
     kind: podman ? 'podman' : 'docker',
     version: version.Version,
@@ -193,26 +216,36 @@ function describe(version: Docker.DockerVersion, info: Record<string, unknown>):
 function unavailable(endpoint: Endpoint, error: unknown, env: EndpointOptions['env']): ImgmvError {
   const code = (error as NodeJS.ErrnoException).code;
   const where = `${endpoint.address} (${endpoint.foundBy})`;
-  const sudo = env.SUDO_USER ? `; under sudo this is root's engine: for ${env.SUDO_USER}'s own give --docker-host or --context` : '';
+  const sudo = env.SUDO_USER
+    ? `; under sudo this is root's engine: for ${env.SUDO_USER}'s own give --docker-host or --context`
+    : '';
   const options = (hint: string) => ({ cause: error, hint: hint + sudo });
   switch (code) {
     case 'EACCES':
     case 'EPERM':
-      return new ImgmvError('engine-unavailable', `no permission on the docker socket ${where}`, options(
-        'run as root, or as a member of the group that owns the socket (often "docker")',
-      ));
+      return new ImgmvError(
+        'engine-unavailable',
+        `no permission on the docker socket ${where}`,
+        options('run as root, or as a member of the group that owns the socket (often "docker")'),
+      );
     case 'ENOENT':
-      return new ImgmvError('engine-unavailable', `no docker engine: there is no socket ${where}`, options(
-        'is docker installed and running? another engine is given with --docker-host or --context',
-      ));
+      return new ImgmvError(
+        'engine-unavailable',
+        `no docker engine: there is no socket ${where}`,
+        options('is docker installed and running? another engine is given with --docker-host or --context'),
+      );
     case 'ECONNREFUSED':
-      return new ImgmvError('engine-unavailable', `no docker engine answers at ${where}`, options(
-        'is dockerd running? `systemctl status docker` tells on most systems',
-      ));
+      return new ImgmvError(
+        'engine-unavailable',
+        `no docker engine answers at ${where}`,
+        options('is dockerd running? `systemctl status docker` tells on most systems'),
+      );
     default:
-      return new ImgmvError('engine-unavailable', `no docker engine answers at ${where}: ${messageOf(error)}`, options(
-        'check with `docker info` that docker itself works there',
-      ));
+      return new ImgmvError(
+        'engine-unavailable',
+        `no docker engine answers at ${where}: ${messageOf(error)}`,
+        options('check with `docker info` that docker itself works there'),
+      );
   }
 }
 
@@ -228,7 +261,10 @@ function statusOf(error: unknown): number | undefined {
 async function deadline<T>(call: Promise<T>, timeoutMs: number, what: string): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${timeoutMs / 1000} s (${what})`)), timeoutMs);
+    timer = setTimeout(
+      () => reject(new Error(`no answer within ${timeoutMs / 1000} s (${what})`)),
+      timeoutMs,
+    );
   });
   try {
     return await Promise.race([call, late]);

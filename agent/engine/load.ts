@@ -18,6 +18,7 @@ export interface LoadReport {
 }
 
 interface AnswerLine {
+  readonly id?: string;
   readonly stream?: string;
   readonly error?: string;
   readonly progressDetail?: { readonly current?: number };
@@ -31,10 +32,13 @@ export class Load {
   #loaded: string[] = [];
   #failure: ImgmvError | undefined;
   #ended = false;
+  readonly #unpacked = new Map<string, number>();
   /** Milliseconds spent waiting for the engine to take bytes. */
   waitMs = 0;
   /** Bytes of layers that the engine has unpacked so far, where it tells (classic engines do). */
-  unpackedBytes = 0;
+  get unpackedBytes(): number {
+    return [...this.#unpacked.values()].reduce((sum, bytes) => sum + bytes, 0);
+  }
 
   constructor(engine: Engine) {
     this.#engine = engine;
@@ -57,7 +61,9 @@ export class Load {
         resolve();
       });
     });
-    this.#pack.on('error', (error: Error) => this.#fail(new ImgmvError('internal', error.message, { cause: error })));
+    this.#pack.on('error', (error: Error) =>
+      this.#fail(new ImgmvError('internal', error.message, { cause: error })),
+    );
     this.#pump().catch((error: unknown) => this.#fail(this.#engine.lost('load', error)));
   }
 
@@ -86,7 +92,10 @@ export class Load {
     this.waitMs += performance.now() - started;
     this.#check();
     if (this.#loaded.length === 0)
-      throw new ImgmvError('engine-refused', 'the docker engine took the image and did not say that it loaded it');
+      throw new ImgmvError(
+        'engine-refused',
+        'the docker engine took the image and did not say that it loaded it',
+      );
     return { loaded: this.#loaded };
   }
 
@@ -153,7 +162,8 @@ export class Load {
     }
     if (answer.error !== undefined) return this.#refuse(answer.error);
     if (status !== 200) return this.#refuse(answer.message ?? line);
-    if (answer.progressDetail?.current !== undefined) this.unpackedBytes = answer.progressDetail.current;
+    if (answer.id !== undefined && answer.progressDetail?.current !== undefined)
+      this.#unpacked.set(answer.id.slice(0, 100), answer.progressDetail.current);
     const text = answer.stream?.trim() ?? '';
     if (text.startsWith('Error unpacking image')) return this.#refuse(text);
     const loaded = /^Loaded image(?: ID)?: (\S+)$/.exec(text)?.[1];

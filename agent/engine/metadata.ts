@@ -19,14 +19,23 @@ const descriptor = v.object({
   size: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
 });
 const platform = v.object({ os: v.string(), architecture: v.string(), variant: v.optional(v.string()) });
-const manifest = v.object({ config: descriptor, layers: v.pipe(v.array(descriptor), v.maxLength(LAYERS_MAX)) });
+const manifest = v.object({
+  config: descriptor,
+  layers: v.pipe(v.array(descriptor), v.maxLength(LAYERS_MAX)),
+});
 const index = v.object({
-  manifests: v.pipe(v.array(v.object({ ...descriptor.entries, platform: v.optional(platform) })), v.maxLength(1_000)),
+  manifests: v.pipe(
+    v.array(v.object({ ...descriptor.entries, platform: v.optional(platform) })),
+    v.maxLength(1_000),
+  ),
 });
 const config = v.object({
   os: v.string(),
   architecture: v.string(),
-  rootfs: v.object({ type: v.literal('layers'), diff_ids: v.nullish(v.pipe(v.array(digest), v.maxLength(LAYERS_MAX)), []) }),
+  rootfs: v.object({
+    type: v.literal('layers'),
+    diff_ids: v.nullish(v.pipe(v.array(digest), v.maxLength(LAYERS_MAX)), []),
+  }),
 });
 
 export type Manifest = v.InferOutput<typeof manifest>;
@@ -58,15 +67,24 @@ function parse<S extends v.GenericSchema>(schema: S, bytes: Buffer, what: string
   }
   const parsed = v.safeParse(schema, value);
   if (parsed.success) return parsed.output;
-  throw new ImgmvError('integrity', `a ${what} breaks the image format at ${v.getDotPath(parsed.issues[0]) ?? 'the whole'}`);
+  throw new ImgmvError(
+    'integrity',
+    `a ${what} breaks the image format at ${v.getDotPath(parsed.issues[0]) ?? 'the whole'}`,
+  );
 }
 
 /** What a manifest or an index points to, in its order. */
 export function childrenOf(metadata: Metadata): readonly Child[] {
   if (metadata.kind === 'index')
-    return metadata.value.manifests.map((child) => ({ ...child, kind: isIndexType(child.mediaType) ? 'index' : 'manifest' }));
+    return metadata.value.manifests.map((child) => ({
+      ...child,
+      kind: isIndexType(child.mediaType) ? 'index' : 'manifest',
+    }));
   const { config: configDescriptor, layers } = metadata.value;
-  return [{ ...configDescriptor, kind: 'config' }, ...layers.map((layer) => ({ ...layer, kind: 'layer' as const }))];
+  return [
+    { ...configDescriptor, kind: 'config' },
+    ...layers.map((layer) => ({ ...layer, kind: 'layer' as const })),
+  ];
 }
 
 export function isIndexType(mediaType: string): boolean {
@@ -90,7 +108,10 @@ export function digestOf(bytes: Uint8Array): Digest {
  * The manifest that a containerd store gets for an image that comes from a classic engine, byte for byte as
  * PROTOCOL.md section 8 fixes it: the same image always gets the same id.
  */
-export function manifestFor(configBytes: Buffer, layers: readonly { digest: Digest; size: number }[]): Buffer {
+export function manifestFor(
+  configBytes: Buffer,
+  layers: readonly { digest: Digest; size: number }[],
+): Buffer {
   return Buffer.from(
     JSON.stringify({
       schemaVersion: 2,

@@ -20,7 +20,11 @@ const OLD_LAYER = /^[0-9a-f]{64}(?:\/layer)?\.tar$/;
  * The blobs of `image` in a stream of docker save, layers in the order of the stream, then configs, manifests
  * and indexes, each behind all that it points to. Reads `stream` to its end; throws what it fails with.
  */
-export async function* blobsOfSave(stream: Readable, image: Image, onWaitMs: (ms: number) => void): AsyncGenerator<Blob> {
+export async function* blobsOfSave(
+  stream: Readable,
+  image: Image,
+  onWaitMs: (ms: number) => void,
+): AsyncGenerator<Blob> {
   const entries = extract();
   let failure: unknown;
   const pumped = pipeline(stream, entries).catch((error: unknown) => {
@@ -33,7 +37,8 @@ export async function* blobsOfSave(stream: Readable, image: Image, onWaitMs: (ms
     for await (const entry of entries) {
       const { name, type, size = 0 } = entry.header;
       const digest = digestOf(name);
-      const layer = OLD_LAYER.test(name) || (digest !== undefined && (diffIds.has(digest) || size > METADATA_MAX_BYTES));
+      const layer =
+        OLD_LAYER.test(name) || (digest !== undefined && (diffIds.has(digest) || size > METADATA_MAX_BYTES));
       if (type !== 'file' || (!layer && digest === undefined)) {
         entry.resume();
         continue;
@@ -46,7 +51,8 @@ export async function* blobsOfSave(stream: Readable, image: Image, onWaitMs: (ms
       // What a small blob is shows when all are there: on a containerd store they come sorted by digest.
       const bytes = await readAll(entry as AsyncIterable<Buffer>, METADATA_MAX_BYTES);
       metadataBytes += bytes.length;
-      if (looksLikeJson(bytes) && metadataBytes <= IMAGE_METADATA_MAX_BYTES) metadata.set(digest as Digest, bytes);
+      if (looksLikeJson(bytes) && metadataBytes <= IMAGE_METADATA_MAX_BYTES)
+        metadata.set(digest as Digest, bytes);
       else yield bufferBlob('layer', digest as Digest, bytes);
     }
     await pumped;
@@ -65,14 +71,24 @@ function digestOf(name: string): Digest | undefined {
 }
 
 /** Peeks at the first bytes: what is compressed already is not compressed again. */
-async function layerBlob(digest: Digest | undefined, size: number, body: AsyncGenerator<Buffer>): Promise<Blob> {
+async function layerBlob(
+  digest: Digest | undefined,
+  size: number,
+  body: AsyncGenerator<Buffer>,
+): Promise<Blob> {
   const first = await body.next();
   const head = first.done ? Buffer.alloc(0) : first.value;
   const whole = async function* () {
     if (head.length > 0) yield head;
     yield* body;
   };
-  return { kind: 'layer', ...(digest && { digest }), size, compressed: isGzip(head) || isZstd(head), body: whole() };
+  return {
+    kind: 'layer',
+    ...(digest && { digest }),
+    size,
+    compressed: isGzip(head) || isZstd(head),
+    body: whole(),
+  };
 }
 
 async function* timed(entry: AsyncIterable<Buffer>, onWaitMs: (ms: number) => void): AsyncGenerator<Buffer> {
@@ -99,9 +115,13 @@ function* orderedMetadata(image: Image, metadata: Map<Digest, Buffer>): Generato
   }
   yield* visit(image.root.digest, rootKind(image));
   if (!given.has(image.root.digest))
-    throw new ImgmvError('engine-refused', `docker save gave no ${rootKind(image)} ${image.root.digest}: the image is incomplete`, {
-      hint: 'pull or build it again on the source',
-    });
+    throw new ImgmvError(
+      'engine-refused',
+      `docker save gave no ${rootKind(image)} ${image.root.digest}: the image is incomplete`,
+      {
+        hint: 'pull or build it again on the source',
+      },
+    );
 }
 
 export function rootKind(image: Image): BlobKind {
@@ -114,7 +134,8 @@ function bufferBlob(kind: BlobKind, digest: Digest, bytes: Buffer): Blob {
     yield bytes;
   };
   const true_: Digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
-  if (true_ !== digest) throw new ImgmvError('integrity', `docker save names a blob ${digest} that is ${true_}`);
+  if (true_ !== digest)
+    throw new ImgmvError('integrity', `docker save names a blob ${digest} that is ${true_}`);
   return { kind, digest, size: bytes.length, body: body() };
 }
 
@@ -127,7 +148,8 @@ async function readAll(entry: AsyncIterable<Buffer>, maxBytes: number): Promise<
   let bytes = 0;
   for await (const chunk of entry) {
     bytes += chunk.length;
-    if (bytes > maxBytes) throw new ImgmvError('integrity', `metadata of more than ${maxBytes} bytes in docker save`);
+    if (bytes > maxBytes)
+      throw new ImgmvError('integrity', `metadata of more than ${maxBytes} bytes in docker save`);
     parts.push(chunk);
   }
   return Buffer.concat(parts);

@@ -6,7 +6,12 @@ import { Duplex } from 'node:stream';
 import type { Endpoint } from './endpoint.ts';
 
 export interface Transport {
-  readonly options: RequestOptions & { ca?: Buffer; cert?: Buffer; key?: Buffer; rejectUnauthorized?: boolean };
+  readonly options: RequestOptions & {
+    ca?: Buffer;
+    cert?: Buffer;
+    key?: Buffer;
+    rejectUnauthorized?: boolean;
+  };
   readonly request: typeof requestHttp;
   readonly protocol: 'http' | 'https';
 }
@@ -24,7 +29,11 @@ export function transportTo(endpoint: Endpoint): Transport {
       const address = { host, port: Number(url.port || (secure ? 2376 : 2375)) };
       if (!secure) return plain(address);
       const { skipVerify, ...keys } = endpoint.tls ?? { skipVerify: false };
-      return { options: { ...address, ...keys, rejectUnauthorized: !skipVerify }, request: requestHttps, protocol: 'https' };
+      return {
+        options: { ...address, ...keys, rejectUnauthorized: !skipVerify },
+        request: requestHttps,
+        protocol: 'https',
+      };
     }
   }
 }
@@ -42,7 +51,18 @@ class SshAgent extends Agent {
     const user = url.username === '' ? [] : ['-l', decodeURIComponent(url.username)];
     const port = url.port === '' ? [] : ['-p', url.port];
     const host = url.hostname.replace(/^\[|\]$/g, '');
-    this.#arguments = ['-o', 'ConnectTimeout=30', '-T', ...user, ...port, '--', host, 'docker', 'system', 'dial-stdio'];
+    this.#arguments = [
+      '-o',
+      'ConnectTimeout=30',
+      '-T',
+      ...user,
+      ...port,
+      '--',
+      host,
+      'docker',
+      'system',
+      'dial-stdio',
+    ];
   }
 
   override createConnection(): Duplex {
@@ -51,6 +71,12 @@ class SshAgent extends Agent {
     child.once('error', (error) => duplex.destroy(error));
     duplex.once('close', () => child.kill());
     // node:http asks these of what it takes for a TCP socket.
-    return Object.assign(duplex, { setKeepAlive: () => duplex, setNoDelay: () => duplex, setTimeout: () => duplex, ref() {}, unref() {} });
+    return Object.assign(duplex, {
+      setKeepAlive: () => duplex,
+      setNoDelay: () => duplex,
+      setTimeout: () => duplex,
+      ref() {},
+      unref() {},
+    });
   }
 }

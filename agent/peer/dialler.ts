@@ -56,7 +56,14 @@ export async function dialSession(options: DialOptions): Promise<Dialled> {
 async function openLane(lane: number, session: Session, s: KeyPair, options: DialOptions): Promise<Lane> {
   const { sessionId, rs } = session;
   const socket = await connect(options);
-  const preamble = { kind: 'lane', role: options.role, lane, generation: 0, sessionId, salt: emptyBytes16() } as const;
+  const preamble = {
+    kind: 'lane',
+    role: options.role,
+    lane,
+    generation: 0,
+    sessionId,
+    salt: emptyBytes16(),
+  } as const;
   const channel = await dialChannel(socket, { preamble, credentials: async () => ({ s, rs }) });
   return session.addLane(channel, true);
 }
@@ -66,7 +73,11 @@ function connect({ url, connectTimeoutMs = CONNECT_TIMEOUT_MS, signal }: DialOpt
 }
 
 /** A stop while the handshake runs ends its socket, and is the reason that is thrown. */
-async function stoppable<T>(socket: Socket, signal: AbortSignal | undefined, run: () => Promise<T>): Promise<T> {
+async function stoppable<T>(
+  socket: Socket,
+  signal: AbortSignal | undefined,
+  run: () => Promise<T>,
+): Promise<T> {
   const onAbort = () => socket.destroy();
   signal?.addEventListener('abort', onAbort, { once: true });
   try {

@@ -21,7 +21,11 @@ export class LevelPolicy {
   #waitedBefore = 0;
 
   /** `networkWaitMs` rises by the time spent waiting for the network; `now` is monotonic, in milliseconds. */
-  constructor(pinned: number | undefined, networkWaitMs: () => number, now: () => number = () => performance.now()) {
+  constructor(
+    pinned: number | undefined,
+    networkWaitMs: () => number,
+    now: () => number = () => performance.now(),
+  ) {
     this.#pinned = pinned;
     this.#networkWaitMs = networkWaitMs;
     this.#now = now;

@@ -5,10 +5,22 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo, Socket as NetSocket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { acceptChannel, type Channel, emptyBytes16, newSessionId, type Preamble, type Role } from '../../proto/channel.ts';
+import {
+  acceptChannel,
+  type Channel,
+  emptyBytes16,
+  newSessionId,
+  type Preamble,
+  type Role,
+} from '../../proto/channel.ts';
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import type { Lane } from '../../proto/lane.ts';
-import { HANDSHAKE_TIMEOUT_MS, HEADERS_TIMEOUT_MS, HTTP_HEADERS_MAX_BYTES, LANES_MAX } from '../../proto/limits.ts';
+import {
+  HANDSHAKE_TIMEOUT_MS,
+  HEADERS_TIMEOUT_MS,
+  HTTP_HEADERS_MAX_BYTES,
+  LANES_MAX,
+} from '../../proto/limits.ts';
 import type { Hello } from '../../proto/messages.ts';
 import { generateKeyPair, type KeyPair } from '../../proto/noise.ts';
 import { type Socket, SUBPROTOCOL, upgrade, versionOffered } from '../../proto/websocket.ts';
@@ -39,6 +51,12 @@ export interface AcceptedSession {
   readonly lane: Promise<Lane>;
 }
 
+/** Who waits for a session. */
+interface Accept {
+  readonly resolve: (accepted: AcceptedSession) => void;
+  readonly reject: (error: unknown) => void;
+}
+
 /** The session whose lanes are taken in. */
 interface Running {
   readonly session: Session;
@@ -56,7 +74,7 @@ export class Listener {
   readonly #admission: Admission;
   readonly #sockets = new Set<Duplex>();
   #pairing: Pairing | undefined;
-  #accept: ((accepted: AcceptedSession) => void) | undefined;
+  #accept: Accept | undefined;
   #running: Running | undefined;
 
   private constructor(server: Server, options: ListenOptions) {
@@ -73,7 +91,9 @@ export class Listener {
     });
     server.on('connection', (socket) => this.#connected(socket));
     server.on('request', (_request, response) => {
-      response.writeHead(426, { Connection: 'close', Upgrade: 'websocket', 'Sec-WebSocket-Protocol': SUBPROTOCOL }).end();
+      response
+        .writeHead(426, { Connection: 'close', Upgrade: 'websocket', 'Sec-WebSocket-Protocol': SUBPROTOCOL })
+        .end();
     });
     server.on('upgrade', (request, duplex, head) => void this.#upgrade(request, duplex, head));
   }
@@ -89,7 +109,10 @@ export class Listener {
     });
     await new Promise<void>((resolve, reject) => {
       server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(options, error)));
-      server.listen({ port: options.port, ...(options.address !== undefined && { host: options.address }) }, resolve);
+      server.listen(
+        { port: options.port, ...(options.address !== undefined && { host: options.address }) },
+        resolve,
+      );
     });
     return new Listener(server, options);
   }
@@ -107,7 +130,7 @@ export class Listener {
     let onAbort: (() => void) | undefined;
     try {
       return await new Promise((resolve, reject) => {
-        this.#accept = resolve;
+        this.#accept = { resolve, reject };
         onAbort = () => reject(toImgmvError(signal.reason));
         signal.addEventListener('abort', onAbort, { once: true });
         if (signal.aborted) onAbort();
@@ -201,7 +224,8 @@ export class Listener {
     if (dialler.role === role) throw new ImgmvError('role-mismatch', `both sides are ${role}s`);
     if (dialler.kind === 'pair') {
       const pairing = this.#pairing;
-      const death = pairing?.death ?? (this.#accept ? undefined : new ImgmvError('code-used', 'a session is running'));
+      const death =
+        pairing?.death ?? (this.#accept ? undefined : new ImgmvError('code-used', 'a session is running'));
       if (!pairing || death) throw death ?? new ImgmvError('code-expired', 'there is no code');
       const s = generateKeyPair();
       const preamble: Preamble = { ...dialler, role, sessionId: newSessionId(), salt: pairing.salt };
@@ -209,7 +233,8 @@ export class Listener {
     }
     const running = this.#running;
     const known = running?.session.sessionId.equals(dialler.sessionId) ?? false;
-    const fits = dialler.kind === 'lane' && dialler.generation === 0 && dialler.lane >= 1 && dialler.lane <= LANES_MAX;
+    const fits =
+      dialler.kind === 'lane' && dialler.generation === 0 && dialler.lane >= 1 && dialler.lane <= LANES_MAX;
     if (!running || !known || !fits || running.taken.has(dialler.lane))
       throw new ImgmvError('session-unknown', `no session takes this ${dialler.kind} connection`);
     const preamble: Preamble = { ...dialler, role, salt: emptyBytes16() };
@@ -242,15 +267,21 @@ export class Listener {
     pairing.use();
     this.#accept = undefined;
     const { role, hello, emit } = this.#options;
-    const session = await Session.begin(channel, { role, hello, emit, s, sessionId: preamble.sessionId, dialled: false });
+    const { sessionId } = preamble;
+    const beginning = Session.begin(channel, { role, hello, emit, s, sessionId, dialled: false });
+    // The code is used up: whoever waits for its session has to hear that there is none.
+    beginning.catch(accept.reject);
+    const session = await beginning;
     let give: (lane: Lane) => void = () => {};
     const lane = new Promise<Lane>((resolve, reject) => {
       give = resolve;
-      session.signal.addEventListener('abort', () => reject(toImgmvError(session.signal.reason)), { once: true });
+      session.signal.addEventListener('abort', () => reject(toImgmvError(session.signal.reason)), {
+        once: true,
+      });
     });
     lane.catch(() => {});
     this.#running = { session, s, taken: new Set(), give };
-    accept({ session, peerAddress, lane });
+    accept.resolve({ session, peerAddress, lane });
   }
 }
 
@@ -258,7 +289,8 @@ export class Listener {
 const strangers = new WeakMap<Duplex, Stranger>();
 
 function listenError({ address, port }: ListenOptions, error: NodeJS.ErrnoException): ImgmvError {
-  const where = address === undefined ? `port ${port}` : `${address.includes(':') ? `[${address}]` : address}:${port}`;
+  const where =
+    address === undefined ? `port ${port}` : `${address.includes(':') ? `[${address}]` : address}:${port}`;
   switch (error.code) {
     case 'EADDRINUSE':
       return new ImgmvError('usage', `${where} is in use`, {

@@ -1,6 +1,7 @@
 /** The life of one pairing code: it dies by its TTL, by one success, or by too many wrong tries. */
-import { deriveKey, generateCode } from '../../proto/code.ts';
+
 import { newSalt } from '../../proto/channel.ts';
+import { deriveKey, generateCode } from '../../proto/code.ts';
 import { ImgmvError } from '../../proto/errors.ts';
 import { CODE_WRONG_TRIES_MAX } from '../../proto/limits.ts';
 import type { Secret } from '../../proto/secret.ts';
@@ -34,16 +35,20 @@ export class Pairing {
   }
 
   get triesLeft(): number {
-    return CODE_WRONG_TRIES_MAX - this.#wrongTries;
+    return Math.max(0, CODE_WRONG_TRIES_MAX - this.#wrongTries);
   }
 
   /** Why the code is dead; undefined while it lives. */
   get death(): ImgmvError | undefined {
     if (this.#used) return new ImgmvError('code-used', 'the pairing code has been used');
     if (this.#wrongTries >= CODE_WRONG_TRIES_MAX)
-      return new ImgmvError('code-burnt', `somebody gave ${this.#wrongTries} wrong codes: the pairing code is dead`, {
-        hint: 'run `imgmv receive` again for a new code; if the tries were not yours, find out who can reach this port',
-      });
+      return new ImgmvError(
+        'code-burnt',
+        `somebody gave ${this.#wrongTries} wrong codes: the pairing code is dead`,
+        {
+          hint: 'run `imgmv receive` again for a new code; if the tries were not yours, find out who can reach this port',
+        },
+      );
     // Either clock ends it: the wall clock may be set back, the monotonic one stands still in sleep.
     if (this.#clock.wall() >= this.expires || this.#clock.monotonic() >= this.#deadline)
       return new ImgmvError('code-expired', 'the pairing code has expired, and nobody used it', {

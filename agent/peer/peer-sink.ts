@@ -4,8 +4,8 @@ import { EntryWriter } from '../../proto/entry-writer.ts';
 import { ImgmvError, toImgmvError, violation } from '../../proto/errors.ts';
 import type { Lane } from '../../proto/lane.ts';
 import type { AnsweredImage, Message, OfferedImage, Result } from '../../proto/messages.ts';
+import type { ProgressEvent } from '../events.ts';
 import type { Answer, Blob, Committed, Digest, Image, ImageWriter, Sink, Waits } from '../image.ts';
-import type { RemoteProgress } from '../move.ts';
 import { fromWire, toWire } from './failure.ts';
 import { LevelPolicy } from './level.ts';
 import type { Session } from './session.ts';
@@ -33,7 +33,8 @@ export class PeerSink implements Sink {
   readonly #answers: AnsweredImage[] = [];
   readonly #answered = awaited<void>();
   readonly #results = new Map<number, Awaited<Result>>();
-  readonly #progress = new Map<number, RemoteProgress>();
+  /** Bytes that the other side has loaded, by image. */
+  readonly #loaded = new Map<number, number>();
   #offered: readonly Image[] = [];
   #lane: Lane | undefined;
 
@@ -41,8 +42,10 @@ export class PeerSink implements Sink {
     this.#session = session;
     this.#openLane = openLane;
     this.#level = level;
-    void session.run((message) => this.#receive(message));
-    session.signal.addEventListener('abort', () => this.#lost(toImgmvError(session.signal.reason)), { once: true });
+    void session.run((message) => this.#receive(message)).then(() => this.#ended());
+    session.signal.addEventListener('abort', () => this.#lost(toImgmvError(session.signal.reason)), {
+      once: true,
+    });
   }
 
   async plan(images: readonly Image[]): Promise<readonly Answer[]> {
@@ -50,12 +53,16 @@ export class PeerSink implements Sink {
     for (const image of images.keys()) this.#results.set(image, awaited());
     await this.#session.control.sendList({ type: 'offer', images: images.map(toOffer), last: true });
     await this.#answered.promise;
-    return images.map((image, number) => toAnswer(image, this.#answers[number]));
+    return images.map((image, number) => toAnswer(image, number, this.#answers[number]));
   }
 
-  /** How far the other host is with an image. */
-  remote(image: Image): RemoteProgress | undefined {
-    return this.#progress.get(this.#offered.indexOf(image));
+  /** Tells the other side what this one waits for. */
+  report({ id, phase, bytes, bottleneck }: ProgressEvent): void {
+    const image = this.#offered.findIndex((one) => one.id === id);
+    if (image < 0 || phase !== 'transfer' || this.#session.signal.aborted) return;
+    this.#session
+      .send({ type: 'progress', image, phase, bytes, ...(bottleneck !== null && { bottleneck }) })
+      .catch((error: unknown) => this.#session.fail(toImgmvError(error)));
   }
 
   async writer(answer: Answer): Promise<ImageWriter> {
@@ -63,16 +70,25 @@ export class PeerSink implements Sink {
     const result = this.#results.get(number);
     if (!result) throw new ImgmvError('internal', 'an image that was not offered');
     if (answer.action === 'present')
-      return { write: refuseBlob, commit: () => this.#outcome(number, result), abort: async () => {} };
-    this.#lane ??= await this.#openLane(1);
-    const lane = this.#lane;
+      return {
+        write: refuseBlob,
+        commit: () => this.#outcome(number, result),
+        loadedBytes: () => 0,
+        abort: async () => {},
+      };
+    const lane = await this.#blobLane();
     const policy = new LevelPolicy(this.#level, () => lane.waits.socketMs);
     const entries = new EntryWriter(lane, this.#compressor);
     let blobs = 0;
     let ended = false;
     return {
       write: async (blob) => {
-        await entries.blob(number, untilSettled(blob, () => this.#failureOf(result)), () => policy.level(), () => {});
+        await entries.blob(
+          number,
+          untilSettled(blob, () => this.#failureOf(result)),
+          () => policy.level(),
+          () => {},
+        );
         blobs++;
       },
       commit: async () => {
@@ -80,17 +96,30 @@ export class PeerSink implements Sink {
         await entries.end(number, blobs, true);
         return this.#outcome(number, result);
       },
+      loadedBytes: () => this.#loaded.get(number) ?? 0,
       abort: async (error) => {
         // A session that is lost has no lane to end the image on; the other side knows by itself.
         if (ended || this.#session.signal.aborted) return;
         try {
-          if (!result.value) await this.#session.send({ type: 'failed', image: number, error: toWire(error) });
+          if (!result.value)
+            await this.#session.send({ type: 'failed', image: number, error: toWire(error) });
           await entries.end(number, blobs, false);
         } catch (broken) {
           this.#session.fail(toImgmvError(broken));
         }
       },
     };
+  }
+
+  /** The other side waits for this lane: without it there is no session. */
+  async #blobLane(): Promise<Lane> {
+    try {
+      this.#lane ??= await this.#openLane(1);
+      return this.#lane;
+    } catch (error) {
+      this.#session.fail(toImgmvError(error));
+      throw error;
+    }
   }
 
   waits(): Waits {
@@ -101,7 +130,9 @@ export class PeerSink implements Sink {
   /** Tells the other side that this one has all results, and ends the session. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#session.signal.aborted) return;
-    await this.#session.send({ type: 'finish' }).catch((error: unknown) => this.#session.fail(toImgmvError(error)));
+    await this.#session
+      .send({ type: 'finish' })
+      .catch((error: unknown) => this.#session.fail(toImgmvError(error)));
     await this.#session.finish();
   }
 
@@ -114,7 +145,10 @@ export class PeerSink implements Sink {
       throw violation(`image ${number} is ${status} without an error`);
     return {
       targetId: targetId as Digest,
-      refs: refs.map(({ replaced, ...name }) => ({ ...name, ...(replaced !== undefined && { replaced: replaced as Digest }) })),
+      refs: refs.map(({ replaced, ...name }) => ({
+        ...name,
+        ...(replaced !== undefined && { replaced: replaced as Digest }),
+      })),
     };
   }
 
@@ -126,22 +160,32 @@ export class PeerSink implements Sink {
   #receive(message: Message): void {
     switch (message.type) {
       case 'answer':
-        if (this.#answers.length + message.images.length > this.#offered.length) throw violation('more answers than offers');
+        if (this.#answers.length + message.images.length > this.#offered.length)
+          throw violation('more answers than offers');
         this.#answers.push(...message.images);
         if (message.last) this.#answered.resolve();
         return;
       case 'progress':
-        this.#progress.set(message.image, { phase: message.phase, bytes: message.bytes });
+        if (message.phase === 'load') this.#loaded.set(message.image, message.bytes);
         return;
       case 'result': {
         const result = this.#results.get(message.image);
         if (!result || result.value) throw violation(`a result for image ${message.image}`);
+        const names = this.#offered[message.image]?.names ?? [];
+        if (message.refs.some(({ target }) => names.every((name) => name.target !== target)))
+          throw violation(`a result for image ${message.image} under a name that was not offered`);
         result.value = message;
         return result.resolve(message);
       }
       default:
         throw violation(`a receiver sent ${message.type}`);
     }
+  }
+
+  /** The other side's END: whoever still waits for a word of it would wait for ever. */
+  #ended(): void {
+    const owed = [...this.#results.values()].some(({ value }) => value === undefined);
+    if (owed) this.#session.fail(violation('a receiver ended its control lane and owes results'));
   }
 
   #lost(error: ImgmvError): void {
@@ -179,13 +223,23 @@ function awaited<T>(): Awaited<T> {
 
 function toOffer(image: Image, number: number): OfferedImage {
   const { id, root, store, platform, names, diffIds, bytes } = image;
-  return { image: number, id, root: { ...root }, store, platform: { ...platform }, names: [...names], diffIds: [...diffIds], bytes };
+  return {
+    image: number,
+    id,
+    root: { ...root },
+    store,
+    platform: { ...platform },
+    names: [...names],
+    diffIds: [...diffIds],
+    bytes,
+  };
 }
 
 /** The other side answers for what was offered, in its order, and for those names only. */
-function toAnswer(image: Image, answered: AnsweredImage | undefined): Answer {
+function toAnswer(image: Image, number: number, answered: AnsweredImage | undefined): Answer {
   const names = (list: readonly { target: string }[]) => list.map(({ target }) => target).join(' ');
-  if (!answered || names(answered.refs) !== names(image.names)) throw violation('an answer to something else than was offered');
+  if (answered?.image !== number || names(answered.refs) !== names(image.names))
+    throw violation('an answer to something else than was offered');
   const refs = image.names.map((name, at) => {
     const replaces = answered.refs[at]?.replaces;
     return { ...name, ...(replaces !== undefined && { replaces: replaces as Digest }) };

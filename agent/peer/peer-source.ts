@@ -1,10 +1,13 @@
 /** The other host as a source: what it offers, the blobs that come on its lane, and the results it waits for. */
-import { EntryReader } from '../../proto/entry-reader.ts';
+import type { EndHeader } from '../../proto/entry.ts';
+import { EntryReader, type ReceivedBlob } from '../../proto/entry-reader.ts';
 import { ImgmvError, toImgmvError, violation } from '../../proto/errors.ts';
 import type { Lane } from '../../proto/lane.ts';
 import { LINGER_MS, OFFER_IMAGES_MAX } from '../../proto/limits.ts';
 import type { Message, OfferedImage } from '../../proto/messages.ts';
-import type { Answer, Blob, Bottleneck, Digest, Image, Outcome, Source, Waits } from '../image.ts';
+import type { ProgressEvent } from '../events.ts';
+import type { Answer, Blob, Digest, Image, Outcome, Source, Waits } from '../image.ts';
+
 import { parseReference } from '../reference.ts';
 import { fromWire, toWire } from './failure.ts';
 import type { Session } from './session.ts';
@@ -20,17 +23,20 @@ export class PeerSource implements Source {
   #images: readonly Image[] = [];
   #lane: Lane | undefined;
   #entries: EntryReader | undefined;
-  /** The image whose entries are on the lane now and whose end has not come. */
-  #open: number | undefined;
+  /** Images that were asked for and whose end has not come on the lane. */
+  readonly #due = new Set<number>();
   #wake: () => void = () => {};
   #offerDone = false;
   #finished = false;
-  #theirs: Bottleneck | undefined;
+  readonly #waits = { save: 0, compress: 0, network: 0 };
+  #waitsSeen = 0;
+  /** What the sender says that it waits for. */
+  #theirs: 'save' | 'compress' | 'network' = 'network';
 
   constructor(session: Session, lane: Promise<Lane>) {
     this.#session = session;
     this.#laneComing = lane;
-    void session.run((message) => this.#receive(message)).then(() => this.#wake());
+    void session.run((message) => this.#receive(message)).then(() => this.#ended());
     session.signal.addEventListener('abort', () => this.#wake(), { once: true });
   }
 
@@ -41,6 +47,7 @@ export class PeerSource implements Source {
   }
 
   async planned(answers: readonly Answer[]): Promise<void> {
+    for (const [number, { action }] of answers.entries()) if (action === 'send') this.#due.add(number);
     await this.#session.control.sendList({
       type: 'answer',
       last: true,
@@ -56,19 +63,17 @@ export class PeerSource implements Source {
 
   async *blobs(image: Image, signal: AbortSignal): AsyncGenerator<Blob> {
     const number = this.#images.indexOf(image);
-    this.#lane ??= await this.#laneComing;
-    this.#entries ??= new EntryReader(this.#lane);
-    this.#open = number;
     let blobs = 0;
     for (;;) {
       signal.throwIfAborted();
-      const item = await this.#entries.next();
+      const item = await this.#nextEntry();
       if (!item) throw violation('the lane ended before the image did');
       if (item.image !== number) throw violation(`a blob of image ${item.image} within image ${number}`);
       if ('type' in item) {
-        this.#open = undefined;
+        this.#due.delete(number);
         if (!item.complete) throw await this.#failureOf(number);
-        if (item.blobs !== blobs) throw violation(`image ${number} had ${blobs} blobs and ended with ${item.blobs}`);
+        if (item.blobs !== blobs)
+          throw violation(`image ${number} had ${blobs} blobs and ended with ${item.blobs}`);
         return;
       }
       yield item;
@@ -81,6 +86,8 @@ export class PeerSource implements Source {
     if (this.#session.signal.aborted) return;
     const number = this.#images.indexOf(outcome.image);
     const { status, targetId, refs, error } = outcome;
+    // What broke the protocol on the lane left it where nobody knows what its next byte means.
+    if (error?.code === 'protocol-violation' && error.host === undefined) return this.#session.fail(error);
     try {
       await this.#session.send({
         type: 'result',
@@ -96,15 +103,21 @@ export class PeerSource implements Source {
     }
   }
 
-  /** Tells the other side how far we are; more often than it would be shown is waste. */
-  report(id: string, phase: 'transfer' | 'load' | 'verify', bytes: number): void {
+  /** Tells the other side how far this one is. */
+  report({ id, phase, bytes }: ProgressEvent): void {
     const image = this.#images.findIndex((one) => one.id === id);
     if (image < 0 || this.#session.signal.aborted) return;
-    this.#session.send({ type: 'progress', image, phase, bytes }).catch((error: unknown) => this.#session.fail(toImgmvError(error)));
+    this.#session
+      .send({ type: 'progress', image, phase, bytes })
+      .catch((error: unknown) => this.#session.fail(toImgmvError(error)));
   }
 
+  /** Nothing on the lane means that the network is slow, or whatever the sender says that it waits for. */
   waits(): Waits {
-    return { network: this.#lane?.waits.dataMs ?? 0 };
+    const waited = this.#lane?.waits.dataMs ?? 0;
+    this.#waits[this.#theirs] += waited - this.#waitsSeen;
+    this.#waitsSeen = waited;
+    return { ...this.#waits };
   }
 
   /** Lingers until the sender says that it has all results, then ends by our own ledger. */
@@ -121,12 +134,18 @@ export class PeerSource implements Source {
 
   /** What the sender still sends of an image that failed here goes nowhere. */
   async #skipRest(number: number): Promise<void> {
-    while (this.#open === number && this.#entries) {
-      const item = await this.#entries.next();
+    while (this.#due.has(number)) {
+      const item = await this.#nextEntry();
       if (!item) throw violation('the lane ended before the image did');
       if (item.image !== number) throw violation(`a blob of image ${item.image} within image ${number}`);
-      if ('type' in item) this.#open = undefined;
+      if ('type' in item) this.#due.delete(number);
     }
+  }
+
+  async #nextEntry(): Promise<ReceivedBlob | EndHeader | undefined> {
+    this.#lane ??= await this.#laneComing;
+    this.#entries ??= new EntryReader(this.#lane);
+    return this.#entries.next();
   }
 
   async #failureOf(number: number): Promise<ImgmvError> {
@@ -150,15 +169,18 @@ export class PeerSource implements Source {
   #receive(message: Message): void {
     switch (message.type) {
       case 'offer':
-        if (this.#offerDone || this.#offered.length + message.images.length > OFFER_IMAGES_MAX) throw violation('too many offers');
+        if (this.#offerDone || this.#offered.length + message.images.length > OFFER_IMAGES_MAX)
+          throw violation('too many offers');
         this.#offered.push(...message.images);
         this.#offerDone = message.last;
         break;
       case 'failed':
+        if (message.image >= this.#offered.length)
+          throw violation(`image ${message.image} failed and was not offered`);
         this.#failures.set(message.image, fromWire(message.error, this.#session.peer.name));
         break;
       case 'progress':
-        this.#theirs = message.bottleneck;
+        this.#theirs = message.bottleneck === 'save' || message.bottleneck === 'compress' ? message.bottleneck : 'network';
         break;
       case 'finish':
         this.#finished = true;
@@ -169,9 +191,11 @@ export class PeerSource implements Source {
     this.#wake();
   }
 
-  /** What the sender says holds it back. */
-  get theirBottleneck(): Bottleneck | undefined {
-    return this.#theirs;
+  /** The sender's END. */
+  #ended(): void {
+    if (!this.#finished)
+      this.#session.fail(violation('a sender ended its control lane and never said finish'));
+    this.#wake();
   }
 }
 
@@ -179,9 +203,11 @@ export class PeerSource implements Source {
 function fromOffer(offered: OfferedImage, number: number): Image {
   if (offered.image !== number) throw violation(`image ${offered.image} in place of ${number}`);
   for (const { source, target } of offered.names) {
-    if (parseReference(source) === undefined && !/^sha256:[0-9a-f]{64}$/.test(source)) throw violation('a source name that is no name');
+    if (parseReference(source) === undefined && !/^sha256:[0-9a-f]{64}$/.test(source))
+      throw violation('a source name that is no name');
     const reference = parseReference(target);
-    if (reference?.tag === undefined || reference.digest !== undefined) throw violation('a target name that is no NAME:TAG');
+    if (reference?.tag === undefined || reference.digest !== undefined)
+      throw violation('a target name that is no NAME:TAG');
   }
   const { id, root, store, platform, names, diffIds, bytes } = offered;
   return {

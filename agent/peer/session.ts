@@ -3,7 +3,7 @@
  * other side still answers. Knows who dialled, not who sends.
  */
 import type { Channel, Role } from '../../proto/channel.ts';
-import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
+import { ImgmvError, toImgmvError, violation } from '../../proto/errors.ts';
 import { Lane } from '../../proto/lane.ts';
 import {
   CLOSE_TIMEOUT_MS,
@@ -63,22 +63,26 @@ export class Session {
     const lane = new Lane(channel, { windowBytes: CONTROL_WINDOW_BYTES });
     const control = new Control(lane);
     const late = setTimeout(() => {
-      lane.fail(new ImgmvError('no-answer', `the other host did not say hello within ${HANDSHAKE_TIMEOUT_MS / 1000} s`));
+      lane.fail(
+        new ImgmvError(
+          'no-answer',
+          `the other host did not say hello within ${HANDSHAKE_TIMEOUT_MS / 1000} s`,
+        ),
+      );
     }, HANDSHAKE_TIMEOUT_MS);
-    let peer: Message | undefined;
     try {
       await startLane(lane, options.dialled);
       await control.send({ type: 'hello', role: options.role, ...options.hello });
-      peer = await control.receive();
+      const peer = await control.receive();
+      if (peer?.type !== 'hello' || peer.role === options.role)
+        throw violation('it did not begin with a fitting hello');
+      return new Session(options, control, peer);
+    } catch (error) {
+      lane.fail(toImgmvError(error));
+      throw error;
     } finally {
       clearTimeout(late);
     }
-    if (peer?.type !== 'hello' || peer.role === options.role) {
-      const error = new ImgmvError('protocol-violation', 'the other side did not begin with a fitting hello');
-      lane.fail(error);
-      throw error;
-    }
-    return new Session(options, control, peer);
   }
 
   /** Bytes of this session on the wire, both ways, WebSocket payloads. */
@@ -165,9 +169,13 @@ export class Session {
       }
       if (silence >= GIVE_UP_MS)
         return this.fail(
-          new ImgmvError('peer-lost', `no answer from ${this.peer.name} for ${Math.round(silence / 1000)} s`, {
-            hint: 'run both commands again: `imgmv receive` there, `imgmv send` here',
-          }),
+          new ImgmvError(
+            'peer-lost',
+            `no answer from ${this.peer.name} for ${Math.round(silence / 1000)} s`,
+            {
+              hint: 'run both commands again: `imgmv receive` there, `imgmv send` here',
+            },
+          ),
         );
       if (silence - told < SILENCE_MS) return;
       told = silence;

@@ -76,7 +76,7 @@ export async function benchImage(size: ImageSize): Promise<BenchImage> {
 
 /** $1 the Debian release, $2 where to make it, $3 the archive to make of it. */
 const BASE = `
-  debootstrap --variant=minbase "$1" "$2" >"$2.log" 2>&1 || { tail -n 2 "$2.log" >&2; exit 1; }
+  unshare --mount debootstrap --variant=minbase "$1" "$2" >"$2.log" 2>&1 || { tail -n 2 "$2.log" >&2; exit 1; }
   rm -rf "$2"/var/cache/apt/* "$2"/var/lib/apt/lists/*
   tar --create --directory "$2" --file "$3" .
 `;

@@ -57,9 +57,10 @@ export async function startSshd(host: Host, address: string, directory: string):
   }
 
   const end = async () => {
-    if (daemon.exitCode === null) process.kill(Number(await readFile(at('sshd.pid'), 'utf8')), 'SIGTERM');
+    if (daemon.exitCode === null) process.kill(await listener(), 'SIGTERM');
     await exited;
   };
+  const listener = async () => Number(await readFile(at('sshd.pid'), 'utf8'));
   const options = {
     IdentityFile: at('user-key'),
     UserKnownHostsFile: '/dev/null',
@@ -74,6 +75,9 @@ export async function startSshd(host: Host, address: string, directory: string):
   return {
     ssh: `ssh -F none ${flags.join(' ')} -p ${PORT} root@${address}`,
     async stop() {
+      // The account holds only what the daemon has waited for; ssh may be gone before its session here is.
+      const pid = await listener();
+      while ((await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')) !== '') await sleep(POLL_MS);
       await end();
       return readUsage(account);
     },

@@ -2,7 +2,8 @@
 import { existsSync, readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, test } from 'vitest';
-import { type CipherState, HandshakeState, keyPairFromSecretKey, type Pattern } from '../../proto/noise.ts';
+import type { CipherState } from '../../proto/cipher-state.ts';
+import { HandshakeState, keyPairFromSecretKey, type Pattern } from '../../proto/noise.ts';
 
 interface Vector {
   readonly source: string;

@@ -1,9 +1,9 @@
 /** What noise.ts refuses. That it agrees with everyone else is for the vectors and the interop tests to show. */
 import { createCipheriv, createPrivateKey, createPublicKey, randomBytes } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
+import { CipherState } from '../../proto/cipher-state.ts';
 import { type ErrorCode, ImgmvError } from '../../proto/errors.ts';
 import {
-  CipherState,
   generateKeyPair,
   type HandshakeOptions,
   HandshakeState,

@@ -33,12 +33,12 @@ export async function newerDebian(): Promise<string> {
   return root;
 }
 
-/** A half-made root is never seen under the final name. */
+/** A half-made root is never seen under the final name, nor what debootstrap mounts in it by the host. */
 const DEBOOTSTRAP = `
   test -e "$1" && exit
   command -v debootstrap >/dev/null || { echo 'debootstrap is not installed' >&2; exit 1; }
   rm -rf "$1.new"
-  debootstrap --variant=minbase --include="$3" "$2" "$1.new" >"$1.log" 2>&1 || {
+  unshare --mount debootstrap --variant=minbase --include="$3" "$2" "$1.new" >"$1.log" 2>&1 || {
     tail -n 2 "$1.log" >&2
     exit 1
   }

@@ -1,0 +1,184 @@
+/** What ends a transfer midway: both sides say so, each by its own exit status, and nothing of it stays. */
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { engineSupport, type Flavour } from '../rig/engine.ts';
+import { loadImage } from '../rig/images.ts';
+import type { Imgmv } from '../rig/imgmv.ts';
+import { describeOn } from '../rig/suite.ts';
+import { type Relay, startRelay } from './relay.ts';
+import { expectEnd, expectGone, expectSettled, holdings, type Receiver, type Scene, startScene } from './scene.ts';
+
+const MIB = 2 ** 20;
+/** More than the window of a lane and the buffers of both kernels hold, so that it is midway for all. */
+const IMAGE_BYTES = 48 * MIB;
+const HOLD_AFTER_BYTES = 4 * MIB;
+/** Far behind the handshake and within one of the records, which are 64 KiB. */
+const FLIP_AT = 2 * MIB + 30_000;
+
+interface Midway {
+  readonly sender: Imgmv;
+  readonly receiver: Receiver;
+  readonly relay: Relay;
+  readonly scene: Scene;
+}
+
+interface Interruption {
+  readonly title: string;
+  readonly strike: (midway: Midway) => void | Promise<void>;
+  readonly sender: number;
+  readonly receiver: number;
+  readonly senderSays: RegExp;
+  readonly receiverSays: RegExp;
+}
+
+const signals = [
+  ['SIGHUP', 129],
+  ['SIGINT', 130],
+  ['SIGTERM', 143],
+] as const;
+
+const interruptions: readonly Interruption[] = [
+  ...signals.map(([signal, exit]) => ({
+    title: `${signal} of the sender`,
+    strike: ({ sender }: Midway) => sender.kill(signal),
+    sender: exit,
+    receiver: 11,
+    senderSays: new RegExp(`stopped by ${signal}`),
+    receiverSays: /the other host stopped/,
+  })),
+  ...signals.map(([signal, exit]) => ({
+    title: `${signal} of the receiver`,
+    strike: ({ receiver }: Midway) => receiver.imgmv.kill(signal),
+    sender: 11,
+    receiver: exit,
+    senderSays: /the other host stopped/,
+    receiverSays: new RegExp(`stopped by ${signal}`),
+  })),
+  {
+    title: 'the connection breaks',
+    strike: ({ relay }) => relay[Symbol.asyncDispose](),
+    sender: 11,
+    receiver: 11,
+    senderSays: /the connection to the other host was lost/,
+    receiverSays: /the connection to the other host was lost/,
+  },
+];
+
+for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
+  describeOn(
+    `midway, ${flavour} to ${flavour}`,
+    [await engineSupport(flavour)],
+    () => {
+      let scene: Scene;
+
+      beforeAll(async () => {
+        scene = await startScene({ source: flavour, target: flavour });
+        await loadBig(scene);
+        await loadImage(scene.target, { name: 'big:1', layers: [{ 'srv/v': 'what big:1 was' }] });
+      });
+      afterAll(() => scene?.[Symbol.asyncDispose]());
+
+      it.each(interruptions)('$title', async ({ strike, sender, receiver, senderSays, receiverSays }) => {
+        const before = await scene.look();
+        await using midway = await startMidway(scene);
+        await strike(midway);
+        midway.relay.release();
+        await expectEnd(midway.sender, sender, senderSays);
+        await expectEnd(midway.receiver.imgmv, receiver, receiverSays);
+        await scene.expectUnchanged(before, midway.receiver);
+      });
+
+      it('SIGKILL of the sender', async () => {
+        const before = await scene.look();
+        await using midway = await startMidway(scene);
+        midway.sender.kill('SIGKILL');
+        midway.relay.release();
+        expect(await midway.sender.exit).toEqual({ code: null, signal: 'SIGKILL' });
+        await expectEnd(midway.receiver.imgmv, 11, /the connection to the other host was lost/);
+        await scene.expectUnchanged(before, midway.receiver);
+      });
+
+      it('SIGKILL of the receiver', async () => {
+        const before = await scene.look();
+        await using midway = await startMidway(scene);
+        midway.receiver.imgmv.kill('SIGKILL');
+        midway.relay.release();
+        expect(await midway.receiver.imgmv.exit).toEqual({ code: null, signal: 'SIGKILL' });
+        await expectEnd(midway.sender, 11, /the connection to the other host was lost/);
+        await scene.expectUnchanged(before);
+      });
+
+      it('a second signal ends the receiver at once, and the code file with it', async () => {
+        const before = await scene.look();
+        await using midway = await startMidway(scene);
+        midway.receiver.imgmv.kill('SIGINT');
+        midway.receiver.imgmv.kill('SIGTERM');
+        midway.relay.release();
+        const { code } = await midway.receiver.imgmv.exit;
+        expect([130, 143]).toContain(code);
+        await expectEnd(midway.sender, 11, /the other host stopped|the connection to the other host was lost/);
+        await scene.expectUnchanged(before, midway.receiver);
+      });
+
+      it('a bit that flips on the way', async () => {
+        const before = await scene.look();
+        await using receiver = await scene.receive();
+        await using relay = await startRelay({ port: receiver.port, flipBitAt: FLIP_AT });
+        await using sender = scene.send(receiver, ['big:1'], { to: `127.0.0.1:${relay.port}` });
+        await expectEnd(receiver.imgmv, 13, /altered on the way|decrypt|integrity/);
+        await expectEnd(sender, 13, /the other host got bytes that were altered on the way/);
+        await scene.expectUnchanged(before, receiver);
+      });
+    },
+    { required: flavour === '20' },
+  );
+}
+
+const flavours = ['20', '28c'] as const satisfies readonly Flavour[];
+for (const flavour of flavours) {
+  for (const side of ['source', 'target'] as const) {
+    describeOn(
+      `the ${side}'s engine (${flavour}) is killed midway`,
+      [await engineSupport(flavour)],
+      () => {
+        it('ends both sides with 14, and the other engine keeps nothing', async () => {
+          await using scene = await startScene({ source: flavour, target: flavour });
+          await loadBig(scene);
+          const other = scene[side === 'source' ? 'target' : 'source'];
+          const before = await holdings(other);
+          await using midway = await startMidway(scene);
+          scene[side].kill('SIGKILL');
+          midway.relay.release();
+          await expectEnd(midway.sender, 14, /lost the docker engine at unix:/);
+          await expectEnd(midway.receiver.imgmv, 14, /lost the docker engine at unix:/);
+          await expectSettled(() => holdings(other), before);
+          await expectGone(midway.receiver);
+        });
+      },
+      { required: flavour === '20' },
+    );
+  }
+}
+
+async function loadBig(scene: Scene): Promise<void> {
+  const half = IMAGE_BYTES / 2;
+  const layers = [{ 'srv/a': { bytes: half, seed: 1 } }, { 'srv/b': { bytes: half, seed: 2 } }];
+  await loadImage(scene.source, { name: 'big:1', layers });
+}
+
+/** A transfer that stands still with a part of its bytes on the target. */
+async function startMidway(scene: Scene): Promise<Midway & AsyncDisposable> {
+  const receiver = await scene.receive();
+  const relay = await startRelay({ port: receiver.port, holdAfterBytes: HOLD_AFTER_BYTES });
+  const sender = scene.send(receiver, ['big:1'], { to: `127.0.0.1:${relay.port}` });
+  await Promise.race([relay.held, sender.exit.then(() => Promise.reject(new Error(sender.stderr)))]);
+  return {
+    scene,
+    receiver,
+    relay,
+    sender,
+    async [Symbol.asyncDispose]() {
+      await Promise.all([sender, receiver].map((process) => process[Symbol.asyncDispose]()));
+      await relay[Symbol.asyncDispose]();
+    },
+  };
+}

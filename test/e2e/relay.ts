@@ -1,0 +1,79 @@
+/** What may stand between two hosts: passes TCP on, and holds, alters or disguises it as a test asks. */
+import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+
+export interface RelayOptions {
+  readonly port: number;
+  /** Address to dial from; any when left out. */
+  readonly from?: string;
+  /** Holds a connection once this many bytes went from the dialler to the listener. */
+  readonly holdAfterBytes?: number;
+  /** Flips one bit of the byte at this offset of what a dialler sends. */
+  readonly flipBitAt?: number;
+}
+
+export interface Relay extends AsyncDisposable {
+  /** On 127.0.0.1. */
+  readonly port: number;
+  /** Resolves when a connection is held. */
+  readonly held: Promise<void>;
+  /** Lets what is held go on, and holds nothing any more. */
+  release(): void;
+}
+
+export async function startRelay(options: RelayOptions): Promise<Relay> {
+  const sockets = new Set<Socket>();
+  const kept: Socket[] = [];
+  let holding = options.holdAfterBytes !== undefined;
+  let onHeld: () => void = () => {};
+  const held = new Promise<void>((resolve) => {
+    onHeld = resolve;
+  });
+  const server = createServer((dialler) => {
+    const listener = connect({
+      port: options.port,
+      host: '127.0.0.1',
+      ...(options.from !== undefined && { localAddress: options.from }),
+    });
+    const pair = [dialler, listener] as const;
+    for (const [socket, other] of [pair, [listener, dialler] as const]) {
+      sockets.add(socket);
+      socket.on('error', () => other.destroy());
+      socket.on('close', () => {
+        sockets.delete(socket);
+        other.destroy();
+      });
+    }
+    listener.pipe(dialler);
+    let bytes = 0;
+    dialler.on('data', (chunk: Buffer) => {
+      const at = (options.flipBitAt ?? -1) - bytes;
+      if (at >= 0 && at < chunk.length) chunk.writeUInt8(chunk.readUInt8(at) ^ 1, at);
+      bytes += chunk.length;
+      if (!listener.write(chunk)) dialler.pause();
+      if (!holding || bytes < (options.holdAfterBytes ?? 0)) return;
+      dialler.pause();
+      kept.push(dialler);
+      onHeld();
+    });
+    listener.on('drain', () => {
+      if (!kept.includes(dialler)) dialler.resume();
+    });
+    dialler.on('end', () => listener.end());
+  });
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return {
+    port: (server.address() as AddressInfo).port,
+    held,
+    release() {
+      holding = false;
+      for (const dialler of kept.splice(0)) dialler.resume();
+    },
+    async [Symbol.asyncDispose]() {
+      for (const socket of sockets) socket.destroy();
+      server.close();
+      await once(server, 'close');
+    },
+  };
+}

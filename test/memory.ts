@@ -1,0 +1,252 @@
+/** A source and a sink that hold their images in memory, and small valid images to put in them. */
+import { createHash } from 'node:crypto';
+import { digestOf, manifestFor } from '../agent/engine/metadata.ts';
+import type {
+  Answer,
+  Blob,
+  BlobKind,
+  Committed,
+  Digest,
+  Image,
+  ImageWriter,
+  Name,
+  Outcome,
+  PlannedName,
+  SetName,
+  Sink,
+  Source,
+  Store,
+  Waits,
+} from '../agent/image.ts';
+import { ImgmvError } from '../proto/errors.ts';
+import { CREATED, type LayerSpec, layerTar } from './rig/layers.ts';
+
+export interface MemoryBlob {
+  readonly kind: BlobKind;
+  readonly digest: Digest;
+  readonly bytes: Buffer;
+}
+
+/** An image with all its blobs: layers bottom first, then the config, then (containerd) the manifest. */
+export interface MemoryImage {
+  readonly image: Image;
+  readonly blobs: readonly MemoryBlob[];
+}
+
+export interface TestImageOptions {
+  /** `web:1.0` when left out; its name at both ends. */
+  readonly name?: string;
+  /** In place of `name`; an empty list is an image that was chosen by id. */
+  readonly names?: readonly Name[];
+  /** From the bottom up; two small ones when left out, made of the name so that two images differ. */
+  readonly layers?: readonly LayerSpec[];
+  /** Classic when left out. */
+  readonly store?: Store;
+}
+
+/** Deterministic: the same options give the same bytes. */
+export async function testImage(options: TestImageOptions = {}): Promise<MemoryImage> {
+  const { name = 'web:1.0', store = 'classic' } = options;
+  const specs = options.layers ?? [{ 'etc/base': 'base\n' }, { 'srv/name': `${name}\n` }];
+  const layers = await Promise.all(specs.map(async (spec) => blobOf('layer', await layerTar(spec))));
+  const diffIds = layers.map(({ digest }) => digest);
+  const config = blobOf(
+    'config',
+    Buffer.from(
+      JSON.stringify({
+        architecture: 'amd64',
+        os: 'linux',
+        created: CREATED.toISOString(),
+        config: { Labels: { name } },
+        rootfs: { type: 'layers', diff_ids: diffIds },
+        history: diffIds.map(() => ({ created: CREATED.toISOString(), created_by: 'test' })),
+      }),
+    ),
+  );
+  const sizes = layers.map(({ digest, bytes }) => ({ digest, size: bytes.length }));
+  const manifest = store === 'classic' ? undefined : blobOf('manifest', manifestFor(config.bytes, sizes));
+  const root = manifest ?? config;
+  const mediaType = manifest
+    ? 'application/vnd.oci.image.manifest.v1+json'
+    : 'application/vnd.docker.container.image.v1+json';
+  return {
+    blobs: [...layers, config, ...(manifest ? [manifest] : [])],
+    image: {
+      id: root.digest,
+      root: { mediaType, digest: root.digest, size: root.bytes.length },
+      store,
+      platform: { os: 'linux', architecture: 'amd64' },
+      names: options.names ?? [{ source: name, target: name }],
+      diffIds,
+      bytes: layers.reduce((sum, { bytes }) => sum + bytes.length, 0),
+    },
+  };
+}
+
+function blobOf(kind: BlobKind, bytes: Buffer): MemoryBlob {
+  return { kind, digest: digestOf(bytes), bytes };
+}
+
+export interface MemorySourceOptions {
+  /** 64 KiB when left out. */
+  readonly chunkBytes?: number;
+  /** Whether blobs say their digest before their bytes, as docker 20.10 does not; true when left out. */
+  readonly namesDigests?: boolean;
+}
+
+export class MemorySource implements Source {
+  /** What was told, for tests to look at. */
+  readonly answers: Answer[] = [];
+  readonly outcomes: Outcome[] = [];
+  readonly #images: readonly MemoryImage[];
+  readonly #chunkBytes: number;
+  readonly #namesDigests: boolean;
+
+  constructor(images: readonly MemoryImage[], options: MemorySourceOptions = {}) {
+    this.#images = images;
+    this.#chunkBytes = options.chunkBytes ?? 64 * 1024;
+    this.#namesDigests = options.namesDigests ?? true;
+  }
+
+  async images(): Promise<readonly Image[]> {
+    return this.#images.map(({ image }) => image);
+  }
+
+  async planned(answers: readonly Answer[]): Promise<void> {
+    this.answers.push(...answers);
+  }
+
+  async *blobs(image: Image, signal: AbortSignal): AsyncGenerator<Blob> {
+    const found = this.#images.find((one) => one.image === image);
+    if (!found) throw new ImgmvError('internal', 'an image that this source does not have');
+    for (const { kind, digest, bytes } of found.blobs) {
+      signal.throwIfAborted();
+      yield {
+        kind,
+        size: bytes.length,
+        ...(this.#namesDigests && { digest }),
+        body: chunksOf(bytes, this.#chunkBytes),
+      };
+    }
+  }
+
+  async settled(outcome: Outcome): Promise<void> {
+    this.outcomes.push(outcome);
+  }
+
+  waits(): Waits {
+    return {};
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+}
+
+async function* chunksOf(bytes: Buffer, chunkBytes: number): AsyncGenerator<Buffer> {
+  for (let at = 0; at < bytes.length; at += chunkBytes) yield bytes.subarray(at, at + chunkBytes);
+}
+
+export interface MemorySinkOptions {
+  /** Why an image is refused; none is when left out. */
+  readonly refusal?: (image: Image) => string | undefined;
+  /** Waited for before each chunk of a body: a slow or failing store. */
+  readonly beforeChunk?: () => Promise<void>;
+}
+
+/** Takes an image only when it is whole: exactly the root and what it names, byte for byte. */
+export class MemorySink implements Sink {
+  /** Images that were committed, by id. */
+  readonly images = new Map<Digest, MemoryImage>();
+  /** Which image has which name. */
+  readonly names = new Map<string, Digest>();
+  /** Bytes of bodies that were taken, of committed images or not. */
+  bytesTaken = 0;
+  readonly #options: MemorySinkOptions;
+
+  constructor(options: MemorySinkOptions = {}) {
+    this.#options = options;
+  }
+
+  async plan(images: readonly Image[]): Promise<readonly Answer[]> {
+    return images.map((image) => {
+      const reason = this.#options.refusal?.(image);
+      const action = reason !== undefined ? 'refuse' : this.images.has(image.id) ? 'present' : 'send';
+      const refs = image.names.map((name): PlannedName => {
+        const replaces = this.#heldByAnother(name.target, image.id);
+        return { ...name, ...(replaces && { replaces }) };
+      });
+      return { image, action, refs, ...(reason !== undefined && { reason }) };
+    });
+  }
+
+  async writer({ image, action }: Answer, signal: AbortSignal): Promise<ImageWriter> {
+    const blobs: MemoryBlob[] = [];
+    return {
+      write: async (blob) => {
+        signal.throwIfAborted();
+        if (action !== 'send') throw new ImgmvError('internal', `a blob of an image to ${action}`);
+        const taken = await this.#take(blob);
+        if (blobs.some(({ digest }) => digest === taken.digest))
+          throw new ImgmvError('integrity', `blob ${taken.digest} came twice`);
+        blobs.push(taken);
+      },
+      commit: async () => {
+        if (action === 'send') {
+          requireWhole(image, blobs);
+          this.images.set(image.id, { image, blobs });
+        }
+        return this.#name(image);
+      },
+      loadedBytes: () => 0,
+      abort: async () => {
+        blobs.length = 0;
+      },
+    };
+  }
+
+  async #take(blob: Blob): Promise<MemoryBlob> {
+    const parts: Buffer[] = [];
+    const hash = createHash('sha256');
+    for await (const chunk of blob.body) {
+      await this.#options.beforeChunk?.();
+      this.bytesTaken += chunk.length;
+      hash.update(chunk);
+      parts.push(Buffer.from(chunk));
+    }
+    const digest: Digest = `sha256:${hash.digest('hex')}`;
+    const bytes = Buffer.concat(parts);
+    if ((blob.digest !== undefined && blob.digest !== digest) || bytes.length !== blob.size)
+      throw new ImgmvError('integrity', `a ${blob.kind} is not what was announced`);
+    return { kind: blob.kind, digest, bytes };
+  }
+
+  #name(image: Image): Committed {
+    const refs = image.names.map((name): SetName => {
+      const replaced = this.#heldByAnother(name.target, image.id);
+      this.names.set(name.target, image.id);
+      return { ...name, ...(replaced && { replaced }) };
+    });
+    return { targetId: image.id, refs };
+  }
+
+  #heldByAnother(name: string, id: Digest): Digest | undefined {
+    const holder = this.names.get(name);
+    return holder === id ? undefined : holder;
+  }
+
+  waits(): Waits {
+    return {};
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+}
+
+function requireWhole({ root, store, diffIds }: Image, blobs: readonly MemoryBlob[]): void {
+  const digests = (kind: BlobKind) => blobs.filter((blob) => blob.kind === kind).map(({ digest }) => digest);
+  const rootKind = store === 'classic' ? 'config' : 'manifest';
+  const whole =
+    digests(rootKind).includes(root.digest) &&
+    digests('config').length === 1 &&
+    digests('manifest').length === (store === 'classic' ? 0 : 1) &&
+    JSON.stringify(digests('layer').sort()) === JSON.stringify([...new Set(diffIds)].sort());
+  if (!whole) throw new ImgmvError('integrity', 'the blobs that came are not the image');
+}
