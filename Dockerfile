@@ -10,8 +10,8 @@ WORKDIR /opt/imgmv
 COPY package.json package-lock.json ./
 # No package runs a script, and none gets a ready-made binary from elsewhere: the zstd addon is compiled from
 # the sources that package-lock.json pins, with the headers that come with Node.
-ENV npm_config_build_from_source=true npm_config_nodedir=/usr/local
-RUN npm ci --ignore-scripts --no-audit --no-fund && npm rebuild zstd-napi
+RUN npm ci --ignore-scripts --no-audit --no-fund \
+ && npm_config_build_from_source=true npm_config_nodedir=/usr/local npm rebuild zstd-napi
 COPY tsconfig.json tsconfig.build.json ./
 COPY proto proto
 COPY agent agent

@@ -17,11 +17,32 @@ const WINDOW_LOG = 21;
 /** Input of one thread's job. Smaller costs ratio, larger memory: each thread holds a few of them. */
 const JOB_BYTES = 2 * 1024 * 1024;
 const EMPTY = Buffer.alloc(0);
-const OUTPUT_BYTES = zstd.cStreamOutSize();
+const SLAB_BYTES = 256 * 1024;
+/** Less room than this in a slab is not worth a call into zstd. */
+const SLAB_ROOM_MIN_BYTES = 32 * 1024;
+
+/** Memory for output, handed out piece by piece: a new buffer for each call would mostly be left empty. */
+class Slab {
+  #room = Buffer.alloc(0);
+
+  /** Where the next output may go. */
+  room(): Buffer {
+    if (this.#room.length < SLAB_ROOM_MIN_BYTES) this.#room = Buffer.allocUnsafeSlow(SLAB_BYTES);
+    return this.#room;
+  }
+
+  /** The first `bytes` of the room; never written again. */
+  take(bytes: number): Buffer {
+    const taken = this.#room.subarray(0, bytes);
+    this.#room = this.#room.subarray(bytes);
+    return taken;
+  }
+}
 
 /** One compressor for many entries, one after the other. Memory is freed when it is collected. */
 export class Compressor {
   readonly #context = new CCtx();
+  readonly #slab = new Slab();
   #level = 0;
   #busy = false;
   /** Time spent inside zstd, in milliseconds: waiting for its threads included. */
@@ -59,11 +80,10 @@ export class Compressor {
   *#run(input: Buffer, directive: Directive): Generator<Buffer> {
     let rest = input;
     for (;;) {
-      const output = Buffer.allocUnsafe(OUTPUT_BYTES);
       const started = performance.now();
-      const [toFlush, produced, consumed] = this.#context.compressStream2(output, rest, directive);
+      const [toFlush, produced, consumed] = this.#context.compressStream2(this.#slab.room(), rest, directive);
       this.busyMs += performance.now() - started;
-      if (produced > 0) yield output.subarray(0, produced);
+      if (produced > 0) yield this.#slab.take(produced);
       rest = rest.subarray(consumed);
       if (rest.length === 0 && (directive === EndDirective.continue || toFlush === 0)) return;
     }
@@ -86,19 +106,21 @@ export async function* decompress(source: AsyncIterable<Buffer>, maxBytes: numbe
   context.setParameter(DParameter.windowLogMax, ZSTD_WINDOW_LOG_MAX);
   let bytes = 0;
   let hint = 0;
+  const slab = new Slab();
   for await (const chunk of source) {
     let rest = chunk;
     for (;;) {
-      const output = Buffer.allocUnsafe(zstd.dStreamOutSize());
-      const [next, produced, consumed] = decompressStep(context, output, rest);
+      const room = slab.room();
+      const [next, produced, consumed] = decompressStep(context, room, rest);
       hint = next;
       rest = rest.subarray(consumed);
       bytes += produced;
       if (bytes > maxBytes)
         throw new ImgmvError('integrity', `compressed bytes hold more than the ${maxBytes} declared`);
-      if (produced > 0) yield output.subarray(0, produced);
-      // A full output may mean that zstd holds more of what it has already read.
-      if (rest.length === 0 && produced < output.length) break;
+      if (produced > 0) yield slab.take(produced);
+      // A full output may mean that zstd holds more of what it has read; not so at the end of a frame, where
+      // asking again would begin the next one.
+      if (rest.length === 0 && (produced < room.length || hint === 0)) break;
     }
   }
   if (hint !== 0) throw new ImgmvError('integrity', 'compressed bytes end inside a zstd frame');

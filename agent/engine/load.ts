@@ -71,6 +71,8 @@ export class Load {
   async file(name: string, size: number, body: AsyncIterable<Buffer>): Promise<void> {
     this.#check();
     const entry = this.#pack.entry({ name, size, mode: 0o644 });
+    // An abort destroys it along with the tar; `#check` throws why.
+    entry.on('error', () => {});
     for await (const chunk of body) {
       this.#check();
       if (entry.write(chunk)) continue;

@@ -23,7 +23,7 @@ interface Midway {
 
 interface Interruption {
   readonly title: string;
-  readonly strike: (midway: Midway) => void | Promise<void>;
+  readonly strike: (midway: Midway) => void | PromiseLike<void>;
   readonly sender: number;
   readonly receiver: number;
   readonly senderSays: RegExp;

@@ -13,8 +13,11 @@ import { type Input, run, tied } from './command.ts';
 import { scratchDirectory } from './scratch.ts';
 import { requireRoot, type Support, supportOf } from './support.ts';
 
-/** 20 = Docker 20.10, classic store; 28 = Docker 28, classic store; 28c = Docker 28, containerd store. */
-export type Flavour = '20' | '28' | '28c';
+/**
+ * 20 = Docker 20.10, classic store; 28 = Docker 28, classic store; 28c = Docker 28, containerd store;
+ * host = whatever this machine has from 20.10 on, classic store.
+ */
+export type Flavour = '20' | '28' | '28c' | 'host';
 
 export interface EngineOptions {
   readonly flavour: Flavour;
@@ -45,7 +48,6 @@ const DEFAULT_TMPFS_BYTES = 4 * 2 ** 30;
 const START_TIMEOUT_MS = 60_000;
 const STOP_TIMEOUT_MS = 15_000;
 const POLL_MS = 50;
-const DOCKERD = '/usr/sbin/dockerd';
 /** Where a chroot sees the engine's directory. */
 const INSIDE = '/mnt';
 
@@ -54,23 +56,24 @@ export async function engineSupport(flavour: Flavour): Promise<Support> {
   return supportOf(async () => {
     requireRoot();
     await run([...NAMESPACES, 'mount', '-t', 'tmpfs', 'tmpfs', INSIDE]);
-    if (flavour !== '20') {
+    if (!isOfHost(flavour)) {
       await newerDebian();
       return;
     }
-    const found = (await run([DOCKERD, '--version'])).trim();
-    if (!found.startsWith('Docker version 20.')) throw new Error(`${DOCKERD}: want Docker 20, got ${found}`);
+    const major = await hostMajor();
+    if (flavour === '20' ? major !== 20 : !(major >= 20)) throw new Error(`dockerd: want Docker 20, got ${major}`);
   });
 }
 
 /** Starts an engine and waits until it answers. Any number may run side by side. Throws if it does not start. */
 export async function startEngine(options: EngineOptions): Promise<Engine> {
-  const root = options.flavour === '20' ? '' : await newerDebian();
+  const root = isOfHost(options.flavour) ? '' : await newerDebian();
+  const major = root === '' ? await hostMajor() : undefined;
   const directory = await scratchDirectory();
   const { path } = directory;
   const home = root === '' ? path : INSIDE;
   await mkdir(join(path, 'data'));
-  await writeFile(join(path, 'daemon.json'), JSON.stringify(daemonConfig(options.flavour, home)));
+  await writeFile(join(path, 'daemon.json'), JSON.stringify(daemonConfig(options.flavour, home, major)));
 
   const size = String(options.tmpfsBytes ?? DEFAULT_TMPFS_BYTES);
   const [command = '', ...args] = tied([...NAMESPACES, 'sh', '-euc', BOOT, 'boot', path, size, root, home]);
@@ -137,10 +140,20 @@ const BOOT = `
     mount -t tmpfs tmpfs "$3/tmp"
     mount --rbind "$1" "$3$4"
   fi
-  exec \${3:+chroot "$3"} ${DOCKERD} --config-file "$4/daemon.json"
+  exec \${3:+chroot "$3"} dockerd --config-file "$4/daemon.json"
 `;
 
-function daemonConfig(flavour: Flavour, home: string): Record<string, unknown> {
+function isOfHost(flavour: Flavour): boolean {
+  return flavour === '20' || flavour === 'host';
+}
+
+/** Of this machine's own dockerd; NaN for what does not name a version. */
+async function hostMajor(): Promise<number> {
+  const found = await run(['dockerd', '--version'], { env: cleanEnvironment('/') });
+  return Number(/^Docker version ([0-9]+)\./.exec(found)?.[1]);
+}
+
+function daemonConfig(flavour: Flavour, home: string, major?: number): Record<string, unknown> {
   return {
     hosts: [`unix://${home}/docker.sock`],
     'data-root': `${home}/data`,
@@ -153,7 +166,7 @@ function daemonConfig(flavour: Flavour, home: string): Record<string, unknown> {
       ? { features: { 'containerd-snapshotter': true } }
       : { 'storage-driver': 'overlay2' }),
     // Version 20 would make itself a key under /etc/docker; newer ones refuse the option.
-    ...(flavour === '20' && { 'deprecated-key-path': `${home}/key.json` }),
+    ...(major === 20 && { 'deprecated-key-path': `${home}/key.json` }),
   };
 }
 
