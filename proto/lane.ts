@@ -40,6 +40,8 @@ export class Lane {
   // What we send: offsets of the next byte to go, and of the first that may not go yet.
   #sendOffset = 0;
   #sendLimit = 0;
+  /** What the other side has told that its reader took. */
+  #taken = 0;
   #creditWaiters: (() => void)[] = [];
   #writing: Promise<void> = Promise.resolve();
   #endSent = false;
@@ -99,6 +101,11 @@ export class Lane {
   /** Milliseconds since anything was heard on this lane. */
   get silenceMs(): number {
     return performance.now() - this.#lastHeard;
+  }
+
+  /** Bytes that were written and that the other side's reader has not taken, as far as it has told. */
+  get inFlightBytes(): number {
+    return this.#sendOffset - this.#taken;
   }
 
   get bytesSent(): number {
@@ -231,7 +238,9 @@ export class Lane {
         return this.#receiveData(record);
       case CREDIT: {
         const [consumed, limit] = readPair(record, CREDIT);
-        if (consumed > this.#sendOffset || limit < this.#sendLimit) throw violation('credits went backwards');
+        const backwards = consumed < this.#taken || limit < this.#sendLimit;
+        if (consumed > this.#sendOffset || backwards) throw violation('credits that do not fit');
+        this.#taken = consumed;
         return this.#grant(limit);
       }
       case RESUME: {

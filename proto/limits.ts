@@ -66,7 +66,7 @@ export const HTTP_HEADERS_MAX_BYTES = 8 * KIB;
 export const LANE_WINDOW_BYTES = 8 * MIB;
 export const CONTROL_WINDOW_BYTES = 4 * MIB;
 /** A reader tells what it took when this share of the window has been taken. */
-export const CREDIT_SHARE = 8;
+export const CREDIT_SHARE = 16;
 /** Bytes that wait in this process for the kernel's socket buffer before a writer is held back. */
 export const SOCKET_BACKLOG_MAX_BYTES = 1 * MIB;
 export const LANES_MAX = 1;

@@ -128,6 +128,8 @@ export class Socket {
   }
 
   #receive(data: Buffer, isBinary: boolean): void {
+    // What is behind a message that made us close is not worth reading.
+    if (!this.open) return;
     this.bytesReceived += data.length;
     if (!isBinary) return this.close(1003, 'binary messages only');
     if (this.#handler) return this.#handler(data);
@@ -177,10 +179,9 @@ export function dial(url: string, options: { timeoutMs: number; signal?: AbortSi
       failure ??= silent(new URL(url).host, timeoutMs);
       ws.terminate();
     }, timeoutMs);
-    ws.on('unexpected-response', (request, response) => {
+    ws.on('unexpected-response', (_request, response) => {
       failure = unexpectedResponse(url, response);
-      response.destroy();
-      request.destroy();
+      ws.terminate();
     });
     ws.on('error', (error) => {
       failure ??= signal?.aborted ? toAbortError(signal) : dialError(url, error, timeoutMs);

@@ -57,13 +57,19 @@ export class EngineSource implements Source {
     const asked = performance.now();
     const stream = await this.#engine.save(image.id, signal);
     this.#saveMs += performance.now() - asked;
+    const blobs = blobsOfSave(stream, image, (ms) => {
+      this.#saveMs += ms;
+    });
+    const named = <T>(parts: AsyncIterable<T>) => this.#withLossNamed(`save ${image.id}`, parts);
+    for await (const blob of named(blobs)) yield { ...blob, body: named(blob.body) };
+  }
+
+  /** An engine that goes away breaks the stream of blobs, or the body of the one that is being read. */
+  async *#withLossNamed<T>(what: string, parts: AsyncIterable<T>): AsyncGenerator<T> {
     try {
-      yield* blobsOfSave(stream, image, (ms) => {
-        this.#saveMs += ms;
-      });
+      yield* parts;
     } catch (error) {
-      if (error instanceof ImgmvError) throw error;
-      throw this.#engine.lost(`save ${image.id}`, error);
+      throw this.#engine.lost(what, error);
     }
   }
 

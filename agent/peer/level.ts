@@ -1,6 +1,6 @@
 /**
- * The zstd level that follows the link: up while the network is what we wait for, down while it keeps up.
- * ENGINE-like figures behind the bounds: `npm run bench` prints what each level costs on this machine.
+ * The zstd level that follows the link: up while bytes pile up on their way, down while the link stands ready
+ * for more. `npm run bench` prints what it comes to on a fast and on a slow link.
  */
 import { ZSTD_LEVEL_MIN } from '../../proto/limits.ts';
 
@@ -8,42 +8,45 @@ const START = 3;
 /** Above, a level costs twice the time for a hundredth of the bytes. */
 const AUTOMATIC_MAX = 7;
 const LOOK_INTERVAL_MS = 200;
-/** Shares of an interval that was spent waiting for the kernel to take bytes. */
-const NETWORK_IS_LIMIT = 0.5;
-const NETWORK_KEEPS_UP = 0.05;
+const MIB = 1024 * 1024;
+/** The kernel's send buffer is full, or nearly: Linux lets it grow to 4 MiB, half of it bytes of ours. */
+const LINK_IS_FULL_BYTES = 2 * MIB;
+/** So little that a pause of ours would leave the link idle. Readers tell what they took by the half MiB. */
+const LINK_RUNS_DRY_BYTES = 1 * MIB;
+
+/** What the policy looks at. */
+export interface Link {
+  /** Bytes that were written and that the other side has not taken yet. */
+  readonly inFlightBytes: number;
+  /** Whether the other side says that its engine does not take more: then bytes pile up for that. */
+  readonly loadIsLimit: boolean;
+}
 
 export class LevelPolicy {
   readonly #pinned: number | undefined;
-  readonly #networkWaitMs: () => number;
+  readonly #look: () => Link;
   readonly #now: () => number;
   #level = START;
-  #lookedAt: number;
-  #waitedBefore = 0;
+  #lookedAt: number | undefined;
 
-  /** `networkWaitMs` rises by the time spent waiting for the network; `now` is monotonic, in milliseconds. */
-  constructor(
-    pinned: number | undefined,
-    networkWaitMs: () => number,
-    now: () => number = () => performance.now(),
-  ) {
+  /** `pinned` switches the policy off; `now` is monotonic, in milliseconds. */
+  constructor(pinned: number | undefined, look: () => Link, now: () => number = () => performance.now()) {
     this.#pinned = pinned;
-    this.#networkWaitMs = networkWaitMs;
+    this.#look = look;
     this.#now = now;
-    this.#lookedAt = now();
   }
 
-  /** The level for the next bytes. */
+  /** The level for the next bytes; moves by one at a time, five times a second at most. */
   level(): number {
     if (this.#pinned !== undefined) return this.#pinned;
     const now = this.#now();
-    const elapsed = now - this.#lookedAt;
-    if (elapsed < LOOK_INTERVAL_MS) return this.#level;
-    const waited = this.#networkWaitMs();
-    const share = (waited - this.#waitedBefore) / elapsed;
-    if (share > NETWORK_IS_LIMIT) this.#level = Math.min(AUTOMATIC_MAX, this.#level + 1);
-    else if (share < NETWORK_KEEPS_UP) this.#level = Math.max(ZSTD_LEVEL_MIN, this.#level - 1);
+    this.#lookedAt ??= now;
+    if (now - this.#lookedAt < LOOK_INTERVAL_MS) return this.#level;
     this.#lookedAt = now;
-    this.#waitedBefore = waited;
+    const { inFlightBytes, loadIsLimit } = this.#look();
+    if (loadIsLimit || inFlightBytes < LINK_RUNS_DRY_BYTES)
+      this.#level = Math.max(ZSTD_LEVEL_MIN, this.#level - 1);
+    else if (inFlightBytes > LINK_IS_FULL_BYTES) this.#level = Math.min(AUTOMATIC_MAX, this.#level + 1);
     return this.#level;
   }
 }

@@ -35,6 +35,7 @@ export class PeerSink implements Sink {
   readonly #results = new Map<number, Awaited<Result>>();
   /** Bytes that the other side has loaded, by image. */
   readonly #loaded = new Map<number, number>();
+  #loadIsLimit = false;
   #offered: readonly Image[] = [];
   #lane: Lane | undefined;
 
@@ -77,7 +78,10 @@ export class PeerSink implements Sink {
         abort: async () => {},
       };
     const lane = await this.#blobLane();
-    const policy = new LevelPolicy(this.#level, () => lane.waits.socketMs);
+    const policy = new LevelPolicy(this.#level, () => ({
+      inFlightBytes: lane.inFlightBytes,
+      loadIsLimit: this.#loadIsLimit,
+    }));
     const entries = new EntryWriter(lane, this.#compressor);
     let blobs = 0;
     let ended = false;
@@ -166,6 +170,7 @@ export class PeerSink implements Sink {
         if (message.last) this.#answered.resolve();
         return;
       case 'progress':
+        this.#loadIsLimit = message.bottleneck === 'load';
         if (message.phase === 'load') this.#loaded.set(message.image, message.bytes);
         return;
       case 'result': {

@@ -104,11 +104,11 @@ export class PeerSource implements Source {
   }
 
   /** Tells the other side how far this one is. */
-  report({ id, phase, bytes }: ProgressEvent): void {
+  report({ id, phase, bytes, bottleneck }: ProgressEvent): void {
     const image = this.#images.findIndex((one) => one.id === id);
     if (image < 0 || this.#session.signal.aborted) return;
     this.#session
-      .send({ type: 'progress', image, phase, bytes })
+      .send({ type: 'progress', image, phase, bytes, ...(bottleneck !== null && { bottleneck }) })
       .catch((error: unknown) => this.#session.fail(toImgmvError(error)));
   }
 

@@ -28,14 +28,26 @@ export async function fixtureDemo(): Promise<void> {
   const emit: Emit = (event) => void seen.push(event);
 
   title('Moving it over a real WebSocket, Noise-encrypted and paired by a one-time code');
-  const listener = await Listener.listen({ address: ADDRESS, port: 0, role: 'receiver', hello: hello('target'), emit });
+  const listener = await Listener.listen({
+    address: ADDRESS,
+    port: 0,
+    role: 'receiver',
+    hello: hello('target'),
+    emit,
+  });
   try {
     const pairing = await listener.newPairing(CODE_TTL_MS);
     say(`the receiver listens on ${ADDRESS}:${listener.port}`);
     const { signal } = new AbortController();
     const receiving = receive(listener.accept(pairing, signal), store);
     const url = `ws://${ADDRESS}:${listener.port}`;
-    const { session, openLane } = await dialSession({ url, code: pairing.code, role: 'sender', hello: hello('source'), emit });
+    const { session, openLane } = await dialSession({
+      url,
+      code: pairing.code,
+      role: 'sender',
+      hello: hello('source'),
+      emit,
+    });
     say('paired: both have proven the code');
     const sending = async () => {
       await using source = new MemorySource([sent]);
@@ -57,19 +69,34 @@ export async function fixtureDemo(): Promise<void> {
   proved(`${NAME} is its name there`, store.names.get(NAME) === sent.image.id);
   for (const { kind, digest, bytes } of sent.blobs) {
     const blob = got?.blobs.find((one) => one.digest === digest);
-    const hash = createHash('sha256').update(blob?.bytes ?? '').digest('hex');
-    proved(`${kind} ${digest}: ${size(bytes.length)}, equal byte for byte`, `sha256:${hash}` === digest && bytes.equals(blob?.bytes ?? Buffer.alloc(0)));
+    const hash = createHash('sha256')
+      .update(blob?.bytes ?? '')
+      .digest('hex');
+    proved(
+      `${kind} ${digest}: ${size(bytes.length)}, equal byte for byte`,
+      `sha256:${hash}` === digest && bytes.equals(blob?.bytes ?? Buffer.alloc(0)),
+    );
   }
 }
 
 async function receive(accepting: Promise<AcceptedSession>, store: MemorySink): Promise<number> {
   const { session, lane } = await accepting;
   await using source = new PeerSource(session, lane);
-  const { exit } = await move(source, store, { signal: session.signal, emit: () => {}, wireBytes: () => session.wireBytes });
+  const { exit } = await move(source, store, {
+    signal: session.signal,
+    emit: () => {},
+    wireBytes: () => session.wireBytes,
+  });
   return exit;
 }
 
 function hello(name: string) {
-  const engine = { kind: 'docker', version: 'none', store: 'classic', os: 'linux', architecture: 'amd64' } as const;
+  const engine = {
+    kind: 'docker',
+    version: 'none',
+    store: 'classic',
+    os: 'linux',
+    architecture: 'amd64',
+  } as const;
   return { software: 'imgmv/demo', name, engine, capabilities: [] };
 }

@@ -25,5 +25,7 @@ if (support.ok) {
   await fixtureDemo();
 }
 
-title(`Done in ${((performance.now() - started) / 1000).toFixed(1)} s; nothing of it is left on this machine.`);
+title(
+  `Done in ${((performance.now() - started) / 1000).toFixed(1)} s; nothing of it is left on this machine.`,
+);
 process.exit();

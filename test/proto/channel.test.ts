@@ -274,7 +274,11 @@ describe('records', () => {
 
   test.each([
     ['altered', ({ one }: Wire) => [Buffer.from(one.map((byte, at) => (at === 0 ? byte ^ 1 : byte)))], []],
-    ['with an altered tag', ({ one }: Wire) => [Buffer.from(one.map((b, at) => (at === 18 ? b ^ 1 : b)))], []],
+    [
+      'with an altered tag',
+      ({ one }: Wire) => [Buffer.from(one.map((b, at) => (at === 18 ? b ^ 1 : b)))],
+      [],
+    ],
     ['repeated', ({ one }: Wire) => [one, one], ['one']],
     ['out of order', ({ one, two }: Wire) => [two, one], []],
     ['cut', ({ one }: Wire) => [one.subarray(0, 15)], []],

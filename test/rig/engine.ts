@@ -61,7 +61,8 @@ export async function engineSupport(flavour: Flavour): Promise<Support> {
       return;
     }
     const major = await hostMajor();
-    if (flavour === '20' ? major !== 20 : !(major >= 20)) throw new Error(`dockerd: want Docker 20, got ${major}`);
+    if (flavour === '20' ? major !== 20 : !(major >= 20))
+      throw new Error(`dockerd: want Docker 20, got ${major}`);
   });
 }
 

@@ -1,0 +1,277 @@
+/** PROTOCOL.md section 5: records in hex against a scripted peer, then two lanes against each other. */
+import { describe, expect, test } from 'vitest';
+import { Lane } from '../../proto/lane.ts';
+import { DATA_MAX_BYTES } from '../../proto/limits.ts';
+import { channels, codeOf, lanes, pause, readAll, Script, scriptedLane, until } from './wire.ts';
+
+const MIB = 1024 * 1024;
+
+/** A number as records carry it. */
+function u64(value: number): string {
+  return value.toString(16).padStart(16, '0');
+}
+
+function data(offset: number, bytes: string | Buffer): string {
+  return `01${u64(offset)}${Buffer.from(bytes).toString('hex')}`;
+}
+
+const credit = (consumed: number, limit: number) => `02${u64(consumed)}${u64(limit)}`;
+const resume = (offset: number, limit: number) => `03${u64(offset)}${u64(limit)}`;
+const end = (offset: number) => `04${u64(offset)}`;
+const ping = (id: number) => `05${u64(id)}`;
+const pong = (id: number) => `06${u64(id)}`;
+
+describe('records', () => {
+  test('a lane from its first byte to its last', async () => {
+    await using ends = await scriptedLane(4096);
+    const { lane, peer } = ends;
+    lane.resume();
+    expect(await peer.next()).toBe('0300000000000000000000000000001000');
+    peer.send('03 0000000000000000 0000000000000005');
+    await lane.ready;
+    const written = lane.write(Buffer.from('hello world'));
+    expect(await peer.next()).toBe('01000000000000000068656c6c6f');
+    peer.send('02 0000000000000005 0000000000000064');
+    expect(await peer.next()).toBe('010000000000000005 20776f726c64'.replace(' ', ''));
+    await written;
+    await lane.end();
+    expect(await peer.next()).toBe('04000000000000000b');
+    peer.send('01 0000000000000000 6869', '04 0000000000000002');
+    expect((await lane.read())?.toString()).toBe('hi');
+    expect(await lane.read()).toBeUndefined();
+    peer.send('05 0000000000000007');
+    expect(await peer.next()).toBe('060000000000000007');
+    peer.channel.close();
+    expect(await lane.closed).toBeUndefined();
+    expect([lane.bytesSent, lane.bytesReceived]).toEqual([11, 2]);
+  });
+
+  test('numbers are 64 bits, and those above 2^53 are refused', async () => {
+    await using ends = await scriptedLane(16);
+    ends.lane.resume();
+    ends.peer.send('03 0000000000000000 001fffffffffffff');
+    await ends.lane.ready;
+    ends.peer.send('02 0000000000000000 0020000000000000');
+    expect(await ends.peer.closed()).toBe('4213 protocol-violation');
+  });
+
+  test('the longest DATA record carries 65,510 bytes', async () => {
+    await using ends = await scriptedLane(16);
+    ends.lane.resume();
+    await ends.peer.next();
+    ends.peer.send(resume(0, MIB));
+    await ends.lane.ready;
+    await ends.lane.write(Buffer.alloc(DATA_MAX_BYTES + 1));
+    expect((await ends.peer.next()).length).toBe(2 * (9 + 65_510));
+    expect(await ends.peer.next()).toBe(data(65_510, Buffer.alloc(1)));
+  });
+
+  test('nothing is written before the other side’s RESUME', async () => {
+    await using ends = await scriptedLane(16);
+    void ends.lane.write(Buffer.from('x')).catch(() => {});
+    await pause(50);
+    expect(ends.peer.received).toEqual([]);
+    ends.peer.send(resume(0, 1));
+    expect(await ends.peer.next()).toBe(data(0, 'x'));
+  });
+
+  test('a window of 16: credit is told at each eighth that the reader took', async () => {
+    await using ends = await scriptedLane(16);
+    const { lane, peer } = ends;
+    lane.resume();
+    peer.send(resume(0, 0), data(0, 'a'), data(1, 'bcdefghijklmno'));
+    expect(await peer.next()).toBe(resume(0, 16));
+    await until(() => lane.bytesReceived === 15);
+    expect(peer.received).toHaveLength(1);
+    expect((await lane.read())?.toString()).toBe('abcdefghijklmno');
+    expect(await peer.next()).toBe(credit(15, 31));
+  });
+
+  test('who dials waits for the listener’s RESUME: until then not one record', async () => {
+    await using ends = await channels();
+    const listener = new Script(ends.listener);
+    const dialler = new Lane(ends.dialler, { windowBytes: 16 });
+    void dialler.ready.then(() => dialler.resume());
+    await pause(50);
+    expect(listener.received).toEqual([]);
+    listener.send(resume(0, 16));
+    expect(await listener.next()).toBe(resume(0, 16));
+  });
+});
+
+describe('violations close with 4213', () => {
+  const begun = resume(0, 100);
+  test.each<readonly [string, readonly string[]]>([
+    ['DATA before RESUME', [data(0, 'x')]],
+    ['PING before RESUME', [ping(1)]],
+    ['END before RESUME', [end(0)]],
+    ['an empty record', ['']],
+    ['a second RESUME', [begun, begun]],
+    ['a RESUME at another offset', [resume(1, 100)]],
+    ['a RESUME of 16 bytes', ['0300000000000000000000000000000064'.slice(0, 32)]],
+    ['an unknown type', [begun, '07']],
+    ['type 0', [begun, '00']],
+    ['DATA with a gap', [begun, data(1, 'x')]],
+    ['DATA that comes again', [begun, data(0, 'x'), data(0, 'x')]],
+    ['DATA without bytes', [begun, data(0, '')]],
+    ['DATA with half an offset', [begun, '0100000000']],
+    ['one byte more than the window', [begun, data(0, 'x'.repeat(17))]],
+    ['DATA after END', [begun, end(0), data(0, 'x')]],
+    ['a second END', [begun, end(0), end(0)]],
+    ['END at another offset', [begun, data(0, 'x'), end(2)]],
+    ['CREDIT for bytes that were never sent', [begun, credit(1, 100)]],
+    ['CREDIT that takes back', [begun, credit(0, 99)]],
+    ['CREDIT of 9 bytes', [begun, '020000000000000000']],
+    ['PING of 17 bytes', [begun, resume(0, 100).replace('03', '05')]],
+    ['PONG of 8 bytes', [begun, '0600000000000000']],
+  ])('%s', async (_name, records) => {
+    await using ends = await scriptedLane(16);
+    ends.lane.resume();
+    ends.peer.send(...records);
+    expect(await ends.peer.closed()).toBe('4213 protocol-violation');
+    expect((await ends.lane.closed)?.code).toBe('protocol-violation');
+    // What came before the fault may still be read; then the reader hears of it, and so does the writer.
+    expect(await codeOf(readAll(ends.lane))).toBe('protocol-violation');
+    expect(await codeOf(ends.lane.write(Buffer.from('x')))).toBe('protocol-violation');
+  });
+
+  test('a PONG that nobody asked for is no fault', async () => {
+    await using ends = await scriptedLane(16);
+    ends.lane.resume();
+    ends.peer.send(begun, pong(99), ping(3));
+    await ends.peer.next();
+    expect(await ends.peer.next()).toBe(pong(3));
+  });
+
+  test('PINGs whose answers are not read', async () => {
+    await using ends = await scriptedLane(16);
+    ends.lane.resume();
+    ends.peer.send(begun);
+    await ends.lane.ready;
+    // The kernel takes nothing any more, as when the other side stops reading.
+    const { socket } = ends.lane.channel;
+    Object.defineProperty(socket, 'backlog', { get: () => 2 * MIB + 1 });
+    ends.peer.send(ping(1));
+    expect(await ends.peer.closed()).toBe('4213 protocol-violation');
+  });
+});
+
+describe('two lanes', () => {
+  test('carry both ways at once, what was written in any pieces', async () => {
+    await using ends = await lanes(64 * 1024);
+    const sent = Buffer.alloc(3 * MIB, 'imgmv lane ');
+    const write = async (lane: Lane) => {
+      let at = 0;
+      for (let length = 1; at < sent.length; length = Math.min(length * 3, 300_000)) {
+        await lane.write(sent.subarray(at, at + length));
+        at += length;
+      }
+      await lane.end();
+    };
+    const [there, back] = await Promise.all([
+      readAll(ends.listener),
+      readAll(ends.dialler),
+      write(ends.dialler),
+      write(ends.listener),
+    ]);
+    expect(there.equals(sent)).toBe(true);
+    expect(back.equals(sent)).toBe(true);
+  });
+
+  test('writes keep the order of their calls', async () => {
+    await using ends = await lanes(16);
+    const words = Array.from({ length: 200 }, (_, at) => `word ${at};`);
+    const writing = Promise.all(words.map((word) => ends.dialler.write(Buffer.from(word))));
+    void writing.then(() => ends.dialler.end());
+    expect((await readAll(ends.listener)).toString()).toBe(words.join(''));
+  });
+
+  test('a reader that does not read gets one window and not a byte more, and still answers pings', async () => {
+    await using ends = await lanes(MIB);
+    const { dialler, listener } = ends;
+    const writing = dialler.write(Buffer.alloc(4 * MIB));
+    await until(() => listener.bytesReceived === MIB);
+    for (let round = 0; round < 3; round++) expect(await dialler.ping()).toBeLessThan(1_000);
+    await pause(100);
+    expect(dialler.bytesSent).toBe(MIB);
+    expect(dialler.channel.socket.backlog).toBe(0);
+    let taken = 0;
+    while (taken < MIB / 8) taken += (await listener.read())?.length ?? 0;
+    await until(() => dialler.bytesSent === MIB + taken);
+    await pause(50);
+    expect(dialler.bytesSent).toBe(MIB + taken);
+    while (taken < 4 * MIB) taken += (await listener.read())?.length ?? 0;
+    await writing;
+    expect(dialler.waits.creditMs).toBeGreaterThan(100);
+  });
+
+  test('a connection that takes nothing holds the writer back, at a bounded backlog', async () => {
+    await using ends = await lanes(64 * MIB);
+    const { dialler, listener } = ends;
+    const writing = dialler.write(Buffer.alloc(64 * MIB));
+    // Faster than the kernel: the writer may be ahead of the socket by a megabyte and a record.
+    let highest = 0;
+    const watch = setInterval(() => {
+      highest = Math.max(highest, dialler.channel.socket.backlog);
+    }, 1);
+    let taken = 0;
+    while (taken < 64 * MIB) taken += (await listener.read())?.length ?? 0;
+    await writing;
+    clearInterval(watch);
+    expect(highest).toBeLessThanOrEqual(MIB + 65_535);
+    expect(dialler.waits.socketMs).toBeGreaterThan(0);
+  });
+
+  test('END closes one direction; the other goes on', async () => {
+    await using ends = await lanes(1024);
+    await ends.dialler.end();
+    await ends.listener.peerEnded;
+    expect(await ends.listener.read()).toBeUndefined();
+    await ends.listener.write(Buffer.from('still here'));
+    expect((await ends.dialler.read())?.toString()).toBe('still here');
+    await ends.listener.end();
+    expect(await ends.dialler.read()).toBeUndefined();
+    ends.dialler.channel.close();
+    expect(await ends.dialler.closed).toBeUndefined();
+    expect(await ends.listener.closed).toBeUndefined();
+    expect(await codeOf(ends.dialler.write(Buffer.from('x')))).toBe('internal');
+  });
+
+  test('a close without both ENDs is a break, told to reader and writer', async () => {
+    await using ends = await lanes(8);
+    await ends.dialler.write(Buffer.from('12345678'));
+    const writing = codeOf(ends.dialler.write(Buffer.from('9')));
+    await ends.listener.end();
+    ends.listener.channel.socket.destroy();
+    expect(await writing).toBe('peer-lost');
+    expect((await ends.dialler.closed)?.code).toBe('peer-lost');
+    // What had come may still be read; then the break shows, not an end.
+    expect((await ends.listener.read())?.toString()).toBe('12345678');
+    expect(await codeOf(ends.listener.read())).toBe('peer-lost');
+  });
+
+  test('eight megabytes in single bytes cost about eight megabytes', { timeout: 60_000 }, async () => {
+    await using ends = await scriptedLane(MIB);
+    const { lane, peer } = ends;
+    lane.resume();
+    await peer.next();
+    peer.send(resume(0, 16));
+    const record = Buffer.alloc(10, 1);
+    const arrayBuffersBefore = process.memoryUsage().arrayBuffers;
+    for (let offset = 0; offset < MIB; offset++) {
+      record.writeUInt32BE(0, 1);
+      record.writeUInt32BE(offset, 5);
+      peer.channel.send(record);
+      if (offset % 4096 === 0) await peer.channel.socket.drainedBelow(64 * 1024);
+    }
+    await until(() => lane.bytesReceived === MIB, 30_000);
+    let parts = 0;
+    let bytes = 0;
+    while (bytes < MIB) {
+      bytes += (await lane.read())?.length ?? 0;
+      parts++;
+    }
+    expect(parts).toBeLessThan(100);
+    expect(process.memoryUsage().arrayBuffers - arrayBuffersBefore).toBeLessThan(64 * MIB);
+  });
+});
