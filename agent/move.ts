@@ -7,6 +7,7 @@ import type { Emit, PlanImage } from './events.ts';
 import type { Answer, Blob, Bottleneck, ImageWriter, Outcome, Platform, Sink, Source, Waits } from './image.ts';
 
 const PROGRESS_INTERVAL_MS = 500;
+const BOTTLENECK_SHARE_MIN = 0.3;
 
 export interface MoveOptions {
   readonly signal: AbortSignal;
@@ -148,7 +149,7 @@ class Copy {
         bytesTotal: Math.max(image.bytes, this.bytes),
         wireBytes: this.wireBytes,
         rate: Math.round(((now.bytes - before.bytes) * 1000) / (now.at - before.at)),
-        bottleneck: loading ? 'load' : bottleneck(before.waits, now.waits),
+        bottleneck: loading ? 'load' : bottleneck(before.waits, now.waits, now.at - before.at),
       });
       before = now;
     }, PROGRESS_INTERVAL_MS);
@@ -160,10 +161,10 @@ class Copy {
   }
 }
 
-/** The part that was waited for longest between two looks. */
-export function bottleneck(before: Waits, now: Waits): Bottleneck | null {
+/** The part that was waited for longest between two looks; null where this process itself was busy for most of it. */
+export function bottleneck(before: Waits, now: Waits, elapsedMs: number): Bottleneck | null {
   let longest: Bottleneck | null = null;
-  let longestMs = 0;
+  let longestMs = elapsedMs * BOTTLENECK_SHARE_MIN;
   for (const part of ['save', 'compress', 'network', 'load'] as const) {
     const ms = (now[part] ?? 0) - (before[part] ?? 0);
     if (ms > longestMs) {

@@ -18,8 +18,10 @@ function defaultRouteAddress(): Promise<string | undefined> {
       resolve(address);
     };
     socket.once('error', () => done(undefined));
-    // TEST-NET-3 (RFC 5737): nobody's address, so only a default route leads there.
-    socket.connect(9, '203.0.113.1', () => done(socket.address().address));
+    socket.once('connect', () => done(socket.address().address));
+    // TEST-NET-3 (RFC 5737): nobody's address, so only a default route leads there. A callback here would
+    // also take the error of a host without one, and then the address would be 0.0.0.0.
+    socket.connect(9, '203.0.113.1');
   });
 }
 

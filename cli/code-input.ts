@@ -53,9 +53,10 @@ export async function promptForCode(host: string, signal: AbortSignal): Promise<
 }
 
 function askHidden(question: string, signal: AbortSignal): Promise<string> {
-  process.stderr.write(question);
   const silent = new Writable({ write: (_chunk, _encoding, done) => done() });
   const lines = createInterface({ input: process.stdin, output: silent, terminal: true, historySize: 0 });
+  // Only now: what is typed before the terminal is in raw mode is echoed by the kernel.
+  process.stderr.write(question);
   return new Promise((resolve, reject) => {
     const end = () => {
       signal.removeEventListener('abort', onAbort);
@@ -69,8 +70,9 @@ function askHidden(question: string, signal: AbortSignal): Promise<string> {
     };
     signal.addEventListener('abort', onAbort, { once: true });
     lines.once('line', (line) => {
-      end();
+      // Before the end: closing emits 'close', which stands for no code at all.
       resolve(line);
+      end();
     });
     // The terminal is in raw mode here: Ctrl-C is a key, not a signal, until we make it one.
     lines.once('SIGINT', () => process.kill(process.pid, 'SIGINT'));

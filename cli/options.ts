@@ -2,12 +2,12 @@
 import { InvalidArgumentError } from 'commander';
 import { DEFAULT_PORT, ZSTD_LEVEL_MAX, ZSTD_LEVEL_MIN } from '../proto/limits.ts';
 
-const UNIT_MS: Record<string, number> = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+const UNIT_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
 /** `90s`, `10m`, `2h`, `7d` in milliseconds. */
 export function parseDuration(text: string): number {
   const [, count, unit] = /^([0-9]{1,6})([smhd])$/.exec(text) ?? [];
-  const ms = Number(count) * (UNIT_MS[unit ?? ''] ?? Number.NaN);
+  const ms = Number(count) * (UNIT_MS[unit as keyof typeof UNIT_MS] ?? Number.NaN);
   if (!(ms > 0)) throw new InvalidArgumentError('Expected a duration such as 90s, 10m, 2h or 7d.');
   return ms;
 }
@@ -16,7 +16,7 @@ export function durationBetween(minMs: number, maxMs: number): (text: string) =>
   return (text) => {
     const ms = parseDuration(text);
     if (ms < minMs || ms > maxMs)
-      throw new InvalidArgumentError(`Expected between ${minMs / 1000} s and ${maxMs / 3_600_000} h.`);
+      throw new InvalidArgumentError(`Expected between ${minMs / UNIT_MS.s}s and ${maxMs / UNIT_MS.d}d.`);
     return ms;
   };
 }

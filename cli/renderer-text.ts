@@ -6,6 +6,9 @@ import { escapeText } from './escape.ts';
 import type { Renderer } from './renderer.ts';
 
 const PLAIN_INTERVAL_MS = 5_000;
+/** From here on a bar of full length leaves room for the words. */
+const WIDE_COLUMNS = 100;
+const BAR_NAME_MAX_CHARACTERS = 32;
 
 export interface TextRendererOptions {
   readonly stream: NodeJS.WriteStream;
@@ -44,7 +47,7 @@ export class TextRenderer implements Renderer {
     switch (event.event) {
       case 'engine':
         return this.say(
-          `${event.kind} ${event.version} (${event.store} store) at ${event.address}, found by ${event.foundBy}`,
+          `${event.kind} ${event.version} (${event.store} store) at ${event.address} (${event.foundBy})`,
         );
       case 'listening':
         return;
@@ -113,12 +116,13 @@ export class TextRenderer implements Renderer {
 
   #state(event: EventOf<'progress'>): string {
     const { phase, bytes, bytesTotal, wireBytes, bottleneck } = event;
-    if (phase !== 'transfer')
-      return `all ${size(bytes)} sent, ${phase === 'load' ? 'the target loads it' : 'the target verifies it'}`;
+    if (phase === 'load') return `all sent, the target has loaded ${size(bytes)} of ${size(bytesTotal)}`;
     if (bytes === 0) return 'docker save is preparing';
     const eta = this.#rate > 0 ? `, ${etaOf((bytesTotal - bytes) / this.#rate)} left` : '';
     const limit = bottleneck === null ? '' : `, limit: ${LIMITS[bottleneck]}`;
-    return `${size(bytes)} of about ${size(bytesTotal)}, ${size(wireBytes)} on the wire, ${size(this.#rate)}/s${eta}${limit}`;
+    // A terminal has one line for all of it.
+    const wire = this.#stream.isTTY ? '' : `, ${size(wireBytes)} on the wire`;
+    return `${size(bytes)} of ${size(bytesTotal)}${wire}, ${size(this.#rate)}/s${eta}${limit}`;
   }
 
   #count(): string {
@@ -130,7 +134,7 @@ export class TextRenderer implements Renderer {
       {
         stream: this.#stream,
         format: ' {name} {bar} {state}',
-        barsize: 24,
+        barsize: this.#stream.columns >= WIDE_COLUMNS ? 24 : 12,
         hideCursor: true,
         clearOnComplete: true,
         stopOnComplete: false,
@@ -139,7 +143,10 @@ export class TextRenderer implements Renderer {
       },
       Presets.shades_classic,
     );
-    const payload = { name: this.#count() + escapeText(nameOf(event)), state: this.#state(event) };
+    const name = escapeText(nameOf(event));
+    const shown =
+      name.length > BAR_NAME_MAX_CHARACTERS ? `…${name.slice(1 - BAR_NAME_MAX_CHARACTERS)}` : name;
+    const payload = { name: this.#count() + shown, state: this.#state(event) };
     this.#bar ??= this.#bars.create(event.bytesTotal, 0, payload);
     this.#bar.setTotal(Math.max(1, event.bytesTotal));
     this.#bar.update(Math.min(event.bytes, event.bytesTotal), payload);
@@ -148,8 +155,6 @@ export class TextRenderer implements Renderer {
   #image(event: EventOf<'image'>): void {
     this.#settled++;
     this.#rate = 0;
-    if (this.#bar) this.#bars?.remove(this.#bar);
-    this.#bar = undefined;
     const name = escapeText(nameOf(event));
     if (event.error) {
       this.#line(`${this.#paint('31', event.status)} ${name}: ${escapeText(event.error.message)}`);
@@ -187,10 +192,10 @@ export class TextRenderer implements Renderer {
     if (!this.#quiet) this.#line(text);
   }
 
-  /** Above the bar, where there is one. */
+  /** In place of the bar, where there is one: the next progress draws it again below. */
   #line(text: string): void {
-    if (this.#bars && this.#bar) this.#bars.log(`${text}\n`);
-    else this.#stream.write(`${text}\n`);
+    this.end();
+    this.#stream.write(`${text}\n`);
   }
 
   #paint(color: string, text: string): string {

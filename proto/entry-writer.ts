@@ -82,11 +82,11 @@ export class EntryWriter {
       const bytes = chunk.subarray(at, at + SEGMENT_MAX_BYTES);
       const length = Buffer.allocUnsafe(4);
       length.writeUInt32BE(bytes.length, 0);
-      await this.#lane.write(Buffer.concat([length, bytes]));
+      await this.#lane.write(length, bytes);
     }
   }
 
   async #finish(trailer: Trailer | undefined): Promise<void> {
-    await this.#lane.write(Buffer.concat([Buffer.alloc(4), encodeTrailer(trailer)]));
+    await this.#lane.write(Buffer.alloc(4), encodeTrailer(trailer));
   }
 }

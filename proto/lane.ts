@@ -14,6 +14,7 @@ const RESUME = 3;
 const END = 4;
 const PING = 5;
 const PONG = 6;
+const EMPTY = Buffer.alloc(0);
 
 /** How long writers were held back so far, in milliseconds, and by what. */
 export interface LaneWaits {
@@ -45,6 +46,8 @@ export class Lane {
   #creditWaiters: (() => void)[] = [];
   #writing: Promise<void> = Promise.resolve();
   #endSent = false;
+  /** Every DATA record is put together here: the channel encrypts it into memory of its own. */
+  readonly #record = Buffer.allocUnsafeSlow(DATA_HEADER_BYTES + DATA_MAX_BYTES);
 
   // What we receive: offset of the next byte to come, bytes taken by the reader, limit that was told.
   #receiveOffset = 0;
@@ -118,10 +121,10 @@ export class Lane {
 
   /**
    * Sends bytes, in the order of the calls; resolves when all have been given to the socket. Throws the
-   * lane's error once it is over. `bytes` must not change afterwards.
+   * lane's error once it is over. Several parts are one run of bytes; they may be reused once it resolves.
    */
-  write(bytes: Buffer): Promise<void> {
-    const turn = this.#writing.then(() => this.#writeNow(bytes));
+  write(...parts: readonly Buffer[]): Promise<void> {
+    const turn = this.#writing.then(() => this.#writeNow(parts));
     this.#writing = turn.catch(() => {});
     return turn;
   }
@@ -186,19 +189,30 @@ export class Lane {
     this.#sendPair(CREDIT, this.#consumed, limit);
   }
 
-  async #writeNow(bytes: Buffer): Promise<void> {
+  async #writeNow(parts: readonly Buffer[]): Promise<void> {
+    let left = parts.reduce((sum, { length }) => sum + length, 0);
+    let part = 0;
     let at = 0;
-    while (at < bytes.length) {
+    while (left > 0) {
       if (this.#sendOffset >= this.#sendLimit) await this.#waitForCredit();
       if (this.channel.socket.backlog >= SOCKET_BACKLOG_MAX_BYTES) await this.#waitForSocket();
       this.#check();
-      const length = Math.min(bytes.length - at, DATA_MAX_BYTES, this.#sendLimit - this.#sendOffset);
-      const record = Buffer.allocUnsafe(DATA_HEADER_BYTES + length);
+      const length = Math.min(left, DATA_MAX_BYTES, this.#sendLimit - this.#sendOffset);
+      const record = this.#record.subarray(0, DATA_HEADER_BYTES + length);
       record[0] = DATA;
       writeUint64(record, this.#sendOffset, 1);
-      bytes.copy(record, DATA_HEADER_BYTES, at, at + length);
+      for (let filled = DATA_HEADER_BYTES; filled < record.length; ) {
+        const bytes = parts[part] ?? EMPTY;
+        const copied = bytes.copy(record, filled, at);
+        filled += copied;
+        at += copied;
+        if (at === bytes.length) {
+          part++;
+          at = 0;
+        }
+      }
       this.#sendOffset += length;
-      at += length;
+      left -= length;
       this.channel.send(record);
     }
   }

@@ -18,8 +18,8 @@ const LINK_RUNS_DRY_BYTES = 1 * MIB;
 export interface Link {
   /** Bytes that were written and that the other side has not taken yet. */
   readonly inFlightBytes: number;
-  /** Whether the other side says that its engine does not take more: then bytes pile up for that. */
-  readonly loadIsLimit: boolean;
+  /** Whether the other side says that it waits for bytes: else they pile up because it is slow, not the link. */
+  readonly readerWaits: boolean;
 }
 
 export class LevelPolicy {
@@ -43,8 +43,8 @@ export class LevelPolicy {
     this.#lookedAt ??= now;
     if (now - this.#lookedAt < LOOK_INTERVAL_MS) return this.#level;
     this.#lookedAt = now;
-    const { inFlightBytes, loadIsLimit } = this.#look();
-    if (loadIsLimit || inFlightBytes < LINK_RUNS_DRY_BYTES)
+    const { inFlightBytes, readerWaits } = this.#look();
+    if (!readerWaits || inFlightBytes < LINK_RUNS_DRY_BYTES)
       this.#level = Math.max(ZSTD_LEVEL_MIN, this.#level - 1);
     else if (inFlightBytes > LINK_IS_FULL_BYTES) this.#level = Math.min(AUTOMATIC_MAX, this.#level + 1);
     return this.#level;

@@ -157,7 +157,8 @@ export class Listener {
   /** From the first byte on a stranger holds one of few places; Node's own deadlines hold until the upgrade. */
   #connected(socket: NetSocket): void {
     const stranger: Stranger = {
-      address: socket.remoteAddress ?? 'unknown',
+      // A listener on all addresses sees IPv4 as ::ffff:192.0.2.1.
+      address: socket.remoteAddress?.replace(/^::ffff:(?=[0-9.]+$)/, '') ?? 'unknown',
       step: 0,
       evict: () => socket.destroy(),
     };

@@ -35,7 +35,8 @@ export class PeerSink implements Sink {
   readonly #results = new Map<number, Awaited<Result>>();
   /** Bytes that the other side has loaded, by image. */
   readonly #loaded = new Map<number, number>();
-  #loadIsLimit = false;
+  /** Until it says otherwise, the other side is taken to keep up. */
+  #readerWaits = true;
   #offered: readonly Image[] = [];
   #lane: Lane | undefined;
 
@@ -80,7 +81,7 @@ export class PeerSink implements Sink {
     const lane = await this.#blobLane();
     const policy = new LevelPolicy(this.#level, () => ({
       inFlightBytes: lane.inFlightBytes,
-      loadIsLimit: this.#loadIsLimit,
+      readerWaits: this.#readerWaits,
     }));
     const entries = new EntryWriter(lane, this.#compressor);
     let blobs = 0;
@@ -170,7 +171,7 @@ export class PeerSink implements Sink {
         if (message.last) this.#answered.resolve();
         return;
       case 'progress':
-        this.#loadIsLimit = message.bottleneck === 'load';
+        this.#readerWaits = message.bottleneck !== undefined && message.bottleneck !== 'load';
         if (message.phase === 'load') this.#loaded.set(message.image, message.bytes);
         return;
       case 'result': {

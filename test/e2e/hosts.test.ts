@@ -29,6 +29,7 @@ describeOn(
       hosts = await twoHosts();
       web = await loadImage(scene.source, { name: 'web:1.0', layers: [await busyboxLayer(), { 'srv/v': '1' }] });
       database = await loadImage(scene.source, { name: 'team/db:16', layers: [await busyboxLayer(), { 'srv/v': '2' }] });
+      await loadImage(scene.source, { name: 'traced:1', layers: [{ 'srv/v': '3' }] });
       const half = { bytes: 100 * MIB, seed: 1, halfCompressible: true };
       await loadImage(scene.source, { name: 'big:1', layers: [{ a: half }, { b: { ...half, seed: 2 } }] });
     });
@@ -97,7 +98,7 @@ describeOn(
       const traced = ['strace', '-f', '-o', trace, '-e', 'trace=open,openat,openat2,creat,rename,link,linkat,mkdir'];
       const host = { argv: (command: readonly string[]) => hosts.b.argv([...traced, ...command]) };
       await using receiver = await scene.receive({ host, address: hosts.b.address });
-      await using sender = scene.send(receiver, ['web:1.0', '--as', 'traced:1'], { host: hosts.a });
+      await using sender = scene.send(receiver, ['traced:1'], { host: hosts.a });
       await expectEnd(sender, 0, /loaded/);
       await expectEnd(receiver.imgmv, 0, /"done"/);
       const written = writtenFiles(await readFile(trace, 'utf8'));
@@ -139,6 +140,6 @@ async function watch({ pid, exit }: Imgmv): Promise<{ text: string; peakBytes: n
 
 /** The paths in a log of strace that were opened for writing or made. */
 function writtenFiles(trace: string): readonly string[] {
-  const opened = trace.split('\n').filter((line) => /O_WRONLY|O_RDWR|O_CREAT|creat\(|rename|link|mkdir/.test(line));
+  const opened = trace.split('\n').filter((line) => /O_WRONLY|O_RDWR|O_CREAT|(?:creat|rename|link|linkat|mkdir)\(/.test(line));
   return opened.flatMap((line) => /"([^"]+)"[^"]*$/.exec(line)?.[1] ?? []);
 }

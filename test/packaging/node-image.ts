@@ -78,10 +78,13 @@ const DEBIAN = `
     find /usr/bin -lname '/etc/alternatives/*'
     find /etc/alternatives /etc/ld.so.conf /etc/ld.so.conf.d /etc/ssl/certs /var/lib/dpkg
     printf '%s\\n' /etc/passwd /etc/group /etc/nsswitch.conf /etc/ld.so.cache
-  } | sed 's,^/,,' | grep -v -e '^\\.$' -e '^usr/share/\\(doc\\|man\\|locale\\|info\\)/' | sort -u >"$archive.list"
-  # Packages name files by the old paths: /bin/sh is usr/bin/sh.
-  tar --create --file "$archive" --directory / --no-recursion --ignore-failed-read \\
-    --transform 's,^\\(bin\\|sbin\\|lib\\|lib64\\)/,usr/\\1/,S' --files-from "$archive.list" 2>/dev/null || test -s "$archive"
+  } |
+    # Packages name files by the old paths: /bin/sh is usr/bin/sh.
+    sed -e 's,^/\\(bin\\|sbin\\|lib\\|lib64\\)/,/usr/\\1/,' -e 's,^/,,' |
+    grep -v -e '^\\.$' -e '^usr/share/\\(doc\\|man\\|locale\\|info\\)/' | sort -u >"$archive.list"
+  # Some listed files are gone by rights: a Debian in a container leaves its documentation out.
+  tar --create --file "$archive" --directory / --no-recursion --ignore-failed-read --files-from "$archive.list" \
+    2>"$archive.log" || { tail -n 2 "$archive.log" >&2; test -s "$archive"; }
 `;
 
 /** $1 the archive to make, $2 a program. */

@@ -1,0 +1,239 @@
+/** What every source and every sink must do, whatever is behind it: agent/image.ts, as tests. */
+import { createHash } from 'node:crypto';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { Answer, Blob, Digest, ImageWriter, Sink, Source, Store } from '../../agent/image.ts';
+import { ImgmvError } from '../../proto/errors.ts';
+import { type MemoryImage, MemorySource, type TestImageOptions, testImage } from '../memory.ts';
+
+/** One kind of source and sink. */
+export interface Ends extends AsyncDisposable {
+  /** How its images are kept; test images are made alike. */
+  readonly store: Store;
+  /** A source that offers these images, each under its own names. Whoever asked disposes of it. */
+  source(images: readonly MemoryImage[]): Promise<Source>;
+  /** A new sink into the one store that these ends have. Whoever asked disposes of it. */
+  sink(): Promise<Sink>;
+  /** Which image has which name in the store; private and helper names, and images without one, too. */
+  held(): Promise<Readonly<Record<string, Digest>>>;
+}
+
+/** `makeEnds` is called once: tests use images and names of their own. */
+export function conformance(name: string, makeEnds: () => Promise<Ends>): void {
+  describe(name, () => {
+    let ends: Ends;
+    const never = new AbortController().signal;
+
+    beforeAll(async () => {
+      ends = await makeEnds();
+    });
+    afterAll(() => ends?.[Symbol.asyncDispose]());
+
+    const imageOf = (options: TestImageOptions) => testImage({ ...options, store: ends.store });
+
+    describe('its source', () => {
+      it('tells its images as they are', async () => {
+        const images = [await imageOf({ name: 'told:1' }), await imageOf({ name: 'told:2' })];
+        await using source = await ends.source(images);
+        const told = await source.images();
+        const facts = images.map(({ image: { id, names, diffIds, platform, store } }) => ({ id, names, diffIds, platform, store }));
+        expect(told).toMatchObject(facts);
+        await settleAll(source, told.map((image) => ({ image, action: 'refuse', reason: 'not wanted', refs: image.names })));
+      });
+
+      it('gives each blob once, its bytes as they were, and metadata behind what it names', async () => {
+        const image = await imageOf({ name: 'given:1', layers: [{ a: 'a' }, { b: { bytes: 300_000, seed: 1 } }] });
+        await using source = await ends.source([image]);
+        const [told] = await source.images();
+        if (!told) throw new Error('no image');
+        const answer: Answer = { image: told, action: 'send', refs: told.names };
+        await source.planned([answer]);
+        const seen = [];
+        for await (const blob of source.blobs(told, never)) seen.push(await read(blob));
+        await source.settled({ image: told, status: 'loaded', targetId: told.id, refs: told.names });
+        const want = image.blobs.map(({ kind, digest, bytes }) => ({ kind, digest, size: bytes.length }));
+        const metadata = (all: typeof want) => all.filter(({ kind }) => kind !== 'layer');
+        expect(metadata(seen)).toEqual(metadata(want));
+        expect(seen).toHaveLength(want.length);
+        expect(seen).toEqual(expect.arrayContaining(want));
+      });
+
+      it('stops with the reason of the signal', async () => {
+        const image = await imageOf({ name: 'stopped:1' });
+        await using source = await ends.source([image]);
+        const [told] = await source.images();
+        if (!told) throw new Error('no image');
+        await source.planned([{ image: told, action: 'send', refs: told.names }]);
+        const reason = new ImgmvError('sigint', 'stopped by the test');
+        await expect(source.blobs(told, AbortSignal.abort(reason))[Symbol.asyncIterator]().next()).rejects.toThrow(reason);
+        await source.settled({ image: told, status: 'failed', refs: told.names, error: reason });
+      });
+    });
+
+    describe('its sink', () => {
+      /** Plans one image and opens its writer. */
+      async function begin(sink: Sink, { image }: MemoryImage): Promise<{ answer: Answer; writer: ImageWriter }> {
+        const [answer] = await sink.plan([image]);
+        if (!answer) throw new Error('no answer');
+        return { answer, writer: await sink.writer(answer, never) };
+      }
+
+      async function writeAll(writer: ImageWriter, image: MemoryImage): Promise<void> {
+        for await (const blob of new MemorySource([image]).blobs(image.image, never)) await writer.write(blob);
+      }
+
+      it('has nothing under a name before the commit, and the image after it', async () => {
+        const image = await imageOf({ name: 'whole:1' });
+        const before = await ends.held();
+        await using sink = await ends.sink();
+        const { answer, writer } = await begin(sink, image);
+        expect(answer).toMatchObject({ action: 'send', refs: image.image.names });
+        await writeAll(writer, image);
+        expect(await ends.held()).toEqual(before);
+        const { targetId, refs } = await writer.commit();
+        expect({ targetId, refs }).toEqual({ targetId: image.image.id, refs: image.image.names });
+        expect(await ends.held()).toEqual({ ...before, 'whole:1': targetId });
+      });
+
+      it('takes blobs in any order', async () => {
+        const image = await imageOf({ name: 'reversed:1' });
+        await using sink = await ends.sink();
+        const { writer } = await begin(sink, image);
+        await writeAll(writer, { ...image, blobs: image.blobs.toReversed() });
+        await writer.commit();
+        expect(await ends.held()).toHaveProperty(['reversed:1'], image.image.id);
+      });
+
+      it('takes layers whose digest nobody names', async () => {
+        const image = await imageOf({ name: 'unnamed:1' });
+        await using sink = await ends.sink();
+        const { writer } = await begin(sink, image);
+        for await (const { digest, ...blob } of new MemorySource([image]).blobs(image.image, never))
+          await writer.write({ ...blob, ...(blob.kind !== 'layer' && digest && { digest }) });
+        await writer.commit();
+        expect(await ends.held()).toHaveProperty(['unnamed:1'], image.image.id);
+      });
+
+      it('leaves nothing of what is aborted midway', async () => {
+        const image = await imageOf({ name: 'aborted:1', layers: [{ a: 'a' }, { b: { bytes: 300_000, seed: 2 } }] });
+        const before = await ends.held();
+        await using sink = await ends.sink();
+        const { writer } = await begin(sink, image);
+        const [first] = image.blobs;
+        if (!first) throw new Error('no blob');
+        await writeAll(writer, { ...image, blobs: [first] });
+        await writer.abort(new ImgmvError('integrity', 'aborted by the test'));
+        expect(await ends.held()).toEqual(before);
+      });
+
+      it.each(['layer', 'config'] as const)('refuses an image that lacks a %s', async (kind) => {
+        const image = await imageOf({ name: `lacking-${kind}:1` });
+        const before = await ends.held();
+        await using sink = await ends.sink();
+        const { writer } = await begin(sink, image);
+        const missing = image.blobs.findIndex((blob) => blob.kind === kind);
+        await writeAll(writer, { ...image, blobs: image.blobs.toSpliced(missing, 1) });
+        const failure = await failureOf(writer.commit());
+        expect(failure.code).toBe('integrity');
+        await writer.abort(failure);
+        expect(await ends.held()).toEqual(before);
+      });
+
+      it('refuses a layer that is not what its digest says', async () => {
+        const image = await imageOf({ name: 'altered:1' });
+        const before = await ends.held();
+        await using sink = await ends.sink();
+        const { writer } = await begin(sink, image);
+        const [{ kind, digest, bytes } = { kind: 'layer', digest: image.image.id, bytes: Buffer.alloc(0) }] = image.blobs;
+        const altered = Buffer.from(bytes);
+        altered.writeUInt8(altered.readUInt8(0) ^ 1, 0);
+        const body = (async function* () {
+          yield altered;
+        })();
+        const failure = await failureOf(writer.write({ kind, digest, size: altered.length, body }));
+        expect(failure.code).toBe('integrity');
+        await writer.abort(failure);
+        expect(await ends.held()).toEqual(before);
+      });
+
+      it('says which image lost a name', async () => {
+        const first = await imageOf({ name: 'moving:1' });
+        const second = await imageOf({ name: 'moving:1', layers: [{ other: 'other' }] });
+        for (const [image, replaced] of [[first, undefined], [second, first.image.id]] as const) {
+          await using sink = await ends.sink();
+          const { answer, writer } = await begin(sink, image);
+          expect(answer.refs[0]?.replaces).toBe(replaced);
+          await writeAll(writer, image);
+          expect((await writer.commit()).refs[0]?.replaced).toBe(replaced);
+        }
+        expect(await ends.held()).toHaveProperty(['moving:1'], second.image.id);
+      });
+
+      it('needs no blobs of an image that is there, and gives it its new name', async () => {
+        const image = await imageOf({ name: 'there:1' });
+        const again = { ...image, image: { ...image.image, names: [{ source: 'there:1', target: 'there:2' }] } };
+        for (const [one, action] of [[image, 'send'], [again, 'present']] as const) {
+          await using sink = await ends.sink();
+          const { answer, writer } = await begin(sink, one);
+          expect(answer.action).toBe(action);
+          if (action === 'send') await writeAll(writer, one);
+          expect((await writer.commit()).targetId).toBe(image.image.id);
+        }
+        const { id } = image.image;
+        expect(await ends.held()).toMatchObject({ 'there:1': id, 'there:2': id });
+      });
+
+      it('takes an image without a name', async () => {
+        const image = await imageOf({ names: [], layers: [{ nameless: 'yes' }] });
+        const names = Object.keys(await ends.held());
+        await using sink = await ends.sink();
+        const { writer } = await begin(sink, image);
+        await writeAll(writer, image);
+        expect(await writer.commit()).toEqual({ targetId: image.image.id, refs: [] });
+        const held = await ends.held();
+        expect(Object.keys(held).filter((name) => !names.includes(name) && !name.startsWith('<none>'))).toEqual([]);
+      });
+
+      it('plans several images, answers in their order', async () => {
+        const images = [await imageOf({ name: 'first:1' }), await imageOf({ name: 'second:1' })];
+        await using sink = await ends.sink();
+        const answers = await sink.plan(images.map(({ image }) => image));
+        expect(answers.map(({ image, action }) => [image.id, action])).toEqual(images.map(({ image }) => [image.id, 'send']));
+        for (const [index, answer] of answers.entries()) {
+          const writer = await sink.writer(answer, never);
+          await writeAll(writer, images[index] as MemoryImage);
+          await writer.commit();
+        }
+        expect(await ends.held()).toMatchObject({ 'first:1': images[0]?.image.id, 'second:1': images[1]?.image.id });
+      });
+    });
+  });
+}
+
+/** What `work` fails with. */
+export async function failureOf(work: Promise<unknown>): Promise<ImgmvError> {
+  try {
+    await work;
+  } catch (error) {
+    if (error instanceof ImgmvError) return error;
+    throw error;
+  }
+  throw new Error('it did not fail');
+}
+
+async function settleAll(source: Source, answers: readonly Answer[]): Promise<void> {
+  await source.planned(answers);
+  for (const { image } of answers) {
+    const error = new ImgmvError('refused', 'not wanted');
+    await source.settled({ image, status: 'refused', refs: image.names, error });
+  }
+}
+
+async function read({ kind, body }: Blob): Promise<{ kind: Blob['kind']; digest: Digest; size: number }> {
+  const hash = createHash('sha256');
+  let size = 0;
+  for await (const chunk of body) {
+    hash.update(chunk);
+    size += chunk.length;
+  }
+  return { kind, digest: `sha256:${hash.digest('hex')}`, size };
+}

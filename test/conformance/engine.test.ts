@@ -1,0 +1,174 @@
+/** Real engines as sources and sinks, and what engines alone must do. */
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { Engine } from '../../agent/engine/engine.ts';
+import { EngineSink, type EngineSinkOptions } from '../../agent/engine/engine-sink.ts';
+import { EngineSource } from '../../agent/engine/engine-source.ts';
+import type { Digest, Image, Store } from '../../agent/image.ts';
+import { move } from '../../agent/move.ts';
+import { type MemoryImage, MemorySource, testImage } from '../memory.ts';
+import { type Engine as RigEngine, engineSupport, type Flavour, startEngine } from '../rig/engine.ts';
+import { describeOn } from '../rig/suite.ts';
+import { conformance, failureOf } from './conformance.ts';
+
+const FLAVOURS = [
+  { flavour: '20', store: 'classic', required: true },
+  { flavour: '28c', store: 'containerd', required: false },
+] as const satisfies readonly { flavour: Flavour; store: Store; required: boolean }[];
+
+for (const { flavour, store, required } of FLAVOURS) {
+  const support = [await engineSupport(flavour)];
+  describeOn(
+    `engine ${flavour}`,
+    support,
+    () => {
+      conformance('ends', async () => {
+        const rig = await startEngine({ flavour });
+        const engine = await Engine.connect({ dockerHost: rig.dockerHost, env: {} });
+        return {
+          store,
+          async source(images) {
+            await moveIn(engine, images);
+            return new EngineSource(engine, images.flatMap(({ image }) => image.names.map(({ source }) => ({ reference: source }))));
+          },
+          sink: async () => sinkOf(engine),
+          held: () => namesOn(rig),
+          [Symbol.asyncDispose]: () => rig[Symbol.asyncDispose](),
+        };
+      });
+    },
+    { required },
+  );
+
+  describeOn(
+    `engine ${flavour} alone`,
+    support,
+    () => {
+      let rig: RigEngine;
+      let engine: Engine;
+      let web: MemoryImage;
+
+      beforeAll(async () => {
+        rig = await startEngine({ flavour });
+        engine = await Engine.connect({ dockerHost: rig.dockerHost, env: {} });
+        web = await testImage({ name: 'web:1.0', store });
+        await moveIn(engine, [web]);
+        await rig.docker(['tag', 'web:1.0', 'team/web:latest']);
+      });
+      afterAll(() => rig?.[Symbol.asyncDispose]());
+
+      const lookUp = (...references: readonly string[]) =>
+        new EngineSource(engine, references.map((reference) => ({ reference }))).images();
+      const offered = async (changes: Partial<Image>): Promise<Image> => {
+        const { image } = await testImage({ name: 'offered:1', store });
+        return { ...image, ...changes };
+      };
+
+      it('finds images as docker does', async () => {
+        const hex = web.image.id.slice('sha256:'.length);
+        const found = async (reference: string) => (await lookUp(reference))[0];
+        expect(await found('web:1.0')).toMatchObject({ id: web.image.id, names: [{ source: 'web:1.0', target: 'web:1.0' }] });
+        expect((await found('docker.io/library/web:1.0'))?.names).toEqual([{ source: 'web:1.0', target: 'web:1.0' }]);
+        expect((await found('team/web'))?.names).toEqual([{ source: 'team/web:latest', target: 'team/web:latest' }]);
+        for (const id of [web.image.id, hex, hex.slice(0, 12), hex.slice(0, 4)])
+          expect(await found(id)).toMatchObject({ id: web.image.id, names: [] });
+      });
+
+      it('gives two names of one image as one image', async () => {
+        const images = await lookUp('web:1.0', 'team/web', 'web:1.0');
+        expect(images.map(({ names }) => names.map(({ target }) => target))).toEqual([['web:1.0', 'team/web:latest']]);
+      });
+
+      it('gives the name of --as', async () => {
+        const source = new EngineSource(engine, [{ reference: web.image.id, as: 'other:1' }]);
+        expect((await source.images())[0]?.names).toEqual([{ source: web.image.id, target: 'other:1' }]);
+      });
+
+      it.each([
+        ['wbe:1.0', 'did you mean web:1.0?'],
+        ['web', 'did you mean web:1.0?'],
+        ['team/web:2', 'did you mean team/web:latest?'],
+        ['Web:1.0', 'did you mean web:1.0?'],
+        ['nothing-like-it:1', '`docker images` lists what is there'],
+      ])('has no %s: %s', async (reference, hint) => {
+        const failure = await failureOf(lookUp('web:1.0', reference));
+        expect(failure).toMatchObject({ code: 'image-not-found', message: `no such image on this host: "${reference}"`, hint });
+      });
+
+      it('refuses an image for windows', async () => {
+        const answers = await sinkOf(engine).plan([await offered({ platform: { os: 'windows', architecture: 'amd64' } })]);
+        expect(answers).toMatchObject([{ action: 'refuse', reason: 'an image for windows cannot be loaded on linux' }]);
+      });
+
+      it('warns of another architecture', async () => {
+        const answers = await sinkOf(engine).plan([await offered({ platform: { os: 'linux', architecture: 'arm64' } })]);
+        expect(answers).toMatchObject([{ action: 'send', warning: expect.stringContaining('made for arm64') }]);
+      });
+
+      it(`${store === 'classic' ? 'refuses' : 'takes'} more than 125 layers`, async () => {
+        const diffIds = Array.from({ length: 126 }, (_, n): Digest => `sha256:${n.toString(16).padStart(64, '0')}`);
+        const [answer] = await sinkOf(engine).plan([await offered({ diffIds })]);
+        if (store === 'containerd') return expect(answer?.action).toBe('send');
+        expect(answer).toMatchObject({ action: 'refuse', reason: '126 layers, and this engine takes 125 at most' });
+      });
+
+      it('refuses the second of two images of one name', async () => {
+        const images = [await offered({}), (await testImage({ name: 'offered:1', layers: [{ x: 'x' }], store })).image];
+        const answers = await sinkOf(engine).plan(images);
+        expect(answers.map(({ action }) => action)).toEqual(['send', 'refuse']);
+        expect(answers[1]?.reason).toBe(`offered:1 is also the name of ${images[0]?.id} in this run`);
+      });
+
+      it('with --no-replace keeps names, planned or given away meanwhile', async () => {
+        const image = await testImage({ name: 'web:1.0', layers: [{ y: 'y' }], store });
+        const sink = sinkOf(engine, { noReplace: true });
+        const [planned] = await sink.plan([image.image]);
+        expect(planned).toMatchObject({ action: 'refuse', reason: expect.stringContaining('--no-replace was given') });
+        const late = await testImage({ name: 'late:1', layers: [{ z: 'z' }], store });
+        const [answer] = await sink.plan([late.image]);
+        if (!answer) throw new Error('no answer');
+        const writer = await sink.writer(answer, new AbortController().signal);
+        for await (const blob of new MemorySource([late]).blobs(late.image, new AbortController().signal)) await writer.write(blob);
+        await rig.docker(['tag', 'web:1.0', 'late:1']);
+        const failure = await failureOf(writer.commit());
+        expect(failure.code).toBe('refused');
+        await writer.abort(failure);
+        const names = await namesOn(rig);
+        expect(names).toHaveProperty(['late:1'], web.image.id);
+        expect(Object.keys(names).filter((name) => name.includes('imgmv-incoming'))).toEqual([]);
+        expect(Object.values(names)).not.toContain(late.image.id);
+        await rig.docker(['image', 'rm', 'late:1']);
+      });
+
+      it('says who lost a name in the plan, not who keeps it', async () => {
+        const image = await testImage({ name: 'web:1.0', layers: [{ y: 'y' }], store });
+        const [other] = await sinkOf(engine).plan([image.image]);
+        expect(other?.refs).toEqual([{ source: 'web:1.0', target: 'web:1.0', replaces: web.image.id }]);
+        const [same] = await sinkOf(engine).plan([web.image]);
+        expect(same).toMatchObject({ action: 'present', refs: web.image.names });
+      });
+    },
+    { required },
+  );
+}
+
+function sinkOf(engine: Engine, options: Partial<EngineSinkOptions> = {}): EngineSink {
+  return new EngineSink(engine, { noReplace: false, session: '0123456789ab', ...options });
+}
+
+async function moveIn(engine: Engine, images: readonly MemoryImage[]): Promise<void> {
+  const options = { signal: new AbortController().signal, emit: () => {}, wireBytes: () => 0 };
+  const { outcomes } = await move(new MemorySource(images), sinkOf(engine), options);
+  for (const { error } of outcomes) if (error) throw error;
+}
+
+/** Names to ids, as docker shows them; images without a name under `<none>` and their id. */
+async function namesOn(rig: RigEngine): Promise<Record<string, Digest>> {
+  const format = '{{.Repository}}:{{.Tag}} {{.ID}}';
+  const lines = (await rig.docker(['image', 'ls', '--all', '--no-trunc', '--format', format])).trim();
+  return Object.fromEntries(
+    lines.split('\n').filter((line) => line !== '').map((line): [string, Digest] => {
+      const [name = '', id = ''] = line.split(' ');
+      return [name === '<none>:<none>' ? `<none> ${id}` : name, id as Digest];
+    }),
+  );
+}
