@@ -4,7 +4,17 @@
  */
 import { ImgmvError, toImgmvError } from '../proto/errors.ts';
 import type { Emit, PlanImage } from './events.ts';
-import type { Answer, Blob, Bottleneck, ImageWriter, Outcome, Platform, Sink, Source, Waits } from './image.ts';
+import type {
+  Answer,
+  Blob,
+  Bottleneck,
+  ImageWriter,
+  Outcome,
+  Platform,
+  Sink,
+  Source,
+  Waits,
+} from './image.ts';
 
 const PROGRESS_INTERVAL_MS = 500;
 const BOTTLENECK_SHARE_MIN = 0.3;

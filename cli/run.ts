@@ -29,9 +29,12 @@ export async function run(options: CommonOptions, command: (run: Run) => Promise
     ...(dockerHost !== undefined && { dockerHost }),
     ...(context !== undefined && { context }),
   };
+  const signal = stopSignal(() =>
+    renderer.say('Stopping: what is under way is being undone. Again: stop at once.'),
+  );
   let exit: number;
   try {
-    exit = await command({ signal: stopSignal(), emit: (event) => renderer.render(event), renderer, engine });
+    exit = await command({ signal, emit: (event) => renderer.render(event), renderer, engine });
   } catch (error) {
     exit = report(toImgmvError(error), renderer);
   }

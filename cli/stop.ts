@@ -4,12 +4,13 @@ import { ImgmvError } from '../proto/errors.ts';
 
 const SIGNALS = { SIGHUP: 'sighup', SIGINT: 'sigint', SIGTERM: 'sigterm' } as const;
 
-/** Aborted with an ImgmvError whose exit status is that of the signal. */
-export function stopSignal(): AbortSignal {
+/** Aborted with an ImgmvError whose exit status is that of the signal; `onStop` tells people meanwhile. */
+export function stopSignal(onStop: () => void): AbortSignal {
   const controller = new AbortController();
   for (const [signal, code] of Object.entries(SIGNALS)) {
     process.on(signal, () => {
       if (controller.signal.aborted) process.exit(128 + constants.signals[signal as keyof typeof SIGNALS]);
+      onStop();
       controller.abort(new ImgmvError(code, `stopped by ${signal}`));
     });
   }

@@ -4,13 +4,14 @@
  */
 import { availableParallelism } from 'node:os';
 import zstd, {
+  type CCtx as CompressionContext,
   type DCtx as DecompressionContext,
   type EndDirective as Directive,
 } from 'zstd-napi/binding.js';
 import { ImgmvError } from './errors.ts';
 import { ZSTD_WINDOW_LOG_MAX } from './limits.ts';
 
-const { CCtx, CParameter, DCtx, DParameter, EndDirective, ResetDirective } = zstd;
+const { CCtx, CParameter, DCtx, DParameter, EndDirective } = zstd;
 
 /** 2 MiB, zstd's own choice for level 3: the same at every level, since it cannot change inside a frame. */
 const WINDOW_LOG = 21;
@@ -41,19 +42,17 @@ class Slab {
 
 /** One compressor for many entries, one after the other. Memory is freed when it is collected. */
 export class Compressor {
-  readonly #context = new CCtx();
+  readonly #threads: number;
   readonly #slab = new Slab();
+  #context: CompressionContext;
   #level = 0;
   #busy = false;
   /** Time spent inside zstd, in milliseconds: waiting for its threads included. */
   busyMs = 0;
 
   constructor(threads = Math.min(2, availableParallelism())) {
-    this.#context.setParameter(CParameter.windowLog, WINDOW_LOG);
-    this.#context.setParameter(CParameter.nbWorkers, threads);
-    this.#context.setParameter(CParameter.jobSize, JOB_BYTES);
-    // The digest of each blob is checked: zstd's own checksum would be read for nothing.
-    this.#context.setParameter(CParameter.checksumFlag, 0);
+    this.#threads = threads;
+    this.#context = newContext(threads);
   }
 
   /**
@@ -72,7 +71,12 @@ export class Compressor {
       yield* this.#run(EMPTY, EndDirective.end);
       finished = true;
     } finally {
-      if (!finished) this.#context.reset(ResetDirective.sessionOnly);
+      if (!finished) {
+        // Not reset: libzstd 1.5.7 keeps a job that was ready and not yet posted (mtctx->jobReady) through a
+        // reset, and its worker then reads what is gone. A context that is dropped ends its workers first.
+        this.#context = newContext(this.#threads);
+        this.#level = 0;
+      }
       this.#busy = false;
     }
   }
@@ -94,6 +98,16 @@ export class Compressor {
     this.#level = level;
     this.#context.setParameter(CParameter.compressionLevel, level);
   }
+}
+
+function newContext(threads: number): CompressionContext {
+  const context = new CCtx();
+  context.setParameter(CParameter.windowLog, WINDOW_LOG);
+  context.setParameter(CParameter.nbWorkers, threads);
+  context.setParameter(CParameter.jobSize, JOB_BYTES);
+  // The digest of each blob is checked: zstd's own checksum would be read for nothing.
+  context.setParameter(CParameter.checksumFlag, 0);
+  return context;
 }
 
 /**

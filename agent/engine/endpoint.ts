@@ -72,8 +72,8 @@ async function currentContext(env: EndpointOptions['env']): Promise<string | und
   const file = join(configDirectory(env), 'config.json');
   const text = await readOptional(file);
   if (text === undefined) return undefined;
-  const config = parseJson(text, file) as { currentContext?: unknown };
-  const name = config.currentContext;
+  const config = parseJson(text, file) as { currentContext?: unknown } | null;
+  const name = config?.currentContext;
   return typeof name === 'string' && name !== '' && name !== 'default' ? name : undefined;
 }
 
@@ -98,8 +98,8 @@ async function contextEndpoint(
     );
   const meta = parseJson(text, file) as {
     Endpoints?: { docker?: { Host?: unknown; SkipTLSVerify?: unknown } };
-  };
-  const endpoint = meta.Endpoints?.docker;
+  } | null;
+  const endpoint = meta?.Endpoints?.docker;
   if (typeof endpoint?.Host !== 'string' || endpoint.Host === '')
     throw new ImgmvError(
       'usage',

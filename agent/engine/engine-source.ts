@@ -54,21 +54,23 @@ export class EngineSource implements Source {
   async planned(_answers: readonly Answer[]): Promise<void> {}
 
   async *blobs(image: Image, signal: AbortSignal): AsyncGenerator<Blob> {
+    signal.throwIfAborted();
     const asked = performance.now();
     const stream = await this.#engine.save(image.id, signal);
     this.#saveMs += performance.now() - asked;
     const blobs = blobsOfSave(stream, image, (ms) => {
       this.#saveMs += ms;
     });
-    const named = <T>(parts: AsyncIterable<T>) => this.#withLossNamed(`save ${image.id}`, parts);
+    const named = <T>(parts: AsyncIterable<T>) => this.#withLossNamed(`save ${image.id}`, parts, signal);
     for await (const blob of named(blobs)) yield { ...blob, body: named(blob.body) };
   }
 
   /** An engine that goes away breaks the stream of blobs, or the body of the one that is being read. */
-  async *#withLossNamed<T>(what: string, parts: AsyncIterable<T>): AsyncGenerator<T> {
+  async *#withLossNamed<T>(what: string, parts: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
     try {
       yield* parts;
     } catch (error) {
+      signal.throwIfAborted();
       throw this.#engine.lost(what, error);
     }
   }

@@ -124,6 +124,7 @@ export class Engine {
       sent.once('error', reject);
       sent.end();
     }).catch((error: unknown) => {
+      signal.throwIfAborted();
       throw this.lost(`save ${id}`, error);
     });
     if (response.statusCode === 200) return response;

@@ -9,6 +9,8 @@ import { ImgmvError } from '../../proto/errors.ts';
 import type { Engine } from './engine.ts';
 
 const ANSWER_TIMEOUT_MS = 5_000;
+/** How long an engine that has got all of an image may take to unpack it, when nobody wants it any more. */
+const FINISH_TIMEOUT_MS = 10 * 60_000;
 const ANSWER_LINE_MAX_CHARACTERS = 64 * 1024;
 
 /** What an engine said of a load that succeeded. */
@@ -102,21 +104,17 @@ export class Load {
   }
 
   /**
-   * Gives up; nothing of the load stays. A classic engine forgets all when the connection breaks; a
-   * containerd store keeps blobs for a day then, and drops them when the tar just ends too soon.
+   * Gives up, so that nothing stays but what a private name holds; the caller drops that behind this. An
+   * engine that has got all finishes whatever we do, so it is waited for. Before that, a classic engine
+   * forgets all when the connection breaks; a containerd store would keep blobs for a day, and drops them
+   * when the tar just ends too soon.
    */
   async abort(): Promise<void> {
     this.#fail(new ImgmvError('internal', 'the load was given up'));
-    if (this.#engine.info.store === 'containerd' && !this.#ended && !this.#request.destroyed) {
+    const gotAll = this.#request.writableEnded;
+    if (!this.#request.destroyed && (gotAll || this.#engine.info.store === 'containerd')) {
       this.#request.end();
-      let timer: NodeJS.Timeout | undefined;
-      await Promise.race([
-        this.#answered,
-        new Promise((resolve) => {
-          timer = setTimeout(resolve, ANSWER_TIMEOUT_MS);
-        }),
-      ]);
-      clearTimeout(timer);
+      await settledWithin(this.#answered, gotAll ? FINISH_TIMEOUT_MS : ANSWER_TIMEOUT_MS);
     }
     this.#request.destroy();
   }
@@ -194,4 +192,13 @@ function drained(entry: NodeJS.EventEmitter): Promise<void> {
     entry.once('drain', done);
     entry.once('close', done);
   });
+}
+
+async function settledWithin(promise: Promise<void>, timeoutMs: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  const late = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, timeoutMs);
+  });
+  await Promise.race([promise, late]);
+  clearTimeout(timer);
 }

@@ -180,7 +180,8 @@ export class PeerSource implements Source {
         this.#failures.set(message.image, fromWire(message.error, this.#session.peer.name));
         break;
       case 'progress':
-        this.#theirs = message.bottleneck === 'save' || message.bottleneck === 'compress' ? message.bottleneck : 'network';
+        this.#theirs =
+          message.bottleneck === 'save' || message.bottleneck === 'compress' ? message.bottleneck : 'network';
         break;
       case 'finish':
         this.#finished = true;

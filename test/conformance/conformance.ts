@@ -35,13 +35,25 @@ export function conformance(name: string, makeEnds: () => Promise<Ends>): void {
         const images = [await imageOf({ name: 'told:1' }), await imageOf({ name: 'told:2' })];
         await using source = await ends.source(images);
         const told = await source.images();
-        const facts = images.map(({ image: { id, names, diffIds, platform, store } }) => ({ id, names, diffIds, platform, store }));
+        const facts = images.map(({ image: { id, names, diffIds, platform, store } }) => ({
+          id,
+          names,
+          diffIds,
+          platform,
+          store,
+        }));
         expect(told).toMatchObject(facts);
-        await settleAll(source, told.map((image) => ({ image, action: 'refuse', reason: 'not wanted', refs: image.names })));
+        await settleAll(
+          source,
+          told.map((image) => ({ image, action: 'refuse', reason: 'not wanted', refs: image.names })),
+        );
       });
 
       it('gives each blob once, its bytes as they were, and metadata behind what it names', async () => {
-        const image = await imageOf({ name: 'given:1', layers: [{ a: 'a' }, { b: { bytes: 300_000, seed: 1 } }] });
+        const image = await imageOf({
+          name: 'given:1',
+          layers: [{ a: 'a' }, { b: { bytes: 300_000, seed: 1 } }],
+        });
         await using source = await ends.source([image]);
         const [told] = await source.images();
         if (!told) throw new Error('no image');
@@ -64,21 +76,27 @@ export function conformance(name: string, makeEnds: () => Promise<Ends>): void {
         if (!told) throw new Error('no image');
         await source.planned([{ image: told, action: 'send', refs: told.names }]);
         const reason = new ImgmvError('sigint', 'stopped by the test');
-        await expect(source.blobs(told, AbortSignal.abort(reason))[Symbol.asyncIterator]().next()).rejects.toThrow(reason);
+        await expect(
+          source.blobs(told, AbortSignal.abort(reason))[Symbol.asyncIterator]().next(),
+        ).rejects.toThrow(reason);
         await source.settled({ image: told, status: 'failed', refs: told.names, error: reason });
       });
     });
 
     describe('its sink', () => {
       /** Plans one image and opens its writer. */
-      async function begin(sink: Sink, { image }: MemoryImage): Promise<{ answer: Answer; writer: ImageWriter }> {
+      async function begin(
+        sink: Sink,
+        { image }: MemoryImage,
+      ): Promise<{ answer: Answer; writer: ImageWriter }> {
         const [answer] = await sink.plan([image]);
         if (!answer) throw new Error('no answer');
         return { answer, writer: await sink.writer(answer, never) };
       }
 
       async function writeAll(writer: ImageWriter, image: MemoryImage): Promise<void> {
-        for await (const blob of new MemorySource([image]).blobs(image.image, never)) await writer.write(blob);
+        for await (const blob of new MemorySource([image]).blobs(image.image, never))
+          await writer.write(blob);
       }
 
       it('has nothing under a name before the commit, and the image after it', async () => {
@@ -114,7 +132,10 @@ export function conformance(name: string, makeEnds: () => Promise<Ends>): void {
       });
 
       it('leaves nothing of what is aborted midway', async () => {
-        const image = await imageOf({ name: 'aborted:1', layers: [{ a: 'a' }, { b: { bytes: 300_000, seed: 2 } }] });
+        const image = await imageOf({
+          name: 'aborted:1',
+          layers: [{ a: 'a' }, { b: { bytes: 300_000, seed: 2 } }],
+        });
         const before = await ends.held();
         await using sink = await ends.sink();
         const { writer } = await begin(sink, image);
@@ -143,8 +164,10 @@ export function conformance(name: string, makeEnds: () => Promise<Ends>): void {
         const before = await ends.held();
         await using sink = await ends.sink();
         const { writer } = await begin(sink, image);
-        const [{ kind, digest, bytes } = { kind: 'layer', digest: image.image.id, bytes: Buffer.alloc(0) }] = image.blobs;
-        const altered = Buffer.from(bytes);
+        const [layer] = image.blobs;
+        if (!layer) throw new Error('no blob');
+        const { kind, digest } = layer;
+        const altered = Buffer.from(layer.bytes);
         altered.writeUInt8(altered.readUInt8(0) ^ 1, 0);
         const body = (async function* () {
           yield altered;
@@ -158,7 +181,10 @@ export function conformance(name: string, makeEnds: () => Promise<Ends>): void {
       it('says which image lost a name', async () => {
         const first = await imageOf({ name: 'moving:1' });
         const second = await imageOf({ name: 'moving:1', layers: [{ other: 'other' }] });
-        for (const [image, replaced] of [[first, undefined], [second, first.image.id]] as const) {
+        for (const [image, replaced] of [
+          [first, undefined],
+          [second, first.image.id],
+        ] as const) {
           await using sink = await ends.sink();
           const { answer, writer } = await begin(sink, image);
           expect(answer.refs[0]?.replaces).toBe(replaced);
@@ -170,8 +196,14 @@ export function conformance(name: string, makeEnds: () => Promise<Ends>): void {
 
       it('needs no blobs of an image that is there, and gives it its new name', async () => {
         const image = await imageOf({ name: 'there:1' });
-        const again = { ...image, image: { ...image.image, names: [{ source: 'there:1', target: 'there:2' }] } };
-        for (const [one, action] of [[image, 'send'], [again, 'present']] as const) {
+        const again = {
+          ...image,
+          image: { ...image.image, names: [{ source: 'there:1', target: 'there:2' }] },
+        };
+        for (const [one, action] of [
+          [image, 'send'],
+          [again, 'present'],
+        ] as const) {
           await using sink = await ends.sink();
           const { answer, writer } = await begin(sink, one);
           expect(answer.action).toBe(action);
@@ -190,20 +222,27 @@ export function conformance(name: string, makeEnds: () => Promise<Ends>): void {
         await writeAll(writer, image);
         expect(await writer.commit()).toEqual({ targetId: image.image.id, refs: [] });
         const held = await ends.held();
-        expect(Object.keys(held).filter((name) => !names.includes(name) && !name.startsWith('<none>'))).toEqual([]);
+        expect(
+          Object.keys(held).filter((name) => !names.includes(name) && !name.startsWith('<none>')),
+        ).toEqual([]);
       });
 
       it('plans several images, answers in their order', async () => {
         const images = [await imageOf({ name: 'first:1' }), await imageOf({ name: 'second:1' })];
         await using sink = await ends.sink();
         const answers = await sink.plan(images.map(({ image }) => image));
-        expect(answers.map(({ image, action }) => [image.id, action])).toEqual(images.map(({ image }) => [image.id, 'send']));
+        expect(answers.map(({ image, action }) => [image.id, action])).toEqual(
+          images.map(({ image }) => [image.id, 'send']),
+        );
         for (const [index, answer] of answers.entries()) {
           const writer = await sink.writer(answer, never);
           await writeAll(writer, images[index] as MemoryImage);
           await writer.commit();
         }
-        expect(await ends.held()).toMatchObject({ 'first:1': images[0]?.image.id, 'second:1': images[1]?.image.id });
+        expect(await ends.held()).toMatchObject({
+          'first:1': images[0]?.image.id,
+          'second:1': images[1]?.image.id,
+        });
       });
     });
   });

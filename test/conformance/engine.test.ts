@@ -6,7 +6,7 @@ import { EngineSource } from '../../agent/engine/engine-source.ts';
 import type { Digest, Image, Store } from '../../agent/image.ts';
 import { move } from '../../agent/move.ts';
 import { type MemoryImage, MemorySource, testImage } from '../memory.ts';
-import { type Engine as RigEngine, engineSupport, type Flavour, startEngine } from '../rig/engine.ts';
+import { engineSupport, type Flavour, type Engine as RigEngine, startEngine } from '../rig/engine.ts';
 import { describeOn } from '../rig/suite.ts';
 import { conformance, failureOf } from './conformance.ts';
 
@@ -28,7 +28,10 @@ for (const { flavour, store, required } of FLAVOURS) {
           store,
           async source(images) {
             await moveIn(engine, images);
-            return new EngineSource(engine, images.flatMap(({ image }) => image.names.map(({ source }) => ({ reference: source }))));
+            return new EngineSource(
+              engine,
+              images.flatMap(({ image }) => image.names.map(({ source }) => ({ reference: source }))),
+            );
           },
           sink: async () => sinkOf(engine),
           held: () => namesOn(rig),
@@ -57,7 +60,10 @@ for (const { flavour, store, required } of FLAVOURS) {
       afterAll(() => rig?.[Symbol.asyncDispose]());
 
       const lookUp = (...references: readonly string[]) =>
-        new EngineSource(engine, references.map((reference) => ({ reference }))).images();
+        new EngineSource(
+          engine,
+          references.map((reference) => ({ reference })),
+        ).images();
       const offered = async (changes: Partial<Image>): Promise<Image> => {
         const { image } = await testImage({ name: 'offered:1', store });
         return { ...image, ...changes };
@@ -66,16 +72,25 @@ for (const { flavour, store, required } of FLAVOURS) {
       it('finds images as docker does', async () => {
         const hex = web.image.id.slice('sha256:'.length);
         const found = async (reference: string) => (await lookUp(reference))[0];
-        expect(await found('web:1.0')).toMatchObject({ id: web.image.id, names: [{ source: 'web:1.0', target: 'web:1.0' }] });
-        expect((await found('docker.io/library/web:1.0'))?.names).toEqual([{ source: 'web:1.0', target: 'web:1.0' }]);
-        expect((await found('team/web'))?.names).toEqual([{ source: 'team/web:latest', target: 'team/web:latest' }]);
+        expect(await found('web:1.0')).toMatchObject({
+          id: web.image.id,
+          names: [{ source: 'web:1.0', target: 'web:1.0' }],
+        });
+        expect((await found('docker.io/library/web:1.0'))?.names).toEqual([
+          { source: 'web:1.0', target: 'web:1.0' },
+        ]);
+        expect((await found('team/web'))?.names).toEqual([
+          { source: 'team/web:latest', target: 'team/web:latest' },
+        ]);
         for (const id of [web.image.id, hex, hex.slice(0, 12), hex.slice(0, 4)])
           expect(await found(id)).toMatchObject({ id: web.image.id, names: [] });
       });
 
       it('gives two names of one image as one image', async () => {
         const images = await lookUp('web:1.0', 'team/web', 'web:1.0');
-        expect(images.map(({ names }) => names.map(({ target }) => target))).toEqual([['web:1.0', 'team/web:latest']]);
+        expect(images.map(({ names }) => names.map(({ target }) => target))).toEqual([
+          ['web:1.0', 'team/web:latest'],
+        ]);
       });
 
       it('gives the name of --as', async () => {
@@ -91,28 +106,49 @@ for (const { flavour, store, required } of FLAVOURS) {
         ['nothing-like-it:1', '`docker images` lists what is there'],
       ])('has no %s: %s', async (reference, hint) => {
         const failure = await failureOf(lookUp('web:1.0', reference));
-        expect(failure).toMatchObject({ code: 'image-not-found', message: `no such image on this host: "${reference}"`, hint });
+        expect(failure).toMatchObject({
+          code: 'image-not-found',
+          message: `no such image on this host: "${reference}"`,
+          hint,
+        });
       });
 
       it('refuses an image for windows', async () => {
-        const answers = await sinkOf(engine).plan([await offered({ platform: { os: 'windows', architecture: 'amd64' } })]);
-        expect(answers).toMatchObject([{ action: 'refuse', reason: 'an image for windows cannot be loaded on linux' }]);
+        const answers = await sinkOf(engine).plan([
+          await offered({ platform: { os: 'windows', architecture: 'amd64' } }),
+        ]);
+        expect(answers).toMatchObject([
+          { action: 'refuse', reason: 'an image for windows cannot be loaded on linux' },
+        ]);
       });
 
       it('warns of another architecture', async () => {
-        const answers = await sinkOf(engine).plan([await offered({ platform: { os: 'linux', architecture: 'arm64' } })]);
-        expect(answers).toMatchObject([{ action: 'send', warning: expect.stringContaining('made for arm64') }]);
+        const answers = await sinkOf(engine).plan([
+          await offered({ platform: { os: 'linux', architecture: 'arm64' } }),
+        ]);
+        expect(answers).toMatchObject([
+          { action: 'send', warning: expect.stringContaining('made for arm64') },
+        ]);
       });
 
       it(`${store === 'classic' ? 'refuses' : 'takes'} more than 125 layers`, async () => {
-        const diffIds = Array.from({ length: 126 }, (_, n): Digest => `sha256:${n.toString(16).padStart(64, '0')}`);
+        const diffIds = Array.from(
+          { length: 126 },
+          (_, n): Digest => `sha256:${n.toString(16).padStart(64, '0')}`,
+        );
         const [answer] = await sinkOf(engine).plan([await offered({ diffIds })]);
         if (store === 'containerd') return expect(answer?.action).toBe('send');
-        expect(answer).toMatchObject({ action: 'refuse', reason: '126 layers, and this engine takes 125 at most' });
+        expect(answer).toMatchObject({
+          action: 'refuse',
+          reason: '126 layers, and this engine takes 125 at most',
+        });
       });
 
       it('refuses the second of two images of one name', async () => {
-        const images = [await offered({}), (await testImage({ name: 'offered:1', layers: [{ x: 'x' }], store })).image];
+        const images = [
+          await offered({}),
+          (await testImage({ name: 'offered:1', layers: [{ x: 'x' }], store })).image,
+        ];
         const answers = await sinkOf(engine).plan(images);
         expect(answers.map(({ action }) => action)).toEqual(['send', 'refuse']);
         expect(answers[1]?.reason).toBe(`offered:1 is also the name of ${images[0]?.id} in this run`);
@@ -122,12 +158,16 @@ for (const { flavour, store, required } of FLAVOURS) {
         const image = await testImage({ name: 'web:1.0', layers: [{ y: 'y' }], store });
         const sink = sinkOf(engine, { noReplace: true });
         const [planned] = await sink.plan([image.image]);
-        expect(planned).toMatchObject({ action: 'refuse', reason: expect.stringContaining('--no-replace was given') });
+        expect(planned).toMatchObject({
+          action: 'refuse',
+          reason: expect.stringContaining('--no-replace was given'),
+        });
         const late = await testImage({ name: 'late:1', layers: [{ z: 'z' }], store });
         const [answer] = await sink.plan([late.image]);
         if (!answer) throw new Error('no answer');
         const writer = await sink.writer(answer, new AbortController().signal);
-        for await (const blob of new MemorySource([late]).blobs(late.image, new AbortController().signal)) await writer.write(blob);
+        for await (const blob of new MemorySource([late]).blobs(late.image, new AbortController().signal))
+          await writer.write(blob);
         await rig.docker(['tag', 'web:1.0', 'late:1']);
         const failure = await failureOf(writer.commit());
         expect(failure.code).toBe('refused');
@@ -166,9 +206,12 @@ async function namesOn(rig: RigEngine): Promise<Record<string, Digest>> {
   const format = '{{.Repository}}:{{.Tag}} {{.ID}}';
   const lines = (await rig.docker(['image', 'ls', '--all', '--no-trunc', '--format', format])).trim();
   return Object.fromEntries(
-    lines.split('\n').filter((line) => line !== '').map((line): [string, Digest] => {
-      const [name = '', id = ''] = line.split(' ');
-      return [name === '<none>:<none>' ? `<none> ${id}` : name, id as Digest];
-    }),
+    lines
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line): [string, Digest] => {
+        const [name = '', id = ''] = line.split(' ');
+        return [name === '<none>:<none>' ? `<none> ${id}` : name, id as Digest];
+      }),
   );
 }

@@ -46,7 +46,13 @@ for (const store of ['classic', 'containerd'] as const) {
 
 /** Both ends of a session of its own. */
 async function pair(): Promise<{ source: PeerSource; sink: PeerSink; close: () => Promise<void> }> {
-  const listener = await Listener.listen({ address: '127.0.0.1', port: 0, role: 'receiver', hello: HELLO, emit });
+  const listener = await Listener.listen({
+    address: '127.0.0.1',
+    port: 0,
+    role: 'receiver',
+    hello: HELLO,
+    emit,
+  });
   const pairing = await listener.newPairing(60_000);
   const accepting = listener.accept(pairing, new AbortController().signal);
   const url = `ws://127.0.0.1:${listener.port}`;

@@ -23,7 +23,10 @@ const usage: readonly UsageCase[] = [
   { args: ['receive', '--ttl', '9s'], says: /'--ttl <duration>'.*between 10 s and 168 h/ },
   { args: ['receive', '--ttl', 'soon'], says: /'--ttl <duration>'.*such as 90s/ },
   { args: ['receive', '--listen', '1.2.3.4:99999'], says: /'--listen <addr:port>'.*0 to 65535/ },
-  { args: ['receive', '--code-flie', 'x'], says: /unknown option '--code-flie'\s+\(Did you mean --code-file\?\)/ },
+  {
+    args: ['receive', '--code-flie', 'x'],
+    says: /unknown option '--code-flie'\s+\(Did you mean --code-file\?\)/,
+  },
   { args: ['receive', 'web:1.0'], says: /too many arguments/ },
   { args: ['send', 'web:1.0'], says: /required option '--to <host\[:port\]>' not specified/ },
   { args: ['send', '--to', 'b'], says: /no image to send\n\s+name one or more/ },
@@ -32,8 +35,14 @@ const usage: readonly UsageCase[] = [
   { args: ['send', 'a', '--to', 'http://b'], says: /'--to <host\[:port\]>'.*Expected ws:\/\/ or wss:\/\// },
   { args: ['send', 'a', '--to', 'me@b'], says: /A host takes no user/ },
   { args: ['send', 'a', '--to', 'b', '--level', '20'], says: /zstd level from 1 to 19/ },
-  { args: ['send', 'a', '--to', 'b', '--context', 'no-such'], says: /docker context "no-such", which does not exist/ },
-  { args: ['send', 'a', '--to', 'b', '--docker-host', 'b'], says: /--docker-host gives "b", which is no docker host/ },
+  {
+    args: ['send', 'a', '--to', 'b', '--context', 'no-such'],
+    says: /docker context "no-such", which does not exist/,
+  },
+  {
+    args: ['send', 'a', '--to', 'b', '--docker-host', 'b'],
+    says: /--docker-host gives "b", which is no docker host/,
+  },
   { args: ['sned'], says: /unknown command 'sned'\s+\(Did you mean send\?\)/ },
 ];
 
@@ -99,9 +108,24 @@ interface ServerCase extends Want {
 }
 
 const servers: readonly ServerCase[] = [
-  { title: 'a silent port', server: silentServer, exit: 11, says: /did not answer within 1 s\n\s+a firewall may/ },
-  { title: 'a web server', server: webServer, exit: 11, says: /answered HTTP 404: this is not an imgmv receiver/ },
-  { title: 'another WebSocket server', server: chatServer, exit: 11, says: /does not answer as an imgmv receiver/ },
+  {
+    title: 'a silent port',
+    server: silentServer,
+    exit: 11,
+    says: /did not answer within 1 s\n\s+a firewall may/,
+  },
+  {
+    title: 'a web server',
+    server: webServer,
+    exit: 11,
+    says: /answered HTTP 404: this is not an imgmv receiver/,
+  },
+  {
+    title: 'another WebSocket server',
+    server: chatServer,
+    exit: 11,
+    says: /does not answer as an imgmv receiver/,
+  },
   {
     title: 'a receiver of a newer protocol',
     server: () => receiverOfVersion(2),
@@ -122,7 +146,12 @@ const typos: readonly CodeCase[] = [
     exit: 12,
     says: /word 1 is not in the word list\n\s+type the 6 words/,
   },
-  { title: 'a word too few', typed: (code) => code.replace(/^\w+-/, ''), exit: 12, says: /want 6 words, got 5/ },
+  {
+    title: 'a word too few',
+    typed: (code) => code.replace(/^\w+-/, ''),
+    exit: 12,
+    says: /want 6 words, got 5/,
+  },
   { title: 'nothing', typed: () => '', exit: 12, says: /want 6 words, got 0/ },
 ];
 
@@ -191,13 +220,20 @@ describeOn(
     it('neither a terminal nor a code file to send with', async () => {
       const args = ['send', 'web:1.0', '--to', '127.0.0.1:1', '--docker-host', scene.source.dockerHost];
       await using sender = runImgmv(args);
-      await expectEnd(sender, 2, /no terminal to ask for the pairing code on\n\s+give it with --code-file FILE/);
+      await expectEnd(
+        sender,
+        2,
+        /no terminal to ask for the pairing code on\n\s+give it with --code-file FILE/,
+      );
     });
 
     it('a wrong code: 12, a penalty, and the receiver goes on', async () => {
       await unchanged(async () => {
         await using receiver = await scene.receive();
-        await using wrong = scene.send(receiver, ['web:1.0', '--code-file', '-'], { codeFile: '-', input: code() });
+        await using wrong = scene.send(receiver, ['web:1.0', '--code-file', '-'], {
+          codeFile: '-',
+          input: code(),
+        });
         await expectEnd(wrong, 12, /says that the pairing code is wrong\n\s+check the code/);
         expect(await receiver.imgmv.waitFor('attempt')).toMatchObject({ left: 4, address: '127.0.0.1' });
         await using again = scene.send(receiver, ['web:1.0']);
@@ -223,7 +259,7 @@ describeOn(
 
     it('a code that nobody uses, and a sender that comes too late', async () => {
       await unchanged(async () => {
-        await using receiver = await scene.receive({ args: ['--ttl', '10s'] });
+        await using receiver = await scene.receive({ args: ['--once', '--ttl', '10s'] });
         const input = await readFile(receiver.codeFile, 'utf8');
         await expectEnd(receiver.imgmv, 12, /the pairing code has expired, and nobody used it/);
         await using late = scene.send(receiver, ['web:1.0'], { codeFile: '-', input });
@@ -261,7 +297,7 @@ describeOn(
 
     it('--no-replace: 16 on both sides, and the name stays', async () => {
       await unchanged(async () => {
-        await using receiver = await scene.receive({ args: ['--no-replace'] });
+        await using receiver = await scene.receive({ args: ['--once', '--no-replace'] });
         await using sender = scene.send(receiver, ['web:1.0']);
         await expectEnd(sender, 16, /web:1\.0 is sha256:[0-9a-f]{64} here, and --no-replace was given/);
         await expectEnd(receiver.imgmv, 16, /--no-replace was given/);
@@ -284,7 +320,13 @@ describeOn(
         const codeFile = join(scene.directory, 'mine');
         await writeFile(codeFile, 'mine');
         const where = ['--listen', '127.0.0.1:0', '--code-file', codeFile];
-        await using receiver = runImgmv(['receive', '--once', ...where, '--docker-host', scene.target.dockerHost]);
+        await using receiver = runImgmv([
+          'receive',
+          '--once',
+          ...where,
+          '--docker-host',
+          scene.target.dockerHost,
+        ]);
         await expectEnd(receiver, 2, /cannot write the code file .*mine: it exists already\n\s+remove it/);
         expect(await readFile(codeFile, 'utf8')).toBe('mine');
         return undefined;
@@ -299,13 +341,26 @@ describeOn(
     });
 
     it.each([
-      { title: 'no engine', address: 'unix:///no/such.sock', place: undefined, says: /no docker engine: there is no socket/ },
-      { title: 'no permission on the socket', address: undefined, place: nobody(), says: /no permission on the docker socket/ },
+      {
+        title: 'no engine',
+        address: 'unix:///no/such.sock',
+        place: undefined,
+        says: /no docker engine: there is no socket/,
+      },
+      {
+        title: 'no permission on the socket',
+        address: undefined,
+        place: nobody(),
+        says: /no permission on the docker socket/,
+      },
     ])('$title: 14 on either side', async ({ address, place, says }) => {
       const options = place === undefined ? {} : { host: place };
       const { source, target, directory } = scene;
       const to = ['--to', '127.0.0.1:1', '--code-file', '-'];
-      await using sender = runImgmv(['send', 'web:1.0', ...to, '--docker-host', address ?? source.dockerHost], options);
+      await using sender = runImgmv(
+        ['send', 'web:1.0', ...to, '--docker-host', address ?? source.dockerHost],
+        options,
+      );
       await expectEnd(sender, 14, says);
       const where = ['--listen', '127.0.0.1:0', '--code-file', join(directory, 'never')];
       const args = ['receive', ...where, '--docker-host', address ?? target.dockerHost];
@@ -331,7 +386,17 @@ describeOn('a windows image', [await engineSupport('20'), await engineSupport('2
 
 /** As a user that may not use docker. */
 function nobody() {
-  return { argv: (command: readonly string[]) => ['setpriv', '--reuid', '65534', '--regid', '65534', '--clear-groups', ...command] };
+  return {
+    argv: (command: readonly string[]) => [
+      'setpriv',
+      '--reuid',
+      '65534',
+      '--regid',
+      '65534',
+      '--clear-groups',
+      ...command,
+    ],
+  };
 }
 
 /** What a receiver answers to a WebSocket client that offers `protocol`. */

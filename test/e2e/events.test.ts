@@ -24,7 +24,10 @@ describeOn(
     beforeAll(async () => {
       scene = await startScene({ source: '20', target: '20' });
       const bytes = 24 * MIB;
-      web = await loadImage(scene.source, { name: 'web:1.0', layers: [{ a: { bytes, seed: 1 } }, { b: 'b' }] });
+      web = await loadImage(scene.source, {
+        name: 'web:1.0',
+        layers: [{ a: { bytes, seed: 1 } }, { b: 'b' }],
+      });
       await scene.source.docker(['tag', 'web:1.0', 'web:latest']);
       await loadImage(scene.source, { name: 'arm:1', layers: [{ a: 'arm' }], architecture: 'arm64' });
       old = await loadImage(scene.target, { name: 'web:1.0', layers: [{ a: 'old' }] });
@@ -48,7 +51,8 @@ describeOn(
       const only = (name: string) => events.filter(({ event }) => event === name);
 
       it('come in order, each with its time', () => {
-        const begin = side === 'receive' ? ['engine', 'listening', 'paired', 'plan'] : ['engine', 'paired', 'plan'];
+        const begin =
+          side === 'receive' ? ['engine', 'listening', 'paired', 'plan'] : ['engine', 'paired', 'plan'];
         const names = events.map(({ event }) => event);
         expect(names.filter((name) => name !== 'progress')).toEqual([...begin, 'image', 'image', 'done']);
         for (const { time } of events) expect(time).toEqual(DATE);
@@ -111,7 +115,10 @@ describeOn(
         for (const event of progress) {
           expect(event).toMatchObject({
             id: web.id,
-            refs: [expect.objectContaining({ target: 'web:1.0' }), expect.objectContaining({ target: 'web:latest' })],
+            refs: [
+              expect.objectContaining({ target: 'web:1.0' }),
+              expect.objectContaining({ target: 'web:latest' }),
+            ],
             phase: expect.stringMatching(/^(transfer|load|verify)$/),
             bytes: COUNT,
             bytesTotal: COUNT,
@@ -152,7 +159,14 @@ describeOn(
         const images = only('image');
         const sum = images.reduce((bytes, image) => bytes + Number(image.bytes), 0);
         const [done] = only('done');
-        expect(done).toMatchObject({ images: 2, failed: 0, bytes: sum, exit: 0, wireBytes: COUNT, seconds: COUNT });
+        expect(done).toMatchObject({
+          images: 2,
+          failed: 0,
+          bytes: sum,
+          exit: 0,
+          wireBytes: COUNT,
+          seconds: COUNT,
+        });
       });
     });
 
@@ -191,7 +205,7 @@ describeOn(
     });
 
     it('tell a refusal in the plan, the image and the sum', async () => {
-      await using receiver = await scene.receive({ args: ['--no-replace'] });
+      await using receiver = await scene.receive({ args: ['--once', '--no-replace'] });
       await scene.source.docker(['tag', 'arm:1', 'web:1.0']);
       await using sender = scene.send(receiver, ['web:1.0', '--json']);
       expect((await sender.exit).code).toBe(16);

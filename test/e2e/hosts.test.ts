@@ -27,8 +27,14 @@ describeOn(
     beforeAll(async () => {
       scene = await startScene({ source: '20', target: '20' });
       hosts = await twoHosts();
-      web = await loadImage(scene.source, { name: 'web:1.0', layers: [await busyboxLayer(), { 'srv/v': '1' }] });
-      database = await loadImage(scene.source, { name: 'team/db:16', layers: [await busyboxLayer(), { 'srv/v': '2' }] });
+      web = await loadImage(scene.source, {
+        name: 'web:1.0',
+        layers: [await busyboxLayer(), { 'srv/v': '1' }],
+      });
+      database = await loadImage(scene.source, {
+        name: 'team/db:16',
+        layers: [await busyboxLayer(), { 'srv/v': '2' }],
+      });
       await loadImage(scene.source, { name: 'traced:1', layers: [{ 'srv/v': '3' }] });
       const half = { bytes: 100 * MIB, seed: 1, halfCompressible: true };
       await loadImage(scene.source, { name: 'big:1', layers: [{ a: half }, { b: { ...half, seed: 2 } }] });
@@ -38,8 +44,7 @@ describeOn(
       await hosts?.[Symbol.asyncDispose]();
     });
 
-    const receive = (args: readonly string[] = []) =>
-      scene.receive({ host: hosts.b, address: hosts.b.address, args });
+    const receive = () => scene.receive({ host: hosts.b, address: hosts.b.address });
 
     it('several images in one run; then nobody listens', async () => {
       await using receiver = await receive();
@@ -95,7 +100,14 @@ describeOn(
     it('the receiver opens no file for writing but the code file', async () => {
       const directory = await mkdtemp(join(scene.directory, 'trace-'));
       const trace = join(directory, 'trace');
-      const traced = ['strace', '-f', '-o', trace, '-e', 'trace=open,openat,openat2,creat,rename,link,linkat,mkdir'];
+      const traced = [
+        'strace',
+        '-f',
+        '-o',
+        trace,
+        '-e',
+        'trace=open,openat,openat2,creat,rename,link,linkat,mkdir',
+      ];
       const host = { argv: (command: readonly string[]) => hosts.b.argv([...traced, ...command]) };
       await using receiver = await scene.receive({ host, address: hosts.b.address });
       await using sender = scene.send(receiver, ['traced:1'], { host: hosts.a });
@@ -105,7 +117,9 @@ describeOn(
       const codeFile = receiver.codeFile.slice(scene.directory.length + 1);
       const temporary = new RegExp(`^${scene.directory}/\\.${codeFile}\\.[0-9a-f]{12}$`);
       expect(written).toContainEqual(expect.stringMatching(temporary));
-      const others = written.filter((file) => !temporary.test(file) && file !== receiver.codeFile && !file.startsWith('/dev/'));
+      const others = written.filter(
+        (file) => !temporary.test(file) && file !== receiver.codeFile && !file.startsWith('/dev/'),
+      );
       expect(others).toEqual([]);
       await rm(directory, { recursive: true });
       expect(await readdir(scene.directory)).toEqual([]);
@@ -140,6 +154,8 @@ async function watch({ pid, exit }: Imgmv): Promise<{ text: string; peakBytes: n
 
 /** The paths in a log of strace that were opened for writing or made. */
 function writtenFiles(trace: string): readonly string[] {
-  const opened = trace.split('\n').filter((line) => /O_WRONLY|O_RDWR|O_CREAT|(?:creat|rename|link|linkat|mkdir)\(/.test(line));
+  const opened = trace
+    .split('\n')
+    .filter((line) => /O_WRONLY|O_RDWR|O_CREAT|(?:creat|rename|link|linkat|mkdir)\(/.test(line));
   return opened.flatMap((line) => /"([^"]+)"[^"]*$/.exec(line)?.[1] ?? []);
 }

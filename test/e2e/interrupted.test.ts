@@ -5,7 +5,15 @@ import { loadImage } from '../rig/images.ts';
 import type { Imgmv } from '../rig/imgmv.ts';
 import { describeOn } from '../rig/suite.ts';
 import { type Relay, startRelay } from './relay.ts';
-import { expectEnd, expectGone, expectSettled, holdings, type Receiver, type Scene, startScene } from './scene.ts';
+import {
+  expectEnd,
+  expectGone,
+  expectSettled,
+  holdings,
+  type Receiver,
+  type Scene,
+  startScene,
+} from './scene.ts';
 
 const MIB = 2 ** 20;
 /** More than the window of a lane and the buffers of both kernels hold, so that it is midway for all. */

@@ -15,7 +15,7 @@ export interface SceneOptions {
 }
 
 export interface ReceiveOptions extends ImgmvOptions {
-  /** Beside `--once --json` and where to listen. */
+  /** Beside `--json` and where to listen; `--once` when left out. */
   readonly args?: readonly string[];
   /** To listen on; 127.0.0.1 when left out. */
   readonly address?: string;
@@ -34,7 +34,7 @@ export interface Scene extends AsyncDisposable {
   readonly target: Engine;
   /** A directory for the test's own files. */
   readonly directory: string;
-  /** Starts `receive --once --json` on the target, and waits until it listens. */
+  /** Starts `receive --json` on the target, and waits until it listens. */
   receive(options?: ReceiveOptions): Promise<Receiver>;
   /** Runs `send` on the source with the address and the code of `receiver`. */
   send(receiver: Receiver, args: readonly string[], options?: SendOptions): Imgmv;
@@ -75,10 +75,10 @@ export async function startScene(flavours: SceneOptions): Promise<Scene> {
     target,
     directory: directory.path,
     look,
-    async receive({ args = [], address = '127.0.0.1', ...options } = {}) {
+    async receive({ args = ['--once'], address = '127.0.0.1', ...options } = {}) {
       const codeFile = join(directory.path, `code-${++codeFiles}`);
       const where = ['--listen', `${address}:0`, '--code-file', codeFile, '--docker-host', target.dockerHost];
-      const imgmv = runImgmv(['receive', '--once', '--json', ...where, ...args], options);
+      const imgmv = runImgmv(['receive', '--json', ...where, ...args], options);
       const { port } = await imgmv.waitFor('listening');
       return {
         imgmv,

@@ -75,7 +75,14 @@ describeOn(
     afterAll(() => scene?.[Symbol.asyncDispose]());
 
     const send = (port: number) =>
-      imgmvOnTerminal(['send', 'web:1.0', '--to', `127.0.0.1:${port}`, '--docker-host', scene.source.dockerHost]);
+      imgmvOnTerminal([
+        'send',
+        'web:1.0',
+        '--to',
+        `127.0.0.1:${port}`,
+        '--docker-host',
+        scene.source.dockerHost,
+      ]);
 
     it('send asks for the code and does not echo it', async () => {
       await using receiver = await scene.receive();
@@ -83,9 +90,13 @@ describeOn(
       await using sender = send(receiver.port);
       await sender.shows(/Pairing code that `imgmv receive` shows on 127\.0\.0\.1 \(hidden\): $/);
       sender.type(`${code.toUpperCase().replaceAll('-', ' ')}\r`);
-      expect([await sender.exit, sender.text]).toEqual([0, expect.stringContaining('1 image done and verified')]);
+      expect([await sender.exit, sender.text]).toEqual([
+        0,
+        expect.stringContaining('1 image done and verified'),
+      ]);
       expect((await receiver.imgmv.exit).code).toBe(0);
-      for (const word of code.split('-')) expect(sender.text.toLowerCase()).not.toMatch(new RegExp(`\\b${word}\\b`));
+      for (const word of code.split('-'))
+        expect(sender.text.toLowerCase()).not.toMatch(new RegExp(`\\b${word}\\b`));
     });
 
     it('send tells a typo and asks again', async () => {
@@ -114,7 +125,16 @@ describeOn(
       const [, code = ''] = await receiver.shows(CODE);
       const [, to = ''] = await receiver.shows(/^ {4}imgmv send IMAGE --to (127\.0\.0\.1:\d+)\r$/m);
       await receiver.shows(/^Listening on 127\.0\.0\.1:\d+, until \d\d:\d\d:\d\d, for one session\.\r$/m);
-      const args = ['send', 'web:1.0', '--to', to, '--code-file', '-', '--docker-host', scene.source.dockerHost];
+      const args = [
+        'send',
+        'web:1.0',
+        '--to',
+        to,
+        '--code-file',
+        '-',
+        '--docker-host',
+        scene.source.dockerHost,
+      ];
       await using sender = runImgmv(args, { input: code });
       expect([(await sender.exit).code, sender.stderr]).toEqual([0, expect.any(String)]);
       expect([await receiver.exit, receiver.text]).toEqual([0, expect.stringMatching(/web:1\.0/)]);

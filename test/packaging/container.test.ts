@@ -26,6 +26,8 @@ const OWN_MAX_BYTES = 115e6;
 const SOCKET_GROUP = 54_321;
 /** The Dockerfile's USER. */
 const CONTAINER_USER = 65_532;
+/** Whoever runs a script: the owner of the directory for the code. */
+const CALLER = 12_345;
 
 const ssh = await supportOf(() =>
   run(['sh', '-euc', 'command -v ssh-keygen ssh >/dev/null; test -x /usr/sbin/sshd']),
@@ -114,7 +116,7 @@ describeOn(
     it('moves an image as two containers', async () => {
       const codes = join(directory.path, 'codes');
       await mkdir(codes);
-      await chown(codes, CONTAINER_USER, CONTAINER_USER);
+      await chown(codes, CALLER, CALLER);
       const receiving = [
         'receive',
         '--once',
@@ -125,7 +127,7 @@ describeOn(
         '/codes/code',
       ];
       await using receiver = runImgmv(receiving, {
-        host: containerOn(target, ['--volume', `${codes}:/codes`]),
+        host: containerOn(target, ['--user', String(CALLER), '--volume', `${codes}:/codes`]),
       });
       const { port } = await receiver.waitFor('listening');
       const input = await run(['cat', join(codes, 'code')]);

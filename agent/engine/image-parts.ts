@@ -1,0 +1,184 @@
+/**
+ * What has come of one image: its metadata byte for byte, and where its layers are. Checks that they hang
+ * together before an engine is told what they mean. Knows no engine.
+ */
+import { ImgmvError } from '../../proto/errors.ts';
+import { IMAGE_METADATA_MAX_BYTES } from '../../proto/limits.ts';
+import type { Blob, BlobKind, Digest, Image } from '../image.ts';
+import { childrenOf, digestOf, manifestFor, readConfig, readMetadata } from './metadata.ts';
+import { rootKind } from './save.ts';
+
+interface Layer {
+  /** Where it is in the tar. */
+  readonly path: string;
+  readonly size: number;
+}
+
+/** The blob at which an image begins. */
+export interface Root {
+  readonly digest: Digest;
+  readonly kind: BlobKind;
+  readonly bytes: Buffer;
+}
+
+/** What a classic engine wants to know: the config, and the layers' places in the tar, bottom first. */
+export interface ClassicView {
+  readonly config: Digest;
+  readonly layerPaths: readonly string[];
+  readonly diffIds: readonly Digest[];
+}
+
+export class ImageParts {
+  readonly #image: Image;
+  readonly #layers = new Map<Digest, Layer>();
+  readonly #metadata = new Map<Digest, { kind: BlobKind; bytes: Buffer }>();
+  #metadataBytes = 0;
+
+  constructor(image: Image) {
+    this.#image = image;
+  }
+
+  get layerCount(): number {
+    return this.#layers.size;
+  }
+
+  /** Throws integrity for a layer that was not offered or came before. */
+  expectLayer(digest: Digest): void {
+    // A classic source names all its layers in the offer; those of a containerd store its manifests will name.
+    const offered = this.#image.store === 'containerd' || this.#image.diffIds.includes(digest);
+    if (!offered || this.#layers.has(digest))
+      throw new ImgmvError('integrity', `layer ${digest} was not offered, or came twice`);
+  }
+
+  addLayer(digest: Digest, layer: Layer): void {
+    this.expectLayer(digest);
+    this.#layers.set(digest, layer);
+  }
+
+  /** Reads a config, manifest or index to its end, within the bounds of section 8. */
+  async addMetadata(blob: Blob): Promise<void> {
+    const parts: Buffer[] = [];
+    for await (const chunk of blob.body) {
+      this.#metadataBytes += chunk.length;
+      if (this.#metadataBytes > IMAGE_METADATA_MAX_BYTES)
+        throw new ImgmvError(
+          'refused',
+          `more than ${IMAGE_METADATA_MAX_BYTES} bytes of metadata in an image`,
+        );
+      parts.push(chunk);
+    }
+    const bytes = Buffer.concat(parts);
+    const digest = digestOf(bytes);
+    if (blob.digest !== undefined && blob.digest !== digest)
+      throw new ImgmvError('integrity', `${blob.kind} ${blob.digest} came as ${digest}`);
+    this.#metadata.set(digest, { kind: blob.kind, bytes });
+  }
+
+  metadata(): readonly (readonly [Digest, Buffer])[] {
+    return [...this.#metadata].map(([digest, { bytes }]) => [digest, bytes]);
+  }
+
+  /** Throws integrity unless whatever a present manifest names came too, and nothing else did. */
+  checkWhole(): void {
+    const seen = new Set<Digest>();
+    const visit = (digest: Digest, kind: BlobKind, optional: boolean): void => {
+      if (seen.has(digest)) return;
+      if (kind === 'layer') {
+        if (!this.#layers.has(digest)) throw missing(kind, digest);
+        seen.add(digest);
+        return;
+      }
+      const found = this.#metadata.get(digest);
+      if (found?.kind !== kind) {
+        if (found === undefined && optional) return;
+        throw missing(kind, digest);
+      }
+      seen.add(digest);
+      if (kind === 'config') return;
+      // An index may name platforms that its owner does not have; a manifest is whole or not there.
+      for (const child of childrenOf(readMetadata(found.bytes, kind)))
+        visit(child.digest, child.kind, kind === 'index');
+    };
+    const { root, diffIds, store } = this.#image;
+    visit(root.digest, this.root().kind, false);
+    if (store === 'classic') {
+      if (!sameDigests(readConfig(this.bytesOf(root.digest)).rootfs.diff_ids ?? [], diffIds))
+        throw new ImgmvError('integrity', `config ${root.digest} names other layers than were offered`);
+      for (const diffId of diffIds) visit(diffId, 'layer', false);
+    }
+    const extra = [...this.#layers.keys(), ...this.#metadata.keys()].find((digest) => !seen.has(digest));
+    if (extra !== undefined)
+      throw new ImgmvError('integrity', `blob ${extra} came and is no part of the image`);
+  }
+
+  /** Its kind is what came; the offer may not know it. */
+  root(): Root {
+    const { digest } = this.#image.root;
+    return {
+      digest,
+      kind: this.#metadata.get(digest)?.kind ?? rootKind(this.#image),
+      bytes: this.bytesOf(digest),
+    };
+  }
+
+  /** The root that a containerd store gets: the image's own, or a manifest made for a config (section 8). */
+  containerdRoot(): Root {
+    const root = this.root();
+    if (root.kind !== 'config') return root;
+    const layers = this.#image.diffIds.map((digest) => ({ digest, size: this.#layerOf(digest).size }));
+    const bytes = manifestFor(root.bytes, layers);
+    return { digest: digestOf(bytes), kind: 'manifest', bytes };
+  }
+
+  /** The config and layers of the platform that would run here. Throws refused where there is none. */
+  classicView(): ClassicView {
+    const { platform, diffIds } = this.#image;
+    const { kind, digest } = this.root();
+    if (kind === 'config') return { config: digest, layerPaths: this.#pathsOf(diffIds), diffIds };
+    for (const candidate of this.#metadata.values()) {
+      if (candidate.kind !== 'manifest') continue;
+      const metadata = readMetadata(candidate.bytes, 'manifest');
+      if (metadata.kind !== 'manifest') continue;
+      const { config, layers } = metadata.value;
+      // An attestation is a manifest, too, and its config no image's.
+      if (!/image\.(config\.)?v1\+json$/.test(config.mediaType)) continue;
+      const { os, architecture, rootfs } = readConfig(this.bytesOf(config.digest));
+      const fits = os === platform.os && architecture === platform.architecture;
+      if (!fits || !sameDigests(rootfs.diff_ids ?? [], diffIds)) continue;
+      return {
+        config: config.digest,
+        layerPaths: this.#pathsOf(layers.map((layer) => layer.digest)),
+        diffIds,
+      };
+    }
+    throw new ImgmvError(
+      'refused',
+      `the image holds no manifest for ${platform.os}/${platform.architecture}`,
+    );
+  }
+
+  /** Of a config, manifest or index that came. */
+  bytesOf(digest: Digest): Buffer {
+    const found = this.#metadata.get(digest);
+    if (found === undefined) throw missing('metadata', digest);
+    return found.bytes;
+  }
+
+  #pathsOf(layers: readonly Digest[]): readonly string[] {
+    return layers.map((layer) => this.#layerOf(layer).path);
+  }
+
+  #layerOf(digest: Digest): Layer {
+    const found = this.#layers.get(digest);
+    if (found === undefined) throw missing('layer', digest);
+    return found;
+  }
+}
+
+export function sameDigests(a: readonly Digest[], b: readonly Digest[]): boolean {
+  return a.length === b.length && a.every((digest, at) => digest === b[at]);
+}
+
+function missing(kind: string, digest: Digest): ImgmvError {
+  return new ImgmvError('integrity', `the image is not whole: ${kind} ${digest} did not come`);
+}

@@ -1,0 +1,40 @@
+/** An engine that answers `docker load` as a test wants, on a unix socket of its own. */
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { Socket } from 'node:net';
+import { join } from 'node:path';
+import { Engine } from '../../../agent/engine/engine.ts';
+import { scratchDirectory } from '../../rig/scratch.ts';
+
+/** What the engine does with a load: reads the tar or does not, answers or does not. */
+export type LoadScript = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
+
+export interface FakeEngine extends AsyncDisposable {
+  readonly engine: Engine;
+}
+
+export async function fakeEngine(onLoad: LoadScript): Promise<FakeEngine> {
+  const directory = await scratchDirectory();
+  const sockets = new Set<Socket>();
+  const server = createServer((request, response) => {
+    const path = request.url ?? '';
+    if (path.startsWith('/images/load')) return void onLoad(request, response);
+    const os = { Version: '20.10.24', Os: 'linux', Arch: 'amd64' };
+    response.end(JSON.stringify(path.includes('/version') ? os : { DriverStatus: [] }));
+  });
+  server.on('connection', (socket: Socket) => sockets.add(socket));
+  const path = join(directory.path, 'docker.sock');
+  await new Promise<void>((resolve) => server.listen(path, resolve));
+  const engine = await Engine.connect({ dockerHost: `unix://${path}`, env: {} });
+  return {
+    engine,
+    async [Symbol.asyncDispose]() {
+      await closed(server, sockets);
+      await directory[Symbol.asyncDispose]();
+    },
+  };
+}
+
+function closed(server: Server, sockets: ReadonlySet<Socket>): Promise<void> {
+  for (const socket of sockets) socket.destroy();
+  return new Promise((resolve) => server.close(() => resolve()));
+}

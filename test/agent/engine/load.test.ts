@@ -1,0 +1,210 @@
+/** What an engine answers to a load, and what becomes of it: docs/engines.md section 6. */
+import type { IncomingMessage } from 'node:http';
+import { buffer } from 'node:stream/consumers';
+import { extract } from 'tar-stream';
+import { describe, expect, it } from 'vitest';
+import { Load } from '../../../agent/engine/load.ts';
+import { ImgmvError } from '../../../proto/errors.ts';
+import { failureOf } from '../../conformance/conformance.ts';
+import { fakeEngine, type LoadScript } from './fake-engine.ts';
+
+const MIB = 2 ** 20;
+const LOADED = '{"stream":"Loaded image: web:1.0\\n"}\r\n';
+const small = Buffer.from('a layer');
+
+async function* zeros(bytes: number): AsyncGenerator<Buffer> {
+  for (let at = 0; at < bytes; at += MIB) yield Buffer.alloc(Math.min(MIB, bytes - at));
+}
+
+async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
+  yield bytes;
+}
+
+/** Reads the whole tar, then answers. */
+const afterAll =
+  (answer: string, status = 200): LoadScript =>
+  async (request, response) => {
+    await buffer(request);
+    response.writeHead(status, { 'Content-Type': 'application/json' }).end(answer);
+  };
+
+/** Loads one small file. */
+async function loadOne(script: LoadScript): Promise<readonly string[]> {
+  await using fake = await fakeEngine(script);
+  const load = new Load(fake.engine);
+  try {
+    await load.file('blobs/a', small.length, once(small));
+    return (await load.finish()).loaded;
+  } finally {
+    await load.abort();
+  }
+}
+
+describe('a load that succeeds', () => {
+  it.each([
+    ['by name', LOADED, ['web:1.0']],
+    ['by id', `{"stream":"Loaded image ID: sha256:ab\\n"}\r\n`, ['sha256:ab']],
+    ['twice', LOADED + LOADED, ['web:1.0', 'web:1.0']],
+    ['without a line end', LOADED.trim(), ['web:1.0']],
+    [
+      'after its progress',
+      `{"status":"Loading layer","progressDetail":{"current":1,"total":2},"id":"a"}\r\n${LOADED}`,
+      ['web:1.0'],
+    ],
+    [
+      'taking a name over',
+      `{"stream":"The image web:1.0 already exists, renaming the old one\\n"}\r\n${LOADED}`,
+      ['web:1.0'],
+    ],
+  ])('%s', async (_how, answer, loaded) => {
+    expect(await loadOne(afterAll(answer))).toEqual(loaded);
+  });
+
+  it('in an answer cut at every byte', async () => {
+    const cut: LoadScript = async (request, response) => {
+      await buffer(request);
+      for (const byte of Buffer.from(LOADED)) response.write(Buffer.from([byte]));
+      response.end();
+    };
+    expect(await loadOne(cut)).toEqual(['web:1.0']);
+  });
+
+  it('with a tar that holds just the files that were given', async () => {
+    const names: Record<string, string> = {};
+    await loadOne(async (request, response) => {
+      const entries = extract();
+      request.pipe(entries);
+      for await (const entry of entries) names[entry.header.name] = (await buffer(entry)).toString();
+      response.end(LOADED);
+    });
+    expect(names).toEqual({ 'blobs/a': 'a layer' });
+  });
+});
+
+describe('a load that fails', () => {
+  it.each([
+    [
+      'an error with status 200',
+      afterAll('{"errorDetail":{"message":"unexpected EOF"},"error":"unexpected EOF"}\r\n'),
+      /did not load the image: unexpected EOF$/,
+    ],
+    [
+      'an error behind a success',
+      afterAll(`${LOADED}{"error":"invalid diffID for layer 0"}`),
+      /invalid diffID for layer 0/,
+    ],
+    [
+      'an image that was not unpacked',
+      afterAll(`${LOADED}{"stream":"Error unpacking image web:1.0: no such blob\\n"}`),
+      /Error unpacking image web:1\.0: no such blob/,
+    ],
+    ['an empty answer', afterAll(''), /did not say that it loaded it/],
+    [
+      'progress alone',
+      afterAll('{"status":"Loading layer","progressDetail":{"current":1}}\r\n'),
+      /did not say that it loaded it/,
+    ],
+    [
+      'an answer cut short',
+      afterAll('{"stream":"Loaded ima'),
+      /did not load the image: \{"stream":"Loaded ima/,
+    ],
+    ['an answer that is no JSON', afterAll('<html>'), /did not load the image: <html>/],
+    [
+      'status 500, as podman has it',
+      afterAll('{"cause":"x","message":"payload does not match","response":500}', 500),
+      /payload does not match/,
+    ],
+    ['status 500 without a word', afterAll('', 500), /HTTP 500/],
+    ['status 404, no engine at all', afterAll('not found', 404), /not found/],
+  ] as const)('%s', async (_how, script, says) => {
+    const failure = await failureOf(loadOne(script));
+    expect([failure.code, failure.message]).toEqual(['engine-refused', expect.stringMatching(says)]);
+  });
+
+  it('a full disk, with what to do about it', async () => {
+    const failure = await failureOf(loadOne(afterAll('{"error":"write: no space left on device"}')));
+    expect(failure.hint).toMatch(/free some room/);
+  });
+
+  /** Sends until it fails; the engine need not read any of it. */
+  async function sendMuch(script: LoadScript): Promise<ImgmvError> {
+    await using fake = await fakeEngine(script);
+    const load = new Load(fake.engine);
+    try {
+      return await failureOf(load.file('blobs/big', 256 * MIB, zeros(256 * MIB)));
+    } finally {
+      await load.abort();
+    }
+  }
+
+  it('an error while the upload still runs, and nobody reads it on', async () => {
+    const failure = await sendMuch((_request, response) => {
+      response.write('{"error":"no space left on device"}\r\n');
+    });
+    expect(failure).toMatchObject({
+      code: 'engine-refused',
+      message: expect.stringContaining('no space left'),
+    });
+  });
+
+  it('a success while the upload still runs', async () => {
+    const failure = await sendMuch((_request, response) => void response.end(LOADED));
+    expect(failure).toMatchObject({
+      code: 'engine-refused',
+      message: expect.stringContaining('before all was sent'),
+    });
+  });
+
+  it('an engine that dies in the upload', async () => {
+    const failure = await sendMuch(async (request) => {
+      await firstBytes(request);
+      request.socket.destroy();
+    });
+    expect(failure).toMatchObject({ code: 'engine-unavailable', hint: expect.stringContaining('dockerd') });
+  });
+
+  it('an engine that dies before it answers', async () => {
+    const failure = await failureOf(
+      loadOne(async (request) => {
+        await buffer(request);
+        request.socket.destroy();
+      }),
+    );
+    expect(failure.code).toBe('engine-unavailable');
+  });
+
+  it('an engine that dies within its answer', async () => {
+    const failure = await failureOf(
+      loadOne(async (request, response) => {
+        await buffer(request);
+        response.write('{"status":"Loading layer"}\r\n', () => request.socket.destroy());
+      }),
+    );
+    expect(failure.code).toBe('engine-unavailable');
+  });
+
+  it('an engine that hangs, once it is given up', async () => {
+    await using fake = await fakeEngine(() => {});
+    const load = new Load(fake.engine);
+    const stuck = failureOf(load.file('blobs/big', 256 * MIB, zeros(256 * MIB)));
+    setTimeout(() => void load.abort(), 100);
+    expect((await stuck).message).toBe('the load was given up');
+  });
+
+  it('a body that fails: its own error', async () => {
+    await using fake = await fakeEngine(() => {});
+    const load = new Load(fake.engine);
+    const error = new ImgmvError('integrity', 'not what was sent');
+    const body = (async function* () {
+      yield small;
+      throw error;
+    })();
+    expect(await failureOf(load.file('blobs/a', MIB, body))).toBe(error);
+    await load.abort();
+  });
+});
+
+function firstBytes(request: IncomingMessage): Promise<void> {
+  return new Promise((resolve) => request.once('data', () => resolve()));
+}

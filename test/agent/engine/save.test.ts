@@ -1,0 +1,301 @@
+/** The archives that engines save, made by hand after docs/engines.md section 5. */
+import { createHash } from 'node:crypto';
+import { Readable } from 'node:stream';
+import { buffer } from 'node:stream/consumers';
+import { gzipSync } from 'node:zlib';
+import { type Header, pack } from 'tar-stream';
+import { describe, expect, it } from 'vitest';
+import { digestOf } from '../../../agent/engine/metadata.ts';
+import { blobsOfSave } from '../../../agent/engine/save.ts';
+import type { Digest, Image } from '../../../agent/image.ts';
+import { failureOf } from '../../conformance/conformance.ts';
+import { type MemoryImage, testImage } from '../../memory.ts';
+
+type Entry = readonly [header: string | Partial<Header>, body?: Uint8Array | string];
+
+const hex = (digest: string) => digest.slice('sha256:'.length);
+const blob = (bytes: Buffer): Entry => [`blobs/sha256/${hex(digestOf(bytes))}`, bytes];
+/** As 20.10 names layers: no digest of anything in the archive. */
+const v1 = (n: number) => createHash('sha256').update(`v1 ${n}`).digest('hex');
+
+async function tar(entries: readonly Entry[]): Promise<Buffer> {
+  const archive = pack();
+  for (const [header, body] of entries) {
+    const full = typeof header === 'string' ? { name: header } : header;
+    if (body === undefined) archive.entry(full);
+    else archive.entry(full, Buffer.from(body));
+  }
+  archive.finalize();
+  return buffer(archive);
+}
+
+interface Seen {
+  readonly kind: string;
+  readonly named: Digest | undefined;
+  readonly digest: Digest;
+  readonly compressed: boolean;
+}
+
+/** Reads an archive given in chunks of `chunkBytes`. */
+async function blobsOf(image: Image, archive: Buffer, chunkBytes = 1_000): Promise<readonly Seen[]> {
+  const chunks: Buffer[] = [];
+  for (let at = 0; at < archive.length; at += chunkBytes) chunks.push(archive.subarray(at, at + chunkBytes));
+  const seen: Seen[] = [];
+  for await (const { kind, digest, size, compressed, body } of blobsOfSave(
+    Readable.from(chunks),
+    image,
+    () => {},
+  )) {
+    const bytes = await buffer(body);
+    expect(bytes.length).toBe(size);
+    seen.push({ kind, named: digest, digest: digestOf(bytes), compressed: compressed === true });
+  }
+  return seen;
+}
+
+function parts({ blobs }: MemoryImage) {
+  const bytesOf = (kind: string) => blobs.filter((blob) => blob.kind === kind).map(({ bytes }) => bytes);
+  const [config, manifest] = [bytesOf('config')[0], bytesOf('manifest')[0]];
+  if (!config) throw new Error('no config');
+  return { layers: bytesOf('layer'), config, manifest };
+}
+
+const layerOf = (bytes: Buffer, named: boolean): Seen => ({
+  kind: 'layer',
+  named: named ? digestOf(bytes) : undefined,
+  digest: digestOf(bytes),
+  compressed: false,
+});
+const metadataOf = (kind: string, bytes: Buffer): Seen => ({
+  kind,
+  named: digestOf(bytes),
+  digest: digestOf(bytes),
+  compressed: false,
+});
+
+describe('20.10', async () => {
+  const image = await testImage({ name: 'web:1.0' });
+  const { layers, config } = parts(image);
+  const [first = Buffer.alloc(0), second = Buffer.alloc(0)] = layers;
+  const link = (n: number, to: number): Entry => [
+    { name: `${v1(n)}/layer.tar`, type: 'symlink', linkname: `../${v1(to)}/layer.tar` },
+  ];
+  const layer = (n: number, bytes: Buffer): readonly Entry[] => [
+    [{ name: `${v1(n)}/`, type: 'directory' }],
+    [`${v1(n)}/VERSION`, '1.0'],
+    [`${v1(n)}/json`, '{"id":"x"}'],
+    [`${v1(n)}/layer.tar`, bytes],
+  ];
+  const rest: readonly Entry[] = [
+    [`${hex(image.image.id)}.json`, config],
+    ['manifest.json', '[]'],
+    ['repositories', '{}'],
+  ];
+
+  it('gives layers without their digests, then the config', async () => {
+    const archive = await tar([...layer(1, first), ...layer(2, second), ...rest]);
+    expect(await blobsOf(image.image, archive)).toEqual([
+      layerOf(first, false),
+      layerOf(second, false),
+      metadataOf('config', config),
+    ]);
+  });
+
+  it('in any order, cut anywhere', async () => {
+    const archive = await tar([...rest, ...layer(2, second), ...layer(1, first)]);
+    const want = [layerOf(second, false), layerOf(first, false), metadataOf('config', config)];
+    for (const chunkBytes of [1, 511, 512, 513, archive.length])
+      expect(await blobsOf(image.image, archive, chunkBytes)).toEqual(want);
+  });
+
+  it('gives a layer once that is a link the second time', async () => {
+    const archive = await tar([...layer(1, first), link(3, 1), ...layer(2, second), ...rest]);
+    expect(await blobsOf(image.image, archive)).toHaveLength(3);
+  });
+
+  it('passes over what is not of the image', async () => {
+    const other = await testImage({ name: 'other:1' });
+    const extra: readonly Entry[] = [
+      [`${hex(other.image.id)}.json`, parts(other).config],
+      ['notes.txt', 'x'],
+      [{ name: `blobs/sha256/${'0'.repeat(64)}`, type: 'symlink', linkname: '/etc/passwd' }],
+      ['../../etc/passwd', 'x'],
+    ];
+    const archive = await tar([...extra, ...layer(1, first), ...layer(2, second), ...rest]);
+    expect(await blobsOf(image.image, archive)).toHaveLength(3);
+  });
+
+  it('fails when it ends too soon', async () => {
+    const archive = await tar([...layer(1, first), ...layer(2, second), ...rest]);
+    for (const at of [archive.indexOf(second) + 10, archive.indexOf(first) + 1])
+      await expect(blobsOf(image.image, archive.subarray(0, at))).rejects.toThrow(/Unexpected end of data/);
+  });
+
+  it('fails without its config', async () => {
+    const archive = await tar([...layer(1, first), ...layer(2, second)]);
+    const failure = await failureOf(blobsOf(image.image, archive));
+    expect(failure).toMatchObject({
+      code: 'engine-refused',
+      message: expect.stringContaining(`gave no config ${image.image.id}`),
+    });
+  });
+
+  it('fails with a config that is another', async () => {
+    const archive = await tar([...layer(1, first), [`${hex(image.image.id)}.json`, '{"other":1}']]);
+    expect((await failureOf(blobsOf(image.image, archive))).code).toBe('integrity');
+  });
+
+  it('fails with what its stream fails with, in a body too', async () => {
+    const archive = await tar(layer(1, Buffer.alloc(100_000)));
+    const stream = Readable.from(
+      (async function* () {
+        yield archive.subarray(0, 50_000);
+        throw new Error('the engine died');
+      })(),
+    );
+    const read = async () => {
+      for await (const { body } of blobsOfSave(stream, image.image, () => {})) await buffer(body);
+    };
+    await expect(read()).rejects.toThrow('the engine died');
+  });
+});
+
+describe('26 and newer, classic', async () => {
+  const image = await testImage({ name: 'web:1.0' });
+  const { layers, config } = parts(image);
+
+  it('gives layers with their digests, sorted or not, then the config', async () => {
+    const manifest = Buffer.from('{"schemaVersion":2}');
+    const blobs = [...layers, config, manifest]
+      .map(blob)
+      .sort(([a], [b]) => (String(a) < String(b) ? -1 : 1));
+    const folders: readonly Entry[] = [
+      [{ name: 'blobs/', type: 'directory' }],
+      [{ name: 'blobs/sha256/', type: 'directory' }],
+    ];
+    const rest: readonly Entry[] = [
+      ['index.json', '{}'],
+      ['manifest.json', '[]'],
+      ['oci-layout', '{}'],
+      ['repositories', '{}'],
+    ];
+    const seen = await blobsOf(image.image, await tar([...folders, ...blobs, ...rest]));
+    expect(seen.slice(-1)).toEqual([metadataOf('config', config)]);
+    expect(seen).toHaveLength(3);
+    expect(seen).toEqual(expect.arrayContaining(layers.map((bytes) => layerOf(bytes, true))));
+  });
+});
+
+describe('podman', async () => {
+  const image = await testImage({ name: 'web:1.0' });
+  const { layers, config } = parts(image);
+
+  it('gives <diffid>.tar in the order of the image, links for those that come twice', async () => {
+    const entries = layers.map((bytes): Entry => [`${hex(digestOf(bytes))}.tar`, bytes]);
+    const link: Entry = [
+      {
+        name: `${'a'.repeat(64)}/layer.tar`,
+        type: 'symlink',
+        linkname: `../${hex(digestOf(layers[0] ?? config))}.tar`,
+      },
+    ];
+    const archive = await tar([
+      ...entries,
+      link,
+      [`${hex(image.image.id)}.json`, config],
+      ['manifest.json', '[]'],
+    ]);
+    const seen = await blobsOf(image.image, archive);
+    expect(seen).toEqual([...layers.map((bytes) => layerOf(bytes, false)), metadataOf('config', config)]);
+  });
+});
+
+describe('28, containerd store', async () => {
+  const image = await testImage({ name: 'web:1.0', store: 'containerd' });
+  const { layers, config, manifest = Buffer.alloc(0) } = parts(image);
+  const OCI = 'application/vnd.oci.image';
+  const describeBlob = (mediaType: string, bytes: Buffer) => ({
+    mediaType,
+    digest: digestOf(bytes),
+    size: bytes.length,
+  });
+  const json = (value: unknown) => Buffer.from(JSON.stringify(value));
+
+  it('gives the manifest behind what it names', async () => {
+    const archive = await tar([manifest, config, ...layers].map(blob));
+    const seen = await blobsOf(image.image, archive);
+    expect(seen.slice(-2)).toEqual([metadataOf('config', config), metadataOf('manifest', manifest)]);
+    expect(seen).toHaveLength(4);
+  });
+
+  it('gives compressed layers as they are stored, and says that they are', async () => {
+    const stored = layers.map((bytes) => gzipSync(bytes));
+    const layerType = `${OCI}.layer.v1.tar+gzip`;
+    const gzipped = json({
+      schemaVersion: 2,
+      config: describeBlob(`${OCI}.config.v1+json`, config),
+      layers: stored.map((bytes) => describeBlob(layerType, bytes)),
+    });
+    const root = describeBlob(`${OCI}.manifest.v1+json`, gzipped);
+    const seen = await blobsOf(
+      { ...image.image, id: root.digest, root },
+      await tar([...stored, config, gzipped].map(blob)),
+    );
+    const found = seen.filter(({ kind }) => kind === 'layer');
+    expect(found.map(({ named }) => named)).toEqual(stored.map(digestOf));
+    expect(seen.slice(-2)).toEqual([metadataOf('config', config), metadataOf('manifest', gzipped)]);
+  });
+
+  it('gives an index with its attestation, whose layer is small JSON, and without what is absent', async () => {
+    const statement = json({ _type: 'https://in-toto.io/Statement/v0.1', subject: [] });
+    const attestationConfig = json({
+      architecture: 'unknown',
+      os: 'unknown',
+      rootfs: { type: 'layers', diff_ids: [] },
+    });
+    const attestation = json({
+      config: describeBlob(`${OCI}.config.v1+json`, attestationConfig),
+      layers: [describeBlob('application/vnd.in-toto+json', statement)],
+    });
+    const manifestType = `${OCI}.manifest.v1+json`;
+    const index = json({
+      schemaVersion: 2,
+      manifests: [
+        describeBlob(manifestType, manifest),
+        describeBlob(manifestType, Buffer.from('absent')),
+        describeBlob(manifestType, attestation),
+      ],
+    });
+    const root = describeBlob(`${OCI}.index.v1+json`, index);
+    const blobs = [attestation, index, statement, manifest, config, attestationConfig, ...layers].map(blob);
+    const seen = await blobsOf(
+      { ...image.image, id: root.digest, root },
+      await tar([...blobs, ['index.json', '{}']]),
+    );
+    expect(seen.slice(0, 2)).toEqual(layers.map((bytes) => layerOf(bytes, true)));
+    expect(seen.slice(2)).toEqual([
+      metadataOf('config', config),
+      metadataOf('manifest', manifest),
+      metadataOf('config', attestationConfig),
+      layerOf(statement, true),
+      metadataOf('manifest', attestation),
+      metadataOf('index', index),
+    ]);
+  });
+
+  it('fails without its root: the tiny tar of an incomplete image', async () => {
+    const failure = await failureOf(
+      blobsOf(
+        image.image,
+        await tar([
+          ['oci-layout', '{}'],
+          ['index.json', '{}'],
+        ]),
+      ),
+    );
+    expect(failure).toMatchObject({
+      code: 'engine-refused',
+      message: expect.stringContaining('gave no manifest'),
+    });
+  });
+});

@@ -1,0 +1,158 @@
+import { describe, expect, it } from 'vitest';
+import type { Event } from '../../agent/events.ts';
+import type { Blob, Image, Outcome, Sink } from '../../agent/image.ts';
+import { bottleneck, exitOf, type Ledger, move } from '../../agent/move.ts';
+import { type ErrorCode, ImgmvError } from '../../proto/errors.ts';
+import { type MemoryImage, MemorySink, MemorySource, testImage } from '../memory.ts';
+
+interface Run {
+  readonly ledger: Ledger;
+  readonly events: readonly Event[];
+}
+
+async function moved(source: MemorySource, sink: Sink, signal = new AbortController().signal): Promise<Run> {
+  const events: Event[] = [];
+  const ledger = await move(source, sink, {
+    signal,
+    emit: (event) => events.push(event),
+    wireBytes: () => 0,
+  });
+  return { ledger, events };
+}
+
+const images = (...names: readonly string[]): Promise<MemoryImage[]> =>
+  Promise.all(names.map((name) => testImage({ name })));
+
+describe('a move', () => {
+  it('plans first, then settles image by image, then sums up', async () => {
+    const [one, two] = await images('one:1', 'two:1');
+    if (!one || !two) throw new Error('no images');
+    const source = new MemorySource([one, two]);
+    const sink = new MemorySink();
+    const { ledger, events } = await moved(source, sink);
+    expect(events.map(({ event }) => event)).toEqual(['plan', 'image', 'image', 'done']);
+    expect(source.answers.map(({ action }) => action)).toEqual(['send', 'send']);
+    expect(source.outcomes).toEqual(ledger.outcomes);
+    expect(ledger.outcomes.map(({ image, status }) => [image.id, status])).toEqual([
+      [one.image.id, 'loaded'],
+      [two.image.id, 'loaded'],
+    ]);
+    const bytes = [one, two].flatMap(({ blobs }) => blobs).reduce((sum, blob) => sum + blob.bytes.length, 0);
+    expect(events.at(-1)).toMatchObject({ event: 'done', images: 2, failed: 0, bytes, exit: 0 });
+    expect(ledger.exit).toBe(0);
+    expect(sink.images.size).toBe(2);
+  });
+
+  it('asks no blobs of an image that is present or refused', async () => {
+    const [there, refused, sent] = await images('there:1', 'refused:1', 'sent:1');
+    if (!there || !refused || !sent) throw new Error('no images');
+    const sink = new MemorySink({ refusal: (image) => (image === refused.image ? 'not here' : undefined) });
+    await moved(new MemorySource([there]), sink);
+    const asked: Image[] = [];
+    const source = new (class extends MemorySource {
+      override blobs(image: Image, signal: AbortSignal): AsyncGenerator<Blob> {
+        asked.push(image);
+        return super.blobs(image, signal);
+      }
+    })([there, refused, sent]);
+    const { ledger, events } = await moved(source, sink);
+    expect(asked).toEqual([sent.image]);
+    expect(ledger.outcomes.map(({ status }) => status)).toEqual(['present', 'refused', 'loaded']);
+    expect(ledger.outcomes[1]?.error).toMatchObject({ code: 'refused', message: 'not here' });
+    expect(events.filter(({ event }) => event === 'image')).toMatchObject([
+      { bytes: 0, layersSent: 0, layersSkipped: 2, error: null },
+      { bytes: 0, error: { code: 'refused', message: 'not here', hint: null } },
+      { layersSent: 2, layersSkipped: 0, error: null },
+    ]);
+    expect(ledger.exit).toBe(17);
+  });
+
+  it('goes on with the next image when a source fails one', async () => {
+    const [bad, good] = await images('bad:1', 'good:1');
+    if (!bad || !good) throw new Error('no images');
+    const source = new (class extends MemorySource {
+      override async *blobs(image: Image, signal: AbortSignal): AsyncGenerator<Blob> {
+        for await (const blob of super.blobs(image, signal)) {
+          yield blob;
+          if (image === bad.image) throw new ImgmvError('engine-unavailable', 'lost');
+        }
+      }
+    })([bad, good]);
+    const sink = new MemorySink();
+    const { ledger } = await moved(source, sink);
+    expect(ledger.outcomes).toMatchObject([
+      { status: 'failed', error: { code: 'engine-unavailable' } },
+      { status: 'loaded' },
+    ]);
+    expect([...sink.names.keys()]).toEqual(['good:1']);
+    expect(ledger.exit).toBe(17);
+  });
+
+  it('aborts the writer with what failed it, once', async () => {
+    const [image] = await images('slow:1');
+    if (!image) throw new Error('no image');
+    const failure = new ImgmvError('engine-refused', 'no space');
+    const sink = new MemorySink({ beforeChunk: () => Promise.reject(failure) });
+    const aborted: ImgmvError[] = [];
+    const open = sink.writer.bind(sink);
+    const watched = Object.assign(sink, {
+      writer: async (...given: Parameters<typeof open>) => {
+        const writer = await open(...given);
+        return { ...writer, abort: async (error: ImgmvError) => void aborted.push(error) };
+      },
+    });
+    const { ledger } = await moved(new MemorySource([image]), watched);
+    expect(aborted).toEqual([failure]);
+    expect(ledger).toMatchObject({ outcomes: [{ status: 'failed', error: failure }], exit: 14 });
+  });
+
+  it('stops with the reason of the signal, whatever else breaks of it', async () => {
+    const [first, second] = await images('first:1', 'second:1');
+    if (!first || !second) throw new Error('no images');
+    const stop = new AbortController();
+    const reason = new ImgmvError('sigint', 'stopped by SIGINT');
+    const sink = new MemorySink({
+      beforeChunk: async () => {
+        stop.abort(reason);
+        throw new Error('a socket broke');
+      },
+    });
+    const { ledger, events } = await moved(new MemorySource([first, second]), sink, stop.signal);
+    expect(ledger.outcomes.map(({ status, error }) => [status, error])).toEqual([
+      ['failed', reason],
+      ['failed', reason],
+    ]);
+    expect(ledger.exit).toBe(130);
+    expect(events.at(-1)).toMatchObject({ event: 'done', failed: 2, exit: 130 });
+    expect(sink.names.size).toBe(0);
+  });
+});
+
+describe('the exit status', () => {
+  const outcome = (code?: ErrorCode) => ({ ...(code && { error: new ImgmvError(code, '') }) }) as Outcome;
+
+  it.each<[readonly (ErrorCode | undefined)[], number]>([
+    [[], 0],
+    [[undefined, undefined], 0],
+    [['integrity'], 13],
+    [['engine-refused', 'engine-unavailable'], 14],
+    [['integrity', 'engine-refused'], 17],
+    [['refused', undefined], 17],
+    [['refused', 'refused'], 16],
+  ])('of %j is %d', (codes, exit) => {
+    expect(exitOf(codes.map(outcome))).toBe(exit);
+  });
+});
+
+describe('the bottleneck', () => {
+  it('is what was waited for longest since the last look', () => {
+    const before = { save: 9_000, network: 100, load: 0 };
+    expect(bottleneck(before, { save: 9_100, network: 900, load: 50 }, 1_000)).toBe('network');
+    expect(bottleneck({}, { load: 700 }, 1_000)).toBe('load');
+  });
+
+  it('is nothing where all were quick', () => {
+    expect(bottleneck({ save: 5 }, { save: 5 }, 1_000)).toBeNull();
+    expect(bottleneck({}, { save: 1, compress: 2 }, 1_000)).toBeNull();
+  });
+});

@@ -1,0 +1,59 @@
+import { expect, it } from 'vitest';
+import { LevelPolicy, type Link } from '../../../agent/peer/level.ts';
+
+const MIB = 2 ** 20;
+const FULL: Link = { inFlightBytes: 5 * MIB, readerWaits: true };
+const STEADY: Link = { inFlightBytes: 1.5 * MIB, readerWaits: true };
+const DRY: Link = { inFlightBytes: 0.5 * MIB, readerWaits: true };
+const SLOW_READER: Link = { inFlightBytes: 5 * MIB, readerWaits: false };
+
+/** The levels after each of `looks`, 200 ms apart. */
+function levels(looks: readonly Link[], pinned?: number): readonly number[] {
+  let now = 0;
+  let link = STEADY;
+  const policy = new LevelPolicy(
+    pinned,
+    () => link,
+    () => now,
+  );
+  policy.level();
+  return looks.map((look) => {
+    now += 200;
+    link = look;
+    return policy.level();
+  });
+}
+
+const times = (count: number, link: Link) => Array.from({ length: count }, () => link);
+
+it('begins at 3 and stays while the link is neither full nor dry', () => {
+  expect(levels(times(3, STEADY))).toEqual([3, 3, 3]);
+});
+
+it('rises by one a look while the link is full, to 7', () => {
+  expect(levels(times(6, FULL))).toEqual([4, 5, 6, 7, 7, 7]);
+});
+
+it('falls by one a look while the link runs dry, to 1', () => {
+  expect(levels(times(4, DRY))).toEqual([2, 1, 1, 1]);
+});
+
+it('falls when the other side is slow, however much is in flight', () => {
+  expect(levels(times(3, SLOW_READER))).toEqual([2, 1, 1]);
+});
+
+it('looks no more than five times a second', () => {
+  let now = 0;
+  let looks = 0;
+  const look = () => {
+    looks++;
+    return FULL;
+  };
+  const policy = new LevelPolicy(undefined, look, () => now);
+  for (now = 0; now < 1_000; now += 10) policy.level();
+  expect(looks).toBe(4);
+});
+
+it('stays at the level that was asked for', () => {
+  expect(levels([...times(3, FULL), ...times(3, DRY)], 12)).toEqual([12, 12, 12, 12, 12, 12]);
+});

@@ -1,0 +1,77 @@
+/** A receiver without --once: one session after another, each with a code of its own. */
+import { readFile } from 'node:fs/promises';
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { engineSupport } from '../rig/engine.ts';
+import { loadImage } from '../rig/images.ts';
+import type { Imgmv, JsonEvent } from '../rig/imgmv.ts';
+import { describeOn } from '../rig/suite.ts';
+import { startRelay } from './relay.ts';
+import { expectEnd, expectGone, holdings, type Scene, startScene } from './scene.ts';
+
+describeOn(
+  'sessions',
+  [await engineSupport('20')],
+  () => {
+    let scene: Scene;
+
+    beforeAll(async () => {
+      scene = await startScene({ source: '20', target: '20' });
+      await loadImage(scene.source, { name: 'web:1.0', layers: [{ a: { bytes: 16 * 2 ** 20, seed: 1 } }] });
+      await loadImage(scene.source, { name: 'web:2.0', layers: [{ a: '2' }] });
+    });
+    afterAll(() => scene?.[Symbol.asyncDispose]());
+
+    it('one after another, each with a fresh code in the same file, until it is stopped', async () => {
+      await using receiver = await scene.receive({ args: [] });
+      const codes = new Set<string>();
+      for (const [index, name] of ['web:1.0', 'web:2.0', 'no-such'].entries()) {
+        const { port, codeFile } = await nth(receiver.imgmv, 'listening', index);
+        expect([port, codeFile]).toEqual([receiver.port, receiver.codeFile]);
+        codes.add(await readFile(receiver.codeFile, 'utf8'));
+        await using sender = scene.send(receiver, [name]);
+        await expectEnd(sender, name === 'no-such' ? 10 : 0, /web:\d|no such image/);
+        if (name !== 'no-such') expect(await nth(receiver.imgmv, 'done', index)).toMatchObject({ exit: 0 });
+      }
+      expect(codes.size).toBe(3);
+      receiver.imgmv.kill('SIGTERM');
+      await expectEnd(receiver.imgmv, 143, /stopped by SIGTERM/);
+      expect((await holdings(scene.target)).map((line) => line.split(' ')[0])).toEqual([
+        'web:1.0',
+        'web:2.0',
+      ]);
+      await expectGone(receiver);
+    });
+
+    it('a code serves once: 12 for who brings it during the session, and after it', async () => {
+      await using receiver = await scene.receive({ args: [] });
+      const input = await readFile(receiver.codeFile, 'utf8');
+      await using relay = await startRelay({ port: receiver.port, holdAfterBytes: 2 ** 20 });
+      const options = { to: `127.0.0.1:${relay.port}`, codeFile: '-', input };
+      await scene.target.docker(['image', 'rm', '--force', 'web:1.0']);
+      await using first = scene.send(receiver, ['web:1.0'], options);
+      await relay.held;
+      await using second = scene.send(receiver, ['web:1.0'], { codeFile: '-', input });
+      await expectEnd(
+        second,
+        12,
+        /its code is used: another sender is connected, or was\n\s+start `imgmv receive` there again/,
+      );
+      relay.release();
+      await expectEnd(first, 0, /loaded web:1\.0/);
+      await nth(receiver.imgmv, 'listening', 1);
+      await using third = scene.send(receiver, ['web:1.0'], { codeFile: '-', input });
+      await expectEnd(third, 12, /the pairing code is wrong/);
+      receiver.imgmv.kill('SIGINT');
+      await expectEnd(receiver.imgmv, 130, /stopped by SIGINT/);
+      await expectGone(receiver);
+    });
+  },
+  { required: true },
+);
+
+/** The event of this name that has `index` before it. */
+async function nth(imgmv: Imgmv, name: string, index: number): Promise<JsonEvent> {
+  let seen = 0;
+  for await (const event of imgmv.events) if (event.event === name && seen++ === index) return event;
+  throw new Error(`it ended before ${name} number ${index}: ${imgmv.stdout}${imgmv.stderr}`);
+}

@@ -1,0 +1,275 @@
+/** PROTOCOL.md section 6: framing in hex, the schemas from both sides of each bound, and lists in pieces. */
+import { describe, expect, test } from 'vitest';
+import { MESSAGE_LIST_BYTES, MESSAGE_MAX_BYTES } from '../../proto/limits.ts';
+import {
+  Control,
+  decodeMessage,
+  encodeMessage,
+  type Message,
+  type OfferedImage,
+} from '../../proto/messages.ts';
+import { codeOf, lanes, readAll } from './wire.ts';
+
+const DIGEST = `sha256:${'ab'.repeat(32)}`;
+const WINDOW = 4 * 1024 * 1024;
+
+const HELLO = {
+  type: 'hello',
+  role: 'sender',
+  software: 'imgmv/0.1.0',
+  name: 'host',
+  engine: { kind: 'docker', version: '26.1.5', store: 'classic', os: 'linux', architecture: 'amd64' },
+  capabilities: [],
+};
+
+const IMAGE = {
+  image: 0,
+  id: DIGEST,
+  root: { mediaType: 'application/vnd.oci.image.index.v1+json', digest: DIGEST, size: 1_000 },
+  store: 'containerd',
+  platform: { os: 'linux', architecture: 'arm64', variant: 'v8' },
+  names: [{ source: 'web:1.0', target: 'team/web:2.0' }],
+  diffIds: [DIGEST],
+  bytes: 123_456,
+};
+
+const ANSWERED = {
+  image: 0,
+  action: 'send',
+  reason: 'why',
+  warning: 'of what',
+  refs: [{ source: 'web:1.0', target: 'team/web:2.0', replaces: DIGEST }],
+  missing: [DIGEST],
+};
+
+/** One of each, with every field. */
+const MESSAGES: Readonly<Record<string, Record<string, unknown>>> = {
+  hello: HELLO,
+  offer: { type: 'offer', images: [IMAGE], last: true },
+  answer: { type: 'answer', images: [ANSWERED], last: true },
+  progress: { type: 'progress', image: 0, phase: 'load', bytes: 5, bottleneck: 'load' },
+  failed: { type: 'failed', image: 0, error: { code: 'integrity', message: 'm', hint: 'h' } },
+  result: {
+    type: 'result',
+    image: 0,
+    status: 'loaded',
+    targetId: DIGEST,
+    refs: [{ source: 'web:1.0', target: 'team/web:2.0', replaced: DIGEST }],
+    error: { code: 'refused', message: 'm' },
+  },
+  finish: { type: 'finish' },
+};
+
+function decode(value: unknown): Message {
+  return decodeMessage(Buffer.from(JSON.stringify(value)));
+}
+
+/** `value` with what stands at `path` changed; undefined takes it away. */
+function changed(value: unknown, path: string, to: unknown): unknown {
+  const copy = structuredClone(value) as Record<string, unknown>;
+  const steps = path.split('.');
+  const last = steps.pop() ?? '';
+  let at = copy;
+  for (const step of steps) at = at[step] as Record<string, unknown>;
+  if (to === undefined) delete at[last];
+  else at[last] = to;
+  return copy;
+}
+
+describe('framing', () => {
+  test('a big-endian length, then JSON', () => {
+    expect(encodeMessage({ type: 'finish' }).toString('hex')).toBe(
+      `00000011${Buffer.from('{"type":"finish"}').toString('hex')}`,
+    );
+  });
+
+  test.each(Object.keys(MESSAGES))('%s makes the round trip', async (type) => {
+    await using ends = await lanes(WINDOW);
+    const message = decode(MESSAGES[type]);
+    expect(message).toEqual(MESSAGES[type]);
+    await new Control(ends.dialler).send(message);
+    expect(await new Control(ends.listener).receive()).toEqual(message);
+  });
+
+  test('messages may come in any pieces, and several in one', async () => {
+    await using ends = await lanes(WINDOW);
+    const wire = Buffer.concat([encodeMessage({ type: 'finish' }), encodeMessage(decode(HELLO))]);
+    for (const byte of wire) await ends.dialler.write(Buffer.of(byte));
+    await ends.dialler.write(Buffer.concat([wire, wire]));
+    await ends.dialler.end();
+    const control = new Control(ends.listener);
+    const types: (string | undefined)[] = [];
+    for (let count = 0; count < 7; count++) types.push((await control.receive())?.type);
+    expect(types).toEqual(['finish', 'hello', 'finish', 'hello', 'finish', 'hello', undefined]);
+  });
+
+  test.each<readonly [string, Buffer]>([
+    ['a length over the limit', Buffer.from('00040001', 'hex')],
+    ['the greatest length there is', Buffer.from('ffffffff', 'hex')],
+    ['an end inside a length', Buffer.from('0000', 'hex')],
+    ['an end inside a message', Buffer.from('00000011 7b22'.replace(' ', ''), 'hex')],
+    ['no bytes', Buffer.from('00000000', 'hex')],
+    ['invalid UTF-8', frame(Buffer.from('{"type":"fin\xffish"}', 'latin1'))],
+    ['a lone surrogate’s bytes', frame(Buffer.from('7b2274797065223a22eda080227d', 'hex'))],
+    ['what is no JSON', frame(Buffer.from('{type:finish}'))],
+    ['two JSON values', frame(Buffer.from('{"type":"finish"}{}'))],
+  ])('%s is a violation', async (_name, bytes) => {
+    await using ends = await lanes(WINDOW);
+    await ends.dialler.write(bytes);
+    await ends.dialler.end();
+    expect(await codeOf(new Control(ends.listener).receive())).toBe('protocol-violation');
+  });
+
+  test('a message of exactly the limit is taken', async () => {
+    await using ends = await lanes(WINDOW);
+    const padding = ' '.repeat(MESSAGE_MAX_BYTES - '{"type":"finish"}'.length);
+    await ends.dialler.write(frame(Buffer.from(`{"type":"finish"}${padding}`)));
+    expect(await new Control(ends.listener).receive()).toEqual({ type: 'finish' });
+  });
+});
+
+function frame(json: Buffer): Buffer {
+  const length = Buffer.alloc(4);
+  length.writeUInt32BE(json.length, 0);
+  return Buffer.concat([length, json]);
+}
+
+describe('schemas', () => {
+  test('unknown fields are dropped, wherever they stand', () => {
+    const more = changed(changed(MESSAGES.offer, 'new', 1), 'images.0.platform.features', ['x']);
+    expect(decode(more)).toEqual(MESSAGES.offer);
+  });
+
+  test.each([null, 1, 'finish', [], {}, { type: 'future' }, { type: '__proto__' }, { type: ['finish'] }])(
+    '%j is no message',
+    async (value) => {
+      expect(await codeOf(() => decode(value))).toBe('protocol-violation');
+    },
+  );
+
+  test.each<readonly [string, string, unknown]>([
+    ['hello', 'role', 'both'],
+    ['hello', 'name', ''],
+    ['hello', 'name', 'x'.repeat(101)],
+    ['hello', 'software', undefined],
+    ['hello', 'engine.store', 'overlay2'],
+    ['hello', 'capabilities', undefined],
+    ['hello', 'capabilities', Array(65).fill('x')],
+    ['offer', 'last', undefined],
+    ['offer', 'images.0.image', -1],
+    ['offer', 'images.0.image', 10_000],
+    ['offer', 'images.0.image', 0.5],
+    ['offer', 'images.0.image', '0'],
+    ['offer', 'images.0.id', 'sha256:AB'],
+    ['offer', 'images.0.id', `sha256:${'AB'.repeat(32)}`],
+    ['offer', 'images.0.id', `${DIGEST}\n`],
+    ['offer', 'images.0.id', `sha512:${'ab'.repeat(64)}`],
+    ['offer', 'images.0.root.size', -1],
+    ['offer', 'images.0.root.size', 2 ** 53],
+    ['offer', 'images.0.bytes', 1024 ** 4 + 1],
+    ['offer', 'images.0.bytes', null],
+    ['offer', 'images.0.platform.os', ''],
+    ['offer', 'images.0.names.0.target', ''],
+    ['offer', 'images.0.names.0.target', 'a b'],
+    ['offer', 'images.0.names.0.target', 'a\x1b[31m'],
+    ['offer', 'images.0.names.0.target', 'ä'],
+    ['offer', 'images.0.names.0.target', 'x'.repeat(385)],
+    ['offer', 'images.0.names', Array(101).fill(IMAGE.names[0])],
+    ['offer', 'images.0.diffIds', Array(501).fill(DIGEST)],
+    ['offer', 'images.0.diffIds.0', 'sha256:'],
+    ['answer', 'images.0.action', 'maybe'],
+    ['answer', 'images.0.reason', 'x'.repeat(1_001)],
+    ['answer', 'images.0.missing', Array(501).fill(DIGEST)],
+    ['answer', 'images.0.refs.0.replaces', 'x'],
+    ['progress', 'phase', 'rest'],
+    ['progress', 'bytes', Number.MAX_VALUE],
+    ['failed', 'error.code', 'unheard-of'],
+    ['failed', 'error.message', 'x'.repeat(1_001)],
+    ['failed', 'error', undefined],
+    ['result', 'status', 'done'],
+    ['result', 'targetId', 'web:1.0'],
+    ['result', 'refs', undefined],
+  ])('%s with another %s is a violation (%j)', async (type, path, to) => {
+    expect(decode(MESSAGES[type])).toBeDefined();
+    expect(await codeOf(() => decode(changed(MESSAGES[type], path, to)))).toBe('protocol-violation');
+  });
+
+  test.each<readonly [string, string, unknown]>([
+    ['hello', 'name', 'x'.repeat(100)],
+    ['offer', 'images', []],
+    ['offer', 'images.0.image', 9_999],
+    ['offer', 'images.0.bytes', 1024 ** 4],
+    ['offer', 'images.0.platform.variant', undefined],
+    ['offer', 'images.0.names', []],
+    ['offer', 'images.0.names.0.target', 'x'.repeat(384)],
+    ['offer', 'images.0.diffIds', Array(500).fill(DIGEST)],
+    ['answer', 'images.0.reason', undefined],
+    ['answer', 'images.0.warning', 'x'.repeat(1_000)],
+    ['answer', 'images.0.missing', undefined],
+    ['progress', 'bottleneck', undefined],
+    ['failed', 'error.hint', undefined],
+    ['result', 'targetId', undefined],
+    ['result', 'error', undefined],
+  ])('%s with another %s is taken (%j)', (type, path, to) => {
+    const value = changed(MESSAGES[type], path, to);
+    expect(decode(value)).toEqual(value);
+  });
+});
+
+describe('lists', () => {
+  const offer = (count: number, layers: number): Message & { type: 'offer' } => ({
+    type: 'offer',
+    last: true,
+    images: Array.from({ length: count }, (_, image) => ({
+      ...(IMAGE as OfferedImage),
+      image,
+      diffIds: Array<string>(layers).fill(DIGEST),
+    })),
+  });
+
+  async function sentAs(value: ReturnType<typeof offer> | (Message & { type: 'answer' })) {
+    await using ends = await lanes(WINDOW);
+    const sending = new Control(ends.dialler).sendList(value).then(() => ends.dialler.end());
+    const wire = await readAll(ends.listener);
+    await sending;
+    const messages: { length: number; message: Message }[] = [];
+    for (let at = 0; at < wire.length; ) {
+      const length = wire.readUInt32BE(at);
+      messages.push({ length, message: decodeMessage(wire.subarray(at + 4, at + 4 + length)) });
+      at += 4 + length;
+    }
+    return messages;
+  }
+
+  test('a thousand images of sixty layers go in messages of about 96 KiB, `last` on the last alone', async () => {
+    const value = offer(1_000, 60);
+    const messages = await sentAs(value);
+    expect(messages.length).toBeGreaterThan(40);
+    const images: unknown[] = [];
+    for (const [at, { length, message }] of messages.entries()) {
+      if (message.type !== 'offer') throw new Error('an offer was expected');
+      expect(length).toBeLessThan(MESSAGE_LIST_BYTES + 2_000);
+      expect(message.last).toBe(at === messages.length - 1);
+      images.push(...message.images);
+    }
+    expect(images).toEqual(value.images);
+  });
+
+  test('an empty list is one message', async () => {
+    expect(await sentAs(offer(0, 0))).toEqual([
+      { length: 40, message: { type: 'offer', images: [], last: true } },
+    ]);
+  });
+
+  test('bytes count, not characters', async () => {
+    const reason = '大'.repeat(1_000);
+    const images = Array.from({ length: 200 }, (_, image) => ({
+      image,
+      action: 'refuse' as const,
+      reason,
+      refs: [],
+    }));
+    for (const { length } of await sentAs({ type: 'answer', images, last: true }))
+      expect(length).toBeLessThan(MESSAGE_LIST_BYTES + 4_000);
+  });
+});
