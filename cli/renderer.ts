@@ -1,7 +1,5 @@
-/** How a run is shown: one of these takes every event. */
+/** How a run is shown: renderer-text.ts for people, renderer-json.ts for scripts; each takes every event. */
 import type { Event } from '../agent/events.ts';
-import { JsonRenderer } from './renderer-json.ts';
-import { TextRenderer } from './renderer-text.ts';
 
 export interface Renderer {
   render(event: Event): void;
@@ -9,18 +7,4 @@ export interface Renderer {
   say(text: string): void;
   /** Leaves the terminal as it was. */
   end(): void;
-}
-
-export interface RendererOptions {
-  readonly json: boolean;
-  readonly quiet: boolean;
-}
-
-export function rendererFor({ json, quiet }: RendererOptions): Renderer {
-  if (json) return new JsonRenderer(process.stdout);
-  return new TextRenderer({
-    stream: process.stderr,
-    quiet,
-    color: process.stderr.isTTY && !process.env.NO_COLOR,
-  });
 }

@@ -3,7 +3,9 @@
 import type { EndpointOptions } from '../agent/engine/endpoint.ts';
 import { type Emit, errorEvent } from '../agent/events.ts';
 import { type ImgmvError, toImgmvError } from '../proto/errors.ts';
-import { type Renderer, rendererFor } from './renderer.ts';
+import type { Renderer } from './renderer.ts';
+import { JsonRenderer } from './renderer-json.ts';
+import { TextRenderer } from './renderer-text.ts';
 import { stopSignal } from './stop.ts';
 
 export interface CommonOptions {
@@ -22,7 +24,7 @@ export interface Run {
 
 /** Sets the exit status and ends the process once its output is written. */
 export async function run(options: CommonOptions, command: (run: Run) => Promise<number>): Promise<void> {
-  const renderer = rendererFor({ json: options.json === true, quiet: options.quiet === true });
+  const renderer = rendererFor(options);
   const { dockerHost, context } = options;
   const engine = {
     env: process.env,
@@ -42,6 +44,12 @@ export async function run(options: CommonOptions, command: (run: Run) => Promise
   process.exitCode = exit;
   // Idle keep-alive sockets to the engine would hold the process for seconds more.
   process.stdout.write('', () => process.stderr.write('', () => process.exit(exit)));
+}
+
+function rendererFor({ json, quiet }: CommonOptions): Renderer {
+  if (json) return new JsonRenderer(process.stdout);
+  const color = process.stderr.isTTY && !process.env.NO_COLOR;
+  return new TextRenderer({ stream: process.stderr, quiet: quiet === true, color });
 }
 
 function report(error: ImgmvError, renderer: Renderer): number {
