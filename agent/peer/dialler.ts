@@ -54,8 +54,8 @@ export async function dialSession(options: DialOptions): Promise<Dialled> {
 }
 
 async function openLane(lane: number, session: Session, s: KeyPair, options: DialOptions): Promise<Lane> {
-  const { sessionId, rs } = session;
-  const socket = await connect(options);
+  const { sessionId, rs, signal } = session;
+  const socket = await connect({ ...options, signal });
   const preamble = {
     kind: 'lane',
     role: options.role,
@@ -64,7 +64,9 @@ async function openLane(lane: number, session: Session, s: KeyPair, options: Dia
     sessionId,
     salt: emptyBytes16(),
   } as const;
-  const channel = await dialChannel(socket, { preamble, credentials: async () => ({ s, rs }) });
+  const channel = await stoppable(socket, signal, () =>
+    dialChannel(socket, { preamble, credentials: async () => ({ s, rs }) }),
+  );
   return session.addLane(channel, true);
 }
 

@@ -55,7 +55,12 @@ export class PeerSink implements Sink {
     for (const image of images.keys()) this.#results.set(image, awaited());
     await this.#session.control.sendList({ type: 'offer', images: images.map(toOffer), last: true });
     await this.#answered.promise;
-    return images.map((image, number) => toAnswer(image, number, this.#answers[number]));
+    try {
+      return images.map((image, number) => toAnswer(image, number, this.#answers[number]));
+    } catch (error) {
+      this.#session.fail(toImgmvError(error));
+      throw error;
+    }
   }
 
   /** Tells the other side what this one waits for. */

@@ -8,7 +8,7 @@ import type { Message, OfferedImage } from '../../proto/messages.ts';
 import type { ProgressEvent } from '../events.ts';
 import type { Answer, Blob, Digest, Image, Outcome, Source, Waits } from '../image.ts';
 
-import { parseReference } from '../reference.ts';
+import { familiarName, parseReference } from '../reference.ts';
 import { fromWire, toWire } from './failure.ts';
 import type { Session } from './session.ts';
 
@@ -42,7 +42,12 @@ export class PeerSource implements Source {
 
   async images(): Promise<readonly Image[]> {
     await this.#until(() => this.#offerDone);
-    this.#images = this.#offered.map(fromOffer);
+    try {
+      this.#images = this.#offered.map(fromOffer);
+    } catch (error) {
+      this.#session.fail(toImgmvError(error));
+      throw error;
+    }
     return this.#images;
   }
 
@@ -209,6 +214,8 @@ function fromOffer(offered: OfferedImage, number: number): Image {
     const reference = parseReference(target);
     if (reference?.tag === undefined || reference.digest !== undefined)
       throw violation('a target name that is no NAME:TAG');
+    // moby refuses it, a containerd store may not: everybody would take it for an id.
+    if (familiarName(reference) === 'sha256') throw violation('a target name that looks like an id');
   }
   const { id, root, store, platform, names, diffIds, bytes } = offered;
   return {

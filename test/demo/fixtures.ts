@@ -59,6 +59,8 @@ export async function fixtureDemo(): Promise<void> {
     const done = seen.find((event) => event.event === 'done');
     say(`${size(done?.bytes ?? 0)} of image, ${size(done?.wireBytes ?? 0)} on the wire, ${done?.seconds} s`);
     title('What came of it');
+    const failure = given.outcomes.find(({ error }) => error)?.error;
+    if (failure) throw new Error(`the image did not move: ${failure.message}`, { cause: failure });
     proved('both ends report success', given.exit === 0 && taken === 0);
   } finally {
     await listener.close();

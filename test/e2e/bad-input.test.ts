@@ -20,7 +20,7 @@ interface UsageCase {
 
 const usage: readonly UsageCase[] = [
   { args: ['receive', '--once'], says: /no terminal to show the pairing code on\n\s+--code-file FILE/ },
-  { args: ['receive', '--ttl', '9s'], says: /'--ttl <duration>'.*between 10 s and 168 h/ },
+  { args: ['receive', '--ttl', '9s'], says: /'--ttl <duration>'.*between 10s and 7d/ },
   { args: ['receive', '--ttl', 'soon'], says: /'--ttl <duration>'.*such as 90s/ },
   { args: ['receive', '--listen', '1.2.3.4:99999'], says: /'--listen <addr:port>'.*0 to 65535/ },
   {

@@ -118,6 +118,18 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
         await scene.expectUnchanged(before);
       });
 
+      it('SIGKILL of the sender, and a receiver that goes on', async () => {
+        const before = await scene.look();
+        await using midway = await startMidway(scene, []);
+        midway.sender.kill('SIGKILL');
+        midway.relay.release();
+        expect(await midway.receiver.imgmv.waitFor('done')).toMatchObject({ failed: 1, exit: 11 });
+        await scene.expectUnchanged(before);
+        midway.receiver.imgmv.kill('SIGTERM');
+        await expectEnd(midway.receiver.imgmv, 143, /stopped by SIGTERM/);
+        await expectGone(midway.receiver);
+      });
+
       it('a second signal ends the receiver at once, and the code file with it', async () => {
         const before = await scene.look();
         await using midway = await startMidway(scene);
@@ -177,8 +189,8 @@ async function loadBig(scene: Scene): Promise<void> {
 }
 
 /** A transfer that stands still with a part of its bytes on the target. */
-async function startMidway(scene: Scene): Promise<Midway & AsyncDisposable> {
-  const receiver = await scene.receive();
+async function startMidway(scene: Scene, args?: readonly string[]): Promise<Midway & AsyncDisposable> {
+  const receiver = await scene.receive(args === undefined ? {} : { args });
   const relay = await startRelay({ port: receiver.port, holdAfterBytes: HOLD_AFTER_BYTES });
   const sender = scene.send(receiver, ['big:1'], { to: `127.0.0.1:${relay.port}` });
   await Promise.race([relay.held, sender.exit.then(() => Promise.reject(new Error(sender.stderr)))]);

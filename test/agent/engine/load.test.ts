@@ -21,7 +21,7 @@ async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
 }
 
 /** Reads the whole tar, then answers. */
-const afterAll =
+const answering =
   (answer: string, status = 200): LoadScript =>
   async (request, response) => {
     await buffer(request);
@@ -57,7 +57,7 @@ describe('a load that succeeds', () => {
       ['web:1.0'],
     ],
   ])('%s', async (_how, answer, loaded) => {
-    expect(await loadOne(afterAll(answer))).toEqual(loaded);
+    expect(await loadOne(answering(answer))).toEqual(loaded);
   });
 
   it('in an answer cut at every byte', async () => {
@@ -85,45 +85,45 @@ describe('a load that fails', () => {
   it.each([
     [
       'an error with status 200',
-      afterAll('{"errorDetail":{"message":"unexpected EOF"},"error":"unexpected EOF"}\r\n'),
+      answering('{"errorDetail":{"message":"unexpected EOF"},"error":"unexpected EOF"}\r\n'),
       /did not load the image: unexpected EOF$/,
     ],
     [
       'an error behind a success',
-      afterAll(`${LOADED}{"error":"invalid diffID for layer 0"}`),
+      answering(`${LOADED}{"error":"invalid diffID for layer 0"}`),
       /invalid diffID for layer 0/,
     ],
     [
       'an image that was not unpacked',
-      afterAll(`${LOADED}{"stream":"Error unpacking image web:1.0: no such blob\\n"}`),
+      answering(`${LOADED}{"stream":"Error unpacking image web:1.0: no such blob\\n"}`),
       /Error unpacking image web:1\.0: no such blob/,
     ],
-    ['an empty answer', afterAll(''), /did not say that it loaded it/],
+    ['an empty answer', answering(''), /did not say that it loaded it/],
     [
       'progress alone',
-      afterAll('{"status":"Loading layer","progressDetail":{"current":1}}\r\n'),
+      answering('{"status":"Loading layer","progressDetail":{"current":1}}\r\n'),
       /did not say that it loaded it/,
     ],
     [
       'an answer cut short',
-      afterAll('{"stream":"Loaded ima'),
+      answering('{"stream":"Loaded ima'),
       /did not load the image: \{"stream":"Loaded ima/,
     ],
-    ['an answer that is no JSON', afterAll('<html>'), /did not load the image: <html>/],
+    ['an answer that is no JSON', answering('<html>'), /did not load the image: <html>/],
     [
       'status 500, as podman has it',
-      afterAll('{"cause":"x","message":"payload does not match","response":500}', 500),
+      answering('{"cause":"x","message":"payload does not match","response":500}', 500),
       /payload does not match/,
     ],
-    ['status 500 without a word', afterAll('', 500), /HTTP 500/],
-    ['status 404, no engine at all', afterAll('not found', 404), /not found/],
+    ['status 500 without a word', answering('', 500), /HTTP 500/],
+    ['status 404, no engine at all', answering('not found', 404), /not found/],
   ] as const)('%s', async (_how, script, says) => {
     const failure = await failureOf(loadOne(script));
     expect([failure.code, failure.message]).toEqual(['engine-refused', expect.stringMatching(says)]);
   });
 
   it('a full disk, with what to do about it', async () => {
-    const failure = await failureOf(loadOne(afterAll('{"error":"write: no space left on device"}')));
+    const failure = await failureOf(loadOne(answering('{"error":"write: no space left on device"}')));
     expect(failure.hint).toMatch(/free some room/);
   });
 
@@ -184,12 +184,28 @@ describe('a load that fails', () => {
     expect(failure.code).toBe('engine-unavailable');
   });
 
-  it('an engine that hangs, once it is given up', async () => {
+  it('an engine that reads nothing, once it is given up', async () => {
     await using fake = await fakeEngine(() => {});
     const load = new Load(fake.engine);
     const stuck = failureOf(load.file('blobs/big', 256 * MIB, zeros(256 * MIB)));
     setTimeout(() => void load.abort(), 100);
     expect((await stuck).message).toBe('the load was given up');
+  });
+
+  it('one that is given up before its tar has ended: the connection breaks', async () => {
+    let onClose: () => void = () => {};
+    const closed = new Promise<void>((resolve) => {
+      onClose = resolve;
+    });
+    await using fake = await fakeEngine((request) => {
+      request.resume();
+      request.socket.once('close', onClose);
+    });
+    const load = new Load(fake.engine);
+    await load.file('blobs/a', small.length, once(small));
+    await load.abort();
+    await closed;
+    expect((await failureOf(load.finish())).message).toBe('the load was given up');
   });
 
   it('a body that fails: its own error', async () => {

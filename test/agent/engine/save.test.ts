@@ -11,7 +11,7 @@ import type { Digest, Image } from '../../../agent/image.ts';
 import { failureOf } from '../../conformance/conformance.ts';
 import { type MemoryImage, testImage } from '../../memory.ts';
 
-type Entry = readonly [header: string | Partial<Header>, body?: Uint8Array | string];
+type Entry = readonly [header: string | (Partial<Header> & Pick<Header, 'name'>), body?: Uint8Array | string];
 
 const hex = (digest: string) => digest.slice('sha256:'.length);
 const blob = (bytes: Buffer): Entry => [`blobs/sha256/${hex(digestOf(bytes))}`, bytes];

@@ -1,0 +1,292 @@
+/** A receiver that lies, one that only pretends to be one, and what a real sender lets out to either. */
+import { describe, expect, test } from 'vitest';
+import { acceptChannel } from '../../proto/channel.ts';
+import { generateCode } from '../../proto/code.ts';
+import type { EntryReader } from '../../proto/entry-reader.ts';
+import { generateKeyPair } from '../../proto/noise.ts';
+import { type MemoryImage, MemorySource, testImage } from '../memory.ts';
+import { pause, until, webSocketServer } from '../proto/wire.ts';
+import { HELLO, ScriptedReceiver, sender, stage, statuses } from './hosts.ts';
+
+const MIB = 1024 * 1024;
+const OTHER = `sha256:${'ab'.repeat(32)}`;
+
+/** A sender that has paired with a script, its images offered. */
+async function paired(images: readonly MemoryImage[], source = new MemorySource(images)) {
+  const scene = await stage();
+  const run = sender(scene.server.port, scene.code, source);
+  const evil = await ScriptedReceiver.pair(scene.server, scene.code);
+  return { run, evil, source, [Symbol.asyncDispose]: () => scene[Symbol.asyncDispose]() };
+}
+
+/** Reads entries to the end of an image. */
+async function takeImage(entries: EntryReader): Promise<{ kinds: string[]; complete: boolean }> {
+  const kinds: string[] = [];
+  for (;;) {
+    const item = await entries.next();
+    if (!item) throw new Error('the lane ended');
+    if ('type' in item) return { kinds, complete: item.complete };
+    for await (const _ of item.body);
+    kinds.push(item.kind);
+  }
+}
+
+test('the script itself is sound: told to be honest, it is sent two images', async () => {
+  const images = [
+    await testImage({ name: 'one:1' }),
+    await testImage({ name: 'two:2', store: 'containerd' }),
+  ];
+  await using scene = await paired(images);
+  const { evil, run } = scene;
+  await evil.answerAll();
+  const { entries, lane } = await evil.lane();
+  const kinds: string[][] = [];
+  for (const [image, { image: one }] of images.entries()) {
+    kinds.push((await takeImage(entries)).kinds);
+    await evil.say({ type: 'result', image, status: 'loaded', targetId: one.id, refs: one.names });
+  }
+  await evil.hear('finish');
+  await Promise.all([evil.end(), lane.end()]);
+  expect(statuses(await run)).toEqual(['loaded', 'loaded']);
+  expect(kinds).toEqual([
+    ['layer', 'layer', 'config'],
+    ['layer', 'layer', 'config', 'manifest'],
+  ]);
+});
+
+describe('answers that end the session before a byte of an image is sent', () => {
+  const good = { image: 0, action: 'send', refs: [{ source: 'web:1.0', target: 'web:1.0' }] };
+  test.each<readonly [string, readonly object[]]>([
+    ['for another name', [{ ...good, refs: [{ source: 'web:1.0', target: 'alpine:latest' }] }]],
+    ['for a name more', [{ ...good, refs: [...good.refs, { source: 'web:1.0', target: 'alpine:latest' }] }]],
+    ['for a name less', [{ ...good, refs: [] }]],
+    ['with another number', [{ ...good, image: 1 }]],
+    ['more than offers', [good, good]],
+    ['fewer than offers', []],
+    ['with an unknown action', [{ ...good, action: 'everything' }]],
+    ['with a digest that is none', [{ ...good, refs: [{ ...good.refs[0], replaces: 'x' }] }]],
+  ])('%s', async (_name, images) => {
+    await using scene = await paired([await testImage()]);
+    await scene.evil.hear('offer');
+    await scene.evil.say({ type: 'answer', images, last: true });
+    const { error } = await scene.run;
+    expect(error?.code).toBe('protocol-violation');
+    expect(await scene.evil.closed()).toBe('4213 protocol-violation');
+    expect(scene.source.outcomes).toEqual([]);
+  });
+
+  test('swapped between two images without names', async () => {
+    const images = [await testImage({ name: 'a:1', names: [] }), await testImage({ name: 'b:1', names: [] })];
+    await using scene = await paired(images);
+    await scene.evil.hear('offer');
+    const answers = [1, 0].map((image) => ({ image, action: image === 1 ? 'refuse' : 'send', refs: [] }));
+    await scene.evil.say({ type: 'answer', images: answers, last: true });
+    expect((await scene.run).error?.code).toBe('protocol-violation');
+  });
+});
+
+describe('messages that end the session', () => {
+  test.each<readonly [string, readonly object[]]>([
+    ['hello again', [{ type: 'hello', role: 'receiver', ...HELLO }]],
+    ['an offer', [{ type: 'offer', images: [], last: true }]],
+    ['a failure', [{ type: 'failed', image: 0, error: { code: 'internal', message: 'm' } }]],
+    ['finish', [{ type: 'finish' }]],
+    [
+      'a result for what was not offered',
+      [{ type: 'result', image: 1, status: 'present', targetId: OTHER, refs: [] }],
+    ],
+    [
+      'a result twice',
+      Array(2).fill({
+        type: 'result',
+        image: 0,
+        status: 'failed',
+        refs: [],
+        error: { code: 'refused', message: 'm' },
+      }),
+    ],
+    [
+      'a result under a name that was not offered',
+      [
+        {
+          type: 'result',
+          image: 0,
+          status: 'loaded',
+          targetId: OTHER,
+          refs: [{ source: 'x:1', target: 'x:1' }],
+        },
+      ],
+    ],
+    ['an answer more', [{ type: 'answer', images: [{ image: 0, action: 'send', refs: [] }], last: true }]],
+  ])('%s', async (_name, messages) => {
+    await using scene = await paired([await testImage()]);
+    await scene.evil.answerAll();
+    for (const message of messages) await scene.evil.say(message);
+    expect(await scene.evil.closed()).toBe('4213 protocol-violation');
+    const { ledger, error } = await scene.run;
+    expect(ledger?.exit ?? error?.exit).toBe(13);
+  });
+
+  test('END, with results still owed: no hang', async () => {
+    await using scene = await paired([await testImage()]);
+    await scene.evil.answerAll();
+    await scene.evil.control.lane.end();
+    expect(await scene.evil.closed()).toBe('4213 protocol-violation');
+    expect((await scene.run).ledger?.exit).toBe(13);
+  });
+
+  test('END in place of an answer: no hang', async () => {
+    await using scene = await paired([await testImage()]);
+    await scene.evil.control.lane.end();
+    expect((await scene.run).error?.code).toBe('protocol-violation');
+  });
+});
+
+describe('a sender gives no more than was asked for', () => {
+  const large = () => testImage({ layers: [{ data: { bytes: 24 * MIB, seed: 1 } }] });
+
+  test('nothing for images that are present or refused, and no lane', async () => {
+    const [there, unwanted] = [await testImage({ name: 'there:1' }), await testImage({ name: 'unwanted:1' })];
+    await using scene = await paired([there, unwanted]);
+    const { evil } = scene;
+    await evil.hear('offer');
+    const answers = ['present', 'refuse'].map((action, image) => ({
+      image,
+      action,
+      refs: [there, unwanted][image]?.image.names,
+    }));
+    await evil.say({ type: 'answer', images: answers, last: true });
+    await evil.say({ type: 'result', image: 0, status: 'present', targetId: there.image.id, refs: [] });
+    await evil.say({
+      type: 'result',
+      image: 1,
+      status: 'refused',
+      refs: [],
+      error: { code: 'refused', message: 'm' },
+    });
+    await evil.hear('finish');
+    const { lane } = evil.control;
+    expect(lane.bytesReceived).toBeLessThan(4_000);
+    await evil.end();
+    expect(statuses(await scene.run)).toEqual(['present', 'refused refused']);
+  });
+
+  test('one window to a receiver that takes nothing', async () => {
+    await using scene = await paired([await large()]);
+    await scene.evil.answerAll();
+    const { lane } = await scene.evil.lane();
+    await until(() => lane.bytesReceived === MIB);
+    await pause(200);
+    expect(lane.bytesReceived).toBe(MIB);
+    lane.channel.socket.destroy();
+    expect((await scene.run).ledger?.exit).toBe(11);
+  });
+
+  test('it stops at a result that says failed, and the next image moves', async () => {
+    const [first, second] = [await large(), await testImage({ name: 'two:2' })];
+    await using scene = await paired([first, second]);
+    const { evil } = scene;
+    await evil.answerAll();
+    const { lane, entries } = await evil.lane();
+    await until(() => lane.bytesReceived > 0);
+    const error = { code: 'refused', message: 'no room' };
+    await evil.say({ type: 'result', image: 0, status: 'failed', refs: [], error });
+    const item = await entries.next();
+    expect(item).toMatchObject({ kind: 'layer', image: 0 });
+    expect(await entries.next()).toMatchObject({ type: 'end', image: 0, complete: false });
+    expect(lane.bytesReceived).toBeLessThan(8 * MIB);
+    expect((await takeImage(entries)).complete).toBe(true);
+    await evil.say({ type: 'result', image: 1, status: 'loaded', targetId: second.image.id, refs: [] });
+    await evil.hear('finish');
+    await Promise.all([evil.end(), lane.end()]);
+    expect(statuses(await scene.run)).toEqual(['failed refused', 'loaded']);
+  });
+
+  test('what the result says is the outcome, whatever the receiver does', async () => {
+    await using scene = await paired([await testImage()]);
+    const { evil } = scene;
+    await evil.answerAll();
+    const { lane, entries } = await evil.lane();
+    await takeImage(entries);
+    await evil.say({ type: 'result', image: 0, status: 'loaded', refs: [] });
+    await evil.hear('finish');
+    await Promise.all([evil.end(), lane.end()]);
+    expect(statuses(await scene.run)).toEqual(['failed protocol-violation']);
+  });
+});
+
+describe('who pretends to be the receiver and does not know the code', () => {
+  /** All that a dialler sends to a listener with another code, and how its run ends. */
+  async function fake(afterwards: (server: Awaited<ReturnType<typeof webSocketServer>>) => Promise<void>) {
+    await using server = await webSocketServer();
+    const run = sender(server.port, generateCode(), new MemorySource([await testImage()]));
+    await afterwards(server);
+    return run;
+  }
+
+  test('gets a preamble and two handshake messages, 160 bytes, and not one record', async () => {
+    const received: Buffer[] = [];
+    const run = await fake(async (server) => {
+      const socket = await server.next();
+      const next = socket.next.bind(socket);
+      socket.next = async () => {
+        const message = await next();
+        if (message) received.push(message);
+        return message;
+      };
+      const credentials = { s: generateKeyPair(), psk: Buffer.alloc(32) };
+      await acceptChannel(socket, {
+        admit: (dialler) => ({ preamble: { ...dialler, role: 'receiver' }, credentials }),
+      }).catch(() => {});
+      await socket.closed;
+      expect(socket.bytesReceived).toBe(160);
+    });
+    expect(received.map(({ length }) => length)).toEqual([48, 48, 64]);
+    expect(run.error?.code).toBe('wrong-code');
+  });
+
+  test('may go on after message 3 with bytes of its own: nothing more comes', async () => {
+    const run = await fake(async (server) => {
+      const socket = await server.next();
+      const close = socket.close.bind(socket);
+      // It does not tell that message 3 was wrong, and sends what could be a RESUME.
+      socket.close = () => socket.send(Buffer.alloc(33, 1));
+      const credentials = { s: generateKeyPair(), psk: Buffer.alloc(32) };
+      await acceptChannel(socket, {
+        admit: (dialler) => ({ preamble: { ...dialler, role: 'receiver' }, credentials }),
+      }).catch(() => {});
+      expect(await socket.closed).toMatchObject({ code: 4113, reason: 'channel-corrupt' });
+      close(1000);
+      expect(socket.bytesReceived).toBe(160);
+    });
+    expect(run.error?.code).toBe('channel-corrupt');
+  });
+
+  test('and replays what a true receiver once said: the dialler stops at message 2', async () => {
+    const recorded: Buffer[] = [];
+    await using record = await webSocketServer();
+    const honest = generateCode();
+    const first = sender(record.port, honest, new MemorySource([await testImage()]));
+    const socket = await record.next();
+    const send = socket.send.bind(socket);
+    socket.send = (message) => {
+      recorded.push(Buffer.from(message));
+      send(message);
+    };
+    const credentials = { s: generateKeyPair(), psk: Buffer.alloc(32) };
+    await acceptChannel(socket, {
+      admit: (dialler) => ({ preamble: { ...dialler, role: 'receiver' }, credentials }),
+    }).catch(() => {});
+    await first;
+    expect(recorded.map(({ length }) => length)).toEqual([48, 96]);
+
+    await using replay = await webSocketServer();
+    const again = sender(replay.port, honest, new MemorySource([await testImage()]));
+    const replayed = await replay.next();
+    await replayed.next();
+    for (const message of recorded) replayed.send(message);
+    expect((await again).error?.code).toBe('handshake-failed');
+    await replayed.closed;
+    expect(replayed.bytesReceived).toBe(96);
+  });
+});

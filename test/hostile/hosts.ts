@@ -1,0 +1,375 @@
+/** Real hosts with memory for an engine, and scripted peers that know the code and do with it what they like. */
+import { connect as connectTcp } from 'node:net';
+import type { Clock } from '../../agent/clock.ts';
+import type { Event } from '../../agent/events.ts';
+import type { Outcome, Sink, Source } from '../../agent/image.ts';
+import { type Ledger, move } from '../../agent/move.ts';
+import { dialSession } from '../../agent/peer/dialler.ts';
+import { Listener } from '../../agent/peer/listener.ts';
+import type { Pairing } from '../../agent/peer/pairing.ts';
+import { PeerSink } from '../../agent/peer/peer-sink.ts';
+import { PeerSource } from '../../agent/peer/peer-source.ts';
+import {
+  acceptChannel,
+  type Channel,
+  dialChannel,
+  emptyBytes16,
+  newSalt,
+  newSessionId,
+  type Preamble,
+} from '../../proto/channel.ts';
+import { deriveKey, generateCode } from '../../proto/code.ts';
+import { Compressor } from '../../proto/compression.ts';
+import { EntryReader } from '../../proto/entry-reader.ts';
+import { EntryWriter } from '../../proto/entry-writer.ts';
+import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
+import { Lane } from '../../proto/lane.ts';
+import {
+  Control,
+  type Hello,
+  type Message,
+  type MessageOf,
+  type OfferedImage,
+} from '../../proto/messages.ts';
+import { generateKeyPair, type KeyPair } from '../../proto/noise.ts';
+import type { Secret } from '../../proto/secret.ts';
+import { dial } from '../../proto/websocket.ts';
+import type { MemoryBlob, MemoryImage } from '../memory.ts';
+import { type WebSocketServer, webSocketServer } from '../proto/wire.ts';
+
+const WINDOW_BYTES = 1024 * 1024;
+const TTL_MS = 600_000;
+
+export const HELLO: Omit<Hello, 'type' | 'role'> = {
+  software: 'test/1',
+  name: 'test host',
+  engine: { kind: 'memory', version: '1', store: 'classic', os: 'linux', architecture: 'amd64' },
+  capabilities: [],
+};
+
+/** How a whole run ended: with a ledger, or with what it threw. */
+export interface Run {
+  readonly ledger?: Ledger;
+  readonly error?: ImgmvError;
+}
+
+/** The outcomes of a run that had a ledger, as `status` or `status code`. */
+export function statuses({ ledger, error }: Run): string[] {
+  if (!ledger) throw error ?? new Error('no ledger');
+  return ledger.outcomes.map((outcome: Outcome) =>
+    outcome.error ? `${outcome.status} ${outcome.error.code}` : outcome.status,
+  );
+}
+
+export interface ListeningHost extends AsyncDisposable {
+  readonly listener: Listener;
+  readonly port: number;
+  readonly events: readonly Event[];
+}
+
+/** A listener of ours, in the role of a receiver. */
+export async function listeningHost(clock?: Clock): Promise<ListeningHost> {
+  const events: Event[] = [];
+  const listener = await Listener.listen({
+    address: '127.0.0.1',
+    port: 0,
+    role: 'receiver',
+    hello: HELLO,
+    emit: (event) => events.push(event),
+    ...(clock && { clock }),
+  });
+  return { listener, port: listener.port, events, [Symbol.asyncDispose]: () => listener.close() };
+}
+
+export interface Receiver extends ListeningHost {
+  readonly code: Secret;
+  readonly pairing: Pairing;
+  readonly run: Promise<Run>;
+}
+
+/** A whole receiver, as agent/receive.ts puts it together, for one session. */
+export async function receiver(sink: Sink): Promise<Receiver> {
+  const host = await listeningHost();
+  const pairing = await host.listener.newPairing(TTL_MS);
+  const stop = new AbortController();
+  const accepting = host.listener.accept(pairing, stop.signal);
+  const run = (async (): Promise<Run> => {
+    try {
+      const { session, lane } = await accepting;
+      try {
+        await using source = new PeerSource(session, lane);
+        const ledger = await move(source, sink, {
+          signal: session.signal,
+          emit: () => {},
+          wireBytes: () => session.wireBytes,
+        });
+        return { ledger };
+      } catch (error) {
+        session.fail(toImgmvError(error));
+        throw error;
+      }
+    } catch (error) {
+      return { error: toImgmvError(error) };
+    }
+  })();
+  return {
+    ...host,
+    code: pairing.code,
+    pairing,
+    run,
+    async [Symbol.asyncDispose]() {
+      stop.abort(new ImgmvError('sigterm', 'the test is over'));
+      await host.listener.close();
+    },
+  };
+}
+
+/** A whole sender, as agent/send.ts puts it together. */
+export async function sender(port: number, code: Secret, source: Source): Promise<Run> {
+  try {
+    const url = `ws://127.0.0.1:${port}`;
+    const { session, openLane } = await dialSession({
+      url,
+      code,
+      role: 'sender',
+      hello: HELLO,
+      emit: () => {},
+    });
+    try {
+      await using sink = new PeerSink({ session, openLane });
+      const ledger = await move(source, sink, {
+        signal: session.signal,
+        emit: () => {},
+        wireBytes: () => session.wireBytes,
+      });
+      return { ledger };
+    } catch (error) {
+      session.fail(toImgmvError(error));
+      throw error;
+    }
+  } catch (error) {
+    return { error: toImgmvError(error) };
+  }
+}
+
+export function pairPreamble(change: Partial<Preamble> = {}): Preamble {
+  return {
+    kind: 'pair',
+    role: 'sender',
+    lane: 0,
+    generation: 0,
+    sessionId: emptyBytes16(),
+    salt: emptyBytes16(),
+    ...change,
+  };
+}
+
+/** Dials and runs the handshake of a pairing with a key instead of a code: no scrypt. */
+export async function pairWith(port: number, psk: Buffer, s = generateKeyPair()) {
+  const socket = await dial(`ws://127.0.0.1:${port}`, { timeoutMs: 5_000 });
+  let listener = pairPreamble();
+  const channel = await dialChannel(socket, {
+    preamble: pairPreamble(),
+    credentials: async (theirs) => {
+      listener = theirs;
+      return { s, psk };
+    },
+  });
+  return { channel, sessionId: listener.sessionId, s };
+}
+
+/** What a scripted peer has in its hands once it has paired. */
+class ScriptedPeer {
+  readonly control: Control;
+  readonly sessionId: Buffer;
+  readonly s: KeyPair;
+  readonly rs: Buffer;
+
+  constructor(control: Control, sessionId: Buffer, s: KeyPair) {
+    this.control = control;
+    this.sessionId = sessionId;
+    this.s = s;
+    this.rs = control.lane.channel.rs;
+  }
+
+  /** Any message, valid or not. */
+  say(message: object): Promise<void> {
+    return this.control.send(message as Message);
+  }
+
+  /** The next message of a type; others are skipped. */
+  async hear<T extends Message['type']>(type: T): Promise<MessageOf<T>> {
+    for (;;) {
+      const message = await this.control.receive();
+      if (!message) throw new Error(`the other side ended before it said ${type}`);
+      if (message.type === type) return message as MessageOf<T>;
+    }
+  }
+
+  /** The close code and reason that the other side ends the control connection with. */
+  async closed(): Promise<string> {
+    const { code, reason } = await this.control.lane.channel.closed;
+    return `${code} ${reason}`;
+  }
+
+  /** A well-mannered end: END each way. */
+  async end(): Promise<void> {
+    await this.control.lane.end();
+    await this.control.lane.peerEnded;
+    this.control.lane.channel.close();
+  }
+}
+
+export class ScriptedSender extends ScriptedPeer {
+  readonly #port: number;
+
+  constructor(port: number, control: Control, sessionId: Buffer, s: KeyPair) {
+    super(control, sessionId, s);
+    this.#port = port;
+  }
+
+  /** Dials, pairs and says hello. */
+  static async pair({ port, pairing }: Receiver): Promise<ScriptedSender> {
+    const { channel, sessionId, s } = await pairWith(port, pairing.psk);
+    const lane = new Lane(channel, { windowBytes: WINDOW_BYTES });
+    await lane.ready;
+    lane.resume();
+    const control = new Control(lane);
+    await control.send({ type: 'hello', role: 'sender', ...HELLO });
+    const peer = new ScriptedSender(port, control, sessionId, s);
+    await peer.hear('hello');
+    return peer;
+  }
+
+  /** Offers images as they are, with `change` to each, and takes the answer. */
+  async offer(images: readonly MemoryImage[], change: object = {}): Promise<MessageOf<'answer'>> {
+    await this.say({
+      type: 'offer',
+      images: images.map((one, at) => ({ ...offered(one, at), ...change })),
+      last: true,
+    });
+    return this.hear('answer');
+  }
+
+  /** Dials one more connection; `change` says what of its preamble is a lie. */
+  async connect(change: Partial<Preamble> = {}, s = this.s): Promise<Channel> {
+    const socket = await dial(`ws://127.0.0.1:${this.#port}`, { timeoutMs: 5_000 });
+    return dialChannel(socket, {
+      preamble: pairPreamble({ kind: 'lane', lane: 1, sessionId: this.sessionId, ...change }),
+      credentials: async () => ({ s, rs: this.rs }),
+    });
+  }
+
+  async lane(): Promise<Lane> {
+    const lane = new Lane(await this.connect(), { windowBytes: WINDOW_BYTES });
+    await lane.ready;
+    lane.resume();
+    return lane;
+  }
+}
+
+export function offered({ image }: MemoryImage, number: number): OfferedImage {
+  const { id, root, store, platform, names, diffIds, bytes } = image;
+  return {
+    image: number,
+    id,
+    root: { ...root },
+    store,
+    platform: { ...platform },
+    names: [...names],
+    diffIds: [...diffIds],
+    bytes,
+  };
+}
+
+/** Sends blobs of an image and its end. */
+export async function sendBlobs(lane: Lane, number: number, blobs: readonly MemoryBlob[]): Promise<void> {
+  const entries = new EntryWriter(lane, new Compressor(0));
+  for (const { kind, digest, bytes } of blobs) {
+    const body = async function* () {
+      yield bytes;
+    };
+    await entries.blob(
+      number,
+      { kind, digest, size: bytes.length, body: body() },
+      () => 1,
+      () => {},
+    );
+  }
+  await entries.end(number, blobs.length, true);
+}
+
+/** A listener that a script plays, in the role of a receiver. */
+export class ScriptedReceiver extends ScriptedPeer {
+  readonly #server: WebSocketServer;
+
+  constructor(server: WebSocketServer, control: Control, sessionId: Buffer, s: KeyPair) {
+    super(control, sessionId, s);
+    this.#server = server;
+  }
+
+  /** Waits for a dialler, pairs and says hello. */
+  static async pair(server: WebSocketServer, code: Secret): Promise<ScriptedReceiver> {
+    const [s, salt, sessionId] = [generateKeyPair(), newSalt(), newSessionId()];
+    const psk = await deriveKey(code, salt);
+    const channel = await acceptChannel(await server.next(), {
+      admit: (dialler) => ({
+        preamble: { ...dialler, role: 'receiver', sessionId, salt },
+        credentials: { s, psk },
+      }),
+    });
+    const lane = new Lane(channel, { windowBytes: WINDOW_BYTES });
+    lane.resume();
+    await lane.ready;
+    const control = new Control(lane);
+    const peer = new ScriptedReceiver(server, control, sessionId, s);
+    await peer.say({ type: 'hello', role: 'receiver', ...HELLO });
+    await peer.hear('hello');
+    return peer;
+  }
+
+  /** The blob lane that the sender opens. */
+  async lane(): Promise<{ lane: Lane; entries: EntryReader }> {
+    const channel = await acceptChannel(await this.#server.next(), {
+      admit: (dialler) => ({
+        preamble: { ...dialler, role: 'receiver' },
+        credentials: { s: this.s, rs: this.rs },
+      }),
+    });
+    const lane = new Lane(channel, { windowBytes: WINDOW_BYTES });
+    lane.resume();
+    await lane.ready;
+    return { lane, entries: new EntryReader(lane) };
+  }
+
+  /** Takes the whole offer and answers `send` to all of it. */
+  async answerAll(): Promise<readonly OfferedImage[]> {
+    const { images } = await this.hear('offer');
+    const answers = images.map(({ image, names }) => ({ image, action: 'send', refs: names }));
+    await this.say({ type: 'answer', images: answers, last: true });
+    return images;
+  }
+}
+
+/** A server for a scripted receiver, and a code. */
+export async function stage(): Promise<{ server: WebSocketServer; code: Secret } & AsyncDisposable> {
+  const server = await webSocketServer();
+  return { server, code: generateCode(), [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
+}
+
+export interface HeldSocket {
+  readonly closed: Promise<void>;
+  destroy(): void;
+}
+
+/** A TCP connection that sends `bytes` and nothing more. */
+export function heldTcp(port: number, localAddress: string, bytes: string): HeldSocket {
+  const socket = connectTcp({ port, host: '127.0.0.1', localAddress });
+  socket.on('error', () => {});
+  socket.on('data', () => {});
+  socket.write(bytes, 'latin1');
+  return {
+    closed: new Promise((resolve) => socket.on('close', () => resolve())),
+    destroy: () => socket.destroy(),
+  };
+}

@@ -1,0 +1,290 @@
+/** The listener against strangers: guesses, age, races, floods, silence, replays. PROTOCOL.md sections 2 and 3. */
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { describe, expect, test } from 'vitest';
+import { acceptChannel, type Channel, dialChannel, encodePreamble } from '../../proto/channel.ts';
+import { CODE_WRONG_TRIES_MAX } from '../../proto/limits.ts';
+import { generateKeyPair, HandshakeState } from '../../proto/noise.ts';
+import { dial } from '../../proto/websocket.ts';
+import { MemorySink } from '../memory.ts';
+import { codeOf, pause, sockets, until } from '../proto/wire.ts';
+import { type HeldSocket, heldTcp, listeningHost, pairPreamble, pairWith, receiver } from './hosts.ts';
+
+const WRONG = Buffer.alloc(32, 9);
+const TTL_MS = 600_000;
+
+/** A clock that stands still until it is moved. */
+function stillClock() {
+  const at = { wall: 1_700_000_000_000, monotonic: 5_000 };
+  return { at, clock: { wall: () => at.wall, monotonic: () => at.monotonic } };
+}
+
+/** What a dialler of a pairing is told. */
+async function told(port: number, psk: Buffer): Promise<{ code: string; hint?: string | undefined }> {
+  try {
+    const { channel } = await pairWith(port, psk);
+    return await channel.ended();
+  } catch (error) {
+    return error as { code: string; hint?: string };
+  }
+}
+
+describe('guesses', () => {
+  test('five wrong codes burn it, and the sixth is told so even if it is right', async () => {
+    const { at, clock } = stillClock();
+    await using host = await listeningHost(clock);
+    const pairing = await host.listener.newPairing(TTL_MS);
+    const accepting = codeOf(host.listener.accept(pairing, new AbortController().signal));
+    for (let tries = 1; tries <= CODE_WRONG_TRIES_MAX; tries++) {
+      expect(pairing.death).toBeUndefined();
+      expect((await told(host.port, WRONG)).code).toBe('wrong-code');
+      expect(pairing.triesLeft).toBe(CODE_WRONG_TRIES_MAX - tries);
+      // Past the penalty of this address: 15, 30, 60, 120 and 240 s, within the life of the code.
+      at.monotonic += 15_000 * 2 ** (tries - 1);
+    }
+    expect((await told(host.port, pairing.psk)).code).toBe('code-burnt');
+    expect(await accepting).toBe('code-burnt');
+    expect(host.events.filter(({ event }) => event === 'attempt')).toHaveLength(CODE_WRONG_TRIES_MAX);
+  });
+
+  test('an address that guessed wrong waits 15 s, then 30, and is told how long', async () => {
+    const { at, clock } = stillClock();
+    await using host = await listeningHost(clock);
+    const pairing = await host.listener.newPairing(TTL_MS);
+    void host.listener.accept(pairing, new AbortController().signal).catch(() => {});
+    for (const seconds of [15, 30, 60]) {
+      expect((await told(host.port, WRONG)).code).toBe('wrong-code');
+      expect(await told(host.port, pairing.psk)).toMatchObject({
+        code: 'try-later',
+        hint: `wait ${seconds} s, then try again`,
+      });
+      at.monotonic += seconds * 1_000 - 1;
+      expect((await told(host.port, WRONG)).code).toBe('try-later');
+      at.monotonic += 1;
+    }
+    const { channel } = await pairWith(host.port, pairing.psk);
+    await pause(50);
+    expect(channel.socket.open).toBe(true);
+    channel.close();
+  });
+
+  test('a right guess that was on its way when the code died does not get in', async () => {
+    await using host = await receiver(new MemorySink());
+    // Four of one address at most: each message 3 is held back until all are ready.
+    const release: (() => void)[] = [];
+    const attempt = async (psk: Buffer) => {
+      const socket = await dial(`ws://127.0.0.1:${host.port}`, { timeoutMs: 5_000 });
+      const ours = encodePreamble(pairPreamble());
+      socket.send(ours);
+      const theirs = (await socket.next()) ?? Buffer.alloc(0);
+      const handshake = new HandshakeState({
+        pattern: 'XXpsk3',
+        initiator: true,
+        prologue: Buffer.concat([Buffer.from('imgmv.1'), ours, theirs]),
+        s: generateKeyPair(),
+        psk,
+      });
+      socket.send(handshake.writeMessage(Buffer.alloc(0)));
+      handshake.readMessage((await socket.next()) ?? Buffer.alloc(0));
+      await new Promise<void>((resolve) => release.push(resolve));
+      socket.send(handshake.writeMessage(Buffer.alloc(0)));
+      return (await socket.closed).code;
+    };
+    const right = attempt(host.pairing.psk);
+    await until(() => release.length === 1);
+    for (let tries = 0; tries < CODE_WRONG_TRIES_MAX; tries++) host.pairing.wrongTry();
+    release[0]?.();
+    expect(await right).toBe(4312);
+    expect((await host.run).error?.code).toBe('code-burnt');
+  });
+});
+
+describe('age', () => {
+  test.each([
+    ['the wall clock jumps a day ahead', { wall: 86_400_000, monotonic: 0 }],
+    [
+      'the monotonic clock goes on while the wall clock is set back',
+      { wall: -86_400_000, monotonic: TTL_MS },
+    ],
+    ['both reach the end', { wall: TTL_MS, monotonic: TTL_MS }],
+  ])('the code dies when %s', async (_name, jump) => {
+    const { at, clock } = stillClock();
+    await using host = await listeningHost(clock);
+    const pairing = await host.listener.newPairing(TTL_MS);
+    const accepting = codeOf(host.listener.accept(pairing, new AbortController().signal));
+    at.wall += jump.wall;
+    at.monotonic += jump.monotonic;
+    expect((await told(host.port, pairing.psk)).code).toBe('code-expired');
+    expect(await accepting).toBe('code-expired');
+  });
+
+  test('it lives to its last millisecond, and when the wall clock is set back', async () => {
+    const { at, clock } = stillClock();
+    await using host = await listeningHost(clock);
+    const pairing = await host.listener.newPairing(TTL_MS);
+    void host.listener.accept(pairing, new AbortController().signal).catch(() => {});
+    at.wall += TTL_MS - 1;
+    at.monotonic += TTL_MS - 1;
+    expect(pairing.death).toBeUndefined();
+    at.wall -= 86_400_000;
+    expect(pairing.death).toBeUndefined();
+    const { channel } = await pairWith(host.port, pairing.psk);
+    await pause(50);
+    expect(channel.socket.open).toBe(true);
+    channel.close();
+  });
+});
+
+describe('races', () => {
+  test('two senders at once, twenty times: exactly one is in, the other is told that the code is used', async () => {
+    await using host = await listeningHost();
+    for (let race = 0; race < 20; race++) {
+      const pairing = await host.listener.newPairing(TTL_MS);
+      const accepting = host.listener.accept(pairing, new AbortController().signal);
+      accepting.catch(() => {});
+      const both = await Promise.all(
+        [0, 1].map(() => pairWith(host.port, pairing.psk).catch((e: { code: string }) => e)),
+      );
+      const ends = await Promise.all(
+        both.map(async (one) => {
+          if (!('channel' in one)) return one.code;
+          return Promise.race([one.channel.ended().then(({ code }) => code), pause(150).then(() => 'in')]);
+        }),
+      );
+      expect(ends.sort()).toEqual(['code-used', 'in']);
+      for (const one of both) if ('channel' in one) one.channel.socket.destroy();
+      expect(await codeOf(accepting)).toBe('peer-lost');
+    }
+  });
+
+  test('who proves the code and goes before hello is no session, and no hang', async () => {
+    await using host = await receiver(new MemorySink());
+    const { channel } = await pairWith(host.port, host.pairing.psk);
+    channel.socket.destroy();
+    expect((await host.run).error?.code).toBe('peer-lost');
+  });
+});
+
+describe('floods', () => {
+  const request = (protocols: string) =>
+    `GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n` +
+    `Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: ${protocols}\r\n\r\n`;
+  /** A binary frame with a mask of zeros. */
+  const frame = (payload: Buffer) =>
+    Buffer.concat([Buffer.of(0x82, 0x80 | payload.length, 0, 0, 0, 0), payload]).toString('latin1');
+  const preamble = encodePreamble(pairPreamble());
+  const STAGES = [
+    '',
+    'GET / HTTP/1.1\r\nHost: ',
+    request('imgmv.1'),
+    request('imgmv.1') + frame(preamble),
+    request('imgmv.1') + frame(preamble) + frame(Buffer.from(generateKeyPair().publicKey)),
+  ];
+
+  test('200 sockets held open, at every stage and from 50 addresses: an honest sender is in within 5 s', async () => {
+    await using host = await listeningHost();
+    const pairing = await host.listener.newPairing(TTL_MS);
+    const accepting = host.listener.accept(pairing, new AbortController().signal);
+    accepting.catch(() => {});
+    const held: HeldSocket[] = [];
+    for (let at = 0; at < 200; at++)
+      held.push(heldTcp(host.port, `127.0.0.${2 + (at % 50)}`, STAGES[at % STAGES.length] ?? ''));
+    await pause(300);
+    const started = performance.now();
+    const { channel } = await pairWith(host.port, pairing.psk);
+    await pause(50);
+    expect(channel.socket.open).toBe(true);
+    expect(performance.now() - started).toBeLessThan(5_000);
+    for (const socket of held) socket.destroy();
+    channel.socket.destroy();
+  });
+
+  test('200 of the honest sender’s own address do not keep it out either', async () => {
+    await using host = await listeningHost();
+    const pairing = await host.listener.newPairing(TTL_MS);
+    host.listener.accept(pairing, new AbortController().signal).catch(() => {});
+    const held = Array.from({ length: 200 }, (_, at) =>
+      heldTcp(host.port, '127.0.0.1', STAGES[at % 5] ?? ''),
+    );
+    await pause(300);
+    const { channel } = await pairWith(host.port, pairing.psk);
+    await pause(50);
+    expect(channel.socket.open).toBe(true);
+    for (const socket of held) socket.destroy();
+    channel.socket.destroy();
+  });
+
+  test('who is silent is closed: headers after 5 s, an upgraded socket after 10 s', {
+    timeout: 20_000,
+  }, async () => {
+    await using host = await listeningHost();
+    const pairing = await host.listener.newPairing(TTL_MS);
+    host.listener.accept(pairing, new AbortController().signal).catch(() => {});
+    const started = performance.now();
+    const lives = [STAGES[1], STAGES[2], STAGES[3]].map(async (bytes) => {
+      await heldTcp(host.port, '127.0.0.1', bytes ?? '').closed;
+      return performance.now() - started;
+    });
+    const [headers = 0, upgraded = 0, greeted = 0] = await Promise.all(lives);
+    expect(headers).toBeGreaterThan(4_500);
+    expect(headers).toBeLessThan(8_000);
+    for (const life of [upgraded, greeted]) {
+      expect(life).toBeGreaterThan(9_500);
+      expect(life).toBeLessThan(12_000);
+    }
+  });
+
+  test.each([
+    ['no upgrade', 'GET / HTTP/1.1\r\nHost: x\r\n\r\n', 'HTTP/1.1 426'],
+    ['another version', request('imgmv.2'), 'HTTP/1.1 426'],
+    ['another protocol', request('chat'), 'HTTP/1.1 400'],
+    ['headers of 9 kB', `GET / HTTP/1.1\r\nHost: ${'x'.repeat(9_000)}\r\n\r\n`, 'HTTP/1.1 431'],
+    ['no HTTP', 'SSH-2.0-x\r\n\r\n', 'HTTP/1.1 400'],
+  ])('%s is answered and closed', async (_name, bytes, want) => {
+    await using host = await listeningHost();
+    const socket = connect(host.port, '127.0.0.1');
+    let answer = '';
+    socket.on('data', (data: Buffer) => {
+      answer += data.toString('latin1');
+    });
+    socket.on('error', () => {});
+    socket.write(bytes);
+    await once(socket, 'close');
+    expect(answer.startsWith(want)).toBe(true);
+    if (want.endsWith('426')) expect(answer).toContain('Sec-WebSocket-Protocol: imgmv.1\r\n');
+  });
+});
+
+describe('replays', () => {
+  test('a pairing that was recorded opens nothing', async () => {
+    await using host = await receiver(new MemorySink());
+    // The recording: an honest dialler against a listener with the same code and salt.
+    await using ends = await sockets();
+    const recorded: Buffer[] = [];
+    const send = ends.dialler.send.bind(ends.dialler);
+    ends.dialler.send = (message) => {
+      recorded.push(Buffer.from(message));
+      send(message);
+    };
+    const { psk, salt } = host.pairing;
+    const open = await Promise.all([
+      dialChannel(ends.dialler, {
+        preamble: pairPreamble(),
+        credentials: async () => ({ s: generateKeyPair(), psk }),
+      }),
+      acceptChannel(ends.listener, {
+        admit: (dialler) => ({
+          preamble: { ...dialler, role: 'receiver', salt },
+          credentials: { s: generateKeyPair(), psk },
+        }),
+      }),
+    ]);
+    expect(open.map((channel: Channel) => channel.socket.open)).toEqual([true, true]);
+    expect(recorded.map(({ length }) => length)).toEqual([48, 48, 64]);
+
+    const socket = await dial(`ws://127.0.0.1:${host.port}`, { timeoutMs: 5_000 });
+    for (const message of recorded) socket.send(message);
+    expect((await socket.closed).code).toBe(4512);
+    expect(host.pairing.triesLeft).toBe(CODE_WRONG_TRIES_MAX);
+  });
+});
