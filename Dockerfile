@@ -12,28 +12,24 @@ COPY package.json package-lock.json ./
 # the sources that package-lock.json pins, with the headers that come with Node.
 RUN npm ci --ignore-scripts --no-audit --no-fund \
  && npm_config_build_from_source=true npm_config_nodedir=/usr/local npm rebuild zstd-napi
-COPY tsconfig.json tsconfig.build.json ./
+COPY tsconfig.json ./
+COPY packaging packaging
 COPY proto proto
 COPY agent agent
 COPY cli cli
-RUN npm run build && npm prune --ignore-scripts --omit=dev --omit=optional --no-audit --no-fund
-# What only another runtime, a compiler or an editor would read. Licences stay.
-RUN mv node_modules/zstd-napi/build/Release/binding.node /tmp/ \
- && rm -rf node_modules/zstd-napi/build node_modules/zstd-napi/deps node_modules/zstd-napi/src \
-      node_modules/bare-* node_modules/node-addon-api node_modules/prebuild-install node_modules/@types \
-      node_modules/undici-types node_modules/ssh2/test node_modules/.bin node_modules/.package-lock.json \
- && mkdir -p node_modules/zstd-napi/build/Release \
- && mv /tmp/binding.node node_modules/zstd-napi/build/Release/ \
- && find node_modules -type f \( -name '*.ts' -o -name '*.cts' -o -name '*.mts' -o -name '*.map' \
-      -o -name '*.md' -o -name '*.markdown' -o -name '*.c' -o -name '*.cc' -o -name '*.h' \) -delete \
- && find node_modules -type d -empty -delete \
- && rm -rf proto agent cli tsconfig.json tsconfig.build.json package-lock.json
+RUN npm run build
+# All of imgmv is one file, but for the addon: three files of its package are what a run needs.
+RUN mkdir --parents /out/dist /out/node_modules/zstd-napi/build/Release \
+ && cp dist/* /out/dist/ && cp package.json /out/ \
+ && cd node_modules/zstd-napi \
+ && cp package.json binding.js LICENSE NOTICE /out/node_modules/zstd-napi/ \
+ && cp build/Release/binding.node /out/node_modules/zstd-napi/build/Release/
 
 FROM ${BASE_IMAGE}
 COPY --from=build /usr/local/bin/node /usr/local/bin/node
-COPY --from=build /opt/imgmv /opt/imgmv
+COPY --from=build /out /opt/imgmv
 COPY LICENSE /opt/imgmv/
 # No user of any name: --group-add gives it the group of the docker socket, and that is all it gets.
 USER 65532:65532
 WORKDIR /
-ENTRYPOINT ["/usr/local/bin/node", "/opt/imgmv/dist/cli/main.js"]
+ENTRYPOINT ["/usr/local/bin/node", "/opt/imgmv/dist/imgmv.js"]

@@ -26,7 +26,9 @@ const { metafile } = await build({
   // dockerode loads these to talk to BuildKit and to dial by ssh; imgmv does neither through it.
   alias: { '@grpc/grpc-js': unused, '@grpc/proto-loader': unused, ssh2: unused },
   // What is CommonJS among the packages still asks for Node's own modules by require.
-  banner: { js: "import { createRequire } from 'node:module';\nconst require = createRequire(import.meta.url);" },
+  banner: {
+    js: "import { createRequire } from 'node:module';\nconst require = createRequire(import.meta.url);",
+  },
 });
 await chmod(join(out, 'imgmv.js'), 0o755);
 await writeFile(join(out, 'THIRD-PARTY-LICENSES.txt'), await licenses(metafile));
@@ -34,14 +36,20 @@ await writeFile(join(out, 'THIRD-PARTY-LICENSES.txt'), await licenses(metafile))
 /** The license of every package whose code is in the bundle: they ask to go where it goes. */
 async function licenses({ inputs }: Metafile): Promise<string> {
   const folders = new Set(
-    Object.keys(inputs).flatMap((input) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+(?=\/)/.exec(input)?.[0] ?? []),
+    Object.keys(inputs).flatMap(
+      (input) => /^.*node_modules\/(?:@[^/]+\/)?[^/]+(?=\/)/.exec(input)?.[0] ?? [],
+    ),
   );
   const texts = await Promise.all([...folders].sort().map((folder) => license(join(root, folder))));
   return texts.join(`\n${'-'.repeat(80)}\n\n`);
 }
 
 async function license(folder: string): Promise<string> {
-  const { name, version, license: spdx } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8')) as {
+  const {
+    name,
+    version,
+    license: spdx,
+  } = JSON.parse(await readFile(join(folder, 'package.json'), 'utf8')) as {
     name: string;
     version: string;
     license: string;

@@ -52,7 +52,7 @@ export async function fixtureDemo(): Promise<void> {
     const sending = async () => {
       await using source = new MemorySource([sent]);
       await using sink = new PeerSink({ session, openLane });
-      return move(source, sink, { signal: session.signal, emit, wireBytes: () => session.wireBytes });
+      return await move(source, sink, { signal: session.signal, emit, wireBytes: () => session.wireBytes });
     };
     const [given, taken] = await Promise.all([sending(), receiving]);
 

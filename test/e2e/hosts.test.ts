@@ -87,7 +87,7 @@ describeOn(
       for (const [index, imgmv] of runs.entries()) {
         await expectEnd(imgmv, 0, /done/);
         const { text, peakBytes } = seen[index] ?? { text: '', peakBytes: 0 };
-        expect(text).toContain('/cli/main.js');
+        expect(text).toContain('/dist/imgmv.js');
         for (const shown of [text, imgmv.stdout, imgmv.stderr]) {
           expect(shown).not.toContain(code);
           expect(shown).not.toContain(code.replaceAll('-', ' '));

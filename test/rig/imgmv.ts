@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { atExit } from './cleanup.ts';
 
 /** The program that `npm run build` makes. */
-export const IMGMV = fileURLToPath(new URL('../../dist/cli/main.js', import.meta.url));
+export const IMGMV = fileURLToPath(new URL('../../dist/imgmv.js', import.meta.url));
 
 /** Whatever can place a command on a host: it gives the command line that runs it there. */
 export interface Place {
