@@ -6,7 +6,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { engineSupport } from '../rig/engine.ts';
 import { type Hosts, hostSupport, twoHosts } from '../rig/hosts.ts';
 import { type LoadedImage, loadImage } from '../rig/images.ts';
-import type { Imgmv } from '../rig/imgmv.ts';
+import { IMGMV, type Imgmv } from '../rig/imgmv.ts';
 import { busyboxLayer } from '../rig/layers.ts';
 import { describeOn } from '../rig/suite.ts';
 import { expectEnd, holdings, type Scene, startScene } from './scene.ts';
@@ -87,7 +87,7 @@ describeOn(
       for (const [index, imgmv] of runs.entries()) {
         await expectEnd(imgmv, 0, /done/);
         const { text, peakBytes } = seen[index] ?? { text: '', peakBytes: 0 };
-        expect(text).toContain('/dist/imgmv.js');
+        expect(text).toContain(IMGMV);
         for (const shown of [text, imgmv.stdout, imgmv.stderr]) {
           expect(shown).not.toContain(code);
           expect(shown).not.toContain(code.replaceAll('-', ' '));

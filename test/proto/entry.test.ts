@@ -321,12 +321,20 @@ describe('a reader refuses', () => {
   test.each<readonly [string, readonly string[]]>([
     ['a segment over a MiB', [header('0000000000200000'), '00100001']],
     ['a body far longer than declared', [header(FIVE), '00000407', '00'.repeat(0x407)]],
-    ['a body longer than declared in many segments', [header(FIVE), ...Array<string>(206).fill(DATA)]],
-    ['an end inside a header', [header(FIVE).slice(0, 60)]],
-    ['an end inside a body', [header(FIVE), '00000005 6865']],
-    ['an end between segments', [header(FIVE), DATA]],
-    ['an end inside a trailer', [header(FIVE), DATA, END, '0000']],
-  ])('%s, which ends the lane', async (_name, entry) => {
+    ['a body longer than declared in many segments', [header(FIVE), ...Array<string>(207).fill(DATA)]],
+  ])('%s, at once', async (_name, entry) => {
+    await using ends = await lanes(WINDOW);
+    await ends.dialler.write(bytes(...entry));
+    // The lane stays open: a reader that waits for more would wait for ever.
+    expect(await codeOf(take(new EntryReader(ends.listener)))).toBe('protocol-violation');
+  });
+
+  test.each<readonly [string, readonly string[]]>([
+    ['END inside a header', [header(FIVE).slice(0, 60)]],
+    ['END inside a body', [header(FIVE), '00000005 6865']],
+    ['END between segments', [header(FIVE), DATA]],
+    ['END inside a trailer', [header(FIVE), DATA, END, '0000']],
+  ])('%s', async (_name, entry) => {
     await using ends = await lanes(WINDOW);
     await ends.dialler.write(bytes(...entry));
     await ends.dialler.end();

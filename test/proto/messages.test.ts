@@ -109,8 +109,8 @@ describe('framing', () => {
     ['an end inside a length', Buffer.from('0000', 'hex')],
     ['an end inside a message', Buffer.from('00000011 7b22'.replace(' ', ''), 'hex')],
     ['no bytes', Buffer.from('00000000', 'hex')],
-    ['invalid UTF-8', frame(Buffer.from('{"type":"fin\xffish"}', 'latin1'))],
-    ['a lone surrogate’s bytes', frame(Buffer.from('7b2274797065223a22eda080227d', 'hex'))],
+    ['invalid UTF-8', frame(Buffer.from('{"type":"finish","x":"\xff"}', 'latin1'))],
+    ['a lone surrogate’s bytes', frame(Buffer.from('{"type":"finish","x":"\xed\xa0\x80"}', 'latin1'))],
     ['what is no JSON', frame(Buffer.from('{type:finish}'))],
     ['two JSON values', frame(Buffer.from('{"type":"finish"}{}'))],
   ])('%s is a violation', async (_name, bytes) => {

@@ -1,5 +1,7 @@
 /** What an engine answers to a load, and what becomes of it: docs/engines.md section 6. */
+
 import type { IncomingMessage } from 'node:http';
+import type { Socket } from 'node:net';
 import { buffer } from 'node:stream/consumers';
 import { extract } from 'tar-stream';
 import { describe, expect, it } from 'vitest';
@@ -193,16 +195,15 @@ describe('a load that fails', () => {
   });
 
   it('one that is given up before its tar has ended: the connection breaks', async () => {
-    let onClose: () => void = () => {};
-    const closed = new Promise<void>((resolve) => {
-      onClose = resolve;
+    let onSocket: (socket: Socket) => void = () => {};
+    const reached = new Promise<Socket>((resolve) => {
+      onSocket = resolve;
     });
-    await using fake = await fakeEngine((request) => {
-      request.resume();
-      request.socket.once('close', onClose);
-    });
+    await using fake = await fakeEngine((request) => onSocket(request.resume().socket));
     const load = new Load(fake.engine);
     await load.file('blobs/a', small.length, once(small));
+    const socket = await reached;
+    const closed = new Promise((resolve) => socket.once('close', resolve));
     await load.abort();
     await closed;
     expect((await failureOf(load.finish())).message).toBe('the load was given up');
