@@ -119,7 +119,7 @@ async function serve(
     emit({ event: 'paired', peer, role: 'receiver' });
     await using source = new PeerSource(session, lane);
     await using sink = new EngineSink(engine, { noReplace, session: randomBytes(6).toString('hex') });
-    const { exit } = await move(source, sink, {
+    const moved = move(source, sink, {
       signal: session.signal,
       wireBytes: () => session.wireBytes,
       emit: (event) => {
@@ -127,15 +127,15 @@ async function serve(
         if (event.event === 'progress') source.report(event);
       },
     });
-    return exit;
+    return (await session.during(moved)).exit;
   } catch (error) {
     const failure = toImgmvError(error);
-    session.fail(failure);
     if (signal.aborted) throw failure;
     emit(errorEvent(failure));
     return failure.exit;
   } finally {
     clearTimeout(tooLong);
     signal.removeEventListener('abort', stop);
+    await session.closed();
   }
 }

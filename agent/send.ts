@@ -59,7 +59,7 @@ export async function send(options: SendOptions): Promise<Ledger> {
       openLane,
       ...(options.level !== undefined && { level: options.level }),
     });
-    return await move(source, sink, {
+    const moved = move(source, sink, {
       signal: session.signal,
       wireBytes: () => session.wireBytes,
       emit: (event) => {
@@ -67,10 +67,9 @@ export async function send(options: SendOptions): Promise<Ledger> {
         if (event.event === 'progress') sink.report(event);
       },
     });
-  } catch (error) {
-    session.fail(toImgmvError(error));
-    throw error;
+    return await session.during(moved);
   } finally {
     signal.removeEventListener('abort', stop);
+    await session.closed();
   }
 }

@@ -92,7 +92,9 @@ export class TextRenderer implements Renderer {
       const name = nameOf(image);
       if (image.action === 'refuse') continue;
       const what =
-        image.action === 'present' ? 'is there already' : `${size(image.bytes)} in ${image.layers} layers`;
+        image.action === 'present'
+          ? 'is there already'
+          : `${size(image.bytes)} in ${image.layers} layer${image.layers === 1 ? '' : 's'}`;
       this.say(`${name} (${image.platform}): ${what}`);
       for (const { target, replaces } of image.refs) {
         if (replaces !== null) this.say(`  ${target} is ${short(replaces)} there now and will be replaced`);

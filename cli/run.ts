@@ -22,8 +22,11 @@ export interface Run {
   readonly engine: EndpointOptions;
 }
 
-/** Sets the exit status and ends the process once its output is written. */
-export async function run(options: CommonOptions, command: (run: Run) => Promise<number>): Promise<void> {
+/** `target` is the other host, where the command names one. Sets the exit status and ends the process once its output is written. */
+export async function run(
+  options: CommonOptions & { readonly target?: string },
+  command: (run: Run) => Promise<number>,
+): Promise<void> {
   const renderer = rendererFor(options);
   const { dockerHost, context } = options;
   const engine = {
@@ -38,7 +41,7 @@ export async function run(options: CommonOptions, command: (run: Run) => Promise
   try {
     exit = await command({ signal, emit: (event) => renderer.render(event), renderer, engine });
   } catch (error) {
-    exit = report(toImgmvError(error), renderer);
+    exit = report(toImgmvError(error), renderer, options.target);
   }
   renderer.end();
   process.exitCode = exit;
@@ -52,11 +55,11 @@ function rendererFor({ json, quiet }: CommonOptions): Renderer {
   return new TextRenderer({ stream: process.stderr, quiet: quiet === true, color });
 }
 
-function report(error: ImgmvError, renderer: Renderer): number {
+function report(error: ImgmvError, renderer: Renderer, target: string | undefined): number {
   if (error.code === 'internal' && process.env.IMGMV_DEBUG)
     process.stderr.write(`${(error.cause as Error | undefined)?.stack ?? error.stack}\n`);
   const event = errorEvent(error);
   const hint = error.code === 'internal' ? 'this is a fault of imgmv; IMGMV_DEBUG=1 shows where' : null;
-  renderer.render(event.hint === null ? { ...event, hint } : event);
+  renderer.render({ ...event, hint: event.hint ?? hint, ...(target !== undefined && { target }) });
   return error.exit;
 }

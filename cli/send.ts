@@ -43,7 +43,7 @@ Examples:
 The code is asked for without echo, never taken from an argument or the environment.`,
     )
     .action(async (images: readonly string[], flags: SendFlags) => {
-      await run(flags, ({ engine, emit, signal }) => {
+      await run({ ...flags, target: new URL(flags.to).hostname }, ({ engine, emit, signal }) => {
         const { to, as, codeFile, level, connectTimeout } = flags;
         if (images.length === 0)
           throw new ImgmvError('usage', 'no image to send', {

@@ -100,7 +100,14 @@ export class CipherState {
   }
 
   #fail(problem: string, cause?: unknown): ImgmvError {
-    this.#failure = new ImgmvError('channel-corrupt', `decrypting a noise message: ${problem}`, { cause });
+    this.#failure = new ImgmvError(
+      'channel-corrupt',
+      `a record of the other host cannot be decrypted: ${problem}`,
+      {
+        cause,
+        hint: 'something between the hosts changes bytes; run both commands again, and look there if it stays so',
+      },
+    );
     return this.#failure;
   }
 }

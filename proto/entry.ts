@@ -114,6 +114,8 @@ export function encodeTrailer(trailer: Trailer | undefined): Buffer {
 export function decodeTrailer(bytes: Buffer): Trailer {
   const status = bytes[0] as number;
   if (status > ABANDONED) throw violation(`a trailer with unknown status ${status}`);
+  if (bytes.readUIntBE(1, 6) !== 0 || bytes[7] !== 0)
+    throw violation('a trailer with a reserved byte that is not zero');
   return { complete: status === COMPLETE, size: readUint64(bytes, 8), digest: readDigest(bytes, 16) };
 }
 

@@ -77,6 +77,8 @@ export const MESSAGE_MAX_BYTES = 256 * KIB;
 /** A list longer than this is cut into several messages. */
 export const MESSAGE_LIST_BYTES = 96 * KIB;
 export const OFFER_IMAGES_MAX = 10_000;
+/** Layers and names of all images of an offer together. */
+export const OFFER_ITEMS_MAX = 250_000;
 export const REFERENCE_MAX_BYTES = 384;
 export const TEXT_MAX_CHARACTERS = 1_000;
 export const NAMES_PER_IMAGE_MAX = 100;

@@ -216,10 +216,6 @@ function unexpectedResponse(url: string, response: IncomingMessage): ImgmvError 
         hint: 'install the same version of imgmv on both hosts',
       },
     );
-  if (response.statusCode === 503)
-    return new ImgmvError('try-later', `${url} has no place for another connection now`, {
-      hint: 'try again in a few seconds',
-    });
   return new ImgmvError(
     'not-imgmv',
     `${url} answered HTTP ${response.statusCode}: this is not an imgmv receiver`,

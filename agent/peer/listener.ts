@@ -175,7 +175,8 @@ export class Listener {
   async #upgrade(request: IncomingMessage, duplex: Duplex, head: Buffer): Promise<void> {
     const stranger = strangers.get(duplex);
     if (!stranger) return void duplex.destroy();
-    const version = versionOffered(request);
+    // A browser names the page that dials: no page has business here, and each could use up the tries.
+    const version = request.headers.origin === undefined ? versionOffered(request) : 'none';
     if (version !== 'ours') {
       duplex.end(
         `HTTP/1.1 ${version === 'other' ? '426 Upgrade Required' : '400 Bad Request'}\r\nConnection: close\r\n` +

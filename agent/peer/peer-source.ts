@@ -3,7 +3,7 @@ import type { EndHeader } from '../../proto/entry.ts';
 import { EntryReader, type ReceivedBlob } from '../../proto/entry-reader.ts';
 import { ImgmvError, toImgmvError, violation } from '../../proto/errors.ts';
 import type { Lane } from '../../proto/lane.ts';
-import { LINGER_MS, OFFER_IMAGES_MAX } from '../../proto/limits.ts';
+import { LINGER_MS, OFFER_IMAGES_MAX, OFFER_ITEMS_MAX } from '../../proto/limits.ts';
 import type { Message, OfferedImage } from '../../proto/messages.ts';
 import type { ProgressEvent } from '../events.ts';
 import type { Answer, Blob, Digest, Image, Outcome, Source, Waits } from '../image.ts';
@@ -19,6 +19,7 @@ export class PeerSource implements Source {
   readonly #session: Session;
   readonly #laneComing: Promise<Lane>;
   readonly #offered: OfferedImage[] = [];
+  #offeredItems = 0;
   readonly #failures = new Map<number, ImgmvError>();
   #images: readonly Image[] = [];
   #lane: Lane | undefined;
@@ -81,8 +82,18 @@ export class PeerSource implements Source {
           throw violation(`image ${number} had ${blobs} blobs and ended with ${item.blobs}`);
         return;
       }
-      yield item;
+      yield { ...item, body: this.#explained(number, item.body) };
       blobs++;
+    }
+  }
+
+  /** A blob that the other side gave up says only that; why comes as a message. */
+  async *#explained(image: number, body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    try {
+      yield* body;
+    } catch (error) {
+      if (toImgmvError(error).code === 'peer-stopped') throw await this.#failureOf(image);
+      throw error;
     }
   }
 
@@ -174,8 +185,16 @@ export class PeerSource implements Source {
   #receive(message: Message): void {
     switch (message.type) {
       case 'offer':
-        if (this.#offerDone || this.#offered.length + message.images.length > OFFER_IMAGES_MAX)
-          throw violation('too many offers');
+        this.#offeredItems += message.images.reduce(
+          (sum, { diffIds, names }) => sum + diffIds.length + names.length,
+          0,
+        );
+        if (
+          this.#offerDone ||
+          this.#offered.length + message.images.length > OFFER_IMAGES_MAX ||
+          this.#offeredItems > OFFER_ITEMS_MAX
+        )
+          throw violation('an offer that is too long');
         this.#offered.push(...message.images);
         this.#offerDone = message.last;
         break;

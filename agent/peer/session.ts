@@ -41,7 +41,7 @@ export class Session {
   readonly #lanes: Lane[] = [];
   readonly #watch: NodeJS.Timeout;
   #finishing = false;
-  #closed = false;
+  #over = false;
 
   private constructor(options: SessionOptions, control: Control, peer: Hello) {
     this.role = options.role;
@@ -122,16 +122,31 @@ export class Session {
 
   /** Ends the session for a fault of either side; everything that waits in it gets `error`. */
   fail(error: ImgmvError): void {
-    if (this.#closed) return;
-    this.#closed = true;
+    if (this.#over) return;
+    this.#over = true;
     clearInterval(this.#watch);
     for (const lane of [...this.#lanes, this.#control.lane]) lane.fail(error);
     this.#abort.abort(error);
   }
 
+  /** Resolves when every connection is closed: a process that ends before may cut off the reason that it gave. */
+  async closed(): Promise<void> {
+    await Promise.all([...this.#lanes, this.#control.lane].map((lane) => lane.closed));
+  }
+
+  /** Does `work`; what it throws ends the session, so that the other side hears why. */
+  async during<T>(work: Promise<T>): Promise<T> {
+    try {
+      return await work;
+    } catch (error) {
+      this.fail(toImgmvError(error));
+      throw error;
+    }
+  }
+
   /** A normal end: END on every lane, then the closing handshake. Both sides call it; it does not throw. */
   async finish(): Promise<void> {
-    if (this.#closed) return;
+    if (this.#over) return;
     this.#finishing = true;
     const lanes = [...this.#lanes, this.#control.lane];
     await Promise.allSettled(lanes.map((lane) => lane.end()));
@@ -145,9 +160,9 @@ export class Session {
     ]);
     clearTimeout(timer);
     clearInterval(this.#watch);
-    this.#closed = true;
+    this.#over = true;
     for (const lane of lanes) lane.channel.close();
-    await Promise.all(lanes.map((lane) => lane.closed));
+    await this.closed();
   }
 
   #follow(lane: Lane): void {

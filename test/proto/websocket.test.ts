@@ -260,7 +260,7 @@ describe('dialling', () => {
     ['404', 'HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n', 'not-imgmv', '404'],
     ['a redirect', 'HTTP/1.1 302 X\r\nLocation: ws://127.0.0.1:1/\r\n\r\n', 'not-imgmv', '302'],
     ['200 and a page', 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello', 'not-imgmv', '200'],
-    ['503', 'HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n', 'try-later', 'no place'],
+    ['503', 'HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n', 'not-imgmv', '503'],
     ['garbage', 'SSH-2.0-OpenSSH_9.2p1\r\n', 'not-imgmv', 'does not answer as'],
     ['nothing, and hangs up', '', 'not-imgmv', 'does not answer as'],
     [
