@@ -4,7 +4,9 @@
  */
 import { ZSTD_LEVEL_MIN } from '../../proto/limits.ts';
 
-const START = 3;
+const START = 1;
+/** Looks in a row that must find the link full: a reader that was late once is no slow link. */
+const FULL_LOOKS = 2;
 /** Above, a level costs twice the time for a hundredth of the bytes. */
 const AUTOMATIC_MAX = 7;
 const LOOK_INTERVAL_MS = 200;
@@ -27,6 +29,7 @@ export class LevelPolicy {
   readonly #look: () => Link;
   readonly #now: () => number;
   #level = START;
+  #fullLooks = 0;
   #lookedAt: number | undefined;
 
   /** `pinned` switches the policy off; `now` is monotonic, in milliseconds. */
@@ -44,9 +47,11 @@ export class LevelPolicy {
     if (now - this.#lookedAt < LOOK_INTERVAL_MS) return this.#level;
     this.#lookedAt = now;
     const { inFlightBytes, readerWaits } = this.#look();
+    const isFull = readerWaits && inFlightBytes > LINK_IS_FULL_BYTES;
+    this.#fullLooks = isFull ? this.#fullLooks + 1 : 0;
     if (!readerWaits || inFlightBytes < LINK_RUNS_DRY_BYTES)
       this.#level = Math.max(ZSTD_LEVEL_MIN, this.#level - 1);
-    else if (inFlightBytes > LINK_IS_FULL_BYTES) this.#level = Math.min(AUTOMATIC_MAX, this.#level + 1);
+    else if (this.#fullLooks >= FULL_LOOKS) this.#level = Math.min(AUTOMATIC_MAX, this.#level + 1);
     return this.#level;
   }
 }
