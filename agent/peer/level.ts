@@ -4,7 +4,7 @@
  */
 import { ZSTD_LEVEL_MIN } from '../../proto/limits.ts';
 
-const START = 1;
+const START = 3;
 /** Looks in a row that must find the link full: a reader that was late once is no slow link. */
 const FULL_LOOKS = 2;
 /** Above, a level costs twice the time for a hundredth of the bytes. */
