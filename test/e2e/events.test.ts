@@ -201,6 +201,7 @@ describeOn(
         exit: 10,
         message: 'no such image on this host: "no-such"',
         hint: expect.any(String),
+        target: '127.0.0.1',
       });
     });
 
