@@ -1,7 +1,7 @@
 /**
  * One image on its way into an engine: layers stream into `docker load` as they come, metadata waits until
  * every blob is verified, the image appears under a private name, is inspected and compared, and only then
- * gets its names. PROTOCOL.md section 8, ENGINE facts in docs/engines.md.
+ * gets its names. PROTOCOL.md section 8, docs/engines.md.
  */
 import { createHash } from 'node:crypto';
 import { ImgmvError } from '../../proto/errors.ts';

@@ -1,5 +1,5 @@
 /**
- * Reads what `docker save` gives, as a stream: ENGINE-independent, one blob after the other. Three shapes are
+ * Reads what `docker save` gives, as a stream: one blob after the other, whatever the engine. Three shapes are
  * known: 20.10 and older (`<v1id>/layer.tar`, `<id>.json`), 25 and newer (`blobs/sha256/<digest>`), and
  * podman (`<diffid>.tar`). moby image/tarexport/save.go
  */

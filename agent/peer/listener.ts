@@ -1,6 +1,6 @@
 /**
  * The side that waits: an HTTP server that does nothing but upgrade, a pairing code, and the session that
- * comes of it. Nobody gets work or memory out of it before having proven the code. THREATS: docs/SECURITY.md
+ * comes of it. Nobody gets work or memory out of it before having proven the code. docs/SECURITY.md says against whom.
  */
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo, Socket as NetSocket } from 'node:net';
