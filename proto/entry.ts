@@ -1,6 +1,6 @@
 /**
- * The form of entries, which carry blobs on a lane: a header, a body in segments, a trailer with the true
- * digest and length. PROTOCOL.md section 7. entry-writer.ts and entry-reader.ts move them.
+ * The form of entries, which carry blobs on a lane: a header, a body in segments, a trailer that says
+ * whether that was all. PROTOCOL.md section 7. entry-writer.ts and entry-reader.ts move them.
  */
 import { violation } from './errors.ts';
 import { readUint64, writeUint64 } from './lane.ts';
@@ -15,7 +15,7 @@ const ENCODINGS: readonly Encoding[] = ['identity', 'zstd'];
 const FLAG_DIGEST = 1;
 const FLAG_INCOMPLETE = 2;
 export const ENTRY_HEADER_BYTES = 48;
-export const ENTRY_TRAILER_BYTES = 48;
+export const ENTRY_TRAILER_BYTES = 16;
 const COMPLETE = 0;
 const ABANDONED = 1;
 
@@ -55,7 +55,6 @@ export interface EndHeader {
 export interface Trailer {
   readonly complete: boolean;
   readonly size: number;
-  readonly digest: Digest;
 }
 
 /** PROTOCOL.md section 7.1: 48 bytes. */
@@ -101,13 +100,12 @@ export function decodeHeader(bytes: Buffer): BlobHeader | EndHeader {
   };
 }
 
-/** PROTOCOL.md section 7.3: 48 bytes. An abandoned blob has neither size nor digest. */
+/** PROTOCOL.md section 7.3: 16 bytes. An abandoned blob has no size. */
 export function encodeTrailer(trailer: Trailer | undefined): Buffer {
   const bytes = Buffer.alloc(ENTRY_TRAILER_BYTES);
   bytes.writeUInt8(trailer?.complete ? COMPLETE : ABANDONED, 0);
   if (!trailer) return bytes;
   writeUint64(bytes, trailer.size, 8);
-  writeDigest(bytes, trailer.digest, 16);
   return bytes;
 }
 
@@ -116,7 +114,7 @@ export function decodeTrailer(bytes: Buffer): Trailer {
   if (status > ABANDONED) throw violation(`a trailer with unknown status ${status}`);
   if (bytes.readUIntBE(1, 6) !== 0 || bytes[7] !== 0)
     throw violation('a trailer with a reserved byte that is not zero');
-  return { complete: status === COMPLETE, size: readUint64(bytes, 8), digest: readDigest(bytes, 16) };
+  return { complete: status === COMPLETE, size: readUint64(bytes, 8) };
 }
 
 function writeDigest(bytes: Buffer, digest: Digest, at: number): void {

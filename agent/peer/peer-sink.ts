@@ -97,7 +97,6 @@ export class PeerSink implements Sink {
           number,
           untilSettled(blob, () => this.#failureOf(result)),
           () => policy.level(),
-          () => {},
         );
         blobs++;
       },

@@ -85,7 +85,7 @@ describe('one image is refused, the next one moves', () => {
     await lane.write(
       encodeHeader({ type: 'blob', kind: 'layer', image: 0, encoding, size, digest: image.blobs[0]?.digest }),
       body,
-      encodeTrailer({ complete: true, size, digest: image.blobs[0]?.digest ?? OTHER }),
+      encodeTrailer({ complete: true, size }),
       encodeHeader({ type: 'end', image: 0, blobs: 1, complete: true }),
     );
     expect(await evil.hear('result')).toMatchObject({ status: 'failed', error: { code: 'integrity' } });

@@ -289,12 +289,7 @@ export async function sendBlobs(lane: Lane, number: number, blobs: readonly Memo
     const body = async function* () {
       yield bytes;
     };
-    await entries.blob(
-      number,
-      { kind, digest, size: bytes.length, body: body() },
-      () => 1,
-      () => {},
-    );
+    await entries.blob(number, { kind, digest, size: bytes.length, body: body() }, () => 1);
   }
   await entries.end(number, blobs.length, true);
 }
