@@ -18,11 +18,7 @@ export class EntryWriter {
    * Sends a blob. If the body fails or is longer or shorter than announced, the entry ends as abandoned, so
    * that the lane can go on, and the error is thrown. Its digest is the receiver's to check.
    */
-  async blob(
-    image: number,
-    blob: Blob,
-    level: () => number,
-  ): Promise<void> {
+  async blob(image: number, blob: Blob, level: () => number): Promise<void> {
     const encoding = blob.compressed === true || blob.size === 0 ? 'identity' : 'zstd';
     const { kind, size: announced, digest: named } = blob;
     await this.#lane.write(

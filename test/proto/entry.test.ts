@@ -53,8 +53,7 @@ async function take(reader: EntryReader) {
 function writerOf(lane: Lane) {
   const entries = new EntryWriter(lane, new Compressor());
   return {
-    send: (one: Blob, image = 0) =>
-      entries.blob(image, one, () => 3),
+    send: (one: Blob, image = 0) => entries.blob(image, one, () => 3),
     entries,
   };
 }
@@ -261,11 +260,7 @@ describe('from writer to reader', () => {
     };
     let asked = 0;
     const entries = new EntryWriter(ends.dialler, new Compressor());
-    const sending = entries.blob(
-      0,
-      blob(body, { body: pieces() }),
-      () => (asked++ % 5) + 1,
-    );
+    const sending = entries.blob(0, blob(body, { body: pieces() }), () => (asked++ % 5) + 1);
     expect((await take(new EntryReader(ends.listener))).bytes.equals(body)).toBe(true);
     await sending;
     expect(asked).toBe(96);
