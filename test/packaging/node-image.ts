@@ -56,7 +56,6 @@ export async function makeNodeImages(engine: Engine, directory: string): Promise
   await cp(await headers(), join(context, 'include'), { recursive: true });
   const { settings, certificates } = await npmSettings();
   await writeFile(join(context, 'ca.pem'), certificates);
-  await writeFile(join(context, 'sources.list'), await sources());
   await writeFile(join(context, 'Dockerfile'), dockerfile(settings));
   await engine.docker(['build', '--quiet', '--network', 'none', '--tag', NODE_IMAGE, context]);
 
@@ -65,7 +64,10 @@ export async function makeNodeImages(engine: Engine, directory: string): Promise
   await engine.docker(['import', libraries, BASE_IMAGE]);
 }
 
-/** $1 the archive to make, then packages: their files and those of all that they depend on. */
+/**
+ * $1 the archive to make, then packages: their files and those of all that they depend on, and where apt gets
+ * packages on this machine. Of /etc/apt no more than that: the rest may hold credentials.
+ */
 const DEBIAN = `
   archive=$1
   shift
@@ -76,6 +78,8 @@ const DEBIAN = `
   {
     dpkg-query --listfiles $installed | grep '^/'
     find /usr/bin -lname '/etc/alternatives/*'
+    find /etc/apt/sources.list /etc/apt/sources.list.d /etc/apt/trusted.gpg /etc/apt/trusted.gpg.d \
+      /etc/apt/keyrings /usr/share/keyrings 2>/dev/null || true
     find /etc/alternatives /etc/ld.so.conf /etc/ld.so.conf.d /etc/ssl/certs /var/lib/dpkg
     printf '%s\\n' /etc/passwd /etc/group /etc/nsswitch.conf /etc/ld.so.cache
   } |
@@ -101,7 +105,6 @@ COPY node /usr/local/bin/node
 COPY npm /usr/local/lib/node_modules/npm
 COPY include /usr/local/include/node
 COPY ca.pem /etc/npm-ca.pem
-COPY sources.list /etc/apt/sources.list
 RUN ln -s ../lib/node_modules/npm/bin/npm-cli.js /usr/local/bin/npm
 ENV PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 ${Object.entries(settings)
@@ -121,13 +124,6 @@ async function npmSettings(): Promise<{ settings: Record<string, string>; certif
   const file = [configured, process.env.NODE_EXTRA_CA_CERTS].find((path) => path && path !== 'null');
   if (file === undefined) return { settings, certificates: '' };
   return { settings: { ...settings, cafile: '/etc/npm-ca.pem' }, certificates: await readFile(file, 'utf8') };
-}
-
-async function sources(): Promise<string> {
-  const release = await readFile('/etc/os-release', 'utf8');
-  const suite = /^VERSION_CODENAME="?([a-z]+)/m.exec(release)?.[1];
-  if (suite === undefined) throw new Error('/etc/os-release names no VERSION_CODENAME');
-  return `deb http://deb.debian.org/debian ${suite} main\n`;
 }
 
 /** Node's headers, which node-gyp compiles against. */
