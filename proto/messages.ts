@@ -84,7 +84,7 @@ const answer = v.object({
 const progress = v.object({
   type: v.literal('progress'),
   image: imageNumber,
-  phase: v.picklist(['transfer', 'load', 'verify']),
+  phase: v.picklist(['transfer', 'load']),
   bytes: byteCount,
   /** What holds the writer of this message back now. */
   bottleneck: v.optional(v.picklist(['save', 'compress', 'network', 'load'])),
