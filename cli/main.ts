@@ -36,10 +36,16 @@ Examples:
 ${EXIT_STATUS_HELP}`,
   )
   .showSuggestionAfterError()
+  .configureOutput({ outputError: (text, write) => write(asOurs(text)) })
   .exitOverride()
   .enablePositionalOptions();
 for (const command of [receiveCommand(), sendCommand()])
   program.addCommand(command.exitOverride().copyInheritedSettings(program));
+
+/** An error of commander's in the words of ours: `error: …` becomes `imgmv: …`, and what follows is indented. */
+function asOurs(text: string): string {
+  return text.replace(/^error:/, 'imgmv:').replaceAll(/\n(?=.)/g, '\n  ');
+}
 
 // Node ends with 13 where an await never settles, which here would mean that bytes were damaged.
 process.exitCode = exitStatusOf('internal');

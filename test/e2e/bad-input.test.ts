@@ -51,6 +51,7 @@ describe('usage', () => {
     await using imgmv = runImgmv(args);
     await expectEnd(imgmv, 2, says);
     expect(imgmv.stdout).toBe('');
+    expect(imgmv.stderr).toMatch(/^imgmv: \S.*\n( {2}\S.*\n)?$/);
   });
 });
 
