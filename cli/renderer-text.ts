@@ -169,7 +169,7 @@ export class TextRenderer implements Renderer {
     const how =
       event.status === 'present'
         ? 'already present, verified'
-        : `${size(event.bytes)}, ${size(event.wireBytes)} on the wire, ${event.seconds.toFixed(1)} s`;
+        : `${size(event.bytes)}, ${size(event.wireBytes)} on the wire, ${event.seconds.toFixed(1)} s, verified`;
     this.#out(`${this.#paint('32', event.status)} ${name} ${short(id)}${changed}: ${how}`);
     for (const { target, replaced } of event.refs)
       if (replaced !== null)
@@ -180,6 +180,8 @@ export class TextRenderer implements Renderer {
     this.end();
     const count = `${images} image${images === 1 ? '' : 's'}`;
     if (failed > 0) return this.#line(`${failed} of ${count} failed.`);
+    // The line of a single image has said it all.
+    if (images === 1) return;
     this.#out(
       `${count} done and verified: ${size(bytes)}, ${size(wireBytes)} on the wire, ${seconds.toFixed(1)} s.`,
     );

@@ -85,7 +85,7 @@ describeOn(
       const seen = await Promise.all(runs.map(watch));
       expect(code).toMatch(/^([a-z]+-){5}[a-z]+$/);
       for (const [index, imgmv] of runs.entries()) {
-        await expectEnd(imgmv, 0, /done/);
+        await expectEnd(imgmv, 0, /loaded/);
         const { text, peakBytes } = seen[index] ?? { text: '', peakBytes: 0 };
         expect(text).toContain(IMGMV);
         for (const shown of [text, imgmv.stdout, imgmv.stderr]) {

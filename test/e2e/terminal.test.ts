@@ -92,7 +92,7 @@ describeOn(
       sender.type(`${code.toUpperCase().replaceAll('-', ' ')}\r`);
       expect([await sender.exit, sender.text]).toEqual([
         0,
-        expect.stringContaining('1 image done and verified'),
+        expect.stringMatching(/ web:1\.0 [0-9a-f]{12}: .* on the wire, \d+\.\d s, verified\r\n$/),
       ]);
       expect((await receiver.imgmv.exit).code).toBe(0);
       for (const word of code.split('-'))
