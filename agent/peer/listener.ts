@@ -27,6 +27,7 @@ import { type Socket, SUBPROTOCOL, upgrade, versionOffered } from '../../proto/w
 import { type Clock, SYSTEM_CLOCK } from '../clock.ts';
 import type { Emit } from '../events.ts';
 import { Admission, type Stranger } from './admission.ts';
+import { awaited } from './awaited.ts';
 import { Pairing } from './pairing.ts';
 import { Session } from './session.ts';
 
@@ -274,16 +275,11 @@ export class Listener {
     // The code is used up: whoever waits for its session has to hear that there is none.
     beginning.catch(accept.reject);
     const session = await beginning;
-    let give: (lane: Lane) => void = () => {};
-    const lane = new Promise<Lane>((resolve, reject) => {
-      give = resolve;
-      session.signal.addEventListener('abort', () => reject(toImgmvError(session.signal.reason)), {
-        once: true,
-      });
-    });
-    lane.catch(() => {});
-    this.#running = { session, s, taken: new Set(), give };
-    accept.resolve({ session, peerAddress, lane });
+    const lane = awaited<Lane>();
+    const lost = () => lane.reject(toImgmvError(session.signal.reason));
+    session.signal.addEventListener('abort', lost, { once: true });
+    this.#running = { session, s, taken: new Set(), give: lane.resolve };
+    accept.resolve({ session, peerAddress, lane: lane.promise });
   }
 }
 

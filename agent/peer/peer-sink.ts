@@ -6,6 +6,7 @@ import type { Lane } from '../../proto/lane.ts';
 import type { AnsweredImage, Message, OfferedImage, Result } from '../../proto/messages.ts';
 import type { ProgressEvent } from '../events.ts';
 import type { Answer, Blob, Committed, Digest, Image, ImageWriter, Sink, Waits } from '../image.ts';
+import { type Awaited, awaited } from './awaited.ts';
 import { fromWire, toWire } from './failure.ts';
 import { LevelPolicy } from './level.ts';
 import type { Session } from './session.ts';
@@ -15,14 +16,6 @@ export interface PeerSinkOptions {
   readonly openLane: (lane: number) => Promise<Lane>;
   /** A zstd level; absent: it follows the link. */
   readonly level?: number;
-}
-
-/** A message to come, or that has come; rejects when the session is lost. */
-interface Awaited<T> {
-  readonly promise: Promise<T>;
-  readonly resolve: (value: T) => void;
-  readonly reject: (error: unknown) => void;
-  value?: T;
 }
 
 export class PeerSink implements Sink {
@@ -184,7 +177,6 @@ export class PeerSink implements Sink {
         const names = this.#offered[message.image]?.names ?? [];
         if (message.refs.some(({ target }) => names.every((name) => name.target !== target)))
           throw violation(`a result for image ${message.image} under a name that was not offered`);
-        result.value = message;
         return result.resolve(message);
       }
       default:
@@ -218,17 +210,6 @@ function untilSettled(blob: Blob, failure: () => ImgmvError | undefined): Blob {
     }
   };
   return { ...blob, body: body() };
-}
-
-function awaited<T>(): Awaited<T> {
-  let resolve: (value: T) => void = () => {};
-  let reject: (error: unknown) => void = () => {};
-  const promise = new Promise<T>((onValue, onError) => {
-    resolve = onValue;
-    reject = onError;
-  });
-  promise.catch(() => {});
-  return { promise, resolve, reject };
 }
 
 function toOffer(image: Image, number: number): OfferedImage {

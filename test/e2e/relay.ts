@@ -1,6 +1,7 @@
 /** What may stand between two hosts: passes TCP on, and holds, alters or disguises it as a test asks. */
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
+import { awaited } from '../../agent/peer/awaited.ts';
 
 export interface RelayOptions {
   readonly port: number;
@@ -25,10 +26,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const sockets = new Set<Socket>();
   const kept: Socket[] = [];
   let holding = options.holdAfterBytes !== undefined;
-  let onHeld: () => void = () => {};
-  const held = new Promise<void>((resolve) => {
-    onHeld = resolve;
-  });
+  const held = awaited<void>();
   const server = createServer((dialler) => {
     const listener = connect({
       port: options.port,
@@ -54,7 +52,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
       if (!holding || bytes < (options.holdAfterBytes ?? 0)) return;
       dialler.pause();
       kept.push(dialler);
-      onHeld();
+      held.resolve();
     });
     listener.on('drain', () => {
       if (!kept.includes(dialler)) dialler.resume();
@@ -65,7 +63,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   await once(server, 'listening');
   return {
     port: (server.address() as AddressInfo).port,
-    held,
+    held: held.promise,
     release() {
       holding = false;
       for (const dialler of kept.splice(0)) dialler.resume();

@@ -6,6 +6,7 @@ import { buffer } from 'node:stream/consumers';
 import { extract } from 'tar-stream';
 import { describe, expect, it } from 'vitest';
 import { Load } from '../../../agent/engine/load.ts';
+import { awaited } from '../../../agent/peer/awaited.ts';
 import { ImgmvError } from '../../../proto/errors.ts';
 import { failureOf } from '../../conformance/conformance.ts';
 import { fakeEngine, type LoadScript } from './fake-engine.ts';
@@ -195,14 +196,11 @@ describe('a load that fails', () => {
   });
 
   it('one that is given up before its tar has ended: the connection breaks', async () => {
-    let onSocket: (socket: Socket) => void = () => {};
-    const reached = new Promise<Socket>((resolve) => {
-      onSocket = resolve;
-    });
-    await using fake = await fakeEngine((request) => onSocket(request.resume().socket));
+    const reached = awaited<Socket>();
+    await using fake = await fakeEngine((request) => reached.resolve(request.resume().socket));
     const load = new Load(fake.engine);
     await load.file('blobs/a', small.length, once(small));
-    const socket = await reached;
+    const socket = await reached.promise;
     const closed = new Promise((resolve) => socket.once('close', resolve));
     await load.abort();
     await closed;
