@@ -6,7 +6,7 @@ import { expect } from 'vitest';
 import { isAlive } from '../rig/cleanup.ts';
 import { run } from '../rig/command.ts';
 import { type Engine, type Flavour, startEngine } from '../rig/engine.ts';
-import { type Imgmv, type ImgmvOptions, runImgmv } from '../rig/imgmv.ts';
+import { type Imgmv, type ImgmvOptions, type JsonEvent, runImgmv } from '../rig/imgmv.ts';
 import { scratchDirectory } from '../rig/scratch.ts';
 
 export interface SceneOptions {
@@ -51,15 +51,22 @@ export interface SendOptions extends ImgmvOptions {
   readonly codeFile?: string;
 }
 
-/** Images with their names, and what `save` and `load` spool, of one engine each. */
 export interface Look {
-  readonly source: readonly string[];
-  readonly target: readonly string[];
+  readonly source: Held;
+  readonly target: Held;
+}
+
+export interface Held {
+  /** What `holdings` gives. */
+  readonly shown: readonly string[];
+  /** Blobs of a containerd store, whole and begun, be they of an image or not. It drops some that it does not need at any time. */
+  readonly content: readonly string[];
 }
 
 /** A classic engine drops its spool up to 1.5 s after the connection broke, more on a busy machine. */
 const SETTLE_MS = 10_000;
 const POLL_MS = 100;
+const CONTENT = 'containerd/daemon/io.containerd.content.v1.content';
 
 export async function startScene(flavours: SceneOptions): Promise<Scene> {
   const directory = await scratchDirectory();
@@ -67,8 +74,8 @@ export async function startScene(flavours: SceneOptions): Promise<Scene> {
   const target = await startEngine({ flavour: flavours.target });
   let codeFiles = 0;
   const look = async (): Promise<Look> => ({
-    source: await holdings(source),
-    target: await holdings(target),
+    source: await heldBy(source),
+    target: await heldBy(target),
   });
   return {
     source,
@@ -96,7 +103,8 @@ export async function startScene(flavours: SceneOptions): Promise<Scene> {
       );
     },
     async expectUnchanged(before, receiver) {
-      await expectSettled(look, before);
+      await expectHeld(source, before.source);
+      await expectHeld(target, before.target);
       if (receiver) await expectGone(receiver);
     },
     async [Symbol.asyncDispose]() {
@@ -125,8 +133,35 @@ export async function expectGone({ imgmv, port, codeFile }: Receiver): Promise<v
 export async function holdings(engine: Engine): Promise<readonly string[]> {
   const format = '{{.Repository}}:{{.Tag}} {{.ID}}';
   const images = await engine.docker(['image', 'ls', '--all', '--no-trunc', '--format', format]);
-  const spool = await readdir(join(engine.dataRoot, 'tmp')).catch(() => []);
+  const spool = await files(engine, 'tmp');
   return [...images.trim().split('\n'), ...spool.map((file) => `spooled ${file}`)].sort();
+}
+
+async function heldBy(engine: Engine): Promise<Held> {
+  const begun = await files(engine, `${CONTENT}/ingest`);
+  const whole = await files(engine, `${CONTENT}/blobs/sha256`);
+  return { shown: await holdings(engine), content: [...begun, ...whole] };
+}
+
+/** Fails unless the engine comes to show what it did at `before`, and to keep nothing beyond it. */
+export async function expectHeld(engine: Engine, before: Held): Promise<void> {
+  const now = async () => {
+    const { shown, content } = await heldBy(engine);
+    return { shown, added: content.filter((blob) => !before.content.includes(blob)) };
+  };
+  await expectSettled(now, { shown: before.shown, added: [] });
+}
+
+/** The event of this name that has `index` before it. */
+export async function nth(imgmv: Imgmv, name: string, index: number): Promise<JsonEvent> {
+  let seen = 0;
+  for await (const event of imgmv.events) if (event.event === name && seen++ === index) return event;
+  throw new Error(`it ended before ${name} number ${index}: ${imgmv.stdout}${imgmv.stderr}`);
+}
+
+/** None where there is no such directory. */
+function files(engine: Engine, path: string): Promise<readonly string[]> {
+  return readdir(join(engine.dataRoot, path)).catch(() => []);
 }
 
 /** Fails unless what `look` gives comes to be `want`. */

@@ -3,10 +3,9 @@ import { readFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { engineSupport } from '../rig/engine.ts';
 import { loadImage } from '../rig/images.ts';
-import type { Imgmv, JsonEvent } from '../rig/imgmv.ts';
 import { describeOn } from '../rig/suite.ts';
 import { startRelay } from './relay.ts';
-import { expectEnd, expectGone, holdings, type Scene, startScene } from './scene.ts';
+import { expectEnd, expectGone, holdings, nth, type Scene, startScene } from './scene.ts';
 
 describeOn(
   'sessions',
@@ -68,10 +67,3 @@ describeOn(
   },
   { required: true },
 );
-
-/** The event of this name that has `index` before it. */
-async function nth(imgmv: Imgmv, name: string, index: number): Promise<JsonEvent> {
-  let seen = 0;
-  for await (const event of imgmv.events) if (event.event === name && seen++ === index) return event;
-  throw new Error(`it ended before ${name} number ${index}: ${imgmv.stdout}${imgmv.stderr}`);
-}
