@@ -92,7 +92,10 @@ export type Bottleneck = keyof Waits;
 
 /** One image on its way into a sink. Ends by `commit` or by `abort`, once. */
 export interface ImageWriter {
-  /** Takes one blob, in any order; resolves when its bytes are taken and its digest is checked. */
+  /**
+   * Takes one blob, in any order; resolves when its bytes are taken. Bytes that are not what the digest says
+   * fail with integrity, here or at `commit`: a peer checks them on the other host.
+   */
   write(blob: Blob): Promise<void>;
   /** Makes the image complete, verifies it, and only then sets its names. Nothing under a name before. */
   commit(): Promise<Committed>;

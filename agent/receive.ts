@@ -72,7 +72,7 @@ async function nextSession(
   options: ReceiveOptions,
 ): Promise<AcceptedSession | undefined> {
   const { emit, once, showCode, signal, ttlMs } = options;
-  const pairing = await listener.newPairing(ttlMs);
+  const pairing = listener.newPairing(ttlMs);
   const accepting = listener.accept(pairing, signal);
   accepting.catch(() => {});
   const { address, port } = listener;

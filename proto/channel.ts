@@ -101,7 +101,10 @@ export interface DiallerOptions {
 
 export interface ListenerOptions {
   /** Decides on a dialler by its preamble: our own and the credentials, or an ImgmvError that refuses it. */
-  readonly admit: (dialler: Preamble) => { preamble: Preamble; credentials: Credentials };
+  readonly admit: (dialler: Preamble) => {
+    preamble: Preamble;
+    credentials: Credentials | Promise<Credentials>;
+  };
   /** Called at each step that the dialler has completed, counted from 1: its preamble, messages 1 and 3. */
   readonly onStep?: (step: number) => void;
   readonly handshakeTimeoutMs?: number;
@@ -205,9 +208,10 @@ export async function acceptChannel(socket: Socket, options: ListenerOptions): P
     const theirs = await nextMessage(socket);
     const dialler = decodePreamble(theirs);
     options.onStep?.(1);
-    const { preamble, credentials } = options.admit(dialler);
+    const { preamble, credentials: coming } = options.admit(dialler);
     const ours = encodePreamble(preamble);
     socket.send(ours);
+    const credentials = await coming;
     const handshake = start(false, preamble.kind, prologueOf(theirs, ours), credentials);
     handshake.readMessage(await nextMessage(socket));
     options.onStep?.(2);

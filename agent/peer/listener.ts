@@ -119,9 +119,9 @@ export class Listener {
   }
 
   /** A fresh code, its life `ttlMs` long. The one before, if any, is dead from here on. */
-  async newPairing(ttlMs: number): Promise<Pairing> {
+  newPairing(ttlMs: number): Pairing {
     this.#running = undefined;
-    this.#pairing = await Pairing.start(ttlMs, this.#clock);
+    this.#pairing = new Pairing(ttlMs, this.#clock);
     return this.#pairing;
   }
 
@@ -210,7 +210,7 @@ export class Listener {
             throw new ImgmvError('try-later', 'an address that gave a wrong code came back too soon');
           }
           const admitted = this.#admit(dialler);
-          kept = { ...admitted, s: admitted.credentials.s };
+          kept = admitted;
           return admitted;
         },
       });
@@ -232,7 +232,7 @@ export class Listener {
       if (!pairing || death) throw death ?? new ImgmvError('code-expired', 'there is no code');
       const s = generateKeyPair();
       const preamble: Preamble = { ...dialler, role, sessionId: newSessionId(), salt: pairing.salt };
-      return { preamble, credentials: { s, psk: pairing.psk }, pairing };
+      return { preamble, s, credentials: pairing.psk.then((psk) => ({ s, psk })), pairing };
     }
     const running = this.#running;
     const known = running?.session.sessionId.equals(dialler.sessionId) ?? false;
@@ -241,7 +241,8 @@ export class Listener {
     if (!running || !known || !fits || running.taken.has(dialler.lane))
       throw new ImgmvError('session-unknown', `no session takes this ${dialler.kind} connection`);
     const preamble: Preamble = { ...dialler, role, salt: emptyBytes16() };
-    return { preamble, credentials: { s: running.s, rs: running.session.rs } };
+    const { s } = running;
+    return { preamble, s, credentials: Promise.resolve({ s, rs: running.session.rs }) };
   }
 
   #wrongCode(address: string): void {

@@ -10,8 +10,8 @@ import type { Clock } from '../clock.ts';
 export class Pairing {
   readonly code: Secret;
   readonly salt: Buffer;
-  /** What the code stretches to; computed once, so that no stranger makes us compute it. */
-  readonly psk: Buffer;
+  /** What the code stretches to; begun at once and only once, so that no stranger makes us compute it. */
+  readonly psk: Promise<Buffer>;
   /** Wall time at which it dies, in milliseconds since 1970. */
   readonly expires: number;
   readonly #clock: Clock;
@@ -19,19 +19,15 @@ export class Pairing {
   #used = false;
   #wrongTries = 0;
 
-  private constructor(code: Secret, salt: Buffer, psk: Buffer, ttlMs: number, clock: Clock) {
-    this.code = code;
-    this.salt = salt;
-    this.psk = psk;
+  constructor(ttlMs: number, clock: Clock) {
+    this.code = generateCode();
+    this.salt = newSalt();
+    this.psk = deriveKey(this.code, this.salt);
+    // Told to whoever awaits it.
+    this.psk.catch(() => {});
     this.#clock = clock;
     this.expires = clock.wall() + ttlMs;
     this.#deadline = clock.monotonic() + ttlMs;
-  }
-
-  static async start(ttlMs: number, clock: Clock): Promise<Pairing> {
-    const code = generateCode();
-    const salt = newSalt();
-    return new Pairing(code, salt, await deriveKey(code, salt), ttlMs, clock);
   }
 
   get triesLeft(): number {

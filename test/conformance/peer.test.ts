@@ -53,7 +53,7 @@ async function pair(): Promise<{ source: PeerSource; sink: PeerSink; close: () =
     hello: HELLO,
     emit,
   });
-  const pairing = await listener.newPairing(60_000);
+  const pairing = listener.newPairing(60_000);
   const accepting = listener.accept(pairing, new AbortController().signal);
   const url = `ws://127.0.0.1:${listener.port}`;
   const dialled = await dialSession({ url, code: pairing.code, role: 'sender', hello: HELLO, emit });

@@ -36,7 +36,7 @@ export async function fixtureDemo(): Promise<void> {
     emit,
   });
   try {
-    const pairing = await listener.newPairing(CODE_TTL_MS);
+    const pairing = listener.newPairing(CODE_TTL_MS);
     say(`the receiver listens on ${ADDRESS}:${listener.port}`);
     const { signal } = new AbortController();
     const receiving = receive(listener.accept(pairing, signal), store);

@@ -178,7 +178,7 @@ describe('messages that end the session', () => {
     ['a hello that breaks the schema', { type: 'hello', role: 'sender' }],
   ])('%s first', async (_name, message) => {
     await using host = await receiver(new MemorySink());
-    const { channel } = await pairWith(host.port, host.pairing.psk);
+    const { channel } = await pairWith(host.port, await host.pairing.psk);
     const lane = new Lane(channel, { windowBytes: MIB });
     await lane.ready;
     lane.resume();

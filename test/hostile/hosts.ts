@@ -90,7 +90,7 @@ export interface Receiver extends ListeningHost {
 /** A whole receiver, as agent/receive.ts puts it together, for one session. */
 export async function receiver(sink: Sink): Promise<Receiver> {
   const host = await listeningHost();
-  const pairing = await host.listener.newPairing(TTL_MS);
+  const pairing = host.listener.newPairing(TTL_MS);
   const stop = new AbortController();
   const accepting = host.listener.accept(pairing, stop.signal);
   const run = (async (): Promise<Run> => {
@@ -230,7 +230,7 @@ export class ScriptedSender extends ScriptedPeer {
 
   /** Dials, pairs and says hello. */
   static async pair({ port, pairing }: Receiver): Promise<ScriptedSender> {
-    const { channel, sessionId, s } = await pairWith(port, pairing.psk);
+    const { channel, sessionId, s } = await pairWith(port, await pairing.psk);
     const lane = new Lane(channel, { windowBytes: WINDOW_BYTES });
     await lane.ready;
     lane.resume();

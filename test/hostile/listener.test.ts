@@ -33,7 +33,7 @@ describe('guesses', () => {
   test('five wrong codes burn it, and the sixth is told so even if it is right', async () => {
     const { at, clock } = stillClock();
     await using host = await listeningHost(clock);
-    const pairing = await host.listener.newPairing(TTL_MS);
+    const pairing = host.listener.newPairing(TTL_MS);
     const accepting = codeOf(host.listener.accept(pairing, new AbortController().signal));
     for (let tries = 1; tries <= CODE_WRONG_TRIES_MAX; tries++) {
       expect(pairing.death).toBeUndefined();
@@ -42,7 +42,7 @@ describe('guesses', () => {
       // Past the penalty of this address: 15, 30, 60, 120 and 240 s, within the life of the code.
       at.monotonic += 15_000 * 2 ** (tries - 1);
     }
-    expect((await told(host.port, pairing.psk)).code).toBe('code-burnt');
+    expect((await told(host.port, await pairing.psk)).code).toBe('code-burnt');
     expect(await accepting).toBe('code-burnt');
     expect(host.events.filter(({ event }) => event === 'attempt')).toHaveLength(CODE_WRONG_TRIES_MAX);
   });
@@ -50,11 +50,11 @@ describe('guesses', () => {
   test('an address that guessed wrong waits 15 s, then 30, and is told how long', async () => {
     const { at, clock } = stillClock();
     await using host = await listeningHost(clock);
-    const pairing = await host.listener.newPairing(TTL_MS);
+    const pairing = host.listener.newPairing(TTL_MS);
     void host.listener.accept(pairing, new AbortController().signal).catch(() => {});
     for (const seconds of [15, 30, 60]) {
       expect((await told(host.port, WRONG)).code).toBe('wrong-code');
-      expect(await told(host.port, pairing.psk)).toMatchObject({
+      expect(await told(host.port, await pairing.psk)).toMatchObject({
         code: 'try-later',
         hint: `wait ${seconds} s, then try again`,
       });
@@ -62,7 +62,7 @@ describe('guesses', () => {
       expect((await told(host.port, WRONG)).code).toBe('try-later');
       at.monotonic += 1;
     }
-    const { channel } = await pairWith(host.port, pairing.psk);
+    const { channel } = await pairWith(host.port, await pairing.psk);
     await pause(50);
     expect(channel.socket.open).toBe(true);
     channel.close();
@@ -90,7 +90,7 @@ describe('guesses', () => {
       socket.send(handshake.writeMessage(Buffer.alloc(0)));
       return (await socket.closed).code;
     };
-    const right = attempt(host.pairing.psk);
+    const right = attempt(await host.pairing.psk);
     await until(() => release.length === 1);
     for (let tries = 0; tries < CODE_WRONG_TRIES_MAX; tries++) host.pairing.wrongTry();
     release[0]?.();
@@ -110,25 +110,25 @@ describe('age', () => {
   ])('the code dies when %s', async (_name, jump) => {
     const { at, clock } = stillClock();
     await using host = await listeningHost(clock);
-    const pairing = await host.listener.newPairing(TTL_MS);
+    const pairing = host.listener.newPairing(TTL_MS);
     const accepting = codeOf(host.listener.accept(pairing, new AbortController().signal));
     at.wall += jump.wall;
     at.monotonic += jump.monotonic;
-    expect((await told(host.port, pairing.psk)).code).toBe('code-expired');
+    expect((await told(host.port, await pairing.psk)).code).toBe('code-expired');
     expect(await accepting).toBe('code-expired');
   });
 
   test('it lives to its last millisecond, and when the wall clock is set back', async () => {
     const { at, clock } = stillClock();
     await using host = await listeningHost(clock);
-    const pairing = await host.listener.newPairing(TTL_MS);
+    const pairing = host.listener.newPairing(TTL_MS);
     void host.listener.accept(pairing, new AbortController().signal).catch(() => {});
     at.wall += TTL_MS - 1;
     at.monotonic += TTL_MS - 1;
     expect(pairing.death).toBeUndefined();
     at.wall -= 86_400_000;
     expect(pairing.death).toBeUndefined();
-    const { channel } = await pairWith(host.port, pairing.psk);
+    const { channel } = await pairWith(host.port, await pairing.psk);
     await pause(50);
     expect(channel.socket.open).toBe(true);
     channel.close();
@@ -139,11 +139,11 @@ describe('races', () => {
   test('two senders at once, twenty times: exactly one is in, the other is told that the code is used', async () => {
     await using host = await listeningHost();
     for (let race = 0; race < 20; race++) {
-      const pairing = await host.listener.newPairing(TTL_MS);
+      const pairing = host.listener.newPairing(TTL_MS);
       const accepting = host.listener.accept(pairing, new AbortController().signal);
       accepting.catch(() => {});
       const both = await Promise.all(
-        [0, 1].map(() => pairWith(host.port, pairing.psk).catch((e: { code: string }) => e)),
+        [0, 1].map(async () => pairWith(host.port, await pairing.psk).catch((e: { code: string }) => e)),
       );
       const ends = await Promise.all(
         both.map(async (one) => {
@@ -159,7 +159,7 @@ describe('races', () => {
 
   test('who proves the code and goes before hello is no session, and no hang', async () => {
     await using host = await receiver(new MemorySink());
-    const { channel } = await pairWith(host.port, host.pairing.psk);
+    const { channel } = await pairWith(host.port, await host.pairing.psk);
     channel.socket.destroy();
     expect((await host.run).error?.code).toBe('peer-lost');
   });
@@ -183,7 +183,7 @@ describe('floods', () => {
 
   test('200 sockets held open, at every stage and from 50 addresses: an honest sender is in within 5 s', async () => {
     await using host = await listeningHost();
-    const pairing = await host.listener.newPairing(TTL_MS);
+    const pairing = host.listener.newPairing(TTL_MS);
     const accepting = host.listener.accept(pairing, new AbortController().signal);
     accepting.catch(() => {});
     const held: HeldSocket[] = [];
@@ -191,7 +191,7 @@ describe('floods', () => {
       held.push(heldTcp(host.port, `127.0.0.${2 + (at % 50)}`, STAGES[at % STAGES.length] ?? ''));
     await pause(300);
     const started = performance.now();
-    const { channel } = await pairWith(host.port, pairing.psk);
+    const { channel } = await pairWith(host.port, await pairing.psk);
     await pause(50);
     expect(channel.socket.open).toBe(true);
     expect(performance.now() - started).toBeLessThan(5_000);
@@ -201,13 +201,13 @@ describe('floods', () => {
 
   test('200 of the honest sender’s own address do not keep it out either', async () => {
     await using host = await listeningHost();
-    const pairing = await host.listener.newPairing(TTL_MS);
+    const pairing = host.listener.newPairing(TTL_MS);
     host.listener.accept(pairing, new AbortController().signal).catch(() => {});
     const held = Array.from({ length: 200 }, (_, at) =>
       heldTcp(host.port, '127.0.0.1', STAGES[at % 5] ?? ''),
     );
     await pause(300);
-    const { channel } = await pairWith(host.port, pairing.psk);
+    const { channel } = await pairWith(host.port, await pairing.psk);
     await pause(50);
     expect(channel.socket.open).toBe(true);
     for (const socket of held) socket.destroy();
@@ -218,7 +218,7 @@ describe('floods', () => {
     timeout: 20_000,
   }, async () => {
     await using host = await listeningHost();
-    const pairing = await host.listener.newPairing(TTL_MS);
+    const pairing = host.listener.newPairing(TTL_MS);
     host.listener.accept(pairing, new AbortController().signal).catch(() => {});
     const started = performance.now();
     const lives = [STAGES[1], STAGES[2], STAGES[3]].map(async (bytes) => {
@@ -266,7 +266,8 @@ describe('replays', () => {
       recorded.push(Buffer.from(message));
       send(message);
     };
-    const { psk, salt } = host.pairing;
+    const { salt } = host.pairing;
+    const psk = await host.pairing.psk;
     const open = await Promise.all([
       dialChannel(ends.dialler, {
         preamble: pairPreamble(),

@@ -12,7 +12,7 @@ class FakeClock {
 
 async function started(ttlMs = 60_000): Promise<{ clock: FakeClock; pairing: Pairing }> {
   const clock = new FakeClock();
-  return { clock, pairing: await Pairing.start(ttlMs, clock) };
+  return { clock, pairing: new Pairing(ttlMs, clock) };
 }
 
 it('has a code of its own, and the key that it stretches to', async () => {
