@@ -18,7 +18,7 @@ async function started(ttlMs = 60_000): Promise<{ clock: FakeClock; pairing: Pai
 it('has a code of its own, and the key that it stretches to', async () => {
   const [one, other] = [await started(), await started()];
   const { code, salt, psk } = one.pairing;
-  expect(psk).toEqual(await deriveKey(parseCode(code.reveal()), salt));
+  expect(await psk).toEqual(await deriveKey(parseCode(code.reveal()), salt));
   expect(other.pairing.code.reveal()).not.toBe(code.reveal());
   expect(other.pairing.salt).not.toEqual(salt);
 });
