@@ -4,9 +4,11 @@
  */
 import { ZSTD_LEVEL_MIN } from '../../proto/limits.ts';
 
-const START = 3;
+const START = 1;
 /** Looks in a row that must find the link full: a reader that was late once is no slow link. */
 const FULL_LOOKS = 2;
+/** Looks in a row that must find the reader busy: it tells every half second, and an engine may hiccup. */
+const BUSY_LOOKS = 4;
 /** Above, a level costs twice the time for a hundredth of the bytes. */
 const AUTOMATIC_MAX = 7;
 const LOOK_INTERVAL_MS = 200;
@@ -14,7 +16,7 @@ const MIB = 1024 * 1024;
 /** Our socket's backlog and the kernel's buffers stand between half full and full: 1.6 to 2.9 MiB at 100 Mbit/s. */
 const LINK_IS_FULL_BYTES = 1.5 * MIB;
 /** So little that a pause of ours would leave the link idle. Readers tell what they took by the half MiB. */
-const LINK_RUNS_DRY_BYTES = 1 * MIB;
+const LINK_RUNS_DRY_BYTES = 0.75 * MIB;
 
 /** What the policy looks at. */
 export interface Link {
@@ -30,6 +32,7 @@ export class LevelPolicy {
   readonly #now: () => number;
   #level = START;
   #fullLooks = 0;
+  #busyLooks = 0;
   #lookedAt: number | undefined;
 
   /** `pinned` switches the policy off; `now` is monotonic, in milliseconds. */
@@ -49,7 +52,8 @@ export class LevelPolicy {
     const { inFlightBytes, readerWaits } = this.#look();
     const isFull = readerWaits && inFlightBytes > LINK_IS_FULL_BYTES;
     this.#fullLooks = isFull ? this.#fullLooks + 1 : 0;
-    if (!readerWaits || inFlightBytes < LINK_RUNS_DRY_BYTES)
+    this.#busyLooks = readerWaits ? 0 : this.#busyLooks + 1;
+    if (this.#busyLooks >= BUSY_LOOKS || inFlightBytes < LINK_RUNS_DRY_BYTES)
       this.#level = Math.max(ZSTD_LEVEL_MIN, this.#level - 1);
     else if (this.#fullLooks >= FULL_LOOKS) this.#level = Math.min(AUTOMATIC_MAX, this.#level + 1);
     return this.#level;

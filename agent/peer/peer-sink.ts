@@ -21,7 +21,7 @@ export interface PeerSinkOptions {
 export class PeerSink implements Sink {
   readonly #session: Session;
   readonly #openLane: (lane: number) => Promise<Lane>;
-  readonly #level: number | undefined;
+  readonly #policy: LevelPolicy;
   readonly #compressor = new Compressor();
   readonly #answers: AnsweredImage[] = [];
   readonly #answered = awaited<void>();
@@ -36,7 +36,10 @@ export class PeerSink implements Sink {
   constructor({ session, openLane, level }: PeerSinkOptions) {
     this.#session = session;
     this.#openLane = openLane;
-    this.#level = level;
+    this.#policy = new LevelPolicy(level, () => ({
+      inFlightBytes: this.#lane?.inFlightBytes ?? 0,
+      readerWaits: this.#readerWaits,
+    }));
     void session.run((message) => this.#receive(message)).then(() => this.#ended());
     session.signal.addEventListener('abort', () => this.#lost(toImgmvError(session.signal.reason)), {
       once: true,
@@ -77,10 +80,6 @@ export class PeerSink implements Sink {
         abort: async () => {},
       };
     const lane = await this.#blobLane();
-    const policy = new LevelPolicy(this.#level, () => ({
-      inFlightBytes: lane.inFlightBytes,
-      readerWaits: this.#readerWaits,
-    }));
     const entries = new EntryWriter(lane, this.#compressor);
     let blobs = 0;
     let ended = false;
@@ -89,7 +88,7 @@ export class PeerSink implements Sink {
         await entries.blob(
           number,
           untilSettled(blob, () => this.#failureOf(result)),
-          () => policy.level(),
+          () => this.#policy.level(),
         );
         blobs++;
       },

@@ -26,21 +26,22 @@ function levels(looks: readonly Link[], pinned?: number): readonly number[] {
 
 const times = (count: number, link: Link) => Array.from({ length: count }, () => link);
 
-it('begins at 3 and stays while the link is neither full nor dry', () => {
-  expect(levels(times(3, STEADY))).toEqual([3, 3, 3]);
+it('begins at 1 and stays while the link is neither full nor dry', () => {
+  expect(levels(times(3, STEADY))).toEqual([1, 1, 1]);
 });
 
 it('rises by one a look once the link was full twice in a row, to 7', () => {
-  expect(levels(times(6, FULL))).toEqual([3, 4, 5, 6, 7, 7]);
-  expect(levels([FULL, STEADY, FULL, STEADY, FULL])).toEqual([3, 3, 3, 3, 3]);
+  expect(levels(times(8, FULL))).toEqual([1, 2, 3, 4, 5, 6, 7, 7]);
+  expect(levels([FULL, STEADY, FULL, STEADY, FULL])).toEqual([1, 1, 1, 1, 1]);
 });
 
 it('falls by one a look while the link runs dry, to 1', () => {
-  expect(levels(times(4, DRY))).toEqual([2, 1, 1, 1]);
+  expect(levels([...times(4, FULL), ...times(4, DRY)]).slice(4)).toEqual([3, 2, 1, 1]);
 });
 
-it('falls when the other side is slow, however much is in flight', () => {
-  expect(levels(times(3, SLOW_READER))).toEqual([2, 1, 1]);
+it('falls when the other side is slow for long, however much is in flight', () => {
+  expect(levels([...times(4, FULL), ...times(6, SLOW_READER)]).slice(4)).toEqual([4, 4, 4, 3, 2, 1]);
+  expect(levels([...times(4, FULL), ...times(3, SLOW_READER), STEADY]).slice(4)).toEqual([4, 4, 4, 4]);
 });
 
 it('looks no more than five times a second', () => {
