@@ -106,11 +106,6 @@ export class Lane {
     return performance.now() - this.#lastHeard;
   }
 
-  /** Bytes that were written and that the other side's reader has not taken, as far as it has told. */
-  get inFlightBytes(): number {
-    return this.#sendOffset - this.#taken;
-  }
-
   get bytesSent(): number {
     return this.#sendOffset;
   }

@@ -1,6 +1,5 @@
 /**
- * The zstd level that follows the link: up while bytes pile up on their way, down while the link stands ready
- * for more. `npm run bench` prints what it comes to on a fast and on a slow link.
+ * The zstd level that follows the link: up while we wait for the link, down while the link waits for us. `npm run bench` prints what it comes to on a fast and on a slow link.
  */
 import { ZSTD_LEVEL_MIN } from '../../proto/limits.ts';
 
@@ -12,17 +11,16 @@ const BUSY_LOOKS = 4;
 /** Above, a level costs twice the time for a hundredth of the bytes. */
 const AUTOMATIC_MAX = 7;
 const LOOK_INTERVAL_MS = 200;
-const MIB = 1024 * 1024;
-/** Our socket's backlog and the kernel's buffers stand between half full and full: 1.6 to 2.9 MiB at 100 Mbit/s. */
-const LINK_IS_FULL_BYTES = 1.5 * MIB;
-/** So little that a pause of ours would leave the link idle. Readers tell what they took by the half MiB. */
-const LINK_RUNS_DRY_BYTES = 0.75 * MIB;
+/** Share of the time that goes into waiting for the socket: from here on the link is the limit. */
+const FULL_SHARE = 0.4;
+/** Below, the link stands ready for more than we have. */
+const DRY_SHARE = 0.05;
 
 /** What the policy looks at. */
 export interface Link {
-  /** Bytes that were written and that the other side has not taken yet. */
-  readonly inFlightBytes: number;
-  /** Whether the other side says that it waits for bytes: else they pile up because it is slow, not the link. */
+  /** Milliseconds so far that the writer has waited for the socket to take more. */
+  readonly socketMs: number;
+  /** Whether the other side says that it waits for bytes: else the socket is full because it is slow, not the link. */
   readonly readerWaits: boolean;
 }
 
@@ -34,6 +32,7 @@ export class LevelPolicy {
   #fullLooks = 0;
   #busyLooks = 0;
   #lookedAt: number | undefined;
+  #socketMs = 0;
 
   /** `pinned` switches the policy off; `now` is monotonic, in milliseconds. */
   constructor(pinned: number | undefined, look: () => Link, now: () => number = () => performance.now()) {
@@ -47,13 +46,15 @@ export class LevelPolicy {
     if (this.#pinned !== undefined) return this.#pinned;
     const now = this.#now();
     this.#lookedAt ??= now;
-    if (now - this.#lookedAt < LOOK_INTERVAL_MS) return this.#level;
+    const elapsedMs = now - this.#lookedAt;
+    if (elapsedMs < LOOK_INTERVAL_MS) return this.#level;
+    const { socketMs, readerWaits } = this.#look();
+    const share = (socketMs - this.#socketMs) / elapsedMs;
     this.#lookedAt = now;
-    const { inFlightBytes, readerWaits } = this.#look();
-    const isFull = readerWaits && inFlightBytes > LINK_IS_FULL_BYTES;
-    this.#fullLooks = isFull ? this.#fullLooks + 1 : 0;
+    this.#socketMs = socketMs;
+    this.#fullLooks = readerWaits && share >= FULL_SHARE ? this.#fullLooks + 1 : 0;
     this.#busyLooks = readerWaits ? 0 : this.#busyLooks + 1;
-    if (this.#busyLooks >= BUSY_LOOKS || inFlightBytes < LINK_RUNS_DRY_BYTES)
+    if (this.#busyLooks >= BUSY_LOOKS || share < DRY_SHARE)
       this.#level = Math.max(ZSTD_LEVEL_MIN, this.#level - 1);
     else if (this.#fullLooks >= FULL_LOOKS) this.#level = Math.min(AUTOMATIC_MAX, this.#level + 1);
     return this.#level;

@@ -37,7 +37,7 @@ export class PeerSink implements Sink {
     this.#session = session;
     this.#openLane = openLane;
     this.#policy = new LevelPolicy(level, () => ({
-      inFlightBytes: this.#lane?.inFlightBytes ?? 0,
+      socketMs: this.#lane?.waits.socketMs ?? 0,
       readerWaits: this.#readerWaits,
     }));
     void session.run((message) => this.#receive(message)).then(() => this.#ended());

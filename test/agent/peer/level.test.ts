@@ -1,16 +1,21 @@
 import { expect, it } from 'vitest';
 import { LevelPolicy, type Link } from '../../../agent/peer/level.ts';
 
-const MIB = 2 ** 20;
-const FULL: Link = { inFlightBytes: 5 * MIB, readerWaits: true };
-const STEADY: Link = { inFlightBytes: 1.5 * MIB, readerWaits: true };
-const DRY: Link = { inFlightBytes: 0.5 * MIB, readerWaits: true };
-const SLOW_READER: Link = { inFlightBytes: 5 * MIB, readerWaits: false };
+/** What happens between two looks, 200 ms apart. */
+interface Look {
+  readonly waitedMs: number;
+  readonly readerWaits: boolean;
+}
 
-/** The levels after each of `looks`, 200 ms apart. */
-function levels(looks: readonly Link[], pinned?: number): readonly number[] {
+const FULL: Look = { waitedMs: 150, readerWaits: true };
+const STEADY: Look = { waitedMs: 40, readerWaits: true };
+const DRY: Look = { waitedMs: 0, readerWaits: true };
+const SLOW_READER: Look = { waitedMs: 150, readerWaits: false };
+
+/** The levels after each of `looks`. */
+function levels(looks: readonly Look[], pinned?: number): readonly number[] {
   let now = 0;
-  let link = STEADY;
+  let link: Link = { socketMs: 0, readerWaits: true };
   const policy = new LevelPolicy(
     pinned,
     () => link,
@@ -19,12 +24,12 @@ function levels(looks: readonly Link[], pinned?: number): readonly number[] {
   policy.level();
   return looks.map((look) => {
     now += 200;
-    link = look;
+    link = { socketMs: link.socketMs + look.waitedMs, readerWaits: look.readerWaits };
     return policy.level();
   });
 }
 
-const times = (count: number, link: Link) => Array.from({ length: count }, () => link);
+const times = (count: number, link: Look) => Array.from({ length: count }, () => link);
 
 it('begins at 1 and stays while the link is neither full nor dry', () => {
   expect(levels(times(3, STEADY))).toEqual([1, 1, 1]);
@@ -39,7 +44,7 @@ it('falls by one a look while the link runs dry, to 1', () => {
   expect(levels([...times(4, FULL), ...times(4, DRY)]).slice(4)).toEqual([3, 2, 1, 1]);
 });
 
-it('falls when the other side is slow for long, however much is in flight', () => {
+it('falls when the other side is slow for long, however full the socket is', () => {
   expect(levels([...times(4, FULL), ...times(6, SLOW_READER)]).slice(4)).toEqual([4, 4, 4, 3, 2, 1]);
   expect(levels([...times(4, FULL), ...times(3, SLOW_READER), STEADY]).slice(4)).toEqual([4, 4, 4, 4]);
 });
@@ -49,7 +54,7 @@ it('looks no more than five times a second', () => {
   let looks = 0;
   const look = () => {
     looks++;
-    return FULL;
+    return { socketMs: 0, readerWaits: true };
   };
   const policy = new LevelPolicy(undefined, look, () => now);
   for (now = 0; now < 1_000; now += 10) policy.level();
