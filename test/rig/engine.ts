@@ -176,6 +176,8 @@ function cleanEnvironment(home: string): NodeJS.ProcessEnv {
     PATH: `${process.env.PATH}:/usr/sbin:/sbin`,
     HOME: home,
     DOCKER_CONFIG: join(home, 'docker-config'),
+    // The ids that docker 20.10 makes for saved layers cover its zone, or /etc/localtime would be inherited.
+    TZ: 'UTC',
   };
 }
 
