@@ -58,9 +58,10 @@ export class EngineSource implements Source {
     const asked = performance.now();
     const stream = await this.#engine.save(image.id, signal);
     this.#saveMs += performance.now() - asked;
-    const blobs = blobsOfSave(stream, image, (ms) => {
+    const onWaitMs = (ms: number) => {
       this.#saveMs += ms;
-    });
+    };
+    const blobs = blobsOfSave(stream, image, onWaitMs, () => true);
     const named = <T>(parts: AsyncIterable<T>) => this.#withLossNamed(`save ${image.id}`, parts, signal);
     for await (const blob of named(blobs)) yield { ...blob, body: named(blob.body) };
   }

@@ -11,19 +11,24 @@ import { ImgmvError } from '../../proto/errors.ts';
 import { IMAGE_METADATA_MAX_BYTES, METADATA_MAX_BYTES } from '../../proto/limits.ts';
 import type { Blob, BlobKind, Digest, Image } from '../image.ts';
 import { childrenOf, isGzip, isZstd, type Metadata, readMetadata } from './metadata.ts';
+import { v1Ids } from './v1-id.ts';
 
 const BLOB = /^blobs\/sha256\/([0-9a-f]{64})$/;
 const CONFIG = /^([0-9a-f]{64})\.json$/;
-const OLD_LAYER = /^[0-9a-f]{64}(?:\/layer)?\.tar$/;
+const OLD_LAYER = /^([0-9a-f]{64})(\/layer)?\.tar$/;
+const V1_JSON = /^([0-9a-f]{64})\/json$/;
 
 /**
  * The blobs of `image` in a stream of docker save, layers in the order of the stream, then configs, manifests
- * and indexes, each behind all that it points to. Reads `stream` to its end; throws what it fails with.
+ * and indexes, each behind all that it points to. A layer that is not `wanted` is passed over if its digest is
+ * known before it comes; one whose digest is not known is given without it. Metadata is always given.
+ * Reads `stream` to its end; throws what it fails with.
  */
 export async function* blobsOfSave(
   stream: Readable,
   image: Image,
   onWaitMs: (ms: number) => void,
+  wanted: (digest: Digest) => boolean,
 ): AsyncGenerator<Blob> {
   const entries = extract();
   let failure: unknown;
@@ -33,10 +38,15 @@ export async function* blobsOfSave(
   const metadata = new Map<Digest, Buffer>();
   let metadataBytes = 0;
   const diffIds = new Set<string>(image.diffIds);
+  const oldLayers = new OldLayers(image.diffIds);
   try {
     for await (const entry of entries) {
       const { name, type, size = 0 } = entry.header;
       const digest = digestOf(name);
+      if (type === 'file' && oldLayers.toldBy(name) && size <= METADATA_MAX_BYTES) {
+        oldLayers.told(await readAll(entry as AsyncIterable<Buffer>, METADATA_MAX_BYTES));
+        continue;
+      }
       const layer =
         OLD_LAYER.test(name) || (digest !== undefined && (diffIds.has(digest) || size > METADATA_MAX_BYTES));
       if (type !== 'file' || (!layer && digest === undefined)) {
@@ -44,7 +54,11 @@ export async function* blobsOfSave(
         continue;
       }
       if (layer) {
-        const named = OLD_LAYER.test(name) ? undefined : digest;
+        const named = OLD_LAYER.test(name) ? oldLayers.digestOf(name) : digest;
+        if (named !== undefined && !wanted(named)) {
+          entry.resume();
+          continue;
+        }
         yield await layerBlob(named, size, timed(entry as AsyncIterable<Buffer>, onWaitMs));
         continue;
       }
@@ -53,7 +67,8 @@ export async function* blobsOfSave(
       metadataBytes += bytes.length;
       if (looksLikeJson(bytes) && metadataBytes <= IMAGE_METADATA_MAX_BYTES)
         metadata.set(digest as Digest, bytes);
-      else yield bufferBlob('layer', digest as Digest, bytes);
+      else if (looksLikeJson(bytes) || wanted(digest as Digest))
+        yield bufferBlob('layer', digest as Digest, bytes);
     }
     await pumped;
     if (failure !== undefined) throw failure;
@@ -68,6 +83,50 @@ export async function* blobsOfSave(
 function digestOf(name: string): Digest | undefined {
   const hex = BLOB.exec(name)?.[1] ?? CONFIG.exec(name)?.[1];
   return hex === undefined ? undefined : `sha256:${hex}`;
+}
+
+/**
+ * Which layers those are that are not named by their digest: `<v1id>/layer.tar` of 20.10, `<diffid>.tar` of
+ * podman. Says only what is certain, for one image in a stream.
+ */
+class OldLayers {
+  readonly #diffIds: readonly Digest[];
+  readonly #v1Ids: ReadonlyMap<string, Digest>;
+  /** The v1 id of the layer below the top. */
+  readonly #belowTop: string | undefined;
+  #top: string | undefined;
+
+  constructor(diffIds: readonly Digest[]) {
+    this.#diffIds = diffIds;
+    this.#v1Ids = v1Ids(diffIds);
+    this.#belowTop = [...this.#v1Ids.keys()].at(-1);
+  }
+
+  /** Whether this entry, a `<v1id>/json`, may tell which the top layer is. It comes before its `layer.tar`. */
+  toldBy(name: string): boolean {
+    const v1Id = V1_JSON.exec(name)?.[1];
+    return v1Id !== undefined && this.#belowTop !== undefined && !this.#v1Ids.has(v1Id);
+  }
+
+  /**
+   * The layer whose parent is the one below the top is the top one. That no other layer is left would tell as
+   * much, but too late: they come sorted by their ids, the top one anywhere among them.
+   */
+  told(json: Buffer): void {
+    try {
+      const { id, parent } = JSON.parse(json.toString('utf8')) as { id?: string; parent?: string };
+      if (parent === this.#belowTop) this.#top = id;
+    } catch {
+      // It is of no other use: the layer stays unnamed.
+    }
+  }
+
+  digestOf(name: string): Digest | undefined {
+    const [, hex = '', isV1] = OLD_LAYER.exec(name) ?? [];
+    if (!isV1) return this.#diffIds.find((diffId) => diffId === `sha256:${hex}`);
+    if (hex === this.#top || new Set(this.#diffIds).size === 1) return this.#diffIds.at(-1);
+    return this.#v1Ids.get(hex);
+  }
 }
 
 /** Peeks at the first bytes: what is compressed already is not compressed again. */

@@ -1,15 +1,21 @@
-/** The archives that engines save, made by hand after docs/engines.md section 5. */
+/** The archives that engines save: made by hand after docs/engines.md section 5, and from engines themselves. */
 import { createHash } from 'node:crypto';
 import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { gzipSync } from 'node:zlib';
 import { type Header, pack } from 'tar-stream';
-import { describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { Engine } from '../../../agent/engine/engine.ts';
+import { EngineSource } from '../../../agent/engine/engine-source.ts';
 import { digestOf } from '../../../agent/engine/metadata.ts';
 import { blobsOfSave } from '../../../agent/engine/save.ts';
+import { v1Ids } from '../../../agent/engine/v1-id.ts';
 import type { Digest, Image } from '../../../agent/image.ts';
 import { failureOf } from '../../conformance/conformance.ts';
 import { type MemoryImage, testImage } from '../../memory.ts';
+import { engineSupport, type Flavour, type Engine as RigEngine, startEngine } from '../../rig/engine.ts';
+import { type ImageOptions, loadImage } from '../../rig/images.ts';
+import { describeOn } from '../../rig/suite.ts';
 
 type Entry = readonly [header: string | (Partial<Header> & Pick<Header, 'name'>), body?: Uint8Array | string];
 
@@ -36,16 +42,26 @@ interface Seen {
   readonly compressed: boolean;
 }
 
+type Wanted = (digest: Digest) => boolean;
+const all: Wanted = () => true;
+const none: Wanted = () => false;
+
 /** Reads an archive given in chunks of `chunkBytes`. */
-async function blobsOf(image: Image, archive: Buffer, chunkBytes = 1_000): Promise<readonly Seen[]> {
+async function blobsOf(
+  image: Image,
+  archive: Buffer,
+  chunkBytes = 1_000,
+  wanted = all,
+): Promise<readonly Seen[]> {
   const chunks: Buffer[] = [];
   for (let at = 0; at < archive.length; at += chunkBytes) chunks.push(archive.subarray(at, at + chunkBytes));
+  return seenIn(Readable.from(chunks), image, wanted);
+}
+
+async function seenIn(stream: Readable, image: Image, wanted: Wanted): Promise<readonly Seen[]> {
   const seen: Seen[] = [];
-  for await (const { kind, digest, size, compressed, body } of blobsOfSave(
-    Readable.from(chunks),
-    image,
-    () => {},
-  )) {
+  const blobs = blobsOfSave(stream, image, () => {}, wanted);
+  for await (const { kind, digest, size, compressed, body } of blobs) {
     const bytes = await buffer(body);
     expect(bytes.length).toBe(size);
     seen.push({ kind, named: digest, digest: digestOf(bytes), compressed: compressed === true });
@@ -154,9 +170,80 @@ describe('20.10', async () => {
       })(),
     );
     const read = async () => {
-      for await (const { body } of blobsOfSave(stream, image.image, () => {})) await buffer(body);
+      for await (const { body } of blobsOfSave(stream, image.image, () => {}, all)) await buffer(body);
     };
     await expect(read()).rejects.toThrow('the engine died');
+  });
+});
+
+describe('20.10, by the ids of its layers', async () => {
+  const specs = ['a', 'b', 'c'].map((name) => ({ [name]: `${name}\n`.repeat(1_000) }));
+  const image = await testImage({ name: 'web:1.0', layers: specs });
+  const { layers, config } = parts(image);
+  const [first = config, second = config, third = config] = layers;
+  const ids = [...v1Ids(image.image.diffIds).keys()];
+  const [firstId = '', secondId = ''] = ids;
+  const layer = (id: string, bytes: Buffer, parent?: string): readonly Entry[] => [
+    [`${id}/json`, JSON.stringify({ id, parent })],
+    [`${id}/layer.tar`, bytes],
+  ];
+  const rest: readonly Entry[] = [[`${hex(image.image.id)}.json`, config]];
+  const top = layer(v1(3), third, secondId);
+  const below = [...layer(secondId, second, firstId), ...layer(firstId, first)];
+
+  it('names all of them, the top one as the child of the one below, first or last', async () => {
+    const named = layers.map((bytes) => layerOf(bytes, true));
+    for (const entries of [
+      [...top, ...below],
+      [...below, ...top],
+    ]) {
+      const seen = await blobsOf(image.image, await tar([...entries, ...rest]));
+      expect(seen.slice(0, -1)).toEqual(expect.arrayContaining(named));
+      expect(seen).toHaveLength(4);
+    }
+  });
+
+  it('passes over what is not wanted', async () => {
+    const archive = await tar([...top, ...below, ...rest]);
+    const without = (bytes: Buffer) =>
+      blobsOf(image.image, archive, 1_000, (digest) => digest !== digestOf(bytes));
+    const named = (bytes: Buffer) => layerOf(bytes, true);
+    const end = metadataOf('config', config);
+    expect(await without(third)).toEqual([named(second), named(first), end]);
+    expect(await without(second)).toEqual([named(third), named(first), end]);
+    expect(await without(first)).toEqual([named(third), named(second), end]);
+    expect(await blobsOf(image.image, archive, 1_000, none)).toEqual([end]);
+  });
+
+  it('does not take for the top layer what does not say so', async () => {
+    const strange = [
+      layer(v1(3), third),
+      layer(v1(3), third, firstId),
+      layer(v1(3), third, v1(2)),
+      [[`${v1(3)}/layer.tar`, third]],
+      [
+        [`${v1(3)}/json`, 'null'],
+        [`${v1(3)}/layer.tar`, third],
+      ],
+    ] as const satisfies readonly (readonly Entry[])[];
+    for (const entries of strange) {
+      const seen = await blobsOf(image.image, await tar([...below, ...entries, ...rest]), 1_000, none);
+      expect(seen).toEqual([layerOf(third, false), metadataOf('config', config)]);
+    }
+  });
+
+  it('names the sole layer whatever its id', async () => {
+    const { image: sole, ...more } = await testImage({ name: 'sole:1', layers: [{ a: 'a\n' }] });
+    const { layers: only, config: soleConfig } = parts({ image: sole, ...more });
+    const archive = await tar([...layer(v1(1), only[0] ?? config), [`${hex(sole.id)}.json`, soleConfig]]);
+    expect((await blobsOf(sole, archive))[0]).toEqual(layerOf(only[0] ?? config, true));
+    expect(await blobsOf(sole, archive, 1_000, none)).toEqual([metadataOf('config', soleConfig)]);
+  });
+
+  it('fails when it ends in what is not wanted', async () => {
+    const archive = await tar([...below, ...top, ...rest]);
+    const cut = archive.subarray(0, archive.indexOf(third) + 100);
+    await expect(blobsOf(image.image, cut, 1_000, none)).rejects.toThrow(/Unexpected end of data/);
   });
 });
 
@@ -206,7 +293,16 @@ describe('podman', async () => {
       ['manifest.json', '[]'],
     ]);
     const seen = await blobsOf(image.image, archive);
-    expect(seen).toEqual([...layers.map((bytes) => layerOf(bytes, false)), metadataOf('config', config)]);
+    expect(seen).toEqual([...layers.map((bytes) => layerOf(bytes, true)), metadataOf('config', config)]);
+    expect(await blobsOf(image.image, archive, 1_000, none)).toEqual([metadataOf('config', config)]);
+  });
+
+  it('gives a layer without a digest whose name is none of the image', async () => {
+    const [bytes = config] = layers;
+    const strange: Entry = [`${'b'.repeat(64)}.tar`, bytes];
+    const archive = await tar([strange, [`${hex(image.image.id)}.json`, config]]);
+    const seen = await blobsOf(image.image, archive, 1_000, none);
+    expect(seen[0]).toEqual(layerOf(bytes, false));
   });
 });
 
@@ -299,3 +395,61 @@ describe('28, containerd store', async () => {
     });
   });
 });
+
+const shared = { 'srv/shared': 'shared\n' };
+/** Larger than metadata can be, or what a containerd store keeps small. */
+const LAYERS = [
+  { 'etc/base': 'base\n' },
+  shared,
+  { 'srv/large': { bytes: 5 * 2 ** 20, seed: 1 } },
+  shared,
+  { 'srv/top': { bytes: 100_000, seed: 2 } },
+] as const;
+const SAVED: readonly (ImageOptions & { readonly flavours: readonly Flavour[] })[] = [
+  { name: 'five:1', layers: LAYERS, flavours: ['20', '28', '28c'] },
+  { name: 'again:1', layers: [...LAYERS, shared], flavours: ['20', '28'] },
+  { name: 'sole:1', layers: [shared], flavours: ['20', '28', '28c'] },
+  { name: 'zipped:1', layers: LAYERS, gzip: true, flavours: ['28c'] },
+];
+
+for (const flavour of ['20', '28', '28c'] as const) {
+  describeOn(
+    `engine ${flavour}`,
+    [await engineSupport(flavour)],
+    () => {
+      let rig: RigEngine;
+      let engine: Engine;
+
+      beforeAll(async () => {
+        rig = await startEngine({ flavour });
+        engine = await Engine.connect({ dockerHost: rig.dockerHost, env: {} });
+      });
+      afterAll(() => rig?.[Symbol.asyncDispose]());
+
+      for (const options of SAVED.filter(({ flavours }) => flavours.includes(flavour))) {
+        it(`${options.name}: gives the layers that are wanted and no other, with their digests`, async () => {
+          const { layers } = await loadImage(rig, options);
+          const digests = [...new Set(layers.map(({ digest }) => digest as Digest))].sort();
+          const [image] = await new EngineSource(engine, [{ reference: options.name }]).images();
+          if (!image) throw new Error(`${options.name} is not there`);
+          const rest: string[] = [];
+          for (const unwanted of [[], digests, ...digests.map((digest) => [digest])]) {
+            const stream = await engine.save(image.id, AbortSignal.timeout(20_000));
+            const seen = await seenIn(stream, image, (digest) => !unwanted.includes(digest));
+            expect(stream.readableEnded && stream.complete).toBe(true);
+            const given = seen.filter(({ kind }) => kind === 'layer');
+            expect(given.map(({ named }) => named)).toEqual(given.map(({ digest }) => digest));
+            expect(given.map(({ digest }) => digest).sort()).toEqual(
+              digests.filter((digest) => !unwanted.includes(digest)),
+            );
+            rest.push(seen.flatMap(({ kind, digest }) => (kind === 'layer' ? [] : [digest])).join());
+          }
+          // The same metadata each time, the root last.
+          expect(new Set(rest).size).toBe(1);
+          expect(rest[0]).toMatch(new RegExp(`${image.root.digest}$`));
+        });
+      }
+    },
+    { required: flavour === '20' },
+  );
+}
