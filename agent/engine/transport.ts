@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { Agent, type RequestOptions, request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
+import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
 import type { Endpoint } from './endpoint.ts';
 
@@ -70,13 +71,18 @@ class SshAgent extends Agent {
     const duplex = Duplex.from({ readable: child.stdout, writable: child.stdin });
     child.once('error', (error) => duplex.destroy(error));
     duplex.once('close', () => child.kill());
+    const handles = [child, child.stdin as Socket, child.stdout as Socket];
     // node:http asks these of what it takes for a TCP socket.
     return Object.assign(duplex, {
       setKeepAlive: () => duplex,
       setNoDelay: () => duplex,
       setTimeout: () => duplex,
-      ref() {},
-      unref() {},
+      ref: () => {
+        for (const handle of handles) handle.ref();
+      },
+      unref: () => {
+        for (const handle of handles) handle.unref();
+      },
     });
   }
 }
