@@ -30,6 +30,16 @@ export interface Name {
   readonly target: string;
 }
 
+/** A layer as its store holds it. */
+export interface LayerBlob {
+  /** Of the blob: the diffID itself in a classic store, which holds layers uncompressed. */
+  readonly digest: Digest;
+  /** Bytes of the blob; an estimate in a classic store. */
+  readonly size: number;
+  /** Absent in a classic store, where it is the digest, and for platforms other than the image's. */
+  readonly diffId?: Digest;
+}
+
 /** An image that a source has. */
 export interface Image {
   readonly id: Digest;
@@ -42,6 +52,13 @@ export interface Image {
   readonly names: readonly Name[];
   /** sha256 of the uncompressed layers of `platform`, bottom first. */
   readonly diffIds: readonly Digest[];
+  /** The config of `platform`, where the source knows it before it gives any blob. */
+  readonly config?: Digest;
+  /**
+   * The layers of all present platforms, each digest once; absent where the source learns of them only as
+   * they come. What a sink lacks is told by these digests.
+   */
+  readonly layers?: readonly LayerBlob[];
   /** As the source's engine counts them: an estimate of what travels, uncompressed. */
   readonly bytes: number;
 }
@@ -59,6 +76,8 @@ export interface Answer {
   readonly reason?: string;
   readonly warning?: string;
   readonly refs: readonly PlannedName[];
+  /** With `send`: digests out of the image's `layers` that are not at the sink. Absent: all that comes is wanted. */
+  readonly missing?: readonly Digest[];
 }
 
 export interface SetName extends Name {
@@ -80,6 +99,11 @@ export interface Committed {
   readonly refs: readonly SetName[];
 }
 
+/** Layers that were thought to be at the sink, and are not any more. */
+export interface Incomplete {
+  readonly missing: readonly Digest[];
+}
+
 /** Milliseconds that an end has waited so far for each part of the pipe; only the parts that it knows. */
 export interface Waits {
   readonly save?: number;
@@ -97,8 +121,11 @@ export interface ImageWriter {
    * fail with integrity, here or at `commit`: a peer checks them on the other host.
    */
   write(blob: Blob): Promise<void>;
-  /** Makes the image complete, verifies it, and only then sets its names. Nothing under a name before. */
-  commit(): Promise<Committed>;
+  /**
+   * Makes the image complete, verifies it, and only then sets its names. Nothing under a name before. Where
+   * layers have gone meanwhile it says which; the caller writes these and all metadata again, and commits again.
+   */
+  commit(): Promise<Committed | Incomplete>;
   /** Bytes that the sink has worked off since `commit` was called; 0 where it cannot tell. */
   loadedBytes(): number;
   /** Undoes: nothing of this image stays, nothing under a name changes. Never throws. */
@@ -111,10 +138,12 @@ export interface Source extends AsyncDisposable {
   /** Told once, before any blob is asked for. */
   planned(answers: readonly Answer[]): Promise<void>;
   /**
-   * All present blobs of one image, each once, in the order in which the store gives them. Every `body` must
-   * be read, to its end or not, before the next blob is asked for.
+   * The present blobs of one image, each once, in the order in which the store gives them: metadata always,
+   * and the layers in `wanted`, or all where that is undefined. A source that learns a layer's digest only
+   * from its bytes may give layers that are not wanted. Every `body` must be read, to its end or not, before
+   * the next blob is asked for. Called again for what a sink found incomplete.
    */
-  blobs(image: Image, signal: AbortSignal): AsyncIterable<Blob>;
+  blobs(image: Image, wanted: readonly Digest[] | undefined, signal: AbortSignal): AsyncIterable<Blob>;
   /** Told for each image, in the order of the plan. */
   settled(outcome: Outcome): Promise<void>;
   waits(): Waits;

@@ -8,6 +8,8 @@ import type {
   Answer,
   Blob,
   Bottleneck,
+  Committed,
+  Image,
   ImageWriter,
   Outcome,
   Platform,
@@ -18,6 +20,8 @@ import type {
 
 const PROGRESS_INTERVAL_MS = 500;
 const BOTTLENECK_SHARE_MIN = 0.3;
+/** How often layers may be asked for again. */
+const ROUNDS_MAX = 3;
 
 export interface MoveOptions {
   readonly signal: AbortSignal;
@@ -113,10 +117,7 @@ class Copy {
       signal.throwIfAborted();
       const writer = await this.#sink.writer(this.#answer, signal);
       try {
-        if (action === 'send')
-          for await (const blob of this.#source.blobs(image, signal)) await writer.write(this.#counted(blob));
-        this.#committing = writer;
-        const { targetId, refs: set } = await writer.commit();
+        const { targetId, refs: set } = await this.#moved(writer);
         return { image, status: action === 'present' ? 'present' : 'loaded', targetId, refs: set };
       } catch (error) {
         await writer.abort(toImgmvError(signal.aborted ? signal.reason : error));
@@ -126,6 +127,28 @@ class Copy {
       return { image, status: 'failed', refs, error: toImgmvError(signal.aborted ? signal.reason : error) };
     } finally {
       stopProgress();
+    }
+  }
+
+  /** Again and again while the sink finds layers gone that it had counted on, within reason. */
+  async #moved(writer: ImageWriter): Promise<Committed> {
+    const { image, action, missing } = this.#answer;
+    let wanted = missing;
+    for (let round = 0; ; round++) {
+      if (action === 'send')
+        for await (const blob of this.#source.blobs(image, wanted, this.#options.signal))
+          await writer.write(this.#counted(blob));
+      this.#committing = writer;
+      const end = await writer.commit();
+      if ('targetId' in end) return end;
+      this.#committing = undefined;
+      wanted = end.missing;
+      if (round === ROUNDS_MAX)
+        throw new ImgmvError(
+          'engine-refused',
+          `layers of the image vanish on the target as fast as they come: ${wanted.length} are gone again`,
+          { hint: 'does something prune images there?' },
+        );
     }
   }
 
@@ -156,7 +179,7 @@ class Copy {
         refs,
         phase: loading ? 'load' : 'transfer',
         bytes: loading ? loading.loadedBytes() : this.bytes,
-        bytesTotal: Math.max(image.bytes, this.bytes),
+        bytesTotal: Math.max(bytesMissing(this.#answer), this.bytes),
         wireBytes: this.wireBytes,
         rate: Math.round(((now.bytes - before.bytes) * 1000) / (now.at - before.at)),
         bottleneck: loading ? 'load' : bottleneck(before.waits, now.waits, now.at - before.at),
@@ -189,8 +212,25 @@ export function platformName({ os, architecture, variant }: Platform): string {
   return [os, architecture, ...(variant ? [variant] : [])].join('/');
 }
 
-function planImage({ image, action, reason, warning, refs }: Answer): PlanImage {
-  const missing = action === 'send';
+/** How many layers the source has, as far as it knows. */
+function layerCount({ layers, diffIds }: Image): number {
+  return layers?.length ?? diffIds.length;
+}
+
+function layersMissing({ image, action, missing }: Answer): number {
+  return action === 'send' ? (missing?.length ?? layerCount(image)) : 0;
+}
+
+/** Uncompressed bytes that are to come, as far as the source knows. */
+function bytesMissing({ image, action, missing }: Answer): number {
+  if (action !== 'send') return 0;
+  if (missing === undefined || image.layers === undefined) return image.bytes;
+  const wanted = new Set(missing);
+  return image.layers.reduce((sum, { digest, size }) => sum + (wanted.has(digest) ? size : 0), 0);
+}
+
+function planImage(answer: Answer): PlanImage {
+  const { image, action, reason, warning, refs } = answer;
   return {
     id: image.id,
     platform: platformName(image.platform),
@@ -198,10 +238,10 @@ function planImage({ image, action, reason, warning, refs }: Answer): PlanImage 
     action,
     reason: reason ?? null,
     warning: warning ?? null,
-    layers: image.diffIds.length,
-    layersMissing: missing ? image.diffIds.length : 0,
+    layers: layerCount(image),
+    layersMissing: layersMissing(answer),
     bytes: image.bytes,
-    bytesMissing: missing ? image.bytes : 0,
+    bytesMissing: bytesMissing(answer),
   };
 }
 
@@ -217,7 +257,8 @@ function imageEvent(outcome: Outcome, copy: Copy) {
     bytes: copy.bytes,
     wireBytes: copy.wireBytes,
     layersSent: copy.layers,
-    layersSkipped: status === 'present' ? image.diffIds.length : 0,
+    layersSkipped:
+      status === 'present' || status === 'loaded' ? Math.max(0, layerCount(image) - copy.layers) : 0,
     seconds: copy.seconds,
     error: error ? { code: error.code, message: error.message, hint: error.hint ?? null } : null,
   } as const;

@@ -92,6 +92,8 @@ export const LAYERS_CLASSIC_MAX = 125;
 export const METADATA_MAX_BYTES = 4 * MIB;
 /** All manifests, indexes and configs of one image together. */
 export const IMAGE_METADATA_MAX_BYTES = 32 * MIB;
+/** Layers that an offer names one by one, of all platforms of an image. */
+export const LAYERS_OFFERED_MAX = 1_000;
 export const BLOBS_PER_IMAGE_MAX = 4_096;
 export const LAYER_MAX_BYTES = 1024 * GIB;
 /** One image may bring this many times what its offer declared, plus a fixed part: tar headers are not in docker's size. */

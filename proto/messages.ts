@@ -8,6 +8,7 @@ import type { Lane } from './lane.ts';
 import {
   LAYER_MAX_BYTES,
   LAYERS_MAX,
+  LAYERS_OFFERED_MAX,
   MESSAGE_LIST_BYTES,
   MESSAGE_MAX_BYTES,
   NAMES_PER_IMAGE_MAX,
@@ -59,11 +60,22 @@ const offer = v.object({
       platform,
       names: names(v.object({ source: reference, target: reference })),
       diffIds: v.pipe(v.array(digest), v.maxLength(LAYERS_MAX)),
+      /** Config of the platform, where it is known ahead. */
+      config: v.optional(digest),
+      /** Layers of all present platforms, where they are known ahead. */
+      layers: v.optional(
+        v.pipe(
+          v.array(v.object({ digest, size: byteCount, diffId: v.optional(digest) })),
+          v.maxLength(LAYERS_OFFERED_MAX),
+        ),
+      ),
       bytes: byteCount,
     }),
   ),
   last: v.boolean(),
 });
+
+const missing = v.pipe(v.array(digest), v.maxLength(LAYERS_OFFERED_MAX));
 
 const answer = v.object({
   type: v.literal('answer'),
@@ -74,8 +86,8 @@ const answer = v.object({
       reason: v.optional(text),
       warning: v.optional(text),
       refs: names(v.object({ source: reference, target: reference, replaces: v.optional(digest) })),
-      /** Digests of the blobs that are missing; absent: all are wanted. */
-      missing: v.optional(v.pipe(v.array(digest), v.maxLength(LAYERS_MAX))),
+      /** Digests of the offered layers that are missing; absent: all are wanted. */
+      missing: v.optional(missing),
     }),
   ),
   last: v.boolean(),
@@ -90,6 +102,9 @@ const progress = v.object({
   bottleneck: v.optional(v.picklist(['save', 'compress', 'network', 'load'])),
 });
 
+/** Layers that were thought to be there and are not: they and the metadata are to come again. */
+const again = v.object({ type: v.literal('again'), image: imageNumber, missing });
+
 const failed = v.object({ type: v.literal('failed'), image: imageNumber, error: failure });
 
 const result = v.object({
@@ -103,7 +118,7 @@ const result = v.object({
 
 const finish = v.object({ type: v.literal('finish') });
 
-const message = v.variant('type', [hello, offer, answer, progress, failed, result, finish]);
+const message = v.variant('type', [hello, offer, answer, progress, again, failed, result, finish]);
 
 export type Message = v.InferOutput<typeof message>;
 export type MessageOf<T extends Message['type']> = Extract<Message, { type: T }>;

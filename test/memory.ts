@@ -66,6 +66,8 @@ export async function testImage(options: TestImageOptions = {}): Promise<MemoryI
   const sizes = layers.map(({ digest, bytes }) => ({ digest, size: bytes.length }));
   const manifest = store === 'classic' ? undefined : blobOf('manifest', manifestFor(config.bytes, sizes));
   const root = manifest ?? config;
+  const seen = new Set<Digest>();
+  const offered = sizes.filter(({ digest }) => !seen.has(digest) && seen.add(digest));
   const mediaType = manifest
     ? 'application/vnd.oci.image.manifest.v1+json'
     : 'application/vnd.docker.container.image.v1+json';
@@ -78,6 +80,8 @@ export async function testImage(options: TestImageOptions = {}): Promise<MemoryI
       platform: { os: 'linux', architecture: 'amd64' },
       names: options.names ?? [{ source: name, target: name }],
       diffIds,
+      config: config.digest,
+      layers: offered.map((layer) => ({ ...layer, ...(manifest && { diffId: layer.digest }) })),
       bytes: layers.reduce((sum, { bytes }) => sum + bytes.length, 0),
     },
   };
@@ -116,11 +120,16 @@ export class MemorySource implements Source {
     this.answers.push(...answers);
   }
 
-  async *blobs(image: Image, signal: AbortSignal): AsyncGenerator<Blob> {
+  async *blobs(
+    image: Image,
+    wanted: readonly Digest[] | undefined,
+    signal: AbortSignal,
+  ): AsyncGenerator<Blob> {
     const found = this.#images.find((one) => one.image === image);
     if (!found) throw new ImgmvError('internal', 'an image that this source does not have');
     for (const { kind, digest, bytes } of found.blobs) {
       signal.throwIfAborted();
+      if (kind === 'layer' && wanted && !wanted.includes(digest)) continue;
       yield {
         kind,
         size: bytes.length,
@@ -167,6 +176,7 @@ export class MemorySink implements Sink {
   }
 
   async plan(images: readonly Image[]): Promise<readonly Answer[]> {
+    const coming = new Set(this.#held.keys());
     return images.map((image) => {
       const reason = this.#options.refusal?.(image);
       const action = reason !== undefined ? 'refuse' : this.images.has(image.id) ? 'present' : 'send';
@@ -174,23 +184,46 @@ export class MemorySink implements Sink {
         const replaces = this.#heldByAnother(name.target, image.id);
         return { ...name, ...(replaces && { replaces }) };
       });
-      return { image, action, refs, ...(reason !== undefined && { reason }) };
+      const missing = image.layers?.map(({ digest }) => digest).filter((digest) => !coming.has(digest));
+      if (action === 'send') for (const digest of missing ?? []) coming.add(digest);
+      const lacking = action === 'send' && missing ? { missing } : {};
+      return { image, action, refs, ...lacking, ...(reason !== undefined && { reason }) };
     });
   }
 
-  async writer({ image, action }: Answer, signal: AbortSignal): Promise<ImageWriter> {
+  /** The layers of all images that were committed. */
+  get #held(): ReadonlyMap<Digest, MemoryBlob> {
+    const all = [...this.images.values()].flatMap(({ blobs }) => blobs);
+    return new Map(all.map((blob) => [blob.digest, blob]));
+  }
+
+  async writer({ image, action, missing }: Answer, signal: AbortSignal): Promise<ImageWriter> {
     const blobs: MemoryBlob[] = [];
+    let wanted = missing;
     return {
       write: async (blob) => {
         signal.throwIfAborted();
         if (action !== 'send') throw new ImgmvError('internal', `a blob of an image to ${action}`);
         const taken = await this.#take(blob);
-        if (blobs.some(({ digest }) => digest === taken.digest))
+        const twice = blobs.findIndex(({ digest }) => digest === taken.digest);
+        if (twice >= 0 && taken.kind === 'layer')
           throw new ImgmvError('integrity', `blob ${taken.digest} came twice`);
+        if (twice >= 0) blobs.splice(twice, 1);
         blobs.push(taken);
       },
       commit: async () => {
         if (action === 'send') {
+          const held = this.#held;
+          const left = (image.layers ?? []).filter(
+            ({ digest }) =>
+              wanted && !wanted.includes(digest) && !blobs.some((blob) => blob.digest === digest),
+          );
+          const gone = left.map(({ digest }) => digest).filter((digest) => !held.has(digest));
+          if (gone.length > 0) {
+            wanted = gone;
+            return { missing: gone };
+          }
+          for (const { digest } of left) blobs.push(held.get(digest) as MemoryBlob);
           requireWhole(image, blobs);
           this.images.set(image.id, { image, blobs });
         }

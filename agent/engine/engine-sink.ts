@@ -1,10 +1,11 @@
 /** An engine as a sink: plans against what it has, and takes each image by one `docker load`. */
 import { ImgmvError } from '../../proto/errors.ts';
 import { LAYERS_CLASSIC_MAX } from '../../proto/limits.ts';
-import type { Answer, Image, ImageWriter, PlannedName, SetName, Sink, Waits } from '../image.ts';
+import type { Answer, Digest, Image, ImageWriter, PlannedName, SetName, Sink, Waits } from '../image.ts';
 import { familiarName, parseTarget } from '../reference.ts';
-import type { Engine, InspectedImage } from './engine.ts';
+import type { Engine } from './engine.ts';
 import { EngineWriter } from './engine-writer.ts';
+import { type Inventory, takeInventory } from './inventory.ts';
 
 export interface EngineSinkOptions {
   /** Refuse what would take a name from another image. */
@@ -16,6 +17,8 @@ export interface EngineSinkOptions {
 export class EngineSink implements Sink {
   readonly #engine: Engine;
   readonly #options: EngineSinkOptions;
+  /** Ids here of images that are present. */
+  readonly #present = new Map<Image, Digest>();
   #count = 0;
   #loadMs = 0;
 
@@ -27,16 +30,29 @@ export class EngineSink implements Sink {
   async plan(images: readonly Image[]): Promise<readonly Answer[]> {
     const answers: Answer[] = [];
     const taken = new Map<string, Image>();
-    for (const image of images) answers.push(await this.#planOne(image, taken));
+    // What several images share travels with the first of them; if that one fails, the next asks for it.
+    const coming = new Set<Digest>();
+    const inventory = await takeInventory(this.#engine);
+    for (const image of images) {
+      const answer = await this.#planOne(image, taken, inventory);
+      if (answer.action !== 'send') {
+        answers.push(answer);
+        continue;
+      }
+      const { missing, brings } = await inventory.lacking(image, coming);
+      for (const digest of brings) coming.add(digest);
+      answers.push({ ...answer, ...(missing && { missing }) });
+    }
     return answers;
   }
 
-  async #planOne(image: Image, taken: Map<string, Image>): Promise<Answer> {
-    const there = await this.#present(image);
+  async #planOne(image: Image, taken: Map<string, Image>, inventory: Inventory): Promise<Answer> {
+    const there = await this.#findPresent(image, inventory);
+    if (there !== undefined) this.#present.set(image, there);
     const refs: PlannedName[] = [];
     for (const name of image.names) {
       const holder = (await this.#engine.inspect(name.target))?.Id;
-      refs.push(holder === undefined || holder === there?.Id ? name : { ...name, replaces: holder });
+      refs.push(holder === undefined || holder === there ? name : { ...name, replaces: holder });
     }
     const refused = this.#refusal(image, refs, taken);
     if (refused !== undefined) return { image, action: 'refuse', reason: refused, refs };
@@ -68,15 +84,16 @@ export class EngineSink implements Sink {
     return undefined;
   }
 
-  /** The very image, whole. Where the kinds of store differ its id here is known only once it has come. */
-  async #present(image: Image): Promise<InspectedImage | undefined> {
-    if (image.store !== this.#engine.info.store) return undefined;
+  /** The id here of the very image, whole. Where the kinds of store differ, their config tells. */
+  async #findPresent(image: Image, inventory: Inventory): Promise<Digest | undefined> {
+    if (image.store !== this.#engine.info.store)
+      return image.config && (await inventory.withConfig(image.config));
     const there = await this.#engine.inspect(image.id);
     if (there === undefined || there.Id !== image.id) return undefined;
     const sameLayers = JSON.stringify(there.RootFS.Layers ?? []) === JSON.stringify(image.diffIds);
     const whole =
       !there.Manifests || there.Manifests.some(({ Available, Kind }) => Available && Kind === 'image');
-    return sameLayers && whole ? there : undefined;
+    return sameLayers && whole ? there.Id : undefined;
   }
 
   async writer(answer: Answer, signal: AbortSignal): Promise<ImageWriter> {
@@ -84,10 +101,10 @@ export class EngineSink implements Sink {
     if (answer.action === 'present')
       return {
         write: () => Promise.reject(new ImgmvError('internal', 'a blob of an image that is present')),
-        commit: async () => ({
-          targetId: image.id,
-          refs: await setNames(this.#engine, image.id, answer, this.#options),
-        }),
+        commit: async () => {
+          const targetId = this.#present.get(image) ?? image.id;
+          return { targetId, refs: await setNames(this.#engine, targetId, answer, this.#options) };
+        },
         loadedBytes: () => 0,
         abort: async () => {},
       };

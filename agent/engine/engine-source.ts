@@ -1,10 +1,11 @@
 /** An engine as a source: images chosen by name or id, their blobs out of `docker save`. */
 import { distance } from 'fastest-levenshtein';
 import { ImgmvError } from '../../proto/errors.ts';
-import type { Answer, Blob, Image, Name, Source, Waits } from '../image.ts';
+import type { Answer, Blob, Digest, Image, LayerBlob, Name, Source, Waits } from '../image.ts';
 import { familiar, parseReference, withDefaultTag } from '../reference.ts';
 import type { Engine, InspectedImage } from './engine.ts';
 import { blobsOfSave } from './save.ts';
+import { StoredImage } from './stored-image.ts';
 
 /** One image that the user asked for. */
 export interface Choice {
@@ -19,6 +20,8 @@ const CLOSE_NAMES_MAX = 3;
 export class EngineSource implements Source {
   readonly #engine: Engine;
   readonly #choices: readonly Choice[];
+  /** Those images whose blobs can be read one by one. */
+  readonly #stored = new Map<Digest, StoredImage>();
   #saveMs = 0;
   #images: Promise<readonly Image[]> | undefined;
 
@@ -42,7 +45,7 @@ export class EngineSource implements Source {
         missing.push(choice.reference);
         continue;
       }
-      const image = images.get(inspected.Id) ?? describe(inspected, this.#engine);
+      const image = images.get(inspected.Id) ?? (await this.#describe(inspected));
       const name = nameOf(choice, inspected);
       const known = name === undefined || image.names.some(({ target }) => target === name.target);
       images.set(inspected.Id, known ? image : { ...image, names: [...image.names, name] });
@@ -53,17 +56,52 @@ export class EngineSource implements Source {
 
   async planned(_answers: readonly Answer[]): Promise<void> {}
 
-  async *blobs(image: Image, signal: AbortSignal): AsyncGenerator<Blob> {
+  async *blobs(
+    image: Image,
+    wanted: readonly Digest[] | undefined,
+    signal: AbortSignal,
+  ): AsyncGenerator<Blob> {
     signal.throwIfAborted();
+    const stored = this.#stored.get(image.id);
+    const named = <T>(parts: AsyncIterable<T>) => this.#withLossNamed(`save ${image.id}`, parts, signal);
+    if (stored) {
+      for await (const blob of named(stored.blobs(wanted, signal)))
+        yield { ...blob, body: this.#timed(named(blob.body)) };
+      return;
+    }
     const asked = performance.now();
     const stream = await this.#engine.save(image.id, signal);
     this.#saveMs += performance.now() - asked;
     const onWaitMs = (ms: number) => {
       this.#saveMs += ms;
     };
-    const blobs = blobsOfSave(stream, image, onWaitMs, () => true);
-    const named = <T>(parts: AsyncIterable<T>) => this.#withLossNamed(`save ${image.id}`, parts, signal);
+    const chosen = wanted && new Set(wanted);
+    const blobs = blobsOfSave(stream, image, onWaitMs, (digest) => chosen?.has(digest) ?? true);
     for await (const blob of named(blobs)) yield { ...blob, body: named(blob.body) };
+  }
+
+  async *#timed(body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    let asked = performance.now();
+    for await (const chunk of body) {
+      this.#saveMs += performance.now() - asked;
+      yield chunk;
+      asked = performance.now();
+    }
+  }
+
+  /** What the engine tells of an image: as much of its layers as can be known without saving it. */
+  async #describe(inspected: InspectedImage): Promise<Image> {
+    const image = describe(inspected, this.#engine);
+    if (image.store === 'classic') {
+      const layers = layersOfHistory(image.diffIds, image.bytes, await this.#engine.history(image.id));
+      return { ...image, config: image.id, layers };
+    }
+    const content = await this.#engine.content();
+    const stored = content && (await StoredImage.read(content, image.root, image.diffIds));
+    if (!stored) return image;
+    this.#stored.set(image.id, stored);
+    const { config, layers } = stored;
+    return { ...image, layers, ...(config && { config }) };
   }
 
   /** An engine that goes away breaks the stream of blobs, or the body of the one that is being read. */
@@ -108,6 +146,28 @@ function closeTo(name: string, tags: readonly string[]): readonly string[] {
     .sort((a, b) => a.far - b.far)
     .slice(0, CLOSE_NAMES_MAX)
     .map(({ tag }) => tag);
+}
+
+/** sha256 of a tar of nothing: a step that changed no file may have it for a layer. */
+const EMPTY_LAYER = 'sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef';
+
+/**
+ * A classic engine does not say how large a layer is, but what each step of the history added. Where steps and
+ * layers do not match one to one, each layer counts for its share of the image.
+ */
+export function layersOfHistory(
+  diffIds: readonly Digest[],
+  imageBytes: number,
+  steps: readonly number[],
+): readonly LayerBlob[] {
+  const sizes = steps.filter((bytes) => bytes > 0);
+  const filled = diffIds.filter((diffId) => diffId !== EMPTY_LAYER);
+  const share = Math.round(imageBytes / Math.max(1, filled.length));
+  const layers = new Map<Digest, LayerBlob>();
+  for (const [at, digest] of filled.entries())
+    layers.set(digest, { digest, size: sizes.length === filled.length ? (sizes[at] as number) : share });
+  if (filled.length < diffIds.length) layers.set(EMPTY_LAYER, { digest: EMPTY_LAYER, size: 1_024 });
+  return [...layers.values()];
 }
 
 function describe(inspected: InspectedImage, engine: Engine): Image {

@@ -6,10 +6,11 @@
 import { createHash } from 'node:crypto';
 import { ImgmvError } from '../../proto/errors.ts';
 import { BLOBS_PER_IMAGE_MAX, IMAGE_BYTES_ALLOWANCE, IMAGE_BYTES_FACTOR_MAX } from '../../proto/limits.ts';
-import type { Answer, Blob, Committed, Digest, Image, ImageWriter, SetName } from '../image.ts';
+import type { Answer, Blob, Committed, Digest, Image, ImageWriter, Incomplete, SetName } from '../image.ts';
 import { canonical, parseTarget } from '../reference.ts';
 import type { Engine } from './engine.ts';
-import { ImageParts, sameDigests } from './image-parts.ts';
+import { type HeldLayer, ImageParts, sameDigests } from './image-parts.ts';
+import { heldLayers, takeInventory } from './inventory.ts';
 import { Load } from './load.ts';
 import { isZstd } from './metadata.ts';
 
@@ -34,7 +35,7 @@ export class EngineWriter implements ImageWriter {
   constructor(engine: Engine, answer: Answer, options: EngineWriterOptions) {
     this.#engine = engine;
     this.#image = answer.image;
-    this.#parts = new ImageParts(answer.image);
+    this.#parts = new ImageParts(answer.image, answer.missing);
     this.#options = options;
   }
 
@@ -96,9 +97,38 @@ export class EngineWriter implements ImageWriter {
     return this.#load?.unpackedBytes ?? 0;
   }
 
-  async commit(): Promise<Committed> {
+  async commit(): Promise<Committed | Incomplete> {
     this.#parts.checkWhole();
-    return this.#engine.info.store === 'classic' ? this.#commitClassic() : this.#commitContainerd();
+    const gone = await this.#gone();
+    if (gone.length > 0) {
+      this.#parts.again(gone, false);
+      return { missing: gone };
+    }
+    try {
+      return await (this.#engine.info.store === 'classic' ? this.#commitClassic() : this.#commitContainerd());
+    } catch (error) {
+      this.#options.signal.throwIfAborted();
+      return this.#lostMeanwhile(error);
+    }
+  }
+
+  /** Layers that were not sent, since the engine had them, and that it has no more. */
+  async #gone(): Promise<readonly Digest[]> {
+    const { held } = this.#parts;
+    if (held.size === 0) return [];
+    const { missing = [] } = await (await takeInventory(this.#engine)).lacking(this.#image, new Set());
+    return missing.filter((digest) => held.has(digest));
+  }
+
+  /** A load that failed for want of a layer that was pruned under it may be tried again; another failure is final. */
+  async #lostMeanwhile(failure: unknown): Promise<Incomplete> {
+    if ((await this.#gone()).length === 0) throw failure;
+    await this.#load?.abort();
+    this.#load = undefined;
+    const { missing = [] } = await (await takeInventory(this.#engine)).lacking(this.#image, new Set());
+    // A classic engine forgets all of a load that fails; of a containerd store the inventory tells what stayed.
+    this.#parts.again(missing, true);
+    return { missing };
   }
 
   /** Loading is one step for a classic engine: all or nothing, and the layers' digests are checked by it, too. */
@@ -118,7 +148,7 @@ export class EngineWriter implements ImageWriter {
   }
 
   async #commitContainerd(): Promise<Committed> {
-    const top = this.#parts.containerdRoot();
+    const top = this.#parts.containerdRoot(await this.#heldLayers());
     const files = new Map<string, Buffer>(
       [...this.#parts.metadata(), [top.digest, top.bytes] as const].map(([digest, bytes]) => [
         blobPath(digest),
@@ -153,6 +183,13 @@ export class EngineWriter implements ImageWriter {
       this.#loadedName = privateName;
     }
     return this.#setNames(top.digest, this.#loadedName);
+  }
+
+  /** What a manifest that we make is to say of the layers that did not come. */
+  async #heldLayers(): Promise<ReadonlyMap<Digest, HeldLayer>> {
+    const content = await this.#engine.content();
+    if (this.#image.store !== 'classic' || content === undefined) return new Map();
+    return heldLayers(content, this.#parts.held);
   }
 
   async #finishLoad(files: readonly (readonly [string, Buffer])[], named: boolean): Promise<void> {

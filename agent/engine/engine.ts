@@ -7,6 +7,7 @@ import type { IncomingMessage } from 'node:http';
 import Docker from 'dockerode';
 import { ImgmvError } from '../../proto/errors.ts';
 import type { Digest, Platform, Store } from '../image.ts';
+import { ContentStore } from './content.ts';
 import { type Endpoint, type EndpointOptions, findEndpoint } from './endpoint.ts';
 import { type Transport, transportTo } from './transport.ts';
 
@@ -45,6 +46,7 @@ export class Engine {
   readonly info: EngineInfo;
   readonly transport: Transport;
   readonly #docker: Docker;
+  #content: Promise<ContentStore | undefined> | undefined;
 
   private constructor(endpoint: Endpoint, transport: Transport, docker: Docker, info: EngineInfo) {
     this.endpoint = endpoint;
@@ -92,6 +94,26 @@ export class Engine {
       if (statusOf((error as Error).cause) === 400) return undefined;
       throw error;
     }
+  }
+
+  /** The blobs of a containerd store; undefined for other stores, and where the engine does not show them. */
+  content(): Promise<ContentStore | undefined> {
+    this.#content ??=
+      this.info.store === 'containerd' && this.info.kind === 'docker'
+        ? ContentStore.open(this)
+        : Promise.resolve(undefined);
+    return this.#content;
+  }
+
+  /** Bytes that each step of its history added, bottom first: of a layer about what it takes unpacked. */
+  async history(id: Digest): Promise<readonly number[]> {
+    const path = `/images/${encodeName(id)}/history?`;
+    const steps = await this.#call<readonly { Size: number }[]>(`read the history of ${id}`, {
+      path,
+      method: 'GET',
+      options: {},
+    });
+    return (steps ?? []).map(({ Size }) => Size).reverse();
   }
 
   async list(): Promise<readonly Docker.ImageInfo[]> {

@@ -14,6 +14,14 @@ interface Layer {
   readonly size: number;
 }
 
+/** A blob that a containerd store holds for a layer of an image out of a classic store. */
+export interface HeldLayer {
+  readonly digest: Digest;
+  readonly size: number;
+  /** Absent: as it is, not compressed. */
+  readonly mediaType?: string;
+}
+
 /** The blob at which an image begins. */
 export interface Root {
   readonly digest: Digest;
@@ -33,19 +41,38 @@ export class ImageParts {
   readonly #layers = new Map<Digest, Layer>();
   readonly #metadata = new Map<Digest, { kind: BlobKind; bytes: Buffer }>();
   #metadataBytes = 0;
+  /** Layers that are not to come, since the engine has them. */
+  #held: ReadonlySet<Digest>;
 
-  constructor(image: Image) {
+  /** `missing` as in the answer to the offer. */
+  constructor(image: Image, missing: readonly Digest[] | undefined) {
     this.#image = image;
+    this.#held = heldOf(image, missing);
   }
 
   get layerCount(): number {
     return this.#layers.size;
   }
 
+  get held(): ReadonlySet<Digest> {
+    return this.#held;
+  }
+
+  /** Another round is to bring what is missing. `lost`: with the layers that have come, too. */
+  again(missing: readonly Digest[], lost: boolean): void {
+    if (lost) this.#layers.clear();
+    this.#metadata.clear();
+    this.#metadataBytes = 0;
+    this.#held = heldOf(this.#image, [...missing, ...this.#layers.keys()]);
+  }
+
   /** Throws integrity for a layer that was not offered or came before. */
   expectLayer(digest: Digest): void {
     // A classic source names all its layers in the offer; those of a containerd store its manifests will name.
-    const offered = this.#image.store === 'containerd' || this.#image.diffIds.includes(digest);
+    const { store, layers, diffIds } = this.#image;
+    const offered =
+      layers?.some((layer) => layer.digest === digest) ??
+      (store === 'containerd' || diffIds.includes(digest));
     if (!offered || this.#layers.has(digest))
       throw new ImgmvError('integrity', `layer ${digest} was not offered, or came twice`);
   }
@@ -84,7 +111,7 @@ export class ImageParts {
     const visit = (digest: Digest, kind: BlobKind, optional: boolean): void => {
       if (seen.has(digest)) return;
       if (kind === 'layer') {
-        if (!this.#layers.has(digest)) throw missing(kind, digest);
+        if (!this.#layers.has(digest) && !this.#held.has(digest)) throw missing(kind, digest);
         seen.add(digest);
         return;
       }
@@ -121,11 +148,16 @@ export class ImageParts {
     };
   }
 
-  /** The root that a containerd store gets: the image's own, or a manifest made for a config (section 8). */
-  containerdRoot(): Root {
+  /**
+   * The root that a containerd store gets: the image's own, or a manifest made for a config (section 8), which
+   * names what the store holds for the layers that did not come.
+   */
+  containerdRoot(held: ReadonlyMap<Digest, HeldLayer>): Root {
     const root = this.root();
     if (root.kind !== 'config') return root;
-    const layers = this.#image.diffIds.map((digest) => ({ digest, size: this.#layerOf(digest).size }));
+    const layers = this.#image.diffIds.map(
+      (digest) => held.get(digest) ?? { digest, size: this.#layerOf(digest).size },
+    );
     const bytes = manifestFor(root.bytes, layers);
     return { digest: digestOf(bytes), kind: 'manifest', bytes };
   }
@@ -165,7 +197,8 @@ export class ImageParts {
   }
 
   #pathsOf(layers: readonly Digest[]): readonly string[] {
-    return layers.map((layer) => this.#layerOf(layer).path);
+    // An engine that has the layer never looks for the file.
+    return layers.map((layer) => (this.#held.has(layer) ? `held/${layer}` : this.#layerOf(layer).path));
   }
 
   #layerOf(digest: Digest): Layer {
@@ -173,6 +206,12 @@ export class ImageParts {
     if (found === undefined) throw missing('layer', digest);
     return found;
   }
+}
+
+function heldOf({ layers = [] }: Image, missing: readonly Digest[] | undefined): ReadonlySet<Digest> {
+  if (missing === undefined) return new Set();
+  const wanted = new Set(missing);
+  return new Set(layers.map(({ digest }) => digest).filter((digest) => !wanted.has(digest)));
 }
 
 export function sameDigests(a: readonly Digest[], b: readonly Digest[]): boolean {

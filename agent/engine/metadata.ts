@@ -104,13 +104,15 @@ export function digestOf(bytes: Uint8Array): Digest {
   return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 }
 
+export const LAYER_TYPE = 'application/vnd.oci.image.layer.v1.tar';
+
 /**
  * The manifest that a containerd store gets for an image that comes from a classic engine, byte for byte as
  * PROTOCOL.md section 8 fixes it: the same image always gets the same id.
  */
 export function manifestFor(
   configBytes: Buffer,
-  layers: readonly { digest: Digest; size: number }[],
+  layers: readonly { digest: Digest; size: number; mediaType?: string }[],
 ): Buffer {
   return Buffer.from(
     JSON.stringify({
@@ -121,8 +123,8 @@ export function manifestFor(
         digest: digestOf(configBytes),
         size: configBytes.length,
       },
-      layers: layers.map(({ digest: layer, size }) => ({
-        mediaType: 'application/vnd.oci.image.layer.v1.tar',
+      layers: layers.map(({ mediaType = LAYER_TYPE, digest: layer, size }) => ({
+        mediaType,
         digest: layer,
         size,
       })),

@@ -5,7 +5,17 @@ import { ImgmvError, toImgmvError, violation } from '../../proto/errors.ts';
 import type { Lane } from '../../proto/lane.ts';
 import type { AnsweredImage, Message, OfferedImage, Result } from '../../proto/messages.ts';
 import type { ProgressEvent } from '../events.ts';
-import type { Answer, Blob, Committed, Digest, Image, ImageWriter, Sink, Waits } from '../image.ts';
+import type {
+  Answer,
+  Blob,
+  Committed,
+  Digest,
+  Image,
+  ImageWriter,
+  Incomplete,
+  Sink,
+  Waits,
+} from '../image.ts';
 import { type Awaited, awaited } from './awaited.ts';
 import { fromWire, toWire } from './failure.ts';
 import { LevelPolicy } from './level.ts';
@@ -26,6 +36,8 @@ export class PeerSink implements Sink {
   readonly #answers: AnsweredImage[] = [];
   readonly #answered = awaited<void>();
   readonly #results = new Map<number, Awaited<Result>>();
+  /** Images whose end has been sent, and what the other side may ask for again. */
+  readonly #ends = new Map<number, Awaited<Incomplete>>();
   /** Bytes that the other side has loaded, by image. */
   readonly #loaded = new Map<number, number>();
   /** Until it says otherwise, the other side is taken to keep up. */
@@ -93,9 +105,19 @@ export class PeerSink implements Sink {
         blobs++;
       },
       commit: async () => {
+        const again = awaited<Incomplete>();
+        this.#ends.set(number, again);
         ended = true;
         await entries.end(number, blobs, true);
-        return this.#outcome(number, result);
+        const outcome = this.#outcome(number, result);
+        const end = await Promise.race([outcome, again.promise]);
+        if ('missing' in end) {
+          // The next round counts its own; a session that ends meanwhile is told by what it does next.
+          outcome.catch(() => {});
+          ended = false;
+          blobs = 0;
+        }
+        return end;
       },
       loadedBytes: () => this.#loaded.get(number) ?? 0,
       abort: async (error) => {
@@ -170,6 +192,14 @@ export class PeerSink implements Sink {
         this.#readerWaits = message.bottleneck !== undefined && message.bottleneck !== 'load';
         if (message.phase === 'load') this.#loaded.set(message.image, message.bytes);
         return;
+      case 'again': {
+        const end = this.#ends.get(message.image);
+        const layers = this.#offered[message.image]?.layers;
+        if (!end || this.#results.get(message.image)?.value)
+          throw violation(`image ${message.image} asked for again`);
+        this.#ends.delete(message.image);
+        return end.resolve({ missing: offeredOnly(message.missing, layers) });
+      }
       case 'result': {
         const result = this.#results.get(message.image);
         if (!result || result.value) throw violation(`a result for image ${message.image}`);
@@ -212,7 +242,7 @@ function untilSettled(blob: Blob, failure: () => ImgmvError | undefined): Blob {
 }
 
 function toOffer(image: Image, number: number): OfferedImage {
-  const { id, root, store, platform, names, diffIds, bytes } = image;
+  const { id, root, store, platform, names, diffIds, config, layers, bytes } = image;
   return {
     image: number,
     id,
@@ -221,6 +251,8 @@ function toOffer(image: Image, number: number): OfferedImage {
     platform: { ...platform },
     names: [...names],
     diffIds: [...diffIds],
+    ...(config && { config }),
+    ...(layers && { layers: layers.map((layer) => ({ ...layer })) }),
     bytes,
   };
 }
@@ -240,5 +272,14 @@ function toAnswer(image: Image, number: number, answered: AnsweredImage | undefi
     refs,
     ...(answered.reason !== undefined && { reason: answered.reason }),
     ...(answered.warning !== undefined && { warning: answered.warning }),
+    ...(answered.missing !== undefined && { missing: offeredOnly(answered.missing, image.layers) }),
   };
+}
+
+/** The other side gets no layer but those that it was offered. */
+function offeredOnly(digests: readonly string[], layers: Image['layers']): readonly Digest[] {
+  const offered = new Set<string>(layers?.map(({ digest }) => digest));
+  if (digests.some((digest) => !offered.has(digest)))
+    throw violation('a layer is asked for that was not offered');
+  return digests as readonly Digest[];
 }

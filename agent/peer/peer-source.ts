@@ -6,8 +6,7 @@ import type { Lane } from '../../proto/lane.ts';
 import { LINGER_MS, OFFER_IMAGES_MAX, OFFER_ITEMS_MAX } from '../../proto/limits.ts';
 import type { Message, OfferedImage } from '../../proto/messages.ts';
 import type { ProgressEvent } from '../events.ts';
-import type { Answer, Blob, Digest, Image, Outcome, Source, Waits } from '../image.ts';
-
+import type { Answer, Blob, Digest, Image, LayerBlob, Outcome, Source, Waits } from '../image.ts';
 import { familiarName, parseReference } from '../reference.ts';
 import { fromWire, toWire } from './failure.ts';
 import type { Session } from './session.ts';
@@ -57,18 +56,28 @@ export class PeerSource implements Source {
     await this.#session.control.sendList({
       type: 'answer',
       last: true,
-      images: answers.map(({ action, reason, warning, refs }, image) => ({
+      images: answers.map(({ action, reason, warning, refs, missing }, image) => ({
         image,
         action,
         refs: [...refs],
         ...(reason !== undefined && { reason }),
         ...(warning !== undefined && { warning }),
+        ...(missing !== undefined && { missing: [...missing] }),
       })),
     });
   }
 
-  async *blobs(image: Image, signal: AbortSignal): AsyncGenerator<Blob> {
+  async *blobs(
+    image: Image,
+    wanted: readonly Digest[] | undefined,
+    signal: AbortSignal,
+  ): AsyncGenerator<Blob> {
     const number = this.#images.indexOf(image);
+    // The answer has asked for the first round; this one is for what turned out to be missing.
+    if (!this.#due.has(number)) {
+      this.#due.add(number);
+      await this.#session.send({ type: 'again', image: number, missing: [...(wanted ?? [])] });
+    }
     let blobs = 0;
     for (;;) {
       signal.throwIfAborted();
@@ -186,7 +195,7 @@ export class PeerSource implements Source {
     switch (message.type) {
       case 'offer':
         this.#offeredItems += message.images.reduce(
-          (sum, { diffIds, names }) => sum + diffIds.length + names.length,
+          (sum, { diffIds, names, layers }) => sum + diffIds.length + names.length + (layers?.length ?? 0),
           0,
         );
         if (
@@ -236,7 +245,7 @@ function fromOffer(offered: OfferedImage, number: number): Image {
     // moby refuses it, a containerd store may not: everybody would take it for an id.
     if (familiarName(reference) === 'sha256') throw violation('a target name that looks like an id');
   }
-  const { id, root, store, platform, names, diffIds, bytes } = offered;
+  const { id, root, store, platform, names, diffIds, config, layers, bytes } = offered;
   return {
     id: id as Digest,
     root: { ...root, digest: root.digest as Digest },
@@ -248,6 +257,12 @@ function fromOffer(offered: OfferedImage, number: number): Image {
     },
     names,
     diffIds: diffIds as Digest[],
+    ...(config !== undefined && { config: config as Digest }),
+    ...(layers && { layers: layers.map(layerOf) }),
     bytes,
   };
+}
+
+function layerOf({ digest, size, diffId }: NonNullable<OfferedImage['layers']>[number]): LayerBlob {
+  return { digest: digest as Digest, size, ...(diffId !== undefined && { diffId: diffId as Digest }) };
 }

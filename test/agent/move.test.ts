@@ -21,7 +21,7 @@ async function moved(source: MemorySource, sink: Sink, signal = new AbortControl
 }
 
 const images = (...names: readonly string[]): Promise<MemoryImage[]> =>
-  Promise.all(names.map((name) => testImage({ name })));
+  Promise.all(names.map((name) => testImage({ name, layers: [{ base: name }, { top: name }] })));
 
 describe('a move', () => {
   it('plans first, then settles image by image, then sums up', async () => {
@@ -50,9 +50,9 @@ describe('a move', () => {
     await moved(new MemorySource([there]), sink);
     const asked: Image[] = [];
     const source = new (class extends MemorySource {
-      override blobs(image: Image, signal: AbortSignal): AsyncGenerator<Blob> {
+      override blobs(...[image, ...rest]: Parameters<MemorySource['blobs']>): AsyncGenerator<Blob> {
         asked.push(image);
-        return super.blobs(image, signal);
+        return super.blobs(image, ...rest);
       }
     })([there, refused, sent]);
     const { ledger, events } = await moved(source, sink);
@@ -71,8 +71,8 @@ describe('a move', () => {
     const [bad, good] = await images('bad:1', 'good:1');
     if (!bad || !good) throw new Error('no images');
     const source = new (class extends MemorySource {
-      override async *blobs(image: Image, signal: AbortSignal): AsyncGenerator<Blob> {
-        for await (const blob of super.blobs(image, signal)) {
+      override async *blobs(...[image, ...rest]: Parameters<MemorySource['blobs']>): AsyncGenerator<Blob> {
+        for await (const blob of super.blobs(image, ...rest)) {
           yield blob;
           if (image === bad.image) throw new ImgmvError('engine-unavailable', 'lost');
         }

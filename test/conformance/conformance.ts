@@ -1,7 +1,7 @@
 /** What every source and every sink must do, whatever is behind it: agent/image.ts, as tests. */
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Answer, Blob, Digest, ImageWriter, Sink, Source, Store } from '../../agent/image.ts';
+import type { Answer, Blob, Committed, Digest, ImageWriter, Sink, Source, Store } from '../../agent/image.ts';
 import { ImgmvError } from '../../proto/errors.ts';
 import { type MemoryImage, MemorySource, type TestImageOptions, testImage } from '../memory.ts';
 
@@ -60,7 +60,7 @@ export function conformance(name: string, makeEnds: () => Promise<Ends>): void {
         const answer: Answer = { image: told, action: 'send', refs: told.names };
         await source.planned([answer]);
         const seen = [];
-        for await (const blob of source.blobs(told, never)) seen.push(await read(blob));
+        for await (const blob of source.blobs(told, undefined, never)) seen.push(await read(blob));
         await source.settled({ image: told, status: 'loaded', targetId: told.id, refs: told.names });
         const want = image.blobs.map(({ kind, digest, bytes }) => ({ kind, digest, size: bytes.length }));
         const metadata = (all: typeof want) => all.filter(({ kind }) => kind !== 'layer');
@@ -77,7 +77,7 @@ export function conformance(name: string, makeEnds: () => Promise<Ends>): void {
         await source.planned([{ image: told, action: 'send', refs: told.names }]);
         const reason = new ImgmvError('sigint', 'stopped by the test');
         await expect(
-          source.blobs(told, AbortSignal.abort(reason))[Symbol.asyncIterator]().next(),
+          source.blobs(told, undefined, AbortSignal.abort(reason))[Symbol.asyncIterator]().next(),
         ).rejects.toThrow(reason);
         await source.settled({ image: told, status: 'failed', refs: told.names, error: reason });
       });
@@ -95,7 +95,7 @@ export function conformance(name: string, makeEnds: () => Promise<Ends>): void {
       }
 
       async function writeAll(writer: ImageWriter, image: MemoryImage): Promise<void> {
-        for await (const blob of new MemorySource([image]).blobs(image.image, never))
+        for await (const blob of new MemorySource([image]).blobs(image.image, undefined, never))
           await writer.write(blob);
       }
 
@@ -107,7 +107,7 @@ export function conformance(name: string, makeEnds: () => Promise<Ends>): void {
         expect(answer).toMatchObject({ action: 'send', refs: image.image.names });
         await writeAll(writer, image);
         expect(await ends.held()).toEqual(before);
-        const { targetId, refs } = await writer.commit();
+        const { targetId, refs } = await committed(writer);
         expect({ targetId, refs }).toEqual({ targetId: image.image.id, refs: image.image.names });
         expect(await ends.held()).toEqual({ ...before, 'whole:1': targetId });
       });
@@ -125,7 +125,11 @@ export function conformance(name: string, makeEnds: () => Promise<Ends>): void {
         const image = await imageOf({ name: 'unnamed:1' });
         await using sink = await ends.sink();
         const { writer } = await begin(sink, image);
-        for await (const { digest, ...blob } of new MemorySource([image]).blobs(image.image, never))
+        for await (const { digest, ...blob } of new MemorySource([image]).blobs(
+          image.image,
+          undefined,
+          never,
+        ))
           await writer.write({ ...blob, ...(blob.kind !== 'layer' && digest && { digest }) });
         await writer.commit();
         expect(await ends.held()).toHaveProperty(['unnamed:1'], image.image.id);
@@ -147,7 +151,8 @@ export function conformance(name: string, makeEnds: () => Promise<Ends>): void {
       });
 
       it.each(['layer', 'config'] as const)('refuses an image that lacks a %s', async (kind) => {
-        const image = await imageOf({ name: `lacking-${kind}:1` });
+        const layers = [{ lacking: kind }, { top: kind }];
+        const image = await imageOf({ name: `lacking-${kind}:1`, layers });
         const before = await ends.held();
         await using sink = await ends.sink();
         const { writer } = await begin(sink, image);
@@ -191,7 +196,7 @@ export function conformance(name: string, makeEnds: () => Promise<Ends>): void {
           const { answer, writer } = await begin(sink, image);
           expect(answer.refs[0]?.replaces).toBe(replaced);
           await writeAll(writer, image);
-          expect((await writer.commit()).refs[0]?.replaced).toBe(replaced);
+          expect((await committed(writer)).refs[0]?.replaced).toBe(replaced);
         }
         expect(await ends.held()).toHaveProperty(['moving:1'], second.image.id);
       });
@@ -210,10 +215,49 @@ export function conformance(name: string, makeEnds: () => Promise<Ends>): void {
           const { answer, writer } = await begin(sink, one);
           expect(answer.action).toBe(action);
           if (action === 'send') await writeAll(writer, one);
-          expect((await writer.commit()).targetId).toBe(image.image.id);
+          expect((await committed(writer)).targetId).toBe(image.image.id);
         }
         const { id } = image.image;
         expect(await ends.held()).toMatchObject({ 'there:1': id, 'there:2': id });
+      });
+
+      it('asks only for the layers that it lacks', async () => {
+        const shared = [{ shared: 'one' }, { shared: 'two' }];
+        const first = await imageOf({ name: 'base:1', layers: shared });
+        const second = await imageOf({ name: 'above:1', layers: [...shared, { above: 'it' }] });
+        for (const image of [first, second]) {
+          await using sink = await ends.sink();
+          const { answer, writer } = await begin(sink, image);
+          const wanted = image === first ? first.image.diffIds : second.image.diffIds.slice(-1);
+          expect(answer).toMatchObject({ action: 'send', missing: wanted });
+          for await (const blob of new MemorySource([image]).blobs(image.image, answer.missing, never))
+            await writer.write(blob);
+          expect((await committed(writer)).targetId).toBe(image.image.id);
+        }
+        expect(await ends.held()).toMatchObject({ 'base:1': first.image.id, 'above:1': second.image.id });
+      });
+
+      it('asks for a shared layer once, and again where it did not come', async () => {
+        const shared = { sharedByTwo: 'layer' };
+        const one = await imageOf({ name: 'one:1', layers: [shared, { one: 'one' }] });
+        const two = await imageOf({ name: 'two:1', layers: [shared, { two: 'two' }] });
+        const before = await ends.held();
+        await using sink = await ends.sink();
+        const [first, second] = await sink.plan([one.image, two.image]);
+        if (!first || !second) throw new Error('no answers');
+        expect(first.missing).toEqual(one.image.diffIds);
+        expect(second.missing).toEqual(two.image.diffIds.slice(-1));
+        const failing = await sink.writer(first, never);
+        await failing.abort(new ImgmvError('integrity', 'the first one fails'));
+        const writer = await sink.writer(second, never);
+        const source = new MemorySource([two]);
+        for await (const blob of source.blobs(two.image, second.missing, never)) await writer.write(blob);
+        const end = await writer.commit();
+        expect(end).toEqual({ missing: two.image.diffIds.slice(0, 1) });
+        const again = 'missing' in end ? end.missing : [];
+        for await (const blob of source.blobs(two.image, again, never)) await writer.write(blob);
+        expect((await committed(writer)).targetId).toBe(two.image.id);
+        expect(await ends.held()).toEqual({ ...before, 'two:1': two.image.id });
       });
 
       it('takes an image without a name', async () => {
@@ -267,6 +311,13 @@ async function settleAll(source: Source, answers: readonly Answer[]): Promise<vo
     const error = new ImgmvError('refused', 'not wanted');
     await source.settled({ image, status: 'refused', refs: image.names, error });
   }
+}
+
+/** Commits an image that has come whole. */
+async function committed(writer: ImageWriter): Promise<Committed> {
+  const end = await writer.commit();
+  if ('missing' in end) throw new Error(`missing: ${end.missing.join(' ')}`);
+  return end;
 }
 
 async function read({ kind, body }: Blob): Promise<{ kind: Blob['kind']; digest: Digest; size: number }> {

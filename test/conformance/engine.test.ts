@@ -166,7 +166,8 @@ for (const { flavour, store, required } of FLAVOURS) {
         const [answer] = await sink.plan([late.image]);
         if (!answer) throw new Error('no answer');
         const writer = await sink.writer(answer, new AbortController().signal);
-        for await (const blob of new MemorySource([late]).blobs(late.image, new AbortController().signal))
+        const { signal } = new AbortController();
+        for await (const blob of new MemorySource([late]).blobs(late.image, undefined, signal))
           await writer.write(blob);
         await rig.docker(['tag', 'web:1.0', 'late:1']);
         const failure = await failureOf(writer.commit());

@@ -1,0 +1,160 @@
+/**
+ * What an engine holds already and need not be sent again. A classic store finds a layer by the layers below
+ * it (chain ids); a containerd store by the digest of the very blob, which it tells through content.ts.
+ */
+import type { Digest, Image, LayerBlob } from '../image.ts';
+import { chainIds } from './chain-id.ts';
+import type { ContentInfo, ContentStore } from './content.ts';
+import type { Engine } from './engine.ts';
+import type { HeldLayer } from './image-parts.ts';
+import { childrenOf, isGzip, isIndexType, isZstd, LAYER_TYPE, readMetadata } from './metadata.ts';
+
+const METADATA_MAX_BYTES = 4 * 1024 * 1024;
+/** Inspecting is quick, and an engine has other work. */
+const INSPECTS_AT_ONCE = 8;
+
+/** What of one image is not here. */
+export interface Lacking {
+  /** Digests as the source names them; undefined where this engine cannot tell. */
+  readonly missing: readonly Digest[] | undefined;
+  /** What this store will hold once the image has come: to be given along for the images behind it. */
+  readonly brings: readonly Digest[];
+}
+
+/** A snapshot: take a new one when time has passed. */
+export interface Inventory {
+  /** `coming`: what images before this one bring. */
+  lacking(image: Image, coming: ReadonlySet<Digest>): Promise<Lacking>;
+  /** The id here of an image whose platform has this config, whole; undefined where there is none. */
+  withConfig(config: Digest): Promise<Digest | undefined>;
+}
+
+export async function takeInventory(engine: Engine): Promise<Inventory> {
+  if (engine.info.store === 'classic') return classicInventory(engine);
+  const content = await engine.content();
+  return content === undefined ? UNKNOWN : containerdInventory(engine, content);
+}
+
+/** A containerd store that does not show its blobs: all is wanted, and an image of another kind of store never known. */
+const UNKNOWN: Inventory = {
+  lacking: async () => ({ missing: undefined, brings: [] }),
+  withConfig: async () => undefined,
+};
+
+async function classicInventory(engine: Engine): Promise<Inventory> {
+  const held = new Set<Digest>();
+  const ids = [...new Set((await engine.list()).map(({ Id }) => Id as Digest))];
+  await atOnce(INSPECTS_AT_ONCE, ids, async (id) => {
+    for (const chainId of chainIds((await engine.inspect(id))?.RootFS.Layers ?? [])) held.add(chainId);
+  });
+  return {
+    lacking: async ({ diffIds, layers }, coming) => {
+      const chain = chainIds(diffIds);
+      const absent = new Set(diffIds.filter((_, at) => !isIn(chain[at] as Digest, held, coming)));
+      // Of other platforms nothing is wanted: a classic store keeps one.
+      const digests = layers?.filter((layer) => absent.has(diffIdOf(layer))).map(({ digest }) => digest);
+      return { missing: digests, brings: chain };
+    },
+    withConfig: async (config) => {
+      const found = await engine.inspect(config);
+      return found?.Id === config ? config : undefined;
+    },
+  };
+}
+
+async function containerdInventory(engine: Engine, content: ContentStore): Promise<Inventory> {
+  let byConfig: Promise<ReadonlyMap<Digest, Digest>> | undefined;
+  let byDiffId: Promise<ReadonlyMap<Digest, ContentInfo>> | undefined;
+  return {
+    lacking: async ({ layers, store }, coming) => {
+      if (layers === undefined) return { missing: undefined, brings: [] };
+      const missing: Digest[] = [];
+      for (const { digest } of layers) {
+        if (coming.has(digest) || (await content.info(digest))) continue;
+        // An image from a classic store gets its manifest here, so any blob of that diffID will do.
+        byDiffId ??= heldByDiffId(content);
+        if (store === 'classic' && (await byDiffId).has(digest)) continue;
+        missing.push(digest);
+      }
+      return { missing, brings: layers.map(({ digest }) => digest) };
+    },
+    withConfig: async (config) => {
+      byConfig ??= rootsByConfig(engine, content);
+      return (await byConfig).get(config);
+    },
+  };
+}
+
+/** What is held for each of `diffIds`, whether as it is or compressed. */
+export async function heldLayers(
+  content: ContentStore,
+  diffIds: ReadonlySet<Digest>,
+): Promise<ReadonlyMap<Digest, HeldLayer>> {
+  const held = new Map<Digest, HeldLayer>();
+  let compressed: ReadonlyMap<Digest, ContentInfo> | undefined;
+  for (const diffId of diffIds) {
+    const plain = await content.info(diffId);
+    compressed ??= plain ? undefined : await heldByDiffId(content);
+    const blob = plain ?? compressed?.get(diffId);
+    if (blob) held.set(diffId, { digest: blob.digest, size: blob.size, ...(await mediaType(content, blob)) });
+  }
+  return held;
+}
+
+async function mediaType(content: ContentStore, { digest }: ContentInfo): Promise<{ mediaType?: string }> {
+  for await (const head of content.read(digest)) {
+    if (isGzip(head)) return { mediaType: `${LAYER_TYPE}+gzip` };
+    return isZstd(head) ? { mediaType: `${LAYER_TYPE}+zstd` } : {};
+  }
+  return {};
+}
+
+/** The compressed blobs by what is in them: containerd labels a blob when it has unpacked it. */
+async function heldByDiffId(content: ContentStore): Promise<ReadonlyMap<Digest, ContentInfo>> {
+  const held = new Map<Digest, ContentInfo>();
+  for (const info of await content.list()) if (info.uncompressed) held.set(info.uncompressed, info);
+  return held;
+}
+
+/** The roots of the images here by the configs of their manifests, for those that are whole. */
+async function rootsByConfig(engine: Engine, content: ContentStore): Promise<ReadonlyMap<Digest, Digest>> {
+  const roots = new Map<Digest, Digest>();
+  const held = new Set((await content.list()).map(({ digest }) => digest));
+  const visit = async (digest: Digest, isIndex: boolean, root: Digest): Promise<void> => {
+    if (!held.has(digest)) return;
+    const bytes = await content.readAll(digest, METADATA_MAX_BYTES);
+    const children = childrenOf(readMetadata(bytes, isIndex ? 'index' : 'manifest'));
+    if (!isIndex) {
+      const config = children.find(({ kind }) => kind === 'config');
+      if (config && children.every((child) => held.has(child.digest))) roots.set(config.digest, root);
+      return;
+    }
+    for (const child of children) await visit(child.digest, child.kind === 'index', root);
+  };
+  for (const { Id } of await engine.list()) {
+    const described = (await engine.inspect(Id))?.Descriptor;
+    if (described) await visit(described.digest, isIndexType(described.mediaType), described.digest);
+  }
+  return roots;
+}
+
+/** A classic store names its layers by their diffIDs. */
+export function diffIdOf({ digest, diffId }: LayerBlob): Digest {
+  return diffId ?? digest;
+}
+
+function isIn(digest: Digest, ...sets: readonly ReadonlySet<Digest>[]): boolean {
+  return sets.some((set) => set.has(digest));
+}
+
+async function atOnce<T>(
+  limit: number,
+  items: readonly T[],
+  work: (item: T) => Promise<void>,
+): Promise<void> {
+  const left = [...items];
+  const worker = async () => {
+    for (let item = left.shift(); item !== undefined; item = left.shift()) await work(item);
+  };
+  await Promise.all(Array.from({ length: limit }, worker));
+}
