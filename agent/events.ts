@@ -18,6 +18,16 @@ export interface PlanImage {
   readonly layersMissing: number;
   readonly bytes: number;
   readonly bytesMissing: number;
+  /** Why its id at the target will be another one; null where it stays. */
+  readonly idChange: string | null;
+  /** Layer by layer, where the source knows its layers ahead; in a plan that is the whole run. */
+  readonly layerList?: readonly PlanLayer[];
+}
+
+export interface PlanLayer {
+  readonly digest: string;
+  readonly bytes: number;
+  readonly missing: boolean;
 }
 
 type Told =
@@ -42,7 +52,20 @@ type Told =
       readonly role: 'sender' | 'receiver';
     }
   | { readonly event: 'attempt'; readonly address: string; readonly left: number }
-  | { readonly event: 'plan'; readonly images: readonly PlanImage[] }
+  | {
+      readonly event: 'plan';
+      readonly images: readonly PlanImage[];
+      /** Nothing is to follow: the plan is what was asked for. */
+      readonly only: boolean;
+    }
+  | {
+      readonly event: 'estimate';
+      /** Of the link, in bytes a second. */
+      readonly rate: number;
+      readonly bytes: number;
+      /** What `bytes` take at `rate` as they are; compression makes it less, docker's own work more. */
+      readonly seconds: number;
+    }
   | {
       readonly event: 'progress';
       readonly id: string;

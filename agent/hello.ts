@@ -19,13 +19,18 @@ function readVersion(): string {
 
 export const VERSION = readVersion();
 
-export function helloOf({ info }: Engine, hostName: string): Omit<Hello, 'type' | 'role'> {
+export function helloOf(
+  { info }: Engine,
+  hostName: string,
+  purpose?: Hello['purpose'],
+): Omit<Hello, 'type' | 'role'> {
   const { kind, version, store, platform } = info;
   return {
     software: `imgmv/${VERSION}`,
     name: hostName.slice(0, 100) || 'unnamed',
     engine: { kind, version, store, os: platform.os, architecture: platform.architecture },
     capabilities: [],
+    ...(purpose && { purpose }),
   };
 }
 

@@ -150,6 +150,8 @@ export interface Source extends AsyncDisposable {
 }
 
 export interface Sink extends AsyncDisposable {
+  /** How images are kept there; another kind than the source's means other ids. */
+  readonly store: Store;
   /** One answer an image, in the same order. */
   plan(images: readonly Image[]): Promise<readonly Answer[]>;
   /** For an answer that is not `refuse`; for `present` only `commit` follows. */

@@ -3,7 +3,7 @@
  * image, and tells what happens as events; it never prints and knows neither docker nor the network.
  */
 import { ImgmvError, toImgmvError } from '../proto/errors.ts';
-import type { Emit, PlanImage } from './events.ts';
+import type { Emit, PlanImage, PlanLayer } from './events.ts';
 import type {
   Answer,
   Blob,
@@ -11,10 +11,12 @@ import type {
   Committed,
   Image,
   ImageWriter,
+  LayerBlob,
   Outcome,
   Platform,
   Sink,
   Source,
+  Store,
   Waits,
 } from './image.ts';
 
@@ -28,6 +30,8 @@ export interface MoveOptions {
   readonly emit: Emit;
   /** Bytes on the wire so far, both ways; 0 where there is no wire. */
   readonly wireBytes: () => number;
+  /** Ends with the plan: no blob is asked for, no image settled. */
+  readonly planOnly?: boolean;
 }
 
 export interface Ledger {
@@ -43,10 +47,17 @@ export async function move(source: Source, sink: Sink, options: MoveOptions): Pr
   const images = await source.images();
   const answers = await sink.plan(images);
   await source.planned(answers);
-  emit({ event: 'plan', images: answers.map(planImage) });
-  const outcomes: Outcome[] = [];
+  const planOnly = options.planOnly ?? false;
+  emit({
+    event: 'plan',
+    images: answers.map((answer) => planImage(answer, sink.store, planOnly)),
+    only: planOnly,
+  });
+  const outcomes: Outcome[] = planOnly
+    ? answers.filter(({ action }) => action === 'refuse').map(refusal)
+    : [];
   let bytes = 0;
-  for (const answer of answers) {
+  for (const answer of planOnly ? [] : answers) {
     const copy = new Copy(source, sink, answer, options);
     const outcome = await copy.run();
     bytes += copy.bytes;
@@ -54,10 +65,12 @@ export async function move(source: Source, sink: Sink, options: MoveOptions): Pr
     await source.settled(outcome);
     emit(imageEvent(outcome, copy));
   }
-  const exit = signal.aborted ? toImgmvError(signal.reason).exit : exitOf(outcomes);
+  const partly = planOnly && outcomes.length > 0 && outcomes.length < answers.length;
+  const earned = partly ? new ImgmvError('partial', '').exit : exitOf(outcomes);
+  const exit = signal.aborted ? toImgmvError(signal.reason).exit : earned;
   emit({
     event: 'done',
-    images: outcomes.length,
+    images: answers.length,
     failed: outcomes.filter((outcome) => outcome.error !== undefined).length,
     bytes,
     wireBytes: options.wireBytes(),
@@ -103,14 +116,8 @@ class Copy {
   }
 
   async run(): Promise<Outcome> {
-    const { image, action, reason, refs } = this.#answer;
-    if (action === 'refuse')
-      return {
-        image,
-        status: 'refused',
-        refs,
-        error: new ImgmvError('refused', reason ?? 'the receiver refused it'),
-      };
+    const { image, action, refs } = this.#answer;
+    if (action === 'refuse') return refusal(this.#answer);
     const { signal } = this.#options;
     const stopProgress = this.#reportProgress();
     try {
@@ -229,7 +236,12 @@ function bytesMissing({ image, action, missing }: Answer): number {
   return image.layers.reduce((sum, { digest, size }) => sum + (wanted.has(digest) ? size : 0), 0);
 }
 
-function planImage(answer: Answer): PlanImage {
+function refusal({ image, refs, reason }: Answer): Outcome {
+  const error = new ImgmvError('refused', reason ?? 'the receiver refused it');
+  return { image, status: 'refused', refs, error };
+}
+
+function planImage(answer: Answer, store: Store, withLayers: boolean): PlanImage {
   const { image, action, reason, warning, refs } = answer;
   return {
     id: image.id,
@@ -242,7 +254,19 @@ function planImage(answer: Answer): PlanImage {
     layersMissing: layersMissing(answer),
     bytes: image.bytes,
     bytesMissing: bytesMissing(answer),
+    idChange:
+      image.store === store ? null : `${image.store} store at the source, ${store} store at the target`,
+    ...(withLayers && image.layers && { layerList: layerList(answer, image.layers) }),
   };
+}
+
+function layerList({ action, missing }: Answer, layers: readonly LayerBlob[]): readonly PlanLayer[] {
+  const wanted = missing && new Set(missing);
+  return layers.map(({ digest, size }) => ({
+    digest,
+    bytes: size,
+    missing: action === 'send' && (wanted?.has(digest) ?? true),
+  }));
 }
 
 function imageEvent(outcome: Outcome, copy: Copy) {

@@ -122,6 +122,7 @@ async function serve(
     const moved = move(source, sink, {
       signal: session.signal,
       wireBytes: () => session.wireBytes,
+      planOnly: session.peer.purpose === 'plan',
       emit: (event) => {
         emit(event);
         if (event.event === 'progress') source.report(event);

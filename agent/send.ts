@@ -5,7 +5,7 @@ import type { Secret } from '../proto/secret.ts';
 import type { EndpointOptions } from './engine/endpoint.ts';
 import { Engine } from './engine/engine.ts';
 import { type Choice, EngineSource } from './engine/engine-source.ts';
-import type { Emit } from './events.ts';
+import type { Emit, Event, PlanImage } from './events.ts';
 import { engineEvent, helloOf } from './hello.ts';
 import { type Ledger, move } from './move.ts';
 import { dialSession } from './peer/dialler.ts';
@@ -19,6 +19,8 @@ export interface SendOptions {
   /** Asked once, after all that can be checked here has been, and before dialling. */
   readonly code: () => Promise<Secret>;
   readonly level?: number;
+  /** Ends with the plan, and says how long the move would take at the rate of the link. */
+  readonly planOnly?: boolean;
   readonly connectTimeoutMs?: number;
   /** Aborted with an ImgmvError to stop. */
   readonly signal: AbortSignal;
@@ -27,7 +29,7 @@ export interface SendOptions {
 
 /** Throws what ended the run before there was a ledger; what became of each image is in the ledger. */
 export async function send(options: SendOptions): Promise<Ledger> {
-  const { signal } = options;
+  const { signal, planOnly = false } = options;
   const { host, hostname: target } = new URL(options.url);
   const emit: Emit = (event) => options.emit({ ...event, target });
   const engine = await Engine.connect(options.engine);
@@ -40,7 +42,7 @@ export async function send(options: SendOptions): Promise<Ledger> {
     url: options.url,
     code,
     role: 'sender',
-    hello: helloOf(engine, hostname()),
+    hello: helloOf(engine, hostname(), planOnly ? 'plan' : 'move'),
     emit,
     signal,
     ...(options.connectTimeoutMs !== undefined && { connectTimeoutMs: options.connectTimeoutMs }),
@@ -57,14 +59,17 @@ export async function send(options: SendOptions): Promise<Ledger> {
     await using sink = new PeerSink({
       session,
       openLane,
+      planOnly,
       ...(options.level !== undefined && { level: options.level }),
     });
     const moved = move(source, sink, {
+      planOnly,
       signal: session.signal,
       wireBytes: () => session.wireBytes,
       emit: (event) => {
         emit(event);
         if (event.event === 'progress') sink.report(event);
+        if (event.event === 'plan' && sink.rate !== undefined) emit(estimate(event.images, sink.rate));
       },
     });
     return await session.during(moved);
@@ -72,4 +77,9 @@ export async function send(options: SendOptions): Promise<Ledger> {
     signal.removeEventListener('abort', stop);
     await session.closed();
   }
+}
+
+function estimate(images: readonly PlanImage[], rate: number): Event {
+  const bytes = images.reduce((sum, { bytesMissing }) => sum + bytesMissing, 0);
+  return { event: 'estimate', rate: Math.round(rate), bytes, seconds: Math.round((bytes * 10) / rate) / 10 };
 }

@@ -3,6 +3,8 @@ import { MultiBar, Presets, type SingleBar } from 'cli-progress';
 import prettyBytes from 'pretty-bytes';
 import type { Event } from '../agent/events.ts';
 import { escapeText } from './escape.ts';
+import { nameOf, short } from './names.ts';
+import { planText } from './plan-text.ts';
 import type { Renderer } from './renderer.ts';
 
 const PLAIN_INTERVAL_MS = 5_000;
@@ -12,6 +14,8 @@ const BAR_NAME_MAX_CHARACTERS = 32;
 
 export interface TextRendererOptions {
   readonly stream: NodeJS.WriteStream;
+  /** For what a command was asked for: standard output. */
+  readonly result: NodeJS.WritableStream;
   readonly quiet: boolean;
   readonly color: boolean;
 }
@@ -27,18 +31,21 @@ const LIMITS = {
 
 export class TextRenderer implements Renderer {
   readonly #stream: NodeJS.WriteStream;
+  readonly #result: NodeJS.WritableStream;
   readonly #quiet: boolean;
   readonly #color: boolean;
   #bars: MultiBar | undefined;
   #bar: SingleBar | undefined;
   #saidAt = 0;
   #images = 0;
+  #planOnly = false;
   #settled = 0;
   /** A smoothed rate: the last half second alone jumps too much for an ETA. */
   #rate = 0;
 
-  constructor({ stream, quiet, color }: TextRendererOptions) {
+  constructor({ stream, result, quiet, color }: TextRendererOptions) {
     this.#stream = stream;
+    this.#result = result;
     this.#quiet = quiet;
     this.#color = color;
   }
@@ -59,6 +66,8 @@ export class TextRenderer implements Renderer {
         );
       case 'plan':
         return this.#plan(event);
+      case 'estimate':
+        return this.#estimate(event);
       case 'progress':
         return this.#progress(event);
       case 'silent':
@@ -86,15 +95,20 @@ export class TextRenderer implements Renderer {
     this.#bar = undefined;
   }
 
-  #plan({ images }: EventOf<'plan'>): void {
+  #plan(event: EventOf<'plan'>): void {
+    const { images, only } = event;
     this.#images = images.length;
+    this.#planOnly = only;
+    if (only) return this.#planAlone(event);
     for (const image of images) {
       const name = nameOf(image);
       if (image.action === 'refuse') continue;
       const what =
         image.action === 'present'
           ? 'is there already'
-          : `${size(image.bytes)} in ${image.layers} layer${image.layers === 1 ? '' : 's'}`;
+          : image.layersMissing === image.layers
+            ? `${size(image.bytes)} in ${layers(image.layers)}`
+            : `${size(image.bytesMissing)} in ${image.layersMissing} of ${layers(image.layers)}, the others are there already`;
       this.say(`${name} (${image.platform}): ${what}`);
       for (const { target, replaces } of image.refs) {
         if (replaces !== null) this.say(`  ${target} is ${short(replaces)} there now and will be replaced`);
@@ -104,6 +118,19 @@ export class TextRenderer implements Renderer {
       if (image.warning !== null)
         this.#line(`${this.#paint('33', 'warning:')} ${escapeText(`${name}: ${image.warning}`)}`);
     }
+  }
+
+  /** The plan is the command's own result, and the other host's business here. */
+  #planAlone({ images, target }: EventOf<'plan'>): void {
+    if (target !== undefined) return void this.#result.write(planText(images));
+    this.say(
+      `It asks what would have to be sent of ${images.length} image${images.length === 1 ? '' : 's'}, no more.`,
+    );
+  }
+
+  #estimate({ bytes, rate, seconds }: EventOf<'estimate'>): void {
+    const how = `${size(bytes)}, ${etaOf(seconds)} at ${size(rate)}/s as it is; compression makes it less`;
+    this.#result.write(bytes === 0 ? 'Nothing to send.\n' : `To send: ${how}.\n`);
   }
 
   #progress(event: EventOf<'progress'>): void {
@@ -178,6 +205,7 @@ export class TextRenderer implements Renderer {
 
   #done({ images, failed, bytes, wireBytes, seconds }: EventOf<'done'>): void {
     this.end();
+    if (this.#planOnly) return;
     const count = `${images} image${images === 1 ? '' : 's'}`;
     if (failed > 0) return this.#line(`${failed} of ${count} failed.`);
     // The line of a single image has said it all.
@@ -207,18 +235,8 @@ export class TextRenderer implements Renderer {
   }
 }
 
-function nameOf({ refs, id }: { refs: readonly { source: string; target: string }[]; id: string }): string {
-  if (refs.length === 0) return short(id);
-  return refs
-    .map(({ source, target }) =>
-      source === target ? target : `${source.startsWith('sha256:') ? short(source) : source} as ${target}`,
-    )
-    .join(', ');
-}
-
-/** As docker shows ids: 12 digits. */
-function short(id: string): string {
-  return id.replace(/^sha256:/, '').slice(0, 12);
+function layers(count: number): string {
+  return `${count} layer${count === 1 ? '' : 's'}`;
 }
 
 function size(bytes: number): string {

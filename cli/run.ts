@@ -52,7 +52,7 @@ export async function run(
 function rendererFor({ json, quiet }: CommonOptions): Renderer {
   if (json) return new JsonRenderer(process.stdout);
   const color = process.stderr.isTTY && !process.env.NO_COLOR;
-  return new TextRenderer({ stream: process.stderr, quiet: quiet === true, color });
+  return new TextRenderer({ stream: process.stderr, result: process.stdout, quiet: quiet === true, color });
 }
 
 function report(error: ImgmvError, renderer: Renderer, target: string | undefined): number {

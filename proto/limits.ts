@@ -80,6 +80,8 @@ export const OFFER_IMAGES_MAX = 10_000;
 /** Layers and names of all images of an offer together. */
 export const OFFER_ITEMS_MAX = 250_000;
 export const REFERENCE_MAX_BYTES = 384;
+/** Of a message that only takes up room on the link. */
+export const PROBE_MAX_CHARACTERS = 64 * KIB;
 export const TEXT_MAX_CHARACTERS = 1_000;
 export const NAMES_PER_IMAGE_MAX = 100;
 /** Layers of one image on the containerd store; a classic engine takes fewer. */

@@ -13,6 +13,7 @@ import {
   MESSAGE_MAX_BYTES,
   NAMES_PER_IMAGE_MAX,
   OFFER_IMAGES_MAX,
+  PROBE_MAX_CHARACTERS,
   REFERENCE_MAX_BYTES,
   TEXT_MAX_CHARACTERS,
 } from './limits.ts';
@@ -47,6 +48,8 @@ const hello = v.object({
   name: word,
   engine: v.object({ kind: word, version: word, store, os: word, architecture: word }),
   capabilities: v.pipe(v.array(word), v.maxLength(64)),
+  /** What a sender wants: with `plan` the session is over once the answer is there. */
+  purpose: v.optional(v.picklist(['move', 'plan'])),
 });
 
 const offer = v.object({
@@ -116,9 +119,15 @@ const result = v.object({
   error: v.optional(failure),
 });
 
+/** Takes up room on the link, so that a sender can see how fast it is. */
+const probe = v.object({
+  type: v.literal('probe'),
+  padding: v.pipe(v.string(), v.maxLength(PROBE_MAX_CHARACTERS)),
+});
+
 const finish = v.object({ type: v.literal('finish') });
 
-const message = v.variant('type', [hello, offer, answer, progress, again, failed, result, finish]);
+const message = v.variant('type', [hello, offer, answer, progress, again, failed, result, probe, finish]);
 
 export type Message = v.InferOutput<typeof message>;
 export type MessageOf<T extends Message['type']> = Extract<Message, { type: T }>;

@@ -155,6 +155,8 @@ async function* chunksOf(bytes: Buffer, chunkBytes: number): AsyncGenerator<Buff
 }
 
 export interface MemorySinkOptions {
+  /** Classic when left out; images are taken as they are in any case. */
+  readonly store?: Store;
   /** Why an image is refused; none is when left out. */
   readonly refusal?: (image: Image) => string | undefined;
   /** Waited for before each chunk of a body: a slow or failing store. */
@@ -163,6 +165,7 @@ export interface MemorySinkOptions {
 
 /** Takes an image only when it is whole: exactly the root and what it names, byte for byte. */
 export class MemorySink implements Sink {
+  readonly store: Store;
   /** Images that were committed, by id. */
   readonly images = new Map<Digest, MemoryImage>();
   /** Which image has which name. */
@@ -172,6 +175,7 @@ export class MemorySink implements Sink {
   readonly #options: MemorySinkOptions;
 
   constructor(options: MemorySinkOptions = {}) {
+    this.store = options.store ?? 'classic';
     this.#options = options;
   }
 

@@ -1,7 +1,17 @@
 /** An engine as a sink: plans against what it has, and takes each image by one `docker load`. */
 import { ImgmvError } from '../../proto/errors.ts';
 import { LAYERS_CLASSIC_MAX } from '../../proto/limits.ts';
-import type { Answer, Digest, Image, ImageWriter, PlannedName, SetName, Sink, Waits } from '../image.ts';
+import type {
+  Answer,
+  Digest,
+  Image,
+  ImageWriter,
+  PlannedName,
+  SetName,
+  Sink,
+  Store,
+  Waits,
+} from '../image.ts';
 import { familiarName, parseTarget } from '../reference.ts';
 import type { Engine } from './engine.ts';
 import { EngineWriter } from './engine-writer.ts';
@@ -15,6 +25,7 @@ export interface EngineSinkOptions {
 }
 
 export class EngineSink implements Sink {
+  readonly store: Store;
   readonly #engine: Engine;
   readonly #options: EngineSinkOptions;
   /** Ids here of images that are present. */
@@ -23,6 +34,7 @@ export class EngineSink implements Sink {
   #loadMs = 0;
 
   constructor(engine: Engine, options: EngineSinkOptions) {
+    this.store = engine.info.store;
     this.#engine = engine;
     this.#options = options;
   }

@@ -14,11 +14,13 @@ import type {
   ImageWriter,
   Incomplete,
   Sink,
+  Store,
   Waits,
 } from '../image.ts';
 import { type Awaited, awaited } from './awaited.ts';
 import { fromWire, toWire } from './failure.ts';
 import { LevelPolicy } from './level.ts';
+import { measureRate } from './rate.ts';
 import type { Session } from './session.ts';
 
 export interface PeerSinkOptions {
@@ -26,10 +28,14 @@ export interface PeerSinkOptions {
   readonly openLane: (lane: number) => Promise<Lane>;
   /** A zstd level; absent: it follows the link. */
   readonly level?: number;
+  /** Nothing is sent and no results are due: the session ends with the plan. */
+  readonly planOnly?: boolean;
 }
 
 export class PeerSink implements Sink {
+  readonly store: Store;
   readonly #session: Session;
+  readonly #planOnly: boolean;
   readonly #openLane: (lane: number) => Promise<Lane>;
   readonly #policy: LevelPolicy;
   readonly #compressor = new Compressor();
@@ -43,10 +49,13 @@ export class PeerSink implements Sink {
   /** Until it says otherwise, the other side is taken to keep up. */
   #readerWaits = true;
   #offered: readonly Image[] = [];
+  #rate: number | undefined;
   #lane: Lane | undefined;
 
-  constructor({ session, openLane, level }: PeerSinkOptions) {
+  constructor({ session, openLane, level, planOnly = false }: PeerSinkOptions) {
+    this.store = session.peer.engine.store;
     this.#session = session;
+    this.#planOnly = planOnly;
     this.#openLane = openLane;
     this.#policy = new LevelPolicy(level, () => ({
       socketMs: this.#lane?.waits.socketMs ?? 0,
@@ -60,15 +69,21 @@ export class PeerSink implements Sink {
 
   async plan(images: readonly Image[]): Promise<readonly Answer[]> {
     this.#offered = images;
-    for (const image of images.keys()) this.#results.set(image, awaited());
+    if (!this.#planOnly) for (const image of images.keys()) this.#results.set(image, awaited());
     await this.#session.control.sendList({ type: 'offer', images: images.map(toOffer), last: true });
     await this.#answered.promise;
+    if (this.#planOnly) this.#rate = await measureRate(this.#session);
     try {
       return images.map((image, number) => toAnswer(image, number, this.#answers[number]));
     } catch (error) {
       this.#session.fail(toImgmvError(error));
       throw error;
     }
+  }
+
+  /** Of the link, in bytes a second; known after a plan that is the whole run. */
+  get rate(): number | undefined {
+    return this.#rate;
   }
 
   /** Tells the other side what this one waits for. */

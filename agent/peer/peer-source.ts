@@ -216,6 +216,8 @@ export class PeerSource implements Source {
         this.#theirs =
           message.bottleneck === 'save' || message.bottleneck === 'compress' ? message.bottleneck : 'network';
         break;
+      case 'probe':
+        return;
       case 'finish':
         this.#finished = true;
         break;

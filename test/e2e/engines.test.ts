@@ -46,17 +46,14 @@ for (const { source, target } of PAIRS) {
         await expectGone(receiver);
       });
 
-      it('says of the same image, moved again, what it is worth', async () => {
+      it('knows the same image when it is moved again', async () => {
         const before = await scene.look();
         await using receiver = await scene.receive();
         await using sender = scene.send(receiver, ['team/web:1.0', '--json']);
         expect((await sender.exit).code).toBe(0);
         expect((await receiver.imgmv.exit).code).toBe(0);
         const { images } = await sender.waitFor('plan');
-        const action = source === target ? 'present' : 'send';
-        expect(images).toEqual([
-          expect.objectContaining({ action, bytesMissing: action === 'send' ? expect.any(Number) : 0 }),
-        ]);
+        expect(images).toEqual([expect.objectContaining({ action: 'present', bytesMissing: 0 })]);
         await scene.expectUnchanged(before, receiver);
       });
     },

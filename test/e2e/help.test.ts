@@ -7,6 +7,7 @@ const helps = [
   { args: ['--help'], golden: 'imgmv' },
   { args: ['receive', '--help'], golden: 'receive' },
   { args: ['send', '--help'], golden: 'send' },
+  { args: ['plan', '--help'], golden: 'plan' },
 ];
 
 it.each(helps)('$args', async ({ args, golden }) => {

@@ -36,7 +36,7 @@ export interface Scene extends AsyncDisposable {
   readonly directory: string;
   /** Starts `receive --json` on the target, and waits until it listens. */
   receive(options?: ReceiveOptions): Promise<Receiver>;
-  /** Runs `send` on the source with the address and the code of `receiver`. */
+  /** Runs `send` or `plan` on the source with the address and the code of `receiver`. */
   send(receiver: Receiver, args: readonly string[], options?: SendOptions): Imgmv;
   /** What both engines hold now. */
   look(): Promise<Look>;
@@ -45,6 +45,8 @@ export interface Scene extends AsyncDisposable {
 }
 
 export interface SendOptions extends ImgmvOptions {
+  /** `send` when left out. */
+  readonly command?: 'send' | 'plan';
   /** In place of the receiver's address and port. */
   readonly to?: string;
   /** In place of the receiver's. */
@@ -96,9 +98,10 @@ export async function startScene(flavours: SceneOptions): Promise<Scene> {
       };
     },
     send(receiver, args, options = {}) {
-      const { to = `${receiver.address}:${receiver.port}`, codeFile = receiver.codeFile, ...rest } = options;
+      const { command = 'send', codeFile = receiver.codeFile, ...others } = options;
+      const { to = `${receiver.address}:${receiver.port}`, ...rest } = others;
       return runImgmv(
-        ['send', ...args, '--to', to, '--code-file', codeFile, '--docker-host', source.dockerHost],
+        [command, ...args, '--to', to, '--code-file', codeFile, '--docker-host', source.dockerHost],
         rest,
       );
     },

@@ -20,6 +20,7 @@ const HELLO = {
   name: 'host',
   engine: { kind: 'docker', version: '26.1.5', store: 'classic', os: 'linux', architecture: 'amd64' },
   capabilities: [],
+  purpose: 'plan',
 };
 
 const IMAGE = {
@@ -60,6 +61,7 @@ const MESSAGES: Readonly<Record<string, Record<string, unknown>>> = {
     refs: [{ source: 'web:1.0', target: 'team/web:2.0', replaced: DIGEST }],
     error: { code: 'refused', message: 'm' },
   },
+  probe: { type: 'probe', padding: 'x' },
   finish: { type: 'finish' },
 };
 
@@ -191,6 +193,8 @@ describe('schemas', () => {
     ['offer', 'images.0.layers.0.diffId', 'x'],
     ['again', 'missing', Array(1001).fill(DIGEST)],
     ['again', 'missing.0', 'x'],
+    ['probe', 'padding', 'x'.repeat(65_537)],
+    ['hello', 'purpose', 'rest'],
     ['progress', 'phase', 'rest'],
     ['progress', 'bytes', Number.MAX_VALUE],
     ['failed', 'error.code', 'unheard-of'],

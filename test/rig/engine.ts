@@ -207,13 +207,21 @@ async function firstChild({ pid }: ChildProcess): Promise<number> {
   return Number.parseInt(await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8'), 10);
 }
 
+function signalUnlessGone(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
 async function stop(holder: ChildProcess, exited: Promise<void>): Promise<void> {
   if (holder.pid === undefined) return;
   const patience = setTimeout(() => holder.kill('SIGKILL'), STOP_TIMEOUT_MS);
   const daemon = await firstChild(holder).catch(() => Number.NaN);
   // A daemon that a test has stopped must go on to see the end.
   for (const signal of ['SIGTERM', 'SIGCONT'] as const) {
-    if (!Number.isNaN(daemon)) process.kill(daemon, signal);
+    if (!Number.isNaN(daemon)) signalUnlessGone(daemon, signal);
   }
   await exited;
   clearTimeout(patience);
