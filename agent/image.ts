@@ -144,6 +144,11 @@ export interface Source extends AsyncDisposable {
    * the next blob is asked for. Called again for what a sink found incomplete.
    */
   blobs(image: Image, wanted: readonly Digest[] | undefined, signal: AbortSignal): AsyncIterable<Blob>;
+  /**
+   * A hint that this image is the next one: what takes long before its first blob may begin. `blobs` with the
+   * same arguments follows, or the source is disposed of.
+   */
+  prepare?(image: Image, wanted: readonly Digest[] | undefined, signal: AbortSignal): void;
   /** Told for each image, in the order of the plan. */
   settled(outcome: Outcome): Promise<void>;
   waits(): Waits;

@@ -57,8 +57,13 @@ export async function move(source: Source, sink: Sink, options: MoveOptions): Pr
     ? answers.filter(({ action }) => action === 'refuse').map(refusal)
     : [];
   let bytes = 0;
+  const sending = answers.filter(({ action }) => action === 'send');
   for (const answer of planOnly ? [] : answers) {
-    const copy = new Copy(source, sink, answer, options);
+    // While this one is loaded, the engine at the source can get the next one ready.
+    const next = answer.action === 'send' ? sending[sending.indexOf(answer) + 1] : undefined;
+    const copy = new Copy(source, sink, answer, options, () => {
+      if (next) source.prepare?.(next.image, next.missing, signal);
+    });
     const outcome = await copy.run();
     bytes += copy.bytes;
     outcomes.push(outcome);
@@ -94,16 +99,19 @@ class Copy {
   readonly #options: MoveOptions;
   readonly #started = performance.now();
   readonly #wireBefore: number;
+  /** Called when all blobs of a round have been taken. */
+  readonly #onSent: () => void;
   bytes = 0;
   layers = 0;
   /** Set once all bytes are in. */
   #committing: ImageWriter | undefined;
 
-  constructor(source: Source, sink: Sink, answer: Answer, options: MoveOptions) {
+  constructor(source: Source, sink: Sink, answer: Answer, options: MoveOptions, onSent: () => void) {
     this.#source = source;
     this.#sink = sink;
     this.#answer = answer;
     this.#options = options;
+    this.#onSent = onSent;
     this.#wireBefore = options.wireBytes();
   }
 
@@ -146,6 +154,7 @@ class Copy {
         for await (const blob of this.#source.blobs(image, wanted, this.#options.signal))
           await writer.write(this.#counted(blob));
       this.#committing = writer;
+      this.#onSent();
       const end = await writer.commit();
       if ('targetId' in end) return end;
       this.#committing = undefined;

@@ -1,4 +1,5 @@
 /** An engine as a source: images chosen by name or id, their blobs out of `docker save`. */
+import type { IncomingMessage } from 'node:http';
 import { distance } from 'fastest-levenshtein';
 import { ImgmvError } from '../../proto/errors.ts';
 import type { Answer, Blob, Digest, Image, LayerBlob, Name, Source, Waits } from '../image.ts';
@@ -22,6 +23,8 @@ export class EngineSource implements Source {
   readonly #choices: readonly Choice[];
   /** Those images whose blobs can be read one by one. */
   readonly #stored = new Map<Digest, StoredImage>();
+  /** Saves that were begun ahead. */
+  readonly #prepared = new Map<Digest, Promise<IncomingMessage>>();
   #saveMs = 0;
   #images: Promise<readonly Image[]> | undefined;
 
@@ -70,7 +73,9 @@ export class EngineSource implements Source {
       return;
     }
     const asked = performance.now();
-    const stream = await this.#engine.save(image.id, signal);
+    const saving = this.#prepared.get(image.id) ?? this.#engine.save(image.id, signal);
+    this.#prepared.delete(image.id);
+    const stream = await saving;
     this.#saveMs += performance.now() - asked;
     const onWaitMs = (ms: number) => {
       this.#saveMs += ms;
@@ -114,13 +119,30 @@ export class EngineSource implements Source {
     }
   }
 
+  /** A classic engine writes all of an image to disk before it gives the first byte. */
+  prepare(image: Image, _wanted: readonly Digest[] | undefined, signal: AbortSignal): void {
+    if (this.#stored.has(image.id) || this.#prepared.has(image.id)) return;
+    const saving = this.#engine.save(image.id, signal);
+    // Whoever asks for the blobs gets to know.
+    saving.catch(() => {});
+    this.#prepared.set(image.id, saving);
+  }
+
   async settled(): Promise<void> {}
 
   waits(): Waits {
     return { save: this.#saveMs };
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {}
+  /** Gives up what was begun and not asked for. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const saving of this.#prepared.values())
+      saving.then(
+        (stream) => stream.destroy(),
+        () => {},
+      );
+    this.#prepared.clear();
+  }
 
   async #notFound(missing: readonly string[]): Promise<ImgmvError> {
     const tags = (await this.#engine.list())

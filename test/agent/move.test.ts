@@ -67,6 +67,33 @@ describe('a move', () => {
     expect(ledger.exit).toBe(17);
   });
 
+  it('tells the source of the next image while one is committed, and not of one that is not to be sent', async () => {
+    const [one, refused, two] = await images('one:1', 'refused:1', 'two:1');
+    if (!one || !refused || !two) throw new Error('no images');
+    const steps: string[] = [];
+    const source = new (class extends MemorySource {
+      override async *blobs(...[image, ...rest]: Parameters<MemorySource['blobs']>): AsyncGenerator<Blob> {
+        yield* super.blobs(image, ...rest);
+        steps.push(`${image.names[0]?.source} sent`);
+      }
+      prepare(image: Image): void {
+        steps.push(`${image.names[0]?.source} next`);
+      }
+      override async settled(outcome: Outcome): Promise<void> {
+        steps.push(`${outcome.image.names[0]?.source} ${outcome.status}`);
+      }
+    })([one, refused, two]);
+    await moved(source, new MemorySink({ refusal: (image) => (image === refused.image ? 'no' : undefined) }));
+    expect(steps).toEqual([
+      'one:1 sent',
+      'two:1 next',
+      'one:1 loaded',
+      'refused:1 refused',
+      'two:1 sent',
+      'two:1 loaded',
+    ]);
+  });
+
   it('goes on with the next image when a source fails one', async () => {
     const [bad, good] = await images('bad:1', 'good:1');
     if (!bad || !good) throw new Error('no images');

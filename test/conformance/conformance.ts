@@ -49,25 +49,32 @@ export function conformance(name: string, makeEnds: () => Promise<Ends>): void {
         );
       });
 
-      it('gives each blob once, its bytes as they were, and metadata behind what it names', async () => {
-        const image = await imageOf({
-          name: 'given:1',
-          layers: [{ a: 'a' }, { b: { bytes: 300_000, seed: 1 } }],
-        });
-        await using source = await ends.source([image]);
-        const [told] = await source.images();
-        if (!told) throw new Error('no image');
-        const answer: Answer = { image: told, action: 'send', refs: told.names };
-        await source.planned([answer]);
-        const seen = [];
-        for await (const blob of source.blobs(told, undefined, never)) seen.push(await read(blob));
-        await source.settled({ image: told, status: 'loaded', targetId: told.id, refs: told.names });
-        const want = image.blobs.map(({ kind, digest, bytes }) => ({ kind, digest, size: bytes.length }));
-        const metadata = (all: typeof want) => all.filter(({ kind }) => kind !== 'layer');
-        expect(metadata(seen)).toEqual(metadata(want));
-        expect(seen).toHaveLength(want.length);
-        expect(seen).toEqual(expect.arrayContaining(want));
-      });
+      it.each([
+        ['', 'given:1'],
+        [' after a hint', 'given:2'],
+      ])(
+        'gives each blob once, its bytes as they were, and metadata behind what it names%s',
+        async (hint, name) => {
+          const image = await imageOf({
+            name,
+            layers: [{ a: 'a' }, { b: { bytes: 300_000, seed: 1 } }],
+          });
+          await using source = await ends.source([image]);
+          const [told] = await source.images();
+          if (!told) throw new Error('no image');
+          const answer: Answer = { image: told, action: 'send', refs: told.names };
+          await source.planned([answer]);
+          if (hint !== '') source.prepare?.(told, undefined, never);
+          const seen = [];
+          for await (const blob of source.blobs(told, undefined, never)) seen.push(await read(blob));
+          await source.settled({ image: told, status: 'loaded', targetId: told.id, refs: told.names });
+          const want = image.blobs.map(({ kind, digest, bytes }) => ({ kind, digest, size: bytes.length }));
+          const metadata = (all: typeof want) => all.filter(({ kind }) => kind !== 'layer');
+          expect(metadata(seen)).toEqual(metadata(want));
+          expect(seen).toHaveLength(want.length);
+          expect(seen).toEqual(expect.arrayContaining(want));
+        },
+      );
 
       it('stops with the reason of the signal', async () => {
         const image = await imageOf({ name: 'stopped:1' });
