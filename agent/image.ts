@@ -163,3 +163,10 @@ export interface Sink extends AsyncDisposable {
   writer(answer: Answer, signal: AbortSignal): Promise<ImageWriter>;
   waits(): Waits;
 }
+
+/** Bytes of an image that are to come, before compression, as far as its source knows: its whole size where not. */
+export function bytesToCome({ layers, bytes }: Image, missing: readonly Digest[] | undefined): number {
+  if (layers === undefined || missing === undefined) return bytes;
+  const wanted = new Set(missing);
+  return layers.reduce((sum, { digest, size }) => sum + (wanted.has(digest) ? size : 0), 0);
+}

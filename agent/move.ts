@@ -4,20 +4,21 @@
  */
 import { ImgmvError, toImgmvError } from '../proto/errors.ts';
 import type { Emit, PlanImage, PlanLayer } from './events.ts';
-import type {
-  Answer,
-  Blob,
-  Bottleneck,
-  Committed,
-  Image,
-  ImageWriter,
-  LayerBlob,
-  Outcome,
-  Platform,
-  Sink,
-  Source,
-  Store,
-  Waits,
+import {
+  type Answer,
+  type Blob,
+  type Bottleneck,
+  bytesToCome,
+  type Committed,
+  type Image,
+  type ImageWriter,
+  type LayerBlob,
+  type Outcome,
+  type Platform,
+  type Sink,
+  type Source,
+  type Store,
+  type Waits,
 } from './image.ts';
 
 const PROGRESS_INTERVAL_MS = 500;
@@ -237,12 +238,8 @@ function layersMissing({ image, action, missing }: Answer): number {
   return action === 'send' ? (missing?.length ?? layerCount(image)) : 0;
 }
 
-/** Uncompressed bytes that are to come, as far as the source knows. */
 function bytesMissing({ image, action, missing }: Answer): number {
-  if (action !== 'send') return 0;
-  if (missing === undefined || image.layers === undefined) return image.bytes;
-  const wanted = new Set(missing);
-  return image.layers.reduce((sum, { digest, size }) => sum + (wanted.has(digest) ? size : 0), 0);
+  return action === 'send' ? bytesToCome(image, missing) : 0;
 }
 
 function refusal({ image, refs, reason }: Answer): Outcome {

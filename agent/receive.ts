@@ -21,6 +21,7 @@ export interface ReceiveOptions {
   readonly ttlMs: number;
   readonly maxSessionMs: number;
   readonly noReplace: boolean;
+  readonly ignoreSpace: boolean;
   readonly unauthenticatedPerAddress?: number;
   /** Shows a fresh code to people; resolves once it is shown. Called before `listening` is told. */
   readonly showCode: (code: Secret, listening: Listening) => Promise<{ codeFile?: string }>;
@@ -101,7 +102,7 @@ async function serve(
   engine: Engine,
   options: ReceiveOptions,
 ): Promise<number> {
-  const { emit, maxSessionMs, noReplace, signal } = options;
+  const { emit, ignoreSpace, maxSessionMs, noReplace, signal } = options;
   const stop = () => session.fail(toImgmvError(signal.reason));
   signal.addEventListener('abort', stop, { once: true });
   if (signal.aborted) stop();
@@ -118,7 +119,11 @@ async function serve(
     const peer = { name: session.peer.name, address: peerAddress, key: session.rs.toString('hex') };
     emit({ event: 'paired', peer, role: 'receiver' });
     await using source = new PeerSource(session, lane);
-    await using sink = new EngineSink(engine, { noReplace, session: randomBytes(6).toString('hex') });
+    await using sink = new EngineSink(engine, {
+      noReplace,
+      ignoreSpace,
+      session: randomBytes(6).toString('hex'),
+    });
     const moved = move(source, sink, {
       signal: session.signal,
       wireBytes: () => session.wireBytes,

@@ -22,6 +22,7 @@ interface ReceiveFlags extends CommonOptions {
   readonly maxSession?: number;
   readonly codeFile?: string;
   readonly replace: boolean;
+  readonly ignoreSpace?: true;
   readonly maxUnauthenticated?: number;
 }
 
@@ -47,6 +48,7 @@ export function receiveCommand(): Command {
     )
     .option('--code-file <file>', 'write the pairing code to this new file (0600) instead of the terminal')
     .option('--no-replace', 'refuse images whose name another image has here')
+    .option('--ignore-space', 'take images for which the disk seems too full')
     .option(
       '--max-unauthenticated <n>',
       'connections an address may hold before it has proven the code (default: 4)',
@@ -83,6 +85,7 @@ The port is open until the session ends, or the code has expired.`,
             ttlMs: flags.ttl ?? CODE_TTL_MS,
             maxSessionMs: flags.maxSession ?? MAX_SESSION_MS,
             noReplace: !flags.replace,
+            ignoreSpace: flags.ignoreSpace === true,
             ...(flags.maxUnauthenticated !== undefined && {
               unauthenticatedPerAddress: flags.maxUnauthenticated,
             }),

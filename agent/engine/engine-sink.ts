@@ -1,25 +1,29 @@
 /** An engine as a sink: plans against what it has, and takes each image by one `docker load`. */
 import { ImgmvError } from '../../proto/errors.ts';
 import { LAYERS_CLASSIC_MAX } from '../../proto/limits.ts';
-import type {
-  Answer,
-  Digest,
-  Image,
-  ImageWriter,
-  PlannedName,
-  SetName,
-  Sink,
-  Store,
-  Waits,
+import {
+  type Answer,
+  bytesToCome,
+  type Digest,
+  type Image,
+  type ImageWriter,
+  type PlannedName,
+  type SetName,
+  type Sink,
+  type Store,
+  type Waits,
 } from '../image.ts';
 import { familiarName, parseTarget } from '../reference.ts';
 import type { Engine } from './engine.ts';
 import { EngineWriter } from './engine-writer.ts';
 import { type Inventory, takeInventory } from './inventory.ts';
+import { bytesWhileLoading, type Room, roomOf } from './room.ts';
 
 export interface EngineSinkOptions {
   /** Refuse what would take a name from another image. */
   readonly noReplace: boolean;
+  /** Take images for which there seems to be no room. */
+  readonly ignoreSpace: boolean;
   /** Marks what is ours while it is incomplete; 12 hex digits, new for each session. */
   readonly session: string;
 }
@@ -45,6 +49,8 @@ export class EngineSink implements Sink {
     // What several images share travels with the first of them; if that one fails, the next asks for it.
     const coming = new Set<Digest>();
     const inventory = await takeInventory(this.#engine);
+    const room = this.#options.ignoreSpace ? undefined : await roomOf(this.#engine);
+    let free = room?.freeBytes ?? Number.POSITIVE_INFINITY;
     for (const image of images) {
       const answer = await this.#planOne(image, taken, inventory);
       if (answer.action !== 'send') {
@@ -52,6 +58,12 @@ export class EngineSink implements Sink {
         continue;
       }
       const { missing, brings } = await inventory.lacking(image, coming);
+      const bytes = bytesToCome(image, missing);
+      if (room && bytesWhileLoading(bytes) > free) {
+        answers.push({ ...answer, action: 'refuse', reason: noRoom(bytesWhileLoading(bytes), free, room) });
+        continue;
+      }
+      free -= bytes;
       for (const digest of brings) coming.add(digest);
       answers.push({ ...answer, ...(missing && { missing }) });
     }
@@ -136,6 +148,14 @@ export class EngineSink implements Sink {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {}
+}
+
+function noRoom(needed: number, free: number, { path }: Room): string {
+  const megabytes = (bytes: number) => `${Math.ceil(bytes / 1e6)} MB`;
+  return (
+    `it needs ${megabytes(needed)} under ${path} while it is loaded, and ${megabytes(Math.max(0, free))} are free; ` +
+    '`imgmv receive --ignore-space` takes it all the same'
+  );
 }
 
 /** Gives the image that is `from` here its names, after all else; says which image lost one. */

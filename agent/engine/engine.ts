@@ -20,6 +20,8 @@ export interface EngineInfo {
   readonly version: string;
   readonly store: Store;
   readonly platform: Platform;
+  /** Where the engine keeps its data, in its own view of the file system. */
+  readonly dataRoot: string | undefined;
 }
 
 /** What of `GET /images/X/json` we use; `Manifests` and `Descriptor` come from 27 on with a containerd store. */
@@ -233,6 +235,7 @@ function describe(version: Docker.DockerVersion, info: Record<string, unknown>):
     version: version.Version,
     store: containerd ? 'containerd' : 'classic',
     platform: { os: version.Os, architecture: version.Arch },
+    dataRoot: typeof info.DockerRootDir === 'string' ? info.DockerRootDir : undefined,
   };
 }
 

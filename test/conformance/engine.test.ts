@@ -193,7 +193,12 @@ for (const { flavour, store, required } of FLAVOURS) {
 }
 
 function sinkOf(engine: Engine, options: Partial<EngineSinkOptions> = {}): EngineSink {
-  return new EngineSink(engine, { noReplace: false, session: '0123456789ab', ...options });
+  return new EngineSink(engine, {
+    noReplace: false,
+    ignoreSpace: false,
+    session: '0123456789ab',
+    ...options,
+  });
 }
 
 async function moveIn(engine: Engine, images: readonly MemoryImage[]): Promise<void> {

@@ -12,6 +12,8 @@ import { scratchDirectory } from '../rig/scratch.ts';
 export interface SceneOptions {
   readonly source: Flavour;
   readonly target: Flavour;
+  /** Room for the target's data; plenty when left out. */
+  readonly targetBytes?: number;
 }
 
 export interface ReceiveOptions extends ImgmvOptions {
@@ -70,10 +72,13 @@ const SETTLE_MS = 10_000;
 const POLL_MS = 100;
 const CONTENT = 'containerd/daemon/io.containerd.content.v1.content';
 
-export async function startScene(flavours: SceneOptions): Promise<Scene> {
+export async function startScene({ targetBytes, ...flavours }: SceneOptions): Promise<Scene> {
   const directory = await scratchDirectory();
   const source = await startEngine({ flavour: flavours.source });
-  const target = await startEngine({ flavour: flavours.target });
+  const target = await startEngine({
+    flavour: flavours.target,
+    ...(targetBytes !== undefined && { tmpfsBytes: targetBytes }),
+  });
   let codeFiles = 0;
   const look = async (): Promise<Look> => ({
     source: await heldBy(source),

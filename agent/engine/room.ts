@@ -1,0 +1,29 @@
+/** Room for images on the disk where an engine keeps its data, as far as this host can see that disk. */
+import { statfs } from 'node:fs/promises';
+import type { Engine } from './engine.ts';
+
+export interface Room {
+  /** The engine's data root. */
+  readonly path: string;
+  readonly freeBytes: number;
+}
+
+/** Undefined where the engine is on another host, or its data root not to be seen from here (a container, a VM). */
+export async function roomOf({ endpoint, info }: Engine): Promise<Room | undefined> {
+  if (!endpoint.address.startsWith('unix://') || info.dataRoot === undefined) return undefined;
+  try {
+    const { bavail, bsize } = await statfs(info.dataRoot);
+    return { path: info.dataRoot, freeBytes: bavail * bsize };
+  } catch {
+    // Whatever hides the path from us, the engine itself will tell when its disk is full.
+    return undefined;
+  }
+}
+
+/**
+ * Bytes that an image takes on the target's disk while it is loaded, at least: `docker load` writes down what
+ * comes before it unpacks it (classic), or keeps the blobs beside what it makes of them (containerd).
+ */
+export function bytesWhileLoading(missingBytes: number): number {
+  return 2 * missingBytes;
+}

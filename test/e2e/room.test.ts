@@ -1,0 +1,58 @@
+/** A disk that is too full is told in the plan, before anything travels. */
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { engineSupport } from '../rig/engine.ts';
+import { loadImage } from '../rig/images.ts';
+import { describeOn } from '../rig/suite.ts';
+import { expectEnd, holdings, type Scene, startScene } from './scene.ts';
+
+const MIB = 2 ** 20;
+/** docker load takes this twice, once as it comes and once unpacked: more than the target has. */
+const BIG_BYTES = 90 * MIB;
+const TARGET_BYTES = 128 * MIB;
+
+describeOn(
+  'a target with little room',
+  [await engineSupport('20')],
+  () => {
+    let scene: Scene;
+    /** The engine's data is on a tmpfs that only those see who share the daemon's mounts. */
+    const besideTheDaemon = () => ({
+      argv: (command: readonly string[]) => [
+        'nsenter',
+        `--mount=/proc/${scene.target.pid}/ns/mnt`,
+        ...command,
+      ],
+    });
+
+    beforeAll(async () => {
+      scene = await startScene({ source: '20', target: '20', targetBytes: TARGET_BYTES });
+      await loadImage(scene.source, { name: 'big:1', layers: [{ big: { bytes: BIG_BYTES, seed: 1 } }] });
+      await loadImage(scene.source, { name: 'small:1', layers: [{ small: 'one' }] });
+    });
+    afterAll(() => scene?.[Symbol.asyncDispose]());
+
+    it('refuses what does not fit, and takes what does', async () => {
+      await using receiver = await scene.receive({ host: besideTheDaemon() });
+      await using sender = scene.send(receiver, ['big:1', 'small:1', '--json']);
+      await expectEnd(sender, 17, /it needs 189 MB under \S+ while it is loaded, and 1[0-9]{2} MB are free/);
+      await expectEnd(receiver.imgmv, 17, /"done"/);
+      expect(await sender.waitFor('plan')).toMatchObject({
+        images: [{ action: 'refuse', bytesMissing: 0 }, { action: 'send' }],
+      });
+      expect((await holdings(scene.target)).map((held) => held.split(' ')[0])).toEqual(['small:1']);
+    });
+
+    it('takes it with --ignore-space, and tells what docker makes of it', async () => {
+      const before = await scene.look();
+      await using receiver = await scene.receive({
+        args: ['--once', '--ignore-space'],
+        host: besideTheDaemon(),
+      });
+      await using sender = scene.send(receiver, ['big:1', '--json']);
+      await expectEnd(sender, 14, /no space left on device/);
+      await expectEnd(receiver.imgmv, 14, /no space left on device/);
+      await scene.expectUnchanged(before, receiver);
+    });
+  },
+  { required: true },
+);
