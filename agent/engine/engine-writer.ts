@@ -58,7 +58,7 @@ export class EngineWriter implements ImageWriter {
     this.#load ??= new Load(this.#engine);
     const load = this.#load;
     // 20.10 tells a layer's digest only after its bytes; the tar does not mind what the file is called.
-    const path = blob.digest ? blobPath(blob.digest) : `layers/${this.#parts.layerCount}.tar`;
+    const path = blob.digest ? blobPath(blob.digest) : `layers/${this.#blobs}.tar`;
     const hash = blob.verified ? undefined : createHash('sha256');
     const checkHead = (head: Buffer) => this.#checkHead(head);
     const body = async function* () {
@@ -82,6 +82,8 @@ export class EngineWriter implements ImageWriter {
     const digest: Digest = blob.verified?.() ?? `sha256:${hash?.digest('hex')}`;
     if (blob.digest && digest !== blob.digest)
       throw new ImgmvError('integrity', `layer ${blob.digest} came as ${digest}`);
+    // A source that cannot tell a layer's digest beforehand sends all of them in every round.
+    if (!blob.digest && this.#parts.hasLayer(digest)) return;
     this.#parts.addLayer(digest, { path, size: blob.size });
   }
 
@@ -173,15 +175,9 @@ export class EngineWriter implements ImageWriter {
       'io.containerd.image.name': canonical(name),
       'org.opencontainers.image.ref.name': name.tag as string,
     };
-    await this.#finishLoad([...files, ...layout(annotations)], true);
-    await this.#verify(this.#options.privateName, top.digest, this.#image.diffIds);
-    if (this.#image.names.length === 0) {
-      // Without a name it would hang on the private one alone: a second load, without layers, leaves it nameless.
-      this.#load = undefined;
-      const privateName = this.#loadedName;
-      await this.#finishLoad([...files, ...layout(undefined)], false);
-      this.#loadedName = privateName;
-    }
+    const named = this.#image.names.length > 0;
+    await this.#finishLoad([...files, ...layout(named ? annotations : undefined)], named);
+    await this.#verify(this.#loadedName ?? top.digest, top.digest, this.#image.diffIds);
     return this.#setNames(top.digest, this.#loadedName);
   }
 

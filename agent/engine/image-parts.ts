@@ -50,8 +50,8 @@ export class ImageParts {
     this.#held = heldOf(image, missing);
   }
 
-  get layerCount(): number {
-    return this.#layers.size;
+  hasLayer(digest: Digest): boolean {
+    return this.#layers.has(digest);
   }
 
   get held(): ReadonlySet<Digest> {
@@ -80,6 +80,7 @@ export class ImageParts {
   addLayer(digest: Digest, layer: Layer): void {
     this.expectLayer(digest);
     this.#layers.set(digest, layer);
+    if (this.#held.has(digest)) this.#held = new Set([...this.#held].filter((held) => held !== digest));
   }
 
   /** Reads a config, manifest or index to its end, within the bounds of section 8. */

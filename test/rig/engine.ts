@@ -23,6 +23,8 @@ export interface EngineOptions {
   readonly flavour: Flavour;
   /** Room for the engine's data, which is kept in memory. */
   readonly tmpfsBytes?: number;
+  /** The daemon's, as TZ has it; UTC when left out. */
+  readonly timeZone?: string;
 }
 
 export interface Engine extends AsyncDisposable {
@@ -79,7 +81,8 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   const size = String(options.tmpfsBytes ?? DEFAULT_TMPFS_BYTES);
   const [command = '', ...args] = tied([...NAMESPACES, 'sh', '-euc', BOOT, 'boot', path, size, root, home]);
   const log = await open(join(path, 'log'), 'w');
-  const holder = spawn(command, args, { stdio: ['ignore', log.fd, log.fd], env: cleanEnvironment(path) });
+  const env = cleanEnvironment(path, options.timeZone);
+  const holder = spawn(command, args, { stdio: ['ignore', log.fd, log.fd], env });
   const exited = new Promise<void>((resolve) => holder.once('close', () => resolve()));
   await log.close();
   const dispose = async () => {
@@ -171,13 +174,13 @@ function daemonConfig(flavour: Flavour, home: string, major?: number): Record<st
   };
 }
 
-function cleanEnvironment(home: string): NodeJS.ProcessEnv {
+function cleanEnvironment(home: string, timeZone = 'UTC'): NodeJS.ProcessEnv {
   return {
     PATH: `${process.env.PATH}:/usr/sbin:/sbin`,
     HOME: home,
     DOCKER_CONFIG: join(home, 'docker-config'),
     // The ids that docker 20.10 makes for saved layers cover its zone, or /etc/localtime would be inherited.
-    TZ: 'UTC',
+    TZ: timeZone,
   };
 }
 
