@@ -21,6 +21,8 @@ const CLOSE_NAMES_MAX = 3;
 export class EngineSource implements Source {
   readonly #engine: Engine;
   readonly #choices: readonly Choice[];
+  /** All blobs of a containerd store, as of the first look. */
+  #held: Promise<ReadonlySet<Digest>> | undefined;
   /** Those images whose blobs can be read one by one. */
   readonly #stored = new Map<Digest, StoredImage>();
   /** Saves that were begun ahead. */
@@ -102,7 +104,9 @@ export class EngineSource implements Source {
       return { ...image, config: image.id, layers };
     }
     const content = await this.#engine.content();
-    const stored = content && (await StoredImage.read(content, image.root, image.diffIds));
+    if (!content) return image;
+    this.#held ??= content.list().then((blobs) => new Set(blobs.map(({ digest }) => digest)));
+    const stored = await StoredImage.read(content, await this.#held, image.root, image.diffIds);
     if (!stored) return image;
     this.#stored.set(image.id, stored);
     const { config, layers } = stored;

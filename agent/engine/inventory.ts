@@ -63,23 +63,22 @@ async function classicInventory(engine: Engine): Promise<Inventory> {
 }
 
 async function containerdInventory(engine: Engine, content: ContentStore): Promise<Inventory> {
+  const blobs = await content.list();
+  const held = new Set(blobs.map(({ digest }) => digest));
+  const compressed = byDiffId(blobs);
   let byConfig: Promise<ReadonlyMap<Digest, Digest>> | undefined;
-  let byDiffId: Promise<ReadonlyMap<Digest, ContentInfo>> | undefined;
   return {
     lacking: async ({ layers, store }, coming) => {
       if (layers === undefined) return { missing: undefined, brings: [] };
-      const missing: Digest[] = [];
-      for (const { digest } of layers) {
-        if (coming.has(digest) || (await content.info(digest))) continue;
-        // An image from a classic store gets its manifest here, so any blob of that diffID will do.
-        byDiffId ??= heldByDiffId(content);
-        if (store === 'classic' && (await byDiffId).has(digest)) continue;
-        missing.push(digest);
-      }
-      return { missing, brings: layers.map(({ digest }) => digest) };
+      const digests = layers.map(({ digest }) => digest);
+      // An image from a classic store gets its manifest here, so any blob of that diffID will do.
+      const missing = digests.filter(
+        (digest) => !isIn(digest, held, coming) && !(store === 'classic' && compressed.has(digest)),
+      );
+      return { missing, brings: digests };
     },
     withConfig: async (config) => {
-      byConfig ??= rootsByConfig(engine, content);
+      byConfig ??= rootsByConfig(engine, content, held);
       return (await byConfig).get(config);
     },
   };
@@ -90,12 +89,12 @@ export async function heldLayers(
   content: ContentStore,
   diffIds: ReadonlySet<Digest>,
 ): Promise<ReadonlyMap<Digest, HeldLayer>> {
+  const blobs = await content.list();
+  const plain = new Map(blobs.map((blob) => [blob.digest, blob]));
+  const compressed = byDiffId(blobs);
   const held = new Map<Digest, HeldLayer>();
-  let compressed: ReadonlyMap<Digest, ContentInfo> | undefined;
   for (const diffId of diffIds) {
-    const plain = await content.info(diffId);
-    compressed ??= plain ? undefined : await heldByDiffId(content);
-    const blob = plain ?? compressed?.get(diffId);
+    const blob = plain.get(diffId) ?? compressed.get(diffId);
     if (blob) held.set(diffId, { digest: blob.digest, size: blob.size, ...(await mediaType(content, blob)) });
   }
   return held;
@@ -109,17 +108,20 @@ async function mediaType(content: ContentStore, { digest }: ContentInfo): Promis
   return {};
 }
 
-/** The compressed blobs by what is in them: containerd labels a blob when it has unpacked it. */
-async function heldByDiffId(content: ContentStore): Promise<ReadonlyMap<Digest, ContentInfo>> {
-  const held = new Map<Digest, ContentInfo>();
-  for (const info of await content.list()) if (info.uncompressed) held.set(info.uncompressed, info);
-  return held;
+/** Blobs by what is in them: containerd labels a layer when it has unpacked it. */
+function byDiffId(blobs: readonly ContentInfo[]): ReadonlyMap<Digest, ContentInfo> {
+  const found = new Map<Digest, ContentInfo>();
+  for (const info of blobs) if (info.uncompressed) found.set(info.uncompressed, info);
+  return found;
 }
 
 /** The roots of the images here by the configs of their manifests, for those that are whole. */
-async function rootsByConfig(engine: Engine, content: ContentStore): Promise<ReadonlyMap<Digest, Digest>> {
+async function rootsByConfig(
+  engine: Engine,
+  content: ContentStore,
+  held: ReadonlySet<Digest>,
+): Promise<ReadonlyMap<Digest, Digest>> {
   const roots = new Map<Digest, Digest>();
-  const held = new Set((await content.list()).map(({ digest }) => digest));
   const visit = async (digest: Digest, isIndex: boolean, root: Digest): Promise<void> => {
     if (!held.has(digest)) return;
     const bytes = await content.readAll(digest, METADATA_MAX_BYTES);

@@ -28,14 +28,16 @@ export class StoredImage {
 
   /**
    * Undefined where the image is not whole, or is more than can be offered layer by layer: `docker save` then
-   * shows what there is of it. `diffIds` are those of the platform that would run here.
+   * shows what there is of it. `held`: all blobs of the store. `diffIds` are those of the platform that would
+   * run here.
    */
   static async read(
     content: ContentStore,
+    held: ReadonlySet<Digest>,
     root: Descriptor,
     diffIds: readonly Digest[],
   ): Promise<StoredImage | undefined> {
-    const graph = new Graph(content, diffIds);
+    const graph = new Graph(content, held, diffIds);
     const whole = await graph.visit({ ...root, kind: isIndexType(root.mediaType) ? 'index' : 'manifest' });
     return whole && graph.config && graph.layers.size <= LAYERS_OFFERED_MAX
       ? new StoredImage(content, graph)
@@ -70,18 +72,20 @@ class Graph {
   readonly layers = new Map<Digest, LayerBlob>();
   config: Digest | undefined;
   readonly #content: ContentStore;
+  readonly #held: ReadonlySet<Digest>;
   readonly #diffIds: readonly Digest[];
   #metadataBytes = 0;
 
-  constructor(content: ContentStore, diffIds: readonly Digest[]) {
+  constructor(content: ContentStore, held: ReadonlySet<Digest>, diffIds: readonly Digest[]) {
     this.#content = content;
+    this.#held = held;
     this.#diffIds = diffIds;
   }
 
   /** Whether the blob and what must come with it are there; of what is not whole nothing is kept. */
   async visit({ digest, kind }: { digest: Digest; kind: BlobKind }): Promise<boolean> {
     if (this.metadata.has(digest)) return true;
-    if (!(await this.#content.info(digest))) return false;
+    if (!this.#held.has(digest)) return false;
     if (kind === 'index') return this.#visitIndex(digest);
     return this.#visitManifest(digest);
   }
@@ -99,7 +103,7 @@ class Graph {
     const metadata = readMetadata(bytes, 'manifest');
     if (metadata.kind !== 'manifest') return false;
     const { config, layers } = metadata.value;
-    for (const blob of [config, ...layers]) if (!(await this.#content.info(blob.digest))) return false;
+    if ([config, ...layers].some((blob) => !this.#held.has(blob.digest))) return false;
     const configBytes = await this.#read(config.digest);
     // An attestation's config is no image's, and says nothing about layers.
     const diffIds = /image\.(config\.)?v1\+json$/.test(config.mediaType)

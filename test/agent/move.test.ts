@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Event } from '../../agent/events.ts';
-import type { Blob, Image, Outcome, Sink } from '../../agent/image.ts';
+import type { Blob, Image, ImageWriter, Outcome, Sink } from '../../agent/image.ts';
 import { bottleneck, exitOf, type Ledger, move } from '../../agent/move.ts';
 import { type ErrorCode, ImgmvError } from '../../proto/errors.ts';
 import { type MemoryImage, MemorySink, MemorySource, testImage } from '../memory.ts';
@@ -92,6 +92,31 @@ describe('a move', () => {
       'two:1 sent',
       'two:1 loaded',
     ]);
+  });
+
+  it('gives up an image whose layers vanish as fast as they come', async () => {
+    const [one] = await images('one:1');
+    if (!one) throw new Error('no image');
+    let rounds = 0;
+    const sink = new (class extends MemorySink {
+      override async writer(...args: Parameters<MemorySink['writer']>): Promise<ImageWriter> {
+        const writer = await super.writer(...args);
+        return {
+          ...writer,
+          write: async (blob) => {
+            for await (const _ of blob.body);
+          },
+          commit: async () => {
+            rounds++;
+            return { missing: one.image.diffIds };
+          },
+        };
+      }
+    })();
+    const { ledger } = await moved(new MemorySource([one]), sink);
+    expect(rounds).toBe(4);
+    expect(ledger.outcomes[0]).toMatchObject({ status: 'failed', error: { code: 'engine-refused' } });
+    expect(sink.names.size).toBe(0);
   });
 
   it('goes on with the next image when a source fails one', async () => {

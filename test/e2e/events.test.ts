@@ -86,6 +86,7 @@ describeOn(
 
       it('hold the plan', () => {
         const [plan] = only('plan');
+        expect(plan?.only).toBe(false);
         expect(plan?.images).toEqual([
           {
             id: web.id,
@@ -101,6 +102,7 @@ describeOn(
             layersMissing: 2,
             bytes: COUNT,
             bytesMissing: COUNT,
+            idChange: null,
           },
           expect.objectContaining({
             platform: 'linux/arm64',

@@ -63,6 +63,7 @@ describe('answers that end the session before a byte of an image is sent', () =>
     ['with another number', [{ ...good, image: 1 }]],
     ['more than offers', [good, good]],
     ['fewer than offers', []],
+    ['that asks for a layer that was not offered', [{ ...good, missing: [OTHER] }]],
     ['with an unknown action', [{ ...good, action: 'everything' }]],
     ['with a digest that is none', [{ ...good, refs: [{ ...good.refs[0], replaces: 'x' }] }]],
   ])('%s', async (_name, images) => {
@@ -117,6 +118,9 @@ describe('messages that end the session', () => {
         },
       ],
     ],
+    ['a probe', [{ type: 'probe', padding: 'x' }]],
+    ['layers again, before the image has ended', [{ type: 'again', image: 0, missing: [] }]],
+    ['layers again of what was not offered', [{ type: 'again', image: 1, missing: [] }]],
     ['an answer more', [{ type: 'answer', images: [{ image: 0, action: 'send', refs: [] }], last: true }]],
   ])('%s', async (_name, messages) => {
     await using scene = await paired([await testImage()]);
