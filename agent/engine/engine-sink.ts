@@ -28,6 +28,17 @@ export interface EngineSinkOptions {
   readonly session: string;
 }
 
+/** What the images so far leave for the next one. */
+interface Planning {
+  readonly inventory: Inventory;
+  /** Which image is to have which name. */
+  readonly taken: Map<string, Image>;
+  /** What several images share travels with the first of them; if that one fails, the next asks for it. */
+  readonly coming: Set<Digest>;
+  readonly room: Room | undefined;
+  freeBytes: number;
+}
+
 export class EngineSink implements Sink {
   readonly store: Store;
   readonly #engine: Engine;
@@ -44,33 +55,26 @@ export class EngineSink implements Sink {
   }
 
   async plan(images: readonly Image[]): Promise<readonly Answer[]> {
-    const answers: Answer[] = [];
-    const taken = new Map<string, Image>();
-    // What several images share travels with the first of them; if that one fails, the next asks for it.
-    const coming = new Set<Digest>();
-    const inventory = await takeInventory(this.#engine);
     const room = this.#options.ignoreSpace ? undefined : await roomOf(this.#engine);
-    let free = room?.freeBytes ?? Number.POSITIVE_INFINITY;
+    const planning: Planning = {
+      inventory: await takeInventory(this.#engine),
+      taken: new Map(),
+      coming: new Set(),
+      room,
+      freeBytes: room?.freeBytes ?? Number.POSITIVE_INFINITY,
+    };
+    const answers: Answer[] = [];
     for (const image of images) {
-      const answer = await this.#planOne(image, taken, inventory);
-      if (answer.action !== 'send') {
-        answers.push(answer);
-        continue;
-      }
-      const { missing, brings } = await inventory.lacking(image, coming);
-      const bytes = bytesToCome(image, missing);
-      if (room && bytesWhileLoading(bytes) > free) {
-        answers.push({ ...answer, action: 'refuse', reason: noRoom(bytesWhileLoading(bytes), free, room) });
-        continue;
-      }
-      free -= bytes;
-      for (const digest of brings) coming.add(digest);
-      answers.push({ ...answer, ...(missing && { missing }) });
+      const answer = await this.#planOne(image, planning);
+      // Only what is going to be here holds a name.
+      if (answer.action !== 'refuse') for (const { target } of image.names) planning.taken.set(target, image);
+      answers.push(answer);
     }
     return answers;
   }
 
-  async #planOne(image: Image, taken: Map<string, Image>, inventory: Inventory): Promise<Answer> {
+  async #planOne(image: Image, planning: Planning): Promise<Answer> {
+    const { inventory, taken } = planning;
     const there = await this.#findPresent(image, inventory);
     if (there !== undefined) this.#present.set(image, there);
     const refs: PlannedName[] = [];
@@ -80,7 +84,6 @@ export class EngineSink implements Sink {
     }
     const refused = this.#refusal(image, refs, taken);
     if (refused !== undefined) return { image, action: 'refuse', reason: refused, refs };
-    for (const { target } of image.names) taken.set(target, image);
     const { architecture } = this.#engine.info.platform;
     const warning =
       image.platform.architecture === architecture
@@ -88,7 +91,21 @@ export class EngineSink implements Sink {
         : {
             warning: `made for ${image.platform.architecture}, this engine runs ${architecture}: it moves, but may not run`,
           };
-    return { image, action: there === undefined ? 'send' : 'present', refs, ...warning };
+    if (there !== undefined) return { image, action: 'present', refs, ...warning };
+    return this.#planSending({ image, action: 'send', refs, ...warning }, planning);
+  }
+
+  /** What of an image has to come, if there is room for it. */
+  async #planSending(answer: Answer, planning: Planning): Promise<Answer> {
+    const { coming, freeBytes, inventory, room } = planning;
+    const { missing, brings } = await inventory.lacking(answer.image, coming);
+    const bytes = bytesToCome(answer.image, missing);
+    const needed = bytesWhileLoading(bytes);
+    if (room && needed > freeBytes)
+      return { ...answer, action: 'refuse', reason: noRoom(needed, freeBytes, room) };
+    planning.freeBytes -= bytes;
+    for (const digest of brings) coming.add(digest);
+    return { ...answer, ...(missing && { missing }) };
   }
 
   #refusal(
