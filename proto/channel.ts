@@ -119,9 +119,12 @@ export class Channel {
   readonly h: Buffer;
   readonly preamble: Preamble;
   readonly socket: Socket;
+  /** Resolves, before the closing handshake, once this side closes the channel for a fault. */
+  readonly failed: Promise<ImgmvError>;
   readonly #send: CipherState;
   readonly #receive: CipherState;
   #failure: ImgmvError | undefined;
+  #fail: (error: ImgmvError) => void = () => {};
 
   constructor(socket: Socket, handshake: HandshakeState, preamble: Preamble) {
     const { send, receive } = handshake.split();
@@ -132,6 +135,9 @@ export class Channel {
     this.preamble = preamble;
     this.socket = socket;
     this.closed = socket.closed;
+    this.failed = new Promise((resolve) => {
+      this.#fail = resolve;
+    });
   }
 
   /** The reason why this side closed the channel, if it did so for a fault. */
@@ -161,6 +167,7 @@ export class Channel {
   /** Closes with the close code of `error`. The reason is on the wire in clear: it never names anything of ours. */
   fail(error: ImgmvError): void {
     this.#failure ??= error;
+    this.#fail(error);
     this.socket.close(error.closeCode, error.code);
   }
 

@@ -166,9 +166,12 @@ export class Session {
   }
 
   #follow(lane: Lane): void {
-    void lane.closed.then((error) => {
-      if (error && !this.#finishing) this.fail(error);
-    });
+    // Before its connection is closed: the other side hears of the fault on one lane and closes them all, and
+    // the reason that it gives for that must not come here first.
+    for (const end of [lane.channel.failed, lane.closed])
+      void end.then((error) => {
+        if (error && !this.#finishing) this.fail(error);
+      });
   }
 
   /** A peer whose engine is slow still answers pings: silence is the network's, or the process is stopped. */

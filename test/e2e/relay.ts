@@ -11,6 +11,8 @@ export interface RelayOptions {
   readonly holdAfterBytes?: number;
   /** Flips one bit of the byte at this offset of what a dialler sends. */
   readonly flipBitAt?: number;
+  /** How late an end comes from the dialler to the listener, on every connection but the first (control). */
+  readonly endAfterMs?: number;
 }
 
 export interface Relay extends AsyncDisposable {
@@ -27,10 +29,13 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const kept: Socket[] = [];
   let holding = options.holdAfterBytes !== undefined;
   const held = awaited<void>();
-  const server = createServer((dialler) => {
+  let connections = 0;
+  const server = createServer({ allowHalfOpen: true }, (dialler) => {
+    const late = connections++ > 0 ? (options.endAfterMs ?? 0) : 0;
     const listener = connect({
       port: options.port,
       host: '127.0.0.1',
+      allowHalfOpen: true,
       ...(options.from !== undefined && { localAddress: options.from }),
     });
     const pair = [dialler, listener] as const;
@@ -39,7 +44,8 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
       socket.on('error', () => other.destroy());
       socket.on('close', () => {
         sockets.delete(socket);
-        other.destroy();
+        if (socket === dialler && late > 0) setTimeout(() => other.destroy(), late);
+        else other.destroy();
       });
     }
     listener.pipe(dialler);
@@ -57,7 +63,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     listener.on('drain', () => {
       if (!kept.includes(dialler)) dialler.resume();
     });
-    dialler.on('end', () => listener.end());
+    dialler.on('end', () => (late > 0 ? setTimeout(() => listener.end(), late) : listener.end()));
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
