@@ -76,6 +76,8 @@ export interface Answer {
   readonly reason?: string;
   readonly warning?: string;
   readonly refs: readonly PlannedName[];
+  /** With `refuse`: the sink would take it, its own source cannot give it. */
+  readonly withdrawn?: true;
   /** With `send`: digests out of the image's `layers` that are not at the sink. Absent: all that comes is wanted. */
   readonly missing?: readonly Digest[];
 }
@@ -135,8 +137,16 @@ export interface ImageWriter {
 export interface Source extends AsyncDisposable {
   /** The images that were chosen, each id once. */
   images(): Promise<readonly Image[]>;
-  /** Told once, before any blob is asked for. */
-  planned(answers: readonly Answer[]): Promise<void>;
+  /**
+   * Told once, before any blob is asked for. Gives the plan as it is to be done: an image that cannot be given
+   * is `withdrawn`.
+   */
+  planned(answers: readonly Answer[]): Promise<readonly Answer[]>;
+  /**
+   * For a source whose images come in an order of its own: the one whose blobs are next, once it is known. The
+   * same until they are asked for; rejects when there can be none any more. Absent: any image may be next.
+   */
+  next?(): Promise<Image>;
   /**
    * The present blobs of one image, each once, in the order in which the store gives them: metadata always,
    * and the layers in `wanted`, or all where that is undefined. A source that learns a layer's digest only
@@ -145,11 +155,11 @@ export interface Source extends AsyncDisposable {
    */
   blobs(image: Image, wanted: readonly Digest[] | undefined, signal: AbortSignal): AsyncIterable<Blob>;
   /**
-   * A hint that this image is the next one: what takes long before its first blob may begin. `blobs` with the
-   * same arguments follows, or the source is disposed of.
+   * Says that this image will be next, or is wanted once more: what takes long before its first blob may
+   * begin. `blobs` with the same arguments follows, or the source is disposed of.
    */
   prepare?(image: Image, wanted: readonly Digest[] | undefined, signal: AbortSignal): void;
-  /** Told for each image, in the order of the plan. */
+  /** Told for each image, as it ends. */
   settled(outcome: Outcome): Promise<void>;
   waits(): Waits;
 }
@@ -169,4 +179,9 @@ export function bytesToCome({ layers, bytes }: Image, missing: readonly Digest[]
   if (layers === undefined || missing === undefined) return bytes;
   const wanted = new Set(missing);
   return layers.reduce((sum, { digest, size }) => sum + (wanted.has(digest) ? size : 0), 0);
+}
+
+/** A classic store names its layers by their diffIDs. */
+export function diffIdOf({ digest, diffId }: LayerBlob): Digest {
+  return diffId ?? digest;
 }

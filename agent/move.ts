@@ -1,41 +1,26 @@
 /**
- * A move: source to sink, image by image, the same for every pair of ends. It plans, copies, settles each
- * image, and tells what happens as events; it never prints and knows neither docker nor the network.
+ * A move: source to sink, the same for every pair of ends. It plans, lets images travel one after another
+ * while those that have travelled are loaded, and tells what happens as events; it never prints and knows
+ * neither docker nor the network.
  */
 import { ImgmvError, toImgmvError } from '../proto/errors.ts';
-import type { Emit, PlanImage, PlanLayer } from './events.ts';
-import {
-  type Answer,
-  type Blob,
-  type Bottleneck,
-  bytesToCome,
-  type Committed,
-  type Image,
-  type ImageWriter,
-  type LayerBlob,
-  type Outcome,
-  type Platform,
-  type Sink,
-  type Source,
-  type Store,
-  type Waits,
-} from './image.ts';
+import { awaited } from './awaited.ts';
+import { Copy, type CopyOptions } from './copy.ts';
+import type { Outcome, Sink, Source } from './image.ts';
+import { planImage, refusal, sharedFirst } from './plan.ts';
 
-const PROGRESS_INTERVAL_MS = 500;
-const BOTTLENECK_SHARE_MIN = 0.3;
-/** How often layers may be asked for again. */
-const ROUNDS_MAX = 3;
-
-export interface MoveOptions {
-  readonly signal: AbortSignal;
-  readonly emit: Emit;
-  /** Bytes on the wire so far, both ways; 0 where there is no wire. */
-  readonly wireBytes: () => number;
+export interface MoveOptions extends CopyOptions {
+  /**
+   * Images under way at once, at least 1: while one is loaded, the next one travels, and the one behind that
+   * is made ready. A source with an order of its own decides by itself.
+   */
+  readonly jobs: number;
   /** Ends with the plan: no blob is asked for, no image settled. */
   readonly planOnly?: boolean;
 }
 
 export interface Ledger {
+  /** In the order of the plan. */
   readonly outcomes: readonly Outcome[];
   /** Exit status that the run earned. */
   readonly exit: number;
@@ -43,34 +28,25 @@ export interface Ledger {
 
 /** Moves all that `source` offers. Throws for what ends the whole run; the failure of one image is an outcome. */
 export async function move(source: Source, sink: Sink, options: MoveOptions): Promise<Ledger> {
-  const { signal, emit } = options;
+  const { signal, emit, planOnly = false } = options;
   const started = performance.now();
   const images = await source.images();
-  const answers = await sink.plan(images);
-  await source.planned(answers);
-  const planOnly = options.planOnly ?? false;
+  const answers = await source.planned(await sink.plan(images));
   emit({
     event: 'plan',
     images: answers.map((answer) => planImage(answer, sink.store, planOnly)),
     only: planOnly,
   });
-  const outcomes: Outcome[] = planOnly
-    ? answers.filter(({ action }) => action === 'refuse').map(refusal)
-    : [];
-  let bytes = 0;
-  const sending = answers.filter(({ action }) => action === 'send');
-  for (const answer of planOnly ? [] : answers) {
-    // While this one is loaded, the engine at the source can get the next one ready.
-    const next = answer.action === 'send' ? sending[sending.indexOf(answer) + 1] : undefined;
-    const copy = new Copy(source, sink, answer, options, () => {
-      if (next) source.prepare?.(next.image, next.missing, signal);
-    });
-    const outcome = await copy.run();
-    bytes += copy.bytes;
-    outcomes.push(outcome);
-    await source.settled(outcome);
-    emit(imageEvent(outcome, copy));
+  const copies = new Map(answers.map((answer) => [answer, new Copy(source, sink, answer, options)]));
+  if (!planOnly) {
+    const ordered = sharedFirst(answers).flatMap((answer) => copies.get(answer) ?? []);
+    await new Traffic(source, ordered, options).run();
   }
+  const outcomes = planOnly
+    ? answers
+        .filter(({ action }) => action === 'refuse')
+        .map((answer): Outcome => ({ ...answer, status: 'refused', error: refusal(answer) }))
+    : [...copies.values()].flatMap(({ outcome }) => outcome ?? []);
   const partly = planOnly && outcomes.length > 0 && outcomes.length < answers.length;
   const earned = partly ? new ImgmvError('partial', '').exit : exitOf(outcomes);
   const exit = signal.aborted ? toImgmvError(signal.reason).exit : earned;
@@ -78,9 +54,9 @@ export async function move(source: Source, sink: Sink, options: MoveOptions): Pr
     event: 'done',
     images: answers.length,
     failed: outcomes.filter((outcome) => outcome.error !== undefined).length,
-    bytes,
+    bytes: [...copies.values()].reduce((sum, { bytes }) => sum + bytes, 0),
     wireBytes: options.wireBytes(),
-    seconds: secondsSince(started),
+    seconds: Math.round(performance.now() - started) / 1000,
     exit,
   });
   return { outcomes, exit };
@@ -92,208 +68,116 @@ export function exitOf(outcomes: readonly Outcome[]): number {
   return exits.size > 1 ? new ImgmvError('partial', '').exit : ([...exits][0] ?? 0);
 }
 
-/** One image of a move, with its counters. */
-class Copy {
+/** Which image travels when: one at a time, and meanwhile others are loaded. */
+class Traffic {
   readonly #source: Source;
-  readonly #sink: Sink;
-  readonly #answer: Answer;
   readonly #options: MoveOptions;
-  readonly #started = performance.now();
-  readonly #wireBefore: number;
-  /** Called when all blobs of a round have been taken. */
-  readonly #onSent: () => void;
-  bytes = 0;
-  layers = 0;
-  /** Set once all bytes are in. */
-  #committing: ImageWriter | undefined;
+  /** There already, or refused: nothing of them travels. */
+  readonly #standing: readonly Copy[];
+  /** Those that wait for a turn on the way; the first one is next. */
+  readonly #queue: Copy[];
+  /** What goes on beside the one that travels. */
+  readonly #background: Promise<void>[] = [];
+  /** Of those that travel: how many have no outcome yet, and how many of these have had a turn. */
+  #left: number;
+  #underWay = 0;
+  /** Resolves when one has been loaded, or has not; then there is a new one. */
+  #change = awaited<undefined>();
 
-  constructor(source: Source, sink: Sink, answer: Answer, options: MoveOptions, onSent: () => void) {
+  constructor(source: Source, copies: readonly Copy[], options: MoveOptions) {
     this.#source = source;
-    this.#sink = sink;
-    this.#answer = answer;
     this.#options = options;
-    this.#onSent = onSent;
-    this.#wireBefore = options.wireBytes();
+    const travels = ({ answer }: Copy) => answer.action === 'send' || answer.withdrawn === true;
+    this.#standing = copies.filter((copy) => !travels(copy));
+    this.#queue = copies.filter(travels);
+    this.#left = this.#queue.length;
   }
 
-  get seconds(): number {
-    return secondsSince(this.#started);
+  /** Resolves when all have an outcome. */
+  async run(): Promise<void> {
+    this.#beside(this.#settleStanding());
+    for (let copy = await this.#next(); copy !== undefined; copy = await this.#next()) {
+      if (!copy.begun) this.#underWay++;
+      await copy.travel(() => this.#prepareNext());
+      if (copy.outcome) await this.#arrived(copy);
+      else this.#beside(this.#load(copy));
+    }
+    await Promise.all(this.#background);
   }
 
-  get wireBytes(): number {
-    return this.#options.wireBytes() - this.#wireBefore;
+  async #settleStanding(): Promise<void> {
+    for (const copy of this.#standing) {
+      await copy.settle();
+      await this.#tell(copy);
+    }
   }
 
-  async run(): Promise<Outcome> {
-    const { image, action, refs } = this.#answer;
-    if (action === 'refuse') return refusal(this.#answer);
-    const { signal } = this.#options;
-    const stopProgress = this.#reportProgress();
+  async #load(copy: Copy): Promise<void> {
+    await copy.commit();
+    if (copy.outcome) await this.#arrived(copy);
+    // Layers that are gone at the sink come before anything new.
+    else this.#queue.unshift(copy);
+    this.#change.resolve(undefined);
+    this.#change = awaited();
+  }
+
+  /** Whose turn it is, as soon as it may begin; undefined when all have an outcome. */
+  async #next(): Promise<Copy | undefined> {
+    while (this.#left > 0) {
+      const change = this.#change.promise;
+      const copy = await (this.#source.next ? this.#given(change) : this.#chosen(change));
+      if (!copy) continue;
+      this.#queue.splice(this.#queue.indexOf(copy), 1);
+      return copy;
+    }
+    return undefined;
+  }
+
+  /** What has begun holds its place among those under way. */
+  #chosen(change: Promise<undefined>): Copy | Promise<undefined> {
+    const [head] = this.#queue;
+    return head && (head.begun || this.#underWay < this.#options.jobs) ? head : change;
+  }
+
+  /** What the source gives next; when it can give no more, all that wait for it have failed. */
+  async #given(change: Promise<undefined>): Promise<Copy | undefined> {
+    if (this.#queue.length === 0) return change;
     try {
-      signal.throwIfAborted();
-      const writer = await this.#sink.writer(this.#answer, signal);
-      try {
-        const { targetId, refs: set } = await this.#moved(writer);
-        return { image, status: action === 'present' ? 'present' : 'loaded', targetId, refs: set };
-      } catch (error) {
-        await writer.abort(toImgmvError(signal.aborted ? signal.reason : error));
-        throw error;
-      }
+      const image = await Promise.race([this.#source.next?.(), change]);
+      const copy = this.#queue.find((one) => one.image === image);
+      if (image && !copy) throw new ImgmvError('internal', `image ${image.id} came and was not waited for`);
+      return copy;
     } catch (error) {
-      return { image, status: 'failed', refs, error: toImgmvError(signal.aborted ? signal.reason : error) };
-    } finally {
-      stopProgress();
-    }
-  }
-
-  /** Again and again while the sink finds layers gone that it had counted on, within reason. */
-  async #moved(writer: ImageWriter): Promise<Committed> {
-    const { image, action, missing } = this.#answer;
-    let wanted = missing;
-    for (let round = 0; ; round++) {
-      if (action === 'send')
-        for await (const blob of this.#source.blobs(image, wanted, this.#options.signal))
-          await writer.write(this.#counted(blob));
-      this.#committing = writer;
-      this.#onSent();
-      const end = await writer.commit();
-      if ('targetId' in end) return end;
-      this.#committing = undefined;
-      wanted = end.missing;
-      if (round === ROUNDS_MAX)
-        throw new ImgmvError(
-          'engine-refused',
-          `layers of the image vanish on the target as fast as they come: ${wanted.length} are gone again`,
-          { hint: 'does something prune images there?' },
-        );
-    }
-  }
-
-  #counted(blob: Blob): Blob {
-    if (blob.kind === 'layer') this.layers++;
-    const count = (bytes: number) => {
-      this.bytes += bytes;
-    };
-    const body = async function* () {
-      for await (const chunk of blob.body) {
-        count(chunk.length);
-        yield chunk;
+      for (const copy of this.#queue.splice(0)) {
+        if (!copy.begun) this.#underWay++;
+        await copy.fail(error);
+        await this.#arrived(copy);
       }
-    };
-    return { ...blob, body: body() };
-  }
-
-  #reportProgress(): () => void {
-    const { emit } = this.#options;
-    const { image, refs } = this.#answer;
-    let before = { bytes: 0, at: performance.now(), waits: this.#waits() };
-    const timer = setInterval(() => {
-      const now = { bytes: this.bytes, at: performance.now(), waits: this.#waits() };
-      const loading = this.#committing;
-      emit({
-        event: 'progress',
-        id: image.id,
-        refs,
-        phase: loading ? 'load' : 'transfer',
-        bytes: loading ? loading.loadedBytes() : this.bytes,
-        bytesTotal: Math.max(bytesMissing(this.#answer), this.bytes),
-        wireBytes: this.wireBytes,
-        rate: Math.round(((now.bytes - before.bytes) * 1000) / (now.at - before.at)),
-        bottleneck: loading ? 'load' : bottleneck(before.waits, now.waits, now.at - before.at),
-      });
-      before = now;
-    }, PROGRESS_INTERVAL_MS);
-    return () => clearInterval(timer);
-  }
-
-  #waits(): Waits {
-    return { ...this.#source.waits(), ...this.#sink.waits() };
-  }
-}
-
-/** The part that was waited for longest between two looks; null where this process itself was busy for most of it. */
-export function bottleneck(before: Waits, now: Waits, elapsedMs: number): Bottleneck | null {
-  let longest: Bottleneck | null = null;
-  let longestMs = elapsedMs * BOTTLENECK_SHARE_MIN;
-  for (const part of ['save', 'compress', 'network', 'load'] as const) {
-    const ms = (now[part] ?? 0) - (before[part] ?? 0);
-    if (ms > longestMs) {
-      longest = part;
-      longestMs = ms;
+      return undefined;
     }
   }
-  return longest;
-}
 
-export function platformName({ os, architecture, variant }: Platform): string {
-  return [os, architecture, ...(variant ? [variant] : [])].join('/');
-}
+  #prepareNext(): void {
+    const next = this.#queue[0]?.answer;
+    if (next && !next.withdrawn && this.#options.jobs > 1)
+      this.#source.prepare?.(next.image, next.missing, this.#options.signal);
+  }
 
-/** How many layers the source has, as far as it knows. */
-function layerCount({ layers, diffIds }: Image): number {
-  return layers?.length ?? diffIds.length;
-}
+  async #arrived(copy: Copy): Promise<void> {
+    this.#left--;
+    this.#underWay--;
+    await this.#tell(copy);
+  }
 
-function layersMissing({ image, action, missing }: Answer): number {
-  return action === 'send' ? (missing?.length ?? layerCount(image)) : 0;
-}
+  async #tell(copy: Copy): Promise<void> {
+    if (!copy.outcome) return;
+    await this.#source.settled(copy.outcome);
+    this.#options.emit(copy.event(copy.outcome));
+  }
 
-function bytesMissing({ image, action, missing }: Answer): number {
-  return action === 'send' ? bytesToCome(image, missing) : 0;
-}
-
-function refusal({ image, refs, reason }: Answer): Outcome {
-  const error = new ImgmvError('refused', reason ?? 'the receiver refused it');
-  return { image, status: 'refused', refs, error };
-}
-
-function planImage(answer: Answer, store: Store, withLayers: boolean): PlanImage {
-  const { image, action, reason, warning, refs } = answer;
-  return {
-    id: image.id,
-    platform: platformName(image.platform),
-    refs: refs.map(({ source, target, replaces }) => ({ source, target, replaces: replaces ?? null })),
-    action,
-    reason: reason ?? null,
-    warning: warning ?? null,
-    layers: layerCount(image),
-    layersMissing: layersMissing(answer),
-    bytes: image.bytes,
-    bytesMissing: bytesMissing(answer),
-    idChange:
-      image.store === store ? null : `${image.store} store at the source, ${store} store at the target`,
-    ...(withLayers && image.layers && { layerList: layerList(answer, image.layers) }),
-  };
-}
-
-function layerList({ action, missing }: Answer, layers: readonly LayerBlob[]): readonly PlanLayer[] {
-  const wanted = missing && new Set(missing);
-  return layers.map(({ digest, size }) => ({
-    digest,
-    bytes: size,
-    missing: action === 'send' && (wanted?.has(digest) ?? true),
-  }));
-}
-
-function imageEvent(outcome: Outcome, copy: Copy) {
-  const { image, status, targetId, refs, error } = outcome;
-  return {
-    event: 'image',
-    id: image.id,
-    platform: platformName(image.platform),
-    refs: refs.map(({ source, target, replaced }) => ({ source, target, replaced: replaced ?? null })),
-    status,
-    targetId: targetId ?? null,
-    bytes: copy.bytes,
-    wireBytes: copy.wireBytes,
-    layersSent: copy.layers,
-    layersSkipped:
-      status === 'present' || status === 'loaded' ? Math.max(0, layerCount(image) - copy.layers) : 0,
-    seconds: copy.seconds,
-    error: error ? { code: error.code, message: error.message, hint: error.hint ?? null } : null,
-  } as const;
-}
-
-function secondsSince(started: number): number {
-  return Math.round(performance.now() - started) / 1000;
+  #beside(work: Promise<void>): void {
+    // Thrown by `run`, when all that travels has.
+    work.catch(() => {});
+    this.#background.push(work);
+  }
 }

@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { ImgmvError, toImgmvError } from '../proto/errors.ts';
+import { JOBS_MAX } from '../proto/limits.ts';
 import type { Secret } from '../proto/secret.ts';
 import type { EndpointOptions } from './engine/endpoint.ts';
 import { Engine } from './engine/engine.ts';
@@ -128,6 +129,7 @@ async function serve(
       signal: session.signal,
       wireBytes: () => session.wireBytes,
       planOnly: session.peer.purpose === 'plan',
+      jobs: JOBS_MAX, // the sender decides
       emit: (event) => {
         emit(event);
         if (event.event === 'progress') source.report(event);

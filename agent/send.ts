@@ -19,6 +19,10 @@ export interface SendOptions {
   /** Asked once, after all that can be checked here has been, and before dialling. */
   readonly code: () => Promise<Secret>;
   readonly level?: number;
+  /** Images under way at once: see MoveOptions. */
+  readonly jobs: number;
+  /** Send images for which there seems to be no room while they are saved. */
+  readonly ignoreSpace: boolean;
   /** Ends with the plan, and says how long the move would take at the rate of the link. */
   readonly planOnly?: boolean;
   readonly connectTimeoutMs?: number;
@@ -34,7 +38,7 @@ export async function send(options: SendOptions): Promise<Ledger> {
   const emit: Emit = (event) => options.emit({ ...event, target });
   const engine = await Engine.connect(options.engine);
   options.emit(engineEvent(engine));
-  await using source = new EngineSource(engine, options.choices);
+  await using source = new EngineSource(engine, options);
   await source.images();
   const code = await options.code();
   signal.throwIfAborted();
@@ -64,6 +68,7 @@ export async function send(options: SendOptions): Promise<Ledger> {
     });
     const moved = move(source, sink, {
       planOnly,
+      jobs: options.jobs,
       signal: session.signal,
       wireBytes: () => session.wireBytes,
       emit: (event) => {

@@ -76,9 +76,11 @@ export function parseLevel(text: string): number {
   return level;
 }
 
-export function parseCount(text: string): number {
-  const count = Number(text);
-  if (!Number.isInteger(count) || count < 1 || count > 1_000)
-    throw new InvalidArgumentError('Expected a number from 1 to 1000.');
-  return count;
+export function countUpTo(max: number): (text: string) => number {
+  return (text) => {
+    const count = Number(text);
+    if (!Number.isInteger(count) || count < 1 || count > max)
+      throw new InvalidArgumentError(`Expected a number from 1 to ${max}.`);
+    return count;
+  };
 }

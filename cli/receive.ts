@@ -10,7 +10,7 @@ import {
 } from '../proto/limits.ts';
 import { ownAddress, withPort } from './addresses.ts';
 import { CodeFile } from './code-file.ts';
-import { durationBetween, type ListenAddress, parseCount, parseListen } from './options.ts';
+import { countUpTo, durationBetween, type ListenAddress, parseListen } from './options.ts';
 import type { Renderer } from './renderer.ts';
 import { type CommonOptions, run } from './run.ts';
 
@@ -48,11 +48,11 @@ export function receiveCommand(): Command {
     )
     .option('--code-file <file>', 'write the pairing code to this new file (0600) instead of the terminal')
     .option('--no-replace', 'refuse images whose name another image has here')
-    .option('--ignore-space', 'take images for which the disk seems too full')
+    .option('--ignore-space', 'take images for which the disk of this host seems too full')
     .option(
       '--max-unauthenticated <n>',
       'connections an address may hold before it has proven the code (default: 4)',
-      parseCount,
+      countUpTo(1_000),
     )
     .option('--docker-host <address>', 'the engine: unix:///path, tcp://host:port or ssh://user@host')
     .option('--context <name>', 'the engine of this docker context')

@@ -2,8 +2,9 @@ import { Command } from 'commander';
 import { familiar, parseTarget as parseName } from '../agent/reference.ts';
 import { send } from '../agent/send.ts';
 import { ImgmvError } from '../proto/errors.ts';
+import { JOBS, JOBS_MAX } from '../proto/limits.ts';
 import { promptForCode, readCodeFile } from './code-input.ts';
-import { parseDuration, parseLevel, parseTarget } from './options.ts';
+import { countUpTo, parseDuration, parseLevel, parseTarget } from './options.ts';
 import { type CommonOptions, run } from './run.ts';
 
 export interface SenderFlags extends CommonOptions {
@@ -11,6 +12,8 @@ export interface SenderFlags extends CommonOptions {
   readonly as?: string;
   readonly codeFile?: string;
   readonly level?: number;
+  readonly jobs?: number;
+  readonly ignoreSpace?: true;
   readonly connectTimeout?: number;
 }
 
@@ -25,6 +28,7 @@ export function addSenderOptions(command: Command): Command {
       'how long to wait for the first answer (default: 15s)',
       parseDuration,
     )
+    .option('--ignore-space', 'save images for which the disk of this host seems too full')
     .option('--docker-host <address>', 'the engine: unix:///path, tcp://host:port or ssh://user@host')
     .option('--context <name>', 'the engine of this docker context')
     .option('--json', 'one JSON object a line on standard output')
@@ -36,6 +40,11 @@ export function sendCommand(): Command {
     .description('send images to the host where `imgmv receive` waits')
     .argument('[IMAGE...]', 'name, name:tag, name@digest, or an id or its prefix, as docker takes them');
   return addSenderOptions(command)
+    .option(
+      '--jobs <n>',
+      `images under way at once: while one is loaded, the next travels (default: ${JOBS})`,
+      countUpTo(JOBS_MAX),
+    )
     .option('--level <n>', 'zstd level, 1 to 19 (default: follows the link)', parseLevel)
     .addHelpText(
       'after',
@@ -76,6 +85,8 @@ export async function sendImages(
       engine,
       code: () =>
         codeFile === undefined ? promptForCode(new URL(to).hostname, signal) : readCodeFile(codeFile),
+      jobs: flags.jobs ?? JOBS,
+      ignoreSpace: flags.ignoreSpace === true,
       planOnly,
       signal,
       emit,

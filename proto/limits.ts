@@ -70,6 +70,9 @@ export const CREDIT_SHARE = 16;
 /** Bytes that wait in this process for the kernel's socket buffer before a writer is held back. */
 export const SOCKET_BACKLOG_MAX_BYTES = 1 * MIB;
 export const LANES_MAX = 1;
+/** Images of one session that may have begun to travel and have no result yet. */
+export const JOBS_MAX = 16;
+export const JOBS = 2;
 
 // Messages
 

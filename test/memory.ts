@@ -116,8 +116,9 @@ export class MemorySource implements Source {
     return this.#images.map(({ image }) => image);
   }
 
-  async planned(answers: readonly Answer[]): Promise<void> {
+  async planned(answers: readonly Answer[]): Promise<readonly Answer[]> {
     this.answers.push(...answers);
+    return answers;
   }
 
   async *blobs(

@@ -1,6 +1,7 @@
 /** An engine as a sink: plans against what it has, and takes each image by one `docker load`. */
 import { ImgmvError } from '../../proto/errors.ts';
 import { LAYERS_CLASSIC_MAX } from '../../proto/limits.ts';
+import { awaited } from '../awaited.ts';
 import {
   type Answer,
   bytesToCome,
@@ -17,7 +18,7 @@ import { familiarName, parseTarget } from '../reference.ts';
 import type { Engine } from './engine.ts';
 import { EngineWriter } from './engine-writer.ts';
 import { type Inventory, takeInventory } from './inventory.ts';
-import { bytesWhileLoading, type Room, roomOf } from './room.ts';
+import { bytesWhileLoading, noRoom, type Room, roomOf } from './room.ts';
 
 export interface EngineSinkOptions {
   /** Refuse what would take a name from another image. */
@@ -34,7 +35,7 @@ interface Planning {
   /** Which image is to have which name. */
   readonly taken: Map<string, Image>;
   /** What several images share travels with the first of them; if that one fails, the next asks for it. */
-  readonly coming: Set<Digest>;
+  readonly coming: Map<Digest, Image>;
   readonly room: Room | undefined;
   freeBytes: number;
 }
@@ -45,6 +46,12 @@ export class EngineSink implements Sink {
   readonly #options: EngineSinkOptions;
   /** Ids here of images that are present. */
   readonly #present = new Map<Image, Digest>();
+  /** Which images bring layers that this one needs and that are not here. */
+  readonly #bringers = new Map<Image, ReadonlySet<Image>>();
+  /** Of images that have a writer: resolves when they are here, or will not be. */
+  readonly #settled = new Map<Image, Promise<void>>();
+  /** Images that are being loaded, by the bytes that they bring. */
+  readonly #loading = new Map<Promise<unknown>, number>();
   #count = 0;
   #loadMs = 0;
 
@@ -59,7 +66,7 @@ export class EngineSink implements Sink {
     const planning: Planning = {
       inventory: await takeInventory(this.#engine),
       taken: new Map(),
-      coming: new Set(),
+      coming: new Map(),
       room,
       freeBytes: room?.freeBytes ?? Number.POSITIVE_INFINITY,
     };
@@ -102,9 +109,15 @@ export class EngineSink implements Sink {
     const bytes = bytesToCome(answer.image, missing);
     const needed = bytesWhileLoading(bytes);
     if (room && needed > freeBytes)
-      return { ...answer, action: 'refuse', reason: noRoom(needed, freeBytes, room) };
+      return { ...answer, action: 'refuse', reason: noRoom('loaded', needed, { ...room, freeBytes }) };
     planning.freeBytes -= bytes;
-    for (const digest of brings) coming.add(digest);
+    const bringers = new Set<Image>();
+    for (const digest of brings) {
+      const bringer = coming.get(digest);
+      if (bringer) bringers.add(bringer);
+      else coming.set(digest, answer.image);
+    }
+    this.#bringers.set(answer.image, bringers);
     return { ...answer, ...(missing && { missing }) };
   }
 
@@ -149,8 +162,9 @@ export class EngineSink implements Sink {
         loadedBytes: () => 0,
         abort: async () => {},
       };
+    await this.#roomBeside(answer);
     const privateName = `imgmv-incoming:${this.#options.session}-${this.#count++}`;
-    return new EngineWriter(this.#engine, answer, {
+    const writer = new EngineWriter(this.#engine, answer, {
       privateName,
       signal,
       setNames: (from) => setNames(this.#engine, from, answer, this.#options),
@@ -158,6 +172,47 @@ export class EngineSink implements Sink {
         this.#loadMs += ms;
       },
     });
+    const settled = awaited<void>();
+    this.#settled.set(image, settled.promise);
+    return {
+      write: (blob) => writer.write(blob),
+      commit: async () => {
+        await this.#bringersSettled(image);
+        const end = await this.#whileLoading(answer, writer.commit());
+        if ('targetId' in end) settled.resolve();
+        return end;
+      },
+      loadedBytes: () => writer.loadedBytes(),
+      abort: async (error) => {
+        await writer.abort(error);
+        settled.resolve();
+      },
+    };
+  }
+
+  /** An image that has not begun is not waited for: it might be behind this one. */
+  async #bringersSettled(image: Image): Promise<void> {
+    for (const bringer of this.#bringers.get(image) ?? []) await this.#settled.get(bringer);
+  }
+
+  async #whileLoading<T>({ image, missing }: Answer, loading: Promise<T>): Promise<T> {
+    this.#loading.set(loading, bytesToCome(image, missing));
+    try {
+      return await loading;
+    } finally {
+      this.#loading.delete(loading);
+    }
+  }
+
+  /** The plan has looked for room for each image alone: where there is none for two at once, they take turns. */
+  async #roomBeside({ image, missing }: Answer): Promise<void> {
+    const needed = bytesWhileLoading(bytesToCome(image, missing));
+    while (this.#loading.size > 0) {
+      const room = await roomOf(this.#engine);
+      const owed = [...this.#loading.values()].reduce((sum, bytes) => sum + bytes, 0);
+      if (!room || room.freeBytes - owed >= needed) return;
+      await Promise.race([...this.#loading.keys()].map((loading) => loading.catch(() => {})));
+    }
   }
 
   waits(): Waits {
@@ -165,14 +220,6 @@ export class EngineSink implements Sink {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {}
-}
-
-function noRoom(needed: number, free: number, { path }: Room): string {
-  const megabytes = (bytes: number) => `${Math.ceil(bytes / 1e6)} MB`;
-  return (
-    `it needs ${megabytes(needed)} under ${path} while it is loaded, and ${megabytes(Math.max(0, free))} are free; ` +
-    '`imgmv receive --ignore-space` takes it all the same'
-  );
 }
 
 /** Gives the image that is `from` here its names, after all else; says which image lost one. */

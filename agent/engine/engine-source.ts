@@ -5,6 +5,7 @@ import { ImgmvError } from '../../proto/errors.ts';
 import type { Answer, Blob, Digest, Image, LayerBlob, Name, Source, Waits } from '../image.ts';
 import { familiar, parseReference, withDefaultTag } from '../reference.ts';
 import type { Engine, InspectedImage } from './engine.ts';
+import { noRoom, roomOf } from './room.ts';
 import { blobsOfSave } from './save.ts';
 import { StoredImage } from './stored-image.ts';
 
@@ -16,23 +17,31 @@ export interface Choice {
   readonly as?: string;
 }
 
+export interface EngineSourceOptions {
+  readonly choices: readonly Choice[];
+  /** Save images for which there seems to be no room. */
+  readonly ignoreSpace: boolean;
+}
+
 const CLOSE_NAMES_MAX = 3;
 
 export class EngineSource implements Source {
   readonly #engine: Engine;
   readonly #choices: readonly Choice[];
+  readonly #ignoreSpace: boolean;
   /** All blobs of a containerd store, as of the first look. */
   #held: Promise<ReadonlySet<Digest>> | undefined;
   /** Those images whose blobs can be read one by one. */
   readonly #stored = new Map<Digest, StoredImage>();
   /** Saves that were begun ahead. */
-  readonly #prepared = new Map<Digest, Promise<IncomingMessage>>();
+  readonly #prepared = new Map<Digest, Promise<IncomingMessage | undefined>>();
   #saveMs = 0;
   #images: Promise<readonly Image[]> | undefined;
 
-  constructor(engine: Engine, choices: readonly Choice[]) {
+  constructor(engine: Engine, { choices, ignoreSpace }: EngineSourceOptions) {
     this.#engine = engine;
     this.#choices = choices;
+    this.#ignoreSpace = ignoreSpace;
   }
 
   /** Looked up once. Throws image-not-found, naming all that are missing and what comes close. */
@@ -59,7 +68,20 @@ export class EngineSource implements Source {
     return [...images.values()];
   }
 
-  async planned(_answers: readonly Answer[]): Promise<void> {}
+  /** Withdraws what there is no room for while it is saved, where that can be known. */
+  async planned(answers: readonly Answer[]): Promise<readonly Answer[]> {
+    const room = this.#ignoreSpace ? undefined : await roomOf(this.#engine);
+    return answers.map((answer) => {
+      const needed = this.#spoolBytes(answer.image);
+      if (!room || answer.action !== 'send' || needed <= room.freeBytes) return answer;
+      return { ...answer, action: 'refuse', withdrawn: true, reason: noRoom('saved', needed, room) };
+    });
+  }
+
+  /** A classic engine writes all of an image to disk before it gives the first byte of it. */
+  #spoolBytes(image: Image): number {
+    return image.store === 'classic' ? image.bytes : 0;
+  }
 
   async *blobs(
     image: Image,
@@ -75,9 +97,9 @@ export class EngineSource implements Source {
       return;
     }
     const asked = performance.now();
-    const saving = this.#prepared.get(image.id) ?? this.#engine.save(image.id, signal);
+    const prepared = this.#prepared.get(image.id);
     this.#prepared.delete(image.id);
-    const stream = await saving;
+    const stream = (await prepared) ?? (await this.#engine.save(image.id, signal));
     this.#saveMs += performance.now() - asked;
     const onWaitMs = (ms: number) => {
       this.#saveMs += ms;
@@ -123,13 +145,19 @@ export class EngineSource implements Source {
     }
   }
 
-  /** A classic engine writes all of an image to disk before it gives the first byte. */
   prepare(image: Image, _wanted: readonly Digest[] | undefined, signal: AbortSignal): void {
     if (this.#stored.has(image.id) || this.#prepared.has(image.id)) return;
-    const saving = this.#engine.save(image.id, signal);
+    const saving = this.#saveAhead(image, signal);
     // Whoever asks for the blobs gets to know.
     saving.catch(() => {});
     this.#prepared.set(image.id, saving);
+  }
+
+  /** Undefined where there is no room for it beside the image at hand. */
+  async #saveAhead(image: Image, signal: AbortSignal): Promise<IncomingMessage | undefined> {
+    const room = await roomOf(this.#engine);
+    if (room && room.freeBytes < this.#spoolBytes(image)) return undefined;
+    return this.#engine.save(image.id, signal);
   }
 
   async settled(): Promise<void> {}
@@ -142,7 +170,7 @@ export class EngineSource implements Source {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const saving of this.#prepared.values())
       saving.then(
-        (stream) => stream.destroy(),
+        (stream) => stream?.destroy(),
         () => {},
       );
     this.#prepared.clear();

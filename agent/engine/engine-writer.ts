@@ -19,6 +19,7 @@ export interface EngineWriterOptions {
   readonly signal: AbortSignal;
   /** Gives the image that is called `from` here its own names. */
   readonly setNames: (from: string) => Promise<SetName[]>;
+  /** Milliseconds that a layer has waited for the engine to take it. */
   readonly onWaitMs: (ms: number) => void;
 }
 
@@ -192,7 +193,6 @@ export class EngineWriter implements ImageWriter {
     this.#options.signal.throwIfAborted();
     this.#load ??= new Load(this.#engine);
     const load = this.#load;
-    const waitedBefore = load.waitMs;
     const abort = () => void load.abort();
     this.#options.signal.addEventListener('abort', abort, { once: true });
     try {
@@ -201,7 +201,6 @@ export class EngineWriter implements ImageWriter {
       await load.finish();
     } finally {
       this.#options.signal.removeEventListener('abort', abort);
-      this.#options.onWaitMs(load.waitMs - waitedBefore);
     }
   }
 

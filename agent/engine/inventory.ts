@@ -2,7 +2,7 @@
  * What an engine holds already and need not be sent again. A classic store finds a layer by the layers below
  * it (chain ids); a containerd store by the digest of the very blob, which it tells through content.ts.
  */
-import type { Digest, Image, LayerBlob } from '../image.ts';
+import { type Digest, diffIdOf, type Image } from '../image.ts';
 import { chainIds } from './chain-id.ts';
 import type { ContentInfo, ContentStore } from './content.ts';
 import type { Engine } from './engine.ts';
@@ -17,14 +17,16 @@ const INSPECTS_AT_ONCE = 8;
 export interface Lacking {
   /** Digests as the source names them; undefined where this engine cannot tell. */
   readonly missing: readonly Digest[] | undefined;
-  /** What this store will hold once the image has come: to be given along for the images behind it. */
+  /** What this store will hold besides once the image has come: to be given along for the images behind it. */
   readonly brings: readonly Digest[];
 }
+
+export type Digests = Pick<ReadonlySet<Digest>, 'has'>;
 
 /** A snapshot: take a new one when time has passed. */
 export interface Inventory {
   /** `coming`: what images before this one bring. */
-  lacking(image: Image, coming: ReadonlySet<Digest>): Promise<Lacking>;
+  lacking(image: Image, coming: Digests): Promise<Lacking>;
   /** The id here of an image whose platform has this config, whole; undefined where there is none. */
   withConfig(config: Digest): Promise<Digest | undefined>;
 }
@@ -53,7 +55,7 @@ async function classicInventory(engine: Engine): Promise<Inventory> {
       const absent = new Set(diffIds.filter((_, at) => !isIn(chain[at] as Digest, held, coming)));
       // Of other platforms nothing is wanted: a classic store keeps one.
       const digests = layers?.filter((layer) => absent.has(diffIdOf(layer))).map(({ digest }) => digest);
-      return { missing: digests, brings: chain };
+      return { missing: digests, brings: chain.filter((id) => !held.has(id)) };
     },
     withConfig: async (config) => {
       const found = await engine.inspect(config);
@@ -75,7 +77,7 @@ async function containerdInventory(engine: Engine, content: ContentStore): Promi
       const missing = digests.filter(
         (digest) => !isIn(digest, held, coming) && !(store === 'classic' && compressed.has(digest)),
       );
-      return { missing, brings: digests };
+      return { missing, brings: digests.filter((digest) => !held.has(digest)) };
     },
     withConfig: async (config) => {
       byConfig ??= rootsByConfig(engine, content, held);
@@ -140,12 +142,7 @@ async function rootsByConfig(
   return roots;
 }
 
-/** A classic store names its layers by their diffIDs. */
-export function diffIdOf({ digest, diffId }: LayerBlob): Digest {
-  return diffId ?? digest;
-}
-
-function isIn(digest: Digest, ...sets: readonly ReadonlySet<Digest>[]): boolean {
+function isIn(digest: Digest, ...sets: readonly Digests[]): boolean {
   return sets.some((set) => set.has(digest));
 }
 

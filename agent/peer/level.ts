@@ -3,7 +3,8 @@
  */
 import { ZSTD_LEVEL_MIN } from '../../proto/limits.ts';
 
-const START = 1;
+/** What a small image is sent with, before anything is known of the link. */
+const START = 3;
 /** Looks in a row that must find the link full: a reader that was late once is no slow link. */
 const FULL_LOOKS = 2;
 /** Looks in a row that must find the reader busy: it tells every half second, and an engine may hiccup. */
@@ -29,6 +30,7 @@ export class LevelPolicy {
   readonly #look: () => Link;
   readonly #now: () => number;
   #level = START;
+  #began: number | undefined;
   #fullLooks = 0;
   #busyLooks = 0;
   #lookedAt: number | undefined;
@@ -41,20 +43,23 @@ export class LevelPolicy {
     this.#now = now;
   }
 
-  /** The level for the next bytes; moves by one at a time, five times a second at most. */
+  /** The level for the next bytes; looks five times a second at most, and moves by one but for the first time. */
   level(): number {
     if (this.#pinned !== undefined) return this.#pinned;
     const now = this.#now();
+    this.#began ??= now;
     this.#lookedAt ??= now;
     const elapsedMs = now - this.#lookedAt;
     if (elapsedMs < LOOK_INTERVAL_MS) return this.#level;
     const { socketMs, readerWaits } = this.#look();
     const share = (socketMs - this.#socketMs) / elapsedMs;
+    const first = this.#lookedAt === this.#began;
     this.#lookedAt = now;
     this.#socketMs = socketMs;
     this.#fullLooks = readerWaits && share >= FULL_SHARE ? this.#fullLooks + 1 : 0;
     this.#busyLooks = readerWaits ? 0 : this.#busyLooks + 1;
-    if (this.#busyLooks >= BUSY_LOOKS || share < DRY_SHARE)
+    if (first && this.#fullLooks === 0) this.#level = ZSTD_LEVEL_MIN;
+    else if (this.#busyLooks >= BUSY_LOOKS || share < DRY_SHARE)
       this.#level = Math.max(ZSTD_LEVEL_MIN, this.#level - 1);
     else if (this.#fullLooks >= FULL_LOOKS) this.#level = Math.min(AUTOMATIC_MAX, this.#level + 1);
     return this.#level;

@@ -24,10 +24,10 @@ import {
 import type { Hello } from '../../proto/messages.ts';
 import { generateKeyPair, type KeyPair } from '../../proto/noise.ts';
 import { type Socket, SUBPROTOCOL, upgrade, versionOffered } from '../../proto/websocket.ts';
+import { awaited } from '../awaited.ts';
 import { type Clock, SYSTEM_CLOCK } from '../clock.ts';
 import type { Emit } from '../events.ts';
 import { Admission, type Stranger } from './admission.ts';
-import { awaited } from './awaited.ts';
 import { Pairing } from './pairing.ts';
 import { Session } from './session.ts';
 

@@ -4,6 +4,7 @@ import { EntryWriter } from '../../proto/entry-writer.ts';
 import { ImgmvError, toImgmvError, violation } from '../../proto/errors.ts';
 import type { Lane } from '../../proto/lane.ts';
 import type { AnsweredImage, Message, OfferedImage, Result } from '../../proto/messages.ts';
+import { type Awaited, awaited } from '../awaited.ts';
 import type { ProgressEvent } from '../events.ts';
 import type {
   Answer,
@@ -17,7 +18,6 @@ import type {
   Store,
   Waits,
 } from '../image.ts';
-import { type Awaited, awaited } from './awaited.ts';
 import { fromWire, toWire } from './failure.ts';
 import { LevelPolicy } from './level.ts';
 import { measureRate } from './rate.ts';
@@ -204,8 +204,8 @@ export class PeerSink implements Sink {
         if (message.last) this.#answered.resolve();
         return;
       case 'progress':
-        this.#readerWaits = message.bottleneck !== undefined && message.bottleneck !== 'load';
         if (message.phase === 'load') this.#loaded.set(message.image, message.bytes);
+        else this.#readerWaits = message.bottleneck !== undefined && message.bottleneck !== 'load';
         return;
       case 'again': {
         const end = this.#ends.get(message.image);

@@ -3,7 +3,7 @@ import type { EndHeader } from '../../proto/entry.ts';
 import { EntryReader, type ReceivedBlob } from '../../proto/entry-reader.ts';
 import { ImgmvError, toImgmvError, violation } from '../../proto/errors.ts';
 import type { Lane } from '../../proto/lane.ts';
-import { LINGER_MS, OFFER_IMAGES_MAX, OFFER_ITEMS_MAX } from '../../proto/limits.ts';
+import { JOBS_MAX, LINGER_MS, OFFER_IMAGES_MAX, OFFER_ITEMS_MAX } from '../../proto/limits.ts';
 import type { Message, OfferedImage } from '../../proto/messages.ts';
 import type { ProgressEvent } from '../events.ts';
 import type { Answer, Blob, Digest, Image, LayerBlob, Outcome, Source, Waits } from '../image.ts';
@@ -25,6 +25,10 @@ export class PeerSource implements Source {
   #entries: EntryReader | undefined;
   /** Images that were asked for and whose end has not come on the lane. */
   readonly #due = new Set<number>();
+  /** Images whose first entry has come, and which have no outcome yet. */
+  readonly #underWay = new Set<number>();
+  /** What comes next on the lane, where somebody has asked. */
+  #head: Promise<ReceivedBlob | EndHeader | undefined> | undefined;
   #wake: () => void = () => {};
   #offerDone = false;
   #finished = false;
@@ -51,7 +55,7 @@ export class PeerSource implements Source {
     return this.#images;
   }
 
-  async planned(answers: readonly Answer[]): Promise<void> {
+  async planned(answers: readonly Answer[]): Promise<readonly Answer[]> {
     for (const [number, { action }] of answers.entries()) if (action === 'send') this.#due.add(number);
     await this.#session.control.sendList({
       type: 'answer',
@@ -65,6 +69,35 @@ export class PeerSource implements Source {
         ...(missing !== undefined && { missing: [...missing] }),
       })),
     });
+    return answers;
+  }
+
+  /** As the sender's entries come on the lane. */
+  async next(): Promise<Image> {
+    try {
+      const item = await this.#peek();
+      if (!item) throw violation('the lane ended before all images did');
+      const image = this.#images[item.image];
+      if (!image || !this.#due.has(item.image))
+        throw violation(`a blob of image ${item.image}, which was not asked for`);
+      this.#underWay.add(item.image);
+      if (this.#underWay.size > JOBS_MAX)
+        throw violation(`${this.#underWay.size} images at once, where ${JOBS_MAX} may be under way`);
+      return image;
+    } catch (error) {
+      this.#session.fail(toImgmvError(error));
+      throw error;
+    }
+  }
+
+  /** The answer has asked for the first round; another one is for what turned out to be missing. */
+  prepare(image: Image, wanted: readonly Digest[] | undefined): void {
+    const number = this.#images.indexOf(image);
+    if (this.#due.has(number)) return;
+    this.#due.add(number);
+    this.#session
+      .send({ type: 'again', image: number, missing: [...(wanted ?? [])] })
+      .catch((error: unknown) => this.#session.fail(toImgmvError(error)));
   }
 
   async *blobs(
@@ -73,17 +106,11 @@ export class PeerSource implements Source {
     signal: AbortSignal,
   ): AsyncGenerator<Blob> {
     const number = this.#images.indexOf(image);
-    // The answer has asked for the first round; this one is for what turned out to be missing.
-    if (!this.#due.has(number)) {
-      this.#due.add(number);
-      await this.#session.send({ type: 'again', image: number, missing: [...(wanted ?? [])] });
-    }
+    this.prepare(image, wanted);
     let blobs = 0;
     for (;;) {
       signal.throwIfAborted();
-      const item = await this.#nextEntry();
-      if (!item) throw violation('the lane ended before the image did');
-      if (item.image !== number) throw violation(`a blob of image ${item.image} within image ${number}`);
+      const item = await this.#take(number);
       if ('type' in item) {
         this.#due.delete(number);
         if (!item.complete) throw await this.#failureOf(number);
@@ -111,6 +138,7 @@ export class PeerSource implements Source {
     if (this.#session.signal.aborted) return;
     const number = this.#images.indexOf(outcome.image);
     const { status, targetId, refs, error } = outcome;
+    this.#underWay.delete(number);
     // What broke the protocol on the lane left it where nobody knows what its next byte means.
     if (error?.code === 'protocol-violation' && error.host === undefined) return this.#session.fail(error);
     try {
@@ -159,15 +187,25 @@ export class PeerSource implements Source {
 
   /** What the sender still sends of an image that failed here goes nowhere. */
   async #skipRest(number: number): Promise<void> {
-    while (this.#due.has(number)) {
-      const item = await this.#nextEntry();
-      if (!item) throw violation('the lane ended before the image did');
-      if (item.image !== number) throw violation(`a blob of image ${item.image} within image ${number}`);
-      if ('type' in item) this.#due.delete(number);
-    }
+    while (this.#due.has(number)) if ('type' in (await this.#take(number))) this.#due.delete(number);
   }
 
-  async #nextEntry(): Promise<ReceivedBlob | EndHeader | undefined> {
+  /** The next entry on the lane, which must be of this image. */
+  async #take(number: number): Promise<ReceivedBlob | EndHeader> {
+    const item = await this.#peek();
+    this.#head = undefined;
+    if (!item) throw violation('the lane ended before the image did');
+    if (item.image !== number) throw violation(`a blob of image ${item.image} within image ${number}`);
+    return item;
+  }
+
+  /** The next entry; the same until it is taken. Undefined at the end of the lane. */
+  #peek(): Promise<ReceivedBlob | EndHeader | undefined> {
+    this.#head ??= this.#readEntry();
+    return this.#head;
+  }
+
+  async #readEntry(): Promise<ReceivedBlob | EndHeader | undefined> {
     this.#lane ??= await this.#laneComing;
     this.#entries ??= new EntryReader(this.#lane);
     return this.#entries.next();

@@ -1,7 +1,9 @@
 import { describe, expect, it } from 'vitest';
+import { awaited } from '../../agent/awaited.ts';
+import { bottleneck } from '../../agent/copy.ts';
 import type { Event } from '../../agent/events.ts';
-import type { Blob, Image, ImageWriter, Outcome, Sink } from '../../agent/image.ts';
-import { bottleneck, exitOf, type Ledger, move } from '../../agent/move.ts';
+import type { Answer, Blob, Image, ImageWriter, Outcome, Sink } from '../../agent/image.ts';
+import { exitOf, type Ledger, type MoveOptions, move } from '../../agent/move.ts';
 import { type ErrorCode, ImgmvError } from '../../proto/errors.ts';
 import { type MemoryImage, MemorySink, MemorySource, testImage } from '../memory.ts';
 
@@ -10,10 +12,15 @@ interface Run {
   readonly events: readonly Event[];
 }
 
-async function moved(source: MemorySource, sink: Sink, signal = new AbortController().signal): Promise<Run> {
+async function moved(
+  source: MemorySource,
+  sink: Sink,
+  { signal = new AbortController().signal, jobs = 2 }: Partial<MoveOptions> = {},
+): Promise<Run> {
   const events: Event[] = [];
   const ledger = await move(source, sink, {
     signal,
+    jobs,
     emit: (event) => events.push(event),
     wireBytes: () => 0,
   });
@@ -67,7 +74,7 @@ describe('a move', () => {
     expect(ledger.exit).toBe(17);
   });
 
-  it('tells the source of the next image while one is committed, and not of one that is not to be sent', async () => {
+  it('tells the source of the next image once one travels, and not of one that is not to be sent', async () => {
     const [one, refused, two] = await images('one:1', 'refused:1', 'two:1');
     if (!one || !refused || !two) throw new Error('no images');
     const steps: string[] = [];
@@ -85,10 +92,10 @@ describe('a move', () => {
     })([one, refused, two]);
     await moved(source, new MemorySink({ refusal: (image) => (image === refused.image ? 'no' : undefined) }));
     expect(steps).toEqual([
-      'one:1 sent',
-      'two:1 next',
-      'one:1 loaded',
       'refused:1 refused',
+      'two:1 next',
+      'one:1 sent',
+      'one:1 loaded',
       'two:1 sent',
       'two:1 loaded',
     ]);
@@ -169,7 +176,7 @@ describe('a move', () => {
         throw new Error('a socket broke');
       },
     });
-    const { ledger, events } = await moved(new MemorySource([first, second]), sink, stop.signal);
+    const { ledger, events } = await moved(new MemorySource([first, second]), sink, { signal: stop.signal });
     expect(ledger.outcomes.map(({ status, error }) => [status, error])).toEqual([
       ['failed', reason],
       ['failed', reason],
@@ -177,6 +184,159 @@ describe('a move', () => {
     expect(ledger.exit).toBe(130);
     expect(events.at(-1)).toMatchObject({ event: 'done', failed: 2, exit: 130 });
     expect(sink.names.size).toBe(0);
+  });
+});
+
+describe('several images at once', () => {
+  /** Tells what happens to which image, and holds every commit until it is let go. */
+  async function watched(...names: readonly string[]) {
+    const made = await images(...names);
+    const steps: string[] = [];
+    const commits = new Map(names.map((name) => [name, awaited<void>()]));
+    const nameOf = ({ names: [name] }: Image) => name?.source ?? '';
+    const source = new (class extends MemorySource {
+      override async *blobs(...[image, ...rest]: Parameters<MemorySource['blobs']>): AsyncGenerator<Blob> {
+        steps.push(`${nameOf(image)} travels`);
+        yield* super.blobs(image, ...rest);
+      }
+      prepare(image: Image): void {
+        steps.push(`${nameOf(image)} is prepared`);
+      }
+    })(made);
+    const sink = new (class extends MemorySink {
+      override async writer(...[answer, signal]: Parameters<MemorySink['writer']>): Promise<ImageWriter> {
+        const writer = await super.writer(answer, signal);
+        const name = nameOf(answer.image);
+        const commit = async () => {
+          steps.push(`${name} loads`);
+          await commits.get(name)?.promise;
+          steps.push(`${name} is there`);
+          return writer.commit();
+        };
+        return { ...writer, commit };
+      }
+    })();
+    const letGo = (name: string) => commits.get(name)?.resolve();
+    return { made, source, sink, steps, letGo };
+  }
+
+  it('lets one travel while one is loaded, and readies the one behind', async () => {
+    const { source, sink, steps, letGo } = await watched('one:1', 'two:1', 'three:1');
+    const run = moved(source, sink);
+    await expect.poll(() => steps.at(-1)).toBe('two:1 loads');
+    expect(steps).toEqual([
+      'one:1 travels',
+      'two:1 is prepared',
+      'one:1 loads',
+      'two:1 travels',
+      'three:1 is prepared',
+      'two:1 loads',
+    ]);
+    letGo('two:1');
+    await expect.poll(() => steps.slice(6)).toEqual(['two:1 is there', 'three:1 travels', 'three:1 loads']);
+    letGo('three:1');
+    letGo('one:1');
+    const { ledger, events } = await run;
+    expect(ledger.outcomes.map(({ image, status }) => `${image.names[0]?.source} ${status}`)).toEqual([
+      'one:1 loaded',
+      'two:1 loaded',
+      'three:1 loaded',
+    ]);
+    expect(events.flatMap((event) => (event.event === 'image' ? event.refs[0]?.source : []))).toEqual([
+      'two:1',
+      'three:1',
+      'one:1',
+    ]);
+  });
+
+  it('takes one after the other with one job, and readies none', async () => {
+    const { source, sink, steps, letGo } = await watched('one:1', 'two:1');
+    const run = moved(source, sink, { jobs: 1 });
+    await expect.poll(() => steps.length).toBe(2);
+    letGo('one:1');
+    letGo('two:1');
+    await run;
+    expect(steps).toEqual([
+      'one:1 travels',
+      'one:1 loads',
+      'one:1 is there',
+      'two:1 travels',
+      'two:1 loads',
+      'two:1 is there',
+    ]);
+  });
+
+  it('brings layers that are gone before it begins another image', async () => {
+    const { made, source, sink, steps, letGo } = await watched('one:1', 'two:1', 'three:1');
+    const open = sink.writer.bind(sink);
+    let again = true;
+    const forgetful = Object.assign(sink, {
+      writer: async (...given: Parameters<typeof open>): Promise<ImageWriter> => {
+        const writer = await open(...given);
+        const commit = async () => {
+          if (!again || given[0].image !== made[0]?.image) return writer.commit();
+          again = false;
+          return { missing: [] };
+        };
+        return { ...writer, commit };
+      },
+    });
+    const run = moved(source, forgetful);
+    const travels = () => steps.filter((step) => step.endsWith('travels'));
+    await expect.poll(() => travels().length).toBe(3);
+    for (const name of ['one:1', 'two:1', 'three:1']) letGo(name);
+    expect((await run).ledger.exit).toBe(0);
+    expect(travels()).toEqual(['one:1', 'two:1', 'one:1', 'three:1'].map((name) => `${name} travels`));
+  });
+
+  it('follows a source that has an order of its own, and fails what waits when it has no more', async () => {
+    const { made, source, sink, letGo } = await watched('one:1', 'two:1', 'three:1');
+    for (const name of ['one:1', 'two:1', 'three:1']) letGo(name);
+    const order = [made[2], made[0]];
+    const given = Object.assign(source, {
+      next: async (): Promise<Image> => {
+        const one = order.shift();
+        if (one) return one.image;
+        throw new ImgmvError('peer-lost', 'no more');
+      },
+    });
+    const { ledger } = await moved(given, sink);
+    expect(ledger.outcomes).toMatchObject([
+      { status: 'loaded' },
+      { status: 'failed', error: { code: 'peer-lost' } },
+      { status: 'loaded' },
+    ]);
+    expect([...sink.names.keys()]).toEqual(['three:1', 'one:1']);
+  });
+
+  it('tells the sink of an image that its source has withdrawn', async () => {
+    const { made, source, sink, letGo } = await watched('one:1', 'two:1');
+    letGo('two:1');
+    const plan = source.planned.bind(source);
+    const aborted: ImgmvError[] = [];
+    const open = sink.writer.bind(sink);
+    const { ledger, events } = await moved(
+      Object.assign(source, {
+        planned: async (answers: readonly Answer[]): Promise<readonly Answer[]> =>
+          (await plan(answers)).map((answer) =>
+            answer.image === made[0]?.image
+              ? { ...answer, action: 'refuse', withdrawn: true, reason: 'no room here' }
+              : answer,
+          ),
+      }),
+      Object.assign(sink, {
+        writer: async (...given: Parameters<typeof open>): Promise<ImageWriter> => ({
+          ...(await open(...given)),
+          abort: async (error) => void aborted.push(error),
+        }),
+      }),
+    );
+    expect(aborted).toMatchObject([{ code: 'refused', message: 'no room here' }]);
+    expect(ledger.outcomes).toMatchObject([
+      { status: 'refused', error: { message: 'no room here' } },
+      { status: 'loaded' },
+    ]);
+    expect(events[0]).toMatchObject({ event: 'plan', images: [{ action: 'refuse' }, { action: 'send' }] });
   });
 });
 

@@ -2,7 +2,7 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Engine } from '../../agent/engine/engine.ts';
 import { EngineSink, type EngineSinkOptions } from '../../agent/engine/engine-sink.ts';
-import { EngineSource } from '../../agent/engine/engine-source.ts';
+import { type Choice, EngineSource } from '../../agent/engine/engine-source.ts';
 import type { Digest, Image, Store } from '../../agent/image.ts';
 import { move } from '../../agent/move.ts';
 import { type MemoryImage, MemorySource, testImage } from '../memory.ts';
@@ -28,9 +28,10 @@ for (const { flavour, store, required } of FLAVOURS) {
           store,
           async source(images) {
             await moveIn(engine, images);
-            return new EngineSource(
+            const names = images.flatMap(({ image }) => image.names);
+            return sourceOf(
               engine,
-              images.flatMap(({ image }) => image.names.map(({ source }) => ({ reference: source }))),
+              names.map(({ source }) => ({ reference: source })),
             );
           },
           sink: async () => sinkOf(engine),
@@ -60,7 +61,7 @@ for (const { flavour, store, required } of FLAVOURS) {
       afterAll(() => rig?.[Symbol.asyncDispose]());
 
       const lookUp = (...references: readonly string[]) =>
-        new EngineSource(
+        sourceOf(
           engine,
           references.map((reference) => ({ reference })),
         ).images();
@@ -94,7 +95,7 @@ for (const { flavour, store, required } of FLAVOURS) {
       });
 
       it('gives the name of --as', async () => {
-        const source = new EngineSource(engine, [{ reference: web.image.id, as: 'other:1' }]);
+        const source = sourceOf(engine, [{ reference: web.image.id, as: 'other:1' }]);
         expect((await source.images())[0]?.names).toEqual([{ source: web.image.id, target: 'other:1' }]);
       });
 
@@ -192,6 +193,10 @@ for (const { flavour, store, required } of FLAVOURS) {
   );
 }
 
+function sourceOf(engine: Engine, choices: readonly Choice[]): EngineSource {
+  return new EngineSource(engine, { choices, ignoreSpace: false });
+}
+
 function sinkOf(engine: Engine, options: Partial<EngineSinkOptions> = {}): EngineSink {
   return new EngineSink(engine, {
     noReplace: false,
@@ -202,7 +207,7 @@ function sinkOf(engine: Engine, options: Partial<EngineSinkOptions> = {}): Engin
 }
 
 async function moveIn(engine: Engine, images: readonly MemoryImage[]): Promise<void> {
-  const options = { signal: new AbortController().signal, emit: () => {}, wireBytes: () => 0 };
+  const options = { signal: new AbortController().signal, emit: () => {}, wireBytes: () => 0, jobs: 2 };
   const { outcomes } = await move(new MemorySource(images), sinkOf(engine), options);
   for (const { error } of outcomes) if (error) throw error;
 }

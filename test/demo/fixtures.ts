@@ -52,7 +52,12 @@ export async function fixtureDemo(): Promise<void> {
     const sending = async () => {
       await using source = new MemorySource([sent]);
       await using sink = new PeerSink({ session, openLane });
-      return await move(source, sink, { signal: session.signal, emit, wireBytes: () => session.wireBytes });
+      return await move(source, sink, {
+        signal: session.signal,
+        emit,
+        wireBytes: () => session.wireBytes,
+        jobs: 2,
+      });
     };
     const [given, taken] = await Promise.all([sending(), receiving]);
 
@@ -88,6 +93,7 @@ async function receive(accepting: Promise<AcceptedSession>, store: MemorySink): 
     signal: session.signal,
     emit: () => {},
     wireBytes: () => session.wireBytes,
+    jobs: 2,
   });
   return exit;
 }

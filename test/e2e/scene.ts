@@ -12,7 +12,8 @@ import { scratchDirectory } from '../rig/scratch.ts';
 export interface SceneOptions {
   readonly source: Flavour;
   readonly target: Flavour;
-  /** Room for the target's data; plenty when left out. */
+  /** Room for an engine's data; plenty when left out. */
+  readonly sourceBytes?: number;
   readonly targetBytes?: number;
 }
 
@@ -72,9 +73,12 @@ const SETTLE_MS = 10_000;
 const POLL_MS = 100;
 const CONTENT = 'containerd/daemon/io.containerd.content.v1.content';
 
-export async function startScene({ targetBytes, ...flavours }: SceneOptions): Promise<Scene> {
+export async function startScene({ sourceBytes, targetBytes, ...flavours }: SceneOptions): Promise<Scene> {
   const directory = await scratchDirectory();
-  const source = await startEngine({ flavour: flavours.source });
+  const source = await startEngine({
+    flavour: flavours.source,
+    ...(sourceBytes !== undefined && { tmpfsBytes: sourceBytes }),
+  });
   const target = await startEngine({
     flavour: flavours.target,
     ...(targetBytes !== undefined && { tmpfsBytes: targetBytes }),

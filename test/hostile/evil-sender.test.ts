@@ -1,7 +1,9 @@
 /** A sender that knows the code and lies: what a real receiver makes of it. PROTOCOL.md sections 6 to 9. */
 import { describe, expect, test } from 'vitest';
-import { encodeHeader, encodeTrailer } from '../../proto/entry.ts';
+import { digestOf } from '../../agent/engine/metadata.ts';
+import { type Digest, encodeHeader, encodeTrailer } from '../../proto/entry.ts';
 import { Lane } from '../../proto/lane.ts';
+import { JOBS_MAX } from '../../proto/limits.ts';
 import { Control, type Message } from '../../proto/messages.ts';
 import { generateKeyPair } from '../../proto/noise.ts';
 import { type MemoryImage, MemorySink, testImage } from '../memory.ts';
@@ -189,13 +191,19 @@ describe('messages that end the session', () => {
 });
 
 describe('a blob lane that ends the session', () => {
-  const header = (image: number, size = 5) =>
-    encodeHeader({ type: 'blob', kind: 'layer', image, encoding: 'identity', size, digest: OTHER });
+  const header = (image: number, size = 5, digest: Digest = OTHER) =>
+    encodeHeader({ type: 'blob', kind: 'layer', image, encoding: 'identity', size, digest });
   const end = (image: number, blobs: number) => encodeHeader({ type: 'end', image, blobs, complete: true });
+  const hello = [
+    header(0, 5, digestOf(Buffer.from('hello'))),
+    Buffer.from('00000005' + '68656c6c6f' + '00000000', 'hex'),
+    encodeTrailer({ complete: true, size: 5 }),
+  ];
 
   test.each<readonly [string, readonly Buffer[]]>([
-    ['a blob of another image', [header(1)]],
-    ['the end of another image', [end(1, 0)]],
+    ['a blob of another image within one', [...hello, header(1)]],
+    ['the end of another image within one', [...hello, end(1, 0)]],
+    ['a blob of an image that was not offered', [header(2)]],
     ['an end that counts other blobs', [end(0, 1)]],
     ['an entry of an unknown kind', [Buffer.alloc(48, 9)]],
     [
@@ -212,6 +220,35 @@ describe('a blob lane that ends the session', () => {
     await scene.evil.offer([await testImage(), await testImage({ name: 'two:2' })]);
     await (await scene.evil.lane()).write(...wire);
     await expectViolation(scene);
+  });
+
+  test('more images at once than the limit', async () => {
+    await using scene = await paired();
+    const { evil, sink } = scene;
+    const open = sink.writer.bind(sink);
+    let loading = 0;
+    sink.writer = async (answer, signal) => ({
+      ...(await open(answer, signal)),
+      commit: () => {
+        loading++;
+        return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+      },
+    });
+    const names = Array.from({ length: JOBS_MAX + 1 }, (_, at) => `image-${at}:1`);
+    await evil.offer(await Promise.all(names.map((name) => testImage({ name }))));
+    const lane = await evil.lane();
+    for (const at of names.keys()) await lane.write(end(at, 0));
+    expect(await evil.closed()).toBe('4213 protocol-violation');
+    expect(loading).toBe(JOBS_MAX);
+  });
+
+  test('an image once more that was not asked for again', async () => {
+    await using scene = await paired();
+    await scene.evil.offer([await testImage(), await testImage({ name: 'two:2' })]);
+    const lane = await scene.evil.lane();
+    for (const entry of [end(0, 0), end(0, 0)]) await lane.write(entry);
+    expect(await scene.evil.closed()).toBe('4213 protocol-violation');
+    expect(statuses(await scene.host.run)).toEqual(['failed integrity', 'failed protocol-violation']);
   });
 
   test('END in the middle of an image', async () => {

@@ -102,6 +102,7 @@ export async function receiver(sink: Sink): Promise<Receiver> {
           signal: session.signal,
           emit: () => {},
           wireBytes: () => session.wireBytes,
+          jobs: 2,
         });
         return { ledger };
       } catch (error) {
@@ -141,6 +142,7 @@ export async function sender(port: number, code: Secret, source: Source): Promis
         signal: session.signal,
         emit: () => {},
         wireBytes: () => session.wireBytes,
+        jobs: 2,
       });
       return { ledger };
     } catch (error) {

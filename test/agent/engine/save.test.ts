@@ -430,7 +430,10 @@ for (const flavour of ['20', '28', '28c'] as const) {
         it(`${options.name}: gives the layers that are wanted and no other, with their digests`, async () => {
           const { layers } = await loadImage(rig, options);
           const digests = [...new Set(layers.map(({ digest }) => digest as Digest))].sort();
-          const [image] = await new EngineSource(engine, [{ reference: options.name }]).images();
+          const [image] = await new EngineSource(engine, {
+            choices: [{ reference: options.name }],
+            ignoreSpace: false,
+          }).images();
           if (!image) throw new Error(`${options.name} is not there`);
           const rest: string[] = [];
           for (const unwanted of [[], digests, ...digests.map((digest) => [digest])]) {

@@ -1,0 +1,240 @@
+/** One image on its way from a source to a sink, from its first blob to what became of it; with its counters. */
+import { ImgmvError, toImgmvError } from '../proto/errors.ts';
+import type { Emit } from './events.ts';
+import type {
+  Answer,
+  Blob,
+  Bottleneck,
+  Digest,
+  Image,
+  ImageWriter,
+  Outcome,
+  Sink,
+  Source,
+  Waits,
+} from './image.ts';
+import { bytesMissing, layerCount, platformName, refusal } from './plan.ts';
+
+const PROGRESS_INTERVAL_MS = 500;
+const BOTTLENECK_SHARE_MIN = 0.3;
+/** How often layers may be asked for again. */
+const ROUNDS_MAX = 3;
+
+export interface CopyOptions {
+  readonly signal: AbortSignal;
+  readonly emit: Emit;
+  /** Bytes on the wire so far, both ways; 0 where there is no wire. */
+  readonly wireBytes: () => number;
+}
+
+/**
+ * Takes turns: `travel`, then `commit`, and both again while the sink finds layers gone that it had counted
+ * on. What is under way ends by an outcome; neither method throws.
+ */
+export class Copy {
+  readonly answer: Answer;
+  readonly #source: Source;
+  readonly #sink: Sink;
+  readonly #options: CopyOptions;
+  #writer: ImageWriter | undefined;
+  #wanted: readonly Digest[] | undefined;
+  #rounds = 0;
+  #bytes = 0;
+  #layers = 0;
+  /** Of the rounds that are over. */
+  #wireBytes = 0;
+  /** Counter at the start of the round that goes on. */
+  #wireBefore: number | undefined;
+  #startedAt: number | undefined;
+  #committing = false;
+  #progress: NodeJS.Timeout | undefined;
+  #outcome: Outcome | undefined;
+
+  constructor(source: Source, sink: Sink, answer: Answer, options: CopyOptions) {
+    this.#source = source;
+    this.#sink = sink;
+    this.answer = answer;
+    this.#options = options;
+    this.#wanted = answer.missing;
+  }
+
+  get image(): Image {
+    return this.answer.image;
+  }
+
+  /** Undefined while it is under way, or waits for its turn. */
+  get outcome(): Outcome | undefined {
+    return this.#outcome;
+  }
+
+  /** Whether it has had a turn. */
+  get begun(): boolean {
+    return this.#startedAt !== undefined;
+  }
+
+  /** Uncompressed bytes that were moved. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Brings the wanted blobs to the sink. `onFirstBlob` is called when the source has begun to give. */
+  async travel(onFirstBlob: () => void): Promise<void> {
+    this.#begin();
+    const { signal, wireBytes } = this.#options;
+    this.#wireBefore = wireBytes();
+    try {
+      signal.throwIfAborted();
+      this.#writer ??= await this.#sink.writer(this.answer, signal);
+      if (this.answer.withdrawn) throw refusal(this.answer);
+      let blobs = 0;
+      for await (const blob of this.#source.blobs(this.image, this.#wanted, signal)) {
+        if (blobs++ === 0) onFirstBlob();
+        await this.#writer.write(this.#counted(blob));
+      }
+    } catch (error) {
+      await this.fail(error);
+    } finally {
+      this.#wireBytes += wireBytes() - this.#wireBefore;
+      this.#wireBefore = undefined;
+    }
+  }
+
+  /** Without an outcome afterwards it has to travel again. */
+  async commit(): Promise<void> {
+    try {
+      // Before anything is waited for: the peer's end of this image must go out before the next image's blobs.
+      await this.#commit(this.#writer as ImageWriter);
+    } catch (error) {
+      await this.fail(error);
+    }
+  }
+
+  /** For what does not travel: it is there already, or it was refused. */
+  async settle(): Promise<void> {
+    this.#begin();
+    const { signal } = this.#options;
+    try {
+      if (this.answer.action === 'refuse') throw refusal(this.answer);
+      signal.throwIfAborted();
+      this.#writer = await this.#sink.writer(this.answer, signal);
+      await this.#commit(this.#writer);
+    } catch (error) {
+      await this.fail(error);
+    }
+  }
+
+  /** Ends it; what stops the whole run is the better reason. */
+  async fail(error: unknown): Promise<void> {
+    const { signal } = this.#options;
+    const refused = this.answer.action === 'refuse';
+    const reason = toImgmvError(signal.aborted && !refused ? signal.reason : error);
+    await this.#writer?.abort(reason);
+    const { image, refs } = this.answer;
+    this.#end({ image, status: refused ? 'refused' : 'failed', refs, error: reason });
+  }
+
+  async #commit(writer: ImageWriter): Promise<void> {
+    const { image, action } = this.answer;
+    this.#committing = true;
+    const end = await writer.commit();
+    if ('targetId' in end)
+      return this.#end({ image, status: action === 'present' ? 'present' : 'loaded', ...end });
+    this.#committing = false;
+    this.#wanted = end.missing;
+    if (this.#rounds++ === ROUNDS_MAX)
+      throw new ImgmvError(
+        'engine-refused',
+        `layers of the image vanish on the target as fast as they come: ${end.missing.length} are gone again`,
+        { hint: 'does something prune images there?' },
+      );
+    this.#source.prepare?.(image, end.missing, this.#options.signal);
+  }
+
+  #begin(): void {
+    this.#startedAt ??= performance.now();
+    this.#progress ??= this.#reportProgress();
+  }
+
+  #end(outcome: Outcome): void {
+    clearInterval(this.#progress);
+    this.#outcome = outcome;
+  }
+
+  #counted(blob: Blob): Blob {
+    if (blob.kind === 'layer') this.#layers++;
+    const count = (bytes: number) => {
+      this.#bytes += bytes;
+    };
+    const body = async function* () {
+      for await (const chunk of blob.body) {
+        count(chunk.length);
+        yield chunk;
+      }
+    };
+    return { ...blob, body: body() };
+  }
+
+  #reportProgress(): NodeJS.Timeout {
+    const { emit } = this.#options;
+    const { image, refs } = this.answer;
+    let before = { bytes: 0, at: performance.now(), waits: this.#waits() };
+    return setInterval(() => {
+      const now = { bytes: this.#bytes, at: performance.now(), waits: this.#waits() };
+      const loading = this.#committing ? this.#writer : undefined;
+      emit({
+        event: 'progress',
+        id: image.id,
+        refs,
+        phase: loading ? 'load' : 'transfer',
+        bytes: loading ? loading.loadedBytes() : this.#bytes,
+        bytesTotal: Math.max(bytesMissing(this.answer), this.#bytes),
+        wireBytes: this.#wireSoFar(),
+        rate: Math.round(((now.bytes - before.bytes) * 1000) / (now.at - before.at)),
+        bottleneck: loading ? 'load' : bottleneck(before.waits, now.waits, now.at - before.at),
+      });
+      before = now;
+    }, PROGRESS_INTERVAL_MS);
+  }
+
+  #wireSoFar(): number {
+    const round = this.#wireBefore === undefined ? 0 : this.#options.wireBytes() - this.#wireBefore;
+    return this.#wireBytes + round;
+  }
+
+  #waits(): Waits {
+    return { ...this.#source.waits(), ...this.#sink.waits() };
+  }
+
+  /** What is told of it once it has an outcome. */
+  event({ image, status, targetId, refs, error }: Outcome) {
+    const arrived = status === 'present' || status === 'loaded';
+    return {
+      event: 'image',
+      id: image.id,
+      platform: platformName(image.platform),
+      refs: refs.map(({ source, target, replaced }) => ({ source, target, replaced: replaced ?? null })),
+      status,
+      targetId: targetId ?? null,
+      bytes: this.#bytes,
+      wireBytes: this.#wireSoFar(),
+      layersSent: this.#layers,
+      layersSkipped: arrived ? Math.max(0, layerCount(image) - this.#layers) : 0,
+      seconds: Math.round(performance.now() - (this.#startedAt ?? performance.now())) / 1000,
+      error: error ? { code: error.code, message: error.message, hint: error.hint ?? null } : null,
+    } as const;
+  }
+}
+
+/** The part that was waited for longest between two looks; null where this process itself was busy for most of it. */
+export function bottleneck(before: Waits, now: Waits, elapsedMs: number): Bottleneck | null {
+  let longest: Bottleneck | null = null;
+  let longestMs = elapsedMs * BOTTLENECK_SHARE_MIN;
+  for (const part of ['save', 'compress', 'network', 'load'] as const) {
+    const ms = (now[part] ?? 0) - (before[part] ?? 0);
+    if (ms > longestMs) {
+      longest = part;
+      longestMs = ms;
+    }
+  }
+  return longest;
+}

@@ -1,0 +1,91 @@
+/** What source and sink have agreed on, as the `plan` event tells it, and in which order it is to be done. */
+import { ImgmvError } from '../proto/errors.ts';
+import type { PlanImage, PlanLayer } from './events.ts';
+import {
+  type Answer,
+  bytesToCome,
+  type Digest,
+  diffIdOf,
+  type Image,
+  type LayerBlob,
+  type Platform,
+  type Store,
+} from './image.ts';
+
+export function platformName({ os, architecture, variant }: Platform): string {
+  return [os, architecture, ...(variant ? [variant] : [])].join('/');
+}
+
+/** How many layers the source has, as far as it knows. */
+export function layerCount({ layers, diffIds }: Image): number {
+  return layers?.length ?? diffIds.length;
+}
+
+export function bytesMissing({ image, action, missing }: Answer): number {
+  return action === 'send' ? bytesToCome(image, missing) : 0;
+}
+
+export function refusal({ reason }: Answer): ImgmvError {
+  return new ImgmvError('refused', reason ?? 'the receiver refused it');
+}
+
+/**
+ * Those first whose layers others wait for, before these; otherwise as they are. What several images share
+ * travels with the first of them in the plan.
+ */
+export function sharedFirst(answers: readonly Answer[]): readonly Answer[] {
+  const owners = ownersOf(answers);
+  /** How many wait in line behind an image, each for the one before. */
+  const waiting = new Map<Answer, number>();
+  const waitingFor = (answer: Answer) => waiting.get(answer) ?? 0;
+  for (const answer of [...answers].reverse())
+    for (const owner of owners.get(answer) ?? [])
+      waiting.set(owner, Math.max(waitingFor(owner), waitingFor(answer) + 1));
+  return [...answers].sort((a, b) => waitingFor(b) - waitingFor(a));
+}
+
+/** For each, those before it that bring layers which it has and does not ask for. */
+function ownersOf(answers: readonly Answer[]): ReadonlyMap<Answer, ReadonlySet<Answer>> {
+  const bringers = new Map<Digest, Answer>();
+  const owners = new Map<Answer, Set<Answer>>();
+  for (const answer of answers) {
+    const wanted = new Set(answer.missing);
+    const own = new Set<Answer>();
+    for (const layer of answer.missing ? (answer.image.layers ?? []) : []) {
+      const bringer = bringers.get(diffIdOf(layer));
+      if (wanted.has(layer.digest)) bringers.set(diffIdOf(layer), bringer ?? answer);
+      else if (bringer) own.add(bringer);
+    }
+    owners.set(answer, own);
+  }
+  return owners;
+}
+
+/** `withLayers`: layer by layer, too. `store` is the sink's. */
+export function planImage(answer: Answer, store: Store, withLayers: boolean): PlanImage {
+  const { image, action, missing, reason, warning, refs } = answer;
+  return {
+    id: image.id,
+    platform: platformName(image.platform),
+    refs: refs.map(({ source, target, replaces }) => ({ source, target, replaces: replaces ?? null })),
+    action,
+    reason: reason ?? null,
+    warning: warning ?? null,
+    layers: layerCount(image),
+    layersMissing: action === 'send' ? (missing?.length ?? layerCount(image)) : 0,
+    bytes: image.bytes,
+    bytesMissing: bytesMissing(answer),
+    idChange:
+      image.store === store ? null : `${image.store} store at the source, ${store} store at the target`,
+    ...(withLayers && image.layers && { layerList: layerList(answer, image.layers) }),
+  };
+}
+
+function layerList({ action, missing }: Answer, layers: readonly LayerBlob[]): readonly PlanLayer[] {
+  const wanted = missing && new Set(missing);
+  return layers.map(({ digest, size }) => ({
+    digest,
+    bytes: size,
+    missing: action === 'send' && (wanted?.has(digest) ?? true),
+  }));
+}

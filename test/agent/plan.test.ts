@@ -1,0 +1,59 @@
+import { expect, it } from 'vitest';
+import { digestOf } from '../../agent/engine/metadata.ts';
+import type { Answer } from '../../agent/image.ts';
+import { sharedFirst } from '../../agent/plan.ts';
+import { MemorySink, testImage } from '../memory.ts';
+import type { LayerSpec } from '../rig/layers.ts';
+
+/** What an empty sink answers to images of these layers, and the names in the order in which they are to go. */
+async function order(images: Readonly<Record<string, readonly string[]>>): Promise<readonly string[]> {
+  const made = await Promise.all(
+    Object.entries(images).map(([name, layers]) =>
+      testImage({ name, layers: layers.map((layer): LayerSpec => ({ [layer]: layer })) }),
+    ),
+  );
+  const answers = await new MemorySink().plan(made.map(({ image }) => image));
+  return namesOf(sharedFirst(answers));
+}
+
+const namesOf = (answers: readonly Answer[]) => answers.map(({ image }) => image.names[0]?.source ?? '');
+
+it('leaves images that share nothing as they are', async () => {
+  expect(await order({ 'a:1': ['a'], 'b:1': ['b'], 'c:1': ['c'] })).toEqual(['a:1', 'b:1', 'c:1']);
+});
+
+it('begins with the one that brings what others share', async () => {
+  const images = { 'alone:1': ['x'], 'base:1': ['base'], 'web:1': ['base', 'web'], 'db:1': ['base', 'db'] };
+  expect(await order(images)).toEqual(['base:1', 'alone:1', 'web:1', 'db:1']);
+});
+
+it('puts each behind the one that it waits for, however long the line', async () => {
+  const images = {
+    'alone:1': ['x'],
+    'one:1': ['1'],
+    'two:1': ['1', '2'],
+    'three:1': ['1', '2', '3'],
+    'other:1': ['y'],
+    'more:1': ['y', 'z'],
+  };
+  expect(await order(images)).toEqual(['one:1', 'two:1', 'other:1', 'alone:1', 'three:1', 'more:1']);
+});
+
+it('knows a layer by its diffID under whatever digest it is kept', async () => {
+  const plain = (await testImage({ name: 'plain:1', layers: [{ base: 'base' }] })).image;
+  const packed = (await testImage({ name: 'packed:1', layers: [{ base: 'base' }, { top: 'top' }] })).image;
+  const alone = (await testImage({ name: 'alone:1', layers: [{ x: 'x' }] })).image;
+  const layers = packed.layers?.map((layer) => ({
+    ...layer,
+    diffId: layer.digest,
+    digest: digestOf(Buffer.from(layer.digest)),
+  }));
+  const top = layers?.at(-1)?.digest;
+  const send = { action: 'send', refs: [] } as const;
+  const answers: Answer[] = [
+    { ...send, image: alone, missing: alone.diffIds },
+    { ...send, image: plain, missing: plain.diffIds },
+    { ...send, image: { ...packed, ...(layers && { layers }) }, missing: top ? [top] : [] },
+  ];
+  expect(namesOf(sharedFirst(answers))).toEqual(['plain:1', 'alone:1', 'packed:1']);
+});
