@@ -1,24 +1,17 @@
 /** A target that has layers of an image already: only the others travel, and the image is whole all the same. */
-import { createHash } from 'node:crypto';
-import { createReadStream } from 'node:fs';
-import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { buffer } from 'node:stream/consumers';
-import { gunzipSync } from 'node:zlib';
-import { extract } from 'tar-stream';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { type Engine, engineSupport, type Flavour, startEngine } from '../rig/engine.ts';
+import { engineSupport, type Flavour, startEngine } from '../rig/engine.ts';
 import { type LoadedImage, loadImage, loadIndexImage } from '../rig/images.ts';
-import { type Imgmv, type JsonEvent, runImgmv } from '../rig/imgmv.ts';
+import { type Imgmv, runImgmv } from '../rig/imgmv.ts';
 import { busyboxLayer, type LayerSpec } from '../rig/layers.ts';
 import { describeOn } from '../rig/suite.ts';
 import { startEngineRelay } from './engine-relay.ts';
+import { expectRuns, expectSavedWhole, inspect, moved, TALK_MAX_BYTES, told } from './moved.ts';
 import { startRelay } from './relay.ts';
-import { expectGone, holdings, type Receiver, type Scene, startScene } from './scene.ts';
+import { holdings, type Receiver, type Scene, startScene } from './scene.ts';
 
 const MIB = 2 ** 20;
-/** For what is no layer: handshake, messages, metadata. */
-const TALK_MAX_BYTES = 64_000;
 const CHANGED_BYTES = MIB;
 /** More than the window of a lane and the buffers of both kernels hold, so that it is midway for all. */
 const LONG_BYTES = 48 * MIB;
@@ -31,13 +24,6 @@ const PAIRS: readonly { source: Flavour; target: Flavour }[] = [
   { source: '28c', target: '20' },
   { source: '28c', target: '28c' },
 ];
-
-/** What a run came to, as the sender tells it. */
-interface Told {
-  readonly plan: readonly JsonEvent[];
-  readonly images: readonly JsonEvent[];
-  readonly done: JsonEvent;
-}
 
 for (const { source, target } of PAIRS) {
   const supports = [await engineSupport(source), await engineSupport(target)];
@@ -368,46 +354,10 @@ for (const target of ['20', '28c'] as const satisfies readonly Flavour[]) {
   );
 }
 
-/** One whole run; fails unless both sides end well. */
-async function moved(scene: Scene, args: readonly string[]): Promise<Told> {
-  await using receiver = await scene.receive();
-  await using sender = scene.send(receiver, [...args, '--json']);
-  return await told(sender, receiver);
-}
-
-async function told(sender: Imgmv, receiver: Receiver, exit = 0): Promise<Told> {
-  const ends = await Promise.all([sender.exit, receiver.imgmv.exit]);
-  const said = `${sender.stdout}${sender.stderr}${receiver.imgmv.stdout}${receiver.imgmv.stderr}`;
-  expect(
-    ends.map(({ code }) => code),
-    said,
-  ).toEqual([exit, exit]);
-  await expectGone(receiver);
-  const events: JsonEvent[] = [];
-  for await (const event of sender.events) events.push(event);
-  const { images } = await sender.waitFor('plan');
-  return {
-    plan: images as readonly JsonEvent[],
-    images: events.filter(({ event }) => event === 'image'),
-    done: await sender.waitFor('done'),
-  };
-}
-
 /** Resolves when `point` does; rejects if the sender ends before. */
 async function reached(point: Promise<void>, sender: Imgmv): Promise<void> {
   const ended = sender.exit.then(() => Promise.reject(new Error(sender.stdout + sender.stderr)));
   await Promise.race([point, ended]);
-}
-
-interface Inspected {
-  readonly Id: string;
-  readonly RootFS: { readonly Layers: readonly string[] };
-}
-
-async function inspect(engine: Engine, name: string): Promise<Inspected> {
-  const [found] = JSON.parse(await engine.docker(['image', 'inspect', name])) as readonly Inspected[];
-  if (!found) throw new Error(`inspect ${name}: nothing`);
-  return found;
 }
 
 async function expectSame({ target }: Scene, image: LoadedImage, { sameId }: { sameId: boolean }) {
@@ -415,28 +365,6 @@ async function expectSame({ target }: Scene, image: LoadedImage, { sameId }: { s
   expect(there.RootFS.Layers).toEqual(image.diffIds);
   if (sameId) expect(there.Id).toBe(image.id);
   if (target.flavour === '20') expect(there.Id).toBe(image.config);
-}
-
-async function expectRuns(engine: Engine, name: string, greeting: string): Promise<void> {
-  const command = ['run', '--rm', '--network', 'none', name];
-  expect(await engine.docker([...command, 'cat', '/etc/greeting'])).toBe(greeting);
-  expect((await engine.docker([...command, 'wc', '-c', '/srv/data'])).trim()).toBe(`${3 * MIB} /srv/data`);
-}
-
-/** Fails unless `docker save` on the target brings every layer, be it compressed. */
-async function expectSavedWhole(scene: Scene, { name, diffIds }: LoadedImage): Promise<void> {
-  const file = join(scene.directory, 'saved.tar');
-  await scene.target.docker(['save', '--output', file, name]);
-  const saved = new Set<string>();
-  const tar = extract();
-  const read = createReadStream(file).pipe(tar);
-  for await (const entry of read) {
-    const bytes = await buffer(entry);
-    saved.add(sha256(bytes));
-    if (bytes[0] === 0x1f && bytes[1] === 0x8b) saved.add(sha256(gunzipSync(bytes)));
-  }
-  await rm(file);
-  expect(diffIds.filter((diffId) => !saved.has(diffId))).toEqual([]);
 }
 
 async function expectNothingIncoming({ target }: Scene): Promise<void> {
@@ -458,8 +386,4 @@ function expectAbout(bytes: unknown, want: number): void {
 
 function sum(numbers: readonly number[]): number {
   return numbers.reduce((total, number) => total + number, 0);
-}
-
-function sha256(bytes: Uint8Array): string {
-  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 }
