@@ -3,7 +3,7 @@ import { execFileSync } from 'node:child_process';
 import { readdir } from 'node:fs/promises';
 import { atExit, isAlive } from './cleanup.ts';
 import { run } from './command.ts';
-import { requireRoot, type Support, supportOf } from './support.ts';
+import { requirePrograms, requireRoot, type Support, supportOf } from './support.ts';
 
 export interface Host {
   /** Of the network namespace. */
@@ -35,7 +35,6 @@ export interface HostsOptions {
 /** The network device at either end of the cable. */
 export const CABLE = 'cable';
 
-const TOOLS = ['ip', 'tc', 'ss', 'iptables'];
 const PREFIX = 'imgmv-';
 
 let made = 0;
@@ -44,9 +43,7 @@ let made = 0;
 export async function hostSupport(): Promise<Support> {
   return supportOf(async () => {
     requireRoot();
-    const need =
-      'for tool; do command -v "$tool" >/dev/null || { echo "$tool is not installed" >&2; exit 1; }; done';
-    await run(['sh', '-c', need, 'need', ...TOOLS]);
+    await requirePrograms('ip', 'tc', 'ss', 'iptables');
     await run(['unshare', '--net', 'ip', 'link', 'add', 'one', 'type', 'veth', 'peer', 'name', 'other']);
   });
 }

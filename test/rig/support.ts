@@ -1,3 +1,6 @@
+import { access, constants } from 'node:fs/promises';
+import { join } from 'node:path';
+
 /** Whether this machine can run a part of the rig, and if not, why: one line for people. */
 export type Support = { readonly ok: true } | { readonly ok: false; readonly reason: string };
 
@@ -15,4 +18,15 @@ export async function supportOf(attempt: () => Promise<unknown>): Promise<Suppor
 /** Throws unless this process is root: the rig mounts, and makes namespaces. */
 export function requireRoot(): void {
   if (process.getuid?.() !== 0) throw new Error('not root');
+}
+
+/** Throws unless these are on the path, naming the first that is not. */
+export async function requirePrograms(...programs: readonly string[]): Promise<void> {
+  const directories = (process.env.PATH ?? '').split(':');
+  for (const program of programs) {
+    const tries = directories.map((directory) => access(join(directory, program), constants.X_OK));
+    await Promise.any(tries).catch((cause: unknown) => {
+      throw new Error(`${program} is not installed`, { cause });
+    });
+  }
 }
