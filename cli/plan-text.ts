@@ -43,7 +43,7 @@ function rowOf(image: PlanImage): readonly string[] {
 
 function notesOf({ refs, reason, warning, idChange, action }: PlanImage): readonly string[] {
   return [
-    ...(reason === null ? [] : [`refused: ${reason}`]),
+    ...(reason === null ? [] : [action === 'refuse' ? `refused: ${reason}` : reason]),
     ...refs.flatMap(({ target, replaces }) =>
       replaces === null ? [] : [`${target} is ${short(replaces)} there now and will lose this name`],
     ),

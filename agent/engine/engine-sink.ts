@@ -118,7 +118,8 @@ export class EngineSink implements Sink {
       else coming.set(digest, answer.image);
     }
     this.#bringers.set(answer.image, bringers);
-    return { ...answer, ...(missing && { missing }) };
+    const reason = whySent(answer.image, missing, inventory);
+    return { ...answer, ...(reason !== undefined && { reason }), ...(missing && { missing }) };
   }
 
   #refusal(
@@ -220,6 +221,19 @@ export class EngineSink implements Sink {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {}
+}
+
+/** Why layers are to come that may be here; undefined where there are none. */
+function whySent(
+  image: Image,
+  missing: readonly Digest[] | undefined,
+  inventory: Inventory,
+): string | undefined {
+  if (image.layers === undefined) return 'the source does not tell its layers ahead: all of them are sent';
+  if (missing === undefined) return 'the target does not show which layers it holds: all of them are sent';
+  const otherwise = inventory.heldOtherwise(image, missing);
+  if (otherwise === 0) return undefined;
+  return `${otherwise} of the layers are there in another compression, which is not what this image names: they are sent`;
 }
 
 /** Gives the image that is `from` here its names, after all else; says which image lost one. */

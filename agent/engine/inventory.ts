@@ -29,6 +29,8 @@ export interface Inventory {
   lacking(image: Image, coming: Digests): Promise<Lacking>;
   /** The id here of an image whose platform has this config, whole; undefined where there is none. */
   withConfig(config: Digest): Promise<Digest | undefined>;
+  /** How many of the `missing` layers are here all the same, under the digest of another compression. */
+  heldOtherwise(image: Image, missing: readonly Digest[]): number;
 }
 
 export async function takeInventory(engine: Engine): Promise<Inventory> {
@@ -41,6 +43,7 @@ export async function takeInventory(engine: Engine): Promise<Inventory> {
 const UNKNOWN: Inventory = {
   lacking: async () => ({ missing: undefined, brings: [] }),
   withConfig: async () => undefined,
+  heldOtherwise: () => 0,
 };
 
 async function classicInventory(engine: Engine): Promise<Inventory> {
@@ -61,6 +64,7 @@ async function classicInventory(engine: Engine): Promise<Inventory> {
       const found = await engine.inspect(config);
       return found?.Id === config ? config : undefined;
     },
+    heldOtherwise: () => 0,
   };
 }
 
@@ -82,6 +86,12 @@ async function containerdInventory(engine: Engine, content: ContentStore): Promi
     withConfig: async (config) => {
       byConfig ??= rootsByConfig(engine, content, held);
       return (await byConfig).get(config);
+    },
+    heldOtherwise: ({ layers = [] }, missing) => {
+      const absent = new Set(missing);
+      return layers.filter(
+        ({ digest, diffId }) => diffId && absent.has(digest) && (held.has(diffId) || compressed.has(diffId)),
+      ).length;
     },
   };
 }
