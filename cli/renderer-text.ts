@@ -1,16 +1,14 @@
-/** For people: lines, and on a terminal a live bar for the image at hand. */
-import { MultiBar, Presets, type SingleBar } from 'cli-progress';
+/** For people: lines, and on a terminal a live bar for each image under way. */
 import prettyBytes from 'pretty-bytes';
-import type { Event } from '../agent/events.ts';
+import type { Event, PlanImage } from '../agent/events.ts';
+import { Bars } from './bars.ts';
 import { escapeText } from './escape.ts';
 import { nameOf, short } from './names.ts';
 import { planText } from './plan-text.ts';
 import type { Renderer } from './renderer.ts';
 
 const PLAIN_INTERVAL_MS = 5_000;
-/** From here on a bar of full length leaves room for the words. */
-const WIDE_COLUMNS = 100;
-const BAR_NAME_MAX_CHARACTERS = 32;
+const ALL = 'all';
 
 export interface TextRendererOptions {
   readonly stream: NodeJS.WriteStream;
@@ -18,6 +16,13 @@ export interface TextRendererOptions {
   readonly result: NodeJS.WritableStream;
   readonly quiet: boolean;
   readonly color: boolean;
+}
+
+interface UnderWay {
+  readonly event: EventOf<'progress'>;
+  /** Smoothed, in bytes a second. */
+  readonly rate: number;
+  readonly saidAt: number;
 }
 
 type EventOf<E extends Event['event']> = Extract<Event, { event: E }>;
@@ -34,17 +39,16 @@ export class TextRenderer implements Renderer {
   readonly #result: NodeJS.WritableStream;
   readonly #quiet: boolean;
   readonly #color: boolean;
-  #bars: MultiBar | undefined;
-  #bar: SingleBar | undefined;
-  #saidAt = 0;
-  #images = 0;
+  readonly #bars: Bars;
+  readonly #underWay = new Map<string, UnderWay>();
+  #images: readonly PlanImage[] = [];
   #planOnly = false;
   #settled = 0;
-  /** A smoothed rate: the last half second alone jumps too much for an ETA. */
-  #rate = 0;
+  #settledBytes = 0;
 
   constructor({ stream, result, quiet, color }: TextRendererOptions) {
     this.#stream = stream;
+    this.#bars = new Bars(stream);
     this.#result = result;
     this.#quiet = quiet;
     this.#color = color;
@@ -90,14 +94,12 @@ export class TextRenderer implements Renderer {
   }
 
   end(): void {
-    this.#bars?.stop();
-    this.#bars = undefined;
-    this.#bar = undefined;
+    this.#bars.clear();
   }
 
   #plan(event: EventOf<'plan'>): void {
     const { images, only } = event;
-    this.#images = images.length;
+    this.#images = images;
     this.#planOnly = only;
     if (only) return this.#planAlone(event);
     for (const image of images) {
@@ -108,7 +110,7 @@ export class TextRenderer implements Renderer {
           ? 'is there already'
           : image.layersMissing === image.layers
             ? `${size(image.bytes)} in ${layers(image.layers)}`
-            : `${size(image.bytesMissing)} in ${image.layersMissing} of ${layers(image.layers)}, the others are there already`;
+            : `${size(image.bytesMissing)} in ${image.layersMissing} of ${layers(image.layers)}, the others need not be sent`;
       this.say(`${name} (${image.platform}): ${what}`);
       for (const { target, replaces } of image.refs) {
         if (replaces !== null) this.say(`  ${target} is ${short(replaces)} there now and will be replaced`);
@@ -135,55 +137,63 @@ export class TextRenderer implements Renderer {
 
   #progress(event: EventOf<'progress'>): void {
     if (this.#quiet) return;
-    this.#rate = this.#rate === 0 ? event.rate : 0.7 * this.#rate + 0.3 * event.rate;
-    if (this.#stream.isTTY) return this.#drawBar(event);
+    const before = this.#underWay.get(event.id);
+    // The last half second alone jumps too much for an ETA.
+    const rate = before ? 0.7 * before.rate + 0.3 * event.rate : event.rate;
     const now = performance.now();
-    if (now - this.#saidAt < PLAIN_INTERVAL_MS) return;
-    this.#saidAt = now;
-    this.say(`${this.#count()}${nameOf(event)}: ${this.#state(event)}`);
+    const saidAt = before?.saidAt ?? now;
+    const due = !this.#stream.isTTY && now - saidAt >= PLAIN_INTERVAL_MS;
+    const underWay = { event, rate, saidAt: due ? now : saidAt };
+    this.#underWay.set(event.id, underWay);
+    if (this.#stream.isTTY) this.#drawBars(underWay);
+    else if (due) this.say(`${this.#count(event)}${nameOf(event)}: ${this.#state(underWay)}`);
   }
 
-  #state(event: EventOf<'progress'>): string {
+  #state({ event, rate }: UnderWay): string {
     const { phase, bytes, bytesTotal, wireBytes, bottleneck } = event;
     if (phase === 'load') return `all sent, the target has loaded ${size(bytes)} of ${size(bytesTotal)}`;
     if (bytes === 0) return 'docker save is preparing';
-    const eta = this.#rate > 0 ? `, ${etaOf((bytesTotal - bytes) / this.#rate)} left` : '';
     const limit = bottleneck === null ? '' : `, limit: ${LIMITS[bottleneck]}`;
     // A terminal has one line for all of it.
     const wire = this.#stream.isTTY ? '' : `, ${size(wireBytes)} on the wire`;
-    return `${size(bytes)} of ${size(bytesTotal)}${wire}, ${size(this.#rate)}/s${eta}${limit}`;
+    return `${size(bytes)} of ${size(bytesTotal)}${wire}${pace(bytesTotal - bytes, rate)}${limit}`;
   }
 
-  #count(): string {
-    return this.#images > 1 ? `[${this.#settled + 1}/${this.#images}] ` : '';
+  #count({ id }: { readonly id: string }): string {
+    if (this.#images.length < 2) return '';
+    return `[${this.#images.findIndex((image) => image.id === id) + 1}/${this.#images.length}] `;
   }
 
-  #drawBar(event: EventOf<'progress'>): void {
-    this.#bars ??= new MultiBar(
-      {
-        stream: this.#stream,
-        format: ' {name} {bar} {state}',
-        barsize: this.#stream.columns >= WIDE_COLUMNS ? 24 : 12,
-        hideCursor: true,
-        clearOnComplete: true,
-        stopOnComplete: false,
-        linewrap: false,
-        gracefulExit: false,
-      },
-      Presets.shades_classic,
-    );
-    const name = escapeText(nameOf(event));
-    const shown =
-      name.length > BAR_NAME_MAX_CHARACTERS ? `…${name.slice(1 - BAR_NAME_MAX_CHARACTERS)}` : name;
-    const payload = { name: this.#count() + shown, state: this.#state(event) };
-    this.#bar ??= this.#bars.create(event.bytesTotal, 0, payload);
-    this.#bar.setTotal(Math.max(1, event.bytesTotal));
-    this.#bar.update(Math.min(event.bytes, event.bytesTotal), payload);
+  #drawBars(underWay: UnderWay): void {
+    const { event } = underWay;
+    if (this.#images.length > 1) this.#drawSum();
+    this.#bars.draw(event.id, {
+      name: this.#count(event) + escapeText(nameOf(event)),
+      bytes: event.bytes,
+      bytesTotal: event.bytesTotal,
+      words: this.#state(underWay),
+    });
+  }
+
+  #drawSum(): void {
+    const travelling = [...this.#underWay.values()];
+    const sent = ({ event }: UnderWay) => (event.phase === 'load' ? event.bytesTotal : event.bytes);
+    const bytes = travelling.reduce((sum, one) => sum + sent(one), this.#settledBytes);
+    const planned = this.#images.reduce((sum, { bytesMissing }) => sum + bytesMissing, 0);
+    const bytesTotal = Math.max(planned, bytes);
+    const rate = travelling.reduce((sum, one) => sum + (one.event.phase === 'load' ? 0 : one.rate), 0);
+    this.#bars.draw(ALL, {
+      name: `${this.#settled} of ${this.#images.length} images`,
+      bytes,
+      bytesTotal,
+      words: `${size(bytes)} of ${size(bytesTotal)}${pace(bytesTotal - bytes, rate)}`,
+    });
   }
 
   #image(event: EventOf<'image'>): void {
     this.#settled++;
-    this.#rate = 0;
+    this.#settledBytes += this.#images.find(({ id }) => id === event.id)?.bytesMissing ?? 0;
+    this.#underWay.delete(event.id);
     const name = escapeText(nameOf(event));
     if (event.error) {
       this.#line(`${this.#paint('31', event.status)} ${name}: ${escapeText(event.error.message)}`);
@@ -233,6 +243,11 @@ export class TextRenderer implements Renderer {
   #paint(color: string, text: string): string {
     return this.#color ? `\u001b[${color}m${text}\u001b[0m` : text;
   }
+}
+
+function pace(bytesLeft: number, rate: number): string {
+  if (rate <= 0) return '';
+  return `, ${size(rate)}/s, ${etaOf(Math.max(0, bytesLeft) / rate)} left`;
 }
 
 function layers(count: number): string {

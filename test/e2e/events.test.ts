@@ -49,6 +49,7 @@ describeOn(
       { side: 'send', events: sent },
     ])('of $side', ({ side, events }) => {
       const only = (name: string) => events.filter(({ event }) => event === name);
+      const ofWeb = (name: string) => only(name).filter(({ id }) => id === web.id);
 
       it('come in order, each with its time', () => {
         const begin =
@@ -112,7 +113,7 @@ describeOn(
       });
 
       it('tell the progress', () => {
-        const progress = only('progress');
+        const progress = ofWeb('progress');
         expect(progress.length).toBeGreaterThan(1);
         for (const event of progress) {
           expect(event).toMatchObject({
@@ -133,7 +134,7 @@ describeOn(
       });
 
       it('tell what became of each image', () => {
-        const [first] = only('image');
+        const [first] = ofWeb('image');
         expect(first).toEqual({
           event: 'image',
           time: DATE,
