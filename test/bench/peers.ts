@@ -1,16 +1,18 @@
-/** The ways to move an image that are measured against each other. */
+/** The ways to move images that are measured against each other. */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { run } from '../rig/command.ts';
 import type { Engine } from '../rig/engine.ts';
 import type { Host } from '../rig/hosts.ts';
 import { type Place, runImgmv } from '../rig/imgmv.ts';
+import { bash, load, save } from './commands.ts';
 import { accounted, readUsage, type Usage } from './measure.ts';
 import { startSshd } from './sshd.ts';
 
 /** From where to where, and what. */
 export interface Route {
-  readonly reference: string;
+  /** The images, moved in one go. */
+  readonly references: readonly string[];
   readonly source: Engine;
   readonly target: Engine;
   readonly from: Host;
@@ -26,6 +28,8 @@ export interface Outcome {
   readonly seconds: number;
   readonly sender: Usage;
   readonly receiver: Usage;
+  /** Of imgmv, from when its first side was `paired` until both have ended. */
+  readonly pairedSeconds?: number;
   /** What imgmv itself says that it sent. */
   readonly claimedBytes?: number;
 }
@@ -36,7 +40,7 @@ export interface Peer {
   readonly title: string;
   /** No network in it: a yardstick for the others. */
   readonly local: boolean;
-  /** Whether the image is on the target afterwards. */
+  /** Whether the images are on the target afterwards. */
   readonly loads: boolean;
   run(route: Route): Promise<Outcome>;
 }
@@ -52,21 +56,18 @@ export const PEERS: readonly Peer[] = [
   { name: 'imgmv', title: 'imgmv', local: false, loads: true, run: imgmv },
 ];
 
-/** How many bytes one thread of `zstd -3` makes of what the engine saves. */
-export async function zstdBytes(source: Engine, reference: string): Promise<number> {
-  return Number(await bash(`${save(source, reference)} | zstd -3 -T1 --quiet | wc -c`));
-}
-
-async function floor({ source, reference, directory }: Route): Promise<Outcome> {
+async function floor({ source, references, directory }: Route): Promise<Outcome> {
   const account = join(directory, 'save.account');
-  const seconds = await timed(() => bash(`${accountPrefix(account)} ${save(source, reference)} > /dev/null`));
+  const seconds = await timed(() =>
+    bash(`${accountPrefix(account)} ${save(source, references)} > /dev/null`),
+  );
   return { seconds, sender: await readUsage(account), receiver: NOTHING };
 }
 
-async function pipe({ source, target, reference, directory }: Route): Promise<Outcome> {
+async function pipe({ source, target, references, directory }: Route): Promise<Outcome> {
   const [sent, received] = [join(directory, 'save.account'), join(directory, 'load.account')];
   const seconds = await timed(() =>
-    bash(`${accountPrefix(sent)} ${save(source, reference)} | ${accountPrefix(received)} ${load(target)}`),
+    bash(`${accountPrefix(sent)} ${save(source, references)} | ${accountPrefix(received)} ${load(target)}`),
   );
   return { seconds, sender: await readUsage(sent), receiver: await readUsage(received) };
 }
@@ -79,11 +80,11 @@ function overSsh(name: string, pack: string, unpack = ''): Peer {
     title: title.filter((part) => part !== '').join(' | '),
     local: false,
     loads: true,
-    async run({ source, target, reference, from, to, address, directory }) {
+    async run({ source, target, references, from, to, address, directory }) {
       const account = join(directory, 'ssh.account');
       await using sshd = await startSshd(to, address, directory);
       const remote = pack === '' ? load(target) : `set -o pipefail; ${unpack} | ${load(target)}`;
-      const local = [save(source, reference), pack, `${sshd.ssh} "bash -c '${remote}'"`];
+      const local = [save(source, references), pack, `${sshd.ssh} "bash -c '${remote}'"`];
       const script = `set -o pipefail; ${local.filter((part) => part !== '').join(' | ')}`;
       const seconds = await timed(() => run(from.argv(accounted(['bash', '-c', script], account))));
       return { seconds, sender: await readUsage(account), receiver: await sshd.stop() };
@@ -92,7 +93,7 @@ function overSsh(name: string, pack: string, unpack = ''): Peer {
 }
 
 async function imgmv(route: Route): Promise<Outcome> {
-  const { source, target, reference, from, to, address, directory } = route;
+  const { source, target, references, from, to, address, directory } = route;
   const codeFile = join(directory, 'code');
   const accounts = {
     sender: join(directory, 'sender.account'),
@@ -100,6 +101,7 @@ async function imgmv(route: Route): Promise<Outcome> {
   };
   const common = ['--json', '--code-file', codeFile, '--docker-host'];
   await rm(codeFile, { force: true });
+  let pairedSeconds = Number.NaN;
   let claimedBytes: number | undefined;
   const seconds = await timed(async () => {
     await using receiver = runImgmv(
@@ -108,13 +110,16 @@ async function imgmv(route: Route): Promise<Outcome> {
     );
     const { port } = await receiver.waitFor('listening');
     await using sender = runImgmv(
-      ['send', reference, '--to', `${address}:${port}`, ...common, source.dockerHost],
+      ['send', ...references, '--to', `${address}:${port}`, ...common, source.dockerHost],
       { host: accountedPlace(from, accounts.sender) },
     );
     for (const side of [sender, receiver]) {
       const { code } = await side.exit;
       if (code !== 0) throw new Error(`imgmv: exit status ${code}: ${side.stderr}`);
     }
+    const ended = Date.now();
+    const paired = await Promise.all([sender, receiver].map((side) => side.waitFor('paired')));
+    pairedSeconds = (ended - Math.min(...paired.map(({ time }) => Date.parse(time)))) / 1000;
     const { wireBytes } = await sender.waitFor('done');
     if (typeof wireBytes === 'number') claimedBytes = wireBytes;
   });
@@ -122,6 +127,7 @@ async function imgmv(route: Route): Promise<Outcome> {
     seconds,
     sender: await readUsage(accounts.sender),
     receiver: await readUsage(accounts.receiver),
+    pairedSeconds,
     ...(claimedBytes !== undefined && { claimedBytes }),
   };
 }
@@ -132,18 +138,6 @@ function accountedPlace(host: Host, account: string): Place {
 
 function accountPrefix(file: string): string {
   return accounted([], file).join(' ');
-}
-
-function save({ dockerHost }: Engine, reference: string): string {
-  return `docker --host ${dockerHost} save ${reference}`;
-}
-
-function load({ dockerHost }: Engine): string {
-  return `docker --host ${dockerHost} load --quiet`;
-}
-
-function bash(script: string): Promise<string> {
-  return run(['bash', '-c', `set -o pipefail; ${script}`]);
 }
 
 async function timed(work: () => Promise<unknown>): Promise<number> {

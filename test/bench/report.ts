@@ -1,50 +1,7 @@
-/** From single runs to the table that is printed: medians, with the targets beside them. */
-import type { ImageSize } from './images.ts';
-import type { Usage } from './measure.ts';
-
-export const LINKS = ['loopback', '100mbit'] as const;
-export type Link = (typeof LINKS)[number];
-
-/** One peer moving one image once. */
-export interface Run {
-  readonly link: Link;
-  readonly image: ImageSize;
-  readonly peer: string;
-  readonly title: string;
-  readonly round: number;
-  readonly seconds: number;
-  /** Against the local pipe of the same round. */
-  readonly ratio?: number;
-  readonly sender: Usage;
-  readonly receiver: Usage;
-  /** TCP payload in both directions, by the network device's counters. */
-  readonly wireBytes: number;
-  /** What imgmv says of itself. */
-  readonly claimedBytes?: number;
-  /** Payload a second while data flowed; where the link is limited. */
-  readonly bytesPerSecond?: number;
-}
-
-/** What an image is, measured once. */
-export interface ImageFacts {
-  readonly image: ImageSize;
-  readonly reference: string;
-  /** As `docker image inspect` says. */
-  readonly bytes: number;
-  /** Of `docker save | zstd -3 -T1`. */
-  readonly zstdBytes: number;
-}
-
-export interface Results {
-  readonly date: string;
-  readonly machine: Readonly<Record<string, string | number>>;
-  readonly images: readonly ImageFacts[];
-  /** What plain TCP reached over the limited link, one figure a round. */
-  readonly plainBytesPerSecond: readonly number[];
-  readonly runs: readonly Run[];
-}
-
-const TARGET = { ratio: 1.05, allowanceSeconds: 0.8, plainShare: 0.97, zstdRatio: 1.01, peakBytes: 180e6 };
+/** From single runs to the tables that are printed: medians, with the targets beside them. */
+import { type Facts, LINKS, type Results, type Run } from './results.ts';
+import { align, hundredths, megabits, megabytes, tenths } from './table.ts';
+import { middle, type Section, targets } from './targets.ts';
 
 interface Column {
   readonly heading: string;
@@ -54,6 +11,7 @@ interface Column {
 
 const COLUMNS: readonly Column[] = [
   { heading: 'wall s', figure: ({ seconds }) => seconds, show: hundredths },
+  { heading: 'paired s', figure: ({ pairedSeconds }) => pairedSeconds, show: hundredths },
   { heading: '× pipe', figure: ({ ratio }) => ratio, show: hundredths },
   {
     heading: 'CPU s',
@@ -67,105 +25,47 @@ const COLUMNS: readonly Column[] = [
 ];
 
 /** The whole report, for people. */
-export function report(results: Results): string {
+export function report({ facts, runs, plainBytesPerSecond }: Results): string {
   const sections: string[] = [];
   for (const link of LINKS) {
-    for (const facts of results.images) {
-      const runs = results.runs.filter((run) => run.link === link && run.image === facts.image);
-      if (runs.length === 0) continue;
-      const rounds = Math.max(...runs.map(({ round }) => round));
-      const sizes = `${megabytes(facts.bytes)} MB, ${megabytes(facts.zstdBytes)} MB after zstd -3`;
-      const heading = `${facts.image} over ${link} (${sizes}), median of ${rounds}`;
-      sections.push([heading, ...table(runs), ...targets(link, facts, runs, results)].join('\n'));
+    for (const each of facts) {
+      const own = runs.filter(
+        (run) => run.link === link && run.scenario === each.scenario && run.subject === each.subject,
+      );
+      if (own.length > 0) sections.push(show({ link, facts: each, runs: own, plainBytesPerSecond }));
     }
   }
-  sections.push(LEGEND);
-  return `${sections.join('\n\n')}\n`;
+  return `${[...sections, LEGEND].join('\n\n')}\n`;
 }
 
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = Math.floor(sorted.length / 2);
-  const [low = Number.NaN, high = Number.NaN] = [sorted[middle - 1], sorted[middle]];
-  return sorted.length % 2 === 0 ? (low + high) / 2 : high;
+function show(section: Section): string {
+  const { link, facts, runs } = section;
+  const rounds = Math.max(...runs.map(({ round }) => round));
+  const heading = `${facts.scenario}: ${facts.subject} over ${link} (${sizes(facts)}), median of ${rounds}`;
+  const rows = targets(section);
+  return [heading, ...table(runs), ...(rows.length > 0 ? ['', ...align(rows, 3)] : [])].join('\n');
 }
 
+function sizes({ images, payload }: Facts): string {
+  const sum = `${images.map(({ bytes }) => megabytes(bytes)).join(' + ')} MB`;
+  if (!payload) return sum;
+  const { what, bytes, zstdBytes } = payload;
+  return `${sum}; ${what} ${megabytes(bytes)} MB, ${megabytes(zstdBytes)} MB after zstd -3`;
+}
+
+/** One row for each peer, and those columns that have a figure in any. */
 function table(runs: readonly Run[]): string[] {
+  const columns = COLUMNS.filter(({ figure }) => runs.some((run) => figure(run) !== undefined));
   const rows = [...new Set(runs.map(({ title }) => title))].map((title) => {
     const own = runs.filter((run) => run.title === title);
-    return [title, ...COLUMNS.map(({ figure, show }) => show(middle(own, figure)))];
+    return [title, ...columns.map(({ figure, show }) => show(middle(own, figure)))];
   });
-  return align([['way', ...COLUMNS.map(({ heading }) => heading)], ...rows], 1);
-}
-
-function targets(link: Link, facts: ImageFacts, runs: readonly Run[], results: Results): string[] {
-  const own = runs.filter(({ peer }) => peer === 'imgmv');
-  if (own.length === 0) return [];
-  const rows: string[][] = [['imgmv', 'measured', 'target']];
-  if (link === 'loopback') {
-    const pipes = runs.filter(({ peer }) => peer === 'pipe');
-    const [seconds, pipe] = [own, pipes].map((some) => middle(some, (run) => run.seconds)) as [
-      number,
-      number,
-    ];
-    const allowed = pipe * TARGET.ratio + TARGET.allowanceSeconds;
-    const formula = `${TARGET.ratio} × pipe + ${TARGET.allowanceSeconds} s`;
-    rows.push(['wall', `${hundredths(seconds)} s`, `≤ ${hundredths(allowed)} s = ${formula}`]);
-  } else {
-    const rate = middle(own, ({ bytesPerSecond }) => bytesPerSecond);
-    const share = rate / median(results.plainBytesPerSecond);
-    rows.push(['rate', percent(share), `≥ ${percent(TARGET.plainShare)} of plain TCP`]);
-    const sent = middle(own, ({ claimedBytes, wireBytes }) => claimedBytes ?? wireBytes);
-    rows.push(['bytes', percent(sent / facts.zstdBytes), `≤ ${percent(TARGET.zstdRatio)} of zstd -3`]);
-  }
-  const peak = middle(own, ({ sender, receiver }) => Math.max(sender.peakBytes, receiver.peakBytes));
-  rows.push(['memory', `${megabytes(peak)} MB`, `≤ ${megabytes(TARGET.peakBytes)} MB a side`]);
-  return ['', ...align(rows, 3)];
+  return align([['way', ...columns.map(({ heading }) => heading)], ...rows], 1);
 }
 
 const LEGEND = [
-  '× pipe: against the local pipe of the same round. CPU s: all processes of both sides but the engines.',
-  'sender, receiver MB: the largest process of that side. wire MB: TCP payload both ways, by the counters of the',
-  'network device. Mbit/s: payload from the first to the last hundredth of the bytes.',
+  'paired s: of the wall time, what comes after imgmv has paired. × pipe: against the local pipe of the same',
+  'round. CPU s: all processes of both sides but the engines. sender, receiver MB: the largest process of that',
+  'side. wire MB: TCP payload both ways, by the counters of the network device. Mbit/s: payload from the first to',
+  'the last hundredth of the bytes.',
 ].join('\n');
-
-/** The median of one figure over the runs that have it. */
-function middle(runs: readonly Run[], figure: (run: Run) => number | undefined): number {
-  return median(runs.map(figure).filter((value) => value !== undefined));
-}
-
-/** Words to the left, figures to the right; `words` is how many columns are words. */
-function align(rows: readonly (readonly string[])[], words: number): string[] {
-  const widths = rows[0]?.map((_, column) => Math.max(...rows.map((row) => row[column]?.length ?? 0))) ?? [];
-  return rows.map((row) => {
-    const cells = row.map((cell, column) => {
-      const width = widths[column] ?? 0;
-      return column < words ? cell.padEnd(width) : cell.padStart(width);
-    });
-    return `  ${cells.join('  ')}`.trimEnd();
-  });
-}
-
-function fixed(value: number, digits: number): string {
-  return Number.isNaN(value) || value === 0 ? '–' : value.toFixed(digits);
-}
-
-function tenths(value: number): string {
-  return fixed(value, 1);
-}
-
-function hundredths(value: number): string {
-  return fixed(value, 2);
-}
-
-function megabytes(bytes: number): string {
-  return fixed(bytes / 1e6, 0);
-}
-
-function megabits(bytes: number): string {
-  return fixed((bytes * 8) / 1e6, 1);
-}
-
-function percent(share: number): string {
-  return `${fixed(share * 100, 1)} %`;
-}
