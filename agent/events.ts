@@ -80,6 +80,13 @@ type Told =
     }
   | { readonly event: 'silent'; readonly seconds: number }
   | {
+      readonly event: 'reconnecting';
+      /** From 1; 0 at the side that can only wait. */
+      readonly attempt: number;
+      /** Compressed bytes that need not travel again. */
+      readonly kept: number;
+    }
+  | {
       readonly event: 'image';
       readonly id: string;
       readonly platform: string;

@@ -24,6 +24,7 @@ export interface ReceiveOptions {
   readonly noReplace: boolean;
   readonly ignoreSpace: boolean;
   readonly unauthenticatedPerAddress?: number;
+  readonly patienceMs?: number;
   /** Shows a fresh code to people; resolves once it is shown. Called before `listening` is told. */
   readonly showCode: (code: Secret, listening: Listening) => Promise<{ codeFile?: string }>;
   readonly signal: AbortSignal;
@@ -51,6 +52,7 @@ export async function receive(options: ReceiveOptions): Promise<number> {
     role: 'receiver',
     hello: helloOf(engine, hostname()),
     emit,
+    ...(options.patienceMs !== undefined && { patienceMs: options.patienceMs }),
     ...(options.unauthenticatedPerAddress !== undefined && {
       unauthenticatedPerAddress: options.unauthenticatedPerAddress,
     }),

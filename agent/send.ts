@@ -26,6 +26,7 @@ export interface SendOptions {
   /** Ends with the plan, and says how long the move would take at the rate of the link. */
   readonly planOnly?: boolean;
   readonly connectTimeoutMs?: number;
+  readonly patienceMs?: number;
   /** Aborted with an ImgmvError to stop. */
   readonly signal: AbortSignal;
   readonly emit: Emit;
@@ -50,6 +51,7 @@ export async function send(options: SendOptions): Promise<Ledger> {
     emit,
     signal,
     ...(options.connectTimeoutMs !== undefined && { connectTimeoutMs: options.connectTimeoutMs }),
+    ...(options.patienceMs !== undefined && { patienceMs: options.patienceMs }),
   });
   const stop = () => session.fail(toImgmvError(signal.reason));
   signal.addEventListener('abort', stop, { once: true });

@@ -2,6 +2,9 @@
 import { InvalidArgumentError } from 'commander';
 import { DEFAULT_PORT, ZSTD_LEVEL_MAX, ZSTD_LEVEL_MIN } from '../proto/limits.ts';
 
+/** Both sides have the option, each for itself. */
+export const RECONNECT_HELP = 'how long a lost connection may take to come back (default: 5m)';
+
 const UNIT_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
 /** `90s`, `10m`, `2h`, `7d` in milliseconds. */

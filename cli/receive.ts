@@ -10,7 +10,14 @@ import {
 } from '../proto/limits.ts';
 import { ownAddress, withPort } from './addresses.ts';
 import { CodeFile } from './code-file.ts';
-import { countUpTo, durationBetween, type ListenAddress, parseListen } from './options.ts';
+import {
+  countUpTo,
+  durationBetween,
+  type ListenAddress,
+  parseDuration,
+  parseListen,
+  RECONNECT_HELP,
+} from './options.ts';
 import type { Renderer } from './renderer.ts';
 import { type CommonOptions, run } from './run.ts';
 
@@ -20,6 +27,7 @@ interface ReceiveFlags extends CommonOptions {
   readonly advertise?: string;
   readonly ttl?: number;
   readonly maxSession?: number;
+  readonly reconnect?: number;
   readonly codeFile?: string;
   readonly replace: boolean;
   readonly ignoreSpace?: true;
@@ -46,6 +54,7 @@ export function receiveCommand(): Command {
       'how long a session may last (default: 24h)',
       durationBetween(1_000, 20 * MAX_SESSION_MS),
     )
+    .option('--reconnect <duration>', RECONNECT_HELP, parseDuration)
     .option('--code-file <file>', 'write the pairing code to this new file (0600) instead of the terminal')
     .option('--no-replace', 'refuse images whose name another image has here')
     .option('--ignore-space', 'take images for which the disk of this host seems too full')
@@ -89,6 +98,7 @@ The port is open until the session ends, or the code has expired.`,
             ...(flags.maxUnauthenticated !== undefined && {
               unauthenticatedPerAddress: flags.maxUnauthenticated,
             }),
+            ...(flags.reconnect !== undefined && { patienceMs: flags.reconnect }),
             signal,
             emit,
             showCode: async (code, listening) => {

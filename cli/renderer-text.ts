@@ -78,6 +78,8 @@ export class TextRenderer implements Renderer {
         return this.#line(
           `${this.#paint('33', 'warning:')} no answer from the other host for ${event.seconds} s; waiting`,
         );
+      case 'reconnecting':
+        return this.#reconnecting(event);
       case 'image':
         return this.#image(event);
       case 'done':
@@ -188,6 +190,11 @@ export class TextRenderer implements Renderer {
       bytesTotal,
       words: `${size(bytes)} of ${size(bytesTotal)}${pace(bytesTotal - bytes, rate)}`,
     });
+  }
+
+  #reconnecting({ attempt, kept }: EventOf<'reconnecting'>): void {
+    const how = attempt === 0 ? 'waiting for it to come back' : `reconnecting (${attempt})`;
+    this.#line(`${this.#paint('33', 'warning:')} the connection was lost; ${how}, ${size(kept)} kept`);
   }
 
   #image(event: EventOf<'image'>): void {

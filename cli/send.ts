@@ -4,7 +4,7 @@ import { send } from '../agent/send.ts';
 import { ImgmvError } from '../proto/errors.ts';
 import { JOBS, JOBS_MAX } from '../proto/limits.ts';
 import { promptForCode, readCodeFile } from './code-input.ts';
-import { countUpTo, parseDuration, parseLevel, parseTarget } from './options.ts';
+import { countUpTo, parseDuration, parseLevel, parseTarget, RECONNECT_HELP } from './options.ts';
 import { type CommonOptions, run } from './run.ts';
 
 export interface SenderFlags extends CommonOptions {
@@ -15,6 +15,7 @@ export interface SenderFlags extends CommonOptions {
   readonly jobs?: number;
   readonly ignoreSpace?: true;
   readonly connectTimeout?: number;
+  readonly reconnect?: number;
 }
 
 /** What `send` and `plan` have in common. */
@@ -28,6 +29,7 @@ export function addSenderOptions(command: Command): Command {
       'how long to wait for the first answer (default: 15s)',
       parseDuration,
     )
+    .option('--reconnect <duration>', RECONNECT_HELP, parseDuration)
     .option('--ignore-space', 'save images for which the disk of this host seems too full')
     .option('--docker-host <address>', 'the engine: unix:///path, tcp://host:port or ssh://user@host')
     .option('--context <name>', 'the engine of this docker context')
@@ -92,6 +94,7 @@ export async function sendImages(
       emit,
       ...(level !== undefined && { level }),
       ...(connectTimeout !== undefined && { connectTimeoutMs: connectTimeout }),
+      ...(flags.reconnect !== undefined && { patienceMs: flags.reconnect }),
     }).then(({ exit }) => exit);
   });
 }

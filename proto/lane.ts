@@ -1,12 +1,19 @@
 /**
- * A lane: an ordered stream of bytes each way over one channel, with offsets, credits, and an end of its own.
- * The control lane (0) carries messages, the others blobs. PROTOCOL.md section 5. A lane knows nothing of
- * what its bytes mean.
+ * A lane: an ordered stream of bytes each way over a channel, and over the next one when that one breaks, with
+ * offsets, credits, and an end of its own. The control lane (0) carries messages, the others blobs. PROTOCOL.md
+ * section 5. A lane knows nothing of what its bytes mean.
  */
 import { ByteQueue } from './byte-queue.ts';
 import type { Channel } from './channel.ts';
 import { ImgmvError, violation } from './errors.ts';
-import { CREDIT_SHARE, DATA_HEADER_BYTES, DATA_MAX_BYTES, SOCKET_BACKLOG_MAX_BYTES } from './limits.ts';
+import {
+  CREDIT_SHARE,
+  DATA_HEADER_BYTES,
+  DATA_MAX_BYTES,
+  SENT_BYTES_MAX,
+  SOCKET_BACKLOG_MAX_BYTES,
+} from './limits.ts';
+import { SentBytes } from './sent-bytes.ts';
 
 const DATA = 1;
 const CREDIT = 2;
@@ -29,17 +36,28 @@ export interface LaneWaits {
 export interface LaneOptions {
   /** Bytes that the other side may send before our reader takes them. */
   readonly windowBytes: number;
+  /** Called when a channel breaks that may be replaced. Absent: a break ends the lane. */
+  readonly onBreak?: (error: ImgmvError) => void;
 }
 
 export class Lane {
-  readonly channel: Channel;
   readonly waits: LaneWaits = { socketMs: 0, creditMs: 0, dataMs: 0 };
   /** Resolves with the reason when the lane is over: undefined when both sides ended it, an error else. */
   readonly closed: Promise<ImgmvError | undefined>;
+  /** Resolves as soon as this side ends the lane for a fault; `closed` waits for the closing handshake. */
+  readonly failed: Promise<ImgmvError>;
   readonly #windowBytes: number;
+  readonly #onBreak: ((error: ImgmvError) => void) | undefined;
+  #channel: Channel;
+  /** On the channels before this one, both ways. */
+  #pastWireBytes = 0;
+  /** Whether the channel at hand is whole. */
+  #connected = true;
+  /** Whether the other side's RESUME is to be answered by ours: this side dialled to replace a channel. */
+  #resumeDue = false;
 
-  // What we send: offsets of the next byte to go, and of the first that may not go yet.
-  #sendOffset = 0;
+  // What we send: what may have to go again, and the offset of the first byte that may not go yet.
+  readonly #sent = new SentBytes(SENT_BYTES_MAX);
   #sendLimit = 0;
   /** What the other side has told that its reader took. */
   #taken = 0;
@@ -56,8 +74,12 @@ export class Lane {
   readonly #queue = new ByteQueue();
   #reader: (() => void) | undefined;
   #endReceived = false;
+  /** The channel that has brought the END: another one brings it again. */
+  #endOfChannel: Channel | undefined;
   #resumed = false;
   #ready: () => void = () => {};
+  #fault: (error: ImgmvError) => void = () => {};
+  #close: (error: ImgmvError | undefined) => void = () => {};
 
   #over = false;
   #error: ImgmvError | undefined;
@@ -71,25 +93,88 @@ export class Lane {
   readonly ready: Promise<void>;
 
   constructor(channel: Channel, options: LaneOptions) {
-    this.channel = channel;
+    this.#channel = channel;
     this.#windowBytes = options.windowBytes;
-    this.ready = new Promise((resolve, reject) => {
-      this.#ready = resolve;
-      channel.ended().then(reject);
-    });
-    this.ready.catch(() => {});
+    this.#onBreak = options.onBreak;
     this.peerEnded = new Promise((resolve) => {
       this.#peerEnd = resolve;
     });
-    this.closed = channel.ended().then((error) => {
-      const clean = this.#endSent && this.#endReceived && channel.failure === undefined;
-      if (!clean) this.#error ??= error;
-      this.#over = true;
-      this.#peerEnd();
-      this.#wakeAll();
-      return clean ? undefined : this.#error;
+    this.closed = new Promise((resolve) => {
+      this.#close = resolve;
     });
-    channel.consume((record) => this.#receive(record));
+    this.failed = new Promise((resolve) => {
+      this.#fault = resolve;
+    });
+    this.ready = new Promise((resolve, reject) => {
+      this.#ready = resolve;
+      void this.closed.then(reject);
+    });
+    this.ready.catch(() => {});
+    this.#follow(channel);
+  }
+
+  get channel(): Channel {
+    return this.#channel;
+  }
+
+  /** False from a break until the channel was replaced. */
+  get connected(): boolean {
+    return this.#connected;
+  }
+
+  /** Whether the other side has said where it goes on over the channel at hand. */
+  get resumed(): boolean {
+    return this.#resumed;
+  }
+
+  /** WebSocket payloads of all its channels, both ways. */
+  get wireBytes(): number {
+    const { bytesSent, bytesReceived } = this.#channel.socket;
+    return this.#pastWireBytes + bytesSent + bytesReceived;
+  }
+
+  /**
+   * Goes on over another channel where both sides left off; the one before is destroyed. `dialled` tells who
+   * speaks first: the listener.
+   */
+  replace(channel: Channel, dialled: boolean): void {
+    this.#pastWireBytes = this.wireBytes;
+    this.#channel.socket.destroy();
+    this.#channel = channel;
+    this.#connected = true;
+    this.#resumed = false;
+    this.#resumeDue = dialled;
+    this.#lastHeard = performance.now();
+    this.#follow(channel);
+    if (!dialled) this.resume();
+  }
+
+  #follow(channel: Channel): void {
+    void channel.failed.then((error) => {
+      if (channel === this.#channel) this.#fault(error);
+    });
+    void channel.ended().then((error) => {
+      if (channel === this.#channel) this.#ended(error);
+    });
+    channel.consume((record) => {
+      if (channel === this.#channel) this.#receive(record);
+    });
+  }
+
+  #ended(error: ImgmvError): void {
+    this.#connected = false;
+    const faultless = this.#channel.failure === undefined;
+    const clean = this.#endSent && this.#endReceived && faultless;
+    // A close code of ours tells why it is over; all else is a break of the connection alone.
+    if (!clean && !this.#over && faultless && error.code === 'peer-lost' && this.#onBreak) {
+      this.#wakeAll();
+      return this.#onBreak(error);
+    }
+    if (!clean) this.#error ??= error;
+    this.#over = true;
+    this.#peerEnd();
+    this.#wakeAll();
+    this.#close(clean ? undefined : this.#error);
   }
 
   /**
@@ -107,7 +192,12 @@ export class Lane {
   }
 
   get bytesSent(): number {
-    return this.#sendOffset;
+    return this.#sent.to;
+  }
+
+  /** What of it need not be sent again, as far as is known. */
+  get bytesKept(): number {
+    return this.#sent.from;
   }
 
   get bytesReceived(): number {
@@ -130,7 +220,7 @@ export class Lane {
       this.#check();
       if (this.#endSent) return;
       this.#endSent = true;
-      this.#sendPair(END, this.#sendOffset);
+      this.#sendPair(END, this.#sent.to);
     });
     this.#writing = turn.catch(() => {});
     return turn;
@@ -154,12 +244,17 @@ export class Lane {
     });
   }
 
-  /** Ends the connection for a fault of either side; readers and writers get `error`. */
+  /** Ends the lane for a fault of either side; readers and writers get `error`. */
   fail(error: ImgmvError): void {
     this.#error ??= error;
     this.#over = true;
-    this.channel.fail(error);
+    this.#channel.fail(error);
     this.#wakeAll();
+    // There is no connection left whose end would say so.
+    if (!this.#connected) {
+      this.#peerEnd();
+      this.#close(this.#error);
+    }
   }
 
   async #wait(): Promise<Buffer | undefined> {
@@ -189,16 +284,14 @@ export class Lane {
     let part = 0;
     let at = 0;
     while (left > 0) {
-      if (this.#sendOffset >= this.#sendLimit) await this.#waitForCredit();
-      if (this.channel.socket.backlog >= SOCKET_BACKLOG_MAX_BYTES) await this.#waitForSocket();
+      if (this.#mayAdd <= 0) await this.#waitForCredit();
+      if (this.#channel.socket.backlog >= SOCKET_BACKLOG_MAX_BYTES) await this.#waitForSocket();
       this.#check();
-      const length = Math.min(left, DATA_MAX_BYTES, this.#sendLimit - this.#sendOffset);
-      const record = this.#record.subarray(0, DATA_HEADER_BYTES + length);
-      record[0] = DATA;
-      writeUint64(record, this.#sendOffset, 1);
-      for (let filled = DATA_HEADER_BYTES; filled < record.length; ) {
+      const length = Math.min(left, DATA_MAX_BYTES, this.#mayAdd);
+      const payload = this.#record.subarray(DATA_HEADER_BYTES, DATA_HEADER_BYTES + length);
+      for (let filled = 0; filled < length; ) {
         const bytes = parts[part] ?? EMPTY;
-        const copied = bytes.copy(record, filled, at);
+        const copied = bytes.copy(payload, filled, at);
         filled += copied;
         at += copied;
         if (at === bytes.length) {
@@ -206,24 +299,52 @@ export class Lane {
           at = 0;
         }
       }
-      this.#sendOffset += length;
+      const offset = this.#sent.to;
+      this.#sent.add(payload);
       left -= length;
-      this.channel.send(record);
+      // What a broken channel does not take goes once there is another.
+      if (this.#resumed) this.#sendData(offset, length);
     }
+  }
+
+  /** Bytes that the other side allows, and that there is room to keep until it has taken them. */
+  get #mayAdd(): number {
+    return Math.min(this.#sendLimit - this.#sent.to, this.#sent.free);
+  }
+
+  /** Of the `length` bytes that stand in #record. */
+  #sendData(offset: number, length: number): void {
+    const record = this.#record.subarray(0, DATA_HEADER_BYTES + length);
+    record[0] = DATA;
+    writeUint64(record, offset, 1);
+    this.#channel.send(record);
+  }
+
+  /** What was sent and has not come, and the END if there was one. */
+  #sendAgain(offset: number): void {
+    for (let at = offset; at < this.#sent.to; ) {
+      const bytes = this.#sent.read(at, DATA_MAX_BYTES);
+      bytes.copy(this.#record, DATA_HEADER_BYTES);
+      this.#sendData(at, bytes.length);
+      at += bytes.length;
+    }
+    if (this.#endSent) this.#sendPair(END, this.#sent.to);
   }
 
   async #waitForCredit(): Promise<void> {
     const started = performance.now();
-    while (this.#sendOffset >= this.#sendLimit) {
+    while (this.#mayAdd <= 0) {
       this.#check();
       await new Promise<void>((resolve) => this.#creditWaiters.push(resolve));
     }
-    this.waits.creditMs += performance.now() - started;
+    const waitedMs = performance.now() - started;
+    if (this.#connected) this.waits.creditMs += waitedMs;
+    else this.waits.socketMs += waitedMs;
   }
 
   async #waitForSocket(): Promise<void> {
     const started = performance.now();
-    await this.channel.socket.drainedBelow(SOCKET_BACKLOG_MAX_BYTES / 2);
+    await this.#channel.socket.drainedBelow(SOCKET_BACKLOG_MAX_BYTES / 2);
     this.waits.socketMs += performance.now() - started;
   }
 
@@ -248,22 +369,29 @@ export class Lane {
       case CREDIT: {
         const [consumed, limit] = readPair(record, CREDIT);
         const backwards = consumed < this.#taken || limit < this.#sendLimit;
-        if (consumed > this.#sendOffset || backwards) throw violation('credits that do not fit');
+        if (consumed > this.#sent.to || backwards) throw violation('credits that do not fit');
         this.#taken = consumed;
+        this.#sent.release(consumed);
         return this.#grant(limit);
       }
       case RESUME: {
         const [offset, limit] = readPair(record, RESUME);
         if (this.#resumed) throw violation('a second RESUME on one connection');
-        if (offset !== this.#sendOffset)
-          throw violation(`a lane goes on at ${offset}, not at ${this.#sendOffset}`);
+        if (offset < this.#sent.from || offset > this.#sent.to || limit < this.#sendLimit)
+          throw violation(`a lane goes on at ${offset}, not at ${this.#sent.from} to ${this.#sent.to}`);
         this.#resumed = true;
+        if (this.#resumeDue) this.resume();
+        this.#resumeDue = false;
+        // What has come stays there, whether its reader has taken it or not.
+        this.#sent.release(offset);
+        this.#sendAgain(offset);
         this.#ready();
         return this.#grant(limit);
       }
       case END: {
         const [offset] = readPair(record, END);
-        if (this.#endReceived) throw violation('a second END');
+        if (this.#endOfChannel === this.#channel) throw violation('a second END');
+        this.#endOfChannel = this.#channel;
         if (offset !== this.#receiveOffset)
           throw violation(`a lane of ${this.#receiveOffset} bytes ends at ${offset}`);
         this.#endReceived = true;
@@ -272,7 +400,7 @@ export class Lane {
       }
       case PING: {
         const [id] = readPair(record, PING);
-        if (this.channel.socket.backlog > 2 * SOCKET_BACKLOG_MAX_BYTES)
+        if (this.#channel.socket.backlog > 2 * SOCKET_BACKLOG_MAX_BYTES)
           throw violation('PINGs whose answers it does not read');
         return this.#sendPair(PONG, id);
       }
@@ -310,7 +438,7 @@ export class Lane {
     record[0] = type;
     writeUint64(record, first, 1);
     if (second !== undefined) writeUint64(record, second, 9);
-    this.channel.send(record);
+    this.#channel.send(record);
   }
 }
 

@@ -42,10 +42,15 @@ export const CONNECT_TIMEOUT_MS = 15_000;
 export const HEADERS_TIMEOUT_MS = 5_000;
 export const HANDSHAKE_TIMEOUT_MS = 10_000;
 export const PING_INTERVAL_MS = 5_000;
-/** Silence on the control lane after which the other side is said not to answer. */
+/** Silence on the control lane after which its connection is cut, for a new one to be tried. */
 export const SILENCE_MS = 15_000;
-/** Silence after which the session is given up. */
+/** The same on a blob lane, where answers stand in line behind blobs. */
+export const LANE_SILENCE_MS = 60_000;
+/** How long a lane may be without a connection until the session is given up. */
 export const GIVE_UP_MS = 5 * 60_000;
+/** Between two tries to get a connection back: doubled from one to the next. */
+export const RECONNECT_PAUSE_MIN_MS = 250;
+export const RECONNECT_PAUSE_MAX_MS = 5_000;
 export const LINGER_MS = 10_000;
 export const CLOSE_TIMEOUT_MS = 5_000;
 export const MAX_SESSION_MS = 24 * 3_600_000;
@@ -65,6 +70,8 @@ export const HTTP_HEADERS_MAX_BYTES = 8 * KIB;
 /** Bytes that may be on their way in one direction of a lane before the reader has taken them. */
 export const LANE_WINDOW_BYTES = 8 * MIB;
 export const CONTROL_WINDOW_BYTES = 4 * MIB;
+/** Bytes that a writer keeps until the other side has taken them, whatever its window: they may have to go again. */
+export const SENT_BYTES_MAX = 8 * MIB;
 /** A reader tells what it took when this share of the window has been taken. */
 export const CREDIT_SHARE = 16;
 /** Bytes that wait in this process for the kernel's socket buffer before a writer is held back. */

@@ -104,8 +104,7 @@ export class EngineSource implements Source {
     const onWaitMs = (ms: number) => {
       this.#saveMs += ms;
     };
-    const chosen = wanted && new Set(wanted);
-    const blobs = blobsOfSave(stream, image, onWaitMs, (digest) => chosen?.has(digest) ?? true);
+    const blobs = blobsOfSave(stream, image, onWaitMs, wanted && new Set(wanted));
     for await (const blob of named(blobs)) yield { ...blob, body: named(blob.body) };
   }
 

@@ -16,19 +16,21 @@ import { v1Ids } from './v1-id.ts';
 const BLOB = /^blobs\/sha256\/([0-9a-f]{64})$/;
 const CONFIG = /^([0-9a-f]{64})\.json$/;
 const OLD_LAYER = /^([0-9a-f]{64})(\/layer)?\.tar$/;
+/** Go prints the offset of a time zone in minutes; some had seconds, too, in 1970. */
+const EPOCH_TOLERANCE_MS = 60_000;
 const V1_JSON = /^([0-9a-f]{64})\/json$/;
 
 /**
  * The blobs of `image` in a stream of docker save, layers in the order of the stream, then configs, manifests
- * and indexes, each behind all that it points to. A layer that is not `wanted` is passed over if its digest is
- * known before it comes; one whose digest is not known is given without it. Metadata is always given.
- * Reads `stream` to its end; throws what it fails with.
+ * and indexes, each behind all that it points to. A layer that is not `wanted` (undefined: all are) is passed
+ * over if its digest is known before it comes; one whose digest is not known is given without it. Metadata is
+ * always given. Reads `stream` until all is there, then destroys it; throws what it fails with.
  */
 export async function* blobsOfSave(
   stream: Readable,
   image: Image,
   onWaitMs: (ms: number) => void,
-  wanted: (digest: Digest) => boolean,
+  wanted: ReadonlySet<Digest> | undefined,
 ): AsyncGenerator<Blob> {
   const entries = extract();
   let failure: unknown;
@@ -39,6 +41,8 @@ export async function* blobsOfSave(
   let metadataBytes = 0;
   const diffIds = new Set<string>(image.diffIds);
   const oldLayers = new OldLayers(image.diffIds);
+  // Of a classic store it is known what is to come, and the rest need not be read.
+  const due = wanted && image.store === 'classic' ? new Set([...wanted, image.id]) : undefined;
   try {
     for await (const entry of entries) {
       const { name, type, size = 0 } = entry.header;
@@ -55,11 +59,13 @@ export async function* blobsOfSave(
       }
       if (layer) {
         const named = OLD_LAYER.test(name) ? oldLayers.digestOf(name) : digest;
-        if (named !== undefined && !wanted(named)) {
+        if (named !== undefined && wanted?.has(named) === false) {
           entry.resume();
           continue;
         }
         yield await layerBlob(named, size, timed(entry as AsyncIterable<Buffer>, onWaitMs));
+        if (named !== undefined) due?.delete(named);
+        if (due?.size === 0) break;
         continue;
       }
       // What a small blob is shows when all are there: on a containerd store they come sorted by digest.
@@ -67,11 +73,15 @@ export async function* blobsOfSave(
       metadataBytes += bytes.length;
       if (looksLikeJson(bytes) && metadataBytes <= IMAGE_METADATA_MAX_BYTES)
         metadata.set(digest as Digest, bytes);
-      else if (looksLikeJson(bytes) || wanted(digest as Digest))
+      else if (looksLikeJson(bytes) || wanted?.has(digest as Digest) !== false)
         yield bufferBlob('layer', digest as Digest, bytes);
+      due?.delete(digest as Digest);
+      if (due?.size === 0) break;
     }
-    await pumped;
-    if (failure !== undefined) throw failure;
+    if (due?.size !== 0) {
+      await pumped;
+      if (failure !== undefined) throw failure;
+    }
   } catch (error) {
     throw failure ?? error;
   } finally {
@@ -91,31 +101,35 @@ function digestOf(name: string): Digest | undefined {
  */
 class OldLayers {
   readonly #diffIds: readonly Digest[];
-  readonly #v1Ids: ReadonlyMap<string, Digest>;
-  /** The v1 id of the layer below the top. */
-  readonly #belowTop: string | undefined;
+  #v1Ids: ReadonlyMap<string, Digest>;
   #top: string | undefined;
 
   constructor(diffIds: readonly Digest[]) {
     this.#diffIds = diffIds;
     this.#v1Ids = v1Ids(diffIds);
-    this.#belowTop = [...this.#v1Ids.keys()].at(-1);
   }
 
-  /** Whether this entry, a `<v1id>/json`, may tell which the top layer is. It comes before its `layer.tar`. */
+  /** Whether this entry, a `<v1id>/json`, may tell more. It comes before its `layer.tar`. */
   toldBy(name: string): boolean {
     const v1Id = V1_JSON.exec(name)?.[1];
-    return v1Id !== undefined && this.#belowTop !== undefined && !this.#v1Ids.has(v1Id);
+    return v1Id !== undefined && this.#v1Ids.size > 0 && !this.#v1Ids.has(v1Id);
   }
 
   /**
-   * The layer whose parent is the one below the top is the top one. That no other layer is left would tell as
-   * much, but too late: they come sorted by their ids, the top one anywhere among them.
+   * All layers but the top one were made at the epoch, in the time zone of the daemon, which their ids cover.
+   * The top one was made at another time, or has the one below it as its parent. That no other layer is left
+   * would tell as much, but too late: they come sorted by their ids, the top one anywhere among them.
    */
   told(json: Buffer): void {
     try {
-      const { id, parent } = JSON.parse(json.toString('utf8')) as { id?: string; parent?: string };
-      if (parent === this.#belowTop) this.#top = id;
+      const { id, parent, created = '' } = JSON.parse(json.toString('utf8')) as V1Image;
+      const atEpoch = Math.abs(Date.parse(created)) <= EPOCH_TOLERANCE_MS;
+      if (atEpoch) {
+        const inItsZone = v1Ids(this.#diffIds, created);
+        if (id !== undefined && inItsZone.has(id)) this.#v1Ids = inItsZone;
+      }
+      const belowTop = [...this.#v1Ids.keys()].at(-1);
+      if (parent === belowTop || (!atEpoch && created !== '')) this.#top = id;
     } catch {
       // It is of no other use: the layer stays unnamed.
     }
@@ -127,6 +141,12 @@ class OldLayers {
     if (hex === this.#top || new Set(this.#diffIds).size === 1) return this.#diffIds.at(-1);
     return this.#v1Ids.get(hex);
   }
+}
+
+interface V1Image {
+  readonly id?: string;
+  readonly parent?: string;
+  readonly created?: string;
 }
 
 /** Peeks at the first bytes: what is compressed already is not compressed again. */

@@ -27,16 +27,16 @@ const NO_CONTAINER = {
   OnBuild: null,
   Labels: null,
 };
-/** Go prints time.Unix(0, 0) in the daemon's time zone; this is UTC, which almost all daemons have. */
-const EPOCH = '1970-01-01T00:00:00Z';
+/** Go prints time.Unix(0, 0) in the daemon's time zone: this is UTC. */
+export const EPOCH = '1970-01-01T00:00:00Z';
 
 /**
  * From the name of a layer's directory in docker save (64 hexadecimal digits) to the layer's diffID: one for each
  * of `diffIds` but the top one, bottom first. The top layer's id covers the whole config of the image, too.
- * An id covers its chain id, so one that is found here is that layer. A daemon whose time zone is not UTC gives
- * other ids, and none of them is found here.
+ * An id covers its chain id, so one that is found here is that layer. `epoch` is as the daemon prints it; with
+ * that of another time zone none is found.
  */
-export function v1Ids(diffIds: readonly Digest[]): ReadonlyMap<string, Digest> {
+export function v1Ids(diffIds: readonly Digest[], epoch = EPOCH): ReadonlyMap<string, Digest> {
   const chain = chainIds(diffIds);
   const layers = new Map<string, Digest>();
   let parent: Digest | undefined;
@@ -44,7 +44,7 @@ export function v1Ids(diffIds: readonly Digest[]): ReadonlyMap<string, Digest> {
     // The keys in the order of Go's JSON of a map: sorted. What is escaped there, "<>&", is in none of these.
     const v1Image = {
       container_config: NO_CONTAINER,
-      created: EPOCH,
+      created: epoch,
       layer_id: chain[at],
       ...(parent && { parent }),
     };

@@ -1,10 +1,18 @@
 /** The side that dials: pairs by code, then opens the lanes of the session. */
-import { dialChannel, emptyBytes16, type Preamble, type Role } from '../../proto/channel.ts';
+import {
+  type Channel,
+  type ConnectionKind,
+  type Credentials,
+  dialChannel,
+  emptyBytes16,
+  type Preamble,
+  type Role,
+} from '../../proto/channel.ts';
 import { deriveKey } from '../../proto/code.ts';
 import type { Lane } from '../../proto/lane.ts';
-import { CONNECT_TIMEOUT_MS } from '../../proto/limits.ts';
+import { CONNECT_TIMEOUT_MS, GIVE_UP_MS } from '../../proto/limits.ts';
 import type { Hello } from '../../proto/messages.ts';
-import { generateKeyPair, type KeyPair } from '../../proto/noise.ts';
+import { generateKeyPair } from '../../proto/noise.ts';
 import type { Secret } from '../../proto/secret.ts';
 import { dial, type Socket } from '../../proto/websocket.ts';
 import type { Emit } from '../events.ts';
@@ -18,6 +26,8 @@ export interface DialOptions {
   readonly hello: Omit<Hello, 'type' | 'role'>;
   readonly emit: Emit;
   readonly connectTimeoutMs?: number;
+  /** How long to try to get a lost connection back. */
+  readonly patienceMs?: number;
   readonly signal?: AbortSignal;
 }
 
@@ -48,26 +58,40 @@ export async function dialSession(options: DialOptions): Promise<Dialled> {
       },
     }),
   );
-  const sessionId = (listener as Preamble).sessionId;
-  const session = await Session.begin(channel, { ...options, dialled: true, s, sessionId });
-  return { session, openLane: (lane) => openLane(lane, session, s, options) };
+  const { sessionId } = listener as Preamble;
+  const { rs } = channel;
+  const join = (kind: ConnectionKind, lane: number, generation: number, signal: AbortSignal) =>
+    openChannel(
+      { kind, role: options.role, lane, generation, sessionId, salt: emptyBytes16() },
+      { s, rs },
+      {
+        ...options,
+        signal,
+      },
+    );
+  const session = await Session.begin(channel, {
+    ...options,
+    patienceMs: options.patienceMs ?? GIVE_UP_MS,
+    reopen: (lane, generation, signal) => join('reconnect', lane, generation, signal),
+    s,
+    sessionId,
+  });
+  return {
+    session,
+    openLane: async (lane) => session.addLane(lane, await join('lane', lane, 0, session.signal)),
+  };
 }
 
-async function openLane(lane: number, session: Session, s: KeyPair, options: DialOptions): Promise<Lane> {
-  const { sessionId, rs, signal } = session;
-  const socket = await connect({ ...options, signal });
-  const preamble = {
-    kind: 'lane',
-    role: options.role,
-    lane,
-    generation: 0,
-    sessionId,
-    salt: emptyBytes16(),
-  } as const;
-  const channel = await stoppable(socket, signal, () =>
-    dialChannel(socket, { preamble, credentials: async () => ({ s, rs }) }),
+/** One more connection of a session, under its pinned keys. */
+async function openChannel(
+  preamble: Preamble,
+  credentials: Credentials,
+  options: DialOptions & { readonly signal: AbortSignal },
+): Promise<Channel> {
+  const socket = await connect(options);
+  return stoppable(socket, options.signal, () =>
+    dialChannel(socket, { preamble, credentials: async () => credentials }),
   );
-  return session.addLane(channel, true);
 }
 
 function connect({ url, connectTimeoutMs = CONNECT_TIMEOUT_MS, signal }: DialOptions): Promise<Socket> {

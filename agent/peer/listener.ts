@@ -16,6 +16,7 @@ import {
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import type { Lane } from '../../proto/lane.ts';
 import {
+  GIVE_UP_MS,
   HANDSHAKE_TIMEOUT_MS,
   HEADERS_TIMEOUT_MS,
   HTTP_HEADERS_MAX_BYTES,
@@ -42,6 +43,8 @@ export interface ListenOptions {
   readonly hello: Omit<Hello, 'type' | 'role'>;
   readonly emit: Emit;
   readonly clock?: Clock;
+  /** How long to wait for a lost connection to come back. */
+  readonly patienceMs?: number;
   readonly unauthenticatedPerAddress?: number;
 }
 
@@ -62,6 +65,7 @@ interface Accept {
 interface Running {
   readonly session: Session;
   readonly s: KeyPair;
+  /** Blob lanes that were opened. */
   readonly taken: Set<number>;
   readonly give: (lane: Lane) => void;
 }
@@ -236,9 +240,7 @@ export class Listener {
     }
     const running = this.#running;
     const known = running?.session.sessionId.equals(dialler.sessionId) ?? false;
-    const fits =
-      dialler.kind === 'lane' && dialler.generation === 0 && dialler.lane >= 1 && dialler.lane <= LANES_MAX;
-    if (!running || !known || !fits || running.taken.has(dialler.lane))
+    if (!running || !known || !fits(dialler, running))
       throw new ImgmvError('session-unknown', `no session takes this ${dialler.kind} connection`);
     const preamble: Preamble = { ...dialler, role, salt: emptyBytes16() };
     const { s } = running;
@@ -256,12 +258,15 @@ export class Listener {
     { preamble, s, pairing }: { preamble: Preamble; s: KeyPair; pairing?: Pairing },
     peerAddress: string,
   ): Promise<void> {
-    if (preamble.kind === 'lane') {
+    if (preamble.kind !== 'pair') {
       const running = this.#running;
-      if (!running || running.taken.has(preamble.lane))
+      // It fitted when its handshake began; of two that do, the later one finds the place taken.
+      if (!running || !fits(preamble, running))
         return channel.fail(new ImgmvError('session-unknown', 'the session of this lane is over'));
-      running.taken.add(preamble.lane);
-      running.give(await running.session.addLane(channel, false));
+      const { lane, generation, kind } = preamble;
+      if (kind === 'reconnect') return running.session.rejoin(lane, generation, channel);
+      running.taken.add(lane);
+      running.give(await running.session.addLane(lane, channel));
       return;
     }
     const accept = this.#accept;
@@ -270,9 +275,9 @@ export class Listener {
     // Synchronous from the check above to here: of two senders that prove the code at once, one is first.
     pairing.use();
     this.#accept = undefined;
-    const { role, hello, emit } = this.#options;
+    const { role, hello, emit, patienceMs = GIVE_UP_MS } = this.#options;
     const { sessionId } = preamble;
-    const beginning = Session.begin(channel, { role, hello, emit, s, sessionId, dialled: false });
+    const beginning = Session.begin(channel, { role, hello, emit, patienceMs, s, sessionId });
     // The code is used up: whoever waits for its session has to hear that there is none.
     beginning.catch(accept.reject);
     const session = await beginning;
@@ -282,6 +287,12 @@ export class Listener {
     this.#running = { session, s, taken: new Set(), give: lane.resolve };
     accept.resolve({ session, peerAddress, lane: lane.promise });
   }
+}
+
+/** Whether the session has a place for a connection: a lane that is new, or one that is newer than the lane's. */
+function fits({ kind, lane, generation }: Preamble, { session, taken }: Running): boolean {
+  if (kind === 'reconnect') return session.awaits(lane, generation);
+  return kind === 'lane' && generation === 0 && lane >= 1 && lane <= LANES_MAX && !taken.has(lane);
 }
 
 /** node:http hands the same socket to 'connection' and 'upgrade'. */

@@ -1,17 +1,20 @@
 /**
- * One authenticated meeting of two peers: its control lane, its blob lanes, and the watch over whether the
- * other side still answers. Knows who dialled, not who sends.
+ * One authenticated meeting of two peers: its control lane, its blob lanes, the watch over whether the other
+ * side still answers, and the way back after a break. Knows who dialled, not who sends.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Channel, Role } from '../../proto/channel.ts';
-import { ImgmvError, toImgmvError, violation } from '../../proto/errors.ts';
+import { type ErrorCode, ImgmvError, toImgmvError, violation } from '../../proto/errors.ts';
 import { Lane } from '../../proto/lane.ts';
 import {
   CLOSE_TIMEOUT_MS,
   CONTROL_WINDOW_BYTES,
-  GIVE_UP_MS,
   HANDSHAKE_TIMEOUT_MS,
+  LANE_SILENCE_MS,
   LANE_WINDOW_BYTES,
   PING_INTERVAL_MS,
+  RECONNECT_PAUSE_MAX_MS,
+  RECONNECT_PAUSE_MIN_MS,
   SILENCE_MS,
 } from '../../proto/limits.ts';
 import { Control, type Hello, type Message } from '../../proto/messages.ts';
@@ -20,13 +23,42 @@ import type { Emit } from '../events.ts';
 
 export interface SessionOptions {
   readonly role: Role;
-  readonly dialled: boolean;
+  /** Of the side that dialled: connects a lane anew. The other side waits for that. */
+  readonly reopen?: (lane: number, generation: number, signal: AbortSignal) => Promise<Channel>;
+  /** How long a lane may be without a connection. */
+  readonly patienceMs: number;
   /** Our static key of this session; lanes prove it again. */
   readonly s: KeyPair;
   readonly sessionId: Buffer;
   readonly hello: Omit<Hello, 'type' | 'role'>;
   readonly emit: Emit;
 }
+
+/** A lane with what it takes to get it back. */
+interface Line {
+  readonly lane: Lane;
+  /** Of its connection; rises with each. */
+  generation: number;
+  /** Tries since it was last connected for a while. */
+  attempts: number;
+  /** Since when every try was refused. */
+  refusedSince: number | undefined;
+  connectedAt: number;
+  giveUp: NodeJS.Timeout | undefined;
+}
+
+/** What a host says that may be there again in a moment. */
+const PASSING: readonly ErrorCode[] = [
+  'peer-lost',
+  'no-answer',
+  'connection-refused',
+  'host-not-found',
+  'not-imgmv',
+  'try-later',
+];
+/** A connection that lasted this long was a good one. */
+const GOOD_AFTER_MS = 1_000;
+const REFUSED_MS = 30_000;
 
 export class Session {
   readonly role: Role;
@@ -37,9 +69,13 @@ export class Session {
   /** Aborted with the reason once the session is lost; not by a normal end. */
   readonly signal: AbortSignal;
   readonly #abort = new AbortController();
+  readonly #options: SessionOptions;
   readonly #control: Control;
-  readonly #lanes: Lane[] = [];
+  /** By number; 0 is the control lane. */
+  readonly #lines = new Map<number, Line>();
   readonly #watch: NodeJS.Timeout;
+  /** The lane whose tries are told; others that broke with it come back silently. */
+  #toldLane: number | undefined;
   #finishing = false;
   #over = false;
 
@@ -50,9 +86,10 @@ export class Session {
     this.sessionId = options.sessionId;
     this.peer = peer;
     this.signal = this.#abort.signal;
+    this.#options = options;
     this.#control = control;
-    this.#watch = this.#startWatch(options.emit);
-    this.#follow(control.lane);
+    this.#watch = this.#startWatch();
+    this.#take(0, control.lane);
   }
 
   /**
@@ -60,7 +97,11 @@ export class Session {
    * dialler of a pairing says nothing before the listener's first record has been decrypted.
    */
   static async begin(channel: Channel, options: SessionOptions): Promise<Session> {
-    const lane = new Lane(channel, { windowBytes: CONTROL_WINDOW_BYTES });
+    let session: Session | undefined;
+    const lane: Lane = new Lane(channel, {
+      windowBytes: CONTROL_WINDOW_BYTES,
+      onBreak: (error) => (session ? session.#broken(0, error) : lane.fail(error)),
+    });
     const control = new Control(lane);
     const late = setTimeout(() => {
       lane.fail(
@@ -71,12 +112,13 @@ export class Session {
       );
     }, HANDSHAKE_TIMEOUT_MS);
     try {
-      await startLane(lane, options.dialled);
+      await startLane(lane, options.reopen !== undefined);
       await control.send({ type: 'hello', role: options.role, ...options.hello });
       const peer = await control.receive();
       if (peer?.type !== 'hello' || peer.role === options.role)
         throw violation('it did not begin with a fitting hello');
-      return new Session(options, control, peer);
+      session = new Session(options, control, peer);
+      return session;
     } catch (error) {
       lane.fail(toImgmvError(error));
       throw error;
@@ -87,10 +129,11 @@ export class Session {
 
   /** Bytes of this session on the wire, both ways, WebSocket payloads. */
   get wireBytes(): number {
-    return [this.#control.lane, ...this.#lanes].reduce(
-      (sum, { channel }) => sum + channel.socket.bytesSent + channel.socket.bytesReceived,
-      0,
-    );
+    return this.#lanes.reduce((sum, { wireBytes }) => sum + wireBytes, 0);
+  }
+
+  get #lanes(): readonly Lane[] {
+    return [...this.#lines.values()].map(({ lane }) => lane);
   }
 
   send(message: Message): Promise<void> {
@@ -111,27 +154,41 @@ export class Session {
     }
   }
 
-  /** Takes a channel of kind `lane` into the session. */
-  async addLane(channel: Channel, dialled: boolean): Promise<Lane> {
-    const lane = new Lane(channel, { windowBytes: LANE_WINDOW_BYTES });
-    this.#lanes.push(lane);
-    this.#follow(lane);
-    await startLane(lane, dialled);
+  /** Takes a channel of kind `lane` into the session, as blob lane `number`. */
+  async addLane(number: number, channel: Channel): Promise<Lane> {
+    const lane = new Lane(channel, {
+      windowBytes: LANE_WINDOW_BYTES,
+      onBreak: (error) => this.#broken(number, error),
+    });
+    this.#take(number, lane);
+    await startLane(lane, this.#options.reopen !== undefined);
     return lane;
+  }
+
+  /** Whether a connection of this generation may take the place of the lane's. */
+  awaits(number: number, generation: number): boolean {
+    const line = this.#lines.get(number);
+    return line !== undefined && generation > line.generation && !this.#finishing && !this.#over;
+  }
+
+  /** A channel of kind `reconnect` that was dialled by the other side, and is awaited. */
+  rejoin(number: number, generation: number, channel: Channel): void {
+    const line = this.#lines.get(number) as Line;
+    line.generation = generation;
+    this.#connected(line, channel);
   }
 
   /** Ends the session for a fault of either side; everything that waits in it gets `error`. */
   fail(error: ImgmvError): void {
     if (this.#over) return;
-    this.#over = true;
-    clearInterval(this.#watch);
-    for (const lane of [...this.#lanes, this.#control.lane]) lane.fail(error);
+    this.#end();
+    for (const lane of this.#lanes) lane.fail(error);
     this.#abort.abort(error);
   }
 
   /** Resolves when every connection is closed: a process that ends before may cut off the reason that it gave. */
   async closed(): Promise<void> {
-    await Promise.all([...this.#lanes, this.#control.lane].map((lane) => lane.closed));
+    await Promise.all(this.#lanes.map((lane) => lane.closed));
   }
 
   /** Does `work`; what it throws ends the session, so that the other side hears why. */
@@ -144,62 +201,122 @@ export class Session {
     }
   }
 
-  /** A normal end: END on every lane, then the closing handshake. Both sides call it; it does not throw. */
+  /**
+   * A normal end: END on every lane, then the closing handshake. Both sides call it, each when nothing is lost
+   * any more: a lane that is broken now stays so. It does not throw.
+   */
   async finish(): Promise<void> {
     if (this.#over) return;
     this.#finishing = true;
-    const lanes = [...this.#lanes, this.#control.lane];
-    await Promise.allSettled(lanes.map((lane) => lane.end()));
-    const ended = Promise.all(lanes.map((lane) => lane.peerEnded));
+    for (const lane of this.#lanes) if (!lane.connected) lane.fail(lost(this.peer.name));
+    await Promise.allSettled(this.#lanes.map((lane) => lane.end()));
     let timer: NodeJS.Timeout | undefined;
     await Promise.race([
-      ended,
+      Promise.all(this.#lanes.map((lane) => lane.peerEnded)),
       new Promise((resolve) => {
         timer = setTimeout(resolve, CLOSE_TIMEOUT_MS);
       }),
     ]);
     clearTimeout(timer);
-    clearInterval(this.#watch);
-    this.#over = true;
-    for (const lane of lanes) lane.channel.close();
+    this.#end();
+    for (const lane of this.#lanes) lane.channel.close();
     await this.closed();
   }
 
-  #follow(lane: Lane): void {
-    // Before its connection is closed: the other side hears of the fault on one lane and closes them all, and
-    // the reason that it gives for that must not come here first.
-    for (const end of [lane.channel.failed, lane.closed])
+  #end(): void {
+    this.#over = true;
+    clearInterval(this.#watch);
+    for (const { giveUp } of this.#lines.values()) clearTimeout(giveUp);
+  }
+
+  #take(number: number, lane: Lane): void {
+    this.#lines.set(number, {
+      lane,
+      generation: 0,
+      attempts: 0,
+      refusedSince: undefined,
+      connectedAt: performance.now(),
+      giveUp: undefined,
+    });
+    for (const end of [lane.failed, lane.closed])
       void end.then((error) => {
         if (error && !this.#finishing) this.fail(error);
       });
   }
 
-  /** A peer whose engine is slow still answers pings: silence is the network's, or the process is stopped. */
-  #startWatch(emit: Emit): NodeJS.Timeout {
-    const { lane } = this.#control;
-    let told = 0;
-    return setInterval(() => {
-      void lane.ping();
-      const silence = lane.silenceMs;
-      if (silence < SILENCE_MS) {
-        told = 0;
-        return;
+  #broken(number: number, error: ImgmvError): void {
+    const line = this.#lines.get(number);
+    if (!line || this.#finishing || this.#over) return line?.lane.fail(error);
+    const lastedMs = performance.now() - line.connectedAt;
+    // One that breaks as soon as it is there is not tried again at once.
+    if (line.lane.resumed) line.attempts = lastedMs < GOOD_AFTER_MS ? 1 : 0;
+    line.giveUp = setTimeout(() => this.fail(lost(this.peer.name, error)), this.#options.patienceMs);
+    this.#toldLane ??= number;
+    if (this.#options.reopen) void this.#reopen(number, line);
+    else this.#tell(number, 0);
+  }
+
+  /** Dials again and again, until it is connected or the session is over. */
+  async #reopen(number: number, line: Line): Promise<void> {
+    const { reopen } = this.#options;
+    while (reopen && !this.#over) {
+      const pause = line.attempts === 0 ? 0 : RECONNECT_PAUSE_MIN_MS * 2 ** (line.attempts - 1);
+      try {
+        await sleep(Math.min(pause, RECONNECT_PAUSE_MAX_MS), undefined, { signal: this.signal });
+        this.#tell(number, ++line.attempts);
+        const channel = await reopen(number, ++line.generation, this.signal);
+        if (this.#over || this.#finishing) return channel.close();
+        return this.#connected(line, channel);
+      } catch (error) {
+        const failure = toImgmvError(error);
+        const now = performance.now();
+        line.refusedSince = failure.code === 'connection-refused' ? (line.refusedSince ?? now) : undefined;
+        // Its listener lives as long as its session: the process there has most likely ended.
+        const ended = now - (line.refusedSince ?? now) >= REFUSED_MS;
+        if (ended) return this.fail(lost(this.peer.name, failure));
+        if (!PASSING.includes(failure.code) && !this.#over) return this.fail(failure);
       }
-      if (silence >= GIVE_UP_MS)
-        return this.fail(
-          new ImgmvError(
-            'peer-lost',
-            `no answer from ${this.peer.name} for ${Math.round(silence / 1000)} s`,
-            {
-              hint: 'run both commands again: `imgmv receive` there, `imgmv send` here',
-            },
-          ),
-        );
-      if (silence - told < SILENCE_MS) return;
-      told = silence;
-      emit({ event: 'silent', seconds: Math.round(silence / 1000) });
+    }
+  }
+
+  #connected(line: Line, channel: Channel): void {
+    clearTimeout(line.giveUp);
+    line.connectedAt = performance.now();
+    line.refusedSince = undefined;
+    line.lane.replace(channel, this.#options.reopen !== undefined);
+    if (this.#lanes.every((lane) => lane.connected)) this.#toldLane = undefined;
+  }
+
+  #tell(number: number, attempt: number): void {
+    if (number !== this.#toldLane) return;
+    const blobs = [...this.#lines].flatMap(([at, { lane }]) => (at === 0 ? [] : lane));
+    const kept = blobs.reduce((sum, lane) => sum + lane.bytesKept + lane.bytesReceived, 0);
+    this.#options.emit({ event: 'reconnecting', attempt, kept });
+  }
+
+  /**
+   * A peer whose engine is slow still answers pings: silence is the network's, or the process is stopped. What
+   * is silent is cut, since a new connection may get through where the old one hangs.
+   */
+  #startWatch(): NodeJS.Timeout {
+    return setInterval(() => {
+      for (const [number, { lane }] of this.#lines) {
+        if (!lane.connected) continue;
+        void lane.ping();
+        // A blob lane's answers stand in line behind its blobs.
+        if (lane.silenceMs < (number === 0 ? SILENCE_MS : LANE_SILENCE_MS)) continue;
+        this.#options.emit({ event: 'silent', seconds: Math.round(lane.silenceMs / 1000) });
+        lane.channel.socket.destroy();
+      }
     }, PING_INTERVAL_MS);
   }
+}
+
+function lost(name: string, cause?: ImgmvError): ImgmvError {
+  return new ImgmvError('peer-lost', `the connection to ${name} was lost, and did not come back`, {
+    cause,
+    hint: 'run both commands again: `imgmv receive` there, `imgmv send` here',
+  });
 }
 
 async function startLane(lane: Lane, dialled: boolean): Promise<void> {

@@ -3,8 +3,8 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { Engine } from '../../agent/engine/engine.ts';
 import { EngineSink, type EngineSinkOptions } from '../../agent/engine/engine-sink.ts';
 import { type Choice, EngineSource } from '../../agent/engine/engine-source.ts';
-import type { Digest, Image, Store } from '../../agent/image.ts';
-import { move } from '../../agent/move.ts';
+import type { Blob, Digest, Image, Store } from '../../agent/image.ts';
+import { type MoveOptions, move } from '../../agent/move.ts';
 import { type MemoryImage, MemorySource, testImage } from '../memory.ts';
 import { engineSupport, type Flavour, type Engine as RigEngine, startEngine } from '../rig/engine.ts';
 import { describeOn } from '../rig/suite.ts';
@@ -181,6 +181,24 @@ for (const { flavour, store, required } of FLAVOURS) {
         await rig.docker(['image', 'rm', 'late:1']);
       });
 
+      it('takes layers that nobody can tell apart before they come, wanted or not, and again', async () => {
+        const specs = [{ lower: 'lower' }, { middle: 'middle' }];
+        const base = await testImage({ name: 'untold-base:1', layers: specs, store });
+        await moveIn(engine, [base]);
+        const image = await testImage({ name: 'untold:1', layers: [...specs, { upper: 'upper' }], store });
+        let rounds = 0;
+        const source = new (class extends MemorySource {
+          override async *blobs(...[one, , signal]: Parameters<MemorySource['blobs']>): AsyncGenerator<Blob> {
+            yield* super.blobs(one, undefined, signal);
+            if (rounds++ === 0) await rig.docker(['image', 'rm', 'untold-base:1']);
+          }
+        })([image], { namesDigests: false });
+        const { outcomes } = await move(source, sinkOf(engine), MOVE);
+        expect(outcomes).toMatchObject([{ status: 'loaded', targetId: image.image.id }]);
+        expect(outcomes[0]?.error).toBeUndefined();
+        await rig.docker(['image', 'rm', 'untold:1']);
+      });
+
       it('says who lost a name in the plan, not who keeps it', async () => {
         const image = await testImage({ name: 'web:1.0', layers: [{ y: 'y' }], store });
         const [other] = await sinkOf(engine).plan([image.image]);
@@ -206,9 +224,15 @@ function sinkOf(engine: Engine, options: Partial<EngineSinkOptions> = {}): Engin
   });
 }
 
+const MOVE: MoveOptions = {
+  signal: new AbortController().signal,
+  emit: () => {},
+  wireBytes: () => 0,
+  jobs: 2,
+};
+
 async function moveIn(engine: Engine, images: readonly MemoryImage[]): Promise<void> {
-  const options = { signal: new AbortController().signal, emit: () => {}, wireBytes: () => 0, jobs: 2 };
-  const { outcomes } = await move(new MemorySource(images), sinkOf(engine), options);
+  const { outcomes } = await move(new MemorySource(images), sinkOf(engine), MOVE);
   for (const { error } of outcomes) if (error) throw error;
 }
 

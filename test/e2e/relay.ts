@@ -22,12 +22,22 @@ export interface Relay extends AsyncDisposable {
   readonly held: Promise<void>;
   /** Lets what is held go on, and holds nothing any more. */
   release(): void;
+  /** Bytes that diallers have sent so far. */
+  readonly bytes: number;
+  /** Breaks every connection; new ones are taken. */
+  cut(): void;
+  /** A black hole from now on, for connections that are open and new ones: nothing passes, nothing ends. */
+  swallow(): void;
+  /** The end of the black hole. What was swallowed is lost, so the connections that it hit end in time. */
+  flow(): void;
 }
 
 export async function startRelay(options: RelayOptions): Promise<Relay> {
   const sockets = new Set<Socket>();
   const kept: Socket[] = [];
   let holding = options.holdAfterBytes !== undefined;
+  let swallowing = false;
+  let passed = 0;
   const held = awaited<void>();
   let connections = 0;
   const server = createServer({ allowHalfOpen: true }, (dialler) => {
@@ -48,9 +58,18 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
         else other.destroy();
       });
     }
-    listener.pipe(dialler);
+    let lost = swallowing;
+    listener.on('data', (chunk: Buffer) => {
+      lost ||= swallowing;
+      if (!lost && !dialler.write(chunk)) listener.pause();
+    });
+    dialler.on('drain', () => listener.resume());
+    listener.on('end', () => lost || dialler.end());
     let bytes = 0;
     dialler.on('data', (chunk: Buffer) => {
+      lost ||= swallowing;
+      if (lost) return;
+      passed += chunk.length;
       const at = (options.flipBitAt ?? -1) - bytes;
       if (at >= 0 && at < chunk.length) chunk.writeUInt8(chunk.readUInt8(at) ^ 1, at);
       bytes += chunk.length;
@@ -63,13 +82,27 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     listener.on('drain', () => {
       if (!kept.includes(dialler)) dialler.resume();
     });
-    dialler.on('end', () => (late > 0 ? setTimeout(() => listener.end(), late) : listener.end()));
+    dialler.on('end', () =>
+      lost ? undefined : late > 0 ? setTimeout(() => listener.end(), late) : listener.end(),
+    );
   });
   server.listen(0, '127.0.0.1');
   await once(server, 'listening');
   return {
     port: (server.address() as AddressInfo).port,
     held: held.promise,
+    get bytes() {
+      return passed;
+    },
+    cut() {
+      for (const socket of sockets) socket.resetAndDestroy();
+    },
+    swallow() {
+      swallowing = true;
+    },
+    flow() {
+      swallowing = false;
+    },
     release() {
       holding = false;
       for (const dialler of kept.splice(0)) dialler.resume();

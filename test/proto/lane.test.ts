@@ -1,10 +1,12 @@
 /** PROTOCOL.md section 5: records in hex against a scripted peer, then two lanes against each other. */
 import { describe, expect, test } from 'vitest';
+import { ImgmvError } from '../../proto/errors.ts';
 import { Lane } from '../../proto/lane.ts';
 import {
   CREDIT_SHARE,
   DATA_MAX_BYTES,
   NOISE_MESSAGE_MAX_BYTES,
+  SENT_BYTES_MAX,
   SOCKET_BACKLOG_MAX_BYTES,
 } from '../../proto/limits.ts';
 import { channels, codeOf, lanes, pause, readAll, Script, scriptedLane, until } from './wire.ts';
@@ -271,5 +273,158 @@ describe('two lanes', () => {
     const first = await lane.read();
     expect(first?.length).toBe(count);
     expect(first?.every((byte, at) => byte === (at & 0xff))).toBe(true);
+  });
+});
+
+describe('a lane whose channel breaks', () => {
+  /** Breaks are counted, and the lanes wait for another channel. */
+  async function breakable(windowBytes: number) {
+    const breaks: string[] = [];
+    const onBreak = (error: { code: string }) => void breaks.push(error.code);
+    const first = await channels();
+    const open = [first];
+    const dialler = new Lane(first.dialler, { windowBytes, onBreak });
+    const listener = new Lane(first.listener, { windowBytes, onBreak });
+    listener.resume();
+    await dialler.ready;
+    dialler.resume();
+    await listener.ready;
+    return {
+      dialler,
+      listener,
+      breaks,
+      /** The listener's half first, as it comes about. */
+      async reconnect() {
+        const next = await channels();
+        open.push(next);
+        listener.replace(next.listener, false);
+        dialler.replace(next.dialler, true);
+      },
+      async [Symbol.asyncDispose]() {
+        for (const ends of open) await ends[Symbol.asyncDispose]();
+      },
+    };
+  }
+
+  test('goes on where it was, both ways, however often', async () => {
+    await using ends = await breakable(MIB);
+    const { dialler, listener, breaks } = ends;
+    const sent = Buffer.alloc(6 * MIB, 'a long run of bytes ');
+    const writing = Promise.all([dialler, listener].map((lane) => lane.write(sent).then(() => lane.end())));
+    const reading = Promise.all([readAll(dialler), readAll(listener)]);
+    for (let cut = 1; cut <= 20; cut++) {
+      await until(() => listener.bytesReceived >= (cut * sent.length) / 25);
+      const side = cut % 2 ? dialler : listener;
+      side.channel.socket.destroy();
+      await until(() => !dialler.connected && !listener.connected);
+      await ends.reconnect();
+    }
+    await writing;
+    for (const got of await reading) expect(got.equals(sent)).toBe(true);
+    expect(breaks).toHaveLength(40);
+    expect(new Set(breaks)).toEqual(new Set(['peer-lost']));
+    await Promise.all([dialler.peerEnded, listener.peerEnded]);
+    dialler.channel.close();
+    expect([await dialler.closed, await listener.closed]).toEqual([undefined, undefined]);
+  });
+
+  test('sends again from the offset that the other side names, and its END', async () => {
+    const breaks: string[] = [];
+    const first = await channels();
+    const second = await channels();
+    await using _first = first;
+    await using _second = second;
+    const lane = new Lane(first.dialler, { windowBytes: 64, onBreak: ({ code }) => void breaks.push(code) });
+    const before = new Script(first.listener);
+    before.send(resume(0, 100));
+    await lane.ready;
+    lane.resume();
+    await lane.write(Buffer.from('hello '));
+    await lane.write(Buffer.from('world'));
+    await lane.end();
+    await until(() => before.received.length === 4);
+    before.send(credit(3, 103));
+    await until(() => lane.bytesKept === 3);
+    first.listener.socket.destroy();
+    await until(() => breaks.length === 1);
+    const after = new Script(second.listener);
+    lane.replace(second.dialler, true);
+    await pause(50);
+    expect(after.received).toEqual([]);
+    after.send(resume(5, 120));
+    expect(await after.next()).toBe(resume(0, 64));
+    expect(await after.next()).toBe(data(5, ' world'));
+    expect(await after.next()).toBe(end(11));
+  });
+
+  test.each([
+    ['before what was taken', 2],
+    ['behind what was sent', 7],
+  ])('refuses to go on %s', async (_where, offset) => {
+    const first = await channels();
+    const second = await channels();
+    await using _first = first;
+    await using _second = second;
+    const lane = new Lane(first.dialler, { windowBytes: 64, onBreak: () => {} });
+    const before = new Script(first.listener);
+    before.send(resume(0, 100));
+    await lane.ready;
+    lane.resume();
+    await lane.write(Buffer.from('sender'));
+    before.send(credit(3, 103));
+    await until(() => lane.bytesKept === 3);
+    const after = new Script(second.listener);
+    lane.replace(second.dialler, true);
+    after.send(resume(offset, 120));
+    expect(await after.closed()).toBe('4213 protocol-violation');
+    expect((await lane.closed)?.code).toBe('protocol-violation');
+  });
+
+  test('keeps no more than its own limit, whatever window it is given', async () => {
+    await using ends = await scriptedLane(16);
+    const { lane, peer } = ends;
+    lane.resume();
+    peer.send(resume(0, 2 ** 40));
+    await lane.ready;
+    const written = lane.write(Buffer.alloc(SENT_BYTES_MAX + 1));
+    await until(() => lane.bytesSent === SENT_BYTES_MAX);
+    await pause(50);
+    expect(lane.bytesSent).toBe(SENT_BYTES_MAX);
+    peer.send(credit(1, 2 ** 40));
+    await written;
+    expect(lane.bytesSent).toBe(SENT_BYTES_MAX + 1);
+  });
+
+  test('goes on though every credit of the channel before was lost', async () => {
+    await using ends = await breakable(2 * SENT_BYTES_MAX);
+    const { dialler, listener } = ends;
+    const sent = Buffer.alloc(2 * SENT_BYTES_MAX, 'credit ');
+    // The reader takes nothing, so no credit comes: the writer stands at the limit of what it keeps.
+    const writing = dialler.write(sent).then(() => dialler.end());
+    await until(() => listener.bytesReceived === SENT_BYTES_MAX);
+    listener.channel.socket.destroy();
+    await until(() => ends.breaks.length === 2);
+    const reading = readAll(listener);
+    await ends.reconnect();
+    await writing;
+    expect((await reading).equals(sent)).toBe(true);
+  });
+
+  test('is over when a close code says why', async () => {
+    await using ends = await breakable(64);
+    ends.listener.fail(new ImgmvError('sigint', 'stopped'));
+    expect((await ends.dialler.closed)?.code).toBe('peer-stopped');
+    expect(ends.breaks).toEqual([]);
+  });
+
+  test('gives its error to all who wait when it is given up', async () => {
+    await using ends = await breakable(4);
+    const { dialler } = ends;
+    const waiting = [codeOf(dialler.read()), codeOf(dialler.write(Buffer.alloc(100)))];
+    dialler.channel.socket.destroy();
+    await until(() => ends.breaks.length === 2);
+    dialler.fail(new ImgmvError('peer-lost', 'gone for good'));
+    expect(await Promise.all(waiting)).toEqual(['peer-lost', 'peer-lost']);
+    expect((await dialler.closed)?.message).toBe('gone for good');
   });
 });
