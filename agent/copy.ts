@@ -178,8 +178,10 @@ export class Copy {
     const { emit } = this.#options;
     const { image, refs } = this.answer;
     let before = { bytes: 0, at: performance.now(), waits: this.#waits() };
+    let movedAt = before.at;
     return setInterval(() => {
       const now = { bytes: this.#bytes, at: performance.now(), waits: this.#waits() };
+      if (now.bytes !== before.bytes || this.#committing) movedAt = now.at;
       const loading = this.#committing ? this.#writer : undefined;
       emit({
         event: 'progress',
@@ -191,6 +193,7 @@ export class Copy {
         wireBytes: this.#wireSoFar(),
         rate: Math.round(((now.bytes - before.bytes) * 1000) / (now.at - before.at)),
         bottleneck: loading ? 'load' : bottleneck(before.waits, now.waits, now.at - before.at),
+        stalledSeconds: Math.floor((now.at - movedAt) / 1000),
       });
       before = now;
     }, PROGRESS_INTERVAL_MS);

@@ -77,6 +77,8 @@ type Told =
       /** Uncompressed bytes a second over the last interval. */
       readonly rate: number;
       readonly bottleneck: Bottleneck | null;
+      /** Whole seconds for which no byte has moved, while it travels. */
+      readonly stalledSeconds: number;
     }
   | { readonly event: 'silent'; readonly seconds: number }
   | {

@@ -9,6 +9,8 @@ import type { Renderer } from './renderer.ts';
 
 const PLAIN_INTERVAL_MS = 5_000;
 const ALL = 'all';
+/** From here on nothing moving is worth a word. */
+const STALL_SECONDS = 5;
 
 export interface TextRendererOptions {
   readonly stream: NodeJS.WriteStream;
@@ -152,9 +154,15 @@ export class TextRenderer implements Renderer {
   }
 
   #state({ event, rate }: UnderWay): string {
-    const { phase, bytes, bytesTotal, wireBytes, bottleneck } = event;
-    if (phase === 'load') return `all sent, the target has loaded ${size(bytes)} of ${size(bytesTotal)}`;
-    if (bytes === 0) return 'docker save is preparing';
+    const { phase, bytes, bytesTotal, wireBytes, bottleneck, stalledSeconds } = event;
+    if (phase === 'load')
+      return bytes === 0
+        ? 'all sent, docker load is at work on the target'
+        : `all sent, the target has loaded ${size(bytes)} of ${size(bytesTotal)}`;
+    if (bytes === 0 && (bottleneck === null || bottleneck === 'save'))
+      return `docker save is preparing${stalledSeconds < STALL_SECONDS ? '' : `, for ${stalledSeconds} s`}`;
+    if (stalledSeconds >= STALL_SECONDS)
+      return `${size(bytes)} of ${size(bytesTotal)}, nothing for ${stalledSeconds} s: waiting for ${bottleneck === null ? 'the other host' : LIMITS[bottleneck]}`;
     const limit = bottleneck === null ? '' : `, limit: ${LIMITS[bottleneck]}`;
     // A terminal has one line for all of it.
     const wire = this.#stream.isTTY ? '' : `, ${size(wireBytes)} on the wire`;

@@ -14,6 +14,7 @@ import {
   SOCKET_BACKLOG_MAX_BYTES,
 } from './limits.ts';
 import { SentBytes } from './sent-bytes.ts';
+import { Stopwatch } from './stopwatch.ts';
 
 const DATA = 1;
 const CREDIT = 2;
@@ -23,14 +24,14 @@ const PING = 5;
 const PONG = 6;
 const EMPTY = Buffer.alloc(0);
 
-/** How long writers were held back so far, in milliseconds, and by what. */
+/** How long was waited so far, in milliseconds, and for what. */
 export interface LaneWaits {
-  /** The kernel did not take what was sent: the network is the limit. */
-  socketMs: number;
+  /** The kernel did not take what was sent, or there was no connection: the network is the limit. */
+  readonly socketMs: number;
   /** The reader did not take what was sent: its engine is the limit. */
-  creditMs: number;
+  readonly creditMs: number;
   /** Our own reader had nothing to read: the other side is. */
-  dataMs: number;
+  readonly dataMs: number;
 }
 
 export interface LaneOptions {
@@ -41,7 +42,9 @@ export interface LaneOptions {
 }
 
 export class Lane {
-  readonly waits: LaneWaits = { socketMs: 0, creditMs: 0, dataMs: 0 };
+  readonly #forSocket = new Stopwatch();
+  readonly #forCredit = new Stopwatch();
+  readonly #forData = new Stopwatch();
   /** Resolves with the reason when the lane is over: undefined when both sides ended it, an error else. */
   readonly closed: Promise<ImgmvError | undefined>;
   /** Resolves as soon as this side ends the lane for a fault; `closed` waits for the closing handshake. */
@@ -186,6 +189,10 @@ export class Lane {
     this.#sendPair(RESUME, this.#receiveOffset, this.#toldLimit);
   }
 
+  get waits(): LaneWaits {
+    return { socketMs: this.#forSocket.ms, creditMs: this.#forCredit.ms, dataMs: this.#forData.ms };
+  }
+
   /** Milliseconds since anything was heard on this lane. */
   get silenceMs(): number {
     return performance.now() - this.#lastHeard;
@@ -258,15 +265,15 @@ export class Lane {
   }
 
   async #wait(): Promise<Buffer | undefined> {
-    const started = performance.now();
     while (this.#queue.empty) {
       if (this.#error) throw this.#error;
       if (this.#endReceived || this.#over) return undefined;
-      await new Promise<void>((resolve) => {
-        this.#reader = resolve;
-      });
+      await this.#forData.during(
+        new Promise<void>((resolve) => {
+          this.#reader = resolve;
+        }),
+      );
     }
-    this.waits.dataMs += performance.now() - started;
     return this.#queue.shift();
   }
 
@@ -332,20 +339,16 @@ export class Lane {
   }
 
   async #waitForCredit(): Promise<void> {
-    const started = performance.now();
     while (this.#mayAdd <= 0) {
       this.#check();
-      await new Promise<void>((resolve) => this.#creditWaiters.push(resolve));
+      // A break wakes it, so that each is counted for what it is.
+      const watch = this.#connected ? this.#forCredit : this.#forSocket;
+      await watch.during(new Promise<void>((resolve) => this.#creditWaiters.push(resolve)));
     }
-    const waitedMs = performance.now() - started;
-    if (this.#connected) this.waits.creditMs += waitedMs;
-    else this.waits.socketMs += waitedMs;
   }
 
   async #waitForSocket(): Promise<void> {
-    const started = performance.now();
-    await this.#channel.socket.drainedBelow(SOCKET_BACKLOG_MAX_BYTES / 2);
-    this.waits.socketMs += performance.now() - started;
+    await this.#forSocket.during(this.#channel.socket.drainedBelow(SOCKET_BACKLOG_MAX_BYTES / 2));
   }
 
   #check(): void {

@@ -15,7 +15,7 @@ const OWNERS: Readonly<Record<string, string>> = {
   'zstd-napi/binding.js': 'proto/compression.ts',
   tweetnacl: 'proto/noise.ts',
   dockerode: 'agent/engine/engine.ts',
-  'cli-progress': 'cli/renderer-text.ts',
+  'cli-progress': 'cli/bars.ts',
 };
 
 async function importsOf(part: string): Promise<readonly { file: string; imported: string }[]> {

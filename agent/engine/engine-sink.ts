@@ -1,6 +1,7 @@
 /** An engine as a sink: plans against what it has, and takes each image by one `docker load`. */
 import { ImgmvError } from '../../proto/errors.ts';
 import { LAYERS_CLASSIC_MAX } from '../../proto/limits.ts';
+import { Stopwatch } from '../../proto/stopwatch.ts';
 import { awaited } from '../awaited.ts';
 import {
   type Answer,
@@ -53,7 +54,7 @@ export class EngineSink implements Sink {
   /** Images that are being loaded, by the bytes that they bring. */
   readonly #loading = new Map<Promise<unknown>, number>();
   #count = 0;
-  #loadMs = 0;
+  readonly #waited = new Stopwatch();
 
   constructor(engine: Engine, options: EngineSinkOptions) {
     this.store = engine.info.store;
@@ -169,9 +170,7 @@ export class EngineSink implements Sink {
       privateName,
       signal,
       setNames: (from) => setNames(this.#engine, from, answer, this.#options),
-      onWaitMs: (ms) => {
-        this.#loadMs += ms;
-      },
+      waited: this.#waited,
     });
     const settled = awaited<void>();
     this.#settled.set(image, settled.promise);
@@ -217,7 +216,7 @@ export class EngineSink implements Sink {
   }
 
   waits(): Waits {
-    return { load: this.#loadMs };
+    return { load: this.#waited.ms };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {}

@@ -2,6 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import { distance } from 'fastest-levenshtein';
 import { ImgmvError } from '../../proto/errors.ts';
+import { Stopwatch } from '../../proto/stopwatch.ts';
 import type { Answer, Blob, Digest, Image, LayerBlob, Name, Source, Waits } from '../image.ts';
 import { familiar, parseReference, withDefaultTag } from '../reference.ts';
 import type { Engine, InspectedImage } from './engine.ts';
@@ -35,7 +36,7 @@ export class EngineSource implements Source {
   readonly #stored = new Map<Digest, StoredImage>();
   /** Saves that were begun ahead. */
   readonly #prepared = new Map<Digest, Promise<IncomingMessage | undefined>>();
-  #saveMs = 0;
+  readonly #saving = new Stopwatch();
   #images: Promise<readonly Image[]> | undefined;
 
   constructor(engine: Engine, { choices, ignoreSpace }: EngineSourceOptions) {
@@ -93,28 +94,16 @@ export class EngineSource implements Source {
     const named = <T>(parts: AsyncIterable<T>) => this.#withLossNamed(`save ${image.id}`, parts, signal);
     if (stored) {
       for await (const blob of named(stored.blobs(wanted, signal)))
-        yield { ...blob, body: this.#timed(named(blob.body)) };
+        yield { ...blob, body: this.#saving.over(named(blob.body)) };
       return;
     }
-    const asked = performance.now();
     const prepared = this.#prepared.get(image.id);
     this.#prepared.delete(image.id);
-    const stream = (await prepared) ?? (await this.#engine.save(image.id, signal));
-    this.#saveMs += performance.now() - asked;
-    const onWaitMs = (ms: number) => {
-      this.#saveMs += ms;
-    };
-    const blobs = blobsOfSave(stream, image, onWaitMs, wanted && new Set(wanted));
+    const stream = await this.#saving.during(
+      (async () => (await prepared) ?? (await this.#engine.save(image.id, signal)))(),
+    );
+    const blobs = blobsOfSave(stream, image, this.#saving, wanted && new Set(wanted));
     for await (const blob of named(blobs)) yield { ...blob, body: named(blob.body) };
-  }
-
-  async *#timed(body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-    let asked = performance.now();
-    for await (const chunk of body) {
-      this.#saveMs += performance.now() - asked;
-      yield chunk;
-      asked = performance.now();
-    }
   }
 
   /** What the engine tells of an image: as much of its layers as can be known without saving it. */
@@ -162,7 +151,7 @@ export class EngineSource implements Source {
   async settled(): Promise<void> {}
 
   waits(): Waits {
-    return { save: this.#saveMs };
+    return { save: this.#saving.ms };
   }
 
   /** Gives up what was begun and not asked for. */

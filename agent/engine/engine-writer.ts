@@ -6,6 +6,7 @@
 import { createHash } from 'node:crypto';
 import { ImgmvError } from '../../proto/errors.ts';
 import { BLOBS_PER_IMAGE_MAX, IMAGE_BYTES_ALLOWANCE, IMAGE_BYTES_FACTOR_MAX } from '../../proto/limits.ts';
+import type { Stopwatch } from '../../proto/stopwatch.ts';
 import type { Answer, Blob, Committed, Digest, Image, ImageWriter, Incomplete, SetName } from '../image.ts';
 import { canonical, parseTarget } from '../reference.ts';
 import type { Engine } from './engine.ts';
@@ -19,8 +20,8 @@ export interface EngineWriterOptions {
   readonly signal: AbortSignal;
   /** Gives the image that is called `from` here its own names. */
   readonly setNames: (from: string) => Promise<SetName[]>;
-  /** Milliseconds that a layer has waited for the engine to take it. */
-  readonly onWaitMs: (ms: number) => void;
+  /** Counts how long layers wait for the engine to take them. */
+  readonly waited: Stopwatch;
 }
 
 export class EngineWriter implements ImageWriter {
@@ -56,7 +57,7 @@ export class EngineWriter implements ImageWriter {
 
   async #writeLayer(blob: Blob): Promise<void> {
     if (blob.digest) this.#parts.expectLayer(blob.digest);
-    this.#load ??= new Load(this.#engine);
+    this.#load ??= new Load(this.#engine, this.#options.waited);
     const load = this.#load;
     // 20.10 tells a layer's digest only after its bytes; the tar does not mind what the file is called.
     const path = blob.digest ? blobPath(blob.digest) : `layers/${this.#blobs}.tar`;
@@ -71,14 +72,12 @@ export class EngineWriter implements ImageWriter {
         yield chunk;
       }
     };
-    const waitedBefore = load.waitMs;
     const abort = () => void load.abort();
     this.#options.signal.addEventListener('abort', abort, { once: true });
     try {
       await load.file(path, blob.size, body());
     } finally {
       this.#options.signal.removeEventListener('abort', abort);
-      this.#options.onWaitMs(load.waitMs - waitedBefore);
     }
     const digest: Digest = blob.verified?.() ?? `sha256:${hash?.digest('hex')}`;
     if (blob.digest && digest !== blob.digest)
@@ -191,7 +190,7 @@ export class EngineWriter implements ImageWriter {
 
   async #finishLoad(files: readonly (readonly [string, Buffer])[], named: boolean): Promise<void> {
     this.#options.signal.throwIfAborted();
-    this.#load ??= new Load(this.#engine);
+    this.#load ??= new Load(this.#engine, this.#options.waited);
     const load = this.#load;
     const abort = () => void load.abort();
     this.#options.signal.addEventListener('abort', abort, { once: true });

@@ -6,6 +6,7 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { type Pack, pack } from 'tar-stream';
 import { ImgmvError } from '../../proto/errors.ts';
+import type { Stopwatch } from '../../proto/stopwatch.ts';
 import type { Engine } from './engine.ts';
 
 const ANSWER_TIMEOUT_MS = 5_000;
@@ -35,15 +36,16 @@ export class Load {
   #failure: ImgmvError | undefined;
   #ended = false;
   readonly #unpacked = new Map<string, number>();
-  /** Milliseconds spent waiting for the engine to take bytes. */
-  waitMs = 0;
+  /** For the engine to take bytes of layers; several loads may share it, one at a time. */
+  readonly #waited: Stopwatch;
   /** Bytes of layers that the engine has unpacked so far, where it tells (classic engines do). */
   get unpackedBytes(): number {
     return [...this.#unpacked.values()].reduce((sum, bytes) => sum + bytes, 0);
   }
 
-  constructor(engine: Engine) {
+  constructor(engine: Engine, waited: Stopwatch) {
     this.#engine = engine;
+    this.#waited = waited;
     const { request, options } = engine.transport;
     this.#request = request({
       ...options,
@@ -78,9 +80,7 @@ export class Load {
     for await (const chunk of body) {
       this.#check();
       if (entry.write(chunk)) continue;
-      const started = performance.now();
-      await drained(entry);
-      this.waitMs += performance.now() - started;
+      await this.#waited.during(drained(entry));
     }
     this.#check();
     entry.end(undefined);
@@ -91,9 +91,7 @@ export class Load {
     this.#check();
     this.#pack.finalize();
     this.#ended = true;
-    const started = performance.now();
     await this.#answered;
-    this.waitMs += performance.now() - started;
     this.#check();
     if (this.#loaded.length === 0)
       throw new ImgmvError(

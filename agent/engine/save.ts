@@ -9,6 +9,7 @@ import { pipeline } from 'node:stream/promises';
 import { extract } from 'tar-stream';
 import { ImgmvError } from '../../proto/errors.ts';
 import { IMAGE_METADATA_MAX_BYTES, METADATA_MAX_BYTES } from '../../proto/limits.ts';
+import type { Stopwatch } from '../../proto/stopwatch.ts';
 import type { Blob, BlobKind, Digest, Image } from '../image.ts';
 import { childrenOf, isGzip, isZstd, type Metadata, readMetadata } from './metadata.ts';
 import { v1Ids } from './v1-id.ts';
@@ -24,12 +25,12 @@ const V1_JSON = /^([0-9a-f]{64})\/json$/;
  * The blobs of `image` in a stream of docker save, layers in the order of the stream, then configs, manifests
  * and indexes, each behind all that it points to. A layer that is not `wanted` (undefined: all are) is passed
  * over if its digest is known before it comes; one whose digest is not known is given without it. Metadata is
- * always given. Reads `stream` until all is there, then destroys it; throws what it fails with.
+ * always given. `waited` counts what the engine takes for it. Reads `stream` until all is there, then destroys it; throws what it fails with.
  */
 export async function* blobsOfSave(
   stream: Readable,
   image: Image,
-  onWaitMs: (ms: number) => void,
+  waited: Stopwatch,
   wanted: ReadonlySet<Digest> | undefined,
 ): AsyncGenerator<Blob> {
   const entries = extract();
@@ -37,6 +38,15 @@ export async function* blobsOfSave(
   const pumped = pipeline(stream, entries).catch((error: unknown) => {
     failure = error;
   });
+  const bodyOf = async function* (entry: AsyncIterable<Buffer>) {
+    try {
+      yield* waited.over(entry);
+    } catch (error) {
+      // An entry tells that it was cut short, the whole why.
+      await pumped;
+      throw failure ?? error;
+    }
+  };
   const metadata = new Map<Digest, Buffer>();
   let metadataBytes = 0;
   const diffIds = new Set<string>(image.diffIds);
@@ -44,7 +54,7 @@ export async function* blobsOfSave(
   // Of a classic store it is known what is to come, and the rest need not be read.
   const due = wanted && image.store === 'classic' ? new Set([...wanted, image.id]) : undefined;
   try {
-    for await (const entry of entries) {
+    for await (const entry of waited.over(entries)) {
       const { name, type, size = 0 } = entry.header;
       const digest = digestOf(name);
       if (type === 'file' && oldLayers.toldBy(name) && size <= METADATA_MAX_BYTES) {
@@ -63,7 +73,7 @@ export async function* blobsOfSave(
           entry.resume();
           continue;
         }
-        yield await layerBlob(named, size, timed(entry as AsyncIterable<Buffer>, onWaitMs));
+        yield await layerBlob(named, size, bodyOf(entry as AsyncIterable<Buffer>));
         if (named !== undefined) due?.delete(named);
         if (due?.size === 0) break;
         continue;
@@ -168,15 +178,6 @@ async function layerBlob(
     compressed: isGzip(head) || isZstd(head),
     body: whole(),
   };
-}
-
-async function* timed(entry: AsyncIterable<Buffer>, onWaitMs: (ms: number) => void): AsyncGenerator<Buffer> {
-  let asked = performance.now();
-  for await (const chunk of entry) {
-    onWaitMs(performance.now() - asked);
-    yield chunk;
-    asked = performance.now();
-  }
 }
 
 /** Depth first from the root; blobs that the graph does not name are left out: engines add their own. */

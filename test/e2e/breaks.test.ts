@@ -3,9 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { engineSupport, type Flavour } from '../rig/engine.ts';
 import { loadImage } from '../rig/images.ts';
+import type { Imgmv, JsonEvent } from '../rig/imgmv.ts';
 import { describeOn } from '../rig/suite.ts';
 import { type Relay, startRelay } from './relay.ts';
-import { expectEnd, expectGone, type Scene, startScene } from './scene.ts';
+import { expectEnd, expectGone, type Receiver, type Scene, startScene } from './scene.ts';
 
 const MIB = 2 ** 20;
 const IMAGE_BYTES = 160 * MIB;
@@ -13,7 +14,18 @@ const CUTS = 8;
 /** A window of the lane, and what its records, credits and handshakes take. */
 const AGAIN_MAX_BYTES = 8 * MIB + 64 * 1024;
 const BACK_MS = 3_000;
+/** Longer than the silence that is borne. */
+const STOP_MS = 21_000;
+const STALL_SECONDS = 3;
 const TEST_TIMEOUT_MS = 120_000;
+
+interface Run {
+  readonly receiver: Receiver;
+  readonly relay: Relay;
+  readonly sender: Imgmv;
+}
+
+type Act = (run: Run) => void;
 
 for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
   describeOn(
@@ -99,6 +111,66 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
         },
         TEST_TIMEOUT_MS,
       );
+
+      const stops = [
+        ['the network swallows all', ({ relay }) => relay.swallow(), ({ relay }) => relay.flow()],
+        [
+          'the sender is stopped',
+          ({ sender }) => sender.kill('SIGSTOP'),
+          ({ sender }) => sender.kill('SIGCONT'),
+        ],
+        [
+          'the receiver is stopped',
+          ({ receiver }) => receiver.imgmv.kill('SIGSTOP'),
+          ({ receiver }) => receiver.imgmv.kill('SIGCONT'),
+        ],
+      ] as const satisfies readonly (readonly [string, Act, Act])[];
+      // What an engine does has no part in these.
+      it.each(flavour === '20' ? stops : [])(
+        `is named and gone on with after ${STOP_MS / 1000} s in which %s`,
+        async (_what, stop, goOn) => {
+          await using run = await begin();
+          const { receiver, relay, sender } = run;
+          await reached(relay, IMAGE_BYTES / 4);
+          stop(run);
+          const stoppedAt = performance.now();
+          const told = await Promise.race([sender.waitFor('silent'), receiver.imgmv.waitFor('silent')]);
+          expect(performance.now() - stoppedAt).toBeLessThan(STOP_MS);
+          expect(told.seconds).toBeGreaterThanOrEqual(15);
+          await sleep(STOP_MS - (performance.now() - stoppedAt));
+          goOn(run);
+          await expectEnd(sender, 0, /"loaded"/);
+          await expectEnd(receiver.imgmv, 0, /"loaded"/);
+          await arrived();
+        },
+        TEST_TIMEOUT_MS,
+      );
+
+      const engines = [
+        ['save', 'source'],
+        ['load', 'target'],
+      ] as const;
+      it.each(flavour === '20' ? engines : [])(
+        'tells a stall of %s from a break',
+        async (part, side) => {
+          await using run = await begin();
+          const { receiver, relay, sender } = run;
+          await reached(relay, IMAGE_BYTES / 4);
+          scene[side].kill('SIGSTOP');
+          const stalled = await firstOf(
+            sender,
+            ({ stalledSeconds }) => Number(stalledSeconds) >= STALL_SECONDS,
+          );
+          scene[side].kill('SIGCONT');
+          expect(stalled).toMatchObject({ phase: 'transfer', bottleneck: part, rate: 0 });
+          await expectEnd(sender, 0, /"loaded"/);
+          await expectEnd(receiver.imgmv, 0, /"loaded"/);
+          for (const one of [sender, receiver.imgmv])
+            expect(one.stdout).not.toMatch(/"event":"(silent|reconnecting)"/);
+          await arrived();
+        },
+        TEST_TIMEOUT_MS,
+      );
     },
     { required: flavour === '20' },
   );
@@ -109,8 +181,13 @@ async function reached(relay: Relay, bytes: number): Promise<void> {
   while (relay.bytes < bytes) await sleep(2);
 }
 
-async function eventsOf(imgmv: { readonly events: AsyncIterable<Record<string, unknown>> }) {
-  const all: Record<string, unknown>[] = [];
+async function firstOf(imgmv: Imgmv, wanted: (event: JsonEvent) => boolean): Promise<JsonEvent> {
+  for await (const event of imgmv.events) if (wanted(event)) return event;
+  throw new Error(`it never came to that: ${imgmv.stdout}`);
+}
+
+async function eventsOf(imgmv: Imgmv): Promise<readonly JsonEvent[]> {
+  const all: JsonEvent[] = [];
   for await (const event of imgmv.events) all.push(event);
   return all;
 }

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { acceptChannel } from '../../proto/channel.ts';
 import { generateCode } from '../../proto/code.ts';
 import type { EntryReader } from '../../proto/entry-reader.ts';
+import { ImgmvError } from '../../proto/errors.ts';
 import { generateKeyPair } from '../../proto/noise.ts';
 import { type MemoryImage, MemorySource, testImage } from '../memory.ts';
 import { pause, until, webSocketServer } from '../proto/wire.ts';
@@ -182,7 +183,7 @@ describe('a sender gives no more than was asked for', () => {
     await until(() => lane.bytesReceived === MIB);
     await pause(200);
     expect(lane.bytesReceived).toBe(MIB);
-    lane.channel.socket.destroy();
+    lane.fail(new ImgmvError('sigterm', 'enough'));
     expect((await scene.run).ledger?.exit).toBe(11);
   });
 

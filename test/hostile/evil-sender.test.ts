@@ -7,7 +7,7 @@ import { JOBS_MAX } from '../../proto/limits.ts';
 import { Control, type Message } from '../../proto/messages.ts';
 import { generateKeyPair } from '../../proto/noise.ts';
 import { type MemoryImage, MemorySink, testImage } from '../memory.ts';
-import { codeOf, pause } from '../proto/wire.ts';
+import { codeOf, pause, Script } from '../proto/wire.ts';
 import { HELLO, offered, pairWith, receiver, ScriptedSender, sendBlobs, statuses } from './hosts.ts';
 
 const MIB = 1024 * 1024;
@@ -309,7 +309,13 @@ describe('further connections', () => {
     ['lane 2', { lane: 2 }, 'session-unknown'],
     ['lane 0', { lane: 0 }, 'session-unknown'],
     ['generation 1', { generation: 1 }, 'session-unknown'],
-    ['a reconnect', { kind: 'reconnect', lane: 0, generation: 1 }, 'session-unknown'],
+    ['a reconnect of a lane that was not opened', { kind: 'reconnect', generation: 1 }, 'session-unknown'],
+    ['a reconnect of generation 0', { kind: 'reconnect', lane: 0 }, 'session-unknown'],
+    [
+      'a reconnect of another session',
+      { kind: 'reconnect', lane: 0, generation: 1, sessionId: Buffer.alloc(16, 7) },
+      'session-unknown',
+    ],
     ['a trusted peer', { kind: 'trusted', lane: 0 }, 'session-unknown'],
     ['a lane in the receiver’s role', { role: 'receiver' }, 'role-mismatch'],
     ['a second pairing', { kind: 'pair', lane: 0 }, 'code-used'],
@@ -332,6 +338,37 @@ describe('further connections', () => {
     const channel = await scene.evil.connect({}, generateKeyPair());
     expect((await channel.ended()).code).toBe('handshake-failed');
     await scene.evil.lane();
+  });
+
+  test('a reconnect by somebody who has not the key: the lane stays with who has', async () => {
+    await using scene = await paired();
+    const { evil, host } = scene;
+    const stolen = await evil.connect({ kind: 'reconnect', lane: 0, generation: 1 }, generateKeyPair());
+    expect((await stolen.ended()).code).toBe('handshake-failed');
+    await evil.offer([]);
+    await evil.say({ type: 'finish' });
+    await evil.end();
+    expect(statuses(await host.run)).toEqual([]);
+  });
+
+  test('a reconnect that was there before, or is older', async () => {
+    await using scene = await paired();
+    const { evil } = scene;
+    const again = { kind: 'reconnect', lane: 0, generation: 3 } as const;
+    await evil.connect(again);
+    expect(await codeOf(evil.connect(again))).toBe('session-unknown');
+    expect(await codeOf(evil.connect({ ...again, generation: 2 }))).toBe('session-unknown');
+    await evil.connect({ ...again, generation: 4 });
+  });
+
+  test('a reconnect that goes on where it never was', async () => {
+    await using scene = await paired();
+    const channel = await scene.evil.connect({ kind: 'reconnect', lane: 0, generation: 1 });
+    const script = new Script(channel);
+    await script.next();
+    script.send('03 0000000000ffffff 0000000001000000');
+    expect(await script.closed()).toBe('4213 protocol-violation');
+    expect((await scene.host.run).error?.code).toBe('protocol-violation');
   });
 
   test('a lane a second time', async () => {

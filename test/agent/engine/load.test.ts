@@ -8,6 +8,7 @@ import { describe, expect, it } from 'vitest';
 import { awaited } from '../../../agent/awaited.ts';
 import { Load } from '../../../agent/engine/load.ts';
 import { ImgmvError } from '../../../proto/errors.ts';
+import { Stopwatch } from '../../../proto/stopwatch.ts';
 import { failureOf } from '../../conformance/conformance.ts';
 import { fakeEngine, type LoadScript } from './fake-engine.ts';
 
@@ -34,7 +35,7 @@ const answering =
 /** Loads one small file. */
 async function loadOne(script: LoadScript): Promise<readonly string[]> {
   await using fake = await fakeEngine(script);
-  const load = new Load(fake.engine);
+  const load = new Load(fake.engine, new Stopwatch());
   try {
     await load.file('blobs/a', small.length, once(small));
     return (await load.finish()).loaded;
@@ -133,7 +134,7 @@ describe('a load that fails', () => {
   /** Sends until it fails; the engine need not read any of it. */
   async function sendMuch(script: LoadScript): Promise<ImgmvError> {
     await using fake = await fakeEngine(script);
-    const load = new Load(fake.engine);
+    const load = new Load(fake.engine, new Stopwatch());
     try {
       return await failureOf(load.file('blobs/big', 256 * MIB, zeros(256 * MIB)));
     } finally {
@@ -189,7 +190,7 @@ describe('a load that fails', () => {
 
   it('an engine that reads nothing, once it is given up', async () => {
     await using fake = await fakeEngine(() => {});
-    const load = new Load(fake.engine);
+    const load = new Load(fake.engine, new Stopwatch());
     const stuck = failureOf(load.file('blobs/big', 256 * MIB, zeros(256 * MIB)));
     setTimeout(() => void load.abort(), 100);
     expect((await stuck).message).toBe('the load was given up');
@@ -198,7 +199,7 @@ describe('a load that fails', () => {
   it('one that is given up before its tar has ended: the connection breaks', async () => {
     const reached = awaited<Socket>();
     await using fake = await fakeEngine((request) => reached.resolve(request.resume().socket));
-    const load = new Load(fake.engine);
+    const load = new Load(fake.engine, new Stopwatch());
     await load.file('blobs/a', small.length, once(small));
     const socket = await reached.promise;
     const closed = new Promise((resolve) => socket.once('close', resolve));
@@ -209,7 +210,7 @@ describe('a load that fails', () => {
 
   it('a body that fails: its own error', async () => {
     await using fake = await fakeEngine(() => {});
-    const load = new Load(fake.engine);
+    const load = new Load(fake.engine, new Stopwatch());
     const error = new ImgmvError('integrity', 'not what was sent');
     const body = (async function* () {
       yield small;
