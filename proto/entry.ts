@@ -3,8 +3,8 @@
  * whether that was all. PROTOCOL.md section 7. entry-writer.ts and entry-reader.ts move them.
  */
 import { violation } from './errors.ts';
-import { readUint64, writeUint64 } from './lane.ts';
 import { LAYER_MAX_BYTES, METADATA_MAX_BYTES, OFFER_IMAGES_MAX } from './limits.ts';
+import { readUint64, writeUint64 } from './record.ts';
 
 export type BlobKind = 'layer' | 'config' | 'manifest' | 'index';
 export type Digest = `sha256:${string}`;

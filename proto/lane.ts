@@ -3,25 +3,14 @@
  * offsets, credits, and an end of its own. The control lane (0) carries messages, the others blobs. PROTOCOL.md
  * section 5. A lane knows nothing of what its bytes mean.
  */
-import { ByteQueue } from './byte-queue.ts';
 import type { Channel } from './channel.ts';
 import { ImgmvError, violation } from './errors.ts';
-import {
-  CREDIT_SHARE,
-  DATA_HEADER_BYTES,
-  DATA_MAX_BYTES,
-  SENT_BYTES_MAX,
-  SOCKET_BACKLOG_MAX_BYTES,
-} from './limits.ts';
-import { SentBytes } from './sent-bytes.ts';
+import { Incoming } from './incoming.ts';
+import { DATA_HEADER_BYTES, DATA_MAX_BYTES, SOCKET_BACKLOG_MAX_BYTES } from './limits.ts';
+import { Outgoing } from './outgoing.ts';
+import { CREDIT, DATA, END, PING, PONG, pairRecord, RESUME, readPair, writeDataHeader } from './record.ts';
 import { Stopwatch } from './stopwatch.ts';
 
-const DATA = 1;
-const CREDIT = 2;
-const RESUME = 3;
-const END = 4;
-const PING = 5;
-const PONG = 6;
 const EMPTY = Buffer.alloc(0);
 
 /** How long was waited so far, in milliseconds, and for what. */
@@ -49,7 +38,6 @@ export class Lane {
   readonly closed: Promise<ImgmvError | undefined>;
   /** Resolves as soon as this side ends the lane for a fault; `closed` waits for the closing handshake. */
   readonly failed: Promise<ImgmvError>;
-  readonly #windowBytes: number;
   readonly #onBreak: ((error: ImgmvError) => void) | undefined;
   #channel: Channel;
   /** On the channels before this one, both ways. */
@@ -59,26 +47,17 @@ export class Lane {
   /** Whether the other side's RESUME is to be answered by ours: this side dialled to replace a channel. */
   #resumeDue = false;
 
-  // What we send: what may have to go again, and the offset of the first byte that may not go yet.
-  readonly #sent = new SentBytes(SENT_BYTES_MAX);
-  #sendLimit = 0;
-  /** What the other side has told that its reader took. */
-  #taken = 0;
+  readonly #outgoing = new Outgoing();
   #creditWaiters: (() => void)[] = [];
   #writing: Promise<void> = Promise.resolve();
-  #endSent = false;
   /** Every DATA record is put together here: the channel encrypts it into memory of its own. */
   readonly #record = Buffer.allocUnsafeSlow(DATA_HEADER_BYTES + DATA_MAX_BYTES);
 
-  // What we receive: offset of the next byte to come, bytes taken by the reader, limit that was told.
-  #receiveOffset = 0;
-  #consumed = 0;
-  #toldLimit = 0;
-  readonly #queue = new ByteQueue();
+  readonly #incoming: Incoming;
   #reader: (() => void) | undefined;
-  #endReceived = false;
   /** The channel that has brought the END: another one brings it again. */
   #endOfChannel: Channel | undefined;
+  /** Whether the other side has said where it goes on over the channel at hand. */
   #resumed = false;
   #ready: () => void = () => {};
   #fault: (error: ImgmvError) => void = () => {};
@@ -97,7 +76,7 @@ export class Lane {
 
   constructor(channel: Channel, options: LaneOptions) {
     this.#channel = channel;
-    this.#windowBytes = options.windowBytes;
+    this.#incoming = new Incoming(options.windowBytes);
     this.#onBreak = options.onBreak;
     this.peerEnded = new Promise((resolve) => {
       this.#peerEnd = resolve;
@@ -167,7 +146,7 @@ export class Lane {
   #ended(error: ImgmvError): void {
     this.#connected = false;
     const faultless = this.#channel.failure === undefined;
-    const clean = this.#endSent && this.#endReceived && faultless;
+    const clean = this.#outgoing.ended && this.#incoming.ended && faultless;
     // A close code of ours tells why it is over; all else is a break of the connection alone.
     if (!clean && !this.#over && faultless && error.code === 'peer-lost' && this.#onBreak) {
       this.#wakeAll();
@@ -185,8 +164,7 @@ export class Lane {
    * once; the dialler of a pairing when `ready`, which proves that the listener knows the code.
    */
   resume(): void {
-    this.#toldLimit = this.#consumed + this.#windowBytes;
-    this.#sendPair(RESUME, this.#receiveOffset, this.#toldLimit);
+    this.#sendPair(RESUME, ...this.#incoming.resume());
   }
 
   get waits(): LaneWaits {
@@ -199,16 +177,16 @@ export class Lane {
   }
 
   get bytesSent(): number {
-    return this.#sent.to;
+    return this.#outgoing.to;
   }
 
   /** What of it need not be sent again, as far as is known. */
   get bytesKept(): number {
-    return this.#sent.from;
+    return this.#outgoing.kept;
   }
 
   get bytesReceived(): number {
-    return this.#receiveOffset;
+    return this.#incoming.offset;
   }
 
   /**
@@ -225,9 +203,8 @@ export class Lane {
   end(): Promise<void> {
     const turn = this.#writing.then(() => {
       this.#check();
-      if (this.#endSent) return;
-      this.#endSent = true;
-      this.#sendPair(END, this.#sent.to);
+      this.#outgoing.ended = true;
+      this.#sendPair(END, this.#outgoing.to);
     });
     this.#writing = turn.catch(() => {});
     return turn;
@@ -235,8 +212,10 @@ export class Lane {
 
   /** The next bytes, or undefined after the other side's END. One reader at a time. Throws the lane's error. */
   async read(): Promise<Buffer | undefined> {
-    const bytes = this.#queue.shift() ?? (await this.#wait());
-    if (bytes) this.#take(bytes.length);
+    const bytes = this.#incoming.shift() ?? (await this.#wait());
+    // The writer is told before its window runs dry.
+    const credit = bytes && !this.#over ? this.#incoming.credit() : undefined;
+    if (credit) this.#sendPair(CREDIT, ...credit);
     return bytes;
   }
 
@@ -265,25 +244,16 @@ export class Lane {
   }
 
   async #wait(): Promise<Buffer | undefined> {
-    while (this.#queue.empty) {
+    while (this.#incoming.empty) {
       if (this.#error) throw this.#error;
-      if (this.#endReceived || this.#over) return undefined;
+      if (this.#incoming.ended || this.#over) return undefined;
       await this.#forData.during(
         new Promise<void>((resolve) => {
           this.#reader = resolve;
         }),
       );
     }
-    return this.#queue.shift();
-  }
-
-  /** Counts what the reader took, and tells the writer before its window runs dry. */
-  #take(bytes: number): void {
-    this.#consumed += bytes;
-    const limit = this.#consumed + this.#windowBytes;
-    if (limit - this.#toldLimit < this.#windowBytes / CREDIT_SHARE || this.#over) return;
-    this.#toldLimit = limit;
-    this.#sendPair(CREDIT, this.#consumed, limit);
+    return this.#incoming.shift();
   }
 
   async #writeNow(parts: readonly Buffer[]): Promise<void> {
@@ -291,10 +261,10 @@ export class Lane {
     let part = 0;
     let at = 0;
     while (left > 0) {
-      if (this.#mayAdd <= 0) await this.#waitForCredit();
+      if (this.#outgoing.room <= 0) await this.#waitForCredit();
       if (this.#channel.socket.backlog >= SOCKET_BACKLOG_MAX_BYTES) await this.#waitForSocket();
       this.#check();
-      const length = Math.min(left, DATA_MAX_BYTES, this.#mayAdd);
+      const length = Math.min(left, DATA_MAX_BYTES, this.#outgoing.room);
       const payload = this.#record.subarray(DATA_HEADER_BYTES, DATA_HEADER_BYTES + length);
       for (let filled = 0; filled < length; ) {
         const bytes = parts[part] ?? EMPTY;
@@ -306,40 +276,33 @@ export class Lane {
           at = 0;
         }
       }
-      const offset = this.#sent.to;
-      this.#sent.add(payload);
+      const offset = this.#outgoing.add(payload);
       left -= length;
       // What a broken channel does not take goes once there is another.
       if (this.#resumed) this.#sendData(offset, length);
     }
   }
 
-  /** Bytes that the other side allows, and that there is room to keep until it has taken them. */
-  get #mayAdd(): number {
-    return Math.min(this.#sendLimit - this.#sent.to, this.#sent.free);
-  }
-
   /** Of the `length` bytes that stand in #record. */
   #sendData(offset: number, length: number): void {
     const record = this.#record.subarray(0, DATA_HEADER_BYTES + length);
-    record[0] = DATA;
-    writeUint64(record, offset, 1);
+    writeDataHeader(record, offset);
     this.#channel.send(record);
   }
 
   /** What was sent and has not come, and the END if there was one. */
   #sendAgain(offset: number): void {
-    for (let at = offset; at < this.#sent.to; ) {
-      const bytes = this.#sent.read(at, DATA_MAX_BYTES);
+    for (let at = offset; at < this.#outgoing.to; ) {
+      const bytes = this.#outgoing.read(at, DATA_MAX_BYTES);
       bytes.copy(this.#record, DATA_HEADER_BYTES);
       this.#sendData(at, bytes.length);
       at += bytes.length;
     }
-    if (this.#endSent) this.#sendPair(END, this.#sent.to);
+    if (this.#outgoing.ended) this.#sendPair(END, this.#outgoing.to);
   }
 
   async #waitForCredit(): Promise<void> {
-    while (this.#mayAdd <= 0) {
+    while (this.#outgoing.room <= 0) {
       this.#check();
       // A break wakes it, so that each is counted for what it is.
       const watch = this.#connected ? this.#forCredit : this.#forSocket;
@@ -353,12 +316,20 @@ export class Lane {
 
   #check(): void {
     if (this.#error) throw this.#error;
-    if (this.#over || this.#endSent) throw new ImgmvError('internal', 'a lane was used after its end');
+    if (this.#over || this.#outgoing.ended) throw new ImgmvError('internal', 'a lane was used after its end');
   }
 
   #wakeAll(): void {
+    this.#wakeReader();
+    this.#wakeWriters();
+  }
+
+  #wakeReader(): void {
     this.#reader?.();
     this.#reader = undefined;
+  }
+
+  #wakeWriters(): void {
     for (const wake of this.#creditWaiters.splice(0)) wake();
   }
 
@@ -368,36 +339,27 @@ export class Lane {
     if (!this.#resumed && type !== RESUME) throw violation('a lane must begin with RESUME');
     switch (type) {
       case DATA:
-        return this.#receiveData(record);
-      case CREDIT: {
-        const [consumed, limit] = readPair(record, CREDIT);
-        const backwards = consumed < this.#taken || limit < this.#sendLimit;
-        if (consumed > this.#sent.to || backwards) throw violation('credits that do not fit');
-        this.#taken = consumed;
-        this.#sent.release(consumed);
-        return this.#grant(limit);
-      }
+        this.#incoming.data(record);
+        return this.#wakeReader();
+      case CREDIT:
+        this.#outgoing.credit(...readPair(record, CREDIT));
+        return this.#wakeWriters();
       case RESUME: {
-        const [offset, limit] = readPair(record, RESUME);
         if (this.#resumed) throw violation('a second RESUME on one connection');
-        if (offset < this.#sent.from || offset > this.#sent.to || limit < this.#sendLimit)
-          throw violation(`a lane goes on at ${offset}, not at ${this.#sent.from} to ${this.#sent.to}`);
+        const [offset, limit] = readPair(record, RESUME);
+        this.#outgoing.resume(offset, limit);
         this.#resumed = true;
         if (this.#resumeDue) this.resume();
         this.#resumeDue = false;
-        // What has come stays there, whether its reader has taken it or not.
-        this.#sent.release(offset);
         this.#sendAgain(offset);
         this.#ready();
-        return this.#grant(limit);
+        return this.#wakeWriters();
       }
       case END: {
         const [offset] = readPair(record, END);
         if (this.#endOfChannel === this.#channel) throw violation('a second END');
         this.#endOfChannel = this.#channel;
-        if (offset !== this.#receiveOffset)
-          throw violation(`a lane of ${this.#receiveOffset} bytes ends at ${offset}`);
-        this.#endReceived = true;
+        this.#incoming.end(offset);
         this.#peerEnd();
         return this.#wakeAll();
       }
@@ -418,48 +380,7 @@ export class Lane {
     }
   }
 
-  #receiveData(record: Buffer): void {
-    const length = record.length - DATA_HEADER_BYTES;
-    if (length < 1) throw violation('an empty DATA record');
-    if (this.#endReceived) throw violation('DATA after END');
-    const offset = readUint64(record, 1);
-    if (offset !== this.#receiveOffset) throw violation(`DATA at ${offset}, expected ${this.#receiveOffset}`);
-    if (offset + length > this.#toldLimit) throw violation('more DATA than was allowed');
-    this.#receiveOffset += length;
-    this.#queue.push(record.subarray(DATA_HEADER_BYTES));
-    this.#reader?.();
-    this.#reader = undefined;
-  }
-
-  #grant(limit: number): void {
-    this.#sendLimit = limit;
-    for (const wake of this.#creditWaiters.splice(0)) wake();
-  }
-
   #sendPair(type: number, first: number, second?: number): void {
-    const record = Buffer.allocUnsafe(second === undefined ? 9 : 17);
-    record[0] = type;
-    writeUint64(record, first, 1);
-    if (second !== undefined) writeUint64(record, second, 9);
-    this.#channel.send(record);
+    this.#channel.send(pairRecord(type, first, second));
   }
-}
-
-function readPair(record: Buffer, type: number): [number, number] {
-  const two = type === CREDIT || type === RESUME;
-  if (record.length !== (two ? 17 : 9))
-    throw violation(`a record of type ${type} has ${record.length} bytes`);
-  return [readUint64(record, 1), two ? readUint64(record, 9) : 0];
-}
-
-/** Offsets are 64 bits on the wire; those above 2^53 (8 PiB) are refused, since no lane gets there. */
-export function readUint64(bytes: Buffer, at: number): number {
-  const value = bytes.readUInt32BE(at) * 2 ** 32 + bytes.readUInt32BE(at + 4);
-  if (!Number.isSafeInteger(value)) throw violation('a number above 2^53');
-  return value;
-}
-
-export function writeUint64(bytes: Buffer, value: number, at: number): void {
-  bytes.writeUInt32BE(Math.floor(value / 2 ** 32), at);
-  bytes.writeUInt32BE(value % 2 ** 32, at + 4);
 }

@@ -1,0 +1,73 @@
+/** One direction of a lane at its reader: what has come, what was taken of it, and what may come. */
+import { ByteQueue } from './byte-queue.ts';
+import { violation } from './errors.ts';
+import { CREDIT_SHARE, DATA_HEADER_BYTES } from './limits.ts';
+import { readUint64 } from './record.ts';
+
+export class Incoming {
+  readonly #windowBytes: number;
+  readonly #queue = new ByteQueue();
+  /** Offset of the next byte to come. */
+  #offset = 0;
+  /** What the reader has taken. */
+  #consumed = 0;
+  /** The limit that was told. */
+  #limit = 0;
+  #ended = false;
+
+  /** `windowBytes`: what may come before the reader takes it. */
+  constructor(windowBytes: number) {
+    this.#windowBytes = windowBytes;
+  }
+
+  get offset(): number {
+    return this.#offset;
+  }
+
+  /** Whether the writer's END has come. */
+  get ended(): boolean {
+    return this.#ended;
+  }
+
+  get empty(): boolean {
+    return this.#queue.empty;
+  }
+
+  /** What our RESUME is to say: the offset to go on at, and the limit. */
+  resume(): readonly [offset: number, limit: number] {
+    this.#limit = this.#consumed + this.#windowBytes;
+    return [this.#offset, this.#limit];
+  }
+
+  /** Takes in a DATA record, whose memory is kept. */
+  data(record: Buffer): void {
+    const length = record.length - DATA_HEADER_BYTES;
+    if (length < 1) throw violation('an empty DATA record');
+    if (this.#ended) throw violation('DATA after END');
+    const offset = readUint64(record, 1);
+    if (offset !== this.#offset) throw violation(`DATA at ${offset}, expected ${this.#offset}`);
+    if (offset + length > this.#limit) throw violation('more DATA than was allowed');
+    this.#offset += length;
+    this.#queue.push(record.subarray(DATA_HEADER_BYTES));
+  }
+
+  end(offset: number): void {
+    if (offset !== this.#offset) throw violation(`a lane of ${this.#offset} bytes ends at ${offset}`);
+    this.#ended = true;
+  }
+
+  /** The next bytes that have come, now taken; undefined where there are none. */
+  shift(): Buffer | undefined {
+    const bytes = this.#queue.shift();
+    this.#consumed += bytes?.length ?? 0;
+    return bytes;
+  }
+
+  /** What CREDIT is to say now; undefined while it is too little to tell. */
+  credit(): readonly [consumed: number, limit: number] | undefined {
+    const limit = this.#consumed + this.#windowBytes;
+    if (limit - this.#limit < this.#windowBytes / CREDIT_SHARE) return undefined;
+    this.#limit = limit;
+    return [this.#consumed, limit];
+  }
+}
