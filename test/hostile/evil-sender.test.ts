@@ -227,11 +227,13 @@ describe('a blob lane that ends the session', () => {
     const { evil, sink } = scene;
     const open = sink.writer.bind(sink);
     let loading = 0;
+    let over: Promise<never> | undefined;
     sink.writer = async (answer, signal) => ({
       ...(await open(answer, signal)),
       commit: () => {
         loading++;
-        return new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+        over ??= new Promise((_, reject) => signal.addEventListener('abort', () => reject(signal.reason)));
+        return over;
       },
     });
     const names = Array.from({ length: JOBS_MAX + 1 }, (_, at) => `image-${at}:1`);
