@@ -11,8 +11,6 @@ import { Outgoing } from './outgoing.ts';
 import { CREDIT, DATA, END, PING, PONG, pairRecord, RESUME, readPair, writeDataHeader } from './record.ts';
 import { Stopwatch } from './stopwatch.ts';
 
-const EMPTY = Buffer.alloc(0);
-
 /** How long was waited so far, in milliseconds, and for what. */
 export interface LaneWaits {
   /** The kernel did not take what was sent, or there was no connection: the network is the limit. */
@@ -26,6 +24,8 @@ export interface LaneWaits {
 export interface LaneOptions {
   /** Bytes that the other side may send before our reader takes them. */
   readonly windowBytes: number;
+  /** Whether this side dials the lane's connections: the listener is the first to speak on each. */
+  readonly dialled: boolean;
   /** Called when a channel breaks that may be replaced. Absent: a break ends the lane. */
   readonly onBreak?: (error: ImgmvError) => void;
 }
@@ -38,26 +38,28 @@ export class Lane {
   readonly closed: Promise<ImgmvError | undefined>;
   /** Resolves as soon as this side ends the lane for a fault; `closed` waits for the closing handshake. */
   readonly failed: Promise<ImgmvError>;
+  readonly #dialled: boolean;
   readonly #onBreak: ((error: ImgmvError) => void) | undefined;
   #channel: Channel;
   /** On the channels before this one, both ways. */
   #pastWireBytes = 0;
   /** Whether the channel at hand is whole. */
   #connected = true;
-  /** Whether the other side's RESUME is to be answered by ours: this side dialled to replace a channel. */
-  #resumeDue = false;
 
   readonly #outgoing = new Outgoing();
   #creditWaiters: (() => void)[] = [];
   #writing: Promise<void> = Promise.resolve();
+  #flushing = false;
+  /** The channel that was given the END: another one gets it again. */
+  #endGivenTo: Channel | undefined;
   /** Every DATA record is put together here: the channel encrypts it into memory of its own. */
   readonly #record = Buffer.allocUnsafeSlow(DATA_HEADER_BYTES + DATA_MAX_BYTES);
 
   readonly #incoming: Incoming;
   #reader: (() => void) | undefined;
-  /** The channel that has brought the END: another one brings it again. */
-  #endOfChannel: Channel | undefined;
-  /** Whether the other side has said where it goes on over the channel at hand. */
+  /** The channel that has brought the END. */
+  #endBroughtBy: Channel | undefined;
+  /** Whether the other side has said where it goes on over the channel at hand, and so have we. */
   #resumed = false;
   #ready: () => void = () => {};
   #fault: (error: ImgmvError) => void = () => {};
@@ -71,12 +73,13 @@ export class Lane {
   /** Resolves once the other side's END has come, or the lane is over. */
   readonly peerEnded: Promise<void>;
   #peerEnd: () => void = () => {};
-  /** Resolves once the other side's RESUME has come: from then on this side may write. Rejects with the lane's error. */
+  /** Resolves once both sides have said where they begin. Rejects with the lane's error. */
   readonly ready: Promise<void>;
 
   constructor(channel: Channel, options: LaneOptions) {
     this.#channel = channel;
     this.#incoming = new Incoming(options.windowBytes);
+    this.#dialled = options.dialled;
     this.#onBreak = options.onBreak;
     this.peerEnded = new Promise((resolve) => {
       this.#peerEnd = resolve;
@@ -92,7 +95,7 @@ export class Lane {
       void this.closed.then(reject);
     });
     this.ready.catch(() => {});
-    this.#follow(channel);
+    this.#take(channel);
   }
 
   get channel(): Channel {
@@ -104,7 +107,7 @@ export class Lane {
     return this.#connected;
   }
 
-  /** Whether the other side has said where it goes on over the channel at hand. */
+  /** Whether both sides have said where they go on over the channel at hand. */
   get resumed(): boolean {
     return this.#resumed;
   }
@@ -115,29 +118,29 @@ export class Lane {
     return this.#pastWireBytes + bytesSent + bytesReceived;
   }
 
-  /**
-   * Goes on over another channel where both sides left off; the one before is destroyed. `dialled` tells who
-   * speaks first: the listener.
-   */
-  replace(channel: Channel, dialled: boolean): void {
+  /** Goes on over another channel where both sides left off; the one before is destroyed. */
+  replace(channel: Channel): void {
     this.#pastWireBytes = this.wireBytes;
     this.#channel.socket.destroy();
     this.#channel = channel;
     this.#connected = true;
     this.#resumed = false;
-    this.#resumeDue = dialled;
     this.#lastHeard = performance.now();
-    this.#follow(channel);
-    if (!dialled) this.resume();
+    this.#take(channel);
   }
 
-  #follow(channel: Channel): void {
+  /**
+   * The listener says at once at which offset it goes on; the dialler answers that, since the first record of
+   * a pairing's listener proves that it knows the code.
+   */
+  #take(channel: Channel): void {
     void channel.failed.then((error) => {
       if (channel === this.#channel) this.#fault(error);
     });
     void channel.ended().then((error) => {
       if (channel === this.#channel) this.#ended(error);
     });
+    if (!this.#dialled) this.#sendPair(RESUME, ...this.#incoming.resume());
     channel.consume((record) => {
       if (channel === this.#channel) this.#receive(record);
     });
@@ -157,14 +160,6 @@ export class Lane {
     this.#peerEnd();
     this.#wakeAll();
     this.#close(clean ? undefined : this.#error);
-  }
-
-  /**
-   * Says at which offset this side goes on, the first record of every connection. The listener says so at
-   * once; the dialler of a pairing when `ready`, which proves that the listener knows the code.
-   */
-  resume(): void {
-    this.#sendPair(RESUME, ...this.#incoming.resume());
   }
 
   get waits(): LaneWaits {
@@ -190,8 +185,9 @@ export class Lane {
   }
 
   /**
-   * Sends bytes, in the order of the calls; resolves when all have been given to the socket. Throws the
-   * lane's error once it is over. Several parts are one run of bytes; they may be reused once it resolves.
+   * Sends bytes, in the order of the calls; resolves when the socket has them, or, on a broken lane, when they
+   * are kept for the next one. Throws the lane's error once it is over. Several parts are one run of bytes;
+   * they may be reused once it resolves.
    */
   write(...parts: readonly Buffer[]): Promise<void> {
     const turn = this.#writing.then(() => this.#writeNow(parts));
@@ -204,7 +200,7 @@ export class Lane {
     const turn = this.#writing.then(() => {
       this.#check();
       this.#outgoing.ended = true;
-      this.#sendPair(END, this.#outgoing.to);
+      return this.#flush();
     });
     this.#writing = turn.catch(() => {});
     return turn;
@@ -214,20 +210,26 @@ export class Lane {
   async read(): Promise<Buffer | undefined> {
     const bytes = this.#incoming.shift() ?? (await this.#wait());
     // The writer is told before its window runs dry.
-    const credit = bytes && !this.#over ? this.#incoming.credit() : undefined;
+    const credit = bytes && this.#mayTell ? this.#incoming.credit() : undefined;
     if (credit) this.#sendPair(CREDIT, ...credit);
     return bytes;
   }
 
-  /** Asks for an answer; resolves with the round trip in milliseconds. Never resolves on a lane that is over. */
+  /** Asks for an answer; resolves with the round trip in milliseconds. Never resolves on a lane that is broken. */
   ping(): Promise<number> {
     const started = performance.now();
     const id = ++this.#pingCount;
     return new Promise((resolve) => {
+      if (!this.#mayTell) return;
       this.#pongs.set(id, () => resolve(performance.now() - started));
       if (this.#pongs.size > 64) this.#pongs.clear();
       this.#sendPair(PING, id);
     });
+  }
+
+  /** Our RESUME is the first record on every channel; the listener's stands there from the start. */
+  get #mayTell(): boolean {
+    return !this.#over && (this.#resumed || !this.#dialled);
   }
 
   /** Ends the lane for a fault of either side; readers and writers get `error`. */
@@ -257,51 +259,40 @@ export class Lane {
   }
 
   async #writeNow(parts: readonly Buffer[]): Promise<void> {
-    let left = parts.reduce((sum, { length }) => sum + length, 0);
-    let part = 0;
-    let at = 0;
-    while (left > 0) {
-      if (this.#outgoing.room <= 0) await this.#waitForCredit();
-      if (this.#channel.socket.backlog >= SOCKET_BACKLOG_MAX_BYTES) await this.#waitForSocket();
-      this.#check();
-      const length = Math.min(left, DATA_MAX_BYTES, this.#outgoing.room);
-      const payload = this.#record.subarray(DATA_HEADER_BYTES, DATA_HEADER_BYTES + length);
-      for (let filled = 0; filled < length; ) {
-        const bytes = parts[part] ?? EMPTY;
-        const copied = bytes.copy(payload, filled, at);
-        filled += copied;
-        at += copied;
-        if (at === bytes.length) {
-          part++;
-          at = 0;
-        }
+    for (const part of parts) {
+      for (let at = 0; at < part.length; ) {
+        if (this.#outgoing.room <= 0) await this.#waitForCredit();
+        this.#check();
+        at += this.#outgoing.add(part.subarray(at));
       }
-      const offset = this.#outgoing.add(payload);
-      left -= length;
-      // What a broken channel does not take goes once there is another.
-      if (this.#resumed) this.#sendData(offset, length);
     }
+    await this.#flush();
+    this.#check();
   }
 
-  /** Of the `length` bytes that stand in #record. */
-  #sendData(offset: number, length: number): void {
-    const record = this.#record.subarray(0, DATA_HEADER_BYTES + length);
+  /** Gives the channel what it has not been given yet, as fast as the kernel takes it; END behind the last. */
+  async #flush(): Promise<void> {
+    if (this.#flushing) return;
+    this.#flushing = true;
+    while (this.#resumed && !this.#over && !this.#outgoing.given) {
+      if (this.#channel.socket.backlog >= SOCKET_BACKLOG_MAX_BYTES) await this.#waitForSocket();
+      else this.#sendData(...this.#outgoing.give(DATA_MAX_BYTES));
+    }
+    this.#flushing = false;
+    if (!this.#resumed || this.#over || !this.#outgoing.ended || this.#endGivenTo === this.#channel) return;
+    this.#endGivenTo = this.#channel;
+    this.#sendPair(END, this.#outgoing.to);
+  }
+
+  #sendData(offset: number, bytes: Buffer): void {
+    const record = this.#record.subarray(0, DATA_HEADER_BYTES + bytes.length);
     writeDataHeader(record, offset);
+    bytes.copy(record, DATA_HEADER_BYTES);
     this.#channel.send(record);
   }
 
-  /** What was sent and has not come, and the END if there was one. */
-  #sendAgain(offset: number): void {
-    for (let at = offset; at < this.#outgoing.to; ) {
-      const bytes = this.#outgoing.read(at, DATA_MAX_BYTES);
-      bytes.copy(this.#record, DATA_HEADER_BYTES);
-      this.#sendData(at, bytes.length);
-      at += bytes.length;
-    }
-    if (this.#outgoing.ended) this.#sendPair(END, this.#outgoing.to);
-  }
-
   async #waitForCredit(): Promise<void> {
+    await this.#flush();
     while (this.#outgoing.room <= 0) {
       this.#check();
       // A break wakes it, so that each is counted for what it is.
@@ -346,19 +337,17 @@ export class Lane {
         return this.#wakeWriters();
       case RESUME: {
         if (this.#resumed) throw violation('a second RESUME on one connection');
-        const [offset, limit] = readPair(record, RESUME);
-        this.#outgoing.resume(offset, limit);
+        this.#outgoing.resume(...readPair(record, RESUME));
+        if (this.#dialled) this.#sendPair(RESUME, ...this.#incoming.resume());
         this.#resumed = true;
-        if (this.#resumeDue) this.resume();
-        this.#resumeDue = false;
-        this.#sendAgain(offset);
         this.#ready();
+        void this.#flush();
         return this.#wakeWriters();
       }
       case END: {
         const [offset] = readPair(record, END);
-        if (this.#endOfChannel === this.#channel) throw violation('a second END');
-        this.#endOfChannel = this.#channel;
+        if (this.#endBroughtBy === this.#channel) throw violation('a second END');
+        this.#endBroughtBy = this.#channel;
         this.#incoming.end(offset);
         this.#peerEnd();
         return this.#wakeAll();

@@ -5,6 +5,8 @@ import { SentBytes } from './sent-bytes.ts';
 
 export class Outgoing {
   readonly #sent = new SentBytes(SENT_BYTES_MAX);
+  /** Offset of the first byte that the connection at hand has not been given. */
+  #next = 0;
   /** Offset of the first byte that the other side does not allow yet. */
   #limit = 0;
   /** What the other side has told that its reader took. */
@@ -27,22 +29,30 @@ export class Outgoing {
     return Math.min(this.#limit - this.#sent.to, this.#sent.free);
   }
 
-  /** Copies `bytes`, no more than there is room for; gives their offset. */
+  /** Copies of `bytes` what there is room for, and says how much that is. */
   add(bytes: Buffer): number {
-    const offset = this.#sent.to;
-    this.#sent.add(bytes);
-    return offset;
+    const taken = bytes.subarray(0, this.room);
+    this.#sent.add(taken);
+    return taken.length;
   }
 
-  /** The bytes from `offset` on, at most `maxBytes`; none at the end. Valid until the next `add`. */
-  read(offset: number, maxBytes: number): Buffer {
-    return this.#sent.read(offset, maxBytes);
+  /** Whether all has been given to the connection at hand. */
+  get given(): boolean {
+    return this.#next === this.#sent.to;
+  }
+
+  /** The next bytes for the connection at hand, at most `maxBytes`, and their offset. Valid until the next `add`. */
+  give(maxBytes: number): readonly [offset: number, bytes: Buffer] {
+    const offset = this.#next;
+    const bytes = this.#sent.read(offset, maxBytes);
+    this.#next += bytes.length;
+    return [offset, bytes];
   }
 
   /** What CREDIT says. */
   credit(consumed: number, limit: number): void {
     const backwards = consumed < this.#taken || limit < this.#limit;
-    if (consumed > this.#sent.to || backwards) throw violation('credits that do not fit');
+    if (consumed > this.#next || backwards) throw violation('credits that do not fit');
     this.#taken = consumed;
     this.#limit = limit;
     this.#sent.release(consumed);
@@ -50,9 +60,10 @@ export class Outgoing {
 
   /** What RESUME says: all before `offset` has come, whether its reader has taken it or not. */
   resume(offset: number, limit: number): void {
-    if (offset < this.#sent.from || offset > this.#sent.to || limit < this.#limit)
-      throw violation(`a lane goes on at ${offset}, not at ${this.#sent.from} to ${this.#sent.to}`);
+    if (offset < this.#sent.from || offset > this.#next || limit < this.#limit)
+      throw violation(`a lane goes on at ${offset}, not at ${this.#sent.from} to ${this.#next}`);
     this.#limit = limit;
+    this.#next = offset;
     this.#sent.release(offset);
   }
 }

@@ -100,6 +100,7 @@ export class Session {
     let session: Session | undefined;
     const lane: Lane = new Lane(channel, {
       windowBytes: CONTROL_WINDOW_BYTES,
+      dialled: options.reopen !== undefined,
       onBreak: (error) => (session ? session.#broken(0, error) : lane.fail(error)),
     });
     const control = new Control(lane);
@@ -112,7 +113,7 @@ export class Session {
       );
     }, HANDSHAKE_TIMEOUT_MS);
     try {
-      await startLane(lane, options.reopen !== undefined);
+      await lane.ready;
       await control.send({ type: 'hello', role: options.role, ...options.hello });
       const peer = await control.receive();
       if (peer?.type !== 'hello' || peer.role === options.role)
@@ -158,10 +159,11 @@ export class Session {
   async addLane(number: number, channel: Channel): Promise<Lane> {
     const lane = new Lane(channel, {
       windowBytes: LANE_WINDOW_BYTES,
+      dialled: this.#options.reopen !== undefined,
       onBreak: (error) => this.#broken(number, error),
     });
     this.#take(number, lane);
-    await startLane(lane, this.#options.reopen !== undefined);
+    await lane.ready;
     return lane;
   }
 
@@ -283,7 +285,10 @@ export class Session {
     clearTimeout(line.giveUp);
     line.connectedAt = performance.now();
     line.refusedSince = undefined;
-    line.lane.replace(channel, this.#options.reopen !== undefined);
+    line.lane.replace(channel);
+    // Where one connection fell silent and another gets through, the rest of that time may be dead as well.
+    for (const { lane } of this.#lines.values())
+      if (lane.connected && lane.silenceMs >= SILENCE_MS) lane.channel.socket.destroy();
     if (this.#lanes.every((lane) => lane.connected)) this.#toldLane = undefined;
   }
 
@@ -317,10 +322,4 @@ function lost(name: string, cause?: ImgmvError): ImgmvError {
     cause,
     hint: 'run both commands again: `imgmv receive` there, `imgmv send` here',
   });
-}
-
-async function startLane(lane: Lane, dialled: boolean): Promise<void> {
-  if (!dialled) lane.resume();
-  await lane.ready;
-  if (dialled) lane.resume();
 }

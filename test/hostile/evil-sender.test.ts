@@ -181,9 +181,8 @@ describe('messages that end the session', () => {
   ])('%s first', async (_name, message) => {
     await using host = await receiver(new MemorySink());
     const { channel } = await pairWith(host.port, await host.pairing.psk);
-    const lane = new Lane(channel, { windowBytes: MIB });
+    const lane = new Lane(channel, { windowBytes: MIB, dialled: true });
     await lane.ready;
-    lane.resume();
     await new Control(lane).send(message as Message);
     expect(await channel.closed).toMatchObject({ code: 4213, reason: 'protocol-violation' });
     expect((await host.run).error?.code).toBe('protocol-violation');

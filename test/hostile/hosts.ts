@@ -233,9 +233,8 @@ export class ScriptedSender extends ScriptedPeer {
   /** Dials, pairs and says hello. */
   static async pair({ port, pairing }: Receiver): Promise<ScriptedSender> {
     const { channel, sessionId, s } = await pairWith(port, await pairing.psk);
-    const lane = new Lane(channel, { windowBytes: WINDOW_BYTES });
+    const lane = new Lane(channel, { windowBytes: WINDOW_BYTES, dialled: true });
     await lane.ready;
-    lane.resume();
     const control = new Control(lane);
     await control.send({ type: 'hello', role: 'sender', ...HELLO });
     const peer = new ScriptedSender(port, control, sessionId, s);
@@ -263,9 +262,8 @@ export class ScriptedSender extends ScriptedPeer {
   }
 
   async lane(): Promise<Lane> {
-    const lane = new Lane(await this.connect(), { windowBytes: WINDOW_BYTES });
+    const lane = new Lane(await this.connect(), { windowBytes: WINDOW_BYTES, dialled: true });
     await lane.ready;
-    lane.resume();
     return lane;
   }
 }
@@ -315,8 +313,7 @@ export class ScriptedReceiver extends ScriptedPeer {
         credentials: { s, psk },
       }),
     });
-    const lane = new Lane(channel, { windowBytes: WINDOW_BYTES });
-    lane.resume();
+    const lane = new Lane(channel, { windowBytes: WINDOW_BYTES, dialled: false });
     await lane.ready;
     const control = new Control(lane);
     const peer = new ScriptedReceiver(server, control, sessionId, s);
@@ -333,8 +330,7 @@ export class ScriptedReceiver extends ScriptedPeer {
         credentials: { s: this.s, rs: this.rs },
       }),
     });
-    const lane = new Lane(channel, { windowBytes: WINDOW_BYTES });
-    lane.resume();
+    const lane = new Lane(channel, { windowBytes: WINDOW_BYTES, dialled: false });
     await lane.ready;
     return { lane, entries: new EntryReader(lane) };
   }

@@ -32,7 +32,6 @@ describe('records', () => {
   test('a lane from its first byte to its last', async () => {
     await using ends = await scriptedLane(4096);
     const { lane, peer } = ends;
-    lane.resume();
     expect(await peer.next()).toBe('0300000000000000000000000000001000');
     peer.send('03 0000000000000000 0000000000000005');
     await lane.ready;
@@ -55,7 +54,6 @@ describe('records', () => {
 
   test('numbers are 64 bits, and those above 2^53 are refused', async () => {
     await using ends = await scriptedLane(16);
-    ends.lane.resume();
     ends.peer.send('03 0000000000000000 001fffffffffffff');
     await ends.lane.ready;
     ends.peer.send('02 0000000000000000 0020000000000000');
@@ -64,7 +62,6 @@ describe('records', () => {
 
   test('the longest DATA record carries 65,510 bytes', async () => {
     await using ends = await scriptedLane(16);
-    ends.lane.resume();
     await ends.peer.next();
     ends.peer.send(resume(0, MIB));
     await ends.lane.ready;
@@ -76,8 +73,9 @@ describe('records', () => {
   test('nothing is written before the other side’s RESUME', async () => {
     await using ends = await scriptedLane(16);
     void ends.lane.write(Buffer.from('x')).catch(() => {});
+    expect(await ends.peer.next()).toBe(resume(0, 16));
     await pause(50);
-    expect(ends.peer.received).toEqual([]);
+    expect(ends.peer.received).toHaveLength(1);
     ends.peer.send(resume(0, 1));
     expect(await ends.peer.next()).toBe(data(0, 'x'));
   });
@@ -86,7 +84,6 @@ describe('records', () => {
     const window = 16 * CREDIT_SHARE;
     await using ends = await scriptedLane(window);
     const { lane, peer } = ends;
-    lane.resume();
     expect(await peer.next()).toBe(resume(0, window));
     peer.send(resume(0, 0), data(0, 'a'), data(1, 'bcdefghijklmno'));
     await until(() => lane.bytesReceived === 15);
@@ -101,8 +98,7 @@ describe('records', () => {
   test('who dials waits for the listener’s RESUME: until then not one record', async () => {
     await using ends = await channels();
     const listener = new Script(ends.listener);
-    const dialler = new Lane(ends.dialler, { windowBytes: 16 });
-    void dialler.ready.then(() => dialler.resume());
+    new Lane(ends.dialler, { windowBytes: 16, dialled: true });
     await pause(50);
     expect(listener.received).toEqual([]);
     listener.send(resume(0, 16));
@@ -137,7 +133,6 @@ describe('violations close with 4213', () => {
     ['PONG of 8 bytes', [begun, '0600000000000000']],
   ])('%s', async (_name, records) => {
     await using ends = await scriptedLane(16);
-    ends.lane.resume();
     ends.peer.send(...records);
     expect(await ends.peer.closed()).toBe('4213 protocol-violation');
     expect((await ends.lane.closed)?.code).toBe('protocol-violation');
@@ -148,7 +143,6 @@ describe('violations close with 4213', () => {
 
   test('a PONG that nobody asked for is no fault', async () => {
     await using ends = await scriptedLane(16);
-    ends.lane.resume();
     ends.peer.send(begun, pong(99), ping(3));
     await ends.peer.next();
     expect(await ends.peer.next()).toBe(pong(3));
@@ -156,7 +150,6 @@ describe('violations close with 4213', () => {
 
   test('PINGs whose answers are not read', async () => {
     await using ends = await scriptedLane(16);
-    ends.lane.resume();
     ends.peer.send(begun);
     await ends.lane.ready;
     // The kernel takes nothing any more, as when the other side stops reading.
@@ -266,7 +259,6 @@ describe('two lanes', () => {
     const count = 20_000;
     await using ends = await scriptedLane(count);
     const { lane, peer } = ends;
-    lane.resume();
     peer.send(resume(0, 0));
     for (let offset = 0; offset < count; offset++) peer.send(data(offset, Buffer.of(offset & 0xff)));
     await until(() => lane.bytesReceived === count);
@@ -283,12 +275,9 @@ describe('a lane whose channel breaks', () => {
     const onBreak = (error: { code: string }) => void breaks.push(error.code);
     const first = await channels();
     const open = [first];
-    const dialler = new Lane(first.dialler, { windowBytes, onBreak });
-    const listener = new Lane(first.listener, { windowBytes, onBreak });
-    listener.resume();
-    await dialler.ready;
-    dialler.resume();
-    await listener.ready;
+    const dialler = new Lane(first.dialler, { windowBytes, dialled: true, onBreak });
+    const listener = new Lane(first.listener, { windowBytes, dialled: false, onBreak });
+    await Promise.all([dialler.ready, listener.ready]);
     return {
       dialler,
       listener,
@@ -297,8 +286,8 @@ describe('a lane whose channel breaks', () => {
       async reconnect() {
         const next = await channels();
         open.push(next);
-        listener.replace(next.listener, false);
-        dialler.replace(next.dialler, true);
+        listener.replace(next.listener);
+        dialler.replace(next.dialler);
       },
       async [Symbol.asyncDispose]() {
         for (const ends of open) await ends[Symbol.asyncDispose]();
@@ -334,11 +323,14 @@ describe('a lane whose channel breaks', () => {
     const second = await channels();
     await using _first = first;
     await using _second = second;
-    const lane = new Lane(first.dialler, { windowBytes: 64, onBreak: ({ code }) => void breaks.push(code) });
+    const lane = new Lane(first.dialler, {
+      windowBytes: 64,
+      dialled: true,
+      onBreak: ({ code }) => void breaks.push(code),
+    });
     const before = new Script(first.listener);
     before.send(resume(0, 100));
     await lane.ready;
-    lane.resume();
     await lane.write(Buffer.from('hello '));
     await lane.write(Buffer.from('world'));
     await lane.end();
@@ -348,13 +340,59 @@ describe('a lane whose channel breaks', () => {
     first.listener.socket.destroy();
     await until(() => breaks.length === 1);
     const after = new Script(second.listener);
-    lane.replace(second.dialler, true);
+    lane.replace(second.dialler);
     await pause(50);
     expect(after.received).toEqual([]);
     after.send(resume(5, 120));
     expect(await after.next()).toBe(resume(0, 64));
     expect(await after.next()).toBe(data(5, ' world'));
     expect(await after.next()).toBe(end(11));
+  });
+
+  test.each<readonly [string, (lane: Lane) => unknown]>([
+    ['PING', (lane) => void lane.ping()],
+    ['CREDIT', (lane) => lane.read()],
+    ['END', (lane) => lane.end()],
+    ['DATA', (lane) => lane.write(Buffer.from('x'))],
+  ])('of the dialler sends no %s before its RESUME', async (_what, act) => {
+    const first = await channels();
+    const second = await channels();
+    await using _first = first;
+    await using _second = second;
+    const lane = new Lane(first.dialler, { windowBytes: 2, dialled: true, onBreak: () => {} });
+    const before = new Script(first.listener);
+    before.send(resume(0, 100), data(0, 'hi'));
+    await until(() => lane.bytesReceived === 2);
+    const after = new Script(second.listener);
+    lane.replace(second.dialler);
+    await act(lane);
+    await pause(20);
+    expect(after.received).toEqual([]);
+    after.send(resume(0, 100));
+    expect(await after.next()).toMatch(/^03/);
+  });
+
+  test('is given what has to go again as fast as the kernel takes it', async () => {
+    await using ends = await breakable(2 * SENT_BYTES_MAX);
+    const { dialler, listener } = ends;
+    void dialler.write(Buffer.alloc(SENT_BYTES_MAX)).catch(() => {});
+    await until(() => dialler.bytesSent === SENT_BYTES_MAX);
+    const next = await channels();
+    await using _next = next;
+    const { socket } = next.dialler;
+    let highest = 0;
+    const send = socket.send.bind(socket);
+    socket.send = (message) => {
+      send(message);
+      highest = Math.max(highest, socket.backlog);
+    };
+    listener.channel.socket.destroy();
+    dialler.replace(next.dialler);
+    const script = new Script(next.listener);
+    script.send(resume(0, 2 * SENT_BYTES_MAX));
+    await until(() => script.received.length > SENT_BYTES_MAX / DATA_MAX_BYTES);
+    expect(highest).toBeGreaterThan(SOCKET_BACKLOG_MAX_BYTES / 2);
+    expect(highest).toBeLessThanOrEqual(SOCKET_BACKLOG_MAX_BYTES + NOISE_MESSAGE_MAX_BYTES);
   });
 
   test.each([
@@ -365,16 +403,15 @@ describe('a lane whose channel breaks', () => {
     const second = await channels();
     await using _first = first;
     await using _second = second;
-    const lane = new Lane(first.dialler, { windowBytes: 64, onBreak: () => {} });
+    const lane = new Lane(first.dialler, { windowBytes: 64, dialled: true, onBreak: () => {} });
     const before = new Script(first.listener);
     before.send(resume(0, 100));
     await lane.ready;
-    lane.resume();
     await lane.write(Buffer.from('sender'));
     before.send(credit(3, 103));
     await until(() => lane.bytesKept === 3);
     const after = new Script(second.listener);
-    lane.replace(second.dialler, true);
+    lane.replace(second.dialler);
     after.send(resume(offset, 120));
     expect(await after.closed()).toBe('4213 protocol-violation');
     expect((await lane.closed)?.code).toBe('protocol-violation');
@@ -383,7 +420,6 @@ describe('a lane whose channel breaks', () => {
   test('keeps no more than its own limit, whatever window it is given', async () => {
     await using ends = await scriptedLane(16);
     const { lane, peer } = ends;
-    lane.resume();
     peer.send(resume(0, 2 ** 40));
     await lane.ready;
     const written = lane.write(Buffer.alloc(SENT_BYTES_MAX + 1));

@@ -159,12 +159,9 @@ export async function channels(): Promise<Ends<Channel>> {
 /** Two lanes that have told each other where they begin. */
 export async function lanes(windowBytes: number): Promise<Ends<Lane>> {
   const ends = await channels();
-  const dialler = new Lane(ends.dialler, { windowBytes });
-  const listener = new Lane(ends.listener, { windowBytes });
-  listener.resume();
-  await dialler.ready;
-  dialler.resume();
-  await listener.ready;
+  const dialler = new Lane(ends.dialler, { windowBytes, dialled: true });
+  const listener = new Lane(ends.listener, { windowBytes, dialled: false });
+  await Promise.all([dialler.ready, listener.ready]);
   return { dialler, listener, [Symbol.asyncDispose]: () => ends[Symbol.asyncDispose]() };
 }
 
@@ -197,13 +194,13 @@ export class Script {
   }
 }
 
-/** A lane at the listener, not resumed yet, and a script in place of its dialler. */
+/** A lane at the listener, and a script in place of its dialler. */
 export async function scriptedLane(
   windowBytes: number,
 ): Promise<AsyncDisposable & { readonly lane: Lane; readonly peer: Script }> {
   const ends = await channels();
   return {
-    lane: new Lane(ends.listener, { windowBytes }),
+    lane: new Lane(ends.listener, { windowBytes, dialled: false }),
     peer: new Script(ends.dialler),
     [Symbol.asyncDispose]: () => ends[Symbol.asyncDispose](),
   };
