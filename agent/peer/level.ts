@@ -1,5 +1,6 @@
 /**
- * The zstd level that follows the link: up while we wait for the link, down while the link waits for us. `npm run bench` prints what it comes to on a fast and on a slow link.
+ * The zstd level that follows the link: up while we wait for the link, down while the link waits for us.
+ * `npm run bench` prints what it comes to on a fast and on a slow link.
  */
 import { ZSTD_LEVEL_MIN } from '../../proto/limits.ts';
 
@@ -12,6 +13,8 @@ const BUSY_LOOKS = 4;
 /** Above, a level costs twice the time for a hundredth of the bytes. */
 const AUTOMATIC_MAX = 7;
 const LOOK_INTERVAL_MS = 200;
+/** The first look comes later: a changed layer of some megabytes is through by then, and its bytes count more. */
+const FIRST_LOOK_MS = 600;
 /** Share of the time that goes into waiting for the socket: from here on the link is the limit. */
 const FULL_SHARE = 0.4;
 /** Below, the link stands ready for more than we have. */
@@ -50,10 +53,10 @@ export class LevelPolicy {
     this.#began ??= now;
     this.#lookedAt ??= now;
     const elapsedMs = now - this.#lookedAt;
-    if (elapsedMs < LOOK_INTERVAL_MS) return this.#level;
+    const first = this.#lookedAt === this.#began;
+    if (elapsedMs < (first ? FIRST_LOOK_MS : LOOK_INTERVAL_MS)) return this.#level;
     const { socketMs, readerWaits } = this.#look();
     const share = (socketMs - this.#socketMs) / elapsedMs;
-    const first = this.#lookedAt === this.#began;
     this.#lookedAt = now;
     this.#socketMs = socketMs;
     this.#fullLooks = readerWaits && share >= FULL_SHARE ? this.#fullLooks + 1 : 0;

@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { LevelPolicy, type Link } from '../../../agent/peer/level.ts';
 
-/** What happens between two looks, 200 ms apart. */
+/** What happens between two looks, 200 ms apart; the first comes after 600 ms. */
 interface Look {
   readonly waitedMs: number;
   readonly readerWaits: boolean;
@@ -22,9 +22,10 @@ function levels(looks: readonly Look[], pinned?: number): readonly number[] {
     () => now,
   );
   const first = policy.level();
-  const behind = looks.map((look) => {
-    now += 200;
-    link = { socketMs: link.socketMs + look.waitedMs, readerWaits: look.readerWaits };
+  const behind = looks.map((look, at) => {
+    const intervals = at === 0 ? 3 : 1;
+    now += 200 * intervals;
+    link = { socketMs: link.socketMs + intervals * look.waitedMs, readerWaits: look.readerWaits };
     return policy.level();
   });
   return [first, ...behind];
@@ -53,16 +54,16 @@ it('falls when the other side is slow for long, however full the socket is', () 
   expect(levels([...times(4, FULL), ...times(3, SLOW_READER), STEADY]).slice(4)).toEqual([6, 6, 6, 6, 6]);
 });
 
-it('looks no more than five times a second', () => {
+it('looks for the first time after 0.6 s, then no more than five times a second', () => {
   let now = 0;
-  let looks = 0;
+  const looks: number[] = [];
   const look = () => {
-    looks++;
+    looks.push(now);
     return { socketMs: 0, readerWaits: true };
   };
   const policy = new LevelPolicy(undefined, look, () => now);
-  for (now = 0; now < 1_000; now += 10) policy.level();
-  expect(looks).toBe(4);
+  for (now = 0; now < 1_300; now += 10) policy.level();
+  expect(looks).toEqual([600, 800, 1000, 1200]);
 });
 
 it('stays at the level that was asked for', () => {
