@@ -130,7 +130,8 @@ export class Copy {
     const reason = toImgmvError(signal.aborted && !refused ? signal.reason : error);
     await this.#writer?.abort(reason);
     const { image, refs } = this.answer;
-    this.#end({ image, status: refused ? 'refused' : 'failed', refs, error: reason });
+    const kept = this.#writer?.keptBytes() ?? 0;
+    this.#end({ image, status: refused ? 'refused' : 'failed', refs, error: reason, kept });
   }
 
   async #commit(writer: ImageWriter): Promise<void> {
@@ -191,6 +192,7 @@ export class Copy {
         bytes: loading ? loading.loadedBytes() : this.#bytes,
         bytesTotal: Math.max(bytesMissing(this.answer), this.#bytes),
         wireBytes: this.#wireSoFar(),
+        kept: this.#writer?.keptBytes() ?? 0,
         rate: Math.round(((now.bytes - before.bytes) * 1000) / (now.at - before.at)),
         bottleneck: loading ? 'load' : bottleneck(before.waits, now.waits, now.at - before.at),
         stalledSeconds: Math.floor((now.at - movedAt) / 1000),
@@ -209,7 +211,7 @@ export class Copy {
   }
 
   /** What is told of it once it has an outcome. */
-  event({ image, status, targetId, refs, error }: Outcome) {
+  event({ image, status, targetId, refs, error, kept }: Outcome) {
     const arrived = status === 'present' || status === 'loaded';
     return {
       event: 'image',
@@ -223,6 +225,7 @@ export class Copy {
       layersSent: this.#layers,
       layersSkipped: arrived ? Math.max(0, layerCount(image) - this.#layers) : 0,
       seconds: Math.round(performance.now() - (this.#startedAt ?? performance.now())) / 1000,
+      kept: kept ?? 0,
       error: error ? { code: error.code, message: error.message, hint: error.hint ?? null } : null,
     } as const;
   }

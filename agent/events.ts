@@ -30,6 +30,16 @@ export interface PlanLayer {
   readonly missing: boolean;
 }
 
+/** What an interrupted run kept in an engine. */
+export interface KeptImage {
+  readonly name: string;
+  /** Id at its source of the image whose layers they are; null for one that had come whole. */
+  readonly image: string | null;
+  /** With the layers below, which may be of other images. */
+  readonly bytes: number;
+  readonly since: string;
+}
+
 type Told =
   | {
       readonly event: 'engine';
@@ -74,6 +84,8 @@ type Told =
       readonly bytes: number;
       readonly bytesTotal: number;
       readonly wireBytes: number;
+      /** Bytes of layers that would stay at the target, whatever happens. */
+      readonly kept: number;
       /** Uncompressed bytes a second over the last interval. */
       readonly rate: number;
       readonly bottleneck: Bottleneck | null;
@@ -100,6 +112,8 @@ type Told =
       readonly layersSent: number;
       readonly layersSkipped: number;
       readonly seconds: number;
+      /** Bytes of layers that stay at the target for the next run, of an image that failed. */
+      readonly kept: number;
       readonly error: { code: ErrorCode; message: string; hint: string | null } | null;
     }
   | {
@@ -110,6 +124,11 @@ type Told =
       readonly wireBytes: number;
       readonly seconds: number;
       readonly exit: number;
+    }
+  | {
+      readonly event: 'cleaned';
+      readonly removed: readonly KeptImage[];
+      readonly kept: readonly (KeptImage & { readonly reason: string })[];
     }
   | {
       readonly event: 'error';

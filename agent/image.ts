@@ -94,6 +94,8 @@ export interface Outcome {
   readonly targetId?: Digest;
   readonly refs: readonly SetName[];
   readonly error?: ImgmvError;
+  /** With `failed`: bytes of layers that stay at the target for the next run. */
+  readonly kept?: number;
 }
 
 export interface Committed {
@@ -130,7 +132,9 @@ export interface ImageWriter {
   commit(): Promise<Committed | Incomplete>;
   /** Bytes that the sink has worked off since `commit` was called; 0 where it cannot tell. */
   loadedBytes(): number;
-  /** Undoes: nothing of this image stays, nothing under a name changes. Never throws. */
+  /** Bytes of layers that stay although it is aborted: the next writer for this image need not get them again. */
+  keptBytes(): number;
+  /** Undoes: nothing of this image stays but `keptBytes`, nothing under a name changes. Never throws. */
   abort(error: ImgmvError): Promise<void>;
 }
 

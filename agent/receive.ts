@@ -1,5 +1,4 @@
 /** The whole of `imgmv receive`: a listener, a code, and for each session a move from the peer to the engine. */
-import { randomBytes } from 'node:crypto';
 import { hostname } from 'node:os';
 import { ImgmvError, toImgmvError } from '../proto/errors.ts';
 import { JOBS_MAX } from '../proto/limits.ts';
@@ -122,11 +121,7 @@ async function serve(
     const peer = { name: session.peer.name, address: peerAddress, key: session.rs.toString('hex') };
     emit({ event: 'paired', peer, role: 'receiver' });
     await using source = new PeerSource(session, lane);
-    await using sink = new EngineSink(engine, {
-      noReplace,
-      ignoreSpace,
-      session: randomBytes(6).toString('hex'),
-    });
+    await using sink = await EngineSink.open(engine, { noReplace, ignoreSpace });
     const moved = move(source, sink, {
       signal: session.signal,
       wireBytes: () => session.wireBytes,

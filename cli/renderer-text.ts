@@ -1,6 +1,6 @@
 /** For people: lines, and on a terminal a live bar for each image under way. */
 import prettyBytes from 'pretty-bytes';
-import type { Event, PlanImage } from '../agent/events.ts';
+import type { Event, KeptImage, PlanImage } from '../agent/events.ts';
 import { Bars } from './bars.ts';
 import { escapeText } from './escape.ts';
 import { nameOf, short } from './names.ts';
@@ -86,6 +86,8 @@ export class TextRenderer implements Renderer {
         return this.#image(event);
       case 'done':
         return this.#done(event);
+      case 'cleaned':
+        return this.#cleaned(event);
       case 'error':
         return this.#error(event);
       default:
@@ -213,6 +215,10 @@ export class TextRenderer implements Renderer {
     if (event.error) {
       this.#line(`${this.#paint('31', event.status)} ${name}: ${escapeText(event.error.message)}`);
       if (event.error.hint !== null) this.#line(`  ${escapeText(event.error.hint)}`);
+      if (event.kept > 0)
+        this.#line(
+          `  ${size(event.kept)} of its layers stay at the target: the next run does not send them again, \`imgmv clean\` there removes them`,
+        );
       return;
     }
     const id = event.targetId ?? event.id;
@@ -238,6 +244,14 @@ export class TextRenderer implements Renderer {
     this.#out(
       `${count} done and verified: ${size(bytes)}, ${size(wireBytes)} on the wire, ${seconds.toFixed(1)} s.`,
     );
+  }
+
+  #cleaned({ removed, kept }: EventOf<'cleaned'>): void {
+    const told = ({ name, image, bytes, since }: KeptImage) =>
+      `${name} (${image === null ? 'an image that was being loaded' : `of image ${short(image)}`}, ${size(bytes)}, since ${since.slice(0, 19)}Z)`;
+    for (const one of removed) this.#out(`removed ${escapeText(told(one))}`);
+    for (const one of kept) this.#out(`kept ${escapeText(told(one))}: ${one.reason}`);
+    if (removed.length + kept.length === 0) this.#out('Nothing is left of interrupted runs.');
   }
 
   #error({ message, hint }: EventOf<'error'>): void {

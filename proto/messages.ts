@@ -101,6 +101,8 @@ const progress = v.object({
   image: imageNumber,
   phase: v.picklist(['transfer', 'load']),
   bytes: byteCount,
+  /** From a receiver: bytes of layers that would stay, whatever happens. */
+  kept: v.optional(byteCount),
   /** What holds the writer of this message back now. */
   bottleneck: v.optional(v.picklist(['save', 'compress', 'network', 'load'])),
 });
@@ -117,6 +119,8 @@ const result = v.object({
   targetId: v.optional(digest),
   refs: names(v.object({ source: reference, target: reference, replaced: v.optional(digest) })),
   error: v.optional(failure),
+  /** With `failed`: bytes of layers that stay for the next run. */
+  kept: v.optional(byteCount),
 });
 
 /** Takes up room on the link, so that a sender can see how fast it is. */

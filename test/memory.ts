@@ -235,6 +235,7 @@ export class MemorySink implements Sink {
         return this.#name(image);
       },
       loadedBytes: () => 0,
+      keptBytes: () => 0,
       abort: async () => {
         blobs.length = 0;
       },

@@ -1,4 +1,5 @@
-/** An engine as a sink: plans against what it has, and takes each image by one `docker load`. */
+/** An engine as a sink: plans against what it has, and takes each image by `docker load`. */
+import { randomBytes } from 'node:crypto';
 import { ImgmvError } from '../../proto/errors.ts';
 import { LAYERS_CLASSIC_MAX } from '../../proto/limits.ts';
 import { Stopwatch } from '../../proto/stopwatch.ts';
@@ -18,6 +19,7 @@ import {
 import { familiarName, parseTarget } from '../reference.ts';
 import type { Engine } from './engine.ts';
 import { EngineWriter } from './engine-writer.ts';
+import { dropHelper, findHelpers, Helpers, isOver } from './helpers.ts';
 import { type Inventory, takeInventory } from './inventory.ts';
 import { bytesWhileLoading, noRoom, type Room, roomOf } from './room.ts';
 
@@ -26,8 +28,6 @@ export interface EngineSinkOptions {
   readonly noReplace: boolean;
   /** Take images for which there seems to be no room. */
   readonly ignoreSpace: boolean;
-  /** Marks what is ours while it is incomplete; 12 hex digits, new for each session. */
-  readonly session: string;
 }
 
 /** What the images so far leave for the next one. */
@@ -45,24 +45,34 @@ export class EngineSink implements Sink {
   readonly store: Store;
   readonly #engine: Engine;
   readonly #options: EngineSinkOptions;
+  readonly #helpers: Helpers;
   /** Ids here of images that are present. */
   readonly #present = new Map<Image, Digest>();
   /** Which images bring layers that this one needs and that are not here. */
   readonly #bringers = new Map<Image, ReadonlySet<Image>>();
+  /** How many of their lowest layers are here, or come with others. */
+  readonly #below = new Map<Image, number>();
   /** Of images that have a writer: resolves when they are here, or will not be. */
   readonly #settled = new Map<Image, Promise<void>>();
   /** Images that are being loaded, by the bytes that they bring. */
   readonly #loading = new Map<Promise<unknown>, number>();
-  #count = 0;
   readonly #waited = new Stopwatch();
 
-  constructor(engine: Engine, options: EngineSinkOptions) {
+  private constructor(engine: Engine, helpers: Helpers, options: EngineSinkOptions) {
     this.store = engine.info.store;
     this.#engine = engine;
+    this.#helpers = helpers;
     this.#options = options;
   }
 
+  static async open(engine: Engine, options: EngineSinkOptions): Promise<EngineSink> {
+    return new EngineSink(engine, await Helpers.begin(randomBytes(6).toString('hex')), options);
+  }
+
   async plan(images: readonly Image[]): Promise<readonly Answer[]> {
+    // What some run left, and none came back for.
+    for (const helper of await findHelpers(this.#engine))
+      if (isOver(helper)) await dropHelper(this.#engine, helper);
     const room = this.#options.ignoreSpace ? undefined : await roomOf(this.#engine);
     const planning: Planning = {
       inventory: await takeInventory(this.#engine),
@@ -106,7 +116,7 @@ export class EngineSink implements Sink {
   /** What of an image has to come, if there is room for it. */
   async #planSending(answer: Answer, planning: Planning): Promise<Answer> {
     const { coming, freeBytes, inventory, room } = planning;
-    const { missing, brings } = await inventory.lacking(answer.image, coming);
+    const { missing, below, brings } = await inventory.lacking(answer.image, coming);
     const bytes = bytesToCome(answer.image, missing);
     const needed = bytesWhileLoading(bytes);
     if (room && needed > freeBytes)
@@ -119,6 +129,7 @@ export class EngineSink implements Sink {
       else coming.set(digest, answer.image);
     }
     this.#bringers.set(answer.image, bringers);
+    this.#below.set(answer.image, below);
     const reason = whySent(answer.image, missing, inventory);
     return { ...answer, ...(reason !== undefined && { reason }), ...(missing && { missing }) };
   }
@@ -159,15 +170,19 @@ export class EngineSink implements Sink {
         write: () => Promise.reject(new ImgmvError('internal', 'a blob of an image that is present')),
         commit: async () => {
           const targetId = this.#present.get(image) ?? image.id;
-          return { targetId, refs: await setNames(this.#engine, targetId, answer, this.#options) };
+          const refs = await setNames(this.#engine, targetId, answer, this.#options);
+          await this.#dropHelpersOf(image);
+          return { targetId, refs };
         },
         loadedBytes: () => 0,
+        keptBytes: () => 0,
         abort: async () => {},
       };
     await this.#roomBeside(answer);
-    const privateName = `imgmv-incoming:${this.#options.session}-${this.#count++}`;
     const writer = new EngineWriter(this.#engine, answer, {
-      privateName,
+      helpers: this.#helpers,
+      below: this.#below.get(image) ?? 0,
+      ready: () => this.#bringersSettled(image),
       signal,
       setNames: (from) => setNames(this.#engine, from, answer, this.#options),
       waited: this.#waited,
@@ -179,15 +194,25 @@ export class EngineSink implements Sink {
       commit: async () => {
         await this.#bringersSettled(image);
         const end = await this.#whileLoading(answer, writer.commit());
-        if ('targetId' in end) settled.resolve();
+        if ('targetId' in end) {
+          settled.resolve();
+          await this.#dropHelpersOf(image);
+        }
         return end;
       },
       loadedBytes: () => writer.loadedBytes(),
+      keptBytes: () => writer.keptBytes(),
       abort: async (error) => {
         await writer.abort(error);
         settled.resolve();
       },
     };
+  }
+
+  /** The image is complete: what other runs kept of it is of no use any more. */
+  async #dropHelpersOf({ id }: Image): Promise<void> {
+    for (const helper of await findHelpers(this.#engine))
+      if (helper.image === id && helper.live !== true) await dropHelper(this.#engine, helper);
   }
 
   /** An image that has not begun is not waited for: it might be behind this one. */
@@ -219,7 +244,9 @@ export class EngineSink implements Sink {
     return { load: this.#waited.ms };
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {}
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#helpers[Symbol.asyncDispose]();
+  }
 }
 
 /** Why layers are to come that may be here; undefined where there are none. */

@@ -6,6 +6,7 @@ import { Stopwatch } from '../../proto/stopwatch.ts';
 import type { Answer, Blob, Digest, Image, LayerBlob, Name, Source, Waits } from '../image.ts';
 import { familiar, parseReference, withDefaultTag } from '../reference.ts';
 import type { Engine, InspectedImage } from './engine.ts';
+import { isPrivateName } from './helpers.ts';
 import { noRoom, roomOf } from './room.ts';
 import { blobsOfSave } from './save.ts';
 import { StoredImage } from './stored-image.ts';
@@ -167,7 +168,7 @@ export class EngineSource implements Source {
   async #notFound(missing: readonly string[]): Promise<ImgmvError> {
     const tags = (await this.#engine.list())
       .flatMap(({ RepoTags }) => RepoTags ?? [])
-      .filter((tag) => tag !== '<none>:<none>');
+      .filter((tag) => tag !== '<none>:<none>' && !isPrivateName(tag));
     const hints = missing.map((name) => closeTo(name, tags)).filter((close) => close.length > 0);
     const what = missing.map((name) => JSON.stringify(name)).join(', ');
     return new ImgmvError('image-not-found', `no such image on this host: ${what}`, {

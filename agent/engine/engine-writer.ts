@@ -1,22 +1,43 @@
 /**
- * One image on its way into an engine: layers stream into `docker load` as they come, metadata waits until
- * every blob is verified, the image appears under a private name, is inspected and compared, and only then
- * gets its names. PROTOCOL.md section 8, docs/engines.md.
+ * One image on its way into an engine: layers stream into `docker load` as they come, all in one load or, of
+ * a large image, committed one by one. Metadata waits until every blob is verified; the image appears under a
+ * private name, is inspected and compared, and only then gets its names. PROTOCOL.md section 8, docs/engines.md.
  */
 import { createHash } from 'node:crypto';
 import { ImgmvError } from '../../proto/errors.ts';
-import { BLOBS_PER_IMAGE_MAX, IMAGE_BYTES_ALLOWANCE, IMAGE_BYTES_FACTOR_MAX } from '../../proto/limits.ts';
+import {
+  BLOBS_PER_IMAGE_MAX,
+  IMAGE_BYTES_ALLOWANCE,
+  IMAGE_BYTES_FACTOR_MAX,
+  LAYERWISE_MIN_BYTES,
+} from '../../proto/limits.ts';
 import type { Stopwatch } from '../../proto/stopwatch.ts';
-import type { Answer, Blob, Committed, Digest, Image, ImageWriter, Incomplete, SetName } from '../image.ts';
-import { canonical, parseTarget } from '../reference.ts';
+import {
+  type Answer,
+  type Blob,
+  bytesToCome,
+  type Committed,
+  type Digest,
+  type Image,
+  type ImageWriter,
+  type Incomplete,
+  type SetName,
+} from '../image.ts';
+import { type ArchiveFile, blobPath, classicArchive, ociArchive } from './archive.ts';
 import type { Engine } from './engine.ts';
+import type { Helpers } from './helpers.ts';
 import { type HeldLayer, ImageParts, sameDigests } from './image-parts.ts';
-import { heldLayers, takeInventory } from './inventory.ts';
+import { Incoming } from './incoming.ts';
+import { heldLayers, type Lacking, takeInventory } from './inventory.ts';
 import { Load } from './load.ts';
 import { isZstd } from './metadata.ts';
 
 export interface EngineWriterOptions {
-  readonly privateName: string;
+  readonly helpers: Helpers;
+  /** How many of the lowest layers a classic engine has, or will have when `ready` resolves. */
+  readonly below: number;
+  /** Resolves when the images that bring layers of this one are there, or will not be. */
+  readonly ready: () => Promise<void>;
   readonly signal: AbortSignal;
   /** Gives the image that is called `from` here its own names. */
   readonly setNames: (from: string) => Promise<SetName[]>;
@@ -29,7 +50,12 @@ export class EngineWriter implements ImageWriter {
   readonly #image: Image;
   readonly #options: EngineWriterOptions;
   readonly #parts: ImageParts;
+  /** What takes layers that are committed one by one. */
+  #incoming: Incoming | undefined;
+  /** What takes all else. */
   #load: Load | undefined;
+  /** An image that is to have no name needs none to be found: its id is known. */
+  readonly #privateName: string | undefined;
   #loadedName: string | undefined;
   #bytes = 0;
   #blobs = 0;
@@ -39,6 +65,16 @@ export class EngineWriter implements ImageWriter {
     this.#image = answer.image;
     this.#parts = new ImageParts(answer.image, answer.missing);
     this.#options = options;
+    this.#privateName = answer.image.names.length > 0 ? options.helpers.nextName() : undefined;
+    this.#incoming = this.#layerwise(answer.missing, options.below);
+  }
+
+  /** A single layer is as safe in one load: nothing could be kept before it has come. */
+  #layerwise(missing: readonly Digest[] | undefined, below: number): Incoming | undefined {
+    const count = missing?.length ?? this.#image.layers?.length ?? 0;
+    if (count < 2 || bytesToCome(this.#image, missing) < LAYERWISE_MIN_BYTES) return undefined;
+    const onCommitted = (digest: Digest) => this.#parts.committed(digest);
+    return new Incoming(this.#engine, this.#image, { ...this.#options, below, onCommitted });
   }
 
   async write(blob: Blob): Promise<void> {
@@ -57,8 +93,6 @@ export class EngineWriter implements ImageWriter {
 
   async #writeLayer(blob: Blob): Promise<void> {
     if (blob.digest) this.#parts.expectLayer(blob.digest);
-    this.#load ??= new Load(this.#engine, this.#options.waited);
-    const load = this.#load;
     // 20.10 tells a layer's digest only after its bytes; the tar does not mind what the file is called.
     const path = blob.digest ? blobPath(blob.digest) : `layers/${this.#blobs}.tar`;
     const hash = blob.verified ? undefined : createHash('sha256');
@@ -72,19 +106,38 @@ export class EngineWriter implements ImageWriter {
         yield chunk;
       }
     };
-    const abort = () => void load.abort();
-    this.#options.signal.addEventListener('abort', abort, { once: true });
-    try {
-      await load.file(path, blob.size, body());
-    } finally {
-      this.#options.signal.removeEventListener('abort', abort);
-    }
+    const taken = await this.#take(path, blob.size, body());
     const digest: Digest = blob.verified?.() ?? `sha256:${hash?.digest('hex')}`;
     if (blob.digest && digest !== blob.digest)
       throw new ImgmvError('integrity', `layer ${blob.digest} came as ${digest}`);
     // A source that cannot tell a layer's digest beforehand sends all of them in every round.
-    if (!blob.digest && this.#parts.hasLayer(digest)) return;
+    if (!blob.digest && this.#parts.hasLayer(digest)) return void (await taken?.discard());
     this.#parts.addLayer(digest, { path, size: blob.size });
+    taken?.place(digest);
+  }
+
+  /** For layers that are committed one by one: what to do with it once its digest is known. */
+  async #take(path: string, size: number, body: AsyncIterable<Buffer>) {
+    const incoming = this.#incoming;
+    if (!incoming) return void (await this.#whileLoading((load) => load.file(path, size, body)));
+    const taken = await incoming.take(path, size, body);
+    return {
+      place: (digest: Digest) => incoming.place(digest, taken),
+      discard: () => incoming.discard(taken),
+    };
+  }
+
+  /** Does `work` with the load that is open; a stop of the session frees it. */
+  async #whileLoading<T>(work: (load: Load) => Promise<T>): Promise<T> {
+    this.#load ??= new Load(this.#engine, this.#options.waited);
+    const load = this.#load;
+    const abort = () => void load.abort();
+    this.#options.signal.addEventListener('abort', abort, { once: true });
+    try {
+      return await work(load);
+    } finally {
+      this.#options.signal.removeEventListener('abort', abort);
+    }
   }
 
   #checkHead(head: Buffer): void {
@@ -96,17 +149,23 @@ export class EngineWriter implements ImageWriter {
   }
 
   loadedBytes(): number {
-    return this.#load?.unpackedBytes ?? 0;
+    return (this.#incoming?.unpackedBytes ?? 0) + (this.#load?.unpackedBytes ?? 0);
+  }
+
+  keptBytes(): number {
+    return this.#parts.committedBytes;
   }
 
   async commit(): Promise<Committed | Incomplete> {
     this.#parts.checkWhole();
-    const gone = await this.#gone();
-    if (gone.length > 0) {
-      this.#parts.again(gone, false);
-      return { missing: gone };
-    }
     try {
+      await this.#incoming?.settle();
+      const gone = await this.#gone();
+      if (gone) {
+        this.#parts.again(gone.missing, false);
+        this.#incoming?.rewind(gone.below);
+        return { missing: gone.missing };
+      }
       return await (this.#engine.info.store === 'classic' ? this.#commitClassic() : this.#commitContainerd());
     } catch (error) {
       this.#options.signal.throwIfAborted();
@@ -114,71 +173,47 @@ export class EngineWriter implements ImageWriter {
     }
   }
 
-  /** Layers that were not sent, since the engine had them, and that it has no more. */
-  async #gone(): Promise<readonly Digest[]> {
+  /** Layers that the engine had and has no more; undefined where there are none. */
+  async #gone(): Promise<(Incomplete & Pick<Lacking, 'below'>) | undefined> {
     const { held } = this.#parts;
-    if (held.size === 0) return [];
-    const { missing = [] } = await (await takeInventory(this.#engine)).lacking(this.#image, new Set());
-    return missing.filter((digest) => held.has(digest));
+    if (held.size === 0) return undefined;
+    const { missing = [], below } = await this.#lacking();
+    const gone = missing.filter((digest) => held.has(digest));
+    return gone.length > 0 ? { missing: gone, below } : undefined;
+  }
+
+  async #lacking(): Promise<Lacking> {
+    return (await takeInventory(this.#engine)).lacking(this.#image, new Set());
   }
 
   /** A load that failed for want of a layer that was pruned under it may be tried again; another failure is final. */
   async #lostMeanwhile(failure: unknown): Promise<Incomplete> {
-    if ((await this.#gone()).length === 0) throw failure;
+    if (!(await this.#gone())) throw failure;
     await this.#load?.abort();
+    await this.#incoming?.abort();
     this.#load = undefined;
-    const { missing = [] } = await (await takeInventory(this.#engine)).lacking(this.#image, new Set());
+    const { missing = [], below } = await this.#lacking();
     // A classic engine forgets all of a load that fails; of a containerd store the inventory tells what stayed.
     this.#parts.again(missing, true);
+    this.#incoming?.restart(below);
     return { missing };
   }
 
   /** Loading is one step for a classic engine: all or nothing, and the layers' digests are checked by it, too. */
   async #commitClassic(): Promise<Committed> {
     const { config, diffIds, layerPaths } = this.#parts.classicView();
-    const named = this.#image.names.length > 0;
-    const manifest = [
-      { Config: blobPath(config), RepoTags: named ? [this.#options.privateName] : null, Layers: layerPaths },
-    ];
-    const files = [
-      [blobPath(config), this.#parts.bytesOf(config)],
-      ['manifest.json', json(manifest)],
-    ] as const;
-    await this.#finishLoad(files, named);
+    const name = this.#privateName;
+    await this.#finishLoad(classicArchive([config, this.#parts.bytesOf(config)], layerPaths, name), name);
     await this.#verify(this.#loadedName ?? config, config, diffIds);
     return this.#setNames(config, this.#loadedName);
   }
 
   async #commitContainerd(): Promise<Committed> {
-    const top = this.#parts.containerdRoot(await this.#heldLayers());
-    const files = new Map<string, Buffer>(
-      [...this.#parts.metadata(), [top.digest, top.bytes] as const].map(([digest, bytes]) => [
-        blobPath(digest),
-        bytes,
-      ]),
-    );
-    const mediaType =
-      top.kind === 'index'
-        ? 'application/vnd.oci.image.index.v1+json'
-        : 'application/vnd.oci.image.manifest.v1+json';
-    const typed = (JSON.parse(top.bytes.toString('utf8')) as { mediaType?: string }).mediaType ?? mediaType;
-    const descriptor = { mediaType: typed, digest: top.digest, size: top.bytes.length };
-    const layout = (annotations: Record<string, string> | undefined): [string, Buffer][] => [
-      ['oci-layout', json({ imageLayoutVersion: '1.0.0' })],
-      [
-        'index.json',
-        json({ schemaVersion: 2, manifests: [{ ...descriptor, ...(annotations && { annotations }) }] }),
-      ],
-    ];
-    const name = parseTarget(this.#options.privateName, 'the private name');
-    const annotations = {
-      'io.containerd.image.name': canonical(name),
-      'org.opencontainers.image.ref.name': name.tag as string,
-    };
-    const named = this.#image.names.length > 0;
-    await this.#finishLoad([...files, ...layout(named ? annotations : undefined)], named);
-    await this.#verify(this.#loadedName ?? top.digest, top.digest, this.#image.diffIds);
-    return this.#setNames(top.digest, this.#loadedName);
+    const root = this.#parts.containerdRoot(await this.#heldLayers());
+    const name = this.#privateName;
+    await this.#finishLoad(ociArchive(root, this.#parts.metadata(), name), name);
+    await this.#verify(this.#loadedName ?? root.digest, root.digest, this.#image.diffIds);
+    return this.#setNames(root.digest, this.#loadedName);
   }
 
   /** What a manifest that we make is to say of the layers that did not come. */
@@ -188,19 +223,14 @@ export class EngineWriter implements ImageWriter {
     return heldLayers(content, this.#parts.held);
   }
 
-  async #finishLoad(files: readonly (readonly [string, Buffer])[], named: boolean): Promise<void> {
+  async #finishLoad(files: readonly ArchiveFile[], name: string | undefined): Promise<void> {
     this.#options.signal.throwIfAborted();
-    this.#load ??= new Load(this.#engine, this.#options.waited);
-    const load = this.#load;
-    const abort = () => void load.abort();
-    this.#options.signal.addEventListener('abort', abort, { once: true });
-    try {
-      for (const [path, bytes] of files) await load.file(path, bytes.length, once(bytes));
-      if (named) this.#loadedName = this.#options.privateName;
+    await this.#whileLoading(async (load) => {
+      for (const [path, bytes] of [...(this.#incoming?.rest() ?? []), ...files])
+        await load.file(path, bytes.length, once(bytes));
+      this.#loadedName = name;
       await load.finish();
-    } finally {
-      this.#options.signal.removeEventListener('abort', abort);
-    }
+    });
   }
 
   /** An engine says 200 to most failures: what it then shows is what counts. */
@@ -226,6 +256,7 @@ export class EngineWriter implements ImageWriter {
   async #setNames(targetId: Digest, from: string | undefined): Promise<Committed> {
     const refs = await this.#options.setNames(from ?? targetId);
     await this.#dropPrivateName();
+    await this.#incoming?.dropHelpers();
     return { targetId, refs };
   }
 
@@ -236,6 +267,7 @@ export class EngineWriter implements ImageWriter {
 
   async abort(reason: ImgmvError): Promise<void> {
     await this.#load?.abort();
+    await this.#incoming?.abort();
     try {
       await this.#dropPrivateName();
     } catch (error) {
@@ -243,14 +275,6 @@ export class EngineWriter implements ImageWriter {
       reason.cause ??= error;
     }
   }
-}
-
-function blobPath(digest: Digest): string {
-  return `blobs/sha256/${digest.slice('sha256:'.length)}`;
-}
-
-function json(value: unknown): Buffer {
-  return Buffer.from(JSON.stringify(value));
 }
 
 async function* once(bytes: Buffer): AsyncGenerator<Buffer> {

@@ -43,6 +43,8 @@ export class ImageParts {
   #metadataBytes = 0;
   /** Layers that are not to come, since the engine has them. */
   #held: ReadonlySet<Digest>;
+  /** Layers that have come, and that the engine has by now. */
+  readonly #committed = new Set<Digest>();
 
   /** `missing` as in the answer to the offer. */
   constructor(image: Image, missing: readonly Digest[] | undefined) {
@@ -54,13 +56,30 @@ export class ImageParts {
     return this.#layers.has(digest);
   }
 
+  /** What the engine has. */
   get held(): ReadonlySet<Digest> {
-    return this.#held;
+    return new Set([...this.#held, ...this.#committed]);
   }
 
-  /** Another round is to bring what is missing. `lost`: with the layers that have come, too. */
+  /** The engine has a layer that has come: no load needs its bytes any more. */
+  committed(digest: Digest): void {
+    this.#committed.add(digest);
+  }
+
+  /** Bytes of the layers that have come and that the engine has. */
+  get committedBytes(): number {
+    return [...this.#committed].reduce((sum, digest) => sum + this.#layerOf(digest).size, 0);
+  }
+
+  /** Another round is to bring what is missing. `lost`: with the layers that have come and are not committed. */
   again(missing: readonly Digest[], lost: boolean): void {
-    if (lost) this.#layers.clear();
+    const came = [...this.#layers.keys()];
+    for (const digest of lost ? came.filter((layer) => !this.#committed.has(layer)) : [])
+      this.#layers.delete(digest);
+    for (const digest of missing) {
+      this.#layers.delete(digest);
+      this.#committed.delete(digest);
+    }
     this.#metadata.clear();
     this.#metadataBytes = 0;
     this.#held = heldOf(this.#image, [...missing, ...this.#layers.keys()]);
@@ -199,7 +218,8 @@ export class ImageParts {
 
   #pathsOf(layers: readonly Digest[]): readonly string[] {
     // An engine that has the layer never looks for the file.
-    return layers.map((layer) => (this.#held.has(layer) ? `held/${layer}` : this.#layerOf(layer).path));
+    const { held } = this;
+    return layers.map((layer) => (held.has(layer) ? `held/${layer}` : this.#layerOf(layer).path));
   }
 
   #layerOf(digest: Digest): Layer {

@@ -17,6 +17,8 @@ const INSPECTS_AT_ONCE = 8;
 export interface Lacking {
   /** Digests as the source names them; undefined where this engine cannot tell. */
   readonly missing: readonly Digest[] | undefined;
+  /** How many of its lowest layers are here, or are coming; of no meaning for a containerd store. */
+  readonly below: number;
   /** What this store will hold besides once the image has come: to be given along for the images behind it. */
   readonly brings: readonly Digest[];
 }
@@ -41,7 +43,7 @@ export async function takeInventory(engine: Engine): Promise<Inventory> {
 
 /** A containerd store that does not show its blobs: all is wanted, and an image of another kind of store never known. */
 const UNKNOWN: Inventory = {
-  lacking: async () => ({ missing: undefined, brings: [] }),
+  lacking: async () => ({ missing: undefined, below: 0, brings: [] }),
   withConfig: async () => undefined,
   heldOtherwise: () => 0,
 };
@@ -55,10 +57,12 @@ async function classicInventory(engine: Engine): Promise<Inventory> {
   return {
     lacking: async ({ diffIds, layers }, coming) => {
       const chain = chainIds(diffIds);
-      const absent = new Set(diffIds.filter((_, at) => !isIn(chain[at] as Digest, held, coming)));
+      const here = chain.map((id) => isIn(id, held, coming));
+      const absent = new Set(diffIds.filter((_, at) => !here[at]));
       // Of other platforms nothing is wanted: a classic store keeps one.
       const digests = layers?.filter((layer) => absent.has(diffIdOf(layer))).map(({ digest }) => digest);
-      return { missing: digests, brings: chain.filter((id) => !held.has(id)) };
+      const below = here.includes(false) ? here.indexOf(false) : here.length;
+      return { missing: digests, below, brings: chain.filter((id) => !held.has(id)) };
     },
     withConfig: async (config) => {
       const found = await engine.inspect(config);
@@ -75,13 +79,13 @@ async function containerdInventory(engine: Engine, content: ContentStore): Promi
   let byConfig: Promise<ReadonlyMap<Digest, Digest>> | undefined;
   return {
     lacking: async ({ layers, store }, coming) => {
-      if (layers === undefined) return { missing: undefined, brings: [] };
+      if (layers === undefined) return { missing: undefined, below: 0, brings: [] };
       const digests = layers.map(({ digest }) => digest);
       // An image from a classic store gets its manifest here, so any blob of that diffID will do.
       const missing = digests.filter(
         (digest) => !isIn(digest, held, coming) && !(store === 'classic' && compressed.has(digest)),
       );
-      return { missing, brings: digests.filter((digest) => !held.has(digest)) };
+      return { missing, below: 0, brings: digests.filter((digest) => !held.has(digest)) };
     },
     withConfig: async (config) => {
       byConfig ??= rootsByConfig(engine, content, held);

@@ -46,6 +46,8 @@ export class PeerSink implements Sink {
   readonly #ends = new Map<number, Awaited<Incomplete>>();
   /** Bytes that the other side has loaded, by image. */
   readonly #loaded = new Map<number, number>();
+  /** Bytes that would stay there, by image. */
+  readonly #kept = new Map<number, number>();
   /** Until it says otherwise, the other side is taken to keep up. */
   #readerWaits = true;
   #offered: readonly Image[] = [];
@@ -104,6 +106,7 @@ export class PeerSink implements Sink {
         write: refuseBlob,
         commit: () => this.#outcome(number, result),
         loadedBytes: () => 0,
+        keptBytes: () => 0,
         abort: async () => {},
       };
     const lane = await this.#blobLane();
@@ -135,6 +138,7 @@ export class PeerSink implements Sink {
         return end;
       },
       loadedBytes: () => this.#loaded.get(number) ?? 0,
+      keptBytes: () => this.#kept.get(number) ?? 0,
       abort: async (error) => {
         // A session that is lost has no lane to end the image on; the other side knows by itself.
         if (ended || this.#session.signal.aborted) return;
@@ -204,6 +208,7 @@ export class PeerSink implements Sink {
         if (message.last) this.#answered.resolve();
         return;
       case 'progress':
+        this.#kept.set(message.image, message.kept ?? 0);
         if (message.phase === 'load') this.#loaded.set(message.image, message.bytes);
         else this.#readerWaits = message.bottleneck !== undefined && message.bottleneck !== 'load';
         return;
@@ -221,6 +226,7 @@ export class PeerSink implements Sink {
         const names = this.#offered[message.image]?.names ?? [];
         if (message.refs.some(({ target }) => names.every((name) => name.target !== target)))
           throw violation(`a result for image ${message.image} under a name that was not offered`);
+        this.#kept.set(message.image, message.kept ?? 0);
         return result.resolve(message);
       }
       default:

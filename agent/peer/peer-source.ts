@@ -137,7 +137,7 @@ export class PeerSource implements Source {
     // The session is lost: the other side knows by itself, and our ledger has the outcome.
     if (this.#session.signal.aborted) return;
     const number = this.#images.indexOf(outcome.image);
-    const { status, targetId, refs, error } = outcome;
+    const { status, targetId, refs, error, kept } = outcome;
     this.#underWay.delete(number);
     // What broke the protocol on the lane left it where nobody knows what its next byte means.
     if (error?.code === 'protocol-violation' && error.host === undefined) return this.#session.fail(error);
@@ -149,6 +149,7 @@ export class PeerSource implements Source {
         refs: [...refs],
         ...(targetId !== undefined && { targetId }),
         ...(error && { error: toWire(error) }),
+        ...(kept && { kept }),
       });
       await this.#skipRest(number);
     } catch (broken) {
@@ -157,11 +158,11 @@ export class PeerSource implements Source {
   }
 
   /** Tells the other side how far this one is. */
-  report({ id, phase, bytes, bottleneck }: ProgressEvent): void {
+  report({ id, phase, bytes, kept, bottleneck }: ProgressEvent): void {
     const image = this.#images.findIndex((one) => one.id === id);
     if (image < 0 || this.#session.signal.aborted) return;
     this.#session
-      .send({ type: 'progress', image, phase, bytes, ...(bottleneck !== null && { bottleneck }) })
+      .send({ type: 'progress', image, phase, bytes, kept, ...(bottleneck !== null && { bottleneck }) })
       .catch((error: unknown) => this.#session.fail(toImgmvError(error)));
   }
 

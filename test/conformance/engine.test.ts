@@ -34,7 +34,7 @@ for (const { flavour, store, required } of FLAVOURS) {
               names.map(({ source }) => ({ reference: source })),
             );
           },
-          sink: async () => sinkOf(engine),
+          sink: () => sinkOf(engine),
           held: () => namesOn(rig),
           [Symbol.asyncDispose]: () => rig[Symbol.asyncDispose](),
         };
@@ -115,7 +115,7 @@ for (const { flavour, store, required } of FLAVOURS) {
       });
 
       it('refuses an image for windows', async () => {
-        const answers = await sinkOf(engine).plan([
+        const answers = await (await sinkOf(engine)).plan([
           await offered({ platform: { os: 'windows', architecture: 'amd64' } }),
         ]);
         expect(answers).toMatchObject([
@@ -124,7 +124,7 @@ for (const { flavour, store, required } of FLAVOURS) {
       });
 
       it('warns of another architecture', async () => {
-        const answers = await sinkOf(engine).plan([
+        const answers = await (await sinkOf(engine)).plan([
           await offered({ platform: { os: 'linux', architecture: 'arm64' } }),
         ]);
         expect(answers).toMatchObject([
@@ -137,7 +137,7 @@ for (const { flavour, store, required } of FLAVOURS) {
           { length: 126 },
           (_, n): Digest => `sha256:${n.toString(16).padStart(64, '0')}`,
         );
-        const [answer] = await sinkOf(engine).plan([await offered({ diffIds })]);
+        const [answer] = await (await sinkOf(engine)).plan([await offered({ diffIds })]);
         if (store === 'containerd') return expect(answer?.action).toBe('send');
         expect(answer).toMatchObject({
           action: 'refuse',
@@ -150,14 +150,14 @@ for (const { flavour, store, required } of FLAVOURS) {
           await offered({}),
           (await testImage({ name: 'offered:1', layers: [{ x: 'x' }], store })).image,
         ];
-        const answers = await sinkOf(engine).plan(images);
+        const answers = await (await sinkOf(engine)).plan(images);
         expect(answers.map(({ action }) => action)).toEqual(['send', 'refuse']);
         expect(answers[1]?.reason).toBe(`offered:1 is also the name of ${images[0]?.id} in this run`);
       });
 
       it('with --no-replace keeps names, planned or given away meanwhile', async () => {
         const image = await testImage({ name: 'web:1.0', layers: [{ y: 'y' }], store });
-        const sink = sinkOf(engine, { noReplace: true });
+        const sink = await sinkOf(engine, { noReplace: true });
         const [planned] = await sink.plan([image.image]);
         expect(planned).toMatchObject({
           action: 'refuse',
@@ -193,7 +193,7 @@ for (const { flavour, store, required } of FLAVOURS) {
             if (rounds++ === 0) await rig.docker(['image', 'rm', 'untold-base:1']);
           }
         })([image], { namesDigests: false });
-        const { outcomes } = await move(source, sinkOf(engine), MOVE);
+        const { outcomes } = await move(source, await sinkOf(engine), MOVE);
         expect(outcomes).toMatchObject([{ status: 'loaded', targetId: image.image.id }]);
         expect(outcomes[0]?.error).toBeUndefined();
         await rig.docker(['image', 'rm', 'untold:1']);
@@ -201,9 +201,9 @@ for (const { flavour, store, required } of FLAVOURS) {
 
       it('says who lost a name in the plan, not who keeps it', async () => {
         const image = await testImage({ name: 'web:1.0', layers: [{ y: 'y' }], store });
-        const [other] = await sinkOf(engine).plan([image.image]);
+        const [other] = await (await sinkOf(engine)).plan([image.image]);
         expect(other?.refs).toEqual([{ source: 'web:1.0', target: 'web:1.0', replaces: web.image.id }]);
-        const [same] = await sinkOf(engine).plan([web.image]);
+        const [same] = await (await sinkOf(engine)).plan([web.image]);
         expect(same).toMatchObject({ action: 'present', refs: web.image.names });
       });
     },
@@ -215,13 +215,8 @@ function sourceOf(engine: Engine, choices: readonly Choice[]): EngineSource {
   return new EngineSource(engine, { choices, ignoreSpace: false });
 }
 
-function sinkOf(engine: Engine, options: Partial<EngineSinkOptions> = {}): EngineSink {
-  return new EngineSink(engine, {
-    noReplace: false,
-    ignoreSpace: false,
-    session: '0123456789ab',
-    ...options,
-  });
+function sinkOf(engine: Engine, options: Partial<EngineSinkOptions> = {}): Promise<EngineSink> {
+  return EngineSink.open(engine, { noReplace: false, ignoreSpace: false, ...options });
 }
 
 const MOVE: MoveOptions = {
@@ -232,7 +227,7 @@ const MOVE: MoveOptions = {
 };
 
 async function moveIn(engine: Engine, images: readonly MemoryImage[]): Promise<void> {
-  const { outcomes } = await move(new MemorySource(images), sinkOf(engine), MOVE);
+  const { outcomes } = await move(new MemorySource(images), await sinkOf(engine), MOVE);
   for (const { error } of outcomes) if (error) throw error;
 }
 

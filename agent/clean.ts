@@ -1,0 +1,39 @@
+/** The whole of `imgmv clean`: removes from an engine what interrupted runs kept there. */
+import type { EndpointOptions } from './engine/endpoint.ts';
+import { Engine } from './engine/engine.ts';
+import { dropHelper, findHelpers, type Helper, isOver } from './engine/helpers.ts';
+import type { Emit, KeptImage } from './events.ts';
+import { engineEvent } from './hello.ts';
+
+export interface CleanOptions {
+  readonly engine: EndpointOptions;
+  /** What may be of a session that goes on where it cannot be seen, too. */
+  readonly force: boolean;
+  readonly emit: Emit;
+  readonly signal: AbortSignal;
+}
+
+export async function clean({ engine: endpoint, force, emit, signal }: CleanOptions): Promise<void> {
+  const engine = await Engine.connect(endpoint);
+  emit(engineEvent(engine));
+  const removed: KeptImage[] = [];
+  const kept: (KeptImage & { reason: string })[] = [];
+  for (const helper of await findHelpers(engine)) {
+    signal.throwIfAborted();
+    const reason = whyKept(helper, force);
+    if (reason !== undefined) kept.push({ ...toldOf(helper), reason });
+    else if (await dropHelper(engine, helper)) removed.push(toldOf(helper));
+    else kept.push({ ...toldOf(helper), reason: 'docker does not remove it: a container uses it' });
+  }
+  emit({ event: 'cleaned', removed, kept });
+}
+
+function whyKept(helper: Helper, force: boolean): string | undefined {
+  if (helper.live === true) return 'its session goes on';
+  if (helper.live === false || isOver(helper) || force) return undefined;
+  return 'its session may go on in a container, which cannot be seen from here: --force removes it';
+}
+
+function toldOf({ name, image, bytes, since }: Helper): KeptImage {
+  return { name, image: image ?? null, bytes, since: since.toISOString() };
+}

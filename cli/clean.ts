@@ -1,0 +1,34 @@
+import { Command } from 'commander';
+import { clean } from '../agent/clean.ts';
+import { type CommonOptions, run } from './run.ts';
+
+interface CleanFlags extends CommonOptions {
+  readonly force?: true;
+}
+
+export function cleanCommand(): Command {
+  return new Command('clean')
+    .description('remove layers that interrupted runs kept in the engine of this host')
+    .option('--force', 'also what may belong to a session that cannot be seen from here')
+    .option('--docker-host <address>', 'the engine: unix:///path, tcp://host:port or ssh://user@host')
+    .option('--context <name>', 'the engine of this docker context')
+    .option('--json', 'one JSON object a line on standard output')
+    .option('-q, --quiet', 'show errors alone')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ imgmv clean
+  $ imgmv clean --json | jq '.removed[]?.name'
+
+A run that breaks off keeps the layers that have arrived, so that the next one
+need not get them again. They go when that image is complete, after 24 hours, or
+by this command. Nothing else is touched, and no session that goes on.`,
+    )
+    .action(async (flags: CleanFlags) => {
+      await run(flags, async ({ engine, emit, signal }) => {
+        await clean({ engine, emit, signal, force: flags.force === true });
+        return 0;
+      });
+    });
+}
