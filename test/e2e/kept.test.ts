@@ -1,0 +1,133 @@
+/** Layers that have arrived stay when a side dies or is stopped, and the next run does not get them again. */
+import { afterAll, beforeAll, expect, it } from 'vitest';
+import { engineSupport, type Flavour } from '../rig/engine.ts';
+import { loadImage } from '../rig/images.ts';
+import { type Imgmv, type JsonEvent, runImgmv } from '../rig/imgmv.ts';
+import { describeOn } from '../rig/suite.ts';
+import { type Relay, startRelay } from './relay.ts';
+import { expectEnd, holdings, type Receiver, type Scene, startScene } from './scene.ts';
+
+const MIB = 2 ** 20;
+const LAYER_BYTES = 32 * MIB;
+const LAYERS = 4;
+const IMAGE_BYTES = LAYERS * LAYER_BYTES;
+/** A connection that is lost for good need not be waited for. */
+const RECONNECT = ['--reconnect', '2s'];
+const TEST_TIMEOUT_MS = 120_000;
+
+interface Midway {
+  readonly receiver: Receiver;
+  readonly relay: Relay;
+  readonly sender: Imgmv;
+}
+
+for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
+  describeOn(
+    `what has arrived, ${flavour} to ${flavour}`,
+    [await engineSupport(flavour)],
+    () => {
+      let scene: Scene;
+      let id: string;
+
+      beforeAll(async () => {
+        scene = await startScene({ source: flavour, target: flavour });
+        const layers = Array.from({ length: LAYERS }, (_, at) => ({
+          [`srv/${at}`]: { bytes: LAYER_BYTES, seed: at + 1 },
+        }));
+        ({ id } = await loadImage(scene.source, { name: 'big:1', layers }));
+      });
+      afterAll(() => scene?.[Symbol.asyncDispose]());
+
+      /** Stands still from the moment on when all but half a layer has been sent. */
+      async function midway(): Promise<Midway & AsyncDisposable> {
+        const receiver = await scene.receive({ args: ['--once', ...RECONNECT] });
+        const holdAfterBytes = IMAGE_BYTES - LAYER_BYTES / 2;
+        const relay = await startRelay({ port: receiver.port, holdAfterBytes });
+        const to = `127.0.0.1:${relay.port}`;
+        const sender = scene.send(receiver, ['big:1', '--json', ...RECONNECT], { to });
+        await relay.held;
+        return {
+          receiver,
+          relay,
+          sender,
+          async [Symbol.asyncDispose]() {
+            await Promise.all([sender, receiver].map((one) => one[Symbol.asyncDispose]()));
+            await relay[Symbol.asyncDispose]();
+          },
+        };
+      }
+      const helpers = async () =>
+        (await holdings(scene.target)).filter((line) => line.startsWith('imgmv-incoming:'));
+      const told = async (imgmv: Imgmv) => (await eventsOf(imgmv)).find(({ event }) => event === 'image');
+      const clean = async (...args: readonly string[]) => {
+        const cleaning = runImgmv(['clean', '--json', '--docker-host', scene.target.dockerHost, ...args]);
+        await expectEnd(cleaning, 0, /"cleaned"/);
+        return (await eventsOf(cleaning)).find(({ event }) => event === 'cleaned');
+      };
+      const moved = async () => {
+        const found = await scene.target.docker(['image', 'inspect', '--format', '{{.Id}}', 'big:1']);
+        expect(found.trim()).toBe(id);
+        expect(await helpers()).toEqual([]);
+        await scene.target.docker(['image', 'rm', 'big:1']);
+      };
+
+      it.each<readonly [string, (run: Midway) => unknown]>([
+        ['the receiver is killed', ({ receiver }) => receiver.imgmv.kill('SIGKILL')],
+        ['the sender is killed', ({ sender }) => sender.kill('SIGKILL')],
+      ])(
+        'is not sent again after %s',
+        async (_what, strike) => {
+          {
+            await using run = await midway();
+            await expect.poll(helpers, { timeout: 10_000 }).not.toEqual([]);
+            strike(run);
+            await Promise.all([run.sender.exit, run.receiver.imgmv.exit]);
+          }
+          expect(await scene.target.docker(['image', 'ls', '-q', 'big'])).toBe('');
+          expect(await helpers()).not.toEqual([]);
+          await using receiver = await scene.receive();
+          await using sender = scene.send(receiver, ['big:1', '--json']);
+          await expectEnd(sender, 0, /"loaded"/);
+          await expectEnd(receiver.imgmv, 0, /"loaded"/);
+          const again = await told(sender);
+          expect(again?.layersSkipped).toBeGreaterThan(0);
+          expect(again?.wireBytes).toBeLessThan(IMAGE_BYTES - LAYER_BYTES / 2);
+          await moved();
+        },
+        TEST_TIMEOUT_MS,
+      );
+
+      it(
+        'is told after a signal, and gone after clean, which leaves alone what is under way',
+        async () => {
+          await using run = await midway();
+          await expect.poll(helpers, { timeout: 10_000 }).not.toEqual([]);
+          const during = await clean();
+          expect(during?.removed).toEqual([]);
+          for (const one of during?.kept as readonly unknown[])
+            expect(one).toMatchObject({ image: id, reason: 'its session goes on' });
+          run.receiver.imgmv.kill('SIGINT');
+          await expectEnd(run.receiver.imgmv, 130, /stopped by SIGINT/);
+          await expectEnd(run.sender, 11, /the other host stopped/);
+          for (const side of [run.sender, run.receiver.imgmv])
+            expect(await told(side)).toMatchObject({ status: 'failed', kept: expect.any(Number) });
+          expect((await told(run.receiver.imgmv))?.kept).toBeGreaterThanOrEqual(LAYER_BYTES);
+          expect((await told(run.sender))?.kept).toBeGreaterThanOrEqual(LAYER_BYTES);
+          const after = await clean();
+          expect(after?.kept).toEqual([]);
+          expect(after?.removed).toContainEqual(expect.objectContaining({ image: id }));
+          expect(await helpers()).toEqual([]);
+          expect(await clean()).toMatchObject({ removed: [], kept: [] });
+        },
+        TEST_TIMEOUT_MS,
+      );
+    },
+    { required: flavour === '20' },
+  );
+}
+
+async function eventsOf(imgmv: Imgmv): Promise<readonly JsonEvent[]> {
+  const all: JsonEvent[] = [];
+  for await (const event of imgmv.events) all.push(event);
+  return all;
+}
