@@ -106,11 +106,7 @@ export const METADATA_MAX_BYTES = 4 * MIB;
 export const IMAGE_METADATA_MAX_BYTES = 32 * MIB;
 /** Layers that an offer names one by one, of all platforms of an image. */
 export const LAYERS_OFFERED_MAX = 1_000;
-/** From here on an image is committed layer by layer: what is less is soon sent again. */
-export const LAYERWISE_MIN_BYTES = 64 * MIB;
-/** A layer of less waits in memory for one that is worth a load of its own. */
-export const LAYER_ALONE_MIN_BYTES = 1 * MIB;
-/** What may wait in memory so, of one image. */
+/** Small layers of one image that may wait in memory for a load that takes them along. */
 export const SMALL_LAYERS_MAX_BYTES = 8 * MIB;
 export const BLOBS_PER_IMAGE_MAX = 4_096;
 export const LAYER_MAX_BYTES = 1024 * GIB;

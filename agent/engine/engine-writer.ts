@@ -5,12 +5,7 @@
  */
 import { createHash } from 'node:crypto';
 import { ImgmvError } from '../../proto/errors.ts';
-import {
-  BLOBS_PER_IMAGE_MAX,
-  IMAGE_BYTES_ALLOWANCE,
-  IMAGE_BYTES_FACTOR_MAX,
-  LAYERWISE_MIN_BYTES,
-} from '../../proto/limits.ts';
+import { BLOBS_PER_IMAGE_MAX, IMAGE_BYTES_ALLOWANCE, IMAGE_BYTES_FACTOR_MAX } from '../../proto/limits.ts';
 import type { Stopwatch } from '../../proto/stopwatch.ts';
 import {
   type Answer,
@@ -31,6 +26,9 @@ import { Incoming } from './incoming.ts';
 import { heldLayers, type Lacking, takeInventory } from './inventory.ts';
 import { Load } from './load.ts';
 import { isZstd } from './metadata.ts';
+
+/** From here on layers are committed one by one: what is less is soon sent again. */
+const LAYERWISE_MIN_BYTES = 64 * 2 ** 20;
 
 export interface EngineWriterOptions {
   readonly helpers: Helpers;

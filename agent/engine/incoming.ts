@@ -5,7 +5,7 @@
  * held open until all layers below its own are committed. docs/engines.md.
  */
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
-import { LAYER_ALONE_MIN_BYTES, SMALL_LAYERS_MAX_BYTES } from '../../proto/limits.ts';
+import { SMALL_LAYERS_MAX_BYTES } from '../../proto/limits.ts';
 import type { Stopwatch } from '../../proto/stopwatch.ts';
 import { type Digest, diffIdOf, type Image } from '../image.ts';
 import { type ArchiveFile, classicArchive, ociArchive } from './archive.ts';
@@ -37,6 +37,8 @@ interface Arrived extends Taken {
   readonly digest: Digest;
 }
 
+/** A layer of less waits in memory for one that is worth a load of its own. */
+const LAYER_ALONE_MIN_BYTES = 2 ** 20;
 /** What a helper is made for: an engine that unpacks such an image on arrival is not known. */
 const NO_ARCHITECTURE = 'imgmv';
 const LEAVE_AFTER_MS = 5_000;
