@@ -45,7 +45,7 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
         const relay = await startRelay({ port: receiver.port, holdAfterBytes });
         const to = `127.0.0.1:${relay.port}`;
         const sender = scene.send(receiver, ['big:1', '--json', ...RECONNECT], { to });
-        await relay.held;
+        await Promise.race([relay.held, sender.exit.then(() => Promise.reject(new Error(sender.stdout)))]);
         return {
           receiver,
           relay,
