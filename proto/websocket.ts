@@ -51,9 +51,13 @@ export class Socket {
   bytesSent = 0;
   bytesReceived = 0;
 
-  constructor(ws: WebSocket, remoteAddress: string) {
+  /** `duplex`: what `ws` runs on. */
+  constructor(ws: WebSocket, duplex: Duplex, remoteAddress: string) {
     this.#ws = ws;
     this.remoteAddress = remoteAddress;
+    // The other side has closed its half and reads no more. What it has not taken would keep ws waiting for
+    // ever, since there is no deadline but for a closing handshake that it began itself.
+    duplex.once('end', () => setImmediate(() => ws.terminate()));
     let error: Error | undefined;
     ws.on('error', (e) => {
       error = e;
@@ -191,11 +195,15 @@ export function dial(url: string, options: { timeoutMs: number; signal?: AbortSi
       signal?.removeEventListener('abort', onAbort);
       reject(failure ?? new ImgmvError('no-answer', `${url} closed the connection before it was open`));
     });
+    let duplex: Duplex | undefined;
+    ws.on('upgrade', ({ socket }) => {
+      duplex = socket;
+    });
     ws.on('open', () => {
       clearTimeout(deadline);
       signal?.removeEventListener('abort', onAbort);
       ws.removeAllListeners();
-      resolve(new Socket(ws, new URL(url).host));
+      resolve(new Socket(ws, duplex as Duplex, new URL(url).host));
     });
   });
 }
@@ -297,7 +305,7 @@ export function upgrade(request: IncomingMessage, duplex: Duplex, head: Buffer):
     duplex.once('close', onClose);
     server.handleUpgrade(request, duplex, head, (ws) => {
       duplex.removeListener('close', onClose);
-      resolve(new Socket(ws, address));
+      resolve(new Socket(ws, duplex, address));
     });
   });
 }

@@ -220,6 +220,15 @@ describe('dialling', () => {
     return { ...server, asked: () => asked, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
   }
 
+  /** The answer that opens a WebSocket (RFC 6455 section 4.2.2). */
+  function accepting(key: string): string {
+    const accept = createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`);
+    return (
+      'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
+      `Sec-WebSocket-Accept: ${accept.digest('base64')}\r\nSec-WebSocket-Protocol: imgmv.1\r\n\r\n`
+    );
+  }
+
   const dialPort = (port: number, timeoutMs = 2_000) => dial(`ws://127.0.0.1:${port}/path`, { timeoutMs });
 
   test('asks for the version, offers no extension, and masks with zeros', async () => {
@@ -230,11 +239,7 @@ describe('dialling', () => {
         const asked = bytes.toString('latin1');
         const key = /Sec-WebSocket-Key: (\S+)/.exec(asked)?.[1];
         if (key === undefined) return;
-        const accept = createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`);
-        socket.write(
-          'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
-            `Sec-WebSocket-Accept: ${accept.digest('base64')}\r\nSec-WebSocket-Protocol: imgmv.1\r\n\r\n`,
-        );
+        socket.write(accepting(key));
       });
     });
     const socket = await dialPort(server.port);
@@ -247,6 +252,23 @@ describe('dialling', () => {
     await until(() => seen.length > 0);
     expect(Buffer.concat(seen).toString('hex')).toBe('828300000000616263');
     socket.destroy();
+  });
+
+  test('a server that closes its half and reads no more has gone', async () => {
+    await using server = await tcpServer((socket) => {
+      socket.once('data', (bytes: Buffer) => {
+        socket.pause();
+        socket.write(accepting(/Sec-WebSocket-Key: (\S+)/.exec(bytes.toString('latin1'))?.[1] ?? ''));
+      });
+    });
+    const socket = await dialPort(server.port);
+    // More than both kernels hold.
+    for (let sent = 0; sent < 32 * 2 ** 20; sent += NOISE_MESSAGE_MAX_BYTES)
+      socket.send(Buffer.alloc(NOISE_MESSAGE_MAX_BYTES));
+    await pause(100);
+    expect(socket.backlog).toBeGreaterThan(0);
+    server.sockets[0]?.end();
+    expect(errorOfClose(await socket.closed).code).toBe('peer-lost');
   });
 
   test.each([
