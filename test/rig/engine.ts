@@ -1,10 +1,12 @@
 /**
  * Throwaway Docker engines. Each daemon is the first process of its own mount and process namespaces: its
- * containerd, containers, tmpfs and overlay mounts are invisible to the host and end with it, and it is itself
- * killed by the kernel when the process that started it dies. Only its directory can be left behind.
+ * containerd, containers and overlay mounts are invisible to the host and end with it. Its data is on a tmpfs
+ * that a second process holds, in a mount namespace too, so that a daemon that was killed can come back to it.
+ * Both are killed by the kernel when the process that started them dies. Only their directory can be left behind.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdir, open, readFile, writeFile } from 'node:fs/promises';
+import { once } from 'node:events';
+import { mkdir, open, readFile, rm, writeFile } from 'node:fs/promises';
 import { get } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -34,16 +36,26 @@ export interface Engine extends AsyncDisposable {
   readonly socketPath: string;
   /** `unix://` and the socket's path. */
   readonly dockerHost: string;
-  /** The daemon's. */
+  /** The daemon's; another one after a restart. */
   readonly pid: number;
-  /** The daemon's data as the host reaches it, through /proc; ends with the daemon. */
+  /** The daemon's data as the host reaches it, through /proc; outlives the daemon, not the disposal. */
   readonly dataRoot: string;
   /** Runs the docker command line against this engine, with nothing inherited; gives its standard output. */
   docker(args: readonly string[], options?: { readonly input?: Input }): Promise<string>;
   /** What the daemon has logged so far. */
   log(): Promise<string>;
-  /** Sends the daemon a signal. Once it is dead its containers and data are gone too. */
+  /** Sends the daemon a signal. Once it is dead its containers are gone too. */
   kill(signal: NodeJS.Signals): void;
+  /** Waits for the end of a daemon that was killed, and starts another one on the same data. */
+  restart(): Promise<void>;
+}
+
+/** A running dockerd. */
+interface Daemon {
+  readonly pid: number;
+  /** Ends it, and waits for that. */
+  stop(): Promise<void>;
+  readonly exited: Promise<void>;
 }
 
 const DEFAULT_TMPFS_BYTES = 4 * 2 ** 30;
@@ -78,22 +90,21 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   await mkdir(join(path, 'data'));
   await writeFile(join(path, 'daemon.json'), JSON.stringify(daemonConfig(options.flavour, home, major)));
 
-  const size = String(options.tmpfsBytes ?? DEFAULT_TMPFS_BYTES);
-  const [command = '', ...args] = tied([...NAMESPACES, 'sh', '-euc', BOOT, 'boot', path, size, root, home]);
-  const log = await open(join(path, 'log'), 'w');
-  const env = cleanEnvironment(path, options.timeZone);
-  const holder = spawn(command, args, { stdio: ['ignore', log.fd, log.fd], env });
-  const exited = new Promise<void>((resolve) => holder.once('close', () => resolve()));
-  await log.close();
+  const data = await holdData(path, options.tmpfsBytes ?? DEFAULT_TMPFS_BYTES);
+  const boot = [...NAMESPACES, 'sh', '-euc', BOOT, 'boot', path, root, home];
+  const argv = tied(['nsenter', `--mount=/proc/${data.pid}/ns/mnt`, ...boot]);
+  const start = () => startDaemon(path, argv, cleanEnvironment(path, options.timeZone));
+  let daemon: Daemon | undefined;
   const dispose = async () => {
-    await stop(holder, exited);
+    await daemon?.stop();
+    await data.release();
     await directory[Symbol.asyncDispose]();
   };
 
   try {
+    daemon = await start();
+    let { pid } = daemon;
     const socketPath = join(path, 'docker.sock');
-    await ready(socketPath, holder, join(path, 'log'));
-    const pid = await firstChild(holder);
     const dockerHost = `unix://${socketPath}`;
     const docker: Engine['docker'] = (command, given = {}) =>
       run(['docker', '--host', dockerHost, ...command], { ...given, env: cleanEnvironment(path) });
@@ -102,15 +113,67 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       version: (await docker(['version', '--format', '{{.Server.Version}}'])).trim(),
       socketPath,
       dockerHost,
-      pid,
-      dataRoot: join('/proc', String(pid), 'root', home, 'data'),
+      get pid() {
+        return pid;
+      },
+      dataRoot: join('/proc', String(data.pid), 'root', path, 'data'),
       docker,
       log: () => readFile(join(path, 'log'), 'utf8'),
       kill: (signal) => process.kill(pid, signal),
+      async restart() {
+        await daemon?.exited;
+        // What a reboot would clear: ids in there are of processes that were in the namespace of the dead one.
+        for (const name of ['pid', 'exec']) await rm(join(path, name), { recursive: true, force: true });
+        daemon = await start();
+        pid = daemon.pid;
+      },
       [Symbol.asyncDispose]: dispose,
     };
   } catch (error) {
     await dispose();
+    throw error;
+  }
+}
+
+/** Mounts an engine's data for as long as nobody releases it; `pid` is of the process whose mounts have it. */
+async function holdData(path: string, bytes: number): Promise<{ pid: number; release(): Promise<void> }> {
+  const hold = ['sh', '-euc', HOLD, 'hold', path, String(bytes)];
+  const [command = '', ...args] = tied(['unshare', '--mount', '--propagation', 'slave', ...hold]);
+  const holder = spawn(command, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const exited = new Promise<void>((resolve) => {
+    holder.once('error', () => resolve());
+    holder.once('close', () => resolve());
+  });
+  const mounted = once(holder.stdout, 'data').then(() => true);
+  if (!(await Promise.race([mounted, exited]))) throw new Error(`no tmpfs at ${path}: see above`);
+  return {
+    pid: holder.pid ?? -1,
+    async release() {
+      holder.kill('SIGKILL');
+      await exited;
+    },
+  };
+}
+
+/** $1 the engine's directory, $2 its size. */
+const HOLD = `
+  mount -t tmpfs -o size="$2" tmpfs "$1/data"
+  echo mounted
+  exec sleep infinity
+`;
+
+/** Starts a dockerd and waits until it answers; `argv` is the command line that becomes it. */
+async function startDaemon(path: string, argv: readonly string[], env: NodeJS.ProcessEnv): Promise<Daemon> {
+  const [command = '', ...args] = argv;
+  const log = await open(join(path, 'log'), 'a');
+  const starter = spawn(command, args, { stdio: ['ignore', log.fd, log.fd], env });
+  const exited = new Promise<void>((resolve) => starter.once('close', () => resolve()));
+  await log.close();
+  try {
+    await ready(join(path, 'docker.sock'), starter, join(path, 'log'));
+    return { pid: await firstChild(starter), exited, stop: () => stop(starter, exited) };
+  } catch (error) {
+    await stop(starter, exited);
     throw error;
   }
 }
@@ -130,21 +193,20 @@ const NAMESPACES = [
   'slave',
 ];
 
-/** $1 the engine's directory, $2 its size, $3 the chroot or nothing, $4 the directory as the daemon sees it. */
+/** $1 the engine's directory, $2 the chroot or nothing, $3 the directory as the daemon sees it. */
 const BOOT = `
-  mount -t tmpfs -o size="$2" tmpfs "$1/data"
-  if [ -n "$3" ]; then
+  if [ -n "$2" ]; then
     # Docker wants a mount point as its root; the tmpfs keeps the shared chroot as it was made.
-    mount --bind "$3" "$3"
-    mount --make-private "$3"
-    mount -t proc proc "$3/proc"
-    mount --rbind /sys "$3/sys"
-    mount --rbind /dev "$3/dev"
-    mount -t tmpfs tmpfs "$3/run"
-    mount -t tmpfs tmpfs "$3/tmp"
-    mount --rbind "$1" "$3$4"
+    mount --bind "$2" "$2"
+    mount --make-private "$2"
+    mount -t proc proc "$2/proc"
+    mount --rbind /sys "$2/sys"
+    mount --rbind /dev "$2/dev"
+    mount -t tmpfs tmpfs "$2/run"
+    mount -t tmpfs tmpfs "$2/tmp"
+    mount --rbind "$1" "$2$3"
   fi
-  exec \${3:+chroot "$3"} dockerd --config-file "$4/daemon.json"
+  exec \${2:+chroot "$2"} dockerd --config-file "$3/daemon.json"
 `;
 
 function isOfHost(flavour: Flavour): boolean {
@@ -184,10 +246,10 @@ function cleanEnvironment(home: string, timeZone = 'UTC'): NodeJS.ProcessEnv {
   };
 }
 
-async function ready(socketPath: string, holder: ChildProcess, log: string): Promise<void> {
+async function ready(socketPath: string, starter: ChildProcess, log: string): Promise<void> {
   const deadline = Date.now() + START_TIMEOUT_MS;
   while (!(await answers(socketPath))) {
-    if (holder.exitCode !== null || Date.now() > deadline) {
+    if (starter.exitCode !== null || Date.now() > deadline) {
       const said = (await readFile(log, 'utf8')).trim().split('\n').slice(-5).join('\n');
       throw new Error(`docker engine did not start:\n${said}`);
     }
@@ -218,10 +280,10 @@ function signalUnlessGone(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-async function stop(holder: ChildProcess, exited: Promise<void>): Promise<void> {
-  if (holder.pid === undefined) return;
-  const patience = setTimeout(() => holder.kill('SIGKILL'), STOP_TIMEOUT_MS);
-  const daemon = await firstChild(holder).catch(() => Number.NaN);
+async function stop(starter: ChildProcess, exited: Promise<void>): Promise<void> {
+  if (starter.pid === undefined) return;
+  const patience = setTimeout(() => starter.kill('SIGKILL'), STOP_TIMEOUT_MS);
+  const daemon = await firstChild(starter).catch(() => Number.NaN);
   // A daemon that a test has stopped must go on to see the end.
   for (const signal of ['SIGTERM', 'SIGCONT'] as const) {
     if (!Number.isNaN(daemon)) signalUnlessGone(daemon, signal);

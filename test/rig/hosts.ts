@@ -23,6 +23,8 @@ export interface Hosts extends AsyncDisposable {
   setRate(mbit: number | undefined): Promise<void>;
   /** While on, everything sent is lost without a word. */
   blackHole(on: boolean): Promise<void>;
+  /** Of what is sent from now on this share is lost, each way by itself; `undefined` ends that. */
+  lose(share: number | undefined): Promise<void>;
   /** Kills the TCP sockets of both hosts that match a filter of `ss`, such as `sport = :7373`; all by default. */
   kill(filter?: string): Promise<void>;
 }
@@ -59,6 +61,8 @@ export async function twoHosts(options: HostsOptions = {}): Promise<Hosts> {
   }) as [Host, Host];
   const both = (...command: string[]) => Promise.all([a, b].map((each) => run(each.argv(command))));
 
+  let losing: number | undefined;
+
   const forget = atExit(() => {
     for (const { name } of [a, b]) execFileSync('ip', ['netns', 'delete', name], { stdio: 'ignore' });
   });
@@ -84,6 +88,11 @@ export async function twoHosts(options: HostsOptions = {}): Promise<Hosts> {
         'DROP',
       );
     },
+    async lose(share) {
+      if (losing !== undefined) await both('iptables', '--delete', ...loss(losing));
+      if (share !== undefined) await both('iptables', '--append', ...loss(share));
+      losing = share;
+    },
     async kill(filter) {
       await both('ss', '--tcp', '--kill', ...(filter === undefined ? [] : [filter]));
     },
@@ -107,6 +116,12 @@ export async function twoHosts(options: HostsOptions = {}): Promise<Hosts> {
     await hosts[Symbol.asyncDispose]();
     throw error;
   }
+}
+
+/** The rule that drops a share of all packets; the kernel keeps the share in steps of 2^-31. */
+function loss(share: number): string[] {
+  const matches = ['--in-interface', CABLE, '--match', 'statistic', '--mode', 'random'];
+  return ['INPUT', ...matches, '--probability', String(share), '--jump', 'DROP'];
 }
 
 function host(name: string, address: string): Host {

@@ -56,6 +56,18 @@ for (const { flavour, major, required } of flavours) {
         await expectGone(engine.pid, dirname(engine.socketPath));
       });
 
+      it('comes back to its data after it was killed, again and again', async () => {
+        await using engine = await startEngine({ flavour, tmpfsBytes: 64 * 2 ** 20 });
+        const { id } = await loadImage(engine, { name: 'kept:1', layers: [hello] });
+        for (let kill = 0; kill < 2; kill++) {
+          const { pid } = engine;
+          engine.kill('SIGKILL');
+          await engine.restart();
+          expect(engine.pid).not.toBe(pid);
+          expect(await engine.docker(['image', 'ls', '--quiet', '--no-trunc'])).toBe(`${id}\n`);
+        }
+      });
+
       it('runs beside another one and shares nothing with it', async () => {
         await using first = await startEngine({ flavour });
         await using second = await startEngine({ flavour });
@@ -97,6 +109,10 @@ describeOn('hosts', [await hostSupport()], () => {
       await expect(ping(b.address)).rejects.toThrow('status 1');
       await hosts.blackHole(false);
       await hosts.setRate(undefined);
+      await ping(b.address);
+      await hosts.lose(1);
+      await expect(ping(b.address)).rejects.toThrow('status 1');
+      await hosts.lose(undefined);
       await ping(b.address);
     } finally {
       await hosts[Symbol.asyncDispose]();
