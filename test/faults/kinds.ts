@@ -1,9 +1,8 @@
 /** What can go wrong from outside, how it is done, and how both sides may then end beside well. */
-import { execFile } from 'node:child_process';
 import { rm, statfs, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { promisify } from 'node:util';
+import { run } from '../rig/command.ts';
 import type { Engine } from '../rig/engine.ts';
 import type { Hosts } from '../rig/hosts.ts';
 import type { Imgmv } from '../rig/imgmv.ts';
@@ -48,7 +47,9 @@ const NO_ROOM = 16;
 const NOT_PAIRED = 12;
 const LOSS = 0.02;
 const SIDES = ['sender', 'receiver'] as const satisfies readonly Side[];
-const FILL = 'fault-fill';
+const FILLING = 'fault-fill';
+/** The engine takes room meanwhile. */
+const FILL_SLOWLY_BYTES = 64 * 2 ** 20;
 
 export const KINDS: readonly FaultKind[] = [
   { name: 'sockets killed', group: 'sockets', strike: ({ hosts }) => hosts.kill() },
@@ -108,10 +109,13 @@ export const KINDS: readonly FaultKind[] = [
     seconds: [1, 8],
     ends: { sender: [ENGINE, NO_ROOM], receiver: [ENGINE, NO_ROOM] },
     async strike({ engines, ended }, seconds) {
-      const file = join(engines.receiver.dataRoot, FILL);
-      await fill(file, engines.receiver.dataRoot);
-      await pause(seconds, ended);
-      await rm(file);
+      const file = join(engines.receiver.dataRoot, FILLING);
+      try {
+        await fill(file, engines.receiver.dataRoot);
+        await pause(seconds, ended);
+      } finally {
+        await rm(file, { force: true });
+      }
     },
   },
   ...SIDES.flatMap((side) => [clock(side, '+1d'), clock(side, '-1d')]),
@@ -154,8 +158,15 @@ function clock(side: Side, offset: string): FaultKind {
 /** Takes all room at once; what frees up after is free again, as on a disk that others fill as well. */
 async function fill(file: string, directory: string): Promise<void> {
   const { bavail, bsize } = await statfs(directory);
-  await promisify(execFile)('fallocate', ['--length', String(Math.max(1, bavail - 1) * bsize), file]);
+  await run(['sh', '-uc', FILL, 'fill', file, String(Math.max(1, bavail * bsize - FILL_SLOWLY_BYTES))]);
 }
+
+/** $1 the file, $2 how much can be had at once; the rest is taken until there is no more, which dd tells as a failure. */
+const FILL = `
+  fallocate --length "$2" "$1"
+  dd if=/dev/zero bs=64k oflag=append conv=notrunc of="$1" 2>/dev/null && exit 1
+  exit 0
+`;
 
 async function pause(seconds: number, ended: AbortSignal): Promise<void> {
   await sleep(seconds * 1_000, undefined, { signal: ended }).catch(() => {});

@@ -42,10 +42,14 @@ async function main(): Promise<number> {
   const kinds = await kindsHere();
   say(`seed ${seed}`);
 
-  await using stage = await startStage(seed, routes);
+  const plans = numbers.map((number) => planRound(new Random(seed, number), number, routes, kinds));
+  await using stage = await startStage(
+    seed,
+    plans.map(({ route }) => route),
+  );
   const results: RoundResult[] = [];
-  for (const number of numbers) {
-    const result = await playRound(stage, planRound(new Random(seed, number), number, routes, kinds));
+  for (const plan of plans) {
+    const result = await playRound(stage, plan);
     results.push(result);
     say(verdictOf(result) === 'wrong' ? showWrong(result, seed) : showRound(result));
   }

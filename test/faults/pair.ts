@@ -1,4 +1,5 @@
 /** The two commands, each on its host. */
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Engine } from '../rig/engine.ts';
 import { type Imgmv, type JsonEvent, runImgmv } from '../rig/imgmv.ts';
@@ -27,8 +28,8 @@ export async function receive(options: PairOptions): Promise<Receiving> {
   const { a, b } = stage.hosts;
   const codeFile = join(stage.directory, 'code');
   const common = (side: Side) => [
-    ...['--json', '--reconnect', patience, '--code-file', codeFile],
-    ...['--docker-host', engines[side].dockerHost],
+    ...['--json', '--reconnect', patience, '--docker-host', engines[side].dockerHost],
+    ...['--code-file', side === 'sender' ? '-' : codeFile],
   ];
   const place = (side: Side) => ({
     host: side === 'sender' ? a : b,
@@ -37,11 +38,16 @@ export async function receive(options: PairOptions): Promise<Receiving> {
   const listen = ['--listen', `${b.address}:0`];
   const receiver = runImgmv(['receive', '--once', ...listen, ...common('receiver')], place('receiver'));
   const { port } = await receiver.waitFor('listening');
+  // By hand, as people do: the file may be gone when the sender starts.
+  const input = await readFile(codeFile, 'utf8');
   return {
     receiver,
     codeFile,
     send: () =>
-      runImgmv(['send', ...images, '--to', `${b.address}:${port}`, ...common('sender')], place('sender')),
+      runImgmv(['send', ...images, '--to', `${b.address}:${port}`, ...common('sender')], {
+        ...place('sender'),
+        input,
+      }),
   };
 }
 

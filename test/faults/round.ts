@@ -130,11 +130,15 @@ class Round {
     const sender = receiving.send();
     this.#runs.unshift({ title: 'sender', imgmv: sender });
     processes.sender = sender;
-    const strikes = faults
-      .filter(({ kind }) => !kind.early)
-      .map(async (fault) => {
-        if (await reached(fault.point, sender, ended.signal)) await strike(fault);
-      });
+    const strikes = Promise.all(
+      faults
+        .filter(({ kind }) => !kind.early)
+        .map(async (fault) => {
+          if (await reached(fault.point, sender, ended.signal)) await strike(fault);
+        }),
+    );
+    // Looked at once both have ended.
+    strikes.catch(() => {});
     const both = Promise.all([endOf(sender), endOf(receiver)]).finally(() => ended.abort());
     const late = new AbortController();
     const ends = await Promise.race([both, sleep(END_MS, undefined, { signal: late.signal })]);
@@ -148,7 +152,7 @@ class Round {
       }
       await both;
     }
-    await Promise.all(strikes);
+    await strikes;
     const [senderEnd, receiverEnd] = await both;
     this.ends = { sender: senderEnd, receiver: receiverEnd };
     const struck = this.struck.map(({ fault }) => fault);
