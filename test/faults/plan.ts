@@ -9,10 +9,10 @@ export interface Route {
   readonly target: Flavour;
 }
 
-/** When a fault strikes; of the transfer as the sender tells it. */
+/** When a fault strikes: as the sender tells it, but for `image`, the receiver's word that one is done. */
 export type Point =
   | { readonly at: 'share'; readonly share: number }
-  | { readonly at: 'paired' | 'plan' | 'load'; readonly seconds: number };
+  | { readonly at: 'paired' | 'plan' | 'load' | 'image'; readonly seconds: number };
 
 export interface PlannedFault {
   readonly kind: FaultKind;
@@ -77,17 +77,20 @@ function fault(random: Random, kind: FaultKind, brief: boolean): PlannedFault {
   const long = kind.group === 'black hole' || kind.group === 'stopped';
   return {
     kind,
-    point: point(random),
+    point: point(random, kind),
     seconds: brief && long ? Math.min(drawn, BRIEF_SECONDS) : drawn,
   };
 }
 
-function point(random: Random): Point {
+function point(random: Random, kind: FaultKind): Point {
+  // Loss has to be there for a while to be felt.
+  if (kind.group === 'loss') return { at: 'paired', seconds: 0 };
   const draw = random.next();
-  if (draw < 0.4) return { at: 'share', share: random.between(0, 1) };
-  if (draw < 0.75) return { at: 'plan', seconds: random.between(0, 4) };
-  if (draw < 0.85) return { at: 'paired', seconds: random.between(0, 0.3) };
-  return { at: 'load', seconds: random.between(0, 1) };
+  if (draw < 0.4) return { at: 'share', share: random.between(0, 0.9) };
+  if (draw < 0.65) return { at: 'plan', seconds: random.between(0, 3) };
+  if (draw < 0.75) return { at: 'paired', seconds: random.between(0, 0.3) };
+  if (draw < 0.9) return { at: 'load', seconds: random.between(0, 1) };
+  return { at: 'image', seconds: random.between(0, 0.02) };
 }
 
 export function showFault({ kind, point, seconds }: PlannedFault): string {

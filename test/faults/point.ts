@@ -1,9 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Imgmv, JsonEvent } from '../rig/imgmv.ts';
+import type { Side } from './kinds.ts';
 import type { Point } from './plan.ts';
 
 /** Waits for the point of the transfer; false if one side has ended for good before. */
-export async function reached(point: Point, sender: Imgmv, ended: AbortSignal): Promise<boolean> {
+export async function reached(
+  point: Point,
+  { sender, receiver }: Readonly<Record<Side, Imgmv>>,
+  ended: AbortSignal,
+): Promise<boolean> {
   const travelled = new Map<unknown, number>();
   let total = Number.POSITIVE_INFINITY;
   const isThere = (event: JsonEvent): boolean => {
@@ -19,7 +24,8 @@ export async function reached(point: Point, sender: Imgmv, ended: AbortSignal): 
         return event.event === point.at;
     }
   };
-  for await (const event of sender.events) {
+  const { events } = point.at === 'image' ? receiver : sender;
+  for await (const event of events) {
     if (!isThere(event)) continue;
     if (point.at === 'share') return !ended.aborted;
     return sleep(point.seconds * 1_000, undefined, { signal: ended }).then(

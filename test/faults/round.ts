@@ -134,7 +134,7 @@ class Round {
       faults
         .filter(({ kind }) => !kind.early)
         .map(async (fault) => {
-          if (await reached(fault.point, sender, ended.signal)) await strike(fault);
+          if (await reached(fault.point, { sender, receiver }, ended.signal)) await strike(fault);
         }),
     );
     // Looked at once both have ended.

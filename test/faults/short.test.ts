@@ -29,11 +29,37 @@ const midway = { at: 'share', share: 0.3 } as const;
 
 const rounds: readonly Short[] = [
   { fault: 'sockets killed', seconds: 0, point: midway, images: ['api:1', 'web:1'], verdict: 'ended well' },
-  { fault: 'black hole', seconds: 2, point: midway, images: ['web:1'], held: 'tiny:1', verdict: 'ended well' },
+  {
+    fault: 'black hole',
+    seconds: 2,
+    point: midway,
+    images: ['web:1'],
+    held: 'tiny:1',
+    verdict: 'ended well',
+  },
   { fault: 'receiver stopped', seconds: 2, point: midway, images: ['web:1'], verdict: 'ended well' },
-  { fault: 'SIGKILL of receiver', seconds: 0, point: midway, images: ['web:1'], held: 'other', verdict: 'failed properly' },
-  { fault: 'dockerd of receiver killed', seconds: 0.1, point: midway, images: ['web:1'], verdict: 'failed properly' },
-  { fault: 'disk of receiver full', seconds: 5, point: midway, images: ['web:1'], verdict: 'failed properly' },
+  {
+    fault: 'SIGKILL of receiver',
+    seconds: 0,
+    point: midway,
+    images: ['web:1'],
+    held: 'other',
+    verdict: 'failed properly',
+  },
+  {
+    fault: 'dockerd of receiver killed',
+    seconds: 0.1,
+    point: midway,
+    images: ['web:1'],
+    verdict: 'failed properly',
+  },
+  {
+    fault: 'disk of receiver full',
+    seconds: 5,
+    point: midway,
+    images: ['web:1'],
+    verdict: 'failed properly',
+  },
 ];
 
 describeOn(

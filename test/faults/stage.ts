@@ -6,7 +6,7 @@ import { type Hosts, twoHosts } from '../rig/hosts.ts';
 import type { LoadedImage } from '../rig/images.ts';
 import { scratchDirectory } from '../rig/scratch.ts';
 import type { Route } from './plan.ts';
-import { loadPooled, makePool, type PoolImage, type PoolName } from './pool.ts';
+import { loadPooled, makePool, POOL, type PoolImage, type PoolName } from './pool.ts';
 import { type Shown, shown } from './shown.ts';
 
 export interface Source {
@@ -32,7 +32,11 @@ export interface Stage extends AsyncDisposable {
 /** Twice what the images of a round take: spooled and unpacked, beside what an aborted load leaves for a day. */
 const ENGINE_BYTES = 2 * 2 ** 30;
 
-export async function startStage(seed: number, routes: readonly Route[]): Promise<Stage> {
+export async function startStage(
+  seed: number,
+  routes: readonly Route[],
+  names: readonly PoolName[] = POOL,
+): Promise<Stage> {
   const made: AsyncDisposable[] = [];
   const keep = <T extends AsyncDisposable>(one: T): T => {
     made.unshift(one);
@@ -46,7 +50,7 @@ export async function startStage(seed: number, routes: readonly Route[]): Promis
     const [directory, ownDirectory] = [join(path, 'run'), join(path, 'own')];
     for (const each of [directory, ownDirectory]) await mkdir(each);
     const hosts = keep(await twoHosts());
-    const pool = makePool(seed);
+    const pool = new Map([...makePool(seed)].filter(([name]) => names.includes(name)));
     const start = async (flavour: Flavour) => keep(await startEngine({ flavour, tmpfsBytes: ENGINE_BYTES }));
 
     const sources = new Map<Flavour, Source>();
