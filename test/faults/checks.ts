@@ -1,6 +1,7 @@
 /** What must hold after a round, whatever happened in it. Each check gives what is wrong, in words. */
 import { readdir } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { type ErrorCode, exitStatusOf } from '../../proto/errors.ts';
 import { run } from '../rig/command.ts';
 import type { Engine } from '../rig/engine.ts';
 import type { LoadedImage } from '../rig/images.ts';
@@ -31,14 +32,18 @@ export async function wrongEnds(
 ): Promise<readonly string[]> {
   const wrong: string[] = [];
   for (const side of SIDES) {
-    const allowed: End[] = [0, ...struck.flatMap(({ kind }) => kind.ends?.[side] ?? [])];
+    const reasons = struck.flatMap(({ kind }) => kind.ends?.[side] ?? []);
+    const allowed: End[] = [0, ...reasons];
     // Some may have been there before, and two faults are two reasons.
-    if (images > 1 && allowed.length > 1) allowed.push(SOME_FAILED);
+    if (images > 1 && reasons.length > 0) allowed.push(SOME_FAILED);
     if (!allowed.includes(ends[side])) wrong.push(`${side} ended with ${ends[side]}, not ${allowed.join()}`);
     const events = await toldBy(processes[side]);
     const told = events.findLast(({ event }) => event === 'done' || event === 'error')?.exit;
     if (typeof ends[side] === 'number' && told !== ends[side])
       wrong.push(`${side} ended with ${ends[side]}, and told ${told}`);
+    for (const code of errorsOf(events))
+      if (!reasons.includes(exitStatusOf(code)))
+        wrong.push(`${side} told of an image that failed with ${code}`);
   }
   const died = struck.some(({ kind }) => kind.deadly || kind.early);
   if (!died && ends.sender !== ends.receiver)
@@ -46,7 +51,14 @@ export async function wrongEnds(
   return wrong;
 }
 
-/** Of the names that both sides reported as done. */
+/** Of the images that failed. */
+function errorsOf(events: readonly JsonEvent[]): readonly ErrorCode[] {
+  return events.flatMap(({ event, error }) =>
+    event === 'image' && error ? [(error as { code: ErrorCode }).code] : [],
+  );
+}
+
+/** The names that were reported as done. */
 export function reportedDone(events: readonly JsonEvent[]): ReadonlySet<string> {
   const done = events.filter(
     ({ event, status }) => event === 'image' && (status === 'loaded' || status === 'present'),

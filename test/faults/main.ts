@@ -2,16 +2,17 @@
  * Moves images between two throwaway hosts, round after round, while the network, the processes, the engines, the
  * disk and the clocks fail at random, and looks at what came of it. As root:
  *
- *     npm run test:faults -- [--rounds 12] [--seed N] [--round K]
+ *     npm run test:faults -- [--rounds 12] [--seed N] [--round K] [--only sockets,dockerd]
  *
- * The seed decides what happens; `--round` plays one round of its run again. It ends with 1 if anything was wrong.
+ * The seed decides what happens; `--round` plays one round of its run again, `--only` takes groups of faults of
+ * kinds.ts. It ends with 1 if anything was wrong.
  */
 import { randomInt } from 'node:crypto';
 import { parseArgs } from 'node:util';
 import { engineSupport } from '../rig/engine.ts';
 import { hostSupport } from '../rig/hosts.ts';
 import { fakeClockLibrary } from './clock.ts';
-import { KINDS } from './kinds.ts';
+import { type FaultKind, KINDS } from './kinds.ts';
 import { planRound, type Route } from './plan.ts';
 import { Random } from './random.ts';
 import { showRound, showWrong, table, verdictOf } from './report.ts';
@@ -25,6 +26,7 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: String(DEFAULT_ROUNDS) },
     seed: { type: 'string', default: String(randomInt(1_000_000)) },
     round: { type: 'string' },
+    only: { type: 'string' },
   },
 });
 process.exitCode = await main();
@@ -70,10 +72,15 @@ async function routesHere(): Promise<readonly Route[]> {
   return [{ source: '20', target: '20' }];
 }
 
-async function kindsHere(): Promise<typeof KINDS> {
-  if ((await fakeClockLibrary()) !== undefined) return KINDS;
+async function kindsHere(): Promise<readonly FaultKind[]> {
+  const groups = [...new Set(KINDS.map(({ group }) => group))];
+  const only = values.only?.split(',') ?? groups;
+  const unknown = only.filter((group) => !groups.includes(group));
+  if (unknown.length > 0) throw new Error(`--only: got ${unknown.join()}, want some of ${groups.join()}`);
+  const kinds = KINDS.filter(({ group }) => only.includes(group));
+  if ((await fakeClockLibrary()) !== undefined) return kinds;
   say('without clocks that jump: libfaketime is not installed');
-  return KINDS.filter(({ clockOf }) => clockOf === undefined);
+  return kinds.filter(({ clockOf }) => clockOf === undefined);
 }
 
 function count(option: 'rounds' | 'seed' | 'round', text: string): number {

@@ -1,19 +1,18 @@
 /** One round: a transfer with its faults, a look at what came of it, and a clean run that has to put all right. */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Engine } from '../rig/engine.ts';
 import { type LoadedImage, loadImage } from '../rig/images.ts';
 import type { Imgmv } from '../rig/imgmv.ts';
 import { reportedDone, wrongAfterCleanRun, wrongAfterFaults, wrongEnds } from './checks.ts';
 import { fakeClock } from './clock.ts';
 import type { End, Live, Side } from './kinds.ts';
-import { endOf, type PairOptions, receive, toldBy } from './pair.ts';
+import { endOf, type PairOptions, type Receiving, receive, toldBy } from './pair.ts';
 import type { PlannedFault, RoundPlan } from './plan.ts';
 import { reached } from './point.ts';
 import { loadPooled, OLD_LAYERS, type PoolName } from './pool.ts';
 import { shown } from './shown.ts';
-import type { Stage } from './stage.ts';
+import type { Source, Stage } from './stage.ts';
 
 export interface RoundResult {
   readonly plan: RoundPlan;
@@ -37,12 +36,14 @@ const LITTLE_PATIENCE = '6s';
 export async function playRound(stage: Stage, plan: RoundPlan): Promise<RoundResult> {
   const startedAt = performance.now();
   const round = new Round(stage, plan);
-  const wrong = await round
-    .play()
-    .catch((error: unknown) => [`the round broke off: ${error instanceof Error ? error.stack : error}`]);
-  await round.clear();
+  const wrong = await round.play().catch(brokeOff);
+  wrong.push(...(await round.clear().then(() => [], brokeOff)));
   const { struck, ends, output } = round;
   return { plan, struck, ends, wrong, output, seconds: (performance.now() - startedAt) / 1_000 };
+}
+
+function brokeOff(error: unknown): string[] {
+  return [`the rig failed: ${error instanceof Error ? error.stack : error}`];
 }
 
 class Round {
@@ -50,6 +51,7 @@ class Round {
   ends: Partial<Record<Side, End>> = {};
   readonly #stage: Stage;
   readonly #plan: RoundPlan;
+  readonly #source: Source;
   readonly #engines: Record<Side, Engine>;
   readonly #sent: ReadonlyMap<PoolName, LoadedImage>;
   readonly #runs: { title: string; imgmv: Imgmv }[] = [];
@@ -60,6 +62,7 @@ class Round {
     if (!source || !target) throw new Error('no such engines');
     this.#stage = stage;
     this.#plan = plan;
+    this.#source = source;
     this.#engines = { sender: source.engine, receiver: target };
     this.#sent = new Map([...source.images].filter(([name]) => plan.images.includes(name)));
   }
@@ -97,101 +100,101 @@ class Round {
     return before;
   }
 
+  /** The run with the faults, and what is wrong after it. */
   async #withFaults(before: ReadonlyMap<string, LoadedImage>): Promise<string[]> {
     const { faults, images } = this.#plan;
-    const clocks = {
-      sender: join(this.#stage.ownDirectory, 'clock-sender'),
-      receiver: join(this.#stage.ownDirectory, 'clock-receiver'),
-    };
-    const env: Partial<Record<Side, Record<string, string>>> = {};
-    for (const { kind } of faults) {
-      if (kind.clockOf) env[kind.clockOf] = await fakeClock(clocks[kind.clockOf]);
-    }
+    const { clocks, env } = await this.#fakeClocks();
     const deadly = faults.some(({ kind }) => kind.deadly);
-    const receiving = await receive(this.#pair({ env, patience: deadly ? LITTLE_PATIENCE : PATIENCE }));
+    const receiving = await this.#receive({ env, patience: deadly ? LITTLE_PATIENCE : PATIENCE });
     const { receiver } = receiving;
-    this.#runs.push({ title: 'receiver', imgmv: receiver });
     const ended = new AbortController();
     const processes: Partial<Record<Side, Imgmv>> = { receiver };
-    const live: Live = {
-      hosts: this.#stage.hosts,
-      processes,
-      engines: this.#engines,
-      clocks,
-      ended: ended.signal,
-    };
+    const { hosts } = this.#stage;
+    const live: Live = { hosts, processes, engines: this.#engines, clocks, ended: ended.signal };
     const startedAt = performance.now();
     const strike = async (fault: PlannedFault) => {
       this.struck.push({ fault, at: (performance.now() - startedAt) / 1_000 });
       await fault.kind.strike(live, fault.seconds);
     };
-    for (const fault of faults) if (fault.kind.early) await strike(fault);
+    for (const fault of faults.filter(({ kind }) => kind.early)) await strike(fault);
 
     const sender = receiving.send();
-    this.#runs.unshift({ title: 'sender', imgmv: sender });
     processes.sender = sender;
-    const strikes = Promise.all(
-      faults
-        .filter(({ kind }) => !kind.early)
-        .map(async (fault) => {
-          if (await reached(fault.point, { sender, receiver }, ended.signal)) await strike(fault);
-        }),
-    );
-    // Looked at once both have ended.
-    strikes.catch(() => {});
-    const both = Promise.all([endOf(sender), endOf(receiver)]).finally(() => ended.abort());
-    const late = new AbortController();
-    const ends = await Promise.race([both, sleep(END_MS, undefined, { signal: late.signal })]);
-    late.abort();
-    const wrong: string[] = [];
-    if (!ends) {
-      for (const [side, imgmv] of [['sender', sender] as const, ['receiver', receiver] as const]) {
-        const over = await Promise.race([imgmv.exit.then(() => true), sleep(0)]);
-        if (!over) wrong.push(`the ${side} has not ended after ${END_MS / 1_000} s`);
-        imgmv.kill('SIGKILL');
-      }
-      await both;
-    }
-    await strikes;
-    const [senderEnd, receiverEnd] = await both;
-    this.ends = { sender: senderEnd, receiver: receiverEnd };
-    const struck = this.struck.map(({ fault }) => fault);
-    if (ends)
-      wrong.push(
-        ...(await wrongEnds(
-          { sender, receiver },
-          { sender: senderEnd, receiver: receiverEnd },
-          struck,
-          images.length,
-        )),
-      );
+    const strikes = faults
+      .filter(({ kind }) => !kind.early)
+      .map(async (fault) => {
+        if (!(await reached(fault.point, { sender, receiver }, ended.signal))) return [];
+        return strike(fault).then(() => [], brokeOff);
+      });
+    const late = await endInTime({ sender, receiver });
+    ended.abort();
+    const failed = (await Promise.all(strikes)).flat();
+    const ends = { sender: await endOf(sender), receiver: await endOf(receiver) };
+    this.ends = ends;
     // Nobody is left to remove it.
-    if (receiverEnd === 'SIGKILL') await rm(receiving.codeFile, { force: true });
+    if (ends.receiver === 'SIGKILL') await rm(receiving.codeFile, { force: true });
+    const struck = this.struck.map(({ fault }) => fault);
+    const wrong = late.length > 0 ? late : await wrongEnds({ sender, receiver }, ends, struck, images.length);
     const done = new Set([...reportedDone(await toldBy(sender)), ...reportedDone(await toldBy(receiver))]);
-    if (senderEnd === 0 || receiverEnd === 0) for (const name of images) done.add(name);
-    return [...wrong, ...(await wrongAfterFaults(this.#engines.receiver, this.#sent, before, done))];
+    if (ends.sender === 0 || ends.receiver === 0) for (const name of images) done.add(name);
+    const after = await wrongAfterFaults(this.#engines.receiver, this.#sent, before, done);
+    return [...failed, ...wrong, ...after];
   }
 
   async #cleanRun(before: ReadonlyMap<string, LoadedImage>): Promise<readonly string[]> {
-    const { receiver, send } = await receive(this.#pair({ patience: PATIENCE }));
-    this.#runs.push({ title: 'receiver of the clean run', imgmv: receiver });
+    const { receiver, send } = await this.#receive({ patience: PATIENCE, title: ' of the clean run' });
     const sender = send();
-    this.#runs.push({ title: 'sender of the clean run', imgmv: sender });
-    const tooLong = setTimeout(() => {
-      for (const one of [sender, receiver]) one.kill('SIGKILL');
-    }, END_MS);
+    const late = await endInTime({ sender, receiver });
     const ends = [await endOf(sender), await endOf(receiver)];
-    clearTimeout(tooLong);
-    const wrong = ends.every((end) => end === 0) ? [] : [`the clean run ended with ${ends.join(' and ')}`];
-    const source = this.#stage.sources.get(this.#plan.route.source);
-    if (!source) return wrong;
-    return [
-      ...wrong,
-      ...(await wrongAfterCleanRun(this.#stage, source, this.#engines.receiver, this.#sent, before)),
-    ];
+    const failed = ends.every((end) => end === 0) ? [] : [`the clean run ended with ${ends.join(' and ')}`];
+    const after = await wrongAfterCleanRun(
+      this.#stage,
+      this.#source,
+      this.#engines.receiver,
+      this.#sent,
+      before,
+    );
+    return [...late, ...failed, ...after];
   }
 
-  #pair(options: Pick<PairOptions, 'patience' | 'env'>): PairOptions {
-    return { stage: this.#stage, engines: this.#engines, images: this.#plan.images, ...options };
+  /** Starts the receiver; all that it and its sender write belongs to the round. */
+  async #receive(options: Pick<PairOptions, 'patience' | 'env'> & { title?: string }): Promise<Receiving> {
+    const { title = '', ...own } = options;
+    const { images } = this.#plan;
+    const receiving = await receive({ stage: this.#stage, engines: this.#engines, images, ...own });
+    this.#runs.push({ title: `receiver${title}`, imgmv: receiving.receiver });
+    return {
+      ...receiving,
+      send: () => {
+        const sender = receiving.send();
+        this.#runs.push({ title: `sender${title}`, imgmv: sender });
+        return sender;
+      },
+    };
   }
+
+  /** The files that set each side's clock, and the environment that makes it look there. */
+  async #fakeClocks(): Promise<Pick<Live, 'clocks'> & Required<Pick<PairOptions, 'env'>>> {
+    const { ownDirectory } = this.#stage;
+    const clocks = { sender: join(ownDirectory, 'sender'), receiver: join(ownDirectory, 'receiver') };
+    const env: Partial<Record<Side, Record<string, string>>> = {};
+    for (const { kind } of this.#plan.faults)
+      if (kind.clockOf) env[kind.clockOf] = await fakeClock(clocks[kind.clockOf]);
+    return { clocks, env };
+  }
+}
+
+/** Waits for both; kills those that take too long, and tells which. */
+async function endInTime(processes: Readonly<Record<Side, Imgmv>>): Promise<string[]> {
+  const late: string[] = [];
+  const waits = Object.entries(processes).map(async ([side, imgmv]) => {
+    const timer = setTimeout(() => {
+      late.push(`the ${side} has not ended after ${END_MS / 1_000} s`);
+      imgmv.kill('SIGKILL');
+    }, END_MS);
+    await imgmv.exit;
+    clearTimeout(timer);
+  });
+  await Promise.all(waits);
+  return late;
 }

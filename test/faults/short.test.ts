@@ -4,7 +4,7 @@ import { engineSupport } from '../rig/engine.ts';
 import { hostSupport } from '../rig/hosts.ts';
 import { describeOn } from '../rig/suite.ts';
 import { kindOf } from './kinds.ts';
-import type { Point, RoundPlan } from './plan.ts';
+import type { RoundPlan } from './plan.ts';
 import type { PoolName } from './pool.ts';
 import { showWrong, verdictOf } from './report.ts';
 import { playRound } from './round.ts';
@@ -13,51 +13,59 @@ import { type Stage, startStage } from './stage.ts';
 const SEED = 1;
 const ROUTE = { source: '20', target: '20' } as const;
 const TEST_TIMEOUT_MS = 60_000;
+const MIDWAY = { at: 'share', share: 0.3 } as const;
 /** A share of what travels can be waited for only while it does, and that takes a moment on a slow cable alone. */
 const RATE_MBIT = 400;
 
 interface Short {
   readonly fault: string;
   readonly seconds: number;
-  readonly point: Point;
   readonly images: readonly PoolName[];
   readonly held?: RoundPlan['held'];
+  /** That the fault was felt. */
+  readonly shows: RegExp;
   readonly verdict: 'ended well' | 'failed properly';
 }
 
-const midway = { at: 'share', share: 0.3 } as const;
+const STALLED = /"stalledSeconds":[1-9]/;
 
 const rounds: readonly Short[] = [
-  { fault: 'sockets killed', seconds: 0, point: midway, images: ['api:1', 'web:1'], verdict: 'ended well' },
+  {
+    fault: 'sockets killed',
+    seconds: 0,
+    images: ['api:1', 'web:1'],
+    shows: /"reconnecting"/,
+    verdict: 'ended well',
+  },
   {
     fault: 'black hole',
     seconds: 2,
-    point: midway,
     images: ['web:1'],
     held: 'tiny:1',
+    shows: STALLED,
     verdict: 'ended well',
   },
-  { fault: 'receiver stopped', seconds: 2, point: midway, images: ['web:1'], verdict: 'ended well' },
+  { fault: 'receiver stopped', seconds: 2, images: ['web:1'], shows: STALLED, verdict: 'ended well' },
   {
     fault: 'SIGKILL of receiver',
     seconds: 0,
-    point: midway,
     images: ['web:1'],
     held: 'other',
+    shows: /was lost, and did not come back/,
     verdict: 'failed properly',
   },
   {
     fault: 'dockerd of receiver killed',
     seconds: 0.1,
-    point: midway,
     images: ['web:1'],
+    shows: /lost the docker engine/,
     verdict: 'failed properly',
   },
   {
     fault: 'disk of receiver full',
     seconds: 5,
-    point: midway,
     images: ['web:1'],
+    shows: /no space left on device/,
     verdict: 'failed properly',
   },
 ];
@@ -74,13 +82,14 @@ describeOn(
 
     it.each(rounds.map((round, index) => ({ ...round, number: index + 1 })))(
       '$fault: $verdict, and the next run puts all right',
-      async ({ fault, seconds, point, images, held = 'nothing', number, verdict }) => {
-        const faults = [{ kind: kindOf(fault), point, seconds }];
+      async ({ fault, seconds, images, held = 'nothing', number, shows, verdict }) => {
+        const faults = [{ kind: kindOf(fault), point: MIDWAY, seconds }];
         const plan = { number, route: ROUTE, images, held, rateMbit: RATE_MBIT, faults };
         const result = await playRound(stage, plan);
         expect(result.wrong, showWrong(result, SEED)).toEqual([]);
         expect(result.struck).toHaveLength(1);
         expect(verdictOf(result)).toBe(verdict);
+        expect(result.output).toMatch(shows);
       },
       TEST_TIMEOUT_MS,
     );
