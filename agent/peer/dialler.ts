@@ -78,7 +78,7 @@ export async function dialSession(options: DialOptions): Promise<Dialled> {
   });
   return {
     session,
-    openLane: async (lane) => session.addLane(lane, await join('lane', lane, 0, session.signal)),
+    openLane: (lane) => session.openLane(lane, (signal) => join('lane', lane, 0, signal)),
   };
 }
 

@@ -263,10 +263,10 @@ export class Listener {
       // It fitted when its handshake began; of two that do, the later one finds the place taken.
       if (!running || !fits(preamble, running))
         return channel.fail(new ImgmvError('session-unknown', 'the session of this lane is over'));
-      const { lane, generation, kind } = preamble;
-      if (kind === 'reconnect') return running.session.rejoin(lane, generation, channel);
+      const { lane, generation } = preamble;
+      if (!isNew(lane, running)) return running.session.rejoin(lane, generation, channel);
       running.taken.add(lane);
-      running.give(await running.session.addLane(lane, channel));
+      running.give(await running.session.addLane(lane, channel, generation));
       return;
     }
     const accept = this.#accept;
@@ -289,10 +289,18 @@ export class Listener {
   }
 }
 
-/** Whether the session has a place for a connection: a lane that is new, or one that is newer than the lane's. */
-function fits({ kind, lane, generation }: Preamble, { session, taken }: Running): boolean {
-  if (kind === 'reconnect') return session.awaits(lane, generation);
-  return kind === 'lane' && generation === 0 && lane >= 1 && lane <= LANES_MAX && !taken.has(lane);
+/**
+ * Whether the session has a place for a connection: a lane that is new, or one that is newer than the lane's. A lane
+ * may begin with a reconnect: its first connection can break when the dialler alone is through with the handshake.
+ */
+function fits({ kind, lane, generation }: Preamble, running: Running): boolean {
+  if (isNew(lane, running))
+    return kind === 'reconnect' ? generation > 0 : kind === 'lane' && generation === 0;
+  return kind === 'reconnect' && running.session.awaits(lane, generation);
+}
+
+function isNew(lane: number, { taken }: Running): boolean {
+  return lane >= 1 && lane <= LANES_MAX && !taken.has(lane);
 }
 
 /** node:http hands the same socket to 'connection' and 'upgrade'. */

@@ -34,15 +34,19 @@ export interface SessionOptions {
   readonly emit: Emit;
 }
 
+/** To connect a lane. */
+interface Tries {
+  /** Since it was last connected for a while. */
+  attempts: number;
+  /** Since when every one was refused. */
+  refusedSince: number | undefined;
+}
+
 /** A lane with what it takes to get it back. */
-interface Line {
+interface Line extends Tries {
   readonly lane: Lane;
   /** Of its connection; rises with each. */
   generation: number;
-  /** Tries since it was last connected for a while. */
-  attempts: number;
-  /** Since when every try was refused. */
-  refusedSince: number | undefined;
   connectedAt: number;
   giveUp: NodeJS.Timeout | undefined;
 }
@@ -155,14 +159,33 @@ export class Session {
     }
   }
 
-  /** Takes a channel of kind `lane` into the session, as blob lane `number`. */
-  async addLane(number: number, channel: Channel): Promise<Lane> {
+  /** Connects blob lane `number` for the first time, and like one that broke again and again if that fails. */
+  async openLane(number: number, dial: (signal: AbortSignal) => Promise<Channel>): Promise<Lane> {
+    const tries: Tries = { attempts: 0, refusedSince: undefined };
+    let channel: Channel | undefined;
+    try {
+      channel = await dial(this.signal);
+    } catch (error) {
+      this.#missed(tries, toImgmvError(error));
+      const giveUp = this.#giveUpLater(toImgmvError(error));
+      this.#toldLane ??= number;
+      channel = await this.#retry(number, tries, dial);
+      clearTimeout(giveUp);
+    }
+    if (!channel) throw toImgmvError(this.signal.reason);
+    const ready = this.addLane(number, channel);
+    this.#tellNoMore();
+    return ready;
+  }
+
+  /** Takes the first channel of blob lane `number` into the session. */
+  async addLane(number: number, channel: Channel, generation = 0): Promise<Lane> {
     const lane = new Lane(channel, {
       windowBytes: LANE_WINDOW_BYTES,
       dialled: this.#options.reopen !== undefined,
       onBreak: (error) => this.#broken(number, error),
     });
-    this.#take(number, lane);
+    this.#take(number, lane, generation);
     await lane.ready;
     return lane;
   }
@@ -231,10 +254,10 @@ export class Session {
     for (const { giveUp } of this.#lines.values()) clearTimeout(giveUp);
   }
 
-  #take(number: number, lane: Lane): void {
+  #take(number: number, lane: Lane, generation = 0): void {
     this.#lines.set(number, {
       lane,
-      generation: 0,
+      generation,
       attempts: 0,
       refusedSince: undefined,
       connectedAt: performance.now(),
@@ -252,33 +275,53 @@ export class Session {
     const lastedMs = performance.now() - line.connectedAt;
     // One that breaks as soon as it is there is not tried again at once.
     if (line.lane.resumed) line.attempts = lastedMs < GOOD_AFTER_MS ? 1 : 0;
-    line.giveUp = setTimeout(() => this.fail(lost(this.peer.name, error)), this.#options.patienceMs);
+    line.giveUp = this.#giveUpLater(error);
     this.#toldLane ??= number;
     if (this.#options.reopen) void this.#reopen(number, line);
     else this.#tell(number, 0);
   }
 
-  /** Dials again and again, until it is connected or the session is over. */
+  #giveUpLater(error: ImgmvError): NodeJS.Timeout {
+    return setTimeout(() => this.fail(lost(this.peer.name, error)), this.#options.patienceMs);
+  }
+
   async #reopen(number: number, line: Line): Promise<void> {
     const { reopen } = this.#options;
-    while (reopen && !this.#over) {
-      const pause = line.attempts === 0 ? 0 : RECONNECT_PAUSE_MIN_MS * 2 ** (line.attempts - 1);
+    if (!reopen) return;
+    const channel = await this.#retry(number, line, (signal) => reopen(number, ++line.generation, signal));
+    if (channel) this.#connected(line, channel);
+  }
+
+  /** Dials again and again, until it is connected; undefined if the session is over before. */
+  async #retry(
+    number: number,
+    tries: Tries,
+    dial: (signal: AbortSignal) => Promise<Channel>,
+  ): Promise<Channel | undefined> {
+    while (!this.#over) {
+      const pause = tries.attempts === 0 ? 0 : RECONNECT_PAUSE_MIN_MS * 2 ** (tries.attempts - 1);
       try {
         await sleep(Math.min(pause, RECONNECT_PAUSE_MAX_MS), undefined, { signal: this.signal });
-        this.#tell(number, ++line.attempts);
-        const channel = await reopen(number, ++line.generation, this.signal);
-        if (this.#over || this.#finishing) return channel.close();
-        return this.#connected(line, channel);
+        this.#tell(number, ++tries.attempts);
+        const channel = await dial(this.signal);
+        if (!this.#over && !this.#finishing) return channel;
+        channel.close();
+        return undefined;
       } catch (error) {
-        const failure = toImgmvError(error);
-        const now = performance.now();
-        line.refusedSince = failure.code === 'connection-refused' ? (line.refusedSince ?? now) : undefined;
-        // Its listener lives as long as its session: the process there has most likely ended.
-        const ended = now - (line.refusedSince ?? now) >= REFUSED_MS;
-        if (ended) return this.fail(lost(this.peer.name, failure));
-        if (!PASSING.includes(failure.code) && !this.#over) return this.fail(failure);
+        this.#missed(tries, toImgmvError(error));
       }
     }
+    return undefined;
+  }
+
+  /** A try has failed; what will not be otherwise next time ends the session. */
+  #missed(tries: Tries, failure: ImgmvError): void {
+    const now = performance.now();
+    tries.refusedSince = failure.code === 'connection-refused' ? (tries.refusedSince ?? now) : undefined;
+    // Its listener lives as long as its session: the process there has most likely ended.
+    const ended = now - (tries.refusedSince ?? now) >= REFUSED_MS;
+    if (ended) return this.fail(lost(this.peer.name, failure));
+    if (!PASSING.includes(failure.code) && !this.#over) this.fail(failure);
   }
 
   #connected(line: Line, channel: Channel): void {
@@ -289,6 +332,10 @@ export class Session {
     // Where one connection fell silent and another gets through, the rest of that time may be dead as well.
     for (const { lane } of this.#lines.values())
       if (lane.connected && lane.silenceMs >= SILENCE_MS) lane.channel.socket.destroy();
+    this.#tellNoMore();
+  }
+
+  #tellNoMore(): void {
     if (this.#lanes.every((lane) => lane.connected)) this.#toldLane = undefined;
   }
 

@@ -5,7 +5,7 @@ import { engineSupport, type Flavour } from '../rig/engine.ts';
 import { loadImage } from '../rig/images.ts';
 import type { Imgmv, JsonEvent } from '../rig/imgmv.ts';
 import { describeOn } from '../rig/suite.ts';
-import { type Relay, startRelay } from './relay.ts';
+import { type Relay, type RelayOptions, startRelay } from './relay.ts';
 import { expectEnd, expectGone, type Receiver, type Scene, startScene } from './scene.ts';
 
 const MIB = 2 ** 20;
@@ -44,10 +44,14 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
       afterAll(() => scene?.[Symbol.asyncDispose]());
 
       async function begin(
-        options: { readonly args?: readonly string[]; readonly flags?: readonly string[] } = {},
+        options: {
+          readonly args?: readonly string[];
+          readonly flags?: readonly string[];
+          readonly relay?: Partial<RelayOptions>;
+        } = {},
       ) {
         const receiver = await scene.receive({ args: ['--once', ...(options.args ?? [])] });
-        const relay = await startRelay({ port: receiver.port });
+        const relay = await startRelay({ port: receiver.port, ...options.relay });
         const sender = scene.send(receiver, ['big:1', '--json', ...(options.flags ?? [])], {
           to: `127.0.0.1:${relay.port}`,
         });
@@ -109,6 +113,20 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
           await expectEnd(sender, 11, hint);
           await expectEnd(receiver.imgmv, 11, hint);
           await scene.expectUnchanged(before, receiver);
+        },
+        TEST_TIMEOUT_MS,
+      );
+
+      const messages = ['upgrade', 'preamble', 'first message', 'last message', 'RESUME'];
+      it.each(flavour === '20' ? messages.map((message, chunk) => ({ message, chunk })) : [])(
+        'opens the lane of blobs again when its $message is lost',
+        async ({ chunk }) => {
+          await using run = await begin({ relay: { cutAt: { connection: 1, chunk } } });
+          const { receiver, sender } = run;
+          await expectEnd(sender, 0, /"reconnecting".*"loaded"/s);
+          await expectEnd(receiver.imgmv, 0, /"loaded"/);
+          await arrived();
+          await expectGone(receiver);
         },
         TEST_TIMEOUT_MS,
       );

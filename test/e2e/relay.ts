@@ -11,6 +11,11 @@ export interface RelayOptions {
   readonly holdAfterBytes?: number;
   /** Flips one bit of the byte at this offset of what a dialler sends. */
   readonly flipBitAt?: number;
+  /**
+   * Breaks a connection in place of passing on a chunk that its dialler sent, both counted from 0; in a handshake
+   * each chunk is a message.
+   */
+  readonly cutAt?: { readonly connection: number; readonly chunk: number };
   /** How late an end comes from the dialler to the listener, on every connection but the first (control). */
   readonly endAfterMs?: number;
 }
@@ -41,7 +46,8 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   const held = awaited<void>();
   let connections = 0;
   const server = createServer({ allowHalfOpen: true }, (dialler) => {
-    const late = connections++ > 0 ? (options.endAfterMs ?? 0) : 0;
+    const number = connections++;
+    const late = number > 0 ? (options.endAfterMs ?? 0) : 0;
     const listener = connect({
       port: options.port,
       host: '127.0.0.1',
@@ -66,9 +72,14 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     dialler.on('drain', () => listener.resume());
     listener.on('end', () => lost || dialler.end());
     let bytes = 0;
+    let chunks = 0;
     dialler.on('data', (chunk: Buffer) => {
       lost ||= swallowing;
       if (lost) return;
+      if (number === options.cutAt?.connection && chunks++ === options.cutAt.chunk) {
+        for (const socket of pair) socket.resetAndDestroy();
+        return;
+      }
       passed += chunk.length;
       const at = (options.flipBitAt ?? -1) - bytes;
       if (at >= 0 && at < chunk.length) chunk.writeUInt8(chunk.readUInt8(at) ^ 1, at);

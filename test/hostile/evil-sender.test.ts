@@ -310,8 +310,9 @@ describe('further connections', () => {
     ['lane 2', { lane: 2 }, 'session-unknown'],
     ['lane 0', { lane: 0 }, 'session-unknown'],
     ['generation 1', { generation: 1 }, 'session-unknown'],
-    ['a reconnect of a lane that was not opened', { kind: 'reconnect', generation: 1 }, 'session-unknown'],
+    ['a reconnect of lane 2', { kind: 'reconnect', lane: 2, generation: 1 }, 'session-unknown'],
     ['a reconnect of generation 0', { kind: 'reconnect', lane: 0 }, 'session-unknown'],
+    ['a reconnect of generation 0 that opens', { kind: 'reconnect' }, 'session-unknown'],
     [
       'a reconnect of another session',
       { kind: 'reconnect', lane: 0, generation: 1, sessionId: Buffer.alloc(16, 7) },
@@ -376,6 +377,15 @@ describe('further connections', () => {
     await using scene = await paired();
     await scene.evil.lane();
     expect(await codeOf(scene.evil.connect())).toBe('session-unknown');
+  });
+
+  test('a lane a second time, after a reconnect that opened it', async () => {
+    await using scene = await paired();
+    const again = { kind: 'reconnect', generation: 2 } as const;
+    await scene.evil.connect(again);
+    for (const change of [{}, again, { ...again, generation: 1 }])
+      expect(await codeOf(scene.evil.connect(change))).toBe('session-unknown');
+    await scene.evil.connect({ ...again, generation: 3 });
   });
 
   test('two lanes 1 at once: one is taken', async () => {
