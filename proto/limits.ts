@@ -52,6 +52,8 @@ export const GIVE_UP_MS = 5 * 60_000;
 export const RECONNECT_PAUSE_MIN_MS = 250;
 export const RECONNECT_PAUSE_MAX_MS = 5_000;
 export const LINGER_MS = 10_000;
+/** The same while the sender cannot be heard. */
+export const LINGER_UNHEARD_MS = 60_000;
 export const CLOSE_TIMEOUT_MS = 5_000;
 export const MAX_SESSION_MS = 24 * 3_600_000;
 

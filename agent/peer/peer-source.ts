@@ -3,7 +3,13 @@ import type { EndHeader } from '../../proto/entry.ts';
 import { EntryReader, type ReceivedBlob } from '../../proto/entry-reader.ts';
 import { ImgmvError, toImgmvError, violation } from '../../proto/errors.ts';
 import type { Lane } from '../../proto/lane.ts';
-import { JOBS_MAX, LINGER_MS, OFFER_IMAGES_MAX, OFFER_ITEMS_MAX } from '../../proto/limits.ts';
+import {
+  JOBS_MAX,
+  LINGER_MS,
+  LINGER_UNHEARD_MS,
+  OFFER_IMAGES_MAX,
+  OFFER_ITEMS_MAX,
+} from '../../proto/limits.ts';
 import type { Message, OfferedImage } from '../../proto/messages.ts';
 import type { ProgressEvent } from '../events.ts';
 import type { Answer, Blob, Digest, Image, LayerBlob, Outcome, Source, Waits } from '../image.ts';
@@ -13,6 +19,7 @@ import type { Session } from './session.ts';
 
 /** The message of a failed image may come after its end on the lane: another connection. */
 const FAILURE_WAIT_MS = 5_000;
+const LINGER_CHECK_MS = 1_000;
 
 export class PeerSource implements Source {
   readonly #session: Session;
@@ -174,15 +181,23 @@ export class PeerSource implements Source {
     return { ...this.#waits };
   }
 
-  /** Lingers until the sender says that it has all results, then ends by our own ledger. */
+  /**
+   * Lingers until the sender says that it has all results, then ends by our own ledger. One that cannot be heard
+   * may lack the last of them, and be on its way back for it.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#session.signal.aborted) return;
-    const timer = setTimeout(() => {
+    const startedAt = performance.now();
+    let heardSince = startedAt;
+    const timer = setInterval(() => {
+      const now = performance.now();
+      if (!this.#session.heard) heardSince = now;
+      if (now - heardSince < LINGER_MS && now - startedAt < LINGER_UNHEARD_MS) return;
       this.#finished = true;
       this.#wake();
-    }, LINGER_MS);
+    }, LINGER_CHECK_MS);
     await this.#until(() => this.#finished).catch(() => {});
-    clearTimeout(timer);
+    clearInterval(timer);
     await this.#session.finish();
   }
 

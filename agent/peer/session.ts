@@ -63,6 +63,8 @@ const PASSING: readonly ErrorCode[] = [
 /** A connection that lasted this long was a good one. */
 const GOOD_AFTER_MS = 1_000;
 const REFUSED_MS = 30_000;
+/** More than a ping takes on any link that is of use. */
+const ANSWER_MS = 1_000;
 
 export class Session {
   readonly role: Role;
@@ -139,6 +141,12 @@ export class Session {
 
   get #lanes(): readonly Lane[] {
     return [...this.#lines.values()].map(({ lane }) => lane);
+  }
+
+  /** Whether the other side is connected, and has answered what it was asked last. */
+  get heard(): boolean {
+    const { lane } = this.#control;
+    return lane.connected && lane.silenceMs < PING_INTERVAL_MS + ANSWER_MS;
   }
 
   send(message: Message): Promise<void> {

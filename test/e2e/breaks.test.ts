@@ -17,6 +17,8 @@ const BACK_MS = 3_000;
 /** Longer than the silence that is borne. */
 const STOP_MS = 21_000;
 const STALL_SECONDS = 3;
+/** Longer than a receiver waits for the last word of a sender that it hears. */
+const LATE_MS = 12_000;
 const TEST_TIMEOUT_MS = 120_000;
 
 interface Run {
@@ -124,6 +126,24 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
           await using run = await begin({ relay: { cutAt: { connection: 1, chunk } } });
           const { receiver, sender } = run;
           await expectEnd(sender, 0, /"reconnecting".*"loaded"/s);
+          await expectEnd(receiver.imgmv, 0, /"loaded"/);
+          await arrived();
+          await expectGone(receiver);
+        },
+        TEST_TIMEOUT_MS,
+      );
+
+      it.skipIf(flavour !== '20')(
+        'does not lose the last result, be it late',
+        async () => {
+          await using run = await begin();
+          const { receiver, relay, sender } = run;
+          await firstOf(sender, ({ phase }) => phase === 'load');
+          relay.swallow();
+          await receiver.imgmv.waitFor('done');
+          await sleep(LATE_MS);
+          relay.flow();
+          await expectEnd(sender, 0, /"loaded"/);
           await expectEnd(receiver.imgmv, 0, /"loaded"/);
           await arrived();
           await expectGone(receiver);
