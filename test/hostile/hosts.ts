@@ -39,6 +39,8 @@ import { type WebSocketServer, webSocketServer } from '../proto/wire.ts';
 
 const WINDOW_BYTES = 1024 * 1024;
 const TTL_MS = 600_000;
+/** For a peer that has gone for good. */
+const PATIENCE_MS = 5_000;
 
 export const HELLO: Omit<Hello, 'type' | 'role'> = {
   software: 'test/1',
@@ -76,6 +78,7 @@ export async function listeningHost(clock?: Clock): Promise<ListeningHost> {
     role: 'receiver',
     hello: HELLO,
     emit: (event) => events.push(event),
+    patienceMs: PATIENCE_MS,
     ...(clock && { clock }),
   });
   return { listener, port: listener.port, events, [Symbol.asyncDispose]: () => listener.close() };
