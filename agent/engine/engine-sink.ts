@@ -171,7 +171,7 @@ export class EngineSink implements Sink {
         commit: async () => {
           const targetId = this.#present.get(image) ?? image.id;
           const refs = await setNames(this.#engine, targetId, answer, this.#options);
-          await this.#dropHelpersOf(image);
+          await this.#dropHelpersOf(image, targetId);
           return { targetId, refs };
         },
         loadedBytes: () => 0,
@@ -196,7 +196,7 @@ export class EngineSink implements Sink {
         const end = await this.#whileLoading(answer, writer.commit());
         if ('targetId' in end) {
           settled.resolve();
-          await this.#dropHelpersOf(image);
+          await this.#dropHelpersOf(image, end.targetId);
         }
         return end;
       },
@@ -209,10 +209,13 @@ export class EngineSink implements Sink {
     };
   }
 
-  /** The image is complete: what other runs kept of it is of no use any more. */
-  async #dropHelpersOf({ id }: Image): Promise<void> {
-    for (const helper of await findHelpers(this.#engine))
-      if (helper.image === id && helper.live !== true) await dropHelper(this.#engine, helper);
+  /** The image is complete, and is `targetId`: what other runs left of it is of no use any more. */
+  async #dropHelpersOf({ id }: Image, targetId: Digest): Promise<void> {
+    for (const helper of await findHelpers(this.#engine)) {
+      // A run that was killed while the engine loaded an image whole leaves it under its private name.
+      const ofIt = helper.image === undefined ? helper.id === targetId : helper.image === id;
+      if (ofIt && helper.live !== true) await dropHelper(this.#engine, helper);
+    }
   }
 
   /** An image that has not begun is not waited for: it might be behind this one. */

@@ -19,6 +19,8 @@ const KEPT_MAX_MS = 24 * 60 * 60_000;
 export interface Helper {
   /** The private name. */
   readonly name: string;
+  /** Of the image that has it. */
+  readonly id: Digest;
   /** Id at its source of the image whose layers it keeps; undefined for an image that was being loaded whole. */
   readonly image: Digest | undefined;
   /** What the engine says that it takes, with the layers below that were there before. */
@@ -67,13 +69,13 @@ export function isPrivateName(name: string): boolean {
 /** What is ours in an engine, of whatever session. */
 export async function findHelpers(engine: Engine): Promise<readonly Helper[]> {
   const found: Helper[] = [];
-  for (const { RepoTags, Labels, Size } of await engine.list())
+  for (const { Id, RepoTags, Labels, Size } of await engine.list())
     for (const name of RepoTags ?? []) {
       const [, session, place, at] = NAME.exec(name) ?? [];
       if (session === undefined || at === undefined) continue;
       const image = Labels?.[LABEL] as Digest | undefined;
       const live = place === PLACE ? await showsSign(session) : undefined;
-      found.push({ name, image, bytes: Size, since: new Date(Number(at) * 1000), live });
+      found.push({ name, id: Id as Digest, image, bytes: Size, since: new Date(Number(at) * 1000), live });
     }
   return found;
 }

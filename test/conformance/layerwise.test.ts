@@ -121,6 +121,18 @@ for (const { flavour, store, required } of FLAVOURS) {
         await complete(second.writer);
       });
 
+      it('of a run that was killed while the engine loaded it loses the private name', async () => {
+        const first = await begin();
+        for (const at of UNIQUE) await give(first.writer, layer(at));
+        await complete(first.writer);
+        const now = Math.floor(Date.now() / 1000);
+        await engine.tag('big:1', 'imgmv-incoming', `0123456789ab-00000000-${now}-0`);
+        const second = await begin();
+        expect(await findHelpers(engine)).toMatchObject([{ id: big.image.id, image: undefined }]);
+        expect(await second.writer.commit()).toMatchObject({ targetId: big.image.id });
+        expect(await findHelpers(engine)).toEqual([]);
+      });
+
       it('keeps nothing of what has come in part', async () => {
         const { writer } = await begin();
         const half = layer(0).bytes.subarray(0, 10 * MIB);
