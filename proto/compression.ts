@@ -22,28 +22,6 @@ const SLAB_BYTES = 256 * 1024;
 /** Less room than this in a slab is not worth a call into zstd. */
 const SLAB_ROOM_MIN_BYTES = 32 * 1024;
 
-/** Stands for no compression in place of a level: the bytes go into frames as they are. */
-export const LEVEL_STORED = 0;
-/** RFC 8878 section 3.1.1.1: a frame of unknown size, without a checksum, with a window of 128 KiB. */
-const STORED_FRAME_HEADER = Buffer.from('28b52ffd0038', 'hex');
-/** RFC 8878 section 3.1.1.2.4: Block_Maximum_Size is the window, or 128 KiB. */
-const STORED_BLOCK_MAX_BYTES = 128 * 1024;
-const LAST_BLOCK = storedBlockHeader(0, true);
-
-/** RFC 8878 section 3.1.1.2: 3 bytes, little-endian; a Raw_Block is type 0. */
-function storedBlockHeader(bytes: number, last: boolean): Buffer {
-  const header = Buffer.alloc(3);
-  header.writeUIntLE((bytes << 3) | (last ? 1 : 0), 0, 3);
-  return header;
-}
-
-function* storedBlocks(chunk: Buffer): Generator<Buffer> {
-  for (let at = 0; at < chunk.length; at += STORED_BLOCK_MAX_BYTES) {
-    const bytes = chunk.subarray(at, at + STORED_BLOCK_MAX_BYTES);
-    yield Buffer.concat([storedBlockHeader(bytes.length, false), bytes]);
-  }
-}
-
 /** Memory for output, handed out piece by piece: a new buffer for each call would mostly be left empty. */
 class Slab {
   #room = Buffer.alloc(0);
@@ -78,32 +56,19 @@ export class Compressor {
   }
 
   /**
-   * One frame or more that hold all of `source`. `level` is asked before every chunk; with worker threads a new
-   * level holds from the next job on (zstd.h: parameters that may be updated during compression). LEVEL_STORED
-   * holds at once, in a frame of its own.
+   * One frame that holds all of `source`. `level` is asked before every chunk; with worker threads a new
+   * level holds from the next job on (zstd.h: parameters that may be updated during compression).
    */
   async *compress(source: AsyncIterable<Buffer>, level: () => number): AsyncGenerator<Buffer> {
     if (this.#busy) throw new ImgmvError('internal', 'a compressor is used twice at once');
     this.#busy = true;
     let finished = false;
-    let frame: 'none' | 'zstd' | 'stored' = 'none';
     try {
       for await (const chunk of source) {
-        const wanted = level();
-        if (wanted === LEVEL_STORED) {
-          if (frame === 'zstd') yield* this.#run(EMPTY, EndDirective.end);
-          if (frame !== 'stored') yield STORED_FRAME_HEADER;
-          frame = 'stored';
-          yield* storedBlocks(chunk);
-        } else {
-          if (frame === 'stored') yield LAST_BLOCK;
-          frame = 'zstd';
-          this.#setLevel(wanted);
-          yield* this.#run(chunk, EndDirective.continue);
-        }
+        this.#setLevel(level());
+        yield* this.#run(chunk, EndDirective.continue);
       }
-      if (frame === 'stored') yield LAST_BLOCK;
-      else yield* this.#run(EMPTY, EndDirective.end);
+      yield* this.#run(EMPTY, EndDirective.end);
       finished = true;
     } finally {
       if (!finished) {

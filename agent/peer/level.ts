@@ -1,9 +1,7 @@
 /**
- * The zstd level that follows the link: up while we wait for the link, down while the link waits for us, and none
- * at all where the link stands ready and the processors of this host have no time left.
+ * The zstd level that follows the link: up while we wait for the link, down while the link waits for us.
  * `npm run bench` prints what it comes to on a fast and on a slow link.
  */
-import { LEVEL_STORED } from '../../proto/compression.ts';
 import { ZSTD_LEVEL_MIN } from '../../proto/limits.ts';
 
 /** What a small image is sent with, before anything is known of the link. */
@@ -14,8 +12,6 @@ const FULL_LOOKS = 2;
 const BUSY_LOOKS = 4;
 /** Above, a level costs twice the time for a hundredth of the bytes. */
 const AUTOMATIC_MAX = 7;
-/** Looks in a row that must find the processors full: what is stored is two or three times the bytes. */
-const PRESSED_LOOKS = 3;
 const LOOK_INTERVAL_MS = 200;
 /** The first look comes later: a changed layer of some megabytes is through by then, and its bytes count more. */
 const FIRST_LOOK_MS = 600;
@@ -23,10 +19,6 @@ const FIRST_LOOK_MS = 600;
 const FULL_SHARE = 0.4;
 /** Below, the link stands ready for more than we have. */
 const DRY_SHARE = 0.05;
-/** Less of their time than this, and the processors are full. */
-const IDLE_SHARE = 0.1;
-/** From here on the link would rather have fewer bytes. */
-const STORED_SHARE_MAX = 0.2;
 
 /** What the policy looks at. */
 export interface Link {
@@ -34,8 +26,6 @@ export interface Link {
   readonly socketMs: number;
   /** Whether the other side says that it waits for bytes: else the socket is full because it is slow, not the link. */
   readonly readerWaits: boolean;
-  /** Share of the time since the last look in which this host's processors had nothing to do. */
-  readonly idleShare: number;
 }
 
 export class LevelPolicy {
@@ -46,9 +36,6 @@ export class LevelPolicy {
   #began: number | undefined;
   #fullLooks = 0;
   #busyLooks = 0;
-  #pressedLooks = 0;
-  /** Whether it was tried, and the link could not take it. */
-  #storedInVain = false;
   #lookedAt: number | undefined;
   #socketMs = 0;
 
@@ -68,21 +55,13 @@ export class LevelPolicy {
     const elapsedMs = now - this.#lookedAt;
     const first = this.#lookedAt === this.#began;
     if (elapsedMs < (first ? FIRST_LOOK_MS : LOOK_INTERVAL_MS)) return this.#level;
-    const { socketMs, readerWaits, idleShare } = this.#look();
+    const { socketMs, readerWaits } = this.#look();
     const share = (socketMs - this.#socketMs) / elapsedMs;
     this.#lookedAt = now;
     this.#socketMs = socketMs;
     this.#fullLooks = readerWaits && share >= FULL_SHARE ? this.#fullLooks + 1 : 0;
     this.#busyLooks = readerWaits ? 0 : this.#busyLooks + 1;
-    if (this.#level === LEVEL_STORED) {
-      this.#storedInVain = share >= STORED_SHARE_MAX;
-      if (this.#storedInVain) this.#level = ZSTD_LEVEL_MIN;
-      return this.#level;
-    }
-    const pressed = this.#level === ZSTD_LEVEL_MIN && share < DRY_SHARE && idleShare < IDLE_SHARE;
-    this.#pressedLooks = pressed ? this.#pressedLooks + 1 : 0;
-    if (this.#pressedLooks >= PRESSED_LOOKS && !this.#storedInVain) this.#level = LEVEL_STORED;
-    else if (first && this.#fullLooks === 0) this.#level = ZSTD_LEVEL_MIN;
+    if (first && this.#fullLooks === 0) this.#level = ZSTD_LEVEL_MIN;
     else if (this.#busyLooks >= BUSY_LOOKS || share < DRY_SHARE)
       this.#level = Math.max(ZSTD_LEVEL_MIN, this.#level - 1);
     else if (this.#fullLooks >= FULL_LOOKS) this.#level = Math.min(AUTOMATIC_MAX, this.#level + 1);

@@ -20,7 +20,6 @@ import type {
 } from '../image.ts';
 import { fromWire, toWire } from './failure.ts';
 import { LevelPolicy } from './level.ts';
-import { Processors } from './processors.ts';
 import { measureRate } from './rate.ts';
 import type { Session } from './session.ts';
 
@@ -60,11 +59,9 @@ export class PeerSink implements Sink {
     this.#session = session;
     this.#planOnly = planOnly;
     this.#openLane = openLane;
-    const processors = new Processors();
     this.#policy = new LevelPolicy(level, () => ({
       socketMs: this.#lane?.waits.socketMs ?? 0,
       readerWaits: this.#readerWaits,
-      idleShare: processors.idleShare(),
     }));
     void session.run((message) => this.#receive(message)).then(() => this.#ended());
     session.signal.addEventListener('abort', () => this.#lost(toImgmvError(session.signal.reason)), {

@@ -5,19 +5,17 @@ import { LevelPolicy, type Link } from '../../../agent/peer/level.ts';
 interface Look {
   readonly waitedMs: number;
   readonly readerWaits: boolean;
-  readonly idleShare?: number;
 }
 
 const FULL: Look = { waitedMs: 150, readerWaits: true };
 const STEADY: Look = { waitedMs: 40, readerWaits: true };
 const DRY: Look = { waitedMs: 0, readerWaits: true };
-const PRESSED: Look = { ...DRY, idleShare: 0.02 };
 const SLOW_READER: Look = { waitedMs: 150, readerWaits: false };
 
 /** The level to begin with, and that after each of `looks`. */
 function levels(looks: readonly Look[], pinned?: number): readonly number[] {
   let now = 0;
-  let link: Link = { socketMs: 0, readerWaits: true, idleShare: 0.5 };
+  let link: Link = { socketMs: 0, readerWaits: true };
   const policy = new LevelPolicy(
     pinned,
     () => link,
@@ -27,8 +25,7 @@ function levels(looks: readonly Look[], pinned?: number): readonly number[] {
   const behind = looks.map((look, at) => {
     const intervals = at === 0 ? 3 : 1;
     now += 200 * intervals;
-    const { waitedMs, readerWaits, idleShare = 0.5 } = look;
-    link = { socketMs: link.socketMs + intervals * waitedMs, readerWaits, idleShare };
+    link = { socketMs: link.socketMs + intervals * look.waitedMs, readerWaits: look.readerWaits };
     return policy.level();
   });
   return [first, ...behind];
@@ -57,24 +54,12 @@ it('falls when the other side is slow for long, however full the socket is', () 
   expect(levels([...times(4, FULL), ...times(3, SLOW_READER), STEADY]).slice(4)).toEqual([6, 6, 6, 6, 6]);
 });
 
-it('stores what it sends once the processors were full and the link dry three times in a row', () => {
-  expect(levels([DRY, ...times(4, PRESSED)])).toEqual([3, 1, 1, 1, 0, 0]);
-  expect(levels([DRY, PRESSED, PRESSED, DRY, PRESSED, PRESSED])).toEqual([3, 1, 1, 1, 1, 1, 1]);
-  const fullAndPressed = { ...FULL, idleShare: 0 };
-  expect(levels([DRY, ...times(3, fullAndPressed)])).toEqual([3, 1, 1, 2, 3]);
-});
-
-it('compresses again when the link cannot take what is stored, and stores no more', () => {
-  const stored = [DRY, ...times(3, PRESSED)];
-  expect(levels([...stored, DRY, STEADY, ...times(5, PRESSED)]).slice(4)).toEqual([0, 0, 1, 1, 1, 1, 1, 1]);
-});
-
 it('looks for the first time after 0.6 s, then no more than five times a second', () => {
   let now = 0;
   const looks: number[] = [];
   const look = () => {
     looks.push(now);
-    return { socketMs: 0, readerWaits: true, idleShare: 0.5 };
+    return { socketMs: 0, readerWaits: true };
   };
   const policy = new LevelPolicy(undefined, look, () => now);
   for (now = 0; now < 1_300; now += 10) policy.level();
