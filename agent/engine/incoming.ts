@@ -12,7 +12,7 @@ import { type ArchiveFile, classicArchive, ociArchive } from './archive.ts';
 import type { Engine } from './engine.ts';
 import { type Helpers, helperLabels } from './helpers.ts';
 import { sameDigests } from './image-parts.ts';
-import { Load } from './load.ts';
+import { Load, settledWithin } from './load.ts';
 import { digestOf, manifestFor } from './metadata.ts';
 
 export interface IncomingOptions {
@@ -54,7 +54,8 @@ export class Incoming {
   readonly #waiting = new Map<number, Arrived>();
   /** The lowest position that neither is committed nor about to be. */
   #next: number;
-  #smallBytes = 0;
+  /** Layers in memory. */
+  readonly #small = new Set<Buffer>();
   /** Commits go one after the other. */
   #commits: Promise<void> = Promise.resolve();
   #failure: ImgmvError | undefined;
@@ -68,7 +69,6 @@ export class Incoming {
     this.#options = options;
     this.#classic = engine.info.store === 'classic';
     this.#next = options.below;
-    options.signal.addEventListener('abort', () => void this.abort(), { once: true });
   }
 
   /** Bytes of layers that the engine has unpacked, where it tells. */
@@ -79,13 +79,15 @@ export class Incoming {
   /** Takes the bytes of a layer, `size` of them. Throws what `body` throws, and why an earlier layer failed. */
   async take(path: string, size: number, body: AsyncIterable<Buffer>): Promise<Taken> {
     if (this.#failure) throw this.#failure;
-    if (size < LAYER_ALONE_MIN_BYTES && this.#smallBytes + size <= SMALL_LAYERS_MAX_BYTES) {
-      this.#smallBytes += size;
-      return { path, size, in: await inMemory(body, size) };
+    const smallBytes = [...this.#small].reduce((sum, { length }) => sum + length, size);
+    if (size < LAYER_ALONE_MIN_BYTES && smallBytes <= SMALL_LAYERS_MAX_BYTES) {
+      const bytes = await inMemory(body, size);
+      this.#small.add(bytes);
+      return { path, size, in: bytes };
     }
     const load = new Load(this.#engine, this.#options.waited);
     this.#open.add(load);
-    await load.file(path, size, body);
+    await this.#stoppable(load.file(path, size, body));
     return { path, size, in: load };
   }
 
@@ -99,12 +101,11 @@ export class Incoming {
     }
     const known = this.#image.layers?.find((one) => one.digest === digest);
     const diffId = known ? diffIdOf(known) : digest;
-    for (const [position, wanted] of this.#image.diffIds.entries()) {
-      if (wanted !== diffId || position < this.#next || this.#waiting.has(position)) continue;
-      this.#waiting.set(position, layer);
-      // What is in memory can go into several loads.
-      if (layer.in instanceof Load) break;
-    }
+    const free = [...this.#image.diffIds.keys()].filter(
+      (at) => this.#image.diffIds[at] === diffId && at >= this.#next && !this.#waiting.has(at),
+    );
+    // What is in memory can go into several loads.
+    for (const at of layer.in instanceof Load ? free.slice(0, 1) : free) this.#waiting.set(at, layer);
     this.#advance();
   }
 
@@ -117,8 +118,21 @@ export class Incoming {
 
   /** Resolves when all is committed that can be; throws why a commit failed. */
   async settle(): Promise<void> {
-    await this.#commits;
+    await this.#stoppable(this.#commits);
     if (this.#failure) throw this.#failure;
+  }
+
+  /** What waits for the engine is freed when the session stops. */
+  async #stoppable<T>(work: Promise<T>): Promise<T> {
+    const { signal } = this.#options;
+    const stop = () => void this.abort();
+    signal.addEventListener('abort', stop, { once: true });
+    if (signal.aborted) stop();
+    try {
+      return await work;
+    } finally {
+      signal.removeEventListener('abort', stop);
+    }
   }
 
   /** Layers have gone that had been there: as many as this still are, from the lowest on. */
@@ -137,20 +151,17 @@ export class Incoming {
     this.#failure ??= new ImgmvError('internal', 'the image was given up');
     const loads = [...this.#open];
     this.#open.clear();
+    const ended = Promise.all([...loads.map((load) => load.abort()), this.#commits]);
     // An engine that has got all of a load commits it, whether we wait or not.
-    const timer = setTimeout(() => {
-      for (const load of loads) load.leave();
-    }, LEAVE_AFTER_MS);
-    await Promise.all(loads.map((load) => load.abort()));
-    await this.#commits;
-    clearTimeout(timer);
+    await settledWithin(ended, LEAVE_AFTER_MS);
+    for (const load of loads) load.leave();
   }
 
   /** After `abort`: begins anew above the lowest `below` layers. */
   restart(below: number): void {
     this.#failure = undefined;
     this.#waiting.clear();
-    this.#smallBytes = 0;
+    this.#small.clear();
     this.#next = below;
   }
 
@@ -193,7 +204,7 @@ export class Incoming {
       if (this.#failure) return;
       try {
         await this.#options.ready();
-        await this.#finish(load, layers, upTo);
+        if (!this.#failure) await this.#finish(load, layers, upTo);
       } catch (error) {
         this.#failure ??= toImgmvError(error);
       }
@@ -221,8 +232,11 @@ export class Incoming {
       );
     this.#open.delete(load);
     this.#unpackedBytes += load.unpackedBytes;
-    for (const { digest, size, in: at } of layers) {
-      if (at instanceof Buffer) this.#smallBytes -= size;
+    const waiting = new Set([...this.#waiting.values()].map(({ digest }) => digest));
+    for (const { digest, in: at } of layers) {
+      // The image has it once more, higher up.
+      if (waiting.has(digest)) continue;
+      if (at instanceof Buffer) this.#small.delete(at);
       this.#options.onCommitted(digest);
     }
     if (!this.#classic) return;

@@ -197,7 +197,8 @@ function drained(entry: NodeJS.EventEmitter): Promise<void> {
   });
 }
 
-async function settledWithin(promise: Promise<void>, timeoutMs: number): Promise<void> {
+/** Waits for `promise`, which does not reject, no longer than that. */
+export async function settledWithin(promise: Promise<unknown>, timeoutMs: number): Promise<void> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<void>((resolve) => {
     timer = setTimeout(resolve, timeoutMs);

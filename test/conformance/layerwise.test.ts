@@ -18,7 +18,7 @@ const FLAVOURS = [
   { flavour: '28c', store: 'containerd', required: false },
 ] as const satisfies readonly { flavour: Flavour; store: Store; required: boolean }[];
 
-/** A base, two small layers, a copy of one of them, and two large ones: 80 MiB in all. */
+/** A base, two small layers, a copy of one of them, two large ones, and another copy on top: 80 MiB in all. */
 const LAYERS = [
   { 'srv/base': { bytes: 30 * MIB, seed: 1 } },
   { 'etc/small': 'small\n' },
@@ -26,6 +26,7 @@ const LAYERS = [
   { 'srv/middle': { bytes: 20 * MIB, seed: 2 } },
   { 'etc/small': 'small\n' },
   { 'srv/top': { bytes: 30 * MIB, seed: 3 } },
+  { 'etc/small': 'small\n' },
 ];
 
 for (const { flavour, store, required } of FLAVOURS) {
