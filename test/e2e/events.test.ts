@@ -151,6 +151,7 @@ describeOn(
           layersSent: 2,
           layersSkipped: 0,
           seconds: COUNT,
+          kept: 0,
           error: null,
           ...(side === 'send' && { target: expect.any(String) }),
         });
