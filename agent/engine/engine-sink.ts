@@ -1,6 +1,6 @@
 /** An engine as a sink: plans against what it has, and takes each image by `docker load`. */
 import { randomBytes } from 'node:crypto';
-import { ImgmvError } from '../../proto/errors.ts';
+import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import { LAYERS_CLASSIC_MAX } from '../../proto/limits.ts';
 import { Stopwatch } from '../../proto/stopwatch.ts';
 import { awaited } from '../awaited.ts';
@@ -19,7 +19,7 @@ import {
 import { familiarName, parseTarget } from '../reference.ts';
 import type { Engine } from './engine.ts';
 import { EngineWriter } from './engine-writer.ts';
-import { dropHelper, findHelpers, Helpers, isOver } from './helpers.ts';
+import { dropHelper, findHelpers, type Helper, Helpers, isOver, isPrivateName } from './helpers.ts';
 import { type Inventory, takeInventory } from './inventory.ts';
 import { bytesWhileLoading, noRoom, type Room, roomOf } from './room.ts';
 
@@ -143,6 +143,8 @@ export class EngineSink implements Sink {
     if (image.platform.os !== os) return `an image for ${image.platform.os} cannot be loaded on ${os}`;
     if (this.#engine.info.store === 'classic' && image.diffIds.length > LAYERS_CLASSIC_MAX)
       return `${image.diffIds.length} layers, and this engine takes ${LAYERS_CLASSIC_MAX} at most`;
+    const ours = refs.find(({ target }) => isPrivateName(target));
+    if (ours) return `${ours.target} is a name that imgmv gives to incomplete images`;
     const clash = refs.find(({ target }) => taken.has(target));
     if (clash) return `${clash.target} is also the name of ${taken.get(clash.target)?.id} in this run`;
     const replaced = refs.find(({ replaces }) => replaces !== undefined);
@@ -209,13 +211,26 @@ export class EngineSink implements Sink {
     };
   }
 
-  /** The image is complete, and is `targetId`: what other runs left of it is of no use any more. */
-  async #dropHelpersOf({ id }: Image, targetId: Digest): Promise<void> {
-    for (const helper of await findHelpers(this.#engine)) {
-      // A run that was killed while the engine loaded an image whole leaves it under its private name.
-      const ofIt = helper.image === undefined ? helper.id === targetId : helper.image === id;
-      if (ofIt && helper.live !== true) await dropHelper(this.#engine, helper);
+  /**
+   * The image is complete, and is `targetId`: what other runs left of it is of no use any more. It is complete
+   * all the same where that fails; what is left goes within a day.
+   */
+  async #dropHelpersOf(image: Image, targetId: Digest): Promise<void> {
+    try {
+      for (const helper of await findHelpers(this.#engine))
+        if (await this.#isLeftOf(image, targetId, helper)) await dropHelper(this.#engine, helper);
+    } catch (error) {
+      if (toImgmvError(error).code === 'internal') throw error;
     }
+  }
+
+  async #isLeftOf({ id }: Image, targetId: Digest, helper: Helper): Promise<boolean> {
+    if (helper.id !== targetId) return helper.image === id && helper.live !== true;
+    // A run that was killed while the engine loaded an image whole leaves it under its private name, which
+    // may be the only one; and one that still goes on somewhere is about to give it its names.
+    if (helper.live !== false && !isOver(helper)) return false;
+    const names = (await this.#engine.inspect(targetId))?.RepoTags ?? [];
+    return names.some((name) => !isPrivateName(name));
   }
 
   /** An image that has not begun is not waited for: it might be behind this one. */

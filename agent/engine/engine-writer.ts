@@ -13,6 +13,7 @@ import {
   bytesToCome,
   type Committed,
   type Digest,
+  diffIdOf,
   type Image,
   type ImageWriter,
   type Incomplete,
@@ -22,7 +23,7 @@ import { type ArchiveFile, blobPath, classicArchive, ociArchive } from './archiv
 import type { Engine } from './engine.ts';
 import type { Helpers } from './helpers.ts';
 import { type HeldLayer, ImageParts, sameDigests } from './image-parts.ts';
-import { Incoming } from './incoming.ts';
+import { Incoming, LAYER_ALONE_MIN_BYTES } from './incoming.ts';
 import { heldLayers, type Lacking, takeInventory } from './inventory.ts';
 import { Load } from './load.ts';
 import { isZstd } from './metadata.ts';
@@ -71,8 +72,13 @@ export class EngineWriter implements ImageWriter {
   #layerwise(missing: readonly Digest[] | undefined, below: number): Incoming | undefined {
     const count = missing?.length ?? this.#image.layers?.length ?? 0;
     if (count < 2 || bytesToCome(this.#image, missing) < LAYERWISE_MIN_BYTES) return undefined;
-    const onCommitted = (digest: Digest) => this.#parts.committed(digest);
-    return new Incoming(this.#engine, this.#image, { ...this.#options, below, onCommitted });
+    if (this.#engine.info.store === 'classic' && repeatsLarge(this.#image)) return undefined;
+    return new Incoming(this.#engine, this.#image, {
+      ...this.#options,
+      below,
+      onCommitted: (digest) => this.#parts.committed(digest),
+      lost: async () => (await this.#gone()) !== undefined,
+    });
   }
 
   async write(blob: Blob): Promise<void> {
@@ -273,6 +279,13 @@ export class EngineWriter implements ImageWriter {
       reason.cause ??= error;
     }
   }
+}
+
+/** What is streamed can go to one place alone; a second one would have to come again. */
+function repeatsLarge({ diffIds, layers = [] }: Image): boolean {
+  const large = new Set(layers.filter(({ size }) => size >= LAYER_ALONE_MIN_BYTES).map(diffIdOf));
+  const found = diffIds.filter((diffId) => large.has(diffId));
+  return new Set(found).size < found.length;
 }
 
 async function* once(bytes: Buffer): AsyncGenerator<Buffer> {

@@ -24,6 +24,8 @@ export interface IncomingOptions {
   readonly signal: AbortSignal;
   /** Told when a layer is safe. */
   readonly onCommitted: (digest: Digest) => void;
+  /** Whether layers have gone that were there: what fails for want of them is asked for again. */
+  readonly lost: () => Promise<boolean>;
 }
 
 /** A layer whose bytes have come: they are in a load that is still open, or, if they are few, in memory. */
@@ -38,7 +40,7 @@ interface Arrived extends Taken {
 }
 
 /** A layer of less waits in memory for one that is worth a load of its own. */
-const LAYER_ALONE_MIN_BYTES = 2 ** 20;
+export const LAYER_ALONE_MIN_BYTES = 2 ** 20;
 /** What a helper is made for: an engine that unpacks such an image on arrival is not known. */
 const NO_ARCHITECTURE = 'imgmv';
 const LEAVE_AFTER_MS = 5_000;
@@ -59,6 +61,8 @@ export class Incoming {
   /** Commits go one after the other. */
   #commits: Promise<void> = Promise.resolve();
   #failure: ImgmvError | undefined;
+  /** Whether the failure stays, whatever comes. */
+  #final = false;
   /** The private names that hold what was committed, or may. */
   #names: string[] = [];
   #unpackedBytes = 0;
@@ -78,7 +82,7 @@ export class Incoming {
 
   /** Takes the bytes of a layer, `size` of them. Throws what `body` throws, and why an earlier layer failed. */
   async take(path: string, size: number, body: AsyncIterable<Buffer>): Promise<Taken> {
-    if (this.#failure) throw this.#failure;
+    if (this.#failure && this.#final) throw this.#failure;
     const smallBytes = [...this.#small].reduce((sum, { length }) => sum + length, size);
     if (size < LAYER_ALONE_MIN_BYTES && smallBytes <= SMALL_LAYERS_MAX_BYTES) {
       const bytes = await inMemory(body, size);
@@ -99,14 +103,21 @@ export class Incoming {
       if (layer.in instanceof Load) this.#commitAll();
       return;
     }
-    const known = this.#image.layers?.find((one) => one.digest === digest);
-    const diffId = known ? diffIdOf(known) : digest;
-    const free = [...this.#image.diffIds.keys()].filter(
-      (at) => this.#image.diffIds[at] === diffId && at >= this.#next && !this.#waiting.has(at),
-    );
+    const free = this.#freeFor(digest);
     // What is in memory can go into several loads.
     for (const at of layer.in instanceof Load ? free.slice(0, 1) : free) this.#waiting.set(at, layer);
+    if (free.length === 0) void this.discard(taken);
     this.#advance();
+  }
+
+  /** Positions of a layer that nothing has taken. */
+  #freeFor(digest: Digest): readonly number[] {
+    const { diffIds, layers } = this.#image;
+    const known = layers?.find((one) => one.digest === digest);
+    const diffId = known ? diffIdOf(known) : digest;
+    return [...diffIds.keys()].filter(
+      (at) => diffIds[at] === diffId && at >= this.#next && !this.#waiting.has(at),
+    );
   }
 
   /** Gives up what came and is not wanted. */
@@ -138,6 +149,10 @@ export class Incoming {
   /** Layers have gone that had been there: as many as this still are, from the lowest on. */
   rewind(below: number): void {
     this.#next = below;
+    if (!this.#classic) return;
+    for (const layer of [...this.#waiting.values()])
+      if (layer.in instanceof Buffer)
+        for (const at of this.#freeFor(layer.digest)) this.#waiting.set(at, layer);
   }
 
   /** Small layers that nothing could take along: the load that makes the image complete brings them. */
@@ -149,6 +164,7 @@ export class Incoming {
   /** Gives up what is not committed. What is stays, under its private name. Never throws. */
   async abort(): Promise<void> {
     this.#failure ??= new ImgmvError('internal', 'the image was given up');
+    this.#final = true;
     const loads = [...this.#open];
     this.#open.clear();
     const ended = Promise.all([...loads.map((load) => load.abort()), this.#commits]);
@@ -160,14 +176,23 @@ export class Incoming {
   /** After `abort`: begins anew above the lowest `below` layers. */
   restart(below: number): void {
     this.#failure = undefined;
+    this.#final = false;
     this.#waiting.clear();
     this.#small.clear();
     this.#next = below;
   }
 
-  /** The image is complete: what kept its layers goes. */
+  /**
+   * The image is complete: what kept its layers goes, and loads that nothing came of. It is complete all the
+   * same where that fails: what is left has its private name, and goes within a day.
+   */
   async dropHelpers(): Promise<void> {
-    for (const name of this.#names.splice(0)) await this.#engine.dropName(name);
+    for (const load of this.#open) await load.abort();
+    await this.#drop(this.#names.splice(0));
+  }
+
+  async #drop(names: readonly string[]): Promise<void> {
+    for (const name of names) await this.#engine.dropName(name).catch(() => this.#names.push(name));
   }
 
   /** Classic: runs of layers of which one was large enough for a load of its own. */
@@ -207,6 +232,7 @@ export class Incoming {
         if (!this.#failure) await this.#finish(load, layers, upTo);
       } catch (error) {
         this.#failure ??= toImgmvError(error);
+        this.#final ||= !(await this.#options.lost().catch(() => false));
       }
     });
   }
@@ -242,7 +268,7 @@ export class Incoming {
     if (!this.#classic) return;
     // They are kept by what keeps more of them.
     this.#names = [name];
-    for (const one of lower) await this.#engine.dropName(one);
+    await this.#drop(lower);
   }
 
   #classicHelper(name: string, layers: readonly Arrived[], upTo: number): readonly ArchiveFile[] {

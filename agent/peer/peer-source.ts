@@ -228,9 +228,12 @@ export class PeerSource implements Source {
   }
 
   async #failureOf(number: number): Promise<ImgmvError> {
-    const timer = setTimeout(() => this.#wake(), FAILURE_WAIT_MS);
-    const late = performance.now() + FAILURE_WAIT_MS;
-    await this.#until(() => this.#failures.has(number) || performance.now() >= late);
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      this.#wake();
+    }, FAILURE_WAIT_MS);
+    await this.#until(() => this.#failures.has(number) || late);
     clearTimeout(timer);
     return this.#failures.get(number) ?? new ImgmvError('peer-stopped', 'the other host gave the image up');
   }

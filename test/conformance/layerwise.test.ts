@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { Engine } from '../../agent/engine/engine.ts';
 import { EngineSink } from '../../agent/engine/engine-sink.ts';
-import { findHelpers } from '../../agent/engine/helpers.ts';
+import { findHelpers, Helpers } from '../../agent/engine/helpers.ts';
 import type { Digest, ImageWriter, Store } from '../../agent/image.ts';
 import { ImgmvError } from '../../proto/errors.ts';
 import { type MemoryBlob, type MemoryImage, testImage } from '../memory.ts';
@@ -126,8 +126,10 @@ for (const { flavour, store, required } of FLAVOURS) {
         const first = await begin();
         for (const at of UNIQUE) await give(first.writer, layer(at));
         await complete(first.writer);
-        const now = Math.floor(Date.now() / 1000);
-        await engine.tag('big:1', 'imgmv-incoming', `0123456789ab-00000000-${now}-0`);
+        const killed = await Helpers.begin('0123456789ab');
+        const [repository = '', tag = ''] = killed.nextName().split(':');
+        await killed[Symbol.asyncDispose]();
+        await engine.tag('big:1', repository, tag);
         const second = await begin();
         expect(await findHelpers(engine)).toMatchObject([{ id: big.image.id, image: undefined }]);
         expect(await second.writer.commit()).toMatchObject({ targetId: big.image.id });
@@ -150,19 +152,19 @@ for (const { flavour, store, required } of FLAVOURS) {
         expect(writer.keptBytes()).toBe(0);
       });
 
-      it('asks again for what was pruned under way', async () => {
+      it('asks again for what was pruned under way, and takes what comes meanwhile', async () => {
         const { writer } = await begin();
         await give(writer, layer(0));
-        await give(writer, layer(1));
-        await give(writer, layer(2));
-        await give(writer, layer(3));
-        await expect.poll(() => writer.keptBytes()).toBeGreaterThan(50 * MIB);
+        await expect.poll(() => writer.keptBytes()).toBeGreaterThan(0);
         await rig.docker(['image', 'prune', '-a', '-f']);
+        for (const at of [1, 2, 3]) await give(writer, layer(at));
+        // By now a classic engine has refused them, since they have nothing to stand on.
+        await new Promise((resolve) => setTimeout(resolve, 1_000));
         await give(writer, layer(5));
         for (const blob of metadata()) await give(writer, blob);
         const end = await writer.commit();
         if (!('missing' in end)) throw new Error('it missed nothing');
-        expect(end.missing).toEqual(expect.arrayContaining([layer(0).digest, layer(3).digest]));
+        expect(end.missing).toContain(layer(0).digest);
         for (const at of UNIQUE) if (end.missing.includes(layer(at).digest)) await give(writer, layer(at));
         await complete(writer);
       });
