@@ -52,10 +52,10 @@ for (const { flavour, store, required } of FLAVOURS) {
       afterAll(() => rig?.[Symbol.asyncDispose]());
 
       /** As a session of its own would have it. */
-      async function begin() {
+      async function begin(image = big.image) {
         const sink = await EngineSink.open(engine, { noReplace: false, ignoreSpace: false });
         open.push(sink);
-        const [answer] = await sink.plan([big.image]);
+        const [answer] = await sink.plan([image]);
         if (!answer) throw new Error('no answer');
         const writer = await sink.writer(answer, new AbortController().signal);
         return { sink, writer, missing: answer.missing ?? [] };
@@ -134,6 +134,29 @@ for (const { flavour, store, required } of FLAVOURS) {
         expect(await findHelpers(engine)).toMatchObject([{ id: big.image.id, image: undefined }]);
         expect(await second.writer.commit()).toMatchObject({ targetId: big.image.id });
         expect(await findHelpers(engine)).toEqual([]);
+      });
+
+      it('keeps the private name where that is its only one', async () => {
+        const first = await begin();
+        for (const at of UNIQUE) await give(first.writer, layer(at));
+        await complete(first.writer);
+        const killed = await Helpers.begin('0123456789ab');
+        const [repository = '', tag = ''] = killed.nextName().split(':');
+        await killed[Symbol.asyncDispose]();
+        await engine.tag('big:1', repository, tag);
+        await rig.docker(['image', 'rm', 'big:1']);
+        const byId = await begin({ ...big.image, names: [] });
+        expect(await byId.writer.commit()).toMatchObject({ targetId: big.image.id });
+        expect(await engine.inspect(big.image.id)).toBeDefined();
+      });
+
+      it('is refused under a name that looks like a private one', async () => {
+        const helpers = await Helpers.begin('0123456789ac');
+        open.push(helpers);
+        const target = helpers.nextName();
+        const { sink } = await begin();
+        const [answer] = await sink.plan([{ ...big.image, names: [{ source: 'big:1', target }] }]);
+        expect(answer).toMatchObject({ action: 'refuse', reason: expect.stringContaining(target) });
       });
 
       it('keeps nothing of what has come in part', async () => {
