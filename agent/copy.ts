@@ -36,6 +36,8 @@ export class Copy {
   readonly #source: Source;
   readonly #sink: Sink;
   readonly #options: CopyOptions;
+  /** The try before this one. */
+  readonly #before: Copy | undefined;
   #writer: ImageWriter | undefined;
   #wanted: readonly Digest[] | undefined;
   #rounds = 0;
@@ -50,11 +52,12 @@ export class Copy {
   #progress: NodeJS.Timeout | undefined;
   #outcome: Outcome | undefined;
 
-  constructor(source: Source, sink: Sink, answer: Answer, options: CopyOptions) {
+  constructor(source: Source, sink: Sink, answer: Answer, options: CopyOptions, before?: Copy) {
     this.#source = source;
     this.#sink = sink;
     this.answer = answer;
     this.#options = options;
+    this.#before = before;
     this.#wanted = answer.missing;
   }
 
@@ -72,9 +75,14 @@ export class Copy {
     return this.#startedAt !== undefined;
   }
 
-  /** Uncompressed bytes that were moved. */
+  /** Uncompressed bytes that were moved, in all tries. */
   get bytes(): number {
-    return this.#bytes;
+    return this.#tries.reduce((sum, copy) => sum + copy.#bytes, 0);
+  }
+
+  /** This one last. */
+  get #tries(): readonly Copy[] {
+    return [...(this.#before ? this.#before.#tries : []), this];
   }
 
   /** Brings the wanted blobs to the sink. `onFirstBlob` is called when the source has begun to give. */
@@ -126,7 +134,7 @@ export class Copy {
   /** Ends it; what stops the whole run is the better reason. */
   async fail(error: unknown): Promise<void> {
     const { signal } = this.#options;
-    const refused = this.answer.action === 'refuse';
+    const refused = this.answer.action === 'refuse' && this.answer.error === undefined;
     const reason = toImgmvError(signal.aborted && !refused ? signal.reason : error);
     await this.#writer?.abort(reason);
     const { image, refs } = this.answer;
@@ -210,9 +218,12 @@ export class Copy {
     return { ...this.#source.waits(), ...this.#sink.waits() };
   }
 
-  /** What is told of it once it has an outcome. */
+  /** What is told of it once it has an outcome, with all that the tries before took. */
   event({ image, status, targetId, refs, error, kept }: Outcome) {
     const arrived = status === 'present' || status === 'loaded';
+    const tries = this.#tries;
+    const layersSent = tries.reduce((sum, copy) => sum + copy.#layers, 0);
+    const startedAt = (tries[0] ?? this).#startedAt ?? performance.now();
     return {
       event: 'image',
       id: image.id,
@@ -220,11 +231,11 @@ export class Copy {
       refs: refs.map(({ source, target, replaced }) => ({ source, target, replaced: replaced ?? null })),
       status,
       targetId: targetId ?? null,
-      bytes: this.#bytes,
-      wireBytes: this.#wireSoFar(),
-      layersSent: this.#layers,
-      layersSkipped: arrived ? Math.max(0, layerCount(image) - this.#layers) : 0,
-      seconds: Math.round(performance.now() - (this.#startedAt ?? performance.now())) / 1000,
+      bytes: this.bytes,
+      wireBytes: tries.reduce((sum, copy) => sum + copy.#wireSoFar(), 0),
+      layersSent,
+      layersSkipped: arrived ? Math.max(0, layerCount(image) - layersSent) : 0,
+      seconds: Math.round(performance.now() - startedAt) / 1000,
       kept: kept ?? 0,
       error: error ? { code: error.code, message: error.message, hint: error.hint ?? null } : null,
     } as const;

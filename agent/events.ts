@@ -101,6 +101,17 @@ type Told =
       readonly kept: number;
     }
   | {
+      /** An image has failed, and is tried again after the others; its `image` comes when that has ended. */
+      readonly event: 'retrying';
+      readonly id: string;
+      readonly refs: readonly EventRef[];
+      /** From 1. */
+      readonly attempt: number;
+      /** At least so long after the others. */
+      readonly waitSeconds: number;
+      readonly error: { code: ErrorCode; message: string; hint: string | null };
+    }
+  | {
       readonly event: 'image';
       readonly id: string;
       readonly platform: string;

@@ -78,6 +78,8 @@ export interface Answer {
   readonly refs: readonly PlannedName[];
   /** With `refuse`: the sink would take it, its own source cannot give it. */
   readonly withdrawn?: true;
+  /** With `refuse`: why the sink could not say, which may be otherwise another time. */
+  readonly error?: ImgmvError;
   /** With `send`: digests out of the image's `layers` that are not at the sink. Absent: all that comes is wanted. */
   readonly missing?: readonly Digest[];
 }
@@ -138,12 +140,20 @@ export interface ImageWriter {
   abort(error: ImgmvError): Promise<void>;
 }
 
+/** Images that failed, and are planned and moved once more after a pause. */
+export interface Retry {
+  readonly images: readonly Image[];
+  /** From 1. */
+  readonly attempt: number;
+  readonly waitMs: number;
+}
+
 export interface Source extends AsyncDisposable {
   /** The images that were chosen, each id once. */
   images(): Promise<readonly Image[]>;
   /**
-   * Told once, before any blob is asked for. Gives the plan as it is to be done: an image that cannot be given
-   * is `withdrawn`.
+   * Told before any blob is asked for, once for all images and once for each `Retry`. Gives the plan as it is
+   * to be done: an image that cannot be given is `withdrawn`.
    */
   planned(answers: readonly Answer[]): Promise<readonly Answer[]>;
   /**
@@ -163,16 +173,23 @@ export interface Source extends AsyncDisposable {
    * begin. `blobs` with the same arguments follows, or the source is disposed of.
    */
   prepare?(image: Image, wanted: readonly Digest[] | undefined, signal: AbortSignal): void;
-  /** Told for each image, as it ends. */
+  /** Told for each image, as it ends; again for each time that it is tried. */
   settled(outcome: Outcome): Promise<void>;
+  /**
+   * For a source whose other side decides what is tried again. Asked when all images have ended and `failed` did
+   * without success; resolves once it is known, with undefined where they are left at that.
+   */
+  retry?(failed: readonly Image[]): Promise<Retry | undefined>;
   waits(): Waits;
 }
 
 export interface Sink extends AsyncDisposable {
   /** How images are kept there; another kind than the source's means other ids. */
   readonly store: Store;
-  /** One answer an image, in the same order. */
+  /** One answer an image, in the same order. Asked for all images, then for those of each `Retry`. */
   plan(images: readonly Image[]): Promise<readonly Answer[]>;
+  /** Told what is tried again, before the pause; `plan` follows. */
+  retry?(retry: Retry): Promise<void>;
   /** For an answer that is not `refuse`; for `present` only `commit` follows. */
   writer(answer: Answer, signal: AbortSignal): Promise<ImageWriter>;
   waits(): Waits;

@@ -25,8 +25,8 @@ export function bytesMissing({ image, action, missing }: Answer): number {
   return action === 'send' ? bytesToCome(image, missing) : 0;
 }
 
-export function refusal({ reason }: Answer): ImgmvError {
-  return new ImgmvError('refused', reason ?? 'the receiver refused it');
+export function refusal({ reason, error }: Answer): ImgmvError {
+  return error ?? new ImgmvError('refused', reason ?? 'the receiver refused it');
 }
 
 /**

@@ -1,7 +1,7 @@
 /** The whole of `imgmv receive`: a listener, a code, and for each session a move from the peer to the engine. */
 import { hostname } from 'node:os';
 import { ImgmvError, toImgmvError } from '../proto/errors.ts';
-import { JOBS_MAX } from '../proto/limits.ts';
+import { JOBS_MAX, RETRIES_MAX } from '../proto/limits.ts';
 import type { Secret } from '../proto/secret.ts';
 import type { EndpointOptions } from './engine/endpoint.ts';
 import { Engine } from './engine/engine.ts';
@@ -126,7 +126,9 @@ async function serve(
       signal: session.signal,
       wireBytes: () => session.wireBytes,
       planOnly: session.peer.purpose === 'plan',
-      jobs: JOBS_MAX, // the sender decides
+      // The sender decides.
+      jobs: JOBS_MAX,
+      retries: RETRIES_MAX,
       emit: (event) => {
         emit(event);
         if (event.event === 'progress') source.report(event);

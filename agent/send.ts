@@ -21,6 +21,8 @@ export interface SendOptions {
   readonly level?: number;
   /** Images under way at once: see MoveOptions. */
   readonly jobs: number;
+  /** How often what failed is tried again. */
+  readonly retries: number;
   /** Send images for which there seems to be no room while they are saved. */
   readonly ignoreSpace: boolean;
   /** Ends with the plan, and says how long the move would take at the rate of the link. */
@@ -71,6 +73,7 @@ export async function send(options: SendOptions): Promise<Ledger> {
     const moved = move(source, sink, {
       planOnly,
       jobs: options.jobs,
+      retries: options.retries,
       signal: session.signal,
       wireBytes: () => session.wireBytes,
       emit: (event) => {

@@ -79,11 +79,11 @@ export function parseLevel(text: string): number {
   return level;
 }
 
-export function countUpTo(max: number): (text: string) => number {
+export function countUpTo(max: number, min = 1): (text: string) => number {
   return (text) => {
-    const count = Number(text);
-    if (!Number.isInteger(count) || count < 1 || count > max)
-      throw new InvalidArgumentError(`Expected a number from 1 to ${max}.`);
+    const count = /^[0-9]{1,9}$/.test(text) ? Number(text) : Number.NaN;
+    if (!(count >= min && count <= max))
+      throw new InvalidArgumentError(`Expected a number from ${min} to ${max}.`);
     return count;
   };
 }

@@ -82,6 +82,8 @@ export class TextRenderer implements Renderer {
         );
       case 'reconnecting':
         return this.#reconnecting(event);
+      case 'retrying':
+        return this.#retrying(event);
       case 'image':
         return this.#image(event);
       case 'done':
@@ -205,6 +207,15 @@ export class TextRenderer implements Renderer {
   #reconnecting({ attempt, kept }: EventOf<'reconnecting'>): void {
     const how = attempt === 0 ? 'waiting for it to come back' : `reconnecting (${attempt})`;
     this.#line(`${this.#paint('33', 'warning:')} the connection was lost; ${how}, ${size(kept)} kept`);
+  }
+
+  #retrying(event: EventOf<'retrying'>): void {
+    this.#underWay.delete(event.id);
+    const { error, attempt, waitSeconds } = event;
+    const when = this.#images.length > 1 ? `after the others, in ${waitSeconds} s` : `in ${waitSeconds} s`;
+    this.#line(
+      `${this.#paint('33', 'warning:')} ${escapeText(`${nameOf(event)}: ${error.message}`)}; trying again ${when} (${attempt})`,
+    );
   }
 
   #image(event: EventOf<'image'>): void {

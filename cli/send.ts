@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { familiar, parseTarget as parseName } from '../agent/reference.ts';
 import { send } from '../agent/send.ts';
 import { ImgmvError } from '../proto/errors.ts';
-import { JOBS, JOBS_MAX } from '../proto/limits.ts';
+import { JOBS, JOBS_MAX, RETRIES, RETRIES_MAX } from '../proto/limits.ts';
 import { promptForCode, readCodeFile } from './code-input.ts';
 import { countUpTo, parseDuration, parseLevel, parseTarget, RECONNECT_HELP } from './options.ts';
 import { type CommonOptions, run } from './run.ts';
@@ -13,6 +13,7 @@ export interface SenderFlags extends CommonOptions {
   readonly codeFile?: string;
   readonly level?: number;
   readonly jobs?: number;
+  readonly retries?: number;
   readonly ignoreSpace?: true;
   readonly connectTimeout?: number;
   readonly reconnect?: number;
@@ -46,6 +47,11 @@ export function sendCommand(): Command {
       '--jobs <n>',
       `images under way at once: while one is loaded, the next travels (default: ${JOBS})`,
       countUpTo(JOBS_MAX),
+    )
+    .option(
+      '--retries <n>',
+      `how often images that failed are tried again, after the others (default: ${RETRIES})`,
+      countUpTo(RETRIES_MAX, 0),
     )
     .option('--level <n>', 'zstd level, 1 to 19 (default: follows the link)', parseLevel)
     .addHelpText(
@@ -88,6 +94,7 @@ export async function sendImages(
       code: () =>
         codeFile === undefined ? promptForCode(new URL(to).hostname, signal) : readCodeFile(codeFile),
       jobs: flags.jobs ?? JOBS,
+      retries: flags.retries ?? RETRIES,
       ignoreSpace: flags.ignoreSpace === true,
       planOnly,
       signal,

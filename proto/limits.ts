@@ -55,6 +55,12 @@ export const LINGER_MS = 10_000;
 /** The same while the sender cannot be heard. */
 export const LINGER_UNHEARD_MS = 60_000;
 export const CLOSE_TIMEOUT_MS = 5_000;
+/** Before the first time that failed images are tried again; each next pause is longer by the factor. */
+export const RETRY_PAUSE_MIN_MS = 2_000;
+export const RETRY_PAUSE_FACTOR = 3;
+export const RETRY_PAUSE_MAX_MS = 60_000;
+export const RETRIES = 3;
+export const RETRIES_MAX = 20;
 export const MAX_SESSION_MS = 24 * 3_600_000;
 
 // Strangers at the listener

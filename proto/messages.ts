@@ -15,6 +15,8 @@ import {
   OFFER_IMAGES_MAX,
   PROBE_MAX_CHARACTERS,
   REFERENCE_MAX_BYTES,
+  RETRIES_MAX,
+  RETRY_PAUSE_MAX_MS,
   TEXT_MAX_CHARACTERS,
 } from './limits.ts';
 
@@ -91,6 +93,8 @@ const answer = v.object({
       refs: names(v.object({ source: reference, target: reference, replaces: v.optional(digest) })),
       /** Digests of the offered layers that are missing; absent: all are wanted. */
       missing: v.optional(missing),
+      /** With `refuse`: the receiver could not look, and may another time. */
+      error: v.optional(failure),
     }),
   ),
   last: v.boolean(),
@@ -123,6 +127,14 @@ const result = v.object({
   kept: v.optional(byteCount),
 });
 
+/** Images that failed are wanted once more: after the pause another answer is due, for these alone. */
+const retry = v.object({
+  type: v.literal('retry'),
+  images: v.pipe(listOf(imageNumber), v.minLength(1)),
+  attempt: v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(RETRIES_MAX)),
+  waitMs: v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(RETRY_PAUSE_MAX_MS)),
+});
+
 /** Takes up room on the link, so that a sender can see how fast it is. */
 const probe = v.object({
   type: v.literal('probe'),
@@ -131,7 +143,18 @@ const probe = v.object({
 
 const finish = v.object({ type: v.literal('finish') });
 
-const message = v.variant('type', [hello, offer, answer, progress, again, failed, result, probe, finish]);
+const message = v.variant('type', [
+  hello,
+  offer,
+  answer,
+  progress,
+  again,
+  failed,
+  result,
+  retry,
+  probe,
+  finish,
+]);
 
 export type Message = v.InferOutput<typeof message>;
 export type MessageOf<T extends Message['type']> = Extract<Message, { type: T }>;

@@ -31,14 +31,18 @@ export interface ContentInfo {
 
 /**
  * The blobs of one engine, over a connection of its own that whoever opened it closes; while idle it does not
- * hold the process. Calls may overlap. They throw engine-unavailable where the engine is lost, or is silent
- * for 15 s (but for reading, where the disk may be slow), and engine-refused where it fails or answers what
- * is none.
+ * hold the process, and where it broke the next call has a new one. Calls may overlap. They throw
+ * engine-unavailable where the engine is lost, or is silent for 15 s (but for reading, where the disk may be
+ * slow), and engine-refused where it fails or answers what is none.
  */
 export class ContentStore {
-  readonly #connection: GrpcConnection;
+  readonly #engine: GrpcEngine;
+  #connection: GrpcConnection;
+  #opening: Promise<GrpcConnection> | undefined;
+  #closed = false;
 
-  private constructor(connection: GrpcConnection) {
+  private constructor(engine: GrpcEngine, connection: GrpcConnection) {
+    this.#engine = engine;
     this.#connection = connection;
   }
 
@@ -51,7 +55,7 @@ export class ContentStore {
     const signal = AbortSignal.timeout(OPEN_TIMEOUT_MS);
     const connection = await GrpcConnection.open(engine, signal);
     if (connection === undefined) return undefined;
-    const store = new ContentStore(connection);
+    const store = new ContentStore(engine, connection);
     try {
       // Whether it upgrades says nothing of the service; that nobody's blob is not there does.
       if ((await store.#info(NOBODYS, signal)) === undefined) return store;
@@ -75,7 +79,8 @@ export class ContentStore {
     const what = 'list blobs';
     const blobs: ContentInfo[] = [];
     const options = { what, silenceMs: SILENCE_MS };
-    for await (const message of this.#connection.call(`${SERVICE}/List`, Buffer.alloc(0), options)) {
+    const connection = await this.#connected(what);
+    for await (const message of connection.call(`${SERVICE}/List`, Buffer.alloc(0), options)) {
       for (const field of decode(what, await message.all())) {
         if (field.number !== 1) continue;
         const info = decodeInfo(what, bytesOf(what, field));
@@ -97,7 +102,8 @@ export class ContentStore {
     let position = 0;
     try {
       const request = encodeString(1, digest);
-      for await (const message of this.#connection.call(`${SERVICE}/Read`, request, { what, signal })) {
+      const connection = await this.#connected(what);
+      for await (const message of connection.call(`${SERVICE}/Read`, request, { what, signal })) {
         const head = await message.peek(READ_HEAD_MAX_BYTES);
         const { offset, dataAt } = decodeReadHead(what, head, message.bytes);
         if (offset !== position)
@@ -124,9 +130,27 @@ export class ContentStore {
     return Buffer.concat(pieces, bytes);
   }
 
-  /** Calls that are under way fail. May be called twice. */
+  /** Calls that are under way fail, and so do later ones. May be called twice. */
   close(): void {
+    this.#closed = true;
     this.#connection.close();
+  }
+
+  /** An engine that was started again has forgotten the connection. */
+  async #connected(what: string): Promise<GrpcConnection> {
+    if (this.#closed || !this.#connection.broken) return this.#connection;
+    this.#opening ??= this.#reopen(what).finally(() => {
+      this.#opening = undefined;
+    });
+    return this.#opening;
+  }
+
+  async #reopen(what: string): Promise<GrpcConnection> {
+    const connection = await GrpcConnection.open(this.#engine, AbortSignal.timeout(OPEN_TIMEOUT_MS));
+    if (!connection) throw this.#engine.lost(what, new Error('it does not show its blobs any more'));
+    if (this.#closed) connection.close();
+    this.#connection = connection;
+    return connection;
   }
 
   async #info(digest: Digest, signal?: AbortSignal): Promise<ContentInfo | undefined> {
@@ -135,7 +159,8 @@ export class ContentStore {
     let info: ContentInfo | undefined;
     try {
       const request = encodeString(1, digest);
-      for await (const message of this.#connection.call(`${SERVICE}/Info`, request, options)) {
+      const connection = await this.#connected(what);
+      for await (const message of connection.call(`${SERVICE}/Info`, request, options)) {
         if (info !== undefined) throw malformed(what, 'more than one answer');
         for (const field of decode(what, await message.all()))
           if (field.number === 1) info = decodeInfo(what, bytesOf(what, field));

@@ -225,10 +225,12 @@ export class EngineSink implements Sink {
   }
 
   async #isLeftOf({ id }: Image, targetId: Digest, helper: Helper): Promise<boolean> {
-    if (helper.id !== targetId) return helper.image === id && helper.live !== true;
+    // An earlier try of this very session has nothing under way any more.
+    const mine = this.#helpers.owns(helper);
+    if (helper.id !== targetId) return helper.image === id && (mine || helper.live !== true);
     // A run that was killed while the engine loaded an image whole leaves it under its private name, which
     // may be the only one; and one that still goes on somewhere is about to give it its names.
-    if (helper.live !== false && !isOver(helper)) return false;
+    if (!mine && helper.live !== false && !isOver(helper)) return false;
     const names = (await this.#engine.inspect(targetId))?.RepoTags ?? [];
     return names.some((name) => !isPrivateName(name));
   }

@@ -72,6 +72,7 @@ export class EngineSource implements Source {
 
   /** Withdraws what there is no room for while it is saved, where that can be known. */
   async planned(answers: readonly Answer[]): Promise<readonly Answer[]> {
+    this.#giveUpPrepared();
     const room = this.#ignoreSpace ? undefined : await roomOf(this.#engine);
     return answers.map((answer) => {
       const needed = this.#spoolBytes(answer.image);
@@ -155,8 +156,12 @@ export class EngineSource implements Source {
     return { save: this.#saving.ms };
   }
 
-  /** Gives up what was begun and not asked for. */
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#giveUpPrepared();
+  }
+
+  /** What was begun and not asked for. */
+  #giveUpPrepared(): void {
     for (const saving of this.#prepared.values())
       saving.then(
         (stream) => stream?.destroy(),

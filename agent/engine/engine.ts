@@ -14,6 +14,7 @@ import { type Transport, transportTo } from './transport.ts';
 /** Inspecting is quick, yet an engine that is loading gigabytes may take its time. */
 const CALL_TIMEOUT_MS = 60_000;
 const PING_TIMEOUT_MS = 15_000;
+const LIST_TRIES_MAX = 10;
 
 export interface EngineInfo {
   readonly kind: 'docker' | 'podman';
@@ -119,7 +120,14 @@ export class Engine {
   }
 
   async list(): Promise<readonly Docker.ImageInfo[]> {
-    return this.#guard('list images', this.#docker.listImages());
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#guard('list images', this.#docker.listImages());
+      } catch (error) {
+        // With a containerd store the engine stumbles over an image that is removed while it makes the list.
+        if (!(error instanceof NotFound) || tries === LIST_TRIES_MAX) throw error;
+      }
+    }
   }
 
   /** Points `repository:tag` to `name`. False where `name` is not there (any more). */
@@ -188,7 +196,7 @@ export class Engine {
       );
     });
     return this.#guard(what, dialled).catch((error: unknown) => {
-      if (statusOf(error) === 404) return undefined;
+      if (error instanceof NotFound) return undefined;
       throw error;
     });
   }
@@ -198,15 +206,17 @@ export class Engine {
       return await deadline(call, CALL_TIMEOUT_MS, what);
     } catch (error) {
       const status = statusOf(error);
-      if (status === 404) throw error;
-      if (status !== undefined)
-        throw new ImgmvError('engine-refused', `the docker engine refused to ${what}: ${messageOf(error)}`, {
-          cause: error,
-        });
-      throw this.lost(what, error);
+      if (status === undefined) throw this.lost(what, error);
+      const Refusal = status === 404 ? NotFound : ImgmvError;
+      throw new Refusal('engine-refused', `the docker engine refused to ${what}: ${messageOf(error)}`, {
+        cause: error,
+      });
     }
   }
 }
+
+/** HTTP 404: what the call is about is not there. */
+class NotFound extends ImgmvError {}
 
 async function readError(response: IncomingMessage): Promise<string> {
   let text = '';

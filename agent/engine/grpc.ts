@@ -125,6 +125,11 @@ export class GrpcConnection {
     }
   }
 
+  /** Whether calls can only fail. */
+  get broken(): boolean {
+    return this.#session.destroyed || this.#session.closed;
+  }
+
   #begin(): void {
     if (this.#calls++ > 0) return;
     this.#socket.ref();

@@ -46,6 +46,11 @@ export class Helpers implements AsyncDisposable {
     return new Helpers(session, await giveSign(session));
   }
 
+  /** Whether this session has left it. */
+  owns({ name }: Helper): boolean {
+    return name.startsWith(`${REPOSITORY}:${this.#session}-`);
+  }
+
   /** A name that no image has. */
   nextName(): string {
     return `${REPOSITORY}:${this.#session}-${PLACE ?? '0'.repeat(8)}-${seconds(Date.now())}-${this.#count++}`;

@@ -3,7 +3,7 @@ import { Compressor } from '../../proto/compression.ts';
 import { EntryWriter } from '../../proto/entry-writer.ts';
 import { ImgmvError, toImgmvError, violation } from '../../proto/errors.ts';
 import type { Lane } from '../../proto/lane.ts';
-import type { AnsweredImage, Message, OfferedImage, Result } from '../../proto/messages.ts';
+import type { AnsweredImage, Message, MessageOf, OfferedImage, Result } from '../../proto/messages.ts';
 import { type Awaited, awaited } from '../awaited.ts';
 import type { ProgressEvent } from '../events.ts';
 import type {
@@ -14,6 +14,7 @@ import type {
   Image,
   ImageWriter,
   Incomplete,
+  Retry,
   Sink,
   Store,
   Waits,
@@ -32,6 +33,13 @@ export interface PeerSinkOptions {
   readonly planOnly?: boolean;
 }
 
+/** What the other side is asked to answer. */
+interface Question {
+  readonly images: readonly Image[];
+  readonly answers: AnsweredImage[];
+  readonly answered: Awaited<void>;
+}
+
 export class PeerSink implements Sink {
   readonly store: Store;
   readonly #session: Session;
@@ -39,8 +47,7 @@ export class PeerSink implements Sink {
   readonly #openLane: (lane: number) => Promise<Lane>;
   readonly #policy: LevelPolicy;
   readonly #compressor = new Compressor();
-  readonly #answers: AnsweredImage[] = [];
-  readonly #answered = awaited<void>();
+  #question: Question | undefined;
   readonly #results = new Map<number, Awaited<Result>>();
   /** Images whose end has been sent, and what the other side may ask for again. */
   readonly #ends = new Map<number, Awaited<Incomplete>>();
@@ -51,6 +58,8 @@ export class PeerSink implements Sink {
   /** Until it says otherwise, the other side is taken to keep up. */
   #readerWaits = true;
   #offered: readonly Image[] = [];
+  /** Of the offered images, as they go over the wire. */
+  #numbers: ReadonlyMap<Image, number> = new Map();
   #rate: number | undefined;
   #lane: Lane | undefined;
 
@@ -70,17 +79,48 @@ export class PeerSink implements Sink {
   }
 
   async plan(images: readonly Image[]): Promise<readonly Answer[]> {
-    this.#offered = images;
-    if (!this.#planOnly) for (const image of images.keys()) this.#results.set(image, awaited());
-    await this.#session.control.sendList({ type: 'offer', images: images.map(toOffer), last: true });
-    await this.#answered.promise;
+    // What is tried again has been asked by `retry`.
+    this.#question ??= await this.#offer(images);
+    const { answers, answered } = this.#question;
+    await answered.promise;
     if (this.#planOnly) this.#rate = await measureRate(this.#session);
     try {
-      return images.map((image, number) => toAnswer(image, number, this.#answers[number]));
+      return images.map((image, at) =>
+        toAnswer(image, this.#numberOf(image), answers[at], this.#session.peer.name),
+      );
     } catch (error) {
       this.#session.fail(toImgmvError(error));
       throw error;
     }
+  }
+
+  async #offer(images: readonly Image[]): Promise<Question> {
+    this.#offered = images;
+    this.#numbers = new Map(images.map((image, number) => [image, number]));
+    const question = this.#ask(images);
+    await this.#session.control.sendList({ type: 'offer', images: images.map(toOffer), last: true });
+    return question;
+  }
+
+  async retry({ images, attempt, waitMs }: Retry): Promise<void> {
+    const numbers = images.map((image) => this.#numberOf(image));
+    // Where an image failed here first, the other side still owes the result of that try.
+    await Promise.all(numbers.map((number) => this.#results.get(number)?.promise));
+    this.#ask(images);
+    await this.#session.send({ type: 'retry', images: numbers, attempt, waitMs });
+  }
+
+  #ask(images: readonly Image[]): Question {
+    const question = { images, answers: [], answered: awaited<void>() };
+    this.#question = question;
+    if (!this.#planOnly) for (const image of images) this.#results.set(this.#numberOf(image), awaited());
+    return question;
+  }
+
+  #numberOf(image: Image): number {
+    const number = this.#numbers.get(image);
+    if (number === undefined) throw new ImgmvError('internal', 'an image that was not offered');
+    return number;
   }
 
   /** Of the link, in bytes a second; known after a plan that is the whole run. */
@@ -98,9 +138,8 @@ export class PeerSink implements Sink {
   }
 
   async writer(answer: Answer): Promise<ImageWriter> {
-    const number = this.#offered.indexOf(answer.image);
-    const result = this.#results.get(number);
-    if (!result) throw new ImgmvError('internal', 'an image that was not offered');
+    const number = this.#numberOf(answer.image);
+    const result = this.#results.get(number) as Awaited<Result>;
     if (answer.action === 'present')
       return {
         write: refuseBlob,
@@ -202,11 +241,7 @@ export class PeerSink implements Sink {
   #receive(message: Message): void {
     switch (message.type) {
       case 'answer':
-        if (this.#answers.length + message.images.length > this.#offered.length)
-          throw violation('more answers than offers');
-        this.#answers.push(...message.images);
-        if (message.last) this.#answered.resolve();
-        return;
+        return this.#receiveAnswer(message);
       case 'progress':
         this.#kept.set(message.image, message.kept ?? 0);
         if (message.phase === 'load') this.#loaded.set(message.image, message.bytes);
@@ -234,6 +269,14 @@ export class PeerSink implements Sink {
     }
   }
 
+  #receiveAnswer({ images, last }: MessageOf<'answer'>): void {
+    const { images: asked = [], answers, answered } = this.#question ?? {};
+    if (!answers || answers.length + images.length > asked.length)
+      throw violation('more answers than were asked for');
+    answers.push(...images);
+    if (last) answered?.resolve();
+  }
+
   /** The other side's END: whoever still waits for a word of it would wait for ever. */
   #ended(): void {
     const owed = [...this.#results.values()].some(({ value }) => value === undefined);
@@ -241,7 +284,7 @@ export class PeerSink implements Sink {
   }
 
   #lost(error: ImgmvError): void {
-    this.#answered.reject(error);
+    this.#question?.answered.reject(error);
     for (const result of this.#results.values()) result.reject(error);
   }
 }
@@ -279,10 +322,11 @@ function toOffer(image: Image, number: number): OfferedImage {
 }
 
 /** The other side answers for what was offered, in its order, and for those names only. */
-function toAnswer(image: Image, number: number, answered: AnsweredImage | undefined): Answer {
+function toAnswer(image: Image, number: number, answered: AnsweredImage | undefined, host: string): Answer {
   const names = (list: readonly { target: string }[]) => list.map(({ target }) => target).join(' ');
   if (answered?.image !== number || names(answered.refs) !== names(image.names))
     throw violation('an answer to something else than was offered');
+  if (answered.error && answered.action !== 'refuse') throw violation('an error with what is not refused');
   const refs = image.names.map((name, at) => {
     const replaces = answered.refs[at]?.replaces;
     return { ...name, ...(replaces !== undefined && { replaces: replaces as Digest }) };
@@ -294,6 +338,7 @@ function toAnswer(image: Image, number: number, answered: AnsweredImage | undefi
     ...(answered.reason !== undefined && { reason: answered.reason }),
     ...(answered.warning !== undefined && { warning: answered.warning }),
     ...(answered.missing !== undefined && { missing: offeredOnly(answered.missing, image.layers) }),
+    ...(answered.error && { error: fromWire(answered.error, host) }),
   };
 }
 

@@ -10,9 +10,9 @@ import {
   OFFER_IMAGES_MAX,
   OFFER_ITEMS_MAX,
 } from '../../proto/limits.ts';
-import type { Message, OfferedImage } from '../../proto/messages.ts';
+import type { Message, MessageOf, OfferedImage } from '../../proto/messages.ts';
 import type { ProgressEvent } from '../events.ts';
-import type { Answer, Blob, Digest, Image, LayerBlob, Outcome, Source, Waits } from '../image.ts';
+import type { Answer, Blob, Digest, Image, LayerBlob, Outcome, Retry, Source, Waits } from '../image.ts';
 import { familiarName, parseReference } from '../reference.ts';
 import { fromWire, toWire } from './failure.ts';
 import type { Session } from './session.ts';
@@ -28,6 +28,7 @@ export class PeerSource implements Source {
   #offeredItems = 0;
   readonly #failures = new Map<number, ImgmvError>();
   #images: readonly Image[] = [];
+  #numbers: ReadonlyMap<Image, number> = new Map();
   #lane: Lane | undefined;
   #entries: EntryReader | undefined;
   /** Images that were asked for and whose end has not come on the lane. */
@@ -38,6 +39,9 @@ export class PeerSource implements Source {
   #head: Promise<ReceivedBlob | EndHeader | undefined> | undefined;
   #wake: () => void = () => {};
   #offerDone = false;
+  /** What the sender wants to try again, until it is looked at; and how many times it has. */
+  #retry: MessageOf<'retry'> | undefined;
+  #retries = 0;
   #finished = false;
   readonly #waits = { save: 0, compress: 0, network: 0 };
   #waitsSeen = 0;
@@ -55,6 +59,7 @@ export class PeerSource implements Source {
     await this.#until(() => this.#offerDone);
     try {
       this.#images = this.#offered.map(fromOffer);
+      this.#numbers = new Map(this.#images.map((image, number) => [image, number]));
     } catch (error) {
       this.#session.fail(toImgmvError(error));
       throw error;
@@ -63,20 +68,44 @@ export class PeerSource implements Source {
   }
 
   async planned(answers: readonly Answer[]): Promise<readonly Answer[]> {
-    for (const [number, { action }] of answers.entries()) if (action === 'send') this.#due.add(number);
+    for (const { image, action } of answers) if (action === 'send') this.#due.add(this.#numberOf(image));
     await this.#session.control.sendList({
       type: 'answer',
       last: true,
-      images: answers.map(({ action, reason, warning, refs, missing }, image) => ({
-        image,
+      images: answers.map(({ image, action, reason, warning, refs, missing, error }) => ({
+        image: this.#numberOf(image),
         action,
         refs: [...refs],
         ...(reason !== undefined && { reason }),
         ...(warning !== undefined && { warning }),
         ...(missing !== undefined && { missing: [...missing] }),
+        ...(error && { error: toWire(error) }),
       })),
     });
     return answers;
+  }
+
+  /** Undefined once the sender has said that it is done, or says nothing more. */
+  async retry(failed: readonly Image[]): Promise<Retry | undefined> {
+    await this.#linger(() => this.#retry !== undefined);
+    if (!this.#retry) return undefined;
+    const { images: numbers, attempt, waitMs } = this.#retry;
+    this.#retry = undefined;
+    const mayCome = new Set(failed);
+    const images = new Set(numbers.flatMap((number) => this.#images[number] ?? []));
+    if (images.size < numbers.length || [...images].some((image) => !mayCome.has(image))) {
+      const error = violation('an image is to be tried again that did not fail');
+      this.#session.fail(error);
+      throw error;
+    }
+    for (const number of numbers) this.#failures.delete(number);
+    return { images: [...images], attempt, waitMs };
+  }
+
+  #numberOf(image: Image): number {
+    const number = this.#numbers.get(image);
+    if (number === undefined) throw new ImgmvError('internal', 'an image that was not offered');
+    return number;
   }
 
   /** As the sender's entries come on the lane. */
@@ -99,7 +128,7 @@ export class PeerSource implements Source {
 
   /** The answer has asked for the first round; another one is for what turned out to be missing. */
   prepare(image: Image, wanted: readonly Digest[] | undefined): void {
-    const number = this.#images.indexOf(image);
+    const number = this.#numberOf(image);
     if (this.#due.has(number)) return;
     this.#due.add(number);
     this.#session
@@ -112,7 +141,7 @@ export class PeerSource implements Source {
     wanted: readonly Digest[] | undefined,
     signal: AbortSignal,
   ): AsyncGenerator<Blob> {
-    const number = this.#images.indexOf(image);
+    const number = this.#numberOf(image);
     this.prepare(image, wanted);
     let blobs = 0;
     for (;;) {
@@ -143,7 +172,7 @@ export class PeerSource implements Source {
   async settled(outcome: Outcome): Promise<void> {
     // The session is lost: the other side knows by itself, and our ledger has the outcome.
     if (this.#session.signal.aborted) return;
-    const number = this.#images.indexOf(outcome.image);
+    const number = this.#numberOf(outcome.image);
     const { status, targetId, refs, error, kept } = outcome;
     this.#underWay.delete(number);
     // What broke the protocol on the lane left it where nobody knows what its next byte means.
@@ -181,12 +210,19 @@ export class PeerSource implements Source {
     return { ...this.#waits };
   }
 
-  /**
-   * Lingers until the sender says that it has all results, then ends by our own ledger. One that cannot be heard
-   * may lack the last of them, and be on its way back for it.
-   */
+  /** Lingers until the sender says that it has all results, then ends by our own ledger. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#session.signal.aborted) return;
+    await this.#linger(() => this.#retry !== undefined).catch(() => {});
+    if (this.#retry) return this.#session.fail(violation('images are to be tried again, and none failed'));
+    await this.#session.finish();
+  }
+
+  /**
+   * Waits for `met`, or for the end: the sender has said so, or says nothing more. One that cannot be heard may
+   * lack the last result, and be on its way back for it. Throws when the session is lost.
+   */
+  async #linger(met: () => boolean): Promise<void> {
     const startedAt = performance.now();
     let heardSince = startedAt;
     const timer = setInterval(() => {
@@ -196,9 +232,11 @@ export class PeerSource implements Source {
       this.#finished = true;
       this.#wake();
     }, LINGER_CHECK_MS);
-    await this.#until(() => this.#finished).catch(() => {});
-    clearInterval(timer);
-    await this.#session.finish();
+    try {
+      await this.#until(() => this.#finished || met());
+    } finally {
+      clearInterval(timer);
+    }
   }
 
   /** What the sender still sends of an image that failed here goes nowhere. */
@@ -275,6 +313,11 @@ export class PeerSource implements Source {
         break;
       case 'probe':
         return;
+      case 'retry':
+        if (this.#finished || this.#retry || message.attempt !== ++this.#retries)
+          throw violation(`images are to be tried again, for the ${message.attempt}. time`);
+        this.#retry = message;
+        break;
       case 'finish':
         this.#finished = true;
         break;

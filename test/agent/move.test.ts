@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest';
 import { awaited } from '../../agent/awaited.ts';
 import { bottleneck } from '../../agent/copy.ts';
 import type { Event } from '../../agent/events.ts';
-import type { Answer, Blob, Image, ImageWriter, Outcome, Sink } from '../../agent/image.ts';
+import type { Answer, Blob, Image, ImageWriter, Outcome, Retry, Sink } from '../../agent/image.ts';
 import { exitOf, type Ledger, type MoveOptions, move } from '../../agent/move.ts';
 import { type ErrorCode, ImgmvError } from '../../proto/errors.ts';
 import { type MemoryImage, MemorySink, MemorySource, testImage } from '../memory.ts';
@@ -15,12 +15,13 @@ interface Run {
 async function moved(
   source: MemorySource,
   sink: Sink,
-  { signal = new AbortController().signal, jobs = 2 }: Partial<MoveOptions> = {},
+  { signal = new AbortController().signal, jobs = 2, retries = 0 }: Partial<MoveOptions> = {},
 ): Promise<Run> {
   const events: Event[] = [];
   const ledger = await move(source, sink, {
     signal,
     jobs,
+    retries,
     emit: (event) => events.push(event),
     wireBytes: () => 0,
   });
@@ -184,6 +185,126 @@ describe('a move', () => {
     expect(ledger.exit).toBe(130);
     expect(events.at(-1)).toMatchObject({ event: 'done', failed: 2, exit: 130 });
     expect(sink.names.size).toBe(0);
+  });
+});
+
+describe('images that failed', () => {
+  /** A sink whose images fail as often as told, by name, with `code`. */
+  function failing(times: Readonly<Record<string, number>>, code: ErrorCode = 'engine-unavailable') {
+    const left = new Map(Object.entries(times));
+    return new (class extends MemorySink {
+      override async writer(...[answer, signal]: Parameters<MemorySink['writer']>): Promise<ImageWriter> {
+        const writer = await super.writer(answer, signal);
+        const name = answer.image.names[0]?.source ?? '';
+        const commit = async () => {
+          const more = left.get(name) ?? 0;
+          if (more === 0) return writer.commit();
+          left.set(name, more - 1);
+          throw new ImgmvError(code, `${name} cannot now`);
+        };
+        return { ...writer, commit };
+      }
+    })();
+  }
+  const told = (events: readonly Event[]) =>
+    events.flatMap((event) => {
+      if (event.event === 'image') return `${event.refs[0]?.source} ${event.status}`;
+      return event.event === 'retrying' ? `${event.refs[0]?.source} again ${event.attempt}` : [];
+    });
+
+  it('are tried again after the others, and told once', async () => {
+    const made = await images('bad:1', 'good:1');
+    const source = new MemorySource(made);
+    const { ledger, events } = await moved(source, failing({ 'bad:1': 1 }), { retries: 3 });
+    expect(told(events)).toEqual(['bad:1 again 1', 'good:1 loaded', 'bad:1 loaded']);
+    expect(ledger).toMatchObject({ outcomes: [{ status: 'loaded' }, { status: 'loaded' }], exit: 0 });
+    expect(source.outcomes.map(({ status }) => status)).toEqual(['failed', 'loaded', 'loaded']);
+    expect(events.filter(({ event }) => event === 'plan')).toHaveLength(1);
+    expect(events.at(-1)).toMatchObject({ event: 'done', images: 2, failed: 0, exit: 0 });
+    expect(events).toContainEqual(expect.objectContaining({ event: 'retrying', waitSeconds: 2 }));
+    // What every try took counts.
+    expect(events.at(-2)).toMatchObject({ layersSent: 4, layersSkipped: 0 });
+  });
+
+  it('are failed when the tries are used up', async () => {
+    const run = moved(new MemorySource(await images('bad:1')), failing({ 'bad:1': 9 }), { retries: 1 });
+    const { ledger, events } = await run;
+    expect(told(events)).toEqual(['bad:1 again 1', 'bad:1 failed']);
+    expect(ledger).toMatchObject({ outcomes: [{ status: 'failed' }], exit: 14 });
+    expect(events.at(-1)).toMatchObject({ failed: 1, exit: 14 });
+  });
+
+  it.each(['refused', 'image-not-found', 'protocol-violation', 'internal'] as const)(
+    'are left at that where it was %s',
+    async (code) => {
+      const sink = failing({ 'bad:1': 1 }, code);
+      const { events } = await moved(new MemorySource(await images('bad:1')), sink, { retries: 3 });
+      expect(told(events)).toEqual(['bad:1 failed']);
+    },
+  );
+
+  it('are not tried again once the run is stopped, and told all the same', async () => {
+    const stop = new AbortController();
+    const source = new MemorySource(await images('bad:1'));
+    const sink = Object.assign(failing({ 'bad:1': 9 }), {
+      retry: async () => {
+        setTimeout(() => stop.abort(new ImgmvError('sigint', 'stopped by SIGINT')), 10);
+      },
+    });
+    const { ledger, events } = await moved(source, sink, { retries: 3, signal: stop.signal });
+    expect(told(events)).toEqual(['bad:1 again 1', 'bad:1 failed']);
+    expect(events.at(-1)).toMatchObject({ event: 'done', failed: 1, exit: 130 });
+    expect(ledger.exit).toBe(130);
+  });
+
+  it('are tried again as a source says that knows it, and once more while the sink cannot even plan', async () => {
+    const [bad, good] = await images('bad:1', 'good:1');
+    if (!bad || !good) throw new Error('no images');
+    const asked: (readonly Image[])[] = [];
+    const source = Object.assign(new MemorySource([bad, good]), {
+      retry: async (failed: readonly Image[]): Promise<Retry | undefined> => {
+        asked.push(failed);
+        return asked.length > 3 ? undefined : { images: failed, attempt: asked.length, waitMs: 0 };
+      },
+    });
+    const sink = failing({ 'bad:1': 2 });
+    const plan = sink.plan.bind(sink);
+    let plans = 0;
+    const away = Object.assign(sink, {
+      plan: async (offered: readonly Image[]) => {
+        if (++plans === 2) throw new ImgmvError('engine-unavailable', 'still away');
+        return plan(offered);
+      },
+    });
+    const { ledger, events } = await moved(source, away, { retries: 0 });
+    expect(asked).toEqual([[bad.image], [bad.image], [bad.image]]);
+    expect(told(events)).toEqual([
+      'good:1 loaded',
+      'bad:1 again 1',
+      'bad:1 again 2',
+      'bad:1 again 3',
+      'bad:1 loaded',
+    ]);
+    expect(source.answers.slice(2)).toMatchObject([
+      { action: 'refuse', error: { message: 'still away' } },
+      { action: 'send' },
+      { action: 'send' },
+    ]);
+    expect(ledger.exit).toBe(0);
+  });
+
+  it('are given up by a plan that fails for good', async () => {
+    const sink = failing({ 'bad:1': 1 });
+    const plan = sink.plan.bind(sink);
+    let plans = 0;
+    const broken = Object.assign(sink, {
+      plan: async (offered: readonly Image[]) => {
+        if (++plans === 2) throw new ImgmvError('internal', 'a fault of ours');
+        return plan(offered);
+      },
+    });
+    const run = moved(new MemorySource(await images('bad:1')), broken, { retries: 3 });
+    await expect(run).rejects.toThrow('a fault of ours');
   });
 });
 

@@ -115,6 +115,7 @@ async function killed(scene: Scene, image: MemoryImage): Promise<void> {
   await move(new MemorySource([image]), sink, {
     signal: session.signal,
     jobs: 1,
+    retries: 0,
     wireBytes: () => session.wireBytes,
     emit: () => {
       if (session.wireBytes < KILL_AT * IMAGE_BYTES) return;

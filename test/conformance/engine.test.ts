@@ -224,6 +224,7 @@ const MOVE: MoveOptions = {
   emit: () => {},
   wireBytes: () => 0,
   jobs: 2,
+  retries: 0,
 };
 
 async function moveIn(engine: Engine, images: readonly MemoryImage[]): Promise<void> {

@@ -66,7 +66,13 @@ async function pair(): Promise<{ source: PeerSource; sink: PeerSink; close: () =
 }
 
 function moved(source: PeerSource | MemorySource, sink: PeerSink | MemorySink): Promise<unknown> {
-  return move(source, sink, { signal: new AbortController().signal, emit, wireBytes: () => 0, jobs: 2 });
+  return move(source, sink, {
+    signal: new AbortController().signal,
+    emit,
+    wireBytes: () => 0,
+    jobs: 2,
+    retries: 0,
+  });
 }
 
 /** `end`, whose disposal also waits for the far end to be done. */

@@ -57,6 +57,7 @@ export async function fixtureDemo(): Promise<void> {
         emit,
         wireBytes: () => session.wireBytes,
         jobs: 2,
+        retries: 0,
       });
     };
     const [given, taken] = await Promise.all([sending(), receiving]);
@@ -94,6 +95,7 @@ async function receive(accepting: Promise<AcceptedSession>, store: MemorySink): 
     emit: () => {},
     wireBytes: () => session.wireBytes,
     jobs: 2,
+    retries: 0,
   });
   return exit;
 }

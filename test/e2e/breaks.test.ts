@@ -3,10 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { engineSupport, type Flavour } from '../rig/engine.ts';
 import { loadImage } from '../rig/images.ts';
-import type { Imgmv, JsonEvent } from '../rig/imgmv.ts';
+import { type Imgmv, type JsonEvent, toldBy } from '../rig/imgmv.ts';
 import { describeOn } from '../rig/suite.ts';
-import { type Relay, type RelayOptions, startRelay } from './relay.ts';
-import { expectEnd, expectGone, type Receiver, type Scene, startScene } from './scene.ts';
+import { type Relayed, startRelayed } from './relayed.ts';
+import { expectEnd, expectGone, type Scene, startScene } from './scene.ts';
 
 const MIB = 2 ** 20;
 const IMAGE_BYTES = 160 * MIB;
@@ -21,13 +21,7 @@ const STALL_SECONDS = 3;
 const LATE_MS = 12_000;
 const TEST_TIMEOUT_MS = 120_000;
 
-interface Run {
-  readonly receiver: Receiver;
-  readonly relay: Relay;
-  readonly sender: Imgmv;
-}
-
-type Act = (run: Run) => void;
+type Act = (run: Relayed) => void;
 
 for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
   describeOn(
@@ -45,28 +39,6 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
       });
       afterAll(() => scene?.[Symbol.asyncDispose]());
 
-      async function begin(
-        options: {
-          readonly args?: readonly string[];
-          readonly flags?: readonly string[];
-          readonly relay?: Partial<RelayOptions>;
-        } = {},
-      ) {
-        const receiver = await scene.receive({ args: ['--once', ...(options.args ?? [])] });
-        const relay = await startRelay({ port: receiver.port, ...options.relay });
-        const sender = scene.send(receiver, ['big:1', '--json', ...(options.flags ?? [])], {
-          to: `127.0.0.1:${relay.port}`,
-        });
-        return {
-          receiver,
-          relay,
-          sender,
-          async [Symbol.asyncDispose]() {
-            await Promise.all([sender, receiver].map((process) => process[Symbol.asyncDispose]()));
-            await relay[Symbol.asyncDispose]();
-          },
-        };
-      }
       const arrived = async () => {
         const found = await scene.target.docker(['image', 'inspect', '--format', '{{.Id}}', 'big:1']);
         expect(found.trim()).toBe(id);
@@ -76,7 +48,7 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
       it(
         `goes on where it was, ${CUTS} times, without a new code`,
         async () => {
-          await using run = await begin();
+          await using run = await startRelayed(scene);
           const { receiver, relay, sender } = run;
           for (let cut = 1; cut <= CUTS; cut++) {
             await reached(run, (cut * IMAGE_BYTES) / (CUTS + 1));
@@ -89,7 +61,7 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
           await expectEnd(sender, 0, /"loaded"/);
           await expectEnd(receiver.imgmv, 0, /"loaded"/);
           expect(relay.bytes).toBeLessThan(IMAGE_BYTES + CUTS * AGAIN_MAX_BYTES);
-          const tries = (await eventsOf(sender)).filter(({ event }) => event === 'reconnecting');
+          const tries = (await toldBy(sender)).filter(({ event }) => event === 'reconnecting');
           // A cut that hits one lane while the other is still on its way back is not told apart.
           expect(tries.length).toBeGreaterThan(CUTS / 2);
           for (const { attempt, kept } of tries) {
@@ -107,7 +79,11 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
         'is given up when it does not come back, and nothing stays',
         async () => {
           const before = await scene.look();
-          await using run = await begin({ args: ['--reconnect', '3s'], flags: ['--reconnect', '3s'] });
+          const patience = ['--reconnect', '3s'];
+          await using run = await startRelayed(scene, {
+            receiveArgs: patience,
+            sendArgs: ['--json', ...patience],
+          });
           const { receiver, relay, sender } = run;
           await reached(run, IMAGE_BYTES / 4);
           await relay[Symbol.asyncDispose]();
@@ -124,7 +100,7 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
       it.each(flavour === '20' ? messages.map((message, chunk) => ({ message, chunk })) : [])(
         'opens the lane of blobs again when its $message is lost',
         async ({ chunk }) => {
-          await using run = await begin({ relay: { cutAt: { connection: 1, chunk } } });
+          await using run = await startRelayed(scene, { relay: { cutAt: { connection: 1, chunk } } });
           const { receiver, sender } = run;
           await expectEnd(sender, 0, /"reconnecting".*"loaded"/s);
           await expectEnd(receiver.imgmv, 0, /"loaded"/);
@@ -137,7 +113,7 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
       it.each(flavour === '20' ? ['result'] : [])(
         'does not lose the last %s, be it late',
         async () => {
-          await using run = await begin();
+          await using run = await startRelayed(scene);
           const { receiver, relay, sender } = run;
           await firstOf(sender, ({ phase }) => phase === 'load');
           relay.swallow();
@@ -169,7 +145,7 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
       it.each(flavour === '20' ? stops : [])(
         `is named and gone on with after ${STOP_MS / 1000} s in which %s`,
         async (_what, stop, goOn) => {
-          await using run = await begin();
+          await using run = await startRelayed(scene);
           const { receiver, sender } = run;
           await reached(run, IMAGE_BYTES / 4);
           stop(run);
@@ -193,7 +169,7 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
       it.each(flavour === '20' ? engines : [])(
         'tells a stall of %s from a break',
         async (part, side) => {
-          await using run = await begin();
+          await using run = await startRelayed(scene);
           const { receiver, sender } = run;
           await reached(run, IMAGE_BYTES / 4);
           scene[side].kill('SIGSTOP');
@@ -217,7 +193,7 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
 }
 
 /** Waits until the sender has sent so much, through connections that were cut and others. */
-async function reached({ relay, sender }: Run, bytes: number): Promise<void> {
+async function reached({ relay, sender }: Relayed, bytes: number): Promise<void> {
   let ended = false;
   void sender.exit.then(() => {
     ended = true;
@@ -231,10 +207,4 @@ async function reached({ relay, sender }: Run, bytes: number): Promise<void> {
 async function firstOf(imgmv: Imgmv, wanted: (event: JsonEvent) => boolean): Promise<JsonEvent> {
   for await (const event of imgmv.events) if (wanted(event)) return event;
   throw new Error(`it never came to that: ${imgmv.stdout}`);
-}
-
-async function eventsOf(imgmv: Imgmv): Promise<readonly JsonEvent[]> {
-  const all: JsonEvent[] = [];
-  for await (const event of imgmv.events) all.push(event);
-  return all;
 }

@@ -2,9 +2,9 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { engineSupport, type Flavour } from '../rig/engine.ts';
 import { loadImage } from '../rig/images.ts';
-import type { Imgmv } from '../rig/imgmv.ts';
 import { describeOn } from '../rig/suite.ts';
-import { type Relay, startRelay } from './relay.ts';
+import { startRelay } from './relay.ts';
+import { type Relayed, type RelayedOptions, startMidway } from './relayed.ts';
 import {
   expectEnd,
   expectGone,
@@ -13,7 +13,6 @@ import {
   holdings,
   type Look,
   nth,
-  type Receiver,
   type Scene,
   startScene,
 } from './scene.ts';
@@ -28,16 +27,9 @@ const HOLD_AFTER_BYTES = 4 * MIB;
 /** Far behind the handshake and within one of the records, which are 64 KiB. */
 const FLIP_AT = 2 * MIB + 30_000;
 
-interface Midway {
-  readonly sender: Imgmv;
-  readonly receiver: Receiver;
-  readonly relay: Relay;
-  readonly scene: Scene;
-}
-
 interface Interruption {
   readonly title: string;
-  readonly strike: (midway: Midway) => void | PromiseLike<void>;
+  readonly strike: (midway: Relayed) => void | PromiseLike<void>;
   readonly sender: number;
   readonly receiver: number;
   readonly senderSays: RegExp;
@@ -55,7 +47,7 @@ const signals = [
 const interruptions: readonly Interruption[] = [
   ...signals.map(([signal, exit]) => ({
     title: `${signal} of the sender`,
-    strike: ({ sender }: Midway) => sender.kill(signal),
+    strike: ({ sender }: Relayed) => sender.kill(signal),
     sender: exit,
     receiver: 11,
     senderSays: new RegExp(`stopped by ${signal}`),
@@ -63,7 +55,7 @@ const interruptions: readonly Interruption[] = [
   })),
   ...signals.map(([signal, exit]) => ({
     title: `${signal} of the receiver`,
-    strike: ({ receiver }: Midway) => receiver.imgmv.kill(signal),
+    strike: ({ receiver }: Relayed) => receiver.imgmv.kill(signal),
     sender: 11,
     receiver: exit,
     senderSays: STOPPED,
@@ -96,7 +88,7 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
 
       it.each(interruptions)('$title', async ({ strike, sender, receiver, senderSays, receiverSays }) => {
         const before = await scene.look();
-        await using midway = await startMidway(scene);
+        await using midway = await bigMidway(scene);
         await strike(midway);
         midway.relay.release();
         await expectEnd(midway.sender, sender, senderSays);
@@ -106,7 +98,7 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
 
       it('SIGKILL of the sender', async () => {
         const before = await scene.look();
-        await using midway = await startMidway(scene);
+        await using midway = await bigMidway(scene);
         midway.sender.kill('SIGKILL');
         midway.relay.release();
         expect(await midway.sender.exit).toEqual({ code: null, signal: 'SIGKILL' });
@@ -116,7 +108,7 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
 
       it('SIGKILL of the sender, and a receiver that goes on', async () => {
         const before = await scene.look();
-        await using midway = await startMidway(scene, []);
+        await using midway = await bigMidway(scene, { receiveAs: [] });
         midway.sender.kill('SIGKILL');
         midway.relay.release();
         expect(await midway.receiver.imgmv.waitFor('done')).toMatchObject({ failed: 1, exit: 11 });
@@ -145,7 +137,7 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
       // The last two: what they may leave in a containerd store would be taken for what was there before.
       it('a second signal ends the receiver at once, and the code file with it', async () => {
         const before = await scene.look();
-        await using midway = await startMidway(scene);
+        await using midway = await bigMidway(scene);
         midway.receiver.imgmv.kill('SIGINT');
         midway.receiver.imgmv.kill('SIGTERM');
         midway.relay.release();
@@ -158,7 +150,7 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
 
       it('SIGKILL of the receiver', async () => {
         const before = await scene.look();
-        await using midway = await startMidway(scene);
+        await using midway = await bigMidway(scene);
         midway.receiver.imgmv.kill('SIGKILL');
         midway.relay.release();
         expect(await midway.receiver.imgmv.exit).toEqual({ code: null, signal: 'SIGKILL' });
@@ -182,7 +174,7 @@ for (const flavour of flavours) {
           await loadBig(scene);
           const other = scene[side === 'source' ? 'target' : 'source'];
           const before = await holdings(other);
-          await using midway = await startMidway(scene);
+          await using midway = await bigMidway(scene);
           scene[side].kill('SIGKILL');
           midway.relay.release();
           await expectEnd(midway.sender, 14, /lost the docker engine at unix:/);
@@ -208,23 +200,9 @@ async function loadBig(scene: Scene): Promise<void> {
   await loadImage(scene.source, { name: 'big:1', layers });
 }
 
-/** A transfer that stands still with a part of its bytes on the target. */
-async function startMidway(
-  scene: Scene,
-  args: readonly string[] = ['--once'],
-): Promise<Midway & AsyncDisposable> {
-  const receiver = await scene.receive({ args: [...RECONNECT, ...args] });
-  const relay = await startRelay({ port: receiver.port, holdAfterBytes: HOLD_AFTER_BYTES });
-  const sender = scene.send(receiver, ['big:1', ...RECONNECT], { to: `127.0.0.1:${relay.port}` });
-  await Promise.race([relay.held, sender.exit.then(() => Promise.reject(new Error(sender.stderr)))]);
-  return {
-    scene,
-    receiver,
-    relay,
-    sender,
-    async [Symbol.asyncDispose]() {
-      await Promise.all([sender, receiver].map((process) => process[Symbol.asyncDispose]()));
-      await relay[Symbol.asyncDispose]();
-    },
-  };
+/** A transfer of `big:1` that stands still with a part of its bytes on the target. */
+function bigMidway(scene: Scene, options: RelayedOptions = {}): Promise<Relayed> {
+  // Whoever is killed is not waited for, and what failed is not tried again.
+  const sendArgs = [...RECONNECT, '--retries', '0'];
+  return startMidway(scene, HOLD_AFTER_BYTES, { receiveArgs: RECONNECT, sendArgs, ...options });
 }

@@ -2,10 +2,10 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { engineSupport, type Flavour } from '../rig/engine.ts';
 import { loadImage } from '../rig/images.ts';
-import { type Imgmv, type JsonEvent, runImgmv } from '../rig/imgmv.ts';
+import { type Imgmv, runImgmv, toldBy } from '../rig/imgmv.ts';
 import { describeOn } from '../rig/suite.ts';
-import { type Relay, startRelay } from './relay.ts';
-import { expectEnd, holdings, type Receiver, type Scene, startScene } from './scene.ts';
+import { type Relayed, startMidway } from './relayed.ts';
+import { expectEnd, holdings, type Scene, startScene } from './scene.ts';
 
 const MIB = 2 ** 20;
 const LAYER_BYTES = 32 * MIB;
@@ -14,12 +14,6 @@ const IMAGE_BYTES = LAYERS * LAYER_BYTES;
 /** A connection that is lost for good need not be waited for. */
 const RECONNECT = ['--reconnect', '2s'];
 const TEST_TIMEOUT_MS = 120_000;
-
-interface Midway {
-  readonly receiver: Receiver;
-  readonly relay: Relay;
-  readonly sender: Imgmv;
-}
 
 for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
   describeOn(
@@ -39,30 +33,18 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
       afterAll(() => scene?.[Symbol.asyncDispose]());
 
       /** Stands still from the moment on when all but half a layer has been sent. */
-      async function midway(): Promise<Midway & AsyncDisposable> {
-        const receiver = await scene.receive({ args: ['--once', ...RECONNECT] });
-        const holdAfterBytes = IMAGE_BYTES - LAYER_BYTES / 2;
-        const relay = await startRelay({ port: receiver.port, holdAfterBytes });
-        const to = `127.0.0.1:${relay.port}`;
-        const sender = scene.send(receiver, ['big:1', '--json', ...RECONNECT], { to });
-        await Promise.race([relay.held, sender.exit.then(() => Promise.reject(new Error(sender.stdout)))]);
-        return {
-          receiver,
-          relay,
-          sender,
-          async [Symbol.asyncDispose]() {
-            await Promise.all([sender, receiver].map((one) => one[Symbol.asyncDispose]()));
-            await relay[Symbol.asyncDispose]();
-          },
-        };
-      }
+      const midway = () =>
+        startMidway(scene, IMAGE_BYTES - LAYER_BYTES / 2, {
+          receiveArgs: RECONNECT,
+          sendArgs: ['--json', ...RECONNECT],
+        });
       const helpers = async () =>
         (await holdings(scene.target)).filter((line) => line.startsWith('imgmv-incoming:'));
-      const told = async (imgmv: Imgmv) => (await eventsOf(imgmv)).find(({ event }) => event === 'image');
+      const told = async (imgmv: Imgmv) => (await toldBy(imgmv)).find(({ event }) => event === 'image');
       const clean = async (...args: readonly string[]) => {
         const cleaning = runImgmv(['clean', '--json', '--docker-host', scene.target.dockerHost, ...args]);
         await expectEnd(cleaning, 0, /"cleaned"/);
-        const cleaned = (await eventsOf(cleaning)).find(({ event }) => event === 'cleaned');
+        const cleaned = (await toldBy(cleaning)).find(({ event }) => event === 'cleaned');
         return cleaned as unknown as Readonly<Record<'removed' | 'kept', readonly unknown[]>>;
       };
       const moved = async () => {
@@ -72,7 +54,7 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
         await scene.target.docker(['image', 'rm', 'big:1']);
       };
 
-      it.each<readonly [string, (run: Midway) => unknown]>([
+      it.each<readonly [string, (run: Relayed) => unknown]>([
         ['the receiver is killed', ({ receiver }) => receiver.imgmv.kill('SIGKILL')],
         ['the sender is killed', ({ sender }) => sender.kill('SIGKILL')],
       ])(
@@ -126,10 +108,4 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
     },
     { required: flavour === '20' },
   );
-}
-
-async function eventsOf(imgmv: Imgmv): Promise<readonly JsonEvent[]> {
-  const all: JsonEvent[] = [];
-  for await (const event of imgmv.events) all.push(event);
-  return all;
 }

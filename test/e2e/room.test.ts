@@ -50,7 +50,7 @@ describeOn(
         args: ['--once', '--ignore-space'],
         host: beside(scene.target),
       });
-      await using sender = scene.send(receiver, ['big:1', '--json']);
+      await using sender = scene.send(receiver, ['big:1', '--retries', '0', '--json']);
       await expectEnd(sender, 14, /no space left on device/);
       await expectEnd(receiver.imgmv, 14, /no space left on device/);
       await scene.expectUnchanged(before, receiver);
@@ -95,7 +95,7 @@ describeOn(
     it('tries with --ignore-space, and tells what docker makes of it', async () => {
       const before = await scene.look();
       await using receiver = await scene.receive();
-      await using sender = scene.send(receiver, ['big:1', '--ignore-space', '--json'], {
+      await using sender = scene.send(receiver, ['big:1', '--ignore-space', '--retries', '0', '--json'], {
         host: beside(scene.source),
       });
       await expectEnd(sender, 14, /no space left on device/);

@@ -2,7 +2,7 @@
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Engine } from '../rig/engine.ts';
-import { type Imgmv, type JsonEvent, runImgmv } from '../rig/imgmv.ts';
+import { type Imgmv, runImgmv } from '../rig/imgmv.ts';
 import type { End, Side } from './kinds.ts';
 import type { Stage } from './stage.ts';
 
@@ -55,12 +55,4 @@ export async function receive(options: PairOptions): Promise<Receiving> {
 export async function endOf(imgmv: Imgmv): Promise<End> {
   const { code, signal } = await imgmv.exit;
   return code ?? signal ?? Number.NaN;
-}
-
-/** All that it told, once it has ended. */
-export async function toldBy(imgmv: Imgmv): Promise<readonly JsonEvent[]> {
-  await imgmv.exit;
-  const events: JsonEvent[] = [];
-  for await (const event of imgmv.events) events.push(event);
-  return events;
 }

@@ -13,9 +13,9 @@ const MIB = 1024 * 1024;
 const OTHER = `sha256:${'ab'.repeat(32)}`;
 
 /** A sender that has paired with a script, its images offered. */
-async function paired(images: readonly MemoryImage[], source = new MemorySource(images)) {
+async function paired(images: readonly MemoryImage[], source = new MemorySource(images), retries = 0) {
   const scene = await stage();
-  const run = sender(scene.server.port, scene.code, source);
+  const run = sender(scene.server.port, scene.code, source, retries);
   const evil = await ScriptedReceiver.pair(scene.server, scene.code);
   return { run, evil, source, [Symbol.asyncDispose]: () => scene[Symbol.asyncDispose]() };
 }
@@ -66,6 +66,7 @@ describe('answers that end the session before a byte of an image is sent', () =>
     ['fewer than offers', []],
     ['that asks for a layer that was not offered', [{ ...good, missing: [OTHER] }]],
     ['with an unknown action', [{ ...good, action: 'everything' }]],
+    ['with an error to what is wanted', [{ ...good, error: { code: 'integrity', message: 'm' } }]],
     ['with a digest that is none', [{ ...good, refs: [{ ...good.refs[0], replaces: 'x' }] }]],
   ])('%s', async (_name, images) => {
     await using scene = await paired([await testImage()]);
@@ -144,6 +145,56 @@ describe('messages that end the session', () => {
     await using scene = await paired([await testImage()]);
     await scene.evil.control.lane.end();
     expect((await scene.run).error?.code).toBe('protocol-violation');
+  });
+});
+
+describe('an image that it says has failed, and may be tried again', () => {
+  const refs = [{ source: 'bad:1', target: 'bad:1' }];
+  const failed = {
+    type: 'result',
+    image: 1,
+    status: 'failed',
+    refs,
+    error: { code: 'engine-unavailable', message: 'away' },
+  };
+
+  /** The second of two images has failed, and is asked for once more. */
+  async function asked() {
+    const images = [await testImage({ name: 'good:1' }), await testImage({ name: 'bad:1' })];
+    const scene = await paired(images, new MemorySource(images), 1);
+    const { evil } = scene;
+    await evil.answerAll();
+    const { entries, lane } = await evil.lane();
+    await takeImage(entries);
+    const [{ image: good }] = images as [MemoryImage, MemoryImage];
+    await evil.say({ type: 'result', image: 0, status: 'loaded', targetId: good.id, refs: good.names });
+    await takeImage(entries);
+    await evil.say(failed);
+    expect(await evil.hear('retry')).toMatchObject({ images: [1], attempt: 1, waitMs: 2_000 });
+    return { ...scene, entries, lane };
+  }
+
+  test('the script itself is sound: it comes whole, once, and is failed when it fails again', async () => {
+    await using scene = await asked();
+    const { evil, entries, lane, run } = scene;
+    await evil.say({ type: 'answer', images: [{ image: 1, action: 'send', refs }], last: true });
+    expect(await takeImage(entries)).toEqual({ kinds: ['layer', 'layer', 'config'], complete: true });
+    await evil.say(failed);
+    await evil.hear('finish');
+    await Promise.all([evil.end(), lane.end()]);
+    expect(statuses(await run)).toEqual(['loaded', 'failed engine-unavailable']);
+  });
+
+  test.each<readonly [string, object]>([
+    ['an answer for the other image', { images: [{ image: 0, action: 'send', refs: [] }] }],
+    ['an answer under another name', { images: [{ image: 1, action: 'send', refs: [] }] }],
+    ['an answer more', { images: Array(2).fill({ image: 1, action: 'send', refs }) }],
+    ['no answer', { images: [] }],
+  ])('%s ends the session', async (_name, answer) => {
+    await using scene = await asked();
+    await scene.evil.say({ type: 'answer', last: true, ...answer });
+    expect(await scene.evil.closed()).toBe('4213 protocol-violation');
+    expect((await scene.run).ledger?.exit ?? (await scene.run).error?.exit).toBe(13);
   });
 });
 

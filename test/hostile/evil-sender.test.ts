@@ -189,6 +189,73 @@ describe('messages that end the session', () => {
   });
 });
 
+describe('images to be tried again', () => {
+  /** One that fails and one that is loaded. */
+  async function half() {
+    const scene = await paired();
+    const { evil } = scene;
+    const [bad, good] = [await testImage({ name: 'bad:1' }), await testImage({ name: 'good:1' })];
+    await evil.offer([bad, good]);
+    const lane = await evil.lane();
+    await sendBlobs(lane, 0, []);
+    await sendBlobs(lane, 1, good.blobs);
+    for (const status of ['failed', 'loaded']) expect(await evil.hear('result')).toMatchObject({ status });
+    return { ...scene, bad, lane };
+  }
+  const retry = (images: readonly number[], attempt = 1) => ({ type: 'retry', images, attempt, waitMs: 0 });
+
+  test('the script itself is sound: an image that failed is taken the next time', async () => {
+    await using scene = await half();
+    const { host, evil, sink, bad, lane } = scene;
+    await evil.say(retry([0]));
+    expect(await evil.hear('answer')).toMatchObject({ images: [{ image: 0, action: 'send' }], last: true });
+    await sendBlobs(lane, 0, bad.blobs);
+    expect(await evil.hear('result')).toMatchObject({ image: 0, status: 'loaded' });
+    await evil.say({ type: 'finish' });
+    await Promise.all([evil.end(), lane.end()]);
+    expect(statuses(await host.run)).toEqual(['loaded', 'loaded']);
+    expect([...sink.names.keys()]).toEqual(['good:1', 'bad:1']);
+  });
+
+  test.each<readonly [string, readonly object[]]>([
+    ['one that is there', [retry([1])]],
+    ['one that was not offered', [retry([2])]],
+    ['one twice', [retry([0, 0])]],
+    ['one that failed and one that did not', [retry([0, 1])]],
+    ['not for the first time', [retry([0], 2)]],
+    ['twice for the first time', [retry([0]), retry([0])]],
+    ['after the end', [{ type: 'finish' }, retry([0])]],
+  ])('%s', async (_name, messages) => {
+    await using scene = await half();
+    const { host, evil } = scene;
+    for (const message of messages) void evil.say(message).catch(() => {});
+    expect(await evil.closed()).toBe('4213 protocol-violation');
+    const { error, ledger } = await host.run;
+    expect(ledger?.exit ?? error?.exit).not.toBe(0);
+  });
+
+  test('where none failed', async () => {
+    await using scene = await paired();
+    const { host, evil } = scene;
+    const image = await testImage();
+    await evil.offer([image]);
+    await sendBlobs(await evil.lane(), 0, image.blobs);
+    expect(await evil.hear('result')).toMatchObject({ status: 'loaded' });
+    await evil.say(retry([0]));
+    expect(await evil.closed()).toBe('4213 protocol-violation');
+    await host.run;
+  });
+
+  test('before anything was offered', async () => {
+    await using scene = await paired();
+    await scene.evil.say(retry([0]));
+    await scene.evil.say({ type: 'offer', images: [offered(await testImage(), 0)], last: true });
+    await sendBlobs(await scene.evil.lane(), 0, (await testImage()).blobs);
+    expect(await scene.evil.closed()).toBe('4213 protocol-violation');
+    await scene.host.run;
+  });
+});
+
 describe('a blob lane that ends the session', () => {
   const header = (image: number, size = 5, digest: Digest = OTHER) =>
     encodeHeader({ type: 'blob', kind: 'layer', image, encoding: 'identity', size, digest });

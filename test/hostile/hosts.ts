@@ -106,6 +106,7 @@ export async function receiver(sink: Sink): Promise<Receiver> {
           emit: () => {},
           wireBytes: () => session.wireBytes,
           jobs: 2,
+          retries: 0,
         });
         return { ledger };
       } catch (error) {
@@ -129,7 +130,7 @@ export async function receiver(sink: Sink): Promise<Receiver> {
 }
 
 /** A whole sender, as agent/send.ts puts it together. */
-export async function sender(port: number, code: Secret, source: Source): Promise<Run> {
+export async function sender(port: number, code: Secret, source: Source, retries = 0): Promise<Run> {
   try {
     const url = `ws://127.0.0.1:${port}`;
     const { session, openLane } = await dialSession({
@@ -146,6 +147,7 @@ export async function sender(port: number, code: Secret, source: Source): Promis
         emit: () => {},
         wireBytes: () => session.wireBytes,
         jobs: 2,
+        retries,
       });
       return { ledger };
     } catch (error) {

@@ -45,11 +45,18 @@ const ANSWERED = {
   missing: [DIGEST],
 };
 
+const UNANSWERED = {
+  image: 0,
+  action: 'refuse',
+  refs: [],
+  error: { code: 'engine-unavailable', message: 'm', hint: 'h' },
+};
+
 /** One of each, with every field. */
 const MESSAGES: Readonly<Record<string, Record<string, unknown>>> = {
   hello: HELLO,
   offer: { type: 'offer', images: [IMAGE], last: true },
-  answer: { type: 'answer', images: [ANSWERED], last: true },
+  answer: { type: 'answer', images: [ANSWERED, UNANSWERED], last: true },
   progress: { type: 'progress', image: 0, phase: 'load', bytes: 5, bottleneck: 'load' },
   again: { type: 'again', image: 0, missing: [DIGEST] },
   failed: { type: 'failed', image: 0, error: { code: 'integrity', message: 'm', hint: 'h' } },
@@ -61,6 +68,7 @@ const MESSAGES: Readonly<Record<string, Record<string, unknown>>> = {
     refs: [{ source: 'web:1.0', target: 'team/web:2.0', replaced: DIGEST }],
     error: { code: 'refused', message: 'm' },
   },
+  retry: { type: 'retry', images: [0, 9_999], attempt: 20, waitMs: 60_000 },
   probe: { type: 'probe', padding: 'x' },
   finish: { type: 'finish' },
 };
@@ -160,6 +168,14 @@ describe('schemas', () => {
     ['hello', 'engine.store', 'overlay2'],
     ['hello', 'capabilities', undefined],
     ['hello', 'capabilities', Array(65).fill('x')],
+    ['retry', 'images', []],
+    ['retry', 'images', [10_000]],
+    ['retry', 'images', [0.5]],
+    ['retry', 'attempt', 0],
+    ['retry', 'attempt', 21],
+    ['retry', 'waitMs', -1],
+    ['retry', 'waitMs', 60_001],
+    ['answer', 'images.1.error.code', 'fine'],
     ['offer', 'last', undefined],
     ['offer', 'images.0.image', -1],
     ['offer', 'images.0.image', 10_000],

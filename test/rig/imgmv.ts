@@ -66,6 +66,13 @@ export function runImgmv(args: readonly string[], options: ImgmvOptions = {}): I
   return new Run(child);
 }
 
+/** All that it told, once it has ended. */
+export async function toldBy(imgmv: Imgmv): Promise<readonly JsonEvent[]> {
+  const told: JsonEvent[] = [];
+  for await (const event of imgmv.events) told.push(event);
+  return told;
+}
+
 class Run implements Imgmv {
   stdout = '';
   stderr = '';

@@ -1,23 +1,24 @@
-/** An engine that answers `docker load` as a test wants, on a unix socket of its own. */
+/** An engine that answers `docker load`, or a list of images, as a test wants, on a unix socket of its own. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
 import { Engine } from '../../../agent/engine/engine.ts';
 import { scratchDirectory } from '../../rig/scratch.ts';
 
-/** What the engine does with a load: reads the tar or does not, answers or does not. */
-export type LoadScript = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
+/** What the engine does with a request: reads what it brings or does not, answers or does not. */
+export type Script = (request: IncomingMessage, response: ServerResponse) => void | Promise<void>;
 
 export interface FakeEngine extends AsyncDisposable {
   readonly engine: Engine;
 }
 
-export async function fakeEngine(onLoad: LoadScript): Promise<FakeEngine> {
+export async function fakeEngine(onLoad: Script, onList?: Script): Promise<FakeEngine> {
   const directory = await scratchDirectory();
   const sockets = new Set<Socket>();
   const server = createServer((request, response) => {
     const path = request.url ?? '';
     if (path.startsWith('/images/load')) return void onLoad(request, response);
+    if (path.startsWith('/images/json') && onList) return void onList(request, response);
     const os = { Version: '20.10.24', Os: 'linux', Arch: 'amd64' };
     response.end(JSON.stringify(path.includes('/version') ? os : { DriverStatus: [] }));
   });

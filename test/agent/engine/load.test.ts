@@ -10,7 +10,7 @@ import { Load } from '../../../agent/engine/load.ts';
 import { ImgmvError } from '../../../proto/errors.ts';
 import { Stopwatch } from '../../../proto/stopwatch.ts';
 import { failureOf } from '../../conformance/conformance.ts';
-import { fakeEngine, type LoadScript } from './fake-engine.ts';
+import { fakeEngine, type Script } from './fake-engine.ts';
 
 const MIB = 2 ** 20;
 const LOADED = '{"stream":"Loaded image: web:1.0\\n"}\r\n';
@@ -26,14 +26,14 @@ async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
 
 /** Reads the whole tar, then answers. */
 const answering =
-  (answer: string, status = 200): LoadScript =>
+  (answer: string, status = 200): Script =>
   async (request, response) => {
     await buffer(request);
     response.writeHead(status, { 'Content-Type': 'application/json' }).end(answer);
   };
 
 /** Loads one small file. */
-async function loadOne(script: LoadScript): Promise<readonly string[]> {
+async function loadOne(script: Script): Promise<readonly string[]> {
   await using fake = await fakeEngine(script);
   const load = new Load(fake.engine, new Stopwatch());
   try {
@@ -65,7 +65,7 @@ describe('a load that succeeds', () => {
   });
 
   it('in an answer cut at every byte', async () => {
-    const cut: LoadScript = async (request, response) => {
+    const cut: Script = async (request, response) => {
       await buffer(request);
       for (const byte of Buffer.from(LOADED)) response.write(Buffer.from([byte]));
       response.end();
@@ -132,7 +132,7 @@ describe('a load that fails', () => {
   });
 
   /** Sends until it fails; the engine need not read any of it. */
-  async function sendMuch(script: LoadScript): Promise<ImgmvError> {
+  async function sendMuch(script: Script): Promise<ImgmvError> {
     await using fake = await fakeEngine(script);
     const load = new Load(fake.engine, new Stopwatch());
     try {

@@ -1,0 +1,134 @@
+/** Round after round: all images of a plan, then, after a pause, those that failed and may be tried again. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { toImgmvError } from '../proto/errors.ts';
+import { RETRY_PAUSE_FACTOR, RETRY_PAUSE_MAX_MS, RETRY_PAUSE_MIN_MS } from '../proto/limits.ts';
+import { Copy } from './copy.ts';
+import type { Answer, Image, Outcome, Retry, Sink, Source } from './image.ts';
+import type { MoveOptions } from './move.ts';
+import { sharedFirst } from './plan.ts';
+import { Traffic } from './traffic.ts';
+
+export class Rounds {
+  readonly #source: Source;
+  readonly #sink: Sink;
+  readonly #options: MoveOptions;
+  /** Of each image the latest try, in the order of the plan. */
+  readonly #copies = new Map<Image, Copy>();
+  /** They have failed, and are not told as failed: there may be another try. */
+  readonly #untold = new Set<Copy>();
+  #attempt = 0;
+
+  constructor(source: Source, sink: Sink, options: MoveOptions) {
+    this.#source = source;
+    this.#sink = sink;
+    this.#options = options;
+  }
+
+  /** Uncompressed bytes that were moved so far. */
+  get bytes(): number {
+    return [...this.#copies.values()].reduce((sum, { bytes }) => sum + bytes, 0);
+  }
+
+  /** Called once. What became of each image in the end, in the order of the plan. */
+  async run(plan: readonly Answer[]): Promise<readonly Outcome[]> {
+    try {
+      for (let round: typeof plan | undefined = plan; round; round = await this.#next())
+        await this.#move(round);
+    } finally {
+      for (const copy of this.#untold) this.#tell(copy);
+    }
+    return [...this.#copies.values()].flatMap(({ outcome }) => outcome ?? []);
+  }
+
+  async #move(answers: readonly Answer[]): Promise<void> {
+    for (const answer of answers) {
+      const before = this.#copies.get(answer.image);
+      if (before) this.#untold.delete(before);
+      this.#copies.set(answer.image, new Copy(this.#source, this.#sink, answer, this.#options, before));
+    }
+    const ordered = sharedFirst(answers).flatMap(({ image }) => this.#copies.get(image) ?? []);
+    const { signal, jobs } = this.#options;
+    await new Traffic(this.#source, ordered, { signal, jobs, onEnd: (copy) => this.#ended(copy) }).run();
+  }
+
+  #ended(copy: Copy): void {
+    const { retries, signal } = this.#options;
+    if (!copy.outcome?.error?.retry || signal.aborted) return this.#tell(copy);
+    // Where the other side decides, it is known only after the round.
+    if (this.#source.retry) return void this.#untold.add(copy);
+    if (this.#attempt >= retries) return this.#tell(copy);
+    this.#untold.add(copy);
+    const attempt = this.#attempt + 1;
+    this.#announce(copy, attempt, pauseMs(attempt));
+  }
+
+  /** The plan of the next round; undefined where there is none. */
+  async #next(): Promise<readonly Answer[] | undefined> {
+    const { signal } = this.#options;
+    if (signal.aborted) return undefined;
+    try {
+      const retry = await this.#retry();
+      if (!retry) return undefined;
+      this.#attempt = retry.attempt;
+      await sleep(retry.waitMs, undefined, { signal });
+      return await this.#planAgain(retry);
+    } catch (error) {
+      // What has stopped the whole run is told by whoever did.
+      if (!signal.aborted) throw error;
+      return undefined;
+    }
+  }
+
+  async #retry(): Promise<Retry | undefined> {
+    if (this.#source.retry) {
+      const failed = [...this.#copies.values()].filter(({ outcome }) => outcome?.error !== undefined);
+      if (failed.length === 0) return undefined;
+      const retry = await this.#source.retry(failed.map(({ image }) => image));
+      for (const image of retry?.images ?? []) {
+        const copy = this.#copies.get(image);
+        if (copy && retry) this.#announce(copy, retry.attempt, retry.waitMs);
+      }
+      return retry;
+    }
+    if (this.#untold.size === 0) return undefined;
+    const attempt = this.#attempt + 1;
+    const images = [...this.#untold].map(({ image }) => image);
+    const retry = { images, attempt, waitMs: pauseMs(attempt) };
+    await this.#sink.retry?.(retry);
+    return retry;
+  }
+
+  /** An engine that is still away is no reason to give up the images that it has taken, nor the tries left. */
+  async #planAgain({ images }: Retry): Promise<readonly Answer[]> {
+    let answers: readonly Answer[];
+    try {
+      answers = await this.#sink.plan(images);
+    } catch (thrown) {
+      const error = toImgmvError(thrown);
+      if (!error.retry || this.#options.signal.aborted) throw error;
+      answers = images.map((image): Answer => ({ image, action: 'refuse', refs: image.names, error }));
+    }
+    return this.#source.planned(answers);
+  }
+
+  #announce({ outcome }: Copy, attempt: number, waitMs: number): void {
+    if (!outcome?.error) return;
+    const { image, error } = outcome;
+    this.#options.emit({
+      event: 'retrying',
+      id: image.id,
+      refs: image.names.map(({ source, target }) => ({ source, target })),
+      attempt,
+      waitSeconds: waitMs / 1000,
+      error: { code: error.code, message: error.message, hint: error.hint ?? null },
+    });
+  }
+
+  #tell(copy: Copy): void {
+    if (copy.outcome) this.#options.emit(copy.event(copy.outcome));
+  }
+}
+
+function pauseMs(attempt: number): number {
+  return Math.min(RETRY_PAUSE_MIN_MS * RETRY_PAUSE_FACTOR ** (attempt - 1), RETRY_PAUSE_MAX_MS);
+}
