@@ -214,7 +214,7 @@ export class TextRenderer implements Renderer {
     const { error, attempt, waitSeconds } = event;
     const when = this.#images.length > 1 ? `after the others, in ${waitSeconds} s` : `in ${waitSeconds} s`;
     this.#line(
-      `${this.#paint('33', 'warning:')} ${escapeText(`${nameOf(event)}: ${error.message}`)}; trying again ${when} (${attempt})`,
+      `${this.#paint('33', 'warning:')} ${escapeText(`${nameOf(event)}: ${error.message}`)}; trying again ${when} (retry ${attempt})`,
     );
   }
 
