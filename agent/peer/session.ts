@@ -2,9 +2,8 @@
  * One authenticated meeting of two peers: its control lane, its blob lanes, the watch over whether the other
  * side still answers, and the way back after a break. Knows who dialled, not who sends.
  */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Channel, Role } from '../../proto/channel.ts';
-import { type ErrorCode, ImgmvError, toImgmvError, violation } from '../../proto/errors.ts';
+import { ImgmvError, toImgmvError, violation } from '../../proto/errors.ts';
 import { Lane } from '../../proto/lane.ts';
 import {
   CLOSE_TIMEOUT_MS,
@@ -13,13 +12,12 @@ import {
   LANE_SILENCE_MS,
   LANE_WINDOW_BYTES,
   PING_INTERVAL_MS,
-  RECONNECT_PAUSE_MAX_MS,
-  RECONNECT_PAUSE_MIN_MS,
   SILENCE_MS,
 } from '../../proto/limits.ts';
 import { Control, type Hello, type Message } from '../../proto/messages.ts';
 import type { KeyPair } from '../../proto/noise.ts';
 import type { Emit } from '../events.ts';
+import { type Dial, lost, Redial } from './redial.ts';
 
 export interface SessionOptions {
   readonly role: Role;
@@ -34,35 +32,16 @@ export interface SessionOptions {
   readonly emit: Emit;
 }
 
-/** To connect a lane. */
-interface Tries {
-  /** Since it was last connected for a while. */
-  attempts: number;
-  /** Since when every one was refused. */
-  refusedSince: number | undefined;
-}
-
 /** A lane with what it takes to get it back. */
-interface Line extends Tries {
+interface Line {
   readonly lane: Lane;
+  readonly redial: Redial;
   /** Of its connection; rises with each. */
   generation: number;
   connectedAt: number;
   giveUp: NodeJS.Timeout | undefined;
 }
 
-/** What a host says that may be there again in a moment. */
-const PASSING: readonly ErrorCode[] = [
-  'peer-lost',
-  'no-answer',
-  'connection-refused',
-  'host-not-found',
-  'not-imgmv',
-  'try-later',
-];
-/** A connection that lasted this long was a good one. */
-const GOOD_AFTER_MS = 1_000;
-const REFUSED_MS = 30_000;
 /** More than a ping takes on any link that is of use. */
 const ANSWER_MS = 1_000;
 
@@ -75,6 +54,8 @@ export class Session {
   /** Aborted with the reason once the session is lost; not by a normal end. */
   readonly signal: AbortSignal;
   readonly #abort = new AbortController();
+  /** Aborted when the session is over, be it lost or at its end. */
+  readonly #dialling = new AbortController();
   readonly #options: SessionOptions;
   readonly #control: Control;
   /** By number; 0 is the control lane. */
@@ -168,22 +149,29 @@ export class Session {
   }
 
   /** Connects blob lane `number` for the first time, and like one that broke again and again if that fails. */
-  async openLane(number: number, dial: (signal: AbortSignal) => Promise<Channel>): Promise<Lane> {
-    const tries: Tries = { attempts: 0, refusedSince: undefined };
-    let channel: Channel | undefined;
-    try {
-      channel = await dial(this.signal);
-    } catch (error) {
-      this.#missed(tries, toImgmvError(error));
-      const giveUp = this.#giveUpLater(toImgmvError(error));
-      this.#toldLane ??= number;
-      channel = await this.#retry(number, tries, dial);
-      clearTimeout(giveUp);
-    }
+  async openLane(number: number, dial: Dial): Promise<Lane> {
+    const channel = await dial(this.signal).catch((error: unknown) =>
+      this.#openAgain(number, dial, toImgmvError(error)),
+    );
     if (!channel) throw toImgmvError(this.signal.reason);
     const ready = this.addLane(number, channel);
     this.#tellNoMore();
     return ready;
+  }
+
+  async #openAgain(number: number, dial: Dial, failure: ImgmvError): Promise<Channel | undefined> {
+    const redial = this.#redialOf(number);
+    const giveUp = this.#giveUpLater(failure);
+    this.#toldLane ??= number;
+    try {
+      redial.missed(failure);
+      return await this.#connect(redial, dial);
+    } catch (error) {
+      this.fail(toImgmvError(error));
+      return undefined;
+    } finally {
+      clearTimeout(giveUp);
+    }
   }
 
   /** Takes the first channel of blob lane `number` into the session. */
@@ -258,6 +246,7 @@ export class Session {
 
   #end(): void {
     this.#over = true;
+    this.#dialling.abort();
     clearInterval(this.#watch);
     for (const { giveUp } of this.#lines.values()) clearTimeout(giveUp);
   }
@@ -266,8 +255,7 @@ export class Session {
     this.#lines.set(number, {
       lane,
       generation,
-      attempts: 0,
-      refusedSince: undefined,
+      redial: this.#redialOf(number),
       connectedAt: performance.now(),
       giveUp: undefined,
     });
@@ -280,9 +268,7 @@ export class Session {
   #broken(number: number, error: ImgmvError): void {
     const line = this.#lines.get(number);
     if (!line || this.#finishing || this.#over) return line?.lane.fail(error);
-    const lastedMs = performance.now() - line.connectedAt;
-    // One that breaks as soon as it is there is not tried again at once.
-    if (line.lane.resumed) line.attempts = lastedMs < GOOD_AFTER_MS ? 1 : 0;
+    if (line.lane.resumed) line.redial.broke(performance.now() - line.connectedAt);
     line.giveUp = this.#giveUpLater(error);
     this.#toldLane ??= number;
     if (this.#options.reopen) void this.#reopen(number, line);
@@ -296,46 +282,35 @@ export class Session {
   async #reopen(number: number, line: Line): Promise<void> {
     const { reopen } = this.#options;
     if (!reopen) return;
-    const channel = await this.#retry(number, line, (signal) => reopen(number, ++line.generation, signal));
-    if (channel) this.#connected(line, channel);
+    try {
+      const channel = await this.#connect(line.redial, (signal) => reopen(number, ++line.generation, signal));
+      if (channel) this.#connected(line, channel);
+    } catch (error) {
+      this.fail(toImgmvError(error));
+    }
   }
 
-  /** Dials again and again, until it is connected; undefined if the session is over before. */
-  async #retry(
-    number: number,
-    tries: Tries,
-    dial: (signal: AbortSignal) => Promise<Channel>,
-  ): Promise<Channel | undefined> {
-    while (!this.#over) {
-      const pause = tries.attempts === 0 ? 0 : RECONNECT_PAUSE_MIN_MS * 2 ** (tries.attempts - 1);
-      try {
-        await sleep(Math.min(pause, RECONNECT_PAUSE_MAX_MS), undefined, { signal: this.signal });
-        this.#tell(number, ++tries.attempts);
-        const channel = await dial(this.signal);
-        if (!this.#over && !this.#finishing) return channel;
-        channel.close();
-        return undefined;
-      } catch (error) {
-        this.#missed(tries, toImgmvError(error));
-      }
+  /** Undefined if the session is over before it is connected. */
+  async #connect(redial: Redial, dial: Dial): Promise<Channel | undefined> {
+    const { signal } = this.#dialling;
+    try {
+      const channel = await redial.connect(dial, signal);
+      if (!this.#over && !this.#finishing) return channel;
+      channel.close();
+    } catch (error) {
+      if (!signal.aborted) throw error;
     }
     return undefined;
   }
 
-  /** A try has failed; what will not be otherwise next time ends the session. */
-  #missed(tries: Tries, failure: ImgmvError): void {
-    const now = performance.now();
-    tries.refusedSince = failure.code === 'connection-refused' ? (tries.refusedSince ?? now) : undefined;
-    // Its listener lives as long as its session: the process there has most likely ended.
-    const ended = now - (tries.refusedSince ?? now) >= REFUSED_MS;
-    if (ended) return this.fail(lost(this.peer.name, failure));
-    if (!PASSING.includes(failure.code) && !this.#over) this.fail(failure);
+  #redialOf(number: number): Redial {
+    return new Redial(this.peer.name, (attempt) => this.#tell(number, attempt));
   }
 
   #connected(line: Line, channel: Channel): void {
     clearTimeout(line.giveUp);
     line.connectedAt = performance.now();
-    line.refusedSince = undefined;
+    line.redial.connected();
     line.lane.replace(channel);
     // Where one connection fell silent and another gets through, the rest of that time may be dead as well.
     for (const { lane } of this.#lines.values())
@@ -370,11 +345,4 @@ export class Session {
       }
     }, PING_INTERVAL_MS);
   }
-}
-
-function lost(name: string, cause?: ImgmvError): ImgmvError {
-  return new ImgmvError('peer-lost', `the connection to ${name} was lost, and did not come back`, {
-    cause,
-    hint: 'run both commands again: `imgmv receive` there, `imgmv send` here',
-  });
 }
