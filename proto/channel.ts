@@ -105,8 +105,10 @@ export interface ListenerOptions {
     preamble: Preamble;
     credentials: Credentials | Promise<Credentials>;
   };
-  /** Called at each step that the dialler has completed, counted from 1: its preamble, messages 1 and 3. */
+  /** Called at each step that the dialler has taken, counted from 1: its preamble, message 1, and a true message 3. */
   readonly onStep?: (step: number) => void;
+  /** Awaited before the costly answer to message 1. */
+  readonly turn?: () => Promise<void>;
   readonly handshakeTimeoutMs?: number;
 }
 
@@ -219,9 +221,12 @@ export async function acceptChannel(socket: Socket, options: ListenerOptions): P
     const ours = encodePreamble(preamble);
     socket.send(ours);
     const credentials = await coming;
-    const handshake = start(false, preamble.kind, prologueOf(theirs, ours), credentials);
-    handshake.readMessage(await nextMessage(socket));
+    const first = await nextMessage(socket);
     options.onStep?.(2);
+    await options.turn?.();
+    if (!socket.open) throw errorOfClose(await socket.closed);
+    const handshake = start(false, preamble.kind, prologueOf(theirs, ours), credentials);
+    handshake.readMessage(first);
     socket.send(handshake.writeMessage(new Uint8Array()));
     const last = await nextMessage(socket);
     try {

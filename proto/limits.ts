@@ -51,6 +51,9 @@ export const GIVE_UP_MS = 5 * 60_000;
 /** Between two tries to get a connection back: doubled from one to the next. */
 export const RECONNECT_PAUSE_MIN_MS = 250;
 export const RECONNECT_PAUSE_MAX_MS = 5_000;
+/** How long a dialler comes back to a listener that breaks its connections off before message 3. */
+export const CROWDED_OUT_MS = 10_000;
+export const CROWDED_OUT_PAUSE_MS = 100;
 export const LINGER_MS = 10_000;
 /** The same while the sender cannot be heard. */
 export const LINGER_UNHEARD_MS = 60_000;
@@ -67,6 +70,8 @@ export const MAX_SESSION_MS = 24 * 3_600_000;
 
 export const UNAUTHENTICATED_MAX_SOCKETS = 32;
 export const UNAUTHENTICATED_PER_ADDRESS_MAX_SOCKETS = 4;
+/** How long one of them may stand still before another takes its place that has no better claim to it. */
+export const UNAUTHENTICATED_GRACE_MS = 250;
 export const PENALTY_MIN_MS = 15_000;
 export const PENALTY_MAX_MS = 600_000;
 /** Addresses remembered for penalties; the oldest is forgotten first. */

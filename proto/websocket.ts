@@ -270,6 +270,13 @@ function dialError(url: string, error: Error, timeoutMs: number): ImgmvError {
   });
 }
 
+/** Whether `dial` failed since the other side took the connection and then broke it off without a word. */
+export function brokenOff(error: ImgmvError): boolean {
+  return (
+    error.code === 'not-imgmv' && error.cause instanceof Error && systemCode(error.cause) === 'ECONNRESET'
+  );
+}
+
 function silent(host: string, timeoutMs: number, cause?: Error): ImgmvError {
   return new ImgmvError('no-answer', `${host} did not answer within ${Math.round(timeoutMs / 1000)} s`, {
     cause,

@@ -6,14 +6,14 @@ import {
   PENALTY_ADDRESSES_MAX,
   PENALTY_MAX_MS,
   PENALTY_MIN_MS,
+  UNAUTHENTICATED_GRACE_MS,
   UNAUTHENTICATED_MAX_SOCKETS,
   UNAUTHENTICATED_PER_ADDRESS_MAX_SOCKETS,
 } from '../../proto/limits.ts';
 
 export interface Stranger {
+  /** IPv4 or IPv6, as text. */
   readonly address: string;
-  /** How far it got, rising; who got further stays when room is needed. */
-  step: number;
   /** Ends its connection. */
   readonly evict: () => void;
 }
@@ -25,7 +25,8 @@ export interface AdmissionOptions {
 }
 
 export class Admission {
-  readonly #strangers = new Set<Stranger>();
+  /** Since when each has stood still; who has for the longest time comes first. */
+  readonly #strangers = new Map<Stranger, number>();
   readonly #penalties = new Map<string, { until: number; lengthMs: number }>();
   readonly #perAddressMax: number;
   readonly #now: () => number;
@@ -40,14 +41,35 @@ export class Admission {
   }
 
   /**
-   * Takes a new connection in. Where there is no room, the one that got least far goes, the oldest of those:
-   * sockets that are merely held open never keep an honest one out.
+   * Takes a new connection in; false where it has to go itself. Where there is no room one of the most crowded
+   * network goes, of its most crowded address, and of those the one that has stood still for the longest time:
+   * a flood throws out its own, and sockets that are merely held never keep an honest one out. Among equals each
+   * may stand still for a moment first, so that whoever is in can take its next step, and so that a flood gets
+   * us to begin no more than a few handshakes. How far one got does not count: that is cheap for a stranger.
    */
-  admit(stranger: Stranger): void {
-    const same = [...this.#strangers].filter(({ address }) => address === stranger.address);
-    if (same.length >= this.#perAddressMax) this.#evictFrom(same);
-    if (this.#strangers.size >= UNAUTHENTICATED_MAX_SOCKETS) this.#evictFrom([...this.#strangers]);
-    this.#strangers.add(stranger);
+  admit(stranger: Stranger): boolean {
+    const all = [...this.#strangers.keys()];
+    const same = all.filter(({ address }) => address === stranger.address);
+    const mayStay = (one: Stranger) =>
+      this.#now() - (this.#strangers.get(one) ?? 0) < UNAUTHENTICATED_GRACE_MS;
+    const [oldest] = same;
+    if (oldest && same.length >= this.#perAddressMax) {
+      if (mayStay(oldest)) return false;
+      this.#evict(oldest);
+    } else if (all.length >= UNAUTHENTICATED_MAX_SOCKETS) {
+      const moreCrowded = crowdsOf([...all, stranger]);
+      // Sorting is stable: the first of equals is the one that has stood still for the longest time.
+      const least = all.sort(moreCrowded)[0] as Stranger;
+      if (moreCrowded(least, stranger) === 0 && mayStay(least)) return false;
+      this.#evict(least);
+    }
+    this.#strangers.set(stranger, this.#now());
+    return true;
+  }
+
+  /** It took the next step of its handshake. */
+  advance(stranger: Stranger): void {
+    if (this.#strangers.delete(stranger)) this.#strangers.set(stranger, this.#now());
   }
 
   /** It proved the code, or is gone. */
@@ -55,12 +77,9 @@ export class Admission {
     this.#strangers.delete(stranger);
   }
 
-  #evictFrom(candidates: readonly Stranger[]): void {
-    // A Set keeps the order of arrival, and sorting is stable: the first of the lowest step is the oldest.
-    const [least] = [...candidates].sort((a, b) => a.step - b.step);
-    if (!least) return;
-    this.#strangers.delete(least);
-    least.evict();
+  #evict(stranger: Stranger): void {
+    this.#strangers.delete(stranger);
+    stranger.evict();
   }
 
   /** Milliseconds that this address has to wait, 0 if none. */
@@ -78,4 +97,28 @@ export class Admission {
     const [oldest] = this.#penalties.keys();
     if (this.#penalties.size > PENALTY_ADDRESSES_MAX && oldest !== undefined) this.#penalties.delete(oldest);
   }
+}
+
+/** Compares two of `all` for sorting: who is in the larger crowd comes first. */
+function crowdsOf(all: readonly Stranger[]): (a: Stranger, b: Stranger) => number {
+  const sizes = new Map<string, number>();
+  const count = (key: string) => sizes.set(key, (sizes.get(key) ?? 0) + 1);
+  for (const { address } of all) {
+    count(address);
+    count(networkOf(address));
+  }
+  const size = (key: string) => sizes.get(key) ?? 0;
+  return (a, b) =>
+    size(networkOf(b.address)) - size(networkOf(a.address)) || size(b.address) - size(a.address);
+}
+
+/** What one party can have many addresses of: 256 neighbours in IPv4, a /64 in IPv6 (RFC 6177). */
+export function networkOf(address: string): string {
+  if (!address.includes(':')) return address.slice(0, address.lastIndexOf('.') + 1);
+  const [head = '', tail] = address.split('%')[0]?.split('::') ?? [];
+  const groups = head === '' ? [] : head.split(':');
+  if (tail === undefined) return groups.slice(0, 4).join(':');
+  const after = tail === '' ? [] : tail.split(':');
+  const zeros = Array<string>(Math.max(0, 8 - groups.length - after.length)).fill('0');
+  return [...groups, ...zeros, ...after].slice(0, 4).join(':');
 }

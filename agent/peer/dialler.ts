@@ -1,4 +1,5 @@
 /** The side that dials: pairs by code, then opens the lanes of the session. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import {
   type Channel,
   type ConnectionKind,
@@ -9,12 +10,13 @@ import {
   type Role,
 } from '../../proto/channel.ts';
 import { deriveKey } from '../../proto/code.ts';
+import { toImgmvError } from '../../proto/errors.ts';
 import type { Lane } from '../../proto/lane.ts';
-import { CONNECT_TIMEOUT_MS, GIVE_UP_MS } from '../../proto/limits.ts';
+import { CONNECT_TIMEOUT_MS, CROWDED_OUT_MS, CROWDED_OUT_PAUSE_MS, GIVE_UP_MS } from '../../proto/limits.ts';
 import type { Hello } from '../../proto/messages.ts';
 import { generateKeyPair } from '../../proto/noise.ts';
 import type { Secret } from '../../proto/secret.ts';
-import { dial, type Socket } from '../../proto/websocket.ts';
+import { brokenOff, dial, type Socket } from '../../proto/websocket.ts';
 import type { Emit } from '../events.ts';
 import { Session } from './session.ts';
 
@@ -40,24 +42,29 @@ export interface Dialled {
 /** Throws an ImgmvError that says whether the host, the port, the version or the code was wrong. */
 export async function dialSession(options: DialOptions): Promise<Dialled> {
   const s = generateKeyPair();
-  const socket = await connect(options);
   let listener: Preamble | undefined;
-  const channel = await stoppable(socket, options.signal, () =>
-    dialChannel(socket, {
-      preamble: {
-        kind: 'pair',
-        role: options.role,
-        lane: 0,
-        generation: 0,
-        sessionId: emptyBytes16(),
-        salt: emptyBytes16(),
-      },
-      credentials: async (preamble) => {
-        listener = preamble;
-        return { s, psk: await deriveKey(options.code, preamble.salt) };
-      },
-    }),
-  );
+  let psk: Promise<Buffer> | undefined;
+  const channel = await admitted(options.signal, async () => {
+    const socket = await connect(options);
+    return stoppable(socket, options.signal, () =>
+      dialChannel(socket, {
+        preamble: {
+          kind: 'pair',
+          role: options.role,
+          lane: 0,
+          generation: 0,
+          sessionId: emptyBytes16(),
+          salt: emptyBytes16(),
+        },
+        credentials: async (preamble) => {
+          // Once for the code that it was asked for: the next try has no time to lose.
+          if (!listener?.salt.equals(preamble.salt)) psk = deriveKey(options.code, preamble.salt);
+          listener = preamble;
+          return { s, psk: await (psk as Promise<Buffer>) };
+        },
+      }),
+    );
+  });
   const { sessionId } = listener as Preamble;
   const { rs } = channel;
   const join = (kind: ConnectionKind, lane: number, generation: number, signal: AbortSignal) =>
@@ -80,6 +87,25 @@ export async function dialSession(options: DialOptions): Promise<Dialled> {
     session,
     openLane: (lane) => session.openLane(lane, (signal) => join('lane', lane, 0, signal)),
   };
+}
+
+/**
+ * Dials again where the connection broke before message 3: a listener that many dial at once throws out whoever
+ * keeps it waiting. Up to there nothing was proven, so nothing was used up. A break behind it is another matter.
+ */
+async function admitted(signal: AbortSignal | undefined, dialOnce: () => Promise<Channel>): Promise<Channel> {
+  const late = performance.now() + CROWDED_OUT_MS;
+  for (;;) {
+    try {
+      return await dialOnce();
+    } catch (error) {
+      const failure = toImgmvError(error);
+      const broke = failure.code === 'peer-lost' || brokenOff(failure);
+      if (!broke || performance.now() >= late) throw error;
+    }
+    await sleep(CROWDED_OUT_PAUSE_MS);
+    signal?.throwIfAborted();
+  }
 }
 
 /** One more connection of a session, under its pinned keys. */

@@ -5,6 +5,7 @@
 import { createServer, type IncomingMessage, type Server } from 'node:http';
 import type { AddressInfo, Socket as NetSocket } from 'node:net';
 import type { Duplex } from 'node:stream';
+import { setImmediate } from 'node:timers/promises';
 import {
   acceptChannel,
   type Channel,
@@ -23,7 +24,7 @@ import {
   LANES_MAX,
 } from '../../proto/limits.ts';
 import type { Hello } from '../../proto/messages.ts';
-import { generateKeyPair, type KeyPair } from '../../proto/noise.ts';
+import type { KeyPair } from '../../proto/noise.ts';
 import { type Socket, SUBPROTOCOL, upgrade, versionOffered } from '../../proto/websocket.ts';
 import { awaited } from '../awaited.ts';
 import { type Clock, SYSTEM_CLOCK } from '../clock.ts';
@@ -78,6 +79,7 @@ export class Listener {
   readonly #clock: Clock;
   readonly #admission: Admission;
   readonly #sockets = new Set<Duplex>();
+  #turn: Promise<void> = Promise.resolve();
   #pairing: Pairing | undefined;
   #accept: Accept | undefined;
   #running: Running | undefined;
@@ -164,13 +166,12 @@ export class Listener {
     const stranger: Stranger = {
       // A listener on all addresses sees IPv4 as ::ffff:192.0.2.1.
       address: socket.remoteAddress?.replace(/^::ffff:(?=[0-9.]+$)/, '') ?? 'unknown',
-      step: 0,
       evict: () => socket.destroy(),
     };
+    socket.on('error', () => {});
+    if (!this.#admission.admit(stranger)) return void socket.destroy();
     this.#sockets.add(socket);
     strangers.set(socket, stranger);
-    this.#admission.admit(stranger);
-    socket.on('error', () => {});
     socket.on('close', () => {
       this.#sockets.delete(socket);
       this.#admission.leave(stranger);
@@ -198,15 +199,14 @@ export class Listener {
   }
 
   async #handshake(socket: Socket, stranger: Stranger): Promise<void> {
-    stranger.step = 1;
+    this.#admission.advance(stranger);
     let kept: { preamble: Preamble; s: KeyPair; pairing?: Pairing } | undefined;
     let channel: Channel;
     try {
       channel = await acceptChannel(socket, {
         handshakeTimeoutMs: HANDSHAKE_TIMEOUT_MS,
-        onStep: (step) => {
-          stranger.step = 1 + step;
-        },
+        onStep: () => this.#admission.advance(stranger),
+        turn: () => this.#nextTurn(),
         admit: (dialler) => {
           const waitMs = dialler.kind === 'pair' ? this.#admission.penaltyMs(stranger.address) : 0;
           if (waitMs > 0) {
@@ -226,6 +226,15 @@ export class Listener {
     if (kept) await this.#authenticated(channel, kept, stranger.address);
   }
 
+  /**
+   * One handshake between two looks at what has come: the answer to message 1 takes milliseconds, and many at
+   * once would keep a message 3 that is there already waiting behind them.
+   */
+  #nextTurn(): Promise<void> {
+    this.#turn = this.#turn.then(() => setImmediate());
+    return this.#turn;
+  }
+
   #admit(dialler: Preamble) {
     const { role } = this.#options;
     if (dialler.role === role) throw new ImgmvError('role-mismatch', `both sides are ${role}s`);
@@ -234,7 +243,7 @@ export class Listener {
       const death =
         pairing?.death ?? (this.#accept ? undefined : new ImgmvError('code-used', 'a session is running'));
       if (!pairing || death) throw death ?? new ImgmvError('code-expired', 'there is no code');
-      const s = generateKeyPair();
+      const { s } = pairing;
       const preamble: Preamble = { ...dialler, role, sessionId: newSessionId(), salt: pairing.salt };
       return { preamble, s, credentials: pairing.psk.then((psk) => ({ s, psk })), pairing };
     }

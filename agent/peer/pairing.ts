@@ -4,6 +4,7 @@ import { newSalt } from '../../proto/channel.ts';
 import { deriveKey, generateCode } from '../../proto/code.ts';
 import { ImgmvError } from '../../proto/errors.ts';
 import { CODE_WRONG_TRIES_MAX } from '../../proto/limits.ts';
+import { generateKeyPair, type KeyPair } from '../../proto/noise.ts';
 import type { Secret } from '../../proto/secret.ts';
 import type { Clock } from '../clock.ts';
 
@@ -12,6 +13,8 @@ export class Pairing {
   readonly salt: Buffer;
   /** What the code stretches to; begun at once and only once, so that no stranger makes us compute it. */
   readonly psk: Promise<Buffer>;
+  /** Our static key; made ahead for the same reason. */
+  readonly s: KeyPair = generateKeyPair();
   /** Wall time at which it dies, in milliseconds since 1970. */
   readonly expires: number;
   readonly #clock: Clock;

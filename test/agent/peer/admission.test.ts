@@ -1,30 +1,35 @@
 import { describe, expect, it } from 'vitest';
-import { Admission, type AdmissionOptions, type Stranger } from '../../../agent/peer/admission.ts';
+import { Admission, type AdmissionOptions, networkOf, type Stranger } from '../../../agent/peer/admission.ts';
+import { UNAUTHENTICATED_GRACE_MS } from '../../../proto/limits.ts';
 
 function admission(options: Partial<AdmissionOptions> = {}) {
   const clock = { now: 0 };
   const evicted: string[] = [];
+  const turnedAway: string[] = [];
   const admitted = new Admission({ now: () => clock.now, ...options });
-  const admit = (name: string, address: string, step = 0): Stranger => {
-    const stranger = { address, step, evict: () => evicted.push(name) };
-    admitted.admit(stranger);
+  const admit = (name: string, address: string): Stranger => {
+    const stranger = { address, evict: () => evicted.push(name) };
+    if (!admitted.admit(stranger)) turnedAway.push(name);
     return stranger;
   };
-  return { admitted, admit, evicted, clock };
+  return { admitted, admit, evicted, turnedAway, clock };
+}
+
+/** 32 strangers, each of a network of its own. */
+function fill(admit: (name: string, address: string) => Stranger): Stranger[] {
+  return Array.from({ length: 32 }, (_, n) => admit(`held ${n}`, `10.0.${n}.1`));
 }
 
 describe('room', () => {
-  it('is for four of an address; the one that got least far goes, the oldest of those', () => {
-    const { admit, evicted, admitted } = admission();
-    admit('far', 'x', 2);
-    admit('old', 'x', 1);
-    admit('young', 'x', 1);
-    admit('fourth', 'x', 1);
-    expect(evicted).toEqual([]);
+  it('is for four of an address; the one that has stood still for the longest time goes', () => {
+    const { admit, admitted, evicted, turnedAway, clock } = admission();
+    const first = admit('first', 'x');
+    for (const name of ['second', 'third', 'fourth']) admit(name, 'x');
+    clock.now = UNAUTHENTICATED_GRACE_MS;
+    admitted.advance(first);
     admit('fifth', 'x');
-    expect(evicted).toEqual(['old']);
     admit('sixth', 'x');
-    expect(evicted).toEqual(['old', 'fifth']);
+    expect([evicted, turnedAway]).toEqual([['second', 'third'], []]);
     expect(admitted.size).toBe(4);
   });
 
@@ -36,20 +41,60 @@ describe('room', () => {
   });
 
   it('takes another bound for all behind a proxy', () => {
-    const { admit, evicted } = admission({ perAddressMax: 1 });
+    const { admit, evicted, clock } = admission({ perAddressMax: 1 });
     admit('first', 'x');
+    clock.now = UNAUTHENTICATED_GRACE_MS;
     admit('second', 'x');
     expect(evicted).toEqual(['first']);
   });
 
-  it('is for 32 in all, and who is further on stays', () => {
-    const { admit, evicted, admitted } = admission();
-    for (let n = 0; n < 31; n++) admit(`held ${n}`, `10.0.0.${n}`);
-    admit('honest', 'h', 2);
-    for (let n = 0; n < 100; n++) admit(`flood ${n}`, `10.0.1.${n}`);
+  it('is for 32 in all: a network that floods makes room by its own', () => {
+    const { admit, admitted, evicted, turnedAway, clock } = admission();
+    admit('honest', '192.0.2.1');
+    for (let n = 0; n < 100; n++) admit(`flood ${n}`, `10.0.0.${n}`);
+    clock.now = 10_000;
+    for (let n = 100; n < 200; n++) admit(`flood ${n}`, `10.0.0.${n}`);
     expect(admitted.size).toBe(32);
-    expect(evicted).toHaveLength(100);
-    expect(evicted).not.toContain('honest');
+    expect(evicted).toEqual(Array.from({ length: 31 }, (_, n) => `flood ${n}`));
+    expect(turnedAway).toHaveLength(69 + 69);
+  });
+
+  it('is found for a newcomer from elsewhere without delay', () => {
+    const { admit, evicted, turnedAway } = admission();
+    for (let n = 0; n < 32; n++) admit(`flood ${n}`, `10.0.0.${n}`);
+    admit('honest', '192.0.2.1');
+    expect([evicted, turnedAway]).toEqual([['flood 0'], []]);
+  });
+
+  it('is taken from the address of a network that has most', () => {
+    const { admit, evicted, clock } = admission();
+    for (let n = 0; n < 28; n++) admit(`one ${n}`, `10.0.0.${n}`);
+    for (let n = 0; n < 4; n++) admit(`four ${n}`, '10.0.0.200');
+    clock.now = UNAUTHENTICATED_GRACE_MS;
+    admit('honest', '10.0.0.201');
+    expect(evicted).toEqual(['four 0']);
+  });
+
+  it('is kept for a moment among equals, and once more after each step', () => {
+    const { admit, admitted, evicted, turnedAway, clock } = admission();
+    const [first = admit('none', ''), ...others] = fill(admit);
+    clock.now = UNAUTHENTICATED_GRACE_MS - 1;
+    admit('too soon', '10.1.0.1');
+    expect([evicted, turnedAway]).toEqual([[], ['too soon']]);
+    admitted.advance(first);
+    clock.now = UNAUTHENTICATED_GRACE_MS;
+    for (const n of others.keys()) admit(`late ${n}`, `10.1.${n}.1`);
+    expect(evicted).toHaveLength(31);
+    expect(evicted).not.toContain('held 0');
+  });
+
+  it('is not given back to who was evicted and takes a step all the same', () => {
+    const { admit, admitted, clock } = admission();
+    const [first = admit('none', '')] = fill(admit);
+    clock.now = UNAUTHENTICATED_GRACE_MS;
+    admit('late', '10.1.0.1');
+    admitted.advance(first);
+    expect(admitted.size).toBe(32);
   });
 
   it('is given back by who leaves', () => {
@@ -58,6 +103,19 @@ describe('room', () => {
     expect(admitted.size).toBe(0);
     admit('second', 'x');
     expect(evicted).toEqual([]);
+  });
+});
+
+describe('a network', () => {
+  it.each([
+    ['192.0.2.1', '192.0.2.254', '192.0.3.1'],
+    ['2001:db8:1:2::1', '2001:db8:1:2:ffff:ffff:ffff:ffff', '2001:db8:1:3::1'],
+    ['2001:db8::1', '2001:db8::2:0:0:1', '2001:db8:0:1::1'],
+    ['fe80::1%eth0', 'fe80::2%eth1', 'fe81::1%eth0'],
+    ['::1', '::2', '1::1'],
+  ])('has %s and %s, not %s', (one, neighbour, stranger) => {
+    expect(networkOf(neighbour)).toBe(networkOf(one));
+    expect(networkOf(stranger)).not.toBe(networkOf(one));
   });
 });
 
