@@ -109,6 +109,8 @@ export interface ListenerOptions {
   readonly onStep?: (step: number) => void;
   /** Awaited before the costly answer to message 1. */
   readonly turn?: () => Promise<void>;
+  /** Called before message 3 is tried; what it throws refuses the dialler, and the message stays untried. */
+  readonly beforeProof?: () => void;
   readonly handshakeTimeoutMs?: number;
 }
 
@@ -229,6 +231,7 @@ export async function acceptChannel(socket: Socket, options: ListenerOptions): P
     handshake.readMessage(first);
     socket.send(handshake.writeMessage(new Uint8Array()));
     const last = await nextMessage(socket);
+    options.beforeProof?.();
     try {
       handshake.readMessage(last);
     } catch (cause) {

@@ -21,7 +21,7 @@ export const DATA_MAX_BYTES = RECORD_MAX_BYTES - DATA_HEADER_BYTES;
 export const PREAMBLE_BYTES = 48;
 export const SALT_BYTES = 16;
 export const SESSION_ID_BYTES = 16;
-/** WebSocket pings (RFC 6455 section 5.5.2) that a peer may send us in any ten seconds. */
+/** WebSocket pings and pongs (RFC 6455 section 5.5.2) that a peer may send us in any ten seconds. */
 export const WEBSOCKET_PINGS_MAX_PER_10_S = 20;
 
 // The pairing code

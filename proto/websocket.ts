@@ -63,7 +63,8 @@ export class Socket {
       error = e;
     });
     ws.on('message', (data, isBinary) => this.#receive(data as Buffer, isBinary));
-    ws.on('ping', () => this.#countPing());
+    // We send no pings: a pong is as idle as a ping.
+    for (const idle of ['ping', 'pong'] as const) ws.on(idle, () => this.#countPing());
     this.closed = new Promise((resolve) => {
       ws.on('close', (code, reason) => {
         const close: SocketClose = { code, reason: reason.toString(), ...(error && { error }) };

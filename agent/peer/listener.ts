@@ -207,6 +207,11 @@ export class Listener {
         handshakeTimeoutMs: HANDSHAKE_TIMEOUT_MS,
         onStep: () => this.#admission.advance(stranger),
         turn: () => this.#nextTurn(),
+        beforeProof: () => {
+          // Of many that guess at once, those behind the last try have to hear of its end, not of theirs.
+          const death = kept?.pairing?.death;
+          if (death) throw death;
+        },
         admit: (dialler) => {
           const waitMs = dialler.kind === 'pair' ? this.#admission.penaltyMs(stranger.address) : 0;
           if (waitMs > 0) {
@@ -219,7 +224,8 @@ export class Listener {
         },
       });
     } catch (error) {
-      if (toImgmvError(error).code === 'wrong-code') this.#wrongCode(stranger.address);
+      if (kept?.pairing && toImgmvError(error).code === 'wrong-code')
+        this.#wrongCode(kept.pairing, stranger.address);
       throw error;
     }
     this.#admission.leave(stranger);
@@ -256,10 +262,10 @@ export class Listener {
     return { preamble, s, credentials: Promise.resolve({ s, rs: running.session.rs }) };
   }
 
-  #wrongCode(address: string): void {
-    this.#pairing?.wrongTry();
+  #wrongCode(pairing: Pairing, address: string): void {
+    pairing.wrongTry();
     this.#admission.punish(address);
-    this.#options.emit({ event: 'attempt', address, left: this.#pairing?.triesLeft ?? 0 });
+    this.#options.emit({ event: 'attempt', address, left: pairing.triesLeft });
   }
 
   async #authenticated(
