@@ -171,15 +171,15 @@ export function pairPreamble(change: Partial<Preamble> = {}): Preamble {
   };
 }
 
-/** Dials and runs the handshake of a pairing with a key instead of a code: no scrypt. */
-export async function pairWith(port: number, psk: Buffer, s = generateKeyPair()) {
+/** Dials and runs the handshake of a pairing; with a key in place of the code there is no scrypt. */
+export async function pairWith(port: number, key: Buffer | Secret, s = generateKeyPair()) {
   const socket = await dial(`ws://127.0.0.1:${port}`, { timeoutMs: 5_000 });
   let listener = pairPreamble();
   const channel = await dialChannel(socket, {
     preamble: pairPreamble(),
     credentials: async (theirs) => {
       listener = theirs;
-      return { s, psk };
+      return { s, psk: Buffer.isBuffer(key) ? key : await deriveKey(key, theirs.salt) };
     },
   });
   return { channel, sessionId: listener.sessionId, s };
@@ -237,11 +237,16 @@ export class ScriptedSender extends ScriptedPeer {
 
   /** Dials, pairs and says hello. */
   static async pair({ port, pairing }: Receiver): Promise<ScriptedSender> {
-    const { channel, sessionId, s } = await pairWith(port, await pairing.psk);
+    return ScriptedSender.pairBy(port, await pairing.psk);
+  }
+
+  /** The same at any listener; `change` says what of the hello is a lie. */
+  static async pairBy(port: number, key: Buffer | Secret, change: object = {}): Promise<ScriptedSender> {
+    const { channel, sessionId, s } = await pairWith(port, key);
     const lane = new Lane(channel, { windowBytes: WINDOW_BYTES, dialled: true });
     await lane.ready;
     const control = new Control(lane);
-    await control.send({ type: 'hello', role: 'sender', ...HELLO });
+    await control.send({ type: 'hello', role: 'sender', ...HELLO, ...change });
     const peer = new ScriptedSender(port, control, sessionId, s);
     await peer.hear('hello');
     return peer;
@@ -308,8 +313,8 @@ export class ScriptedReceiver extends ScriptedPeer {
     this.#server = server;
   }
 
-  /** Waits for a dialler, pairs and says hello. */
-  static async pair(server: WebSocketServer, code: Secret): Promise<ScriptedReceiver> {
+  /** Waits for a dialler, pairs and says hello, which `change` makes a lie. */
+  static async pair(server: WebSocketServer, code: Secret, change: object = {}): Promise<ScriptedReceiver> {
     const [s, salt, sessionId] = [generateKeyPair(), newSalt(), newSessionId()];
     const psk = await deriveKey(code, salt);
     const channel = await acceptChannel(await server.next(), {
@@ -322,7 +327,7 @@ export class ScriptedReceiver extends ScriptedPeer {
     await lane.ready;
     const control = new Control(lane);
     const peer = new ScriptedReceiver(server, control, sessionId, s);
-    await peer.say({ type: 'hello', role: 'receiver', ...HELLO });
+    await peer.say({ type: 'hello', role: 'receiver', ...HELLO, ...change });
     await peer.hear('hello');
     return peer;
   }

@@ -1,0 +1,159 @@
+/** The built receiver against strangers in numbers: held sockets, guesses, pings, fragments. PROTOCOL.md section 10. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { deriveKey, generateCode } from '../../proto/code.ts';
+import { CODE_WRONG_TRIES_MAX, SALT_BYTES } from '../../proto/limits.ts';
+import { until } from '../proto/wire.ts';
+import { type Engine, engineSupport, startEngine } from '../rig/engine.ts';
+import { loadImage } from '../rig/images.ts';
+import { describeOn } from '../rig/suite.ts';
+import { type BuiltReceiver, cpuMs, type Program, peakMib, program } from './built.ts';
+import { clientFrame, greet, guess, rawPeer, STAGES, type Stage, strangers } from './strangers.ts';
+
+const SOCKETS = 2_000;
+/** Of the whole command on a busy machine; what it took is printed. */
+const PAIR_MAX_MS = 15_000;
+const GUESSES = 1_000;
+const PREAMBLES = 300;
+const FRAMES = 100_000;
+/** Far above what an idle receiver has, far below what thousands of connections would cost. */
+const PEAK_MAX_MIB = 250;
+const WRONG_CODE = 4012;
+
+/** Addresses that strangers come from. */
+const CROWDS = {
+  '500 addresses of two networks': (n) => `127.0.${1 + ((n >> 8) & 1)}.${1 + (n & 249)}`,
+  '2,000 networks': (n) => `127.${1 + (n % 250)}.${Math.floor(n / 250)}.9`,
+  'eight addresses beside the honest one': (n) => `127.0.0.${2 + (n % 8)}`,
+} satisfies Record<string, (number: number) => string>;
+
+const TWO_NETWORKS = '500 addresses of two networks';
+const scenes: readonly (readonly [string, keyof typeof CROWDS, (number: number) => Stage])[] = [
+  ['at every stage', TWO_NETWORKS, (n) => STAGES[n % STAGES.length] ?? 'TCP'],
+  ...STAGES.map((stage) => [`after ${stage}`, TWO_NETWORKS, () => stage] as const),
+  ['after Noise message 1', '2,000 networks', () => 'Noise message 1'],
+  ['after Noise message 1', 'eight addresses beside the honest one', () => 'Noise message 1'],
+];
+
+describeOn(
+  'the built receiver',
+  [await engineSupport('20')],
+  () => {
+    let engine: Engine;
+    let built: Program;
+
+    beforeAll(async () => {
+      engine = await startEngine({ flavour: '20' });
+      built = await program(engine);
+      await loadImage(engine, { name: 'web:1.0', layers: [{ 'srv/v': '1' }] });
+    });
+    afterAll(async () => {
+      await built?.[Symbol.asyncDispose]();
+      await engine?.[Symbol.asyncDispose]();
+    });
+
+    /** `send` pairs, and both sides end well; gives the time that it took to pair. */
+    async function honest(receiver: BuiltReceiver): Promise<number> {
+      const started = performance.now();
+      await using sender = built.send(['web:1.0'], receiver);
+      await sender.waitFor('paired');
+      const ms = performance.now() - started;
+      expect([(await sender.exit).code, (await receiver.imgmv.exit).code]).toEqual([0, 0]);
+      return ms;
+    }
+
+    describe(`${SOCKETS} sockets are held, and dial again when they are thrown out`, () => {
+      it.each(scenes)('stuck %s, from %s: an honest sender is in within 5 s', async (_stage, from, stage) => {
+        await using receiver = await built.receive();
+        const { port } = receiver;
+        await using crowd = strangers({
+          port,
+          count: SOCKETS,
+          stage,
+          from: CROWDS[from],
+          againAfterMs: 2_000,
+        });
+        await until(() => crowd.dialled >= SOCKETS * 1.1, 20_000);
+        const peak = await peakMib(receiver.imgmv);
+        const ms = await honest(receiver);
+        console.log(
+          `paired after ${ms.toFixed(0)} ms beside ${crowd.dialled} strangers, ${peak} MiB at most`,
+        );
+        expect(ms).toBeLessThan(PAIR_MAX_MS);
+        expect(peak).toBeLessThan(PEAK_MAX_MIB);
+      });
+    });
+
+    it(`${GUESSES} guesses at once, each from an address of its own: five are tried, and the code is dead`, async () => {
+      await using receiver = await built.receive();
+      let over = false;
+      void receiver.imgmv.exit.then(() => {
+        over = true;
+      });
+      const told = await Promise.all(
+        Array.from({ length: GUESSES }, async (_, n) => {
+          const from = CROWDS['2,000 networks'](n);
+          let code = 0;
+          // One that was thrown out before it could try comes again, until there is nobody to ask.
+          while (code === 0 && !over) {
+            code = await guess(receiver.port, from);
+            if (code === 0) await sleep(200);
+          }
+          return code;
+        }),
+      );
+      expect((await receiver.imgmv.exit).code).toBe(12);
+      const wrong = told.filter((code) => code === WRONG_CODE).length;
+      const attempts = receiver.imgmv.stdout.match(/"event":"attempt"/g) ?? [];
+      console.log(`${wrong} of ${GUESSES} were told that they are wrong, ${attempts.length} were counted`);
+      expect(attempts).toHaveLength(CODE_WRONG_TRIES_MAX);
+      expect(wrong).toBeLessThanOrEqual(CODE_WRONG_TRIES_MAX);
+      expect(receiver.imgmv.stdout).toContain('"code":"code-burnt"');
+    });
+
+    it(`${PREAMBLES} strangers are answered with the salt: it is one salt, and nothing is stretched for them`, async () => {
+      await using receiver = await built.receive();
+      const code = generateCode();
+      const before = process.cpuUsage();
+      await deriveKey(code, Buffer.alloc(SALT_BYTES));
+      const { user, system } = process.cpuUsage(before);
+      const stretchMs = (user + system) / 1_000;
+      const salts = new Set<string>();
+      const startedAt = await cpuMs(receiver.imgmv);
+      for (let n = 0; n < PREAMBLES; n++) {
+        const peer = await rawPeer(receiver.port, CROWDS[TWO_NETWORKS](n));
+        salts.add((await greet(peer))?.subarray(32).toString('hex') ?? 'none');
+        peer.socket.destroy();
+      }
+      const spentMs = (await cpuMs(receiver.imgmv)) - startedAt;
+      console.log(
+        `${spentMs} ms for ${PREAMBLES} strangers; one code is stretched in ${stretchMs.toFixed(0)} ms`,
+      );
+      expect(salts.size).toBe(1);
+      expect(spentMs).toBeLessThan((PREAMBLES * stretchMs) / 4);
+      await honest(receiver);
+    });
+
+    it.each<readonly [string, Buffer, Buffer, number]>([
+      ['pings', Buffer.alloc(0), clientFrame(Buffer.from('x'), 0x89), 0],
+      ['pings of 125 bytes', Buffer.alloc(0), clientFrame(Buffer.alloc(125), 0x89), 0],
+      ['one-byte fragments', clientFrame(Buffer.of(1), 0x02), clientFrame(Buffer.of(1), 0x00), 1008],
+      ['empty fragments', clientFrame(Buffer.of(1), 0x02), clientFrame(Buffer.alloc(0), 0x00), 1008],
+      ['one-byte messages', Buffer.alloc(0), clientFrame(Buffer.of(1)), 0],
+      ['pongs', Buffer.alloc(0), clientFrame(Buffer.from('x'), 0x8a), 0],
+    ])(`${FRAMES} %s of a stranger end its connection and nothing else`, async (_what, first, each, code) => {
+      await using receiver = await built.receive();
+      const peer = await rawPeer(receiver.port, '127.0.9.9');
+      const startedAt = await cpuMs(receiver.imgmv);
+      peer.socket.write(first);
+      peer.socket.write(Buffer.concat(Array<Buffer>(FRAMES).fill(each)));
+      expect(await peer.closeCode()).toBe(code);
+      const spentMs = (await cpuMs(receiver.imgmv)) - startedAt;
+      const peak = await peakMib(receiver.imgmv);
+      console.log(`${spentMs} ms of processor time, ${peak} MiB at most`);
+      expect(peak).toBeLessThan(PEAK_MAX_MIB);
+      await honest(receiver);
+    });
+  },
+  { required: true },
+);
