@@ -16,7 +16,7 @@ import {
   type Store,
   type Waits,
 } from '../image.ts';
-import { familiarName, parseTarget } from '../reference.ts';
+import { familiar, familiarName, parseTarget } from '../reference.ts';
 import type { Engine } from './engine.ts';
 import { EngineWriter } from './engine-writer.ts';
 import { dropHelper, findHelpers, type Helper, Helpers, isOver, isPrivateName } from './helpers.ts';
@@ -85,7 +85,8 @@ export class EngineSink implements Sink {
     for (const image of images) {
       const answer = await this.#planOne(image, planning);
       // Only what is going to be here holds a name.
-      if (answer.action !== 'refuse') for (const { target } of image.names) planning.taken.set(target, image);
+      if (answer.action !== 'refuse')
+        for (const name of image.names) planning.taken.set(shownName(name), image);
       answers.push(answer);
     }
     return answers;
@@ -143,10 +144,10 @@ export class EngineSink implements Sink {
     if (image.platform.os !== os) return `an image for ${image.platform.os} cannot be loaded on ${os}`;
     if (this.#engine.info.store === 'classic' && image.diffIds.length > LAYERS_CLASSIC_MAX)
       return `${image.diffIds.length} layers, and this engine takes ${LAYERS_CLASSIC_MAX} at most`;
-    const ours = refs.find(({ target }) => isPrivateName(target));
+    const ours = refs.find((name) => isPrivateName(shownName(name)));
     if (ours) return `${ours.target} is a name that imgmv gives to incomplete images`;
-    const clash = refs.find(({ target }) => taken.has(target));
-    if (clash) return `${clash.target} is also the name of ${taken.get(clash.target)?.id} in this run`;
+    const clash = refs.find((name) => taken.has(shownName(name)));
+    if (clash) return `${clash.target} is also the name of ${taken.get(shownName(clash))?.id} in this run`;
     const replaced = refs.find(({ replaces }) => replaces !== undefined);
     if (this.#options.noReplace && replaced)
       return `${replaced.target} is ${replaced.replaces} here, and --no-replace was given`;
@@ -267,6 +268,11 @@ export class EngineSink implements Sink {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#helpers[Symbol.asyncDispose]();
   }
+}
+
+/** As docker shows it: a name may come with its registry spelled out, and is the same name then. */
+function shownName({ target }: PlannedName): string {
+  return familiar(parseTarget(target, 'the target name'));
 }
 
 /** Why layers are to come that may be here; undefined where there are none. */

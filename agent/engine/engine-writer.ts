@@ -251,6 +251,9 @@ export class EngineWriter implements ImageWriter {
         'integrity',
         `the engine has ${got.Id} with ${gotDiffIds.length} layers, want ${wantId} with ${wantDiffIds.length}`,
       );
+    const { os } = this.#image.platform;
+    if (got.Os !== os)
+      throw new ImgmvError('integrity', `the image is for ${got.Os}, and was offered for ${os}`);
     const sent = new Set(this.#parts.metadata().map(([digest]) => digest));
     const incompleteOne = got.Manifests?.find(({ ID, Available }) => sent.has(ID) && !Available);
     if (incompleteOne)
