@@ -9,6 +9,7 @@ import { generateKeyPair } from '../../proto/noise.ts';
 import { type MemoryImage, MemorySink, testImage } from '../memory.ts';
 import { codeOf, pause, Script } from '../proto/wire.ts';
 import { HELLO, offered, pairWith, receiver, ScriptedSender, sendBlobs, statuses } from './hosts.ts';
+import { bomb } from './lies.ts';
 
 const MIB = 1024 * 1024;
 const OTHER = `sha256:${'ab'.repeat(32)}` as const;
@@ -98,15 +99,6 @@ describe('one image is refused, the next one moves', () => {
     expect(sink.names.size).toBe(0);
   });
 });
-
-/** A GiB of zeros in run-length blocks: RFC 8878 section 3.1.1.2. */
-function bomb(): Buffer {
-  const frame = Buffer.alloc(6 + 8192 * 4);
-  frame.set([0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x38]);
-  for (let block = 0; block < 8192; block++)
-    frame.writeUIntLE((0x20000 << 3) | 2 | (block === 8191 ? 1 : 0), 6 + block * 4, 3);
-  return frame;
-}
 
 describe('offers that end the session', () => {
   const names = (target: string, source = 'web:1.0') => ({ names: [{ source, target }] });
