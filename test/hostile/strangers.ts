@@ -32,11 +32,22 @@ export function upgradeRequest(protocols = 'imgmv.1'): string {
   );
 }
 
+function frameSize(length: number, mask: number): Buffer {
+  const size = Buffer.alloc(length < 126 ? 1 : length < 65_536 ? 3 : 9);
+  size.writeUInt8(mask | (size.length === 1 ? length : size.length === 3 ? 126 : 127));
+  if (size.length === 3) size.writeUInt16BE(length, 1);
+  if (size.length === 9) size.writeBigUInt64BE(BigInt(length), 1);
+  return size;
+}
+
+/** A frame of a server. */
+export function serverFrame(payload: Buffer, first = 0x82): Buffer {
+  return Buffer.concat([Buffer.of(first), frameSize(payload.length, 0), payload]);
+}
+
 /** A frame of a client (RFC 6455 section 5.2), its mask zeros; a whole binary message when `first` is left out. */
 export function clientFrame(payload: Buffer, first = 0x82): Buffer {
-  const { length } = payload;
-  const size = length < 126 ? Buffer.of(0x80 | length) : Buffer.of(0xfe, length >> 8, length & 255);
-  return Buffer.concat([Buffer.of(first), size, Buffer.alloc(4), payload]);
+  return Buffer.concat([Buffer.of(first), frameSize(payload.length, 0x80), Buffer.alloc(4), payload]);
 }
 
 const PREAMBLE = encodePreamble(pairPreamble());
