@@ -44,7 +44,7 @@ export async function dialSession(options: DialOptions): Promise<Dialled> {
   const s = generateKeyPair();
   let listener: Preamble | undefined;
   let psk: Promise<Buffer> | undefined;
-  const channel = await admitted(options.signal, async () => {
+  const channel = await admitted(options, async () => {
     const socket = await connect(options);
     return stoppable(socket, options.signal, () =>
       dialChannel(socket, {
@@ -93,8 +93,11 @@ export async function dialSession(options: DialOptions): Promise<Dialled> {
  * Dials again where the connection broke before message 3: a listener that many dial at once throws out whoever
  * keeps it waiting. Up to there nothing was proven, so nothing was used up. A break behind it is another matter.
  */
-async function admitted(signal: AbortSignal | undefined, dialOnce: () => Promise<Channel>): Promise<Channel> {
-  const late = performance.now() + CROWDED_OUT_MS;
+async function admitted(
+  { connectTimeoutMs = CONNECT_TIMEOUT_MS, signal }: DialOptions,
+  dialOnce: () => Promise<Channel>,
+): Promise<Channel> {
+  const late = performance.now() + Math.min(CROWDED_OUT_MS, connectTimeoutMs);
   for (;;) {
     try {
       return await dialOnce();
