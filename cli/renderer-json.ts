@@ -1,7 +1,11 @@
 import type { Event } from '../agent/events.ts';
+import { escapeText } from './escape.ts';
 import type { Renderer } from './renderer.ts';
 
-/** One JSON object a line, and nothing else on the stream. */
+/**
+ * One JSON object a line, and nothing else on the stream. What a terminal would act on is escaped as JSON has it,
+ * so that a reader gets the very text and somebody who looks at the lines is as safe as with those for people.
+ */
 export class JsonRenderer implements Renderer {
   readonly #stream: NodeJS.WritableStream;
 
@@ -11,7 +15,8 @@ export class JsonRenderer implements Renderer {
 
   render(event: Event): void {
     const { event: name, ...fields } = event;
-    this.#stream.write(`${JSON.stringify({ event: name, time: new Date().toISOString(), ...fields })}\n`);
+    const line = JSON.stringify({ event: name, time: new Date().toISOString(), ...fields });
+    this.#stream.write(`${escapeText(line)}\n`);
   }
 
   say(): void {}
