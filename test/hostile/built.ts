@@ -54,7 +54,7 @@ export async function program(engine: Engine): Promise<Program> {
 async function listensOn(imgmv: Imgmv, json: boolean): Promise<number> {
   if (json) return Number((await imgmv.waitFor('listening')).port);
   for (;;) {
-    const port = /^Listening on \S+:(\d+).*in \S+\.$/ms.exec(imgmv.stderr)?.[1];
+    const port = /^Listening on \S+:(\d+).*in \S+\.$/ms.exec(imgmv.stdout + imgmv.stderr)?.[1];
     if (port !== undefined) return Number(port);
     const ended = await Promise.race([imgmv.exit, new Promise<void>((resolve) => setTimeout(resolve, 20))]);
     if (ended) throw new Error(`it ended before it listened: ${imgmv.stderr}`);

@@ -1,0 +1,150 @@
+/** What the built program shows of text that comes from the other side: as lines, as JSON, and on a terminal. */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { generateCode } from '../../proto/code.ts';
+import { encodeHeader } from '../../proto/entry.ts';
+import { testImage } from '../memory.ts';
+import { webSocketServer } from '../proto/wire.ts';
+import { run } from '../rig/command.ts';
+import { type Engine, engineSupport, startEngine } from '../rig/engine.ts';
+import { loadImage } from '../rig/images.ts';
+import { type Imgmv, type Place, runImgmv } from '../rig/imgmv.ts';
+import { describeOn } from '../rig/suite.ts';
+import { supportOf } from '../rig/support.ts';
+import { type Program, program } from './built.ts';
+import { ScriptedReceiver, ScriptedSender } from './hosts.ts';
+
+const PIECES = {
+  'a title for the window': '\u001b]0;owned\u0007',
+  'a cleared screen': '\u001b[2J',
+  'the same in one byte': '\u009b2J',
+  'a line of ours': '\nimgmv: all is well\r',
+  'what was written goes back': '\b\b\u007f',
+  'right to left': '\u202egnp\u2066',
+  'marks that are not seen': '\u200b\u200f\u2060\ufeff',
+  'other line ends': '\u0085\u2028\u2029',
+  'tags that are not seen': '\u{e0041}\u{e007f}',
+};
+const CORPUS = Object.values(PIECES).join('');
+/** Whatever of it would act or hide. */
+const RAW = [...CORPUS].filter((character) => !/[ -~]/.test(character));
+/** Ours: line ends, and on a terminal what moves the cursor for the bars. */
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what it is about
+const OURS = /\r?\n|\u001b\[(?:\?(?:25|7)[lh]|\d*[ABCDGK]|0?J|[0-9;]*m)/g;
+
+const modes: readonly (readonly [string, readonly string[], Place | undefined])[] = [
+  ['as lines', [], undefined],
+  ['as JSON', ['--json'], undefined],
+  ['on a terminal', [], terminal()],
+];
+
+/** Runs a command on a pseudo-terminal: all that it writes is standard output then. */
+function terminal(): Place {
+  return {
+    argv: (command) => {
+      const line = command.map((word) => `'${word}'`).join(' ');
+      return ['script', '--quiet', '--flush', '--return', '--command', line, '/dev/null'];
+    },
+  };
+}
+
+/** Fails if anything of the corpus stands in what was shown as it is, or if none of it was shown. */
+function expectText({ stdout, stderr }: Imgmv, json: boolean): void {
+  const shown = (stdout + stderr).replaceAll(OURS, '');
+  expect(RAW.filter((character) => character !== '\n' && shown.includes(character))).toEqual([]);
+  expect(shown).toContain('\\u001b]0;owned\\u0007');
+  expect(shown).toContain('\\u202egnp');
+  expect(stdout + stderr).not.toMatch(/^imgmv: all is well/m);
+  if (!json) return;
+  const said = stdout
+    .trimEnd()
+    .split('\n')
+    .map((line) => JSON.parse(line) as unknown);
+  // Whoever reads the lines as JSON gets the text as it was.
+  expect(JSON.stringify(said)).toContain(JSON.stringify(CORPUS).slice(1, -1));
+}
+
+describeOn(
+  'text from the other side',
+  [await engineSupport('20'), await supportOf(() => run(['script', '--version']))],
+  () => {
+    let engine: Engine;
+    let built: Program;
+
+    beforeAll(async () => {
+      engine = await startEngine({ flavour: '20' });
+      built = await program(engine);
+      await loadImage(engine, { name: 'web:1.0', layers: [{ 'srv/v': '1' }] });
+    });
+    afterAll(async () => {
+      await built?.[Symbol.asyncDispose]();
+      await engine?.[Symbol.asyncDispose]();
+    });
+
+    describe.each(modes)('%s', (_mode, flags, host) => {
+      const options = host === undefined ? {} : { host, env: { TERM: 'xterm' } };
+      const json = flags.includes('--json');
+
+      it('acts on no receiver: host name, platform, and why an image failed', async () => {
+        await using receiver = await built.receive(['--once', ...flags], options);
+        const engineOf = {
+          kind: CORPUS,
+          version: CORPUS,
+          store: 'classic',
+          os: 'linux',
+          architecture: CORPUS,
+        };
+        const evil = await ScriptedSender.pairBy(receiver.port, receiver.code, {
+          name: CORPUS,
+          software: CORPUS,
+          engine: engineOf,
+        });
+        const image = await testImage({ name: 'evil:1' });
+        const platform = { os: 'linux', architecture: CORPUS, variant: CORPUS };
+        await evil.offer([image], { platform });
+        const error = { code: 'refused', message: `why ${CORPUS}`, hint: CORPUS };
+        await evil.say({ type: 'failed', image: 0, error });
+        const lane = await evil.lane();
+        await lane.write(encodeHeader({ type: 'end', image: 0, blobs: 0, complete: false }));
+        await evil.hear('result');
+        await evil.say({ type: 'finish' });
+        await Promise.all([evil.end(), lane.end()]);
+        expect((await receiver.imgmv.exit).code).toBe(16);
+        expectText(receiver.imgmv, json);
+      });
+
+      it('acts on no sender: host name, reason, warning, and why an image failed', async () => {
+        const code = generateCode();
+        await using server = await webSocketServer();
+        const codeFile = join(built.directory, 'code-of-a-script');
+        await writeFile(codeFile, code.reveal());
+        const to = [
+          '--to',
+          `127.0.0.1:${server.port}`,
+          '--code-file',
+          codeFile,
+          '--docker-host',
+          engine.dockerHost,
+        ];
+        await using sender = runImgmv(['send', 'web:1.0', ...flags, ...to], options);
+        const evil = await ScriptedReceiver.pair(server, code, { name: CORPUS, software: CORPUS });
+        const { images } = await evil.hear('offer');
+        const refs = images[0]?.names;
+        const texts = { reason: CORPUS, warning: CORPUS };
+        await evil.say({
+          type: 'answer',
+          images: [{ image: 0, action: 'refuse', refs, ...texts }],
+          last: true,
+        });
+        const error = { code: 'refused', message: `why ${CORPUS}`, hint: CORPUS };
+        await evil.say({ type: 'result', image: 0, status: 'refused', refs, error });
+        await evil.hear('finish');
+        await evil.end();
+        expect((await sender.exit).code).toBe(16);
+        expectText(sender, json);
+      });
+    });
+  },
+  { required: true },
+);
