@@ -186,8 +186,11 @@ export async function greet({ socket, next }: RawPeer): Promise<Buffer | undefin
   return next();
 }
 
-/** One try at the code with a psk made up: what the listener closes with, 0 where it throws it out before. */
-export async function guess(port: number, from: string): Promise<number> {
+/**
+ * One try at the code with a psk made up: what the listener closes with, 0 where it throws it out before. The proof
+ * is sent when `ready` has resolved.
+ */
+export async function guess(port: number, from: string, ready: () => Promise<void>): Promise<number> {
   const peer = await rawPeer(port, from).catch(() => undefined);
   if (!peer) return 0;
   try {
@@ -200,6 +203,7 @@ export async function guess(port: number, from: string): Promise<number> {
     const second = await peer.next();
     if (second?.length !== 96) return second?.readUInt16BE(0) ?? 0;
     handshake.readMessage(second);
+    await ready();
     peer.socket.write(clientFrame(handshake.writeMessage(Buffer.alloc(0))));
     return await peer.closeCode();
   } finally {
