@@ -11,7 +11,7 @@ import zstd, {
 import { ImgmvError } from './errors.ts';
 import { ZSTD_WINDOW_LOG_MAX } from './limits.ts';
 
-const { CCtx, CParameter, DCtx, DParameter, EndDirective } = zstd;
+const { CCtx, CParameter, DCtx, DParameter, EndDirective, ResetDirective } = zstd;
 
 /** 2 MiB, zstd's own choice for level 3: the same at every level, since it cannot change inside a frame. */
 const WINDOW_LOG = 21;
@@ -21,6 +21,8 @@ const EMPTY = Buffer.alloc(0);
 const SLAB_BYTES = 256 * 1024;
 /** Less room than this in a slab is not worth a call into zstd. */
 const SLAB_ROOM_MIN_BYTES = 32 * 1024;
+/** Magic number, two bytes of header, one empty block. zstd does not look at the window of a frame that it gets whole. */
+const FRAME_MIN_BYTES = 9;
 
 /** Memory for output, handed out piece by piece: a new buffer for each call would mostly be left empty. */
 class Slab {
@@ -111,33 +113,45 @@ function newContext(threads: number): CompressionContext {
 }
 
 /**
- * All that the frames of `source` hold, at most `maxBytes`, in chunks of 128 KiB at most. Throws integrity
- * for bytes that are no zstd frame, for a window over 8 MiB, for more than `maxBytes`, and for an end inside
- * a frame.
+ * One decompressor for many bodies, one after the other. Not one for each: what zstd holds for a window, up to
+ * 8 MiB, is freed a while after it is garbage, and thousands of small bodies may come before that.
  */
-export async function* decompress(source: AsyncIterable<Buffer>, maxBytes: number): AsyncGenerator<Buffer> {
-  const context = new DCtx();
-  context.setParameter(DParameter.windowLogMax, ZSTD_WINDOW_LOG_MAX);
-  let bytes = 0;
-  let hint = 0;
-  const slab = new Slab();
-  for await (const chunk of source) {
-    let rest = chunk;
-    for (;;) {
-      const room = slab.room();
-      const [next, produced, consumed] = decompressStep(context, room, rest);
-      hint = next;
-      rest = rest.subarray(consumed);
-      bytes += produced;
-      if (bytes > maxBytes)
-        throw new ImgmvError('integrity', `compressed bytes hold more than the ${maxBytes} declared`);
-      if (produced > 0) yield slab.take(produced);
-      // A full output may mean that zstd holds more of what it has read; not so at the end of a frame, where
-      // asking again would begin the next one.
-      if (rest.length === 0 && (produced < room.length || hint === 0)) break;
-    }
+export class Decompressor {
+  readonly #context = new DCtx();
+  readonly #slab = new Slab();
+
+  constructor() {
+    this.#context.setParameter(DParameter.windowLogMax, ZSTD_WINDOW_LOG_MAX);
   }
-  if (hint !== 0) throw new ImgmvError('integrity', 'compressed bytes end inside a zstd frame');
+
+  /**
+   * All that the frames of `source` hold, at most `maxBytes`, in chunks of 128 KiB at most. May be left early; the
+   * one before must not be taken up again then. Throws integrity for bytes that are no zstd frame, for a window over
+   * 8 MiB, for more than `maxBytes`, and for an end inside a frame.
+   */
+  async *decompress(source: AsyncIterable<Buffer>, maxBytes: number): AsyncGenerator<Buffer> {
+    this.#context.reset(ResetDirective.sessionOnly);
+    let bytes = 0;
+    let hint = 0;
+    for await (const chunk of source) {
+      let rest = chunk;
+      for (;;) {
+        const room = this.#slab.room();
+        const input = hint === 0 ? rest.subarray(0, FRAME_MIN_BYTES - 1) : rest;
+        const [next, produced, consumed] = decompressStep(this.#context, room, input);
+        hint = next;
+        rest = rest.subarray(consumed);
+        bytes += produced;
+        if (bytes > maxBytes)
+          throw new ImgmvError('integrity', `compressed bytes hold more than the ${maxBytes} declared`);
+        if (produced > 0) yield this.#slab.take(produced);
+        // A full output may mean that zstd holds more of what it has read; not so at the end of a frame, where
+        // asking again would begin the next one.
+        if (rest.length === 0 && (produced < room.length || hint === 0)) break;
+      }
+    }
+    if (hint !== 0) throw new ImgmvError('integrity', 'compressed bytes end inside a zstd frame');
+  }
 }
 
 function decompressStep(

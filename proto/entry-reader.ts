@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto';
-import { decompress } from './compression.ts';
+import { Decompressor } from './compression.ts';
 import {
   type Blob,
   type BlobHeader,
@@ -22,6 +22,7 @@ export interface ReceivedBlob extends Blob {
 /** Reads entries off one lane, in order. */
 export class EntryReader {
   readonly #lane: Lane;
+  readonly #decompressor = new Decompressor();
   #buffered: Buffer = Buffer.alloc(0);
   /** What is left of the entry at hand: bytes of its segment, whether segments follow, and its trailer. */
   #segmentLeft = 0;
@@ -67,7 +68,9 @@ export class EntryReader {
     let damage: ImgmvError | undefined;
     try {
       const segments = this.#segments();
-      for await (const chunk of header.encoding === 'zstd' ? decompress(segments, header.size) : segments) {
+      const chunks =
+        header.encoding === 'zstd' ? this.#decompressor.decompress(segments, header.size) : segments;
+      for await (const chunk of chunks) {
         size += chunk.length;
         if (size > header.size)
           throw new ImgmvError('integrity', `a ${header.kind} is longer than its ${header.size} bytes`);

@@ -1,12 +1,16 @@
 /** Streams of zstd within bounds: round trips, a level that changes on the way, and what is refused. */
 
 import { describe, expect, test } from 'vitest';
-import { Compressor, decompress } from '../../proto/compression.ts';
+import { Compressor, Decompressor } from '../../proto/compression.ts';
 import { randomBytes } from '../rig/layers.ts';
 import { codeOf } from './wire.ts';
 
 const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;
+
+function decompress(source: AsyncIterable<Buffer>, maxBytes: number): AsyncGenerator<Buffer> {
+  return new Decompressor().decompress(source, maxBytes);
+}
 
 async function* inPieces(bytes: Buffer, length: number): AsyncGenerator<Buffer> {
   for (let at = 0; at < bytes.length; at += length) yield bytes.subarray(at, at + length);
@@ -174,6 +178,16 @@ describe('what is refused', () => {
     expect(await codeOf(decompressed(emptyFrame(windowLog), GIB))).toBe('integrity');
   });
 
+  test.each([1, 8, 9, 100])(
+    'the same of a frame that says that it is empty, in pieces of %i',
+    async (pieces) => {
+      const frame = Buffer.from('28b52ffd807000000000010000', 'hex');
+      expect(await codeOf(decompressed(frame, GIB, pieces))).toBe('integrity');
+      const behind = Buffer.concat([await compressed(sample), frame]);
+      expect(await codeOf(decompressed(behind, GIB, pieces))).toBe('integrity');
+    },
+  );
+
   test('while a window of 2^23 is taken', async () => {
     expect(await decompressed(emptyFrame(23), GIB)).toHaveLength(0);
   });
@@ -194,6 +208,28 @@ describe('what is refused', () => {
     ['a dictionary', async () => Buffer.from('28b52ffd2101000000', 'hex')],
   ])('%s', async (_name, frames) => {
     expect(await codeOf(async () => decompressed(Buffer.from(await frames()), GIB))).toBe('integrity');
+  });
+
+  test('after each of these the same decompressor goes on with the next body', async () => {
+    const decompressor = new Decompressor();
+    const whole = await compressed(sample);
+    for (const before of [whole.subarray(0, -1), Buffer.from('no zstd'), emptyFrame(31), bomb(MIB)]) {
+      const failing = collect(decompressor.decompress(inPieces(before, 3), sample.length));
+      expect(await codeOf(failing)).toBe('integrity');
+      const taken = await collect(decompressor.decompress(inPieces(whole, 3), sample.length));
+      expect(taken.equals(sample)).toBe(true);
+      for await (const _ of decompressor.decompress(inPieces(whole, 3), sample.length)) break;
+    }
+  });
+
+  test('thousands of bodies with the largest window, in one turn of the event loop, take the memory of one', async () => {
+    const decompressor = new Decompressor();
+    const frames = bomb(128 * 1024);
+    frames[5] = 13 << 3;
+    const before = process.memoryUsage().rss;
+    for (let body = 0; body < 2_000; body++)
+      await drain(decompressor.decompress(inPieces(frames, frames.length), MIB), () => {});
+    expect(process.memoryUsage().rss - before).toBeLessThan(128 * MIB);
   });
 
   test('an error of the source passes through as it is', async () => {
