@@ -5,6 +5,7 @@
  */
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { type Pack, pack } from 'tar-stream';
+import * as v from 'valibot';
 import { ImgmvError } from '../../proto/errors.ts';
 import type { Stopwatch } from '../../proto/stopwatch.ts';
 import type { Engine } from './engine.ts';
@@ -20,12 +21,15 @@ export interface LoadReport {
   readonly loaded: readonly string[];
 }
 
-interface AnswerLine {
-  readonly id?: string;
-  readonly stream?: string;
-  readonly error?: string;
-  readonly progressDetail?: { readonly current?: number };
-}
+/** What of a line of an answer we read. moby pkg/jsonmessage */
+const answerLine = v.object({
+  id: v.nullish(v.string()),
+  stream: v.nullish(v.string()),
+  error: v.nullish(v.string()),
+  message: v.nullish(v.string()),
+  progressDetail: v.nullish(v.object({ current: v.nullish(v.pipe(v.number(), v.minValue(0))) })),
+});
+type AnswerLine = v.InferOutput<typeof answerLine>;
 
 export class Load {
   readonly #engine: Engine;
@@ -157,17 +161,14 @@ export class Load {
 
   #readLine(line: string, status: number | undefined): void {
     if (line === '') return;
-    let answer: AnswerLine & { readonly message?: string };
-    try {
-      answer = JSON.parse(line) as typeof answer;
-    } catch {
-      return this.#refuse(line);
-    }
-    if (answer.error !== undefined) return this.#refuse(answer.error);
-    if (status !== 200) return this.#refuse(answer.message ?? line);
-    if (answer.id !== undefined && answer.progressDetail?.current !== undefined)
-      this.#unpacked.set(answer.id.slice(0, 100), answer.progressDetail.current);
-    const text = answer.stream?.trim() ?? '';
+    const answer = parseLine(line);
+    if (answer === undefined) return this.#refuse(line);
+    const { id, stream, error, message, progressDetail } = answer;
+    if (typeof error === 'string') return this.#refuse(error);
+    if (status !== 200) return this.#refuse(message ?? line);
+    if (typeof id === 'string' && typeof progressDetail?.current === 'number')
+      this.#unpacked.set(id.slice(0, 100), progressDetail.current);
+    const text = stream?.trim() ?? '';
     if (text.startsWith('Error unpacking image')) return this.#refuse(text);
     const loaded = /^Loaded image(?: ID)?: (\S+)$/.exec(text)?.[1];
     if (loaded !== undefined) this.#loaded.push(loaded);
@@ -181,6 +182,16 @@ export class Load {
         }),
       }),
     );
+  }
+}
+
+/** Undefined for what no engine says. */
+function parseLine(line: string): AnswerLine | undefined {
+  try {
+    const parsed = v.safeParse(answerLine, JSON.parse(line));
+    return parsed.success ? parsed.output : undefined;
+  } catch {
+    return undefined;
   }
 }
 

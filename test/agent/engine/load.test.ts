@@ -103,6 +103,17 @@ describe('a load that fails', () => {
       /Error unpacking image web:1\.0: no such blob/,
     ],
     ['an empty answer', answering(''), /did not say that it loaded it/],
+    ['null', answering(`${LOADED}null\r\n`), /did not load the image: null$/],
+    [
+      'an error that is no text',
+      answering(`${LOADED}{"error":{}}`),
+      /did not load the image: \{"error":\{\}\}$/,
+    ],
+    [
+      'a progress that is no number',
+      answering(`${LOADED}{"id":"a","progressDetail":{"current":"1"}}`),
+      /did not load the image: \{"id"/,
+    ],
     [
       'progress alone',
       answering('{"status":"Loading layer","progressDetail":{"current":1}}\r\n'),
