@@ -2,6 +2,7 @@
  * What an engine holds already and need not be sent again. A classic store finds a layer by the layers below
  * it (chain ids); a containerd store by the digest of the very blob, which it tells through content.ts.
  */
+import { type ErrorCode, toImgmvError } from '../../proto/errors.ts';
 import { type Digest, diffIdOf, type Image } from '../image.ts';
 import { chainIds } from './chain-id.ts';
 import type { ContentInfo, ContentStore } from './content.ts';
@@ -131,15 +132,20 @@ function byDiffId(blobs: readonly ContentInfo[]): ReadonlyMap<Digest, ContentInf
   return found;
 }
 
-/** The roots of the images here by the configs of their manifests, for those that are whole. */
+/**
+ * The roots of the images here by the configs of their manifests, for those that are whole. What is odd in one image,
+ * or goes while it is read, says nothing about the others.
+ */
 async function rootsByConfig(
   engine: Engine,
   content: ContentStore,
   held: ReadonlySet<Digest>,
 ): Promise<ReadonlyMap<Digest, Digest>> {
   const roots = new Map<Digest, Digest>();
-  const visit = async (digest: Digest, isIndex: boolean, root: Digest): Promise<void> => {
-    if (!held.has(digest)) return;
+  const visit = async (digest: Digest, isIndex: boolean, root: Digest, seen: Set<Digest>): Promise<void> => {
+    // A few indexes that name one another many times have more paths than anybody can walk.
+    if (!held.has(digest) || seen.has(digest)) return;
+    seen.add(digest);
     const bytes = await content.readAll(digest, METADATA_MAX_BYTES);
     const children = childrenOf(readMetadata(bytes, isIndex ? 'index' : 'manifest'));
     if (!isIndex) {
@@ -147,14 +153,22 @@ async function rootsByConfig(
       if (config && children.every((child) => held.has(child.digest))) roots.set(config.digest, root);
       return;
     }
-    for (const child of children) await visit(child.digest, child.kind === 'index', root);
+    for (const child of children) await visit(child.digest, child.kind === 'index', root, seen);
   };
   for (const { Id } of await engine.list()) {
     const described = (await engine.inspect(Id))?.Descriptor;
-    if (described) await visit(described.digest, isIndexType(described.mediaType), described.digest);
+    if (!described) continue;
+    const { digest, mediaType } = described;
+    try {
+      await visit(digest, isIndexType(mediaType), digest, new Set());
+    } catch (error) {
+      if (!ODD.includes(toImgmvError(error).code)) throw error;
+    }
   }
   return roots;
 }
+
+const ODD: readonly ErrorCode[] = ['integrity', 'image-not-found'];
 
 function isIn(digest: Digest, ...sets: readonly Digests[]): boolean {
   return sets.some((set) => set.has(digest));
