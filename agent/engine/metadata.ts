@@ -19,11 +19,28 @@ const descriptor = v.object({
   size: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
 });
 const platform = v.object({ os: v.string(), architecture: v.string(), variant: v.optional(v.string()) });
+// What could be read as either would be checked as the one and loaded as the other (CVE-2021-41190): containerd
+// refuses the same in its images.validateMediaType.
 const manifest = v.object({
+  mediaType: v.optional(
+    v.pipe(
+      v.string(),
+      v.check((type) => !isIndexType(type)),
+    ),
+  ),
+  manifests: v.optional(v.never()),
   config: descriptor,
   layers: v.pipe(v.array(descriptor), v.maxLength(LAYERS_MAX)),
 });
 const index = v.object({
+  mediaType: v.optional(
+    v.pipe(
+      v.string(),
+      v.check((type) => !isManifestType(type)),
+    ),
+  ),
+  config: v.optional(v.never()),
+  layers: v.optional(v.never()),
   manifests: v.pipe(
     v.array(v.object({ ...descriptor.entries, platform: v.optional(platform) })),
     v.maxLength(1_000),
@@ -89,6 +106,10 @@ export function childrenOf(metadata: Metadata): readonly Child[] {
 
 export function isIndexType(mediaType: string): boolean {
   return mediaType.endsWith('.index.v1+json') || mediaType.endsWith('.manifest.list.v2+json');
+}
+
+function isManifestType(mediaType: string): boolean {
+  return mediaType.endsWith('.manifest.v1+json') || mediaType.endsWith('.manifest.v2+json');
 }
 
 export function isGzip(head: Uint8Array): boolean {

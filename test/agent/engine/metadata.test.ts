@@ -54,6 +54,24 @@ describe('metadata that is none', () => {
   const descriptor = { mediaType: 'x', digest: digest('1'), size: 1 };
 
   it.each([
+    ['manifest', { manifests: [] }, 'manifests'],
+    ['manifest', { manifests: null }, 'manifests'],
+    ['manifest', { mediaType: `${OCI}.index.v1+json` }, 'mediaType'],
+    ['manifest', { mediaType: 'application/vnd.docker.distribution.manifest.list.v2+json' }, 'mediaType'],
+    ['manifest', { mediaType: 5 }, 'mediaType'],
+    ['index', { config: descriptor }, 'config'],
+    ['index', { layers: [] }, 'layers'],
+    ['index', { mediaType: `${OCI}.manifest.v1+json` }, 'mediaType'],
+    ['index', { mediaType: {} }, 'mediaType'],
+  ] as const)('%s that could be taken for the other: %j', (kind, change, at) => {
+    const whole = kind === 'manifest' ? { config: descriptor, layers: [] } : { manifests: [] };
+    expect(readMetadata(bytes(whole), kind).kind).toBe(kind);
+    expect(() => readMetadata(bytes({ ...whole, ...change }), kind)).toThrow(
+      `breaks the image format at ${at}`,
+    );
+  });
+
+  it.each([
     ['manifest', '{', 'a manifest is not JSON'],
     ['manifest', 'null', 'a manifest breaks the image format at'],
     ['manifest', { config: descriptor }, 'at layers'],
