@@ -127,7 +127,7 @@ async function readTls(directory: string, skipVerify: boolean): Promise<Tls | un
 }
 
 function checked(endpoint: Endpoint): Endpoint {
-  if (/^(unix|tcp|http|https|ssh):\/\/./.test(endpoint.address)) return endpoint;
+  if (isDockerHost(endpoint.address)) return endpoint;
   throw new ImgmvError(
     'usage',
     `${endpoint.foundBy} gives ${JSON.stringify(endpoint.address)}, which is no docker host`,
@@ -135,6 +135,19 @@ function checked(endpoint: Endpoint): Endpoint {
       hint: 'expected unix:///path, tcp://host:port or ssh://user@host',
     },
   );
+}
+
+/** What transport.ts can reach: a socket by its path, or a host. */
+function isDockerHost(address: string): boolean {
+  if (/^unix:\/\/./.test(address)) return true;
+  if (!/^(tcp|http|https|ssh):\/\/./.test(address)) return false;
+  try {
+    const { hostname, username } = new URL(address);
+    decodeURIComponent(username);
+    return hostname !== '';
+  } catch {
+    return false;
+  }
 }
 
 async function readOptionalBytes(file: string): Promise<Buffer | undefined> {

@@ -18,10 +18,11 @@ export interface Transport {
 }
 
 export function transportTo(endpoint: Endpoint): Transport {
+  // As docker has it: nothing in a path is escaped.
+  if (endpoint.address.startsWith('unix://'))
+    return plain({ socketPath: endpoint.address.slice('unix://'.length) });
   const url = new URL(endpoint.address);
   switch (url.protocol) {
-    case 'unix:':
-      return plain({ socketPath: decodeURIComponent(url.pathname) });
     case 'ssh:':
       return plain({ host: 'docker', agent: new SshAgent(url) });
     default: {

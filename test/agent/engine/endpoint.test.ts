@@ -5,6 +5,7 @@ import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Endpoint, type EndpointOptions, findEndpoint } from '../../../agent/engine/endpoint.ts';
+import { transportTo } from '../../../agent/engine/transport.ts';
 import { type ScratchDirectory, scratchDirectory } from '../../rig/scratch.ts';
 
 describe('an endpoint', () => {
@@ -138,11 +139,22 @@ describe('an endpoint', () => {
     [{ dockerHost: 'prod:2375' }, '--docker-host gives "prod:2375", which is no docker host'],
     [{ dockerHost: 'fd://' }, '--docker-host gives "fd://", which is no docker host'],
     [{ dockerHost: 'npipe:////./pipe/docker' }, 'which is no docker host'],
+    [{ dockerHost: 'tcp://h:99999' }, 'which is no docker host'],
+    [{ dockerHost: 'tcp://[::1' }, 'which is no docker host'],
+    [{ dockerHost: 'ssh:///x' }, 'which is no docker host'],
+    [{ dockerHost: 'ssh://%zz@h' }, 'which is no docker host'],
   ])('is none for %j', async (options, message) => {
     await expect(find(options)).rejects.toThrow(
       expect.objectContaining({ code: 'usage', message: expect.stringContaining(message) }),
     );
   });
+
+  it.each(['/run/docker.sock', '/a b/50%/c#d?e.sock', 'here.sock'])(
+    'leads to the very path of a socket: %s',
+    async (path) => {
+      expect(transportTo(await find({ dockerHost: `unix://${path}` })).options.socketPath).toBe(path);
+    },
+  );
 
   it('is none where the configuration is broken', async () => {
     const DOCKER_CONFIG = join(scratch.path, 'broken');
