@@ -29,16 +29,16 @@ export function parseReference(text: string): Reference | undefined {
   const named = /[.:[]/.test(first) || first === 'localhost' || first !== first.toLowerCase();
   const match = REFERENCE.exec(named ? text : `docker.io/${text}`);
   const [, domain, path, tag, digest] = match ?? [];
-  if (domain === undefined || path === undefined || domain.length + 1 + path.length > NAME_MAX_CHARACTERS)
-    return undefined;
+  if (domain === undefined || path === undefined) return undefined;
   if (!named && /^[0-9a-f]{64}$/.test(text)) return undefined;
   const official = (domain === 'docker.io' || domain === 'index.docker.io') && !path.includes('/');
-  return {
+  const reference = {
     domain: domain === 'index.docker.io' ? 'docker.io' : domain,
     path: official ? `library/${path}` : path,
     tag,
     digest,
   };
+  return canonicalName(reference).length > NAME_MAX_CHARACTERS ? undefined : reference;
 }
 
 /** As `docker run` has it: `name` is `name:latest`; with a digest no tag is assumed. */
@@ -60,7 +60,11 @@ export function parseTarget(text: string, what: string): Reference {
 
 /** `docker.io/library/web:1.0`: what a containerd store wants. */
 export function canonical(reference: Reference): string {
-  return `${reference.domain}/${reference.path}${suffix(reference)}`;
+  return `${canonicalName(reference)}${suffix(reference)}`;
+}
+
+function canonicalName({ domain, path }: Pick<Reference, 'domain' | 'path'>): string {
+  return `${domain}/${path}`;
 }
 
 /** `web:1.0`: what docker shows. */
@@ -68,11 +72,14 @@ export function familiar(reference: Reference): string {
   return `${familiarName(reference)}${suffix(reference)}`;
 }
 
-/** `web`: the repository as docker shows it. */
+/** `web`: the repository as docker shows it; whole where that would be read as another one. */
 export function familiarName({ domain, path }: Reference): string {
-  if (domain !== 'docker.io') return `${domain}/${path}`;
+  const whole = canonicalName({ domain, path });
+  if (domain !== 'docker.io') return whole;
   const short = path.startsWith('library/') ? path.slice('library/'.length) : path;
-  return short.includes('/') || !path.startsWith('library/') ? path : short;
+  const name = short.includes('/') || !path.startsWith('library/') ? path : short;
+  const read = parseReference(name);
+  return read && canonical(read) === whole ? name : whole;
 }
 
 function suffix({ tag, digest }: Reference): string {

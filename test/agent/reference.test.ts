@@ -105,6 +105,22 @@ describe('a reference', () => {
     expect(shown).toEqual(['web', 'team/web', 'host:5000/web']);
   });
 
+  it.each([
+    ['docker.io/localhost/web:1', 'localhost/web:1'],
+    ['docker.io/host.example/web:1', 'host.example/web:1'],
+    [`docker.io/library/${HEX}`, HEX],
+  ])('is shown whole where the short form would be another one: %s', (text, short) => {
+    const reference = parseReference(text);
+    expect(reference && familiar(reference)).toBe(text);
+    expect(parseReference(short)).not.toEqual(reference);
+  });
+
+  it('counts the library that is not said', () => {
+    const name = 'b'.repeat(255 - 'docker.io/library/'.length);
+    expect(parseReference(name)).toBeDefined();
+    expect(parseReference(`${name}b`)).toBeUndefined();
+  });
+
   it('may be 255 characters long without its tag, and no longer', () => {
     const path = 'b'.repeat(255 - 'docker.io/a/'.length);
     expect(parseReference(`a/${path}:tag`)).toBeDefined();
