@@ -32,11 +32,12 @@ export interface ListenAddress {
 
 /** `ADDR:PORT`, `[::1]:7373`, `:7373`, `7373` or `ADDR`. */
 export function parseListen(text: string): ListenAddress {
-  const [, six, four, port] = /^(?:\[([0-9a-fA-F:.]+)\]|([^:[\]]*))?(?::([0-9]+))?$/.exec(text) ?? [];
+  const [, six, four, port] = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:[\]]*))?(?::([0-9]+))?$/.exec(text) ?? [];
   if (six === undefined && port === undefined && /^[0-9]+$/.test(text))
     return { address: undefined, port: portOf(text) };
   const address = six ?? four;
-  if (address === undefined && port === undefined)
+  // An empty one is a variable that was not set, most likely, and no wish to listen everywhere.
+  if (address === undefined || text === '')
     throw new InvalidArgumentError('Expected ADDR:PORT, such as 10.0.0.2:7373, [::1]:7373 or :7373.');
   return {
     address: address === '' || address === '*' ? undefined : address,
@@ -72,8 +73,13 @@ export function parseTarget(text: string): string {
   return url.href;
 }
 
+/** NaN for what is not written in digits alone. */
+function wholeNumber(text: string): number {
+  return /^[0-9]+$/.test(text) ? Number(text) : Number.NaN;
+}
+
 export function parseLevel(text: string): number {
-  const level = Number(text);
+  const level = wholeNumber(text);
   if (!Number.isInteger(level) || level < ZSTD_LEVEL_MIN || level > ZSTD_LEVEL_MAX)
     throw new InvalidArgumentError(`Expected a zstd level from ${ZSTD_LEVEL_MIN} to ${ZSTD_LEVEL_MAX}.`);
   return level;
@@ -81,7 +87,7 @@ export function parseLevel(text: string): number {
 
 export function countUpTo(max: number, min = 1): (text: string) => number {
   return (text) => {
-    const count = /^[0-9]{1,9}$/.test(text) ? Number(text) : Number.NaN;
+    const count = wholeNumber(text);
     if (!(count >= min && count <= max))
       throw new InvalidArgumentError(`Expected a number from ${min} to ${max}.`);
     return count;

@@ -23,6 +23,7 @@ const usage: readonly UsageCase[] = [
   { args: ['receive', '--ttl', '9s'], says: /'--ttl <duration>'.*between 10s and 7d/ },
   { args: ['receive', '--ttl', 'soon'], says: /'--ttl <duration>'.*such as 90s/ },
   { args: ['receive', '--listen', '1.2.3.4:99999'], says: /'--listen <addr:port>'.*0 to 65535/ },
+  { args: ['receive', '--listen', ''], says: /'--listen <addr:port>'.*Expected ADDR:PORT/ },
   {
     args: ['receive', '--code-flie', 'x'],
     says: /unknown option '--code-flie'\s+\(Did you mean --code-file\?\)/,
@@ -35,6 +36,7 @@ const usage: readonly UsageCase[] = [
   { args: ['send', 'a', '--to', 'http://b'], says: /'--to <host\[:port\]>'.*Expected ws:\/\/ or wss:\/\// },
   { args: ['send', 'a', '--to', 'me@b'], says: /A host takes no user/ },
   { args: ['send', 'a', '--to', 'b', '--level', '20'], says: /zstd level from 1 to 19/ },
+  { args: ['send', 'a', '--to', 'b', '--level', '0x3'], says: /zstd level from 1 to 19/ },
   {
     args: ['send', 'a', '--to', 'b', '--context', 'no-such'],
     says: /docker context "no-such", which does not exist/,
@@ -42,6 +44,10 @@ const usage: readonly UsageCase[] = [
   {
     args: ['send', 'a', '--to', 'b', '--docker-host', 'b'],
     says: /--docker-host gives "b", which is no docker host/,
+  },
+  {
+    args: ['send', 'a', '--to', 'b', '--docker-host', 'tcp://b:99999'],
+    says: /--docker-host gives "tcp:\/\/b:99999", which is no docker host/,
   },
   { args: ['sned'], says: /unknown command 'sned'\s+\(Did you mean send\?\)/ },
 ];
