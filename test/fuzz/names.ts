@@ -1,0 +1,102 @@
+/** Names of images, from the command line and from the other host. */
+
+import { isDeepStrictEqual } from 'node:util';
+import fc from 'fast-check';
+import { isPrivateName } from '../../agent/engine/helpers.ts';
+import {
+  canonical,
+  familiar,
+  familiarName,
+  parseReference,
+  parseTarget,
+  withDefaultTag,
+} from '../../agent/reference.ts';
+import { decoded, holds } from './refusal.ts';
+import { target } from './target.ts';
+import { nastyText, textLike } from './text.ts';
+
+const DIGEST = `sha256:${'ab'.repeat(32)}`;
+
+const name = fc
+  .tuple(
+    fc.constantFrom(
+      '',
+      'docker.io/',
+      'index.docker.io/',
+      'localhost/',
+      'host.example:5000/',
+      '[::1]:80/',
+      'UP/',
+      'team/',
+    ),
+    fc.constantFrom(
+      'web',
+      'a/b',
+      'library/web',
+      'a__b',
+      'a--b',
+      'a.b_c',
+      '0'.repeat(64),
+      'x'.repeat(250),
+      'sha256',
+    ),
+    fc.constantFrom('', ':1.0', ':latest', ':_x', `:${'t'.repeat(128)}`),
+    fc.constantFrom('', `@${DIGEST}`),
+  )
+  .map((parts) => parts.join(''));
+
+const references = target({
+  name: 'names/reference',
+  share: 20,
+  input: textLike(name),
+  check: (text) => {
+    const read = parseReference(text);
+    const given = decoded(['usage'], () => parseTarget(text, '--as'));
+    holds(
+      (given !== undefined) === (read !== undefined && read.digest === undefined),
+      'a target is a name without a digest',
+    );
+    if (!read) return;
+    holds(/^[\x21-\x7e]+$/.test(text), 'a name is of characters that show');
+    const whole = canonical(read);
+    holds(whole.length <= 255 + 1 + 128 + 1 + 71, 'a name is bounded');
+    holds(isDeepStrictEqual(parseReference(whole), read), 'its canonical form is the same name');
+    holds(isDeepStrictEqual(parseReference(familiar(read)), read), 'its familiar form is the same name');
+    holds(familiar(read).startsWith(familiarName(read)), 'a repository begins its name');
+    const tagged = withDefaultTag(read);
+    holds(tagged.tag !== undefined || tagged.digest !== undefined, 'a name means one image');
+  },
+});
+
+/** Long ones, which must not take long: of the command line anything may come. */
+const long = target<{ text: string; times: number }>({
+  name: 'names/long',
+  share: 2,
+  input: fc.record({
+    text: fc.oneof(nastyText, fc.constantFrom('a', 'a.', 'a-', '-', 'a/', '[::', '0:', 'a_', '__')),
+    times: fc.nat(5_000),
+  }),
+  check: ({ text, times }) => {
+    const repeated = text.slice(0, 20).repeat(times);
+    const started = performance.now();
+    parseReference(repeated);
+    parseReference(`${repeated}!`);
+    isPrivateName(repeated);
+    holds(performance.now() - started < 1_000, `a name of ${repeated.length} characters takes its time`);
+  },
+});
+
+const privateNames = target({
+  name: 'names/private',
+  share: 10,
+  input: textLike(
+    fc.constantFrom('imgmv-incoming:0123456789ab-01234567-1700000000-1', 'imgmv-incoming:latest'),
+  ),
+  check: (text) => {
+    if (!isPrivateName(text)) return;
+    // It goes into requests that remove it.
+    holds(familiar(parseTarget(text, 'a private name')) === text, 'a private name is a name with a tag');
+  },
+});
+
+export const nameTargets = [references, long, privateNames];

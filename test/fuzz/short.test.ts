@@ -1,0 +1,41 @@
+/** Each decoder with some random input, and with what it failed on once. `npm run test:hostile` is the long form. */
+import { randomInt } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import { keptCases } from './kept.ts';
+import { TARGETS } from './targets.ts';
+
+/** Of all targets together; a few seconds. */
+const CASES = 15_000;
+const CASES_MIN = 20;
+
+const seed = randomInt(2 ** 31);
+const shares = TARGETS.reduce((sum, { share }) => sum + share, 0);
+
+describe.each(TARGETS.map((target) => ({ name: target.name, target })))('$name', ({ name, target }) => {
+  const kept = keptCases().filter((one) => one.target === name);
+  it.runIf(kept.length > 0).each(kept)('takes what was: $was', ({ input }) => target.replay(input));
+
+  it('takes or refuses whatever comes', async () => {
+    const cases = Math.max(CASES_MIN, Math.round((CASES * target.share) / shares));
+    const { failure } = await target.run({ cases, seed });
+    const again = `npm run test:hostile -- --only ${name} --seed=${failure?.seed} --path ${failure?.path}`;
+    expect(
+      failure?.message,
+      `${again}\nkeeps the case; the input was\n${shown(failure?.input)}`,
+    ).toBeUndefined();
+  });
+});
+
+it('every kept case is of a target', () => {
+  const names = TARGETS.map(({ name }) => name);
+  expect(new Set(names).size).toBe(names.length);
+  expect(keptCases().filter(({ target }) => !names.includes(target))).toEqual([]);
+});
+
+function shown(input: unknown): string {
+  const text = JSON.stringify(input, (_key, value: unknown) => {
+    const { type, data } = (value ?? {}) as { type?: unknown; data?: unknown };
+    return type === 'Buffer' ? `hex ${Buffer.from(data as number[]).toString('hex')}` : value;
+  });
+  return text?.slice(0, 2_000) ?? '';
+}

@@ -1,0 +1,27 @@
+/** Every decoder, by the part it belongs to. */
+import { channelTargets } from './channel.ts';
+import { codeTargets } from './code.ts';
+import { commandLineTargets } from './command-line.ts';
+import { endpointTargets } from './engine-endpoint.ts';
+import { loadTargets } from './engine-load.ts';
+import { metadataTargets } from './engine-metadata.ts';
+import { saveTargets } from './engine-save.ts';
+import { entryTargets } from './entries.ts';
+import { laneTargets } from './lane.ts';
+import { messageTargets } from './messages.ts';
+import { nameTargets } from './names.ts';
+import type { Target } from './target.ts';
+
+export const TARGETS: readonly Target[] = [
+  ...channelTargets,
+  ...codeTargets,
+  ...laneTargets,
+  ...messageTargets,
+  ...entryTargets,
+  ...metadataTargets,
+  ...saveTargets,
+  ...loadTargets,
+  ...endpointTargets,
+  ...nameTargets,
+  ...commandLineTargets,
+];
