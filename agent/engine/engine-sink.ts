@@ -33,7 +33,7 @@ export interface EngineSinkOptions {
 /** What the images so far leave for the next one. */
 interface Planning {
   readonly inventory: Inventory;
-  /** Which image is to have which name. */
+  /** Which image is to have which name, in its short form. */
   readonly taken: Map<string, Image>;
   /** What several images share travels with the first of them; if that one fails, the next asks for it. */
   readonly coming: Map<Digest, Image>;

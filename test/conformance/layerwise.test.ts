@@ -150,14 +150,17 @@ for (const { flavour, store, required } of FLAVOURS) {
         expect(await engine.inspect(big.image.id)).toBeDefined();
       });
 
-      it('is refused under a name that looks like a private one', async () => {
-        const helpers = await Helpers.begin('0123456789ac');
-        open.push(helpers);
-        const target = helpers.nextName();
-        const { sink } = await begin();
-        const [answer] = await sink.plan([{ ...big.image, names: [{ source: 'big:1', target }] }]);
-        expect(answer).toMatchObject({ action: 'refuse', reason: expect.stringContaining(target) });
-      });
+      it.each(['', 'docker.io/library/', 'index.docker.io/'])(
+        'is refused under a name that looks like a private one, with %j in front',
+        async (front) => {
+          const helpers = await Helpers.begin('0123456789ac');
+          open.push(helpers);
+          const target = `${front}${helpers.nextName()}`;
+          const { sink } = await begin();
+          const [answer] = await sink.plan([{ ...big.image, names: [{ source: 'big:1', target }] }]);
+          expect(answer).toMatchObject({ action: 'refuse', reason: expect.stringContaining(target) });
+        },
+      );
 
       it('keeps nothing of what has come in part', async () => {
         const { writer } = await begin();

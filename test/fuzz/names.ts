@@ -2,7 +2,10 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
+import type { Engine } from '../../agent/engine/engine.ts';
+import { EngineSink } from '../../agent/engine/engine-sink.ts';
 import { isPrivateName } from '../../agent/engine/helpers.ts';
+import type { Digest, Image } from '../../agent/image.ts';
 import {
   canonical,
   familiar,
@@ -15,6 +18,8 @@ import { decoded, holds } from './refusal.ts';
 import { target } from './target.ts';
 import { nastyText, textLike } from './text.ts';
 
+const PLATFORM = { os: 'linux', architecture: 'amd64' } as const;
+const PRIVATE = 'imgmv-incoming:0123456789ab-01234567-1700000000-1';
 const DIGEST = `sha256:${'ab'.repeat(32)}`;
 
 const name = fc
@@ -89,9 +94,7 @@ const long = target<{ text: string; times: number }>({
 const privateNames = target({
   name: 'names/private',
   share: 10,
-  input: textLike(
-    fc.constantFrom('imgmv-incoming:0123456789ab-01234567-1700000000-1', 'imgmv-incoming:latest'),
-  ),
+  input: textLike(fc.constantFrom(PRIVATE, 'imgmv-incoming:latest')),
   check: (text) => {
     if (!isPrivateName(text)) return;
     // It goes into requests that remove it.
@@ -99,4 +102,71 @@ const privateNames = target({
   },
 });
 
-export const nameTargets = [references, long, privateNames];
+/** What an engine is asked to do with the names of an offer, of which several may be one in other words. */
+const planned = target<{ names: readonly (readonly string[])[] }>({
+  name: 'names/planned',
+  share: 4,
+  input: fc.record({
+    names: fc.array(
+      fc.array(
+        fc
+          .tuple(
+            fc.constantFrom('', 'docker.io/', 'index.docker.io/', 'docker.io/library/', 'library/'),
+            fc.constantFrom('web', 'localhost/web', 'host.example/web', PRIVATE),
+            fc.constantFrom(':1', ':2'),
+          )
+          .map(([front, middle, tag]) => front + (middle === PRIVATE ? middle : middle + tag)),
+        { maxLength: 3 },
+      ),
+      { maxLength: 3 },
+    ),
+  }),
+  check: async ({ names }) => {
+    const images = names.map((targets, number) => imageWith(number, targets));
+    const tagged: string[] = [];
+    const engine = {
+      info: { store: 'classic', kind: 'docker', platform: PLATFORM },
+      endpoint: { address: 'tcp://elsewhere:1' },
+      list: async () => [],
+      inspect: async (id: string) =>
+        images.some((image) => image.id === id) ? { Id: id, RootFS: { Layers: [] } } : undefined,
+      tag: async (_from: string, repository: string, tag: string) => tagged.push(`${repository}:${tag}`) > 0,
+    } as unknown as Engine;
+    await using sink = await EngineSink.open(engine, { noReplace: false, ignoreSpace: true });
+    const answers = await sink.plan(images);
+    const given = new Map<string, number>();
+    for (const [number, answer] of answers.entries()) {
+      if (answer.action === 'refuse') continue;
+      const wholes = answer.image.names.map(({ target: one }) => wholeOf(one));
+      for (const whole of wholes) {
+        holds(!whole.includes('/library/imgmv-incoming:'), 'no name that is offered is one of ours');
+        holds((given.get(whole) ?? number) === number, `${whole} is given to one image`);
+        given.set(whole, number);
+      }
+      tagged.length = 0;
+      await (await sink.writer(answer, new AbortController().signal)).commit();
+      holds(isDeepStrictEqual(tagged.map(wholeOf), wholes), 'an engine is told the names that were offered');
+    }
+  },
+});
+
+function imageWith(number: number, targets: readonly string[]): Image {
+  const id: Digest = `sha256:${String(number).padStart(64, '0')}`;
+  return {
+    id,
+    root: { mediaType: 'x', digest: id, size: 1 },
+    store: 'classic',
+    platform: PLATFORM,
+    names: targets.map((one) => ({ source: 'web:1', target: one })),
+    diffIds: [],
+    bytes: 1,
+  };
+}
+
+function wholeOf(text: string): string {
+  const read = parseReference(text);
+  if (!read) throw new Error(`${text} is no name`);
+  return canonical(read);
+}
+
+export const nameTargets = [references, long, privateNames, planned];
