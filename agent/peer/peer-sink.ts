@@ -37,7 +37,7 @@ export interface PeerSinkOptions {
 interface Question {
   readonly images: readonly Image[];
   readonly answers: AnsweredImage[];
-  readonly answered: Awaited<void>;
+  readonly answered: Awaited<true>;
 }
 
 export class PeerSink implements Sink {
@@ -111,7 +111,7 @@ export class PeerSink implements Sink {
   }
 
   #ask(images: readonly Image[]): Question {
-    const question = { images, answers: [], answered: awaited<void>() };
+    const question = { images, answers: [], answered: awaited<true>() };
     this.#question = question;
     if (!this.#planOnly) for (const image of images) this.#results.set(this.#numberOf(image), awaited());
     return question;
@@ -274,13 +274,14 @@ export class PeerSink implements Sink {
     if (!answers || answers.length + images.length > asked.length)
       throw violation('more answers than were asked for');
     answers.push(...images);
-    if (last) answered?.resolve();
+    if (last) answered?.resolve(true);
   }
 
   /** The other side's END: whoever still waits for a word of it would wait for ever. */
   #ended(): void {
     const owed = [...this.#results.values()].some(({ value }) => value === undefined);
-    if (owed) this.#session.fail(violation('a receiver ended its control lane and owes results'));
+    if (owed || !this.#question?.answered.value)
+      this.#session.fail(violation('a receiver ended its control lane and owes its answer or results'));
   }
 
   #lost(error: ImgmvError): void {

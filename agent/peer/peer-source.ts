@@ -329,8 +329,8 @@ export class PeerSource implements Source {
 
   /** The sender's END. */
   #ended(): void {
-    if (!this.#finished)
-      this.#session.fail(violation('a sender ended its control lane and never said finish'));
+    if (!this.#finished || !this.#offerDone)
+      this.#session.fail(violation('a sender ended its control lane before it had offered and said finish'));
     this.#wake();
   }
 }
