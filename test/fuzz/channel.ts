@@ -131,7 +131,7 @@ const handshakeMessages = PATTERNS.flatMap((pattern) =>
   [0, 1, 2].map((turn) =>
     target({
       name: `noise/${pattern}-${turn + 1}`,
-      share: turn === 0 ? 10 : 1,
+      share: turn === 0 ? 10 : 6,
       input: fc.oneof(
         { weight: 6, arbitrary: bytesLike(fc.constant(honest(pattern, turn)), 200) },
         { weight: 1, arbitrary: fc.constantFrom(...smallOrder(honest(pattern, turn))) },
@@ -178,7 +178,7 @@ function smallOrder(message: Buffer): Buffer[] {
 /** A whole handshake in which something between the two changes messages, or the two began from different things. */
 const transcript = target<{ psk3: boolean; messages: readonly Buffer[]; prologue: Buffer; psk: Buffer }>({
   name: 'noise/transcript',
-  share: 0.5,
+  share: 4,
   input: fc.constantFrom(...PATTERNS).chain((pattern) =>
     fc.record({
       psk3: fc.constant(pattern === 'XXpsk3'),
@@ -241,7 +241,7 @@ const REFUSALS = [
 /** All that a stranger says to a listener, or a false listener to a dialler: never a channel, always a close code. */
 const strangers = target<{ listens: boolean; messages: readonly Buffer[] }>({
   name: 'channel/strangers',
-  share: 2,
+  share: 6,
   input: fc.record({
     listens: fc.boolean(),
     messages: fc

@@ -248,7 +248,7 @@ class Shown extends Writable {
 
 const rendered = target<{ events: readonly Event[]; color: boolean }>({
   name: 'terminal/events',
-  share: 4,
+  share: 10,
   input: fc.record({ events: fc.array(event, { minLength: 1, maxLength: 3 }), color: fc.boolean() }),
   check: ({ events, color }) => {
     const [stream, json] = [new Shown(), new Shown()];

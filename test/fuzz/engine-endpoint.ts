@@ -41,7 +41,7 @@ async function holdsForEndpoint(options: EndpointOptions): Promise<void> {
 
 const direct = target<{ address: string; by: number; secure: boolean }>({
   name: 'endpoint/address',
-  share: 2,
+  share: 6,
   input: fc.record({ address: addresses, by: fc.nat(1), secure: fc.boolean() }),
   check: ({ address, by, secure }) => {
     const env = { DOCKER_CONFIG: '/nonexistent', ...(secure && { DOCKER_TLS_VERIFY: '1' }) };
@@ -70,7 +70,7 @@ mkdirSync(metaDirectory, { recursive: true });
 
 const contexts = target<{ config: Buffer; meta: Buffer; named: number; name: string }>({
   name: 'endpoint/context',
-  share: 1,
+  share: 2,
   input: fc.record({ config: jsonLike(current), meta: jsonLike(meta), named: fc.nat(2), name: nastyText }),
   check: async ({ config, meta: metaBytes, named, name }) => {
     writeFileSync(join(directory, 'config.json'), config);

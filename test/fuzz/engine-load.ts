@@ -71,7 +71,7 @@ function fakeEngine(bytes: Buffer, cutAt: readonly number[], status: number): En
 
 const loads = target<{ bytes: Buffer; cutAt: readonly number[]; status: number }>({
   name: 'engine/load',
-  share: 3,
+  share: 10,
   input: fc.record({
     bytes: bytesLike(answer),
     cutAt: cuts,

@@ -65,7 +65,7 @@ const config = fc.record({
 
 const single = target<{ bytes: Buffer; kind: string }>({
   name: 'metadata/read',
-  share: 12,
+  share: 20,
   input: fc.oneof(
     jsonLike(manifest as fc.Arbitrary<Json>).map((bytes) => ({ bytes, kind: 'manifest' })),
     jsonLike(index as fc.Arbitrary<Json>).map((bytes) => ({ bytes, kind: 'index' })),
@@ -211,7 +211,7 @@ function imageOf({ blobs, kinds, root }: Graph): Image {
 
 const stored = target<Graph>({
   name: 'metadata/stored',
-  share: 2,
+  share: 4,
   input: graph,
   check: async (all) => {
     const { content, held, counted } = storeOf(all.blobs);
@@ -266,7 +266,7 @@ const inventory = target<Graph>({
 /** All that a paired sender may send as an image: what passes hangs together, and becomes an archive. */
 const parts = target<Graph & { readonly order: readonly number[] }>({
   name: 'metadata/parts',
-  share: 4,
+  share: 12,
   input: fc
     .tuple(graph, fc.array(fc.nat(40), { maxLength: 20 }), fc.boolean())
     .map(([all, order, whole]) => ({ ...all, order: whole ? all.blobs.map((_, at) => at) : order })),

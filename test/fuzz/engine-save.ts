@@ -97,7 +97,7 @@ const archive: fc.Arbitrary<Archive> = fc
 
 const saves = target<Archive>({
   name: 'engine/save',
-  share: 2,
+  share: 8,
   input: fc.oneof(
     { weight: 4, arbitrary: archive },
     {

@@ -115,7 +115,7 @@ const outputAllowance = (maxBytes: number) => 2 * MIB + 4 * maxBytes;
 
 const zstd = target<{ bytes: Buffer; cutAt: readonly number[]; maxBytes: number }>({
   name: 'zstd/bounded',
-  share: 3,
+  share: 10,
   input: fc.record({
     bytes: bytesLike(compressedBytes),
     cutAt: cuts,
@@ -147,7 +147,7 @@ const honestFrames = target<{
   room: number;
 }>({
   name: 'zstd/frames',
-  share: 3,
+  share: 6,
   input: fc
     .record({ made: frames, cutAt: cuts, room: fc.integer({ min: -1, max: 2 }) })
     .map(({ made, ...rest }) => ({ bytes: made.bytes, content: made.content ?? null, ...rest })),
@@ -286,7 +286,7 @@ async function readBody(blob: ReceivedBlob, reads: number): Promise<string> {
 
 const specs = target<{ all: readonly Spec[]; cutAt: readonly number[] }>({
   name: 'entries/senders',
-  share: 4,
+  share: 6,
   input: fc.record({ all: fc.array(spec, { minLength: 1, maxLength: 4 }), cutAt: cuts }),
   allowance: ({ all }) => 4 * MIB * (1 + all.length),
   check: async ({ all, cutAt }) => {
@@ -310,7 +310,7 @@ const specs = target<{ all: readonly Spec[]; cutAt: readonly number[] }>({
 
 const streams = target<{ stream: Buffer; cutAt: readonly number[]; reads: readonly number[] }>({
   name: 'entries/stream',
-  share: 4,
+  share: 14,
   input: fc.record({
     stream: mutated(
       fc
@@ -344,7 +344,7 @@ const roundTrip = target<{
   as: number;
 }>({
   name: 'entries/round-trip',
-  share: 2,
+  share: 4,
   input: fc.record({
     content: fc.oneof(
       { weight: 40, arbitrary: rawBytes(2_000) },

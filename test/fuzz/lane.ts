@@ -90,7 +90,7 @@ class Model {
 
 const lane = target<{ steps: readonly Step[]; dialled: boolean }>({
   name: 'lane/model',
-  share: 6,
+  share: 16,
   input: fc.record({ steps: fc.array(step, { maxLength: 30 }), dialled: fc.boolean() }),
   allowance: ({ steps }) => 4 * 1024 * 1024 + steps.length * 8 * RECORD_MAX_BYTES,
   check: async ({ steps, dialled }) => {

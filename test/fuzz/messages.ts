@@ -150,7 +150,7 @@ function holdsForMessage(read: Message): void {
 
 const single = target({
   name: 'messages/decode',
-  share: 12,
+  share: 30,
   input: jsonLike(message),
   check: (json) => {
     const read = decoded(['protocol-violation'], () => decodeMessage(json));
@@ -161,7 +161,7 @@ const single = target({
 /** A stream of several, of which one may be broken, cut as a network would. */
 const control = target<{ stream: Buffer; cutAt: readonly number[] }>({
   name: 'messages/control',
-  share: 8,
+  share: 20,
   input: fc.record({
     stream: bytesLike(
       fc.array(fc.oneof(encoded, jsonLike(message).map(framed)), few).map((all) => Buffer.concat(all)),

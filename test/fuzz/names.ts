@@ -105,7 +105,7 @@ const privateNames = target({
 /** What an engine is asked to do with the names of an offer, of which several may be one in other words. */
 const planned = target<{ names: readonly (readonly string[])[] }>({
   name: 'names/planned',
-  share: 4,
+  share: 8,
   input: fc.record({
     names: fc.array(
       fc.array(

@@ -2,6 +2,7 @@
 import { channelTargets } from './channel.ts';
 import { codeTargets } from './code.ts';
 import { commandLineTargets } from './command-line.ts';
+import { contentTargets } from './engine-content.ts';
 import { endpointTargets } from './engine-endpoint.ts';
 import { loadTargets } from './engine-load.ts';
 import { metadataTargets } from './engine-metadata.ts';
@@ -10,9 +11,12 @@ import { entryTargets } from './entries.ts';
 import { laneTargets } from './lane.ts';
 import { messageTargets } from './messages.ts';
 import { nameTargets } from './names.ts';
+import { peerTargets } from './peer.ts';
 import type { Target } from './target.ts';
+import { websocketTargets } from './websocket.ts';
 
 export const TARGETS: readonly Target[] = [
+  ...websocketTargets,
   ...channelTargets,
   ...codeTargets,
   ...laneTargets,
@@ -21,7 +25,9 @@ export const TARGETS: readonly Target[] = [
   ...metadataTargets,
   ...saveTargets,
   ...loadTargets,
+  ...contentTargets,
   ...endpointTargets,
   ...nameTargets,
+  ...peerTargets,
   ...commandLineTargets,
 ];
