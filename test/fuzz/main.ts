@@ -20,6 +20,7 @@ import { TARGETS } from './targets.ts';
 const DEFAULT_CASES = 1_000_000;
 /** So that processes share a target, and what holds memory shows before its end. */
 const CHUNKS = 8;
+const PROGRESS_MS = 60_000;
 
 const { values } = parseArgs({
   options: {
@@ -53,6 +54,10 @@ async function main(): Promise<number> {
   const pool = new Pool(processes);
   const jobs =
     values.path === undefined ? jobsFor(targets, cases, seed) : [replayOf(targets, seed, values.path)];
+  const progress = setInterval(() => {
+    const done = [...rows.values()].reduce((sum, row) => sum + row.cases, 0);
+    say(`${done} cases after ${Math.round((performance.now() - started) / 1000)} s`);
+  }, PROGRESS_MS);
   await pool.run(jobs, (job, result) => {
     const row = rows.get(job.target);
     if (!row) return;
@@ -62,6 +67,7 @@ async function main(): Promise<number> {
     // One a target is shown: the others are most likely the same.
     if (row.failures++ === 0) tell(job, result.failure);
   });
+  clearInterval(progress);
   const seconds = (performance.now() - started) / 1000;
   say('');
   for (const line of table([...rows.values()])) say(line);

@@ -22,6 +22,7 @@ export async function decodedLater<T>(
 }
 
 export function refused(codes: readonly ErrorCode[], error: unknown): undefined {
+  if (error instanceof Broken) throw error;
   if (!(error instanceof ImgmvError)) throw new Error('threw what is no ImgmvError', { cause: error });
   if (!codes.includes(error.code))
     throw new Error(`refused with ${error.code}, want ${codes.join(' or ')}`, { cause: error });
@@ -33,8 +34,11 @@ export function refused(codes: readonly ErrorCode[], error: unknown): undefined 
 /** Messages may repeat what was typed here, or what an engine said, and no more. */
 const MESSAGE_MAX_CHARACTERS = 70_000;
 
+/** A promise that was not kept, wherever it shows. */
+class Broken extends Error {}
+
 export function holds(condition: boolean, what: string): asserts condition {
-  if (!condition) throw new Error(`does not hold: ${what}`);
+  if (!condition) throw new Broken(`does not hold: ${what}`);
 }
 
 /** Only objects that JSON makes, with nothing hidden in their prototypes. */
