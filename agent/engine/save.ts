@@ -93,6 +93,11 @@ export async function* blobsOfSave(
       if (failure !== undefined) throw failure;
     }
   } catch (error) {
+    // An entry, and the tar, tell that they were cut short, the whole why.
+    if (!(error instanceof ImgmvError)) {
+      stream.destroy();
+      await pumped;
+    }
     throw failure ?? error;
   } finally {
     stream.destroy();
