@@ -145,7 +145,7 @@ async function blobsIn(shape: number, pieces: readonly Buffer[], wanted: number)
     return [...came, 'whole'];
   } catch (error) {
     // The tar reader's own errors; whoever calls says whose archive it was.
-    const ofTheTar = error instanceof Error && Object.getPrototypeOf(error) === Error.prototype;
+    const ofTheTar = error instanceof Error && error.constructor === Error;
     if (!ofTheTar) refused(['integrity', 'engine-refused'], error);
     // How much came before it showed depends on how the bytes come.
     return [error instanceof ImgmvError ? error.code : BROKEN];

@@ -46,7 +46,7 @@ const pairs = target<{ record: Buffer; type: number }>({
 
 /** What the other side, or the user of this one, does next. Offsets are told as how far they are off. */
 interface Step {
-  readonly what: 'record' | 'raw' | 'garbage' | 'replay' | 'write' | 'read' | 'end' | 'ping' | 'replace';
+  readonly what: 'record' | 'raw' | 'garbage' | 'replay' | 'write' | 'read' | 'resume' | 'ping' | 'replace';
   readonly type: number;
   readonly size: number;
   readonly off: number;
@@ -58,15 +58,23 @@ const step: fc.Arbitrary<Step> = fc.record({
   what: fc.oneof(
     { weight: 12, arbitrary: fc.constant('record' as const) },
     { weight: 8, arbitrary: fc.constantFrom('write' as const, 'read' as const) },
-    { weight: 2, arbitrary: fc.constantFrom('replace' as const, 'ping' as const, 'end' as const) },
+    { weight: 3, arbitrary: fc.constantFrom('resume' as const, 'replace' as const, 'ping' as const) },
     { weight: 1, arbitrary: fc.constantFrom('raw' as const, 'garbage' as const, 'replay' as const) },
   ),
-  type: fc.oneof({ weight: 4, arbitrary: fc.constant<number>(DATA) }, fc.constantFrom<number>(...TYPES)),
+  type: fc.oneof(
+    { weight: 1, arbitrary: fc.constant<number>(DATA) },
+    { weight: 2, arbitrary: fc.constantFrom<number>(...TYPES.filter((type) => type !== RESUME)) },
+  ),
   size: fc.oneof({ weight: 4, arbitrary: fc.nat(40) }, fc.nat(5_000), fc.constantFrom(DATA_MAX_BYTES)),
   off: fc.oneof({ weight: 12, arbitrary: fc.constant(0) }, fc.constantFrom(-1, 1, 2 ** 32, -5_000)),
   limitOff: fc.oneof({ weight: 8, arbitrary: fc.nat(200) }, fc.constantFrom(-1, -200, 2 ** 40)),
   raw: bytesLike(pair, 30),
 });
+
+/** What the other side says first on each connection. */
+function begun(one: Step): Step {
+  return { ...one, what: 'resume', off: 0, limitOff: Math.abs(one.limitOff) };
+}
 
 const WINDOW_BYTES = 8_192;
 
@@ -91,7 +99,12 @@ class Model {
 const lane = target<{ steps: readonly Step[]; dialled: boolean }>({
   name: 'lane/model',
   share: 16,
-  input: fc.record({ steps: fc.array(step, { maxLength: 30 }), dialled: fc.boolean() }),
+  input: fc
+    .tuple(fc.array(step, { maxLength: 30 }), fc.boolean(), fc.nat(9), step)
+    .map(([steps, dialled, begins, first]) => ({
+      steps: begins === 0 ? steps : [begun(first), ...steps],
+      dialled,
+    })),
   allowance: ({ steps }) => 4 * 1024 * 1024 + steps.length * 8 * RECORD_MAX_BYTES,
   check: async ({ steps, dialled }) => {
     const model = new Model();
@@ -176,7 +189,7 @@ const lane = target<{ steps: readonly Step[]; dialled: boolean }>({
           model.creditLimit = limit;
         }
         feed(pairRecord(CREDIT, consumed, limit), legal);
-      } else if (what === 'record' && type === RESUME) {
+      } else if (what === 'resume') {
         const [offset, limit] = [Math.max(0, model.given + off), Math.max(0, model.creditLimit + limitOff)];
         const legal =
           !model.resumed && offset >= model.released && offset <= model.given && limit >= model.creditLimit;
@@ -221,9 +234,6 @@ const lane = target<{ steps: readonly Step[]; dialled: boolean }>({
       } else if (what === 'ping') {
         void one.ping();
         watch();
-      } else if (what === 'end') {
-        // Ended once, nothing more may be written: that is the user's own business, not the wire's.
-        await settled();
       } else {
         wire = fakeChannel();
         model.resumed = false;

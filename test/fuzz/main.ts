@@ -122,7 +122,7 @@ function tell(job: Job, { seed, path, input, message }: TargetFailure): void {
   if (job.kept) return;
   if (input !== undefined) {
     keep({ target: job.target, was: message.split('\n')[0] ?? '', input });
-    say('  added to test/fuzz/cases.json');
+    say('  added to test/fuzz/cases.json, for `npm run format` to tidy up');
   }
   say(`  again: npm run test:hostile -- --only ${job.target} --seed=${seed} --path ${path}`);
 }
