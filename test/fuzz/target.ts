@@ -13,6 +13,7 @@ const ALLOWANCE_BYTES = 1024 * 1024;
 const ALLOWANCE_FACTOR = 32;
 /** A failing case is made smaller for no longer than this. */
 const SHRINK_MS = 30_000;
+const CASES_A_TURN = 32;
 
 export interface TargetOptions<T> {
   /** `part/what`, as `--only` takes it. */
@@ -67,6 +68,8 @@ export function target<T>(options: TargetOptions<T>): Target {
       let failedAt: number | undefined;
       const property = fc.asyncProperty(input, async (value) => {
         if (failedAt !== undefined && performance.now() - failedAt > SHRINK_MS) return;
+        // What is garbage outside the heap is freed in a turn of the event loop, and most checks need none.
+        if (index % CASES_A_TURN === 0) await new Promise((resolve) => setImmediate(resolve));
         onCase?.(index++);
         try {
           await guarded(options, value);
