@@ -118,6 +118,7 @@ const lane = target<{ steps: readonly Step[]; dialled: boolean }>({
     const came: Buffer[] = [];
     const taken: Buffer[] = [];
     let written = 0;
+    let connections = 0;
     let replayed: Buffer | undefined;
 
     const watch = () => {
@@ -235,7 +236,7 @@ const lane = target<{ steps: readonly Step[]; dialled: boolean }>({
         void one.ping();
         watch();
       } else {
-        wire = fakeChannel();
+        wire = fakeChannel(++connections);
         model.resumed = false;
         model.endHeard = false;
         one.replace(wire.channel);

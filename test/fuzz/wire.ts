@@ -69,15 +69,15 @@ export class FakeSocket {
   }
 }
 
-/** A channel whose handshake is done, and the other side's ends of it. */
-export function fakeChannel(): {
+/** A channel whose handshake is done, and the other side's ends of it. Each connection has keys of its own. */
+export function fakeChannel(connection = 0): {
   channel: Channel;
   socket: FakeSocket;
   send: CipherState;
   receive: CipherState;
 } {
   const socket = new FakeSocket();
-  const [k1, k2] = [Buffer.alloc(32, 1), Buffer.alloc(32, 2)];
+  const [k1, k2] = [Buffer.alloc(32, 2 * connection), Buffer.alloc(32, 2 * connection + 1)];
   const handshake = {
     split: () => ({ send: new CipherState(k1), receive: new CipherState(k2) }),
     rs: Buffer.alloc(32, 3),
