@@ -126,6 +126,21 @@ const transcripts = new Map(
 
 const honest = (pattern: Pattern, turn: number): Buffer => transcripts.get(pattern)?.[turn] ?? NOTHING;
 
+/** Public keys whose DH is zero, whatever the secret one is: cr.yp.to/ecdh.html. */
+const WORTHLESS = [
+  '00'.repeat(32),
+  `01${'00'.repeat(31)}`,
+  'e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800',
+  `ecffffff${'ff'.repeat(27)}7f`,
+  `edffffff${'ff'.repeat(27)}7f`,
+  `eeffffff${'ff'.repeat(27)}7f`,
+].map((point) => Buffer.from(point, 'hex'));
+
+/** With one of these in the place of `e`. */
+function worthless(message: Buffer): Buffer[] {
+  return WORTHLESS.map((point) => Buffer.concat([point, message.subarray(32)]));
+}
+
 /** One message, read by the side that is to read it. Points of small order are among those that strangers send. */
 const handshakeMessages = PATTERNS.flatMap((pattern) =>
   [0, 1, 2].map((turn) =>
@@ -134,7 +149,7 @@ const handshakeMessages = PATTERNS.flatMap((pattern) =>
       share: turn === 0 ? 10 : 6,
       input: fc.oneof(
         { weight: 6, arbitrary: bytesLike(fc.constant(honest(pattern, turn)), 200) },
-        { weight: 1, arbitrary: fc.constantFrom(...smallOrder(honest(pattern, turn))) },
+        { weight: 1, arbitrary: fc.constantFrom(...worthless(honest(pattern, turn))) },
       ),
       check: (message) => {
         const { dialler, listener } = sides(pattern);
@@ -156,24 +171,16 @@ const handshakeMessages = PATTERNS.flatMap((pattern) =>
           turn === 0 && pattern === 'XX' ? message.length >= 32 : message.equals(honest(pattern, turn));
         holds(whole || (turn === 0 && message.length >= 48), 'only an honest message is read');
         holds(payload.length <= message.length, 'a payload is a part of its message');
+        if (turn === 0 && WORTHLESS.some((point) => message.subarray(0, 32).equals(point)))
+          holds(
+            decoded(['handshake-failed'], () => reader.writeMessage(NOTHING)) === undefined,
+            'a worthless key is refused',
+          );
         holds(reader.finished === (turn === 2), 'a handshake is finished by its third message');
       },
     }),
   ),
 );
-
-/** Public keys whose DH is zero, whatever the secret one (cr.yp.to/ecdh.html), in the place of `e`. */
-function smallOrder(message: Buffer): Buffer[] {
-  const points = [
-    '00'.repeat(32),
-    `01${'00'.repeat(31)}`,
-    'e0eb7a7c3b41b8ae1656e3faf19fc46ada098deb9c32b1fd866205165f49b800',
-    `ecffffff${'ff'.repeat(27)}7f`,
-    `edffffff${'ff'.repeat(27)}7f`,
-    `eeffffff${'ff'.repeat(27)}7f`,
-  ];
-  return points.map((point) => Buffer.concat([Buffer.from(point, 'hex'), message.subarray(32)]));
-}
 
 /** A whole handshake in which something between the two changes messages, or the two began from different things. */
 const transcript = target<{ psk3: boolean; messages: readonly Buffer[]; prologue: Buffer; psk: Buffer }>({

@@ -64,8 +64,8 @@ async function main(): Promise<number> {
     row.cases += result.cases;
     row.seconds += result.seconds;
     if (!result.failure) return;
-    // One a target is shown: the others are most likely the same.
-    if (row.failures++ === 0) tell(job, result.failure);
+    row.failures++;
+    tell(job, result.failure);
   });
   clearInterval(progress);
   const seconds = (performance.now() - started) / 1000;

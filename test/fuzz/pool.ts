@@ -40,15 +40,18 @@ export class Pool {
     this.#processes = processes;
   }
 
-  /** Each job's result is told as it comes. */
+  /** Each job's result is told as it comes. A target that has failed is left alone: more would tell the same. */
   async run(jobs: readonly Job[], onResult: (job: Job, result: JobResult) => void): Promise<void> {
     const left = [...jobs];
+    const failed = new Set<string>();
     const work = async (index: number) => {
       let worker: Worker | undefined;
       for (let job = left.shift(); job; job = left.shift()) {
+        if (failed.has(job.target)) continue;
         worker ??= new Worker();
         const told = await worker.do(job);
         onResult(job, told);
+        if (told.failure && !job.kept) failed.add(job.target);
         this.peakBytes[index] = Math.max(this.peakBytes[index] ?? 0, told.peakBytes);
         if (worker.over) worker = undefined;
       }
