@@ -123,7 +123,7 @@ const hosts = target({
 });
 
 /** Anything that may act on a terminal, turn text around or hide. */
-const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/u;
+const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\u{e0000}-\u{e0fff}]/u;
 
 const escapes = target({
   name: 'terminal/escape',

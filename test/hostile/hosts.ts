@@ -362,10 +362,11 @@ export async function stage(): Promise<{ server: WebSocketServer; code: Secret }
 
 export interface HeldSocket {
   readonly closed: Promise<void>;
+  write(bytes: string): void;
   destroy(): void;
 }
 
-/** A TCP connection that sends `bytes` and nothing more. */
+/** A TCP connection that sends `bytes`, and nothing more by itself. */
 export function heldTcp(port: number, localAddress: string, bytes: string): HeldSocket {
   const socket = connectTcp({ port, host: '127.0.0.1', localAddress });
   socket.on('error', () => {});
@@ -373,6 +374,7 @@ export function heldTcp(port: number, localAddress: string, bytes: string): Held
   socket.write(bytes, 'latin1');
   return {
     closed: new Promise((resolve) => socket.on('close', () => resolve())),
+    write: (more) => socket.write(more, 'latin1'),
     destroy: () => socket.destroy(),
   };
 }
