@@ -131,6 +131,23 @@ export class Copy {
     }
   }
 
+  /** Brings the sink to its end behind this image, the last one: where that fails, this one has failed. */
+  async finish(): Promise<void> {
+    if (!this.#sink.finish) return;
+    try {
+      this.#options.signal.throwIfAborted();
+      await this.#sink.finish();
+    } catch (error) {
+      const before = this.#outcome?.error;
+      if (before && this.#options.signal.aborted) return;
+      const { code, message, hint } = toImgmvError(error);
+      const more = before ? `; before that ${before.message}` : '';
+      await this.fail(
+        new ImgmvError(code, `${message}${more}`, { cause: error, ...(hint !== undefined && { hint }) }),
+      );
+    }
+  }
+
   /** Ends it; what stops the whole run is the better reason. */
   async fail(error: unknown): Promise<void> {
     const { signal } = this.#options;

@@ -50,6 +50,13 @@ type Told =
       readonly store: string;
     }
   | {
+      readonly event: 'reading';
+      /** As it was named; it is read and checked as a whole. */
+      readonly archive: string;
+      /** The directory where a copy of it is kept meanwhile, since it comes but once; null for none. */
+      readonly spool: string | null;
+    }
+  | {
       readonly event: 'listening';
       readonly address: string;
       readonly port: number;

@@ -1,7 +1,7 @@
 /** What a host says of itself: to the other one, and to whoever watches. */
 import { readFileSync } from 'node:fs';
-import type { Hello } from '../proto/messages.ts';
-import type { Engine } from './engine/engine.ts';
+import { type Hello, KEEPS_IDS } from '../proto/messages.ts';
+import type { Engine, EngineInfo } from './engine/engine.ts';
 import type { Event } from './events.ts';
 
 /** package.json is one folder up in the sources and two in dist/. */
@@ -19,8 +19,24 @@ function readVersion(): string {
 
 export const VERSION = readVersion();
 
+/** What keeps the images of this side. */
+export interface Host {
+  readonly info: Pick<EngineInfo, 'version' | 'store' | 'platform'> & { readonly kind: string };
+  /** Images keep their ids, whatever store they come from. */
+  readonly keepsIds?: true;
+}
+
+/** Files take images of any platform; the one named is this host's, as Go calls it. */
+export function archiveHost(kind: string): Host {
+  const architecture = { x64: 'amd64', ia32: '386' }[process.arch as string] ?? process.arch;
+  return {
+    info: { kind, version: '1', store: 'containerd', platform: { os: 'linux', architecture } },
+    keepsIds: true,
+  };
+}
+
 export function helloOf(
-  { info }: Engine,
+  { info, keepsIds }: Host,
   hostName: string,
   purpose?: Hello['purpose'],
 ): Omit<Hello, 'type' | 'role'> {
@@ -29,7 +45,7 @@ export function helloOf(
     software: `imgmv/${VERSION}`,
     name: hostName.slice(0, 100) || 'unnamed',
     engine: { kind, version, store, os: platform.os, architecture: platform.architecture },
-    capabilities: [],
+    capabilities: keepsIds ? [KEEPS_IDS] : [],
     ...(purpose && { purpose }),
   };
 }

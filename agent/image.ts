@@ -1,6 +1,6 @@
 /**
  * What an image is, and the two ends of every move: a `Source` gives images, a `Sink` takes them. An engine,
- * a peer, and later an archive is one pair of these. test/conformance holds what all of them must do.
+ * a peer, and an archive is one pair of these. test/conformance holds what all of them must do.
  */
 import type { Blob, Digest } from '../proto/entry.ts';
 import type { ImgmvError } from '../proto/errors.ts';
@@ -184,14 +184,19 @@ export interface Source extends AsyncDisposable {
 }
 
 export interface Sink extends AsyncDisposable {
-  /** How images are kept there; another kind than the source's means other ids. */
-  readonly store: Store;
+  /** How images are kept there; another kind than the source's means other ids. Undefined: as they come. */
+  readonly store: Store | undefined;
   /** One answer an image, in the same order. Asked for all images, then for those of each `Retry`. */
   plan(images: readonly Image[]): Promise<readonly Answer[]>;
   /** Told what is tried again, before the pause; `plan` follows. */
   retry?(retry: Retry): Promise<void>;
   /** For an answer that is not `refuse`; for `present` only `commit` follows. */
   writer(answer: Answer, signal: AbortSignal): Promise<ImageWriter>;
+  /**
+   * Called once, when the last image has been committed or aborted: makes what is there what stays. Where it
+   * throws, none of the images is there. A sink that is disposed of without it keeps nothing that needs it.
+   */
+  finish?(): Promise<void>;
   waits(): Waits;
 }
 

@@ -61,8 +61,8 @@ function ownersOf(answers: readonly Answer[]): ReadonlyMap<Answer, ReadonlySet<A
   return owners;
 }
 
-/** `withLayers`: layer by layer, too. `store` is the sink's. */
-export function planImage(answer: Answer, store: Store, withLayers: boolean): PlanImage {
+/** `withLayers`: layer by layer, too. `store` is the sink's; undefined where it takes images as they come. */
+export function planImage(answer: Answer, store: Store | undefined, withLayers: boolean): PlanImage {
   const { image, action, missing, reason, warning, refs } = answer;
   return {
     id: image.id,
@@ -76,7 +76,9 @@ export function planImage(answer: Answer, store: Store, withLayers: boolean): Pl
     bytes: image.bytes,
     bytesMissing: bytesMissing(answer),
     idChange:
-      image.store === store ? null : `${image.store} store at the source, ${store} store at the target`,
+      store === undefined || image.store === store
+        ? null
+        : `${image.store} store at the source, ${store} store at the target`,
     ...(withLayers && image.layers && { layerList: layerList(answer, image.layers) }),
   };
 }

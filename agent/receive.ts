@@ -1,19 +1,26 @@
-/** The whole of `imgmv receive`: a listener, a code, and for each session a move from the peer to the engine. */
+/** The whole of `imgmv receive`: a listener, a code, and for each session a move from the peer to the engine, or to files. */
 import { hostname } from 'node:os';
 import { ImgmvError, toImgmvError } from '../proto/errors.ts';
 import { JOBS_MAX, RETRIES_MAX } from '../proto/limits.ts';
 import type { Secret } from '../proto/secret.ts';
+import type { WriteStdout } from './archive/output.ts';
+import { checkDestination, type Destination, openDestination } from './destination.ts';
 import type { EndpointOptions } from './engine/endpoint.ts';
 import { Engine } from './engine/engine.ts';
 import { EngineSink } from './engine/engine-sink.ts';
 import { type Emit, errorEvent } from './events.ts';
-import { engineEvent, helloOf } from './hello.ts';
+import { archiveHost, engineEvent, type Host, helloOf } from './hello.ts';
+import type { Sink } from './image.ts';
 import { move } from './move.ts';
 import { type AcceptedSession, Listener } from './peer/listener.ts';
 import { PeerSource } from './peer/peer-source.ts';
 
 export interface ReceiveOptions {
   readonly engine: EndpointOptions;
+  /** Files in place of the engine. */
+  readonly destination?: Destination;
+  readonly overwrite: boolean;
+  readonly stdout: WriteStdout;
   /** Undefined: all addresses. */
   readonly address: string | undefined;
   readonly port: number;
@@ -42,14 +49,13 @@ export interface Listening {
  */
 export async function receive(options: ReceiveOptions): Promise<number> {
   const { signal, emit } = options;
-  const engine = await Engine.connect(options.engine);
-  emit(engineEvent(engine));
+  const { host, openSink } = await openTarget(options);
   signal.throwIfAborted();
   const listener = await Listener.listen({
     address: options.address,
     port: options.port,
     role: 'receiver',
-    hello: helloOf(engine, hostname()),
+    hello: helloOf(host, hostname()),
     emit,
     ...(options.patienceMs !== undefined && { patienceMs: options.patienceMs }),
     ...(options.unauthenticatedPerAddress !== undefined && {
@@ -60,13 +66,31 @@ export async function receive(options: ReceiveOptions): Promise<number> {
     for (;;) {
       const accepted = await nextSession(listener, options);
       if (!accepted) continue;
-      const exit = await serve(accepted, engine, options);
+      const exit = await serve(accepted, openSink, options);
       if (options.once) return exit;
       signal.throwIfAborted();
     }
   } finally {
     await listener.close();
   }
+}
+
+/** Where the images go: what this side says of itself, and a sink for each session. */
+interface Target {
+  readonly host: Host;
+  readonly openSink: () => Promise<Sink>;
+}
+
+async function openTarget(options: ReceiveOptions): Promise<Target> {
+  const { destination, emit, ignoreSpace, noReplace, overwrite } = options;
+  if (destination) {
+    await checkDestination(destination, overwrite);
+    const kind = 'into' in destination ? destination.into.kind : 'docker-archive';
+    return { host: archiveHost(kind), openSink: () => openDestination(destination, options) };
+  }
+  const engine = await Engine.connect(options.engine);
+  emit(engineEvent(engine));
+  return { host: engine, openSink: () => EngineSink.open(engine, { noReplace, ignoreSpace }) };
 }
 
 /** Undefined where the code was burnt and another one is due. */
@@ -101,10 +125,10 @@ async function nextSession(
 /** One session. A failure of the whole session is an event and its exit status. */
 async function serve(
   { session, peerAddress, lane }: AcceptedSession,
-  engine: Engine,
+  openSink: () => Promise<Sink>,
   options: ReceiveOptions,
 ): Promise<number> {
-  const { emit, ignoreSpace, maxSessionMs, noReplace, signal } = options;
+  const { emit, maxSessionMs, signal } = options;
   const stop = () => session.fail(toImgmvError(signal.reason));
   signal.addEventListener('abort', stop, { once: true });
   if (signal.aborted) stop();
@@ -121,7 +145,7 @@ async function serve(
     const peer = { name: session.peer.name, address: peerAddress, key: session.rs.toString('hex') };
     emit({ event: 'paired', peer, role: 'receiver' });
     await using source = new PeerSource(session, lane);
-    await using sink = await EngineSink.open(engine, { noReplace, ignoreSpace });
+    await using sink = await openSink();
     const moved = move(source, sink, {
       signal: session.signal,
       wireBytes: () => session.wireBytes,

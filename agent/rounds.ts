@@ -17,6 +17,8 @@ export class Rounds {
   /** They have failed, and are not told as failed: there may be another try. */
   readonly #untold = new Set<Copy>();
   #attempt = 0;
+  /** Whether the sink has been brought to its end. */
+  #finished = false;
 
   constructor(source: Source, sink: Sink, options: MoveOptions) {
     this.#source = source;
@@ -34,6 +36,7 @@ export class Rounds {
     try {
       for (let round: typeof plan | undefined = plan; round; round = await this.#next())
         await this.#move(round);
+      if (!this.#finished && !this.#options.signal.aborted) await this.#sink.finish?.();
     } finally {
       for (const copy of this.#untold) this.#tell(copy);
     }
@@ -48,16 +51,37 @@ export class Rounds {
     }
     const ordered = sharedFirst(answers).flatMap(({ image }) => this.#copies.get(image) ?? []);
     const { signal, jobs } = this.#options;
-    await new Traffic(this.#source, ordered, { signal, jobs, onEnd: (copy) => this.#ended(copy) }).run();
+    await new Traffic(this.#source, ordered, {
+      signal,
+      jobs,
+      beforeLast: (copy) => this.#beforeLast(copy),
+      onEnd: (copy) => this.#ended(copy),
+    }).run();
+  }
+
+  /**
+   * What is told of the last image has to hold, so the sink comes to its end before. While images have failed that
+   * may come once more it stays open, and comes to its end behind the last round.
+   */
+  async #beforeLast(copy: Copy): Promise<void> {
+    const failed = this.#source.retry ? hasFailed : (one: Copy) => this.#mayTryAgain(one);
+    const open = [...this.#copies.values()].some((one) => one.outcome === undefined || failed(one));
+    if (open) return;
+    this.#finished = true;
+    await copy.finish();
+  }
+
+  #mayTryAgain({ outcome }: Copy): boolean {
+    const { retries, signal } = this.#options;
+    const left = this.#source.retry !== undefined || this.#attempt < retries;
+    return outcome?.error?.retry === true && left && !this.#finished && !signal.aborted;
   }
 
   #ended(copy: Copy): void {
-    const { retries, signal } = this.#options;
-    if (!copy.outcome?.error?.retry || signal.aborted) return this.#tell(copy);
-    // Where the other side decides, it is known only after the round.
-    if (this.#source.retry) return void this.#untold.add(copy);
-    if (this.#attempt >= retries) return this.#tell(copy);
+    if (!this.#mayTryAgain(copy)) return this.#tell(copy);
     this.#untold.add(copy);
+    // Where the other side decides, it is known only after the round.
+    if (this.#source.retry) return;
     const attempt = this.#attempt + 1;
     this.#announce(copy, attempt, pauseMs(attempt));
   }
@@ -81,7 +105,7 @@ export class Rounds {
 
   async #retry(): Promise<Retry | undefined> {
     if (this.#source.retry) {
-      const failed = [...this.#copies.values()].filter(({ outcome }) => outcome?.error !== undefined);
+      const failed = [...this.#copies.values()].filter(hasFailed);
       if (failed.length === 0) return undefined;
       const retry = await this.#source.retry(failed.map(({ image }) => image));
       for (const image of retry?.images ?? []) {
@@ -127,6 +151,10 @@ export class Rounds {
   #tell(copy: Copy): void {
     if (copy.outcome) this.#options.emit(copy.event(copy.outcome));
   }
+}
+
+function hasFailed({ outcome }: Copy): boolean {
+  return outcome?.error !== undefined;
 }
 
 function pauseMs(attempt: number): number {

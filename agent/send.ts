@@ -1,18 +1,24 @@
-/** The whole of `imgmv send`: from an engine, over a session that this side dials, to the other host. */
+/** The whole of `imgmv send`: from an engine or archives, over a session that this side dials, to the other host. */
 import { hostname } from 'node:os';
 import { toImgmvError } from '../proto/errors.ts';
 import type { Secret } from '../proto/secret.ts';
+import type { ImageEndpoint } from './archive/endpoint.ts';
 import type { EndpointOptions } from './engine/endpoint.ts';
-import { Engine } from './engine/engine.ts';
-import { type Choice, EngineSource } from './engine/engine-source.ts';
+import type { Choice } from './engine/engine-source.ts';
 import type { Emit, Event, PlanImage } from './events.ts';
-import { engineEvent, helloOf } from './hello.ts';
+import { helloOf } from './hello.ts';
 import { type Ledger, move } from './move.ts';
+import { openOrigin } from './origin.ts';
 import { dialSession } from './peer/dialler.ts';
 import { PeerSink } from './peer/peer-sink.ts';
 
 export interface SendOptions {
+  /** Undefined: from the engine. */
+  readonly from?: readonly ImageEndpoint[];
   readonly choices: readonly Choice[];
+  /** What the one image is to be called at the target, where `choices` do not say. */
+  readonly as?: string;
+  readonly stdin: AsyncIterable<Buffer>;
   /** ws:// or wss:// */
   readonly url: string;
   readonly engine: EndpointOptions;
@@ -39,17 +45,15 @@ export async function send(options: SendOptions): Promise<Ledger> {
   const { signal, planOnly = false } = options;
   const { host, hostname: target } = new URL(options.url);
   const emit: Emit = (event) => options.emit({ ...event, target });
-  const engine = await Engine.connect(options.engine);
-  options.emit(engineEvent(engine));
-  await using source = new EngineSource(engine, options);
-  await source.images();
+  const origin = await openOrigin(options);
+  await using source = origin.source;
   const code = await options.code();
   signal.throwIfAborted();
   const { session, openLane } = await dialSession({
     url: options.url,
     code,
     role: 'sender',
-    hello: helloOf(engine, hostname(), planOnly ? 'plan' : 'move'),
+    hello: helloOf(origin.host, hostname(), planOnly ? 'plan' : 'move'),
     emit,
     signal,
     ...(options.connectTimeoutMs !== undefined && { connectTimeoutMs: options.connectTimeoutMs }),

@@ -8,6 +8,8 @@ export interface TrafficOptions {
   readonly signal: AbortSignal;
   /** See MoveOptions. */
   readonly jobs: number;
+  /** Awaited once the last one that travels has an outcome, before anybody is told. */
+  readonly beforeLast: (copy: Copy) => Promise<void>;
   /** Told as soon as an image has an outcome, after the source was. */
   readonly onEnd: (copy: Copy) => void;
 }
@@ -109,6 +111,7 @@ export class Traffic {
   async #arrived(copy: Copy): Promise<void> {
     this.#left--;
     this.#underWay--;
+    if (this.#left === 0) await this.#options.beforeLast(copy);
     await this.#tell(copy);
   }
 

@@ -1,7 +1,9 @@
 /** Where the pairing code comes from on the sending host: a terminal, without echo, or a file. */
+import { openSync } from 'node:fs';
 import { readFile } from 'node:fs/promises';
 import { createInterface } from 'node:readline';
 import { Writable } from 'node:stream';
+import { ReadStream } from 'node:tty';
 import { parseCode } from '../proto/code.ts';
 import { ImgmvError } from '../proto/errors.ts';
 import type { Secret } from '../proto/secret.ts';
@@ -33,17 +35,23 @@ async function readStdin(): Promise<string> {
   return text;
 }
 
-/** Asks on the terminal without echo, up to three times for typos. Throws the reason of `signal`. */
-export async function promptForCode(host: string, signal: AbortSignal): Promise<Secret> {
-  if (!process.stdin.isTTY)
+/**
+ * Asks on the terminal without echo, up to three times for typos. `stdinTaken`: standard input is something else,
+ * and the terminal is asked for by its own name. Throws the reason of `signal`.
+ */
+export async function promptForCode(host: string, signal: AbortSignal, stdinTaken = false): Promise<Secret> {
+  const terminal = stdinTaken ? openTerminal() : process.stdin;
+  if (!terminal?.isTTY)
     throw new ImgmvError('usage', 'there is no terminal to ask for the pairing code on', {
       hint: 'give it with --code-file FILE, or --code-file - for standard input',
     });
   for (let tries = 1; ; tries++) {
     try {
-      return parseCode(
-        await askHidden(`Pairing code that \`imgmv receive\` shows on ${host} (hidden): `, signal),
+      const code = parseCode(
+        await askHidden(terminal, `Pairing code that \`imgmv receive\` shows on ${host} (hidden): `, signal),
       );
+      if (stdinTaken) terminal.destroy();
+      return code;
     } catch (error) {
       if (!(error instanceof ImgmvError) || error.code !== 'bad-code' || tries === TYPED_TRIES_MAX)
         throw error;
@@ -52,16 +60,25 @@ export async function promptForCode(host: string, signal: AbortSignal): Promise<
   }
 }
 
-function askHidden(question: string, signal: AbortSignal): Promise<string> {
+/** Undefined where this process has no terminal. */
+function openTerminal(): ReadStream | undefined {
+  try {
+    return new ReadStream(openSync('/dev/tty', 'r'));
+  } catch {
+    return undefined;
+  }
+}
+
+function askHidden(terminal: NodeJS.ReadStream, question: string, signal: AbortSignal): Promise<string> {
   const silent = new Writable({ write: (_chunk, _encoding, done) => done() });
-  const lines = createInterface({ input: process.stdin, output: silent, terminal: true, historySize: 0 });
+  const lines = createInterface({ input: terminal, output: silent, terminal: true, historySize: 0 });
   // Only now: what is typed before the terminal is in raw mode is echoed by the kernel.
   process.stderr.write(question);
   return new Promise((resolve, reject) => {
     const end = () => {
       signal.removeEventListener('abort', onAbort);
       lines.close();
-      process.stdin.pause();
+      terminal.pause();
       process.stderr.write('\n');
     };
     const onAbort = () => {

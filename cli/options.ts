@@ -1,9 +1,11 @@
 /** What command-line values mean. Each parser throws commander's error, which names the option. */
 import { InvalidArgumentError } from 'commander';
-import { DEFAULT_PORT, ZSTD_LEVEL_MAX, ZSTD_LEVEL_MIN } from '../proto/limits.ts';
+import { DEFAULT_PORT, RETRIES, RETRIES_MAX, ZSTD_LEVEL_MAX, ZSTD_LEVEL_MIN } from '../proto/limits.ts';
 
 /** Both sides have the option, each for itself. */
 export const RECONNECT_HELP = 'how long a lost connection may take to come back (default: 5m)';
+
+export const RETRIES_HELP = `how often images that failed are tried again, after the others (default: ${RETRIES})`;
 
 const UNIT_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
 
@@ -84,6 +86,8 @@ export function parseLevel(text: string): number {
     throw new InvalidArgumentError(`Expected a zstd level from ${ZSTD_LEVEL_MIN} to ${ZSTD_LEVEL_MAX}.`);
   return level;
 }
+
+export const parseRetries = countUpTo(RETRIES_MAX, 0);
 
 export function countUpTo(max: number, min = 1): (text: string) => number {
   return (text) => {

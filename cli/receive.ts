@@ -1,4 +1,7 @@
 import { Command } from 'commander';
+import type { Format } from '../agent/archive/each-sink.ts';
+import { endpointText, type ImageEndpoint } from '../agent/archive/endpoint.ts';
+import type { Destination } from '../agent/destination.ts';
 import { receive } from '../agent/receive.ts';
 import { ImgmvError } from '../proto/errors.ts';
 import {
@@ -18,6 +21,16 @@ import {
   parseListen,
   RECONNECT_HELP,
 } from './options.ts';
+import {
+  collectEndpoints,
+  destinationOf,
+  EACH_HELP,
+  FORMAT_HELP,
+  OVERWRITE_HELP,
+  parseFormat,
+  requireStdoutFree,
+  writeStdout,
+} from './places.ts';
 import type { Renderer } from './renderer.ts';
 import { type CommonOptions, run } from './run.ts';
 
@@ -31,6 +44,10 @@ interface ReceiveFlags extends CommonOptions {
   readonly codeFile?: string;
   readonly replace: boolean;
   readonly ignoreSpace?: true;
+  readonly into?: readonly ImageEndpoint[];
+  readonly each?: string;
+  readonly format?: Format;
+  readonly overwrite?: true;
   readonly maxUnauthenticated?: number;
 }
 
@@ -59,6 +76,14 @@ export function receiveCommand(): Command {
     .option('--no-replace', 'refuse images whose name another image has here')
     .option('--ignore-space', 'take images for which the disk of this host seems too full')
     .option(
+      '--into <dest>',
+      'files in place of the engine: docker-archive:FILE, oci-archive:FILE, oci:DIR or dir:DIR',
+      collectEndpoints,
+    )
+    .option('--each <dir>', `in place of the engine: ${EACH_HELP}`)
+    .option('--format <format>', FORMAT_HELP, parseFormat)
+    .option('--overwrite', OVERWRITE_HELP)
+    .option(
       '--max-unauthenticated <n>',
       'connections an address may hold before it has proven the code (default: 4)',
       countUpTo(1_000),
@@ -75,6 +100,8 @@ Examples:
   $ imgmv receive --once --listen 10.0.0.2:7400 --ttl 2m
   $ imgmv receive --once --json --code-file /run/imgmv-code
   $ imgmv receive --no-replace            takes one session after another, each with a new code
+  $ imgmv receive --once --into docker-archive:images.tar.zst
+  $ imgmv receive --each /srv/images      one file per image, and no engine needed here
 
 The port is open until the session ends, or the code has expired.`,
     )
@@ -84,10 +111,14 @@ The port is open until the session ends, or the code has expired.`,
           throw new ImgmvError('usage', 'there is no terminal to show the pairing code on', {
             hint: '--code-file FILE writes it to a file, which only you can read',
           });
+        const destination = destinationFrom(flags);
         const file = flags.codeFile === undefined ? undefined : new CodeFile(flags.codeFile);
         try {
           return await receive({
             engine,
+            ...(destination && { destination }),
+            overwrite: flags.overwrite === true,
+            stdout: writeStdout,
             address: flags.listen?.address,
             port: flags.listen?.port ?? DEFAULT_PORT,
             once: flags.once === true,
@@ -113,6 +144,22 @@ The port is open until the session ends, or the code has expired.`,
         }
       });
     });
+}
+
+/** Undefined: the engine. */
+function destinationFrom({ into, each, format, json, once }: ReceiveFlags): Destination | undefined {
+  const [endpoint, more] = into ?? [];
+  if (more) throw new ImgmvError('usage', '--into names one place');
+  if (endpoint?.reference)
+    throw new ImgmvError('usage', `${endpointText(endpoint)}: the sender says how its images are called`);
+  const destination = destinationOf(endpoint, each, format);
+  if (!destination || !('into' in destination)) return destination;
+  requireStdoutFree(destination.into, json === true);
+  if (destination.into.kind !== 'oci' && !once)
+    throw new ImgmvError('usage', `${endpointText(destination.into)} takes the images of one session`, {
+      hint: 'add --once; oci:DIR and --each DIR take one session after another',
+    });
+  return destination;
 }
 
 async function showInvitation(

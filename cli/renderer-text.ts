@@ -62,6 +62,10 @@ export class TextRenderer implements Renderer {
         return this.say(
           `${event.kind} ${event.version} (${event.store} store) at ${event.address} (${event.foundBy})`,
         );
+      case 'reading':
+        return this.say(
+          `Reading ${event.archive}${event.spool === null ? '' : `, kept in ${event.spool} until the end`}.`,
+        );
       case 'listening':
         return;
       case 'paired':
@@ -169,7 +173,7 @@ export class TextRenderer implements Renderer {
       return `${size(bytes)} of ${size(bytesTotal)}, nothing for ${stalledSeconds} s: waiting for ${bottleneck === null ? 'the other host' : LIMITS[bottleneck]}`;
     const limit = bottleneck === null ? '' : `, limit: ${LIMITS[bottleneck]}`;
     // A terminal has one line for all of it.
-    const wire = this.#stream.isTTY ? '' : `, ${size(wireBytes)} on the wire`;
+    const wire = this.#stream.isTTY ? '' : onTheWire({ wireBytes });
     return `${size(bytes)} of ${size(bytesTotal)}${wire}${pace(bytesTotal - bytes, rate)}${limit}`;
   }
 
@@ -238,23 +242,22 @@ export class TextRenderer implements Renderer {
     const how =
       event.status === 'present'
         ? 'already present, verified'
-        : `${size(event.bytes)}, ${size(event.wireBytes)} on the wire, ${event.seconds.toFixed(1)} s, verified`;
+        : `${size(event.bytes)}${onTheWire(event)}, ${event.seconds.toFixed(1)} s, verified`;
     this.#out(`${this.#paint('32', event.status)} ${name} ${short(id)}${changed}: ${how}`);
     for (const { target, replaced } of event.refs)
       if (replaced !== null)
         this.#out(`  ${escapeText(target)} was ${short(replaced)}, which has lost this name`);
   }
 
-  #done({ images, failed, bytes, wireBytes, seconds }: EventOf<'done'>): void {
+  #done(event: EventOf<'done'>): void {
+    const { images, failed, bytes, seconds } = event;
     this.end();
     if (this.#planOnly) return;
     const count = `${images} image${images === 1 ? '' : 's'}`;
     if (failed > 0) return this.#line(`${failed} of ${count} failed.`);
     // The line of a single image has said it all.
     if (images === 1) return;
-    this.#out(
-      `${count} done and verified: ${size(bytes)}, ${size(wireBytes)} on the wire, ${seconds.toFixed(1)} s.`,
-    );
+    this.#out(`${count} done and verified: ${size(bytes)}${onTheWire(event)}, ${seconds.toFixed(1)} s.`);
   }
 
   #cleaned({ removed, kept }: EventOf<'cleaned'>): void {
@@ -288,6 +291,11 @@ export class TextRenderer implements Renderer {
 function pace(bytesLeft: number, rate: number): string {
   if (rate <= 0) return '';
   return `, ${size(rate)}/s, ${etaOf(Math.max(0, bytesLeft) / rate)} left`;
+}
+
+/** Nothing for a copy on this host. */
+function onTheWire({ wireBytes }: { readonly wireBytes: number }): string {
+  return wireBytes === 0 ? '' : `, ${size(wireBytes)} on the wire`;
 }
 
 function layers(count: number): string {

@@ -41,6 +41,9 @@ const store = v.picklist(['classic', 'containerd']);
 const names = <const S extends v.GenericSchema>(item: S) =>
   v.pipe(v.array(item), v.maxLength(NAMES_PER_IMAGE_MAX));
 
+/** A capability: what takes the images keeps their ids, of whatever store they are. */
+export const KEEPS_IDS = 'keeps-ids';
+
 const hello = v.object({
   type: v.literal('hello'),
   role: v.picklist(['sender', 'receiver']),

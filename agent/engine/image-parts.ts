@@ -5,7 +5,14 @@
 import { ImgmvError } from '../../proto/errors.ts';
 import { IMAGE_METADATA_MAX_BYTES } from '../../proto/limits.ts';
 import type { Blob, BlobKind, Digest, Image } from '../image.ts';
-import { childrenOf, digestOf, manifestFor, readConfig, readMetadata } from './metadata.ts';
+import {
+  childrenOf,
+  digestOf,
+  isImageConfigType,
+  manifestFor,
+  readConfig,
+  readMetadata,
+} from './metadata.ts';
 import { rootKind } from './save.ts';
 
 interface Layer {
@@ -33,6 +40,8 @@ export interface Root {
 export interface ClassicView {
   readonly config: Digest;
   readonly layerPaths: readonly string[];
+  /** The blobs that these are. */
+  readonly layers: readonly Digest[];
   readonly diffIds: readonly Digest[];
 }
 
@@ -186,22 +195,19 @@ export class ImageParts {
   classicView(): ClassicView {
     const { platform, diffIds } = this.#image;
     const { kind, digest } = this.root();
-    if (kind === 'config') return { config: digest, layerPaths: this.#pathsOf(diffIds), diffIds };
+    if (kind === 'config')
+      return { config: digest, layerPaths: this.#pathsOf(diffIds), layers: diffIds, diffIds };
     for (const candidate of this.#metadata.values()) {
       if (candidate.kind !== 'manifest') continue;
       const metadata = readMetadata(candidate.bytes, 'manifest');
       if (metadata.kind !== 'manifest') continue;
       const { config, layers } = metadata.value;
-      // An attestation is a manifest, too, and its config no image's.
-      if (!/image\.(config\.)?v1\+json$/.test(config.mediaType)) continue;
+      if (!isImageConfigType(config.mediaType)) continue;
       const { os, architecture, rootfs } = readConfig(this.bytesOf(config.digest));
       const fits = os === platform.os && architecture === platform.architecture;
       if (!fits || !sameDigests(rootfs.diff_ids ?? [], diffIds)) continue;
-      return {
-        config: config.digest,
-        layerPaths: this.#pathsOf(layers.map((layer) => layer.digest)),
-        diffIds,
-      };
+      const blobs = layers.map((layer) => layer.digest);
+      return { config: config.digest, layerPaths: this.#pathsOf(blobs), layers: blobs, diffIds };
     }
     throw new ImgmvError(
       'refused',

@@ -49,6 +49,7 @@ const index = v.object({
 const config = v.object({
   os: v.string(),
   architecture: v.string(),
+  variant: v.optional(v.string()),
   rootfs: v.object({
     type: v.literal('layers'),
     diff_ids: v.nullish(v.pipe(v.array(digest), v.maxLength(LAYERS_MAX)), []),
@@ -104,6 +105,11 @@ export function childrenOf(metadata: Metadata): readonly Child[] {
   ];
 }
 
+/** An attestation is a manifest, too, and its config no image's. */
+export function isImageConfigType(mediaType: string): boolean {
+  return /image\.(config\.)?v1\+json$/.test(mediaType);
+}
+
 export function isIndexType(mediaType: string): boolean {
   return mediaType.endsWith('.index.v1+json') || mediaType.endsWith('.manifest.list.v2+json');
 }
@@ -125,6 +131,7 @@ export function digestOf(bytes: Uint8Array): Digest {
   return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 }
 
+export const CONFIG_TYPE = 'application/vnd.docker.container.image.v1+json';
 export const LAYER_TYPE = 'application/vnd.oci.image.layer.v1.tar';
 
 /**

@@ -9,7 +9,15 @@ import {
 import type { Blob, BlobKind, Descriptor, Digest, LayerBlob } from '../image.ts';
 import type { ContentStore } from './content.ts';
 import { sameDigests } from './image-parts.ts';
-import { childrenOf, isGzip, isIndexType, isZstd, readConfig, readMetadata } from './metadata.ts';
+import {
+  childrenOf,
+  isGzip,
+  isImageConfigType,
+  isIndexType,
+  isZstd,
+  readConfig,
+  readMetadata,
+} from './metadata.ts';
 
 export class StoredImage {
   /** The config of the platform that would run here. */
@@ -106,7 +114,7 @@ class Graph {
     if ([config, ...layers].some((blob) => !this.#held.has(blob.digest))) return false;
     const configBytes = await this.#read(config.digest);
     // An attestation's config is no image's, and says nothing about layers.
-    const diffIds = /image\.(config\.)?v1\+json$/.test(config.mediaType)
+    const diffIds = isImageConfigType(config.mediaType)
       ? (readConfig(configBytes).rootfs.diff_ids ?? [])
       : [];
     const ours = diffIds.length === layers.length && sameDigests(diffIds, this.#diffIds);

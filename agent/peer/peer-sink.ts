@@ -3,7 +3,14 @@ import { Compressor } from '../../proto/compression.ts';
 import { EntryWriter } from '../../proto/entry-writer.ts';
 import { ImgmvError, toImgmvError, violation } from '../../proto/errors.ts';
 import type { Lane } from '../../proto/lane.ts';
-import type { AnsweredImage, Message, MessageOf, OfferedImage, Result } from '../../proto/messages.ts';
+import {
+  type AnsweredImage,
+  KEEPS_IDS,
+  type Message,
+  type MessageOf,
+  type OfferedImage,
+  type Result,
+} from '../../proto/messages.ts';
 import { type Awaited, awaited } from '../awaited.ts';
 import type { ProgressEvent } from '../events.ts';
 import type {
@@ -41,7 +48,7 @@ interface Question {
 }
 
 export class PeerSink implements Sink {
-  readonly store: Store;
+  readonly store: Store | undefined;
   readonly #session: Session;
   readonly #planOnly: boolean;
   readonly #openLane: (lane: number) => Promise<Lane>;
@@ -64,7 +71,7 @@ export class PeerSink implements Sink {
   #lane: Lane | undefined;
 
   constructor({ session, openLane, level, planOnly = false }: PeerSinkOptions) {
-    this.store = session.peer.engine.store;
+    this.store = session.peer.capabilities.includes(KEEPS_IDS) ? undefined : session.peer.engine.store;
     this.#session = session;
     this.#planOnly = planOnly;
     this.#openLane = openLane;

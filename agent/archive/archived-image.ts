@@ -1,0 +1,86 @@
+/** An image of an archive, checked against the bytes that are there: config, diffIDs and layers agree. */
+import { ImgmvError } from '../../proto/errors.ts';
+import { NAMES_PER_IMAGE_MAX, REFERENCE_MAX_BYTES } from '../../proto/limits.ts';
+import type { Config } from '../engine/metadata.ts';
+import type { BlobKind, Digest, Image, LayerBlob, Platform } from '../image.ts';
+import { familiar, parseReference, withDefaultTag } from '../reference.ts';
+import type { FileFacts, Inside } from './contents.ts';
+
+export interface ArchivedImage {
+  /** Its names are all that the archive gives to it. */
+  readonly image: Image;
+  /** What it is called besides by those who do not give full names: `1.0`. */
+  readonly labels: readonly string[];
+  /** Each behind what it points to. */
+  readonly metadata: readonly MetadataBlob[];
+  readonly layers: ReadonlyMap<Digest, StoredLayer>;
+}
+
+export interface MetadataBlob {
+  readonly kind: BlobKind;
+  readonly digest: Digest;
+  readonly bytes: Buffer;
+}
+
+/** Where a layer is. */
+export interface StoredLayer extends LayerBlob {
+  /** The file's name among the contents. */
+  readonly file: string;
+  /** The file is compressed, and the layer is what is in it. */
+  readonly inflate: boolean;
+}
+
+/** The bytes of a file that has to be metadata. Throws integrity where it is none, or is too large to be any. */
+export function metadataBytes({ bytes, size }: FileFacts, name: string): Buffer {
+  if (bytes !== undefined) return bytes;
+  throw new ImgmvError(
+    'integrity',
+    `${JSON.stringify(name)} should be metadata, and is ${size} bytes of something else`,
+  );
+}
+
+/** What a layer is uncompressed. Throws integrity for a damaged one, and for a bomb. */
+export function plainLayer(facts: FileFacts, name: string): Inside {
+  if (facts.inside === undefined) return facts;
+  if (!(facts.inside instanceof ImgmvError)) return facts.inside;
+  throw new ImgmvError('integrity', `the layer ${JSON.stringify(name)}: ${facts.inside.message}`, {
+    cause: facts.inside,
+  });
+}
+
+/** Throws integrity unless layer number `at` is what the config says. */
+export function checkDiffId(want: Digest | undefined, got: Digest, at: number, name: string): void {
+  if (want === got) return;
+  throw new ImgmvError(
+    'integrity',
+    `layer ${at + 1}, ${JSON.stringify(name)}, is ${got}, and its config says ${want}`,
+  );
+}
+
+export function platformOf({ os, architecture, variant }: Config): Platform {
+  return { os, architecture, ...(variant && { variant }) };
+}
+
+/** As docker shows it. Throws integrity for what no engine should see. */
+export function archivedName(text: string): string {
+  const parsed = parseReference(text);
+  if (
+    !parsed ||
+    parsed.digest !== undefined ||
+    parsed.path === 'library/sha256' ||
+    text.length > REFERENCE_MAX_BYTES
+  )
+    throw new ImgmvError(
+      'integrity',
+      `an image is to be called ${JSON.stringify(text.slice(0, REFERENCE_MAX_BYTES))}, which is no name`,
+    );
+  return familiar(withDefaultTag(parsed));
+}
+
+/** Its names are those at both ends. */
+export function named(image: Image, names: Iterable<string>): Image {
+  const all = [...new Set(names)];
+  if (all.length > NAMES_PER_IMAGE_MAX)
+    throw new ImgmvError('integrity', `an image with ${all.length} names, more than ${NAMES_PER_IMAGE_MAX}`);
+  return { ...image, names: all.map((name) => ({ source: name, target: name })) };
+}

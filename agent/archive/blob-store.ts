@@ -1,0 +1,54 @@
+/** Where a sink of files puts what it takes: a tar, an OCI layout, a `dir:`. blob-sink.ts is the same for all. */
+import { createHash } from 'node:crypto';
+import { ImgmvError } from '../../proto/errors.ts';
+import type { Root } from '../engine/image-parts.ts';
+import type { Digest, Image, Name } from '../image.ts';
+
+/** An image that is whole, its layers being in the store already. */
+export interface WholeImage {
+  readonly image: Image;
+  readonly root: Root;
+  /** All configs, manifests and indexes. */
+  readonly metadata: readonly (readonly [Digest, Buffer])[];
+  /** Of the platform that runs: what a reader wants that knows no manifests. */
+  readonly config: Digest;
+  readonly layers: readonly Digest[];
+}
+
+export interface BlobStore extends AsyncDisposable {
+  /** Images that were there before, and their names. */
+  readonly there: readonly Image[];
+  /** Bytes of a blob that is there, whole; undefined where it is not. */
+  sizeOf(digest: Digest): number | undefined;
+  /** Why it cannot take this image beside `others`; undefined where it can. */
+  refusal(image: Image, others: number): string | undefined;
+  /** Bytes that may still be written, where that can be told, and where. */
+  room(): Promise<{ readonly path: string; readonly freeBytes: number } | undefined>;
+  /** Takes a blob of exactly `size` bytes. Where `body` throws, or is another length, nothing of it stays. */
+  put(digest: Digest, size: number, body: AsyncIterable<Buffer>): Promise<void>;
+  /** From here on the image is there. */
+  add(whole: WholeImage): Promise<void>;
+  /** Gives an image of `there` more names. */
+  name(image: Image, names: readonly Name[]): Promise<void>;
+  /** Makes of all images what is to stay. Nothing is put afterwards. */
+  finish(): Promise<void>;
+}
+
+/** `body`, which has to be `size` bytes with this digest. Throws integrity. */
+export async function* asAnnounced(
+  digest: Digest,
+  size: number,
+  body: AsyncIterable<Buffer>,
+): AsyncGenerator<Buffer> {
+  const hash = createHash('sha256');
+  let bytes = 0;
+  for await (const chunk of body) {
+    hash.update(chunk);
+    bytes += chunk.length;
+    if (bytes > size) break;
+    yield chunk;
+  }
+  const came = `sha256:${hash.digest('hex')}`;
+  if (bytes !== size || came !== digest)
+    throw new ImgmvError('integrity', `blob ${digest} of ${size} bytes came as ${came} of ${bytes}`);
+}

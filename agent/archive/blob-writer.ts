@@ -1,0 +1,101 @@
+/** One image on its way into files: layers are put as they come, under their digests; the image is added when whole. */
+import { createHash } from 'node:crypto';
+import { ImgmvError } from '../../proto/errors.ts';
+import { BLOBS_PER_IMAGE_MAX, IMAGE_BYTES_ALLOWANCE, IMAGE_BYTES_FACTOR_MAX } from '../../proto/limits.ts';
+import type { Stopwatch } from '../../proto/stopwatch.ts';
+import { ImageParts } from '../engine/image-parts.ts';
+import type { Answer, Blob, Digest, Image, Incomplete } from '../image.ts';
+import { asAnnounced, type BlobStore } from './blob-store.ts';
+import { Spool } from './spool.ts';
+
+export class BlobWriter {
+  readonly #store: BlobStore;
+  readonly #image: Image;
+  readonly #parts: ImageParts;
+  readonly #waited: Stopwatch;
+  readonly #signal: AbortSignal;
+  #bytes = 0;
+  #blobs = 0;
+
+  /** `waited` counts how long layers wait to be written. */
+  constructor(store: BlobStore, { image, missing }: Answer, waited: Stopwatch, signal: AbortSignal) {
+    this.#store = store;
+    this.#image = image;
+    this.#parts = new ImageParts(image, missing);
+    this.#waited = waited;
+    this.#signal = signal;
+  }
+
+  async write(blob: Blob): Promise<void> {
+    this.#signal.throwIfAborted();
+    this.#bytes += blob.size;
+    if (this.#bytes > this.#image.bytes * IMAGE_BYTES_FACTOR_MAX + IMAGE_BYTES_ALLOWANCE)
+      throw new ImgmvError(
+        'refused',
+        `the image brings ${this.#bytes} bytes and was offered with ${this.#image.bytes}`,
+      );
+    if (++this.#blobs > BLOBS_PER_IMAGE_MAX)
+      throw new ImgmvError('refused', `an image of more than ${BLOBS_PER_IMAGE_MAX} blobs`);
+    if (blob.kind !== 'layer') return this.#parts.addMetadata(blob);
+    if (blob.digest === undefined) return this.#spooled(blob);
+    this.#parts.expectLayer(blob.digest);
+    await this.#put(blob.digest, blob.size, blob.body);
+  }
+
+  /** 20.10 tells a layer's digest after its bytes, and a file has its name before them. */
+  async #spooled({ size, body }: Blob): Promise<void> {
+    await using spool = await Spool.open('a layer');
+    const hash = createHash('sha256');
+    for await (const chunk of body) {
+      this.#signal.throwIfAborted();
+      if (spool.bytes + chunk.length > size)
+        throw new ImgmvError('integrity', `a layer of more than ${size} bytes`);
+      hash.update(chunk);
+      await spool.write(chunk);
+    }
+    const digest: Digest = `sha256:${hash.digest('hex')}`;
+    // All of them come in every round.
+    if (this.#parts.hasLayer(digest)) return;
+    this.#parts.expectLayer(digest);
+    await this.#put(digest, size, spool.read(0, size, this.#signal));
+  }
+
+  async #put(digest: Digest, size: number, body: AsyncIterable<Buffer>): Promise<void> {
+    const checked = asAnnounced(digest, size, abortable(body, this.#signal));
+    // What another image brought meanwhile is as good.
+    if (this.#store.sizeOf(digest) !== undefined) for await (const _ of checked);
+    else await this.#waited.during(this.#store.put(digest, size, checked));
+    this.#parts.addLayer(digest, { path: digest, size });
+  }
+
+  /** Layers that other images were to bring, and have not; to be written, with all metadata, before `commit`. */
+  gone(): Incomplete | undefined {
+    const missing = [...this.#parts.held].filter((digest) => this.#store.sizeOf(digest) === undefined);
+    if (missing.length === 0) return undefined;
+    this.#parts.again(missing, false);
+    return { missing };
+  }
+
+  /** Throws integrity unless all is there. */
+  async commit(): Promise<void> {
+    this.#parts.checkWhole();
+    const held = new Map(
+      [...this.#parts.held].map((digest) => [digest, { digest, size: this.#store.sizeOf(digest) ?? 0 }]),
+    );
+    const { config, layers } = this.#parts.classicView();
+    await this.#store.add({
+      image: this.#image,
+      root: this.#parts.containerdRoot(held),
+      metadata: this.#parts.metadata(),
+      config,
+      layers,
+    });
+  }
+}
+
+async function* abortable(body: AsyncIterable<Buffer>, signal: AbortSignal): AsyncGenerator<Buffer> {
+  for await (const chunk of body) {
+    signal.throwIfAborted();
+    yield chunk;
+  }
+}

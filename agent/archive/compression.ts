@@ -1,0 +1,150 @@
+/** How a file is compressed, by its first bytes; and its bytes without it, within bounds. */
+import { once } from 'node:events';
+import { finished, Readable } from 'node:stream';
+import { createGunzip, createGzip } from 'node:zlib';
+import { Compressor, Decompressor } from '../../proto/compression.ts';
+import { ImgmvError } from '../../proto/errors.ts';
+import { isGzip, isZstd } from '../engine/metadata.ts';
+import { INFLATED_ALLOWANCE_BYTES, INFLATED_FACTOR_MAX } from './limits.ts';
+
+export type Compression = 'none' | 'gzip' | 'zstd';
+
+const GZIP_LEVEL = 6;
+const ZSTD_LEVEL = 3;
+
+/** Throws integrity for one that is known and not read. `head`: the first bytes, six at least where there are. */
+export function compressionOf(head: Uint8Array): Compression {
+  if (isGzip(head)) return 'gzip';
+  if (isZstd(head)) return 'zstd';
+  return 'none';
+}
+
+/** How people call a compression that imgmv does not read; undefined where these bytes begin none. */
+export function unreadCompression(head: Uint8Array): string | undefined {
+  const bytes = Buffer.from(head.subarray(0, 6));
+  if (bytes.toString('latin1').startsWith('BZh')) return 'bzip2';
+  return bytes.equals(Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00])) ? 'xz' : undefined;
+}
+
+/**
+ * What `source` holds. Throws integrity for damage, for bytes behind the end, for a zstd window over 8 MiB, and
+ * for what becomes more than INFLATED_FACTOR_MAX allows, as soon as it does.
+ */
+export async function* inflated(
+  compression: Exclude<Compression, 'none'>,
+  source: AsyncIterable<Buffer>,
+): AsyncGenerator<Buffer> {
+  let taken = 0;
+  let lost: unknown;
+  const counted = async function* () {
+    try {
+      for await (const chunk of source) {
+        taken += chunk.length;
+        yield chunk;
+      }
+    } catch (error) {
+      lost = error;
+      throw error;
+    }
+  };
+  const output =
+    compression === 'gzip'
+      ? gunzipped(counted())
+      : new Decompressor().decompress(counted(), Number.MAX_SAFE_INTEGER);
+  let given = 0;
+  try {
+    for await (const chunk of output) {
+      given += chunk.length;
+      if (given > taken * INFLATED_FACTOR_MAX + INFLATED_ALLOWANCE_BYTES)
+        throw new ImgmvError(
+          'integrity',
+          `${taken} bytes of ${compression} become more than ${given}: that is no image`,
+        );
+      yield chunk;
+    }
+  } catch (error) {
+    if (lost !== undefined) throw lost;
+    if (error instanceof ImgmvError && error.cause === undefined) throw error;
+    throw damaged(compression, (error as Error).cause ?? error);
+  }
+}
+
+/** Node's gunzip ends with the last member, and says nothing of what is behind it. */
+async function* gunzipped(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  const gunzip = createGunzip();
+  const ended = new Promise<void>((resolve) => {
+    finished(gunzip, { writable: false }, () => resolve());
+  });
+  const feed = async () => {
+    /** What it may not have read to the end, by where that is. */
+    let unread: { readonly end: number; readonly bytes: Buffer }[] = [];
+    let fed = 0;
+    for await (const bytes of source) {
+      fed += bytes.length;
+      unread = [...unread.filter(({ end }) => end > gunzip.bytesWritten), { end: fed, bytes }];
+      if (gunzip.readableEnded) expectZeros(bytes);
+      // Nobody wants the rest.
+      else if (gunzip.destroyed) return;
+      else if (!gunzip.write(bytes)) await Promise.race([once(gunzip, 'drain').catch(() => {}), ended]);
+    }
+    gunzip.end();
+    await ended;
+    const read = gunzip.bytesWritten;
+    for (const { end, bytes } of unread)
+      expectZeros(bytes.subarray(Math.max(0, bytes.length - (end - read))));
+  };
+  const feeding = feed();
+  feeding.catch((error: Error) => gunzip.destroy(error));
+  try {
+    for await (const chunk of gunzip) yield chunk as Buffer;
+    await feeding;
+  } finally {
+    gunzip.destroy();
+    await feeding.catch(() => {});
+  }
+}
+
+/** Tapes were filled up with zeros. */
+function expectZeros(bytes: Buffer): void {
+  if (bytes.some((byte) => byte !== 0))
+    throw new ImgmvError('integrity', 'something follows behind the end of what is compressed');
+}
+
+function damaged(compression: Compression, cause: unknown): ImgmvError {
+  const why = cause instanceof Error ? cause.message : String(cause);
+  return new ImgmvError('integrity', `the ${compression} is damaged, or not what imgmv reads: ${why}`, {
+    cause,
+  });
+}
+
+/** Makes one gzip member or zstd frame of each source; several of them, one after the other, are one file again. */
+export class Deflater {
+  readonly #compression: Compression;
+  readonly #zstd: Compressor | undefined;
+
+  constructor(compression: Compression) {
+    this.#compression = compression;
+    this.#zstd = compression === 'zstd' ? new Compressor() : undefined;
+  }
+
+  async *member(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    if (this.#zstd) yield* this.#zstd.compress(source, () => ZSTD_LEVEL);
+    else if (this.#compression === 'none') yield* source;
+    else yield* gzipped(source);
+  }
+}
+
+async function* gzipped(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  const input = Readable.from(source, { objectMode: true });
+  const gzip = createGzip({ level: GZIP_LEVEL });
+  finished(input, (error) => {
+    if (error) gzip.destroy(error);
+  });
+  try {
+    input.pipe(gzip);
+    for await (const chunk of gzip) yield chunk as Buffer;
+  } finally {
+    input.destroy();
+    gzip.destroy();
+  }
+}

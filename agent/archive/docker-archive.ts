@@ -1,0 +1,111 @@
+/**
+ * The images of a docker archive by its `manifest.json`: what docker save gave before 25, what skopeo and podman
+ * write. moby image/tarexport/tarexport.go; layers and diffIDs go by their position.
+ */
+import * as v from 'valibot';
+import { ImgmvError } from '../../proto/errors.ts';
+import { LAYERS_MAX, NAMES_PER_IMAGE_MAX, OFFER_IMAGES_MAX } from '../../proto/limits.ts';
+import { CONFIG_TYPE, readConfig } from '../engine/metadata.ts';
+import type { Digest } from '../image.ts';
+import {
+  type ArchivedImage,
+  archivedName,
+  checkDiffId,
+  metadataBytes,
+  named,
+  plainLayer,
+  platformOf,
+  type StoredLayer,
+} from './archived-image.ts';
+import type { Contents, FileFacts } from './contents.ts';
+import { entryName } from './entry-name.ts';
+import { parseJson } from './json.ts';
+import { LINKS_FOLLOWED_MAX } from './limits.ts';
+
+export const MANIFEST = 'manifest.json';
+const DIGEST_NAME = /^(?:blobs\/sha256\/)?([0-9a-f]{64})(?:\.json)?$/;
+
+const strings = (max: number) => v.nullish(v.pipe(v.array(v.string()), v.maxLength(max)), []);
+const manifest = v.pipe(
+  v.array(
+    v.object({ Config: v.string(), RepoTags: strings(NAMES_PER_IMAGE_MAX), Layers: strings(LAYERS_MAX) }),
+  ),
+  v.maxLength(OFFER_IMAGES_MAX),
+);
+
+/** Throws integrity for the first thing that is wrong. */
+export function dockerArchiveImages(contents: Contents): readonly ArchivedImage[] {
+  const images = new Map<Digest, { one: ArchivedImage; names: string[] }>();
+  for (const { Config, RepoTags, Layers } of readManifest(contents)) {
+    const one = imageOf(contents, Config, Layers ?? []);
+    const same = images.get(one.image.id) ?? { one, names: [] };
+    same.names.push(...(RepoTags ?? []).map(archivedName));
+    images.set(one.image.id, same);
+  }
+  return [...images.values()].map(({ one, names }) => ({ ...one, image: named(one.image, names) }));
+}
+
+/** The configs that `manifest.json` names; undefined where there is no such file. */
+export function configsOfManifest(contents: Contents): readonly Digest[] | undefined {
+  if (!contents.files.has(MANIFEST)) return undefined;
+  return readManifest(contents).map(({ Config }) => fileAt(contents, Config).facts.digest);
+}
+
+function readManifest(contents: Contents) {
+  const facts = contents.files.get(MANIFEST);
+  if (!facts)
+    throw new ImgmvError('integrity', `it holds neither ${MANIFEST} nor oci-layout: no image archive`);
+  return parseJson(manifest, metadataBytes(facts, MANIFEST), MANIFEST);
+}
+
+function imageOf(contents: Contents, configName: string, layerNames: readonly string[]): ArchivedImage {
+  const { name, facts } = fileAt(contents, configName);
+  const digest = DIGEST_NAME.exec(name)?.[1];
+  if (digest !== undefined && facts.digest !== `sha256:${digest}`)
+    throw new ImgmvError('integrity', `${JSON.stringify(name)} is ${facts.digest}`);
+  const bytes = metadataBytes(facts, name);
+  const config = readConfig(bytes);
+  const diffIds = config.rootfs.diff_ids ?? [];
+  if (diffIds.length !== layerNames.length)
+    throw new ImgmvError(
+      'integrity',
+      `${JSON.stringify(name)} names ${diffIds.length} layers, and ${MANIFEST} ${layerNames.length}`,
+    );
+  const layers = new Map<Digest, StoredLayer>();
+  for (const [at, layerName] of layerNames.entries()) {
+    const file = fileAt(contents, layerName);
+    const { digest: diffId, size } = plainLayer(file.facts, file.name);
+    checkDiffId(diffIds[at], diffId, at, file.name);
+    layers.set(diffId, { digest: diffId, size, file: file.name, inflate: file.facts.inside !== undefined });
+  }
+  const all = [...layers.values()];
+  return {
+    image: {
+      id: facts.digest,
+      root: { mediaType: CONFIG_TYPE, digest: facts.digest, size: facts.size },
+      store: 'classic',
+      platform: platformOf(config),
+      names: [],
+      diffIds,
+      config: facts.digest,
+      layers: all.map(({ digest: layer, size }) => ({ digest: layer, size })),
+      bytes: all.reduce((sum, { size }) => sum + size, 0),
+    },
+    labels: [],
+    metadata: [{ kind: 'config', digest: facts.digest, bytes }],
+    layers,
+  };
+}
+
+/** The file of this name, or the one that a link of this name leads to: 20.10 has one of a layer, and links to it. */
+function fileAt({ files, links }: Contents, written: string): { name: string; facts: FileFacts } {
+  let name = entryName(written);
+  for (let hops = 0; hops <= LINKS_FOLLOWED_MAX; hops++) {
+    const facts = files.get(name);
+    if (facts) return { name, facts };
+    const next = links.get(name);
+    if (next === undefined) break;
+    name = next;
+  }
+  throw new ImgmvError('integrity', `${MANIFEST} names ${JSON.stringify(written)}, which is not there`);
+}

@@ -1,0 +1,99 @@
+/** A directory as a sink that makes a docker archive of each image, under the name that people expect. */
+import { access } from 'node:fs/promises';
+import { join } from 'node:path';
+import { toImgmvError } from '../../proto/errors.ts';
+import type { Answer, Image, ImageWriter, Sink, Waits } from '../image.ts';
+import type { BlobSink } from './blob-sink.ts';
+import { openSink, type WriteOptions } from './open-store.ts';
+
+export const FORMATS = ['tar', 'tar.gz', 'tar.zst'] as const;
+export type Format = (typeof FORMATS)[number];
+
+export class EachSink implements Sink {
+  readonly store = undefined;
+  readonly #directory: string;
+  readonly #format: Format;
+  readonly #options: WriteOptions;
+  #pastMs = 0;
+  readonly #open = new Set<BlobSink>();
+
+  constructor(directory: string, format: Format, options: WriteOptions) {
+    this.#directory = directory;
+    this.#format = format;
+    this.#options = options;
+  }
+
+  async plan(images: readonly Image[]): Promise<readonly Answer[]> {
+    const taken = new Map<string, Image>();
+    const answers: Answer[] = [];
+    for (const image of images) {
+      const name = fileName(image, this.#format);
+      const other = taken.get(name);
+      const refs = image.names;
+      const reason = other
+        ? `${name} is also the file of ${other.names[0]?.target ?? other.id} in this run`
+        : await this.#exists(name);
+      if (reason !== undefined) answers.push({ image, action: 'refuse', reason, refs });
+      else {
+        taken.set(name, image);
+        const missing = image.layers?.map(({ digest }) => digest);
+        answers.push({ image, action: 'send', refs, ...(missing && { missing }) });
+      }
+    }
+    return answers;
+  }
+
+  /** Why the file cannot be made, where it is there already. */
+  async #exists(name: string): Promise<string | undefined> {
+    const path = join(this.#directory, name);
+    if (this.#options.overwrite) return undefined;
+    return access(path).then(
+      () => `${path} exists already; --overwrite replaces it`,
+      () => undefined,
+    );
+  }
+
+  async writer(answer: Answer, signal: AbortSignal): Promise<ImageWriter> {
+    const path = join(this.#directory, fileName(answer.image, this.#format));
+    const sink = await openSink({ kind: 'docker-archive', path }, this.#options);
+    this.#open.add(sink);
+    const close = async () => {
+      if (!this.#open.delete(sink)) return;
+      this.#pastMs += sink.waits().load ?? 0;
+      await sink[Symbol.asyncDispose]();
+    };
+    const writer = await sink.writer(answer, signal);
+    return {
+      ...writer,
+      commit: async () => {
+        const end = await writer.commit();
+        if ('missing' in end) return end;
+        signal.throwIfAborted();
+        await sink.finish();
+        await close();
+        return end;
+      },
+      abort: async (error) => {
+        try {
+          await close();
+        } catch (failure) {
+          error.cause ??= toImgmvError(failure);
+        }
+      },
+    };
+  }
+
+  waits(): Waits {
+    return { load: [...this.#open].reduce((sum, sink) => sum + (sink.waits().load ?? 0), this.#pastMs) };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    for (const sink of this.#open) await sink[Symbol.asyncDispose]();
+  }
+}
+
+/** `registry.example:5000/team/web:1.0` as `registry.example_5000_team_web_1.0.tar.zst`; by its id where it has no name. */
+export function fileName({ names, id }: Image, format: Format): string {
+  const name = names[0]?.target.replaceAll(/[/:]/g, '_') ?? id.slice('sha256:'.length, 'sha256:'.length + 12);
+  return `${name}.${format}`;
+}

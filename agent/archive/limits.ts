@@ -1,0 +1,26 @@
+/** Bounds on what an archive may be: nothing of it is believed. Those of images in general are in proto/limits.ts. */
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+
+/** Entries of a tar, directories and links included: a thousand images of sixty layers each in the oldest format. */
+export const ENTRIES_MAX = 250_000;
+export const ENTRY_NAME_MAX_BYTES = 4 * KIB;
+/** PAX records, or a long name, in front of an entry. */
+export const EXTENDED_HEADER_MAX_BYTES = 64 * KIB;
+/** Bytes of all small JSON files of an archive together, which are kept in memory. */
+export const METADATA_IN_MEMORY_MAX_BYTES = 64 * MIB;
+/**
+ * What is compressed may become this many times its size, plus a fixed part. A tar of programs and texts becomes
+ * three to ten times, gzip's utmost is about 1,030 times, zstd has no utmost.
+ */
+export const INFLATED_FACTOR_MAX = 200;
+export const INFLATED_ALLOWANCE_BYTES = 64 * MIB;
+/** Links from one layer to another that are followed, one after the other. */
+export const LINKS_FOLLOWED_MAX = 4;
+/** Indexes inside indexes. */
+export const INDEX_DEPTH_MAX = 8;
+/** Of one read of a file. */
+export const READ_BYTES = 256 * KIB;
+/** Archives in one directory that is a source. */
+export const ARCHIVES_IN_DIRECTORY_MAX = 1_000;

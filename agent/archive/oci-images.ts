@@ -1,0 +1,122 @@
+/** The images of an OCI layout by its `index.json`, be it in a tar or a directory. OCI image spec 1.1, image-layout.md. */
+import * as v from 'valibot';
+import { ImgmvError } from '../../proto/errors.ts';
+import { OFFER_IMAGES_MAX } from '../../proto/limits.ts';
+import { isIndexType } from '../engine/metadata.ts';
+import type { Digest } from '../image.ts';
+import { type ArchivedImage, archivedName, metadataBytes, named } from './archived-image.ts';
+import type { Contents } from './contents.ts';
+import { configsOfManifest } from './docker-archive.ts';
+import { ImageGraph } from './image-graph.ts';
+import { parseJson } from './json.ts';
+
+export const LAYOUT = 'oci-layout';
+export const INDEX = 'index.json';
+/** What containerd goes by; the other one may be a mere tag. */
+export const IMAGE_NAME = 'io.containerd.image.name';
+export const REF_NAME = 'org.opencontainers.image.ref.name';
+/** With the value `config`: the image is of a classic store, where that is its root; the manifest was made for it. */
+export const ROOT_KIND = 'io.imgmv.root';
+const BLOB = /^blobs\/sha256\/([^/]+)$/;
+
+const layout = v.object({ imageLayoutVersion: v.literal('1.0.0') });
+const index = v.object({
+  manifests: v.pipe(
+    v.array(
+      v.object({
+        mediaType: v.string(),
+        digest: v.pipe(
+          v.string(),
+          v.regex(/^sha256:[0-9a-f]{64}$/),
+          v.transform((text) => text as Digest),
+        ),
+        size: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
+        annotations: v.optional(v.record(v.string(), v.string())),
+      }),
+    ),
+    v.maxLength(OFFER_IMAGES_MAX),
+  ),
+});
+
+export type LayoutIndex = v.InferOutput<typeof index>;
+
+/** Throws integrity for the first thing that is wrong. */
+export function ociImages(contents: Contents): readonly ArchivedImage[] {
+  const { files, links } = contents;
+  const [link] = links.keys();
+  if (link !== undefined)
+    throw new ImgmvError('integrity', `${JSON.stringify(link)} is a link, which an OCI layout does not have`);
+  readLayout(contents);
+  for (const [name, { digest }] of files) {
+    const hex = BLOB.exec(name)?.[1];
+    if (hex !== undefined && digest !== `sha256:${hex}`)
+      throw new ImgmvError('integrity', `the blob ${JSON.stringify(name)} is ${digest}`);
+  }
+  const found = new Map<Digest, { one: ArchivedImage; names: string[]; labels: string[] }>();
+  for (const { annotations = {}, ...root } of readIndex(contents).manifests) {
+    const kind = isIndexType(root.mediaType) ? 'index' : 'manifest';
+    const one =
+      found.get(root.digest)?.one ??
+      new ImageGraph(files, blobName).image({ ...root, kind }, annotations[ROOT_KIND] === 'config');
+    const same = found.get(root.digest) ?? { one, names: [], labels: [] };
+    const [name, label] = [annotations[IMAGE_NAME], annotations[REF_NAME]];
+    if (name !== undefined) same.names.push(archivedName(name));
+    else if (label !== undefined && /[:/]/.test(label)) same.names.push(archivedName(label));
+    if (label !== undefined) same.labels.push(label);
+    found.set(root.digest, same);
+  }
+  const images = [...found.values()].map(({ one, names, labels }) => ({
+    ...one,
+    image: named(one.image, names),
+    labels,
+  }));
+  agreeWithManifest(contents, images);
+  return merged(images);
+}
+
+export function blobName(digest: Digest): string {
+  return `blobs/sha256/${digest.slice('sha256:'.length)}`;
+}
+
+function readLayout({ files }: Contents): void {
+  const facts = files.get(LAYOUT);
+  if (!facts) throw new ImgmvError('integrity', `it holds no ${LAYOUT}: no OCI image layout`);
+  parseJson(layout, metadataBytes(facts, LAYOUT), LAYOUT);
+}
+
+export function readIndex({ files }: Pick<Contents, 'files'>): LayoutIndex {
+  const facts = files.get(INDEX);
+  if (!facts) throw new ImgmvError('integrity', `it holds no ${INDEX}`);
+  return parseIndex(metadataBytes(facts, INDEX));
+}
+
+export function parseIndex(bytes: Buffer): LayoutIndex {
+  return parseJson(index, bytes, INDEX);
+}
+
+/** Docker from 25 on describes the same images twice; a classic engine goes by the one, a containerd store by the other. */
+function agreeWithManifest(contents: Contents, images: readonly ArchivedImage[]): void {
+  const configs = new Set(
+    images.flatMap(({ metadata }) =>
+      metadata.filter(({ kind }) => kind === 'config').map(({ digest }) => digest),
+    ),
+  );
+  const stray = configsOfManifest(contents)?.find((config) => !configs.has(config));
+  if (stray !== undefined)
+    throw new ImgmvError(
+      'integrity',
+      `manifest.json and ${INDEX} differ: the config ${stray} is of one alone`,
+    );
+}
+
+/** Two manifests of one classic image are that image. */
+function merged(images: readonly ArchivedImage[]): readonly ArchivedImage[] {
+  const byId = new Map<Digest, ArchivedImage>();
+  for (const one of images) {
+    const same = byId.get(one.image.id);
+    const names = [...(same?.image.names ?? []), ...one.image.names].map(({ target }) => target);
+    const labels = [...(same?.labels ?? []), ...one.labels];
+    byId.set(one.image.id, { ...(same ?? one), image: named((same ?? one).image, names), labels });
+  }
+  return [...byId.values()];
+}

@@ -1,0 +1,176 @@
+/** Where an archive is written: a file that appears when it is whole, or standard output. */
+import { randomBytes } from 'node:crypto';
+import { unlinkSync } from 'node:fs';
+import { type FileHandle, link, open, rename, statfs, unlink } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { ImgmvError } from '../../proto/errors.ts';
+import { noRoomFor } from './spool.ts';
+
+export interface Output extends AsyncDisposable {
+  write(chunk: Uint8Array): Promise<void>;
+  /** Bytes so far. */
+  readonly position: number;
+  /** Forgets what was written since `position`. Absent where that cannot be. */
+  truncate?(position: number): Promise<void>;
+  room(): Promise<{ readonly path: string; readonly freeBytes: number } | undefined>;
+  /** All has been written. Disposed of without it, nothing stays. */
+  finish(): Promise<void>;
+}
+
+/** Writes all of a chunk; throws what the system says. */
+export type WriteStdout = (chunk: Uint8Array) => Promise<void>;
+
+export class FileOutput implements Output {
+  readonly #path: string;
+  readonly #temporary: string;
+  readonly #overwrite: boolean;
+  readonly #file: FileHandle;
+  /** Also when a second signal ends the process at once. */
+  readonly #remove = () => {
+    try {
+      unlinkSync(this.#temporary);
+    } catch {
+      // It is gone, or its directory is: there is nobody left to tell.
+    }
+  };
+  #position = 0;
+  #done = false;
+
+  private constructor(path: string, temporary: string, overwrite: boolean, file: FileHandle) {
+    this.#path = path;
+    this.#temporary = temporary;
+    this.#overwrite = overwrite;
+    this.#file = file;
+    process.once('exit', this.#remove);
+  }
+
+  /** Throws usage where the file exists and is not to be replaced, or cannot be made. */
+  static async create(given: string, overwrite: boolean): Promise<FileOutput> {
+    const path = resolve(given);
+    await requireFree(path, overwrite);
+    const temporary = join(dirname(path), `.${basename(path)}.imgmv-${randomBytes(6).toString('hex')}`);
+    try {
+      return new FileOutput(path, temporary, overwrite, await open(temporary, 'wx'));
+    } catch (cause) {
+      throw new ImgmvError('usage', `cannot write ${path}: ${(cause as Error).message}`, { cause });
+    }
+  }
+
+  get position(): number {
+    return this.#position;
+  }
+
+  async write(chunk: Uint8Array): Promise<void> {
+    try {
+      for (let at = 0; at < chunk.length; )
+        at += (await this.#file.write(chunk, at, chunk.length - at, this.#position + at)).bytesWritten;
+    } catch (cause) {
+      const hint = 'make room, or name another disk';
+      throw noRoomFor(basename(this.#path), dirname(this.#path), this.#position, cause, hint);
+    }
+    this.#position += chunk.length;
+  }
+
+  async truncate(position: number): Promise<void> {
+    await this.#file.truncate(position);
+    this.#position = position;
+  }
+
+  async room() {
+    const path = dirname(this.#path);
+    const { bavail, bsize } = await statfs(path);
+    return { path, freeBytes: bavail * bsize };
+  }
+
+  async finish(): Promise<void> {
+    try {
+      await this.#file.sync();
+      await this.#place();
+    } catch (cause) {
+      if (cause instanceof ImgmvError) throw cause;
+      throw noRoomFor(basename(this.#path), dirname(this.#path), this.#position, cause, 'make room');
+    }
+    this.#done = true;
+    process.off('exit', this.#remove);
+    await syncDirectory(dirname(this.#path));
+  }
+
+  async #place(): Promise<void> {
+    if (this.#overwrite) return rename(this.#temporary, this.#path);
+    try {
+      // Unlike a rename it fails where somebody has made the file meanwhile.
+      await link(this.#temporary, this.#path);
+      await unlink(this.#temporary);
+    } catch (error) {
+      const { code = '' } = error as NodeJS.ErrnoException;
+      if (code === 'EEXIST') throw exists(this.#path);
+      // Sticks often have no links.
+      if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'].includes(code)) throw error;
+      await requireFree(this.#path, false);
+      await rename(this.#temporary, this.#path);
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#file.close();
+    if (this.#done) return;
+    this.#remove();
+    process.off('exit', this.#remove);
+  }
+}
+
+/** Throws usage where there is something that is not to be replaced. */
+export async function requireFree(path: string, overwrite: boolean): Promise<void> {
+  if (overwrite) return;
+  try {
+    await (await open(path, 'r')).close();
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
+  }
+  throw exists(path);
+}
+
+function exists(path: string): ImgmvError {
+  return new ImgmvError('usage', `${path} exists already`, { hint: '--overwrite replaces it' });
+}
+
+/** The name is on the disk, too. */
+async function syncDirectory(path: string): Promise<void> {
+  await using directory = await open(path, 'r');
+  await directory.sync().catch((error: NodeJS.ErrnoException) => {
+    // Some file systems have no such thing.
+    if (error.code !== 'EINVAL' && error.code !== 'ENOTSUP') throw error;
+  });
+}
+
+/** What has gone out cannot be taken back: once a blob was broken off, no archive comes of it. */
+export class StreamOutput implements Output {
+  readonly #write: WriteStdout;
+  #position = 0;
+
+  constructor(write: WriteStdout) {
+    this.#write = write;
+  }
+
+  get position(): number {
+    return this.#position;
+  }
+
+  async write(chunk: Uint8Array): Promise<void> {
+    try {
+      await this.#write(chunk);
+    } catch (cause) {
+      throw new ImgmvError('refused', `write to standard output: ${(cause as Error).message}`, {
+        cause,
+        hint: 'the command behind it has ended too soon',
+      });
+    }
+    this.#position += chunk.length;
+  }
+
+  async room(): Promise<undefined> {}
+
+  async finish(): Promise<void> {}
+
+  async [Symbol.asyncDispose](): Promise<void> {}
+}

@@ -1,0 +1,74 @@
+/** A file that has no name: what cannot be read twice is kept in it, and it is gone with this process. */
+import { randomBytes } from 'node:crypto';
+import { type FileHandle, open, unlink } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { ImgmvError } from '../../proto/errors.ts';
+import { fileBytes } from './file-bytes.ts';
+
+export class Spool implements AsyncDisposable {
+  readonly #file: FileHandle;
+  readonly #what: string;
+  #bytes = 0;
+
+  private constructor(file: FileHandle, what: string) {
+    this.#file = file;
+    this.#what = what;
+  }
+
+  /** In TMPDIR, 0600. `what` is kept in it, for errors. */
+  static async open(what: string): Promise<Spool> {
+    const path = join(tmpdir(), `imgmv-${process.pid}-${randomBytes(6).toString('hex')}`);
+    try {
+      const file = await open(path, 'wx+', 0o600);
+      await unlink(path);
+      return new Spool(file, what);
+    } catch (cause) {
+      throw new ImgmvError('usage', `cannot keep ${what} under ${tmpdir()}: ${(cause as Error).message}`, {
+        cause,
+        hint: 'TMPDIR names another directory',
+      });
+    }
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Throws refused where there is no room. */
+  async write(chunk: Uint8Array): Promise<void> {
+    try {
+      await this.#file.appendFile(chunk);
+    } catch (cause) {
+      throw noRoomFor(this.#what, tmpdir(), this.#bytes, cause, 'TMPDIR names another directory');
+    }
+    this.#bytes += chunk.length;
+  }
+
+  /** What was written from `start` to `end`. */
+  read(start: number, end: number, signal: AbortSignal): AsyncGenerator<Buffer> {
+    return fileBytes(this.#file, start, end, signal);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#file.close();
+  }
+}
+
+/** The error for a write that failed: refused where the disk is full. */
+export function noRoomFor(
+  what: string,
+  path: string,
+  bytes: number,
+  cause: unknown,
+  hint: string,
+): ImgmvError {
+  const { code = '', message } = cause as NodeJS.ErrnoException;
+  const full = ['ENOSPC', 'EDQUOT', 'EFBIG'].includes(code);
+  return full
+    ? new ImgmvError('refused', `no room for ${what} under ${path}: it was full after ${bytes} bytes`, {
+        cause,
+        hint,
+      })
+    : new ImgmvError('internal', `write ${what} under ${path}: ${message}`, { cause });
+}

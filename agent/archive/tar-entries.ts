@@ -1,0 +1,188 @@
+/** A tar as a stream of entries, each checked before it is given; knows nothing of images. */
+import { ImgmvError } from '../../proto/errors.ts';
+import { LAYER_MAX_BYTES } from '../../proto/limits.ts';
+import { entryName, linkTarget } from './entry-name.ts';
+import { ENTRIES_MAX, EXTENDED_HEADER_MAX_BYTES } from './limits.ts';
+import {
+  BLOCK_BYTES,
+  decodeLongName,
+  decodePax,
+  decodeTarHeader,
+  type Extended,
+  extended,
+  type TarHeader,
+} from './tar-header.ts';
+
+/** A regular file, or a link to another entry. */
+export interface TarEntry {
+  /** In its one spelling. */
+  readonly name: string;
+  /** Of a link: what it leads to, inside the archive. */
+  readonly link?: string;
+  readonly size: number;
+  /** Where its bytes begin in the stream. */
+  readonly offset: number;
+  /** To be read once, before the next entry is asked for; what is not read is passed over. */
+  readonly body: AsyncGenerator<Buffer>;
+}
+
+/** Throws integrity for all that is not as it should be, up to the last byte of `stream`. */
+export async function* tarEntries(stream: AsyncIterable<Buffer>): AsyncGenerator<TarEntry> {
+  const input = new Input(stream);
+  const names = new Set<string>();
+  let before: Extended = {};
+  try {
+    for (let entries = 0; ; entries++) {
+      const block = await input.take(BLOCK_BYTES);
+      if (block.length === 0) throw truncated('it has no end');
+      if (block.length < BLOCK_BYTES) throw truncated('it ends inside a header');
+      if (isZero(block)) break;
+      if (entries === ENTRIES_MAX) throw new ImgmvError('integrity', `more than ${ENTRIES_MAX} entries`);
+      const header = decodeTarHeader(block);
+      const more = await extension(header, input);
+      if (more !== undefined) {
+        before = joined(before, more);
+        continue;
+      }
+      const { name: written, type, size, linkName } = extended(header, before);
+      before = {};
+      const name = entryName(written);
+      // As writers had it before there was a type for them.
+      const isDirectory = type === '5' || (type === '0' && written.endsWith('/'));
+      if (!isDirectory && type !== '0' && type !== '2')
+        throw new ImgmvError('integrity', `${JSON.stringify(written)} is ${kindOf(type)}`);
+      if (size > (isDirectory || type === '2' ? 0 : LAYER_MAX_BYTES))
+        throw new ImgmvError('integrity', `${JSON.stringify(written)} has ${size} bytes`);
+      if (isDirectory) continue;
+      if (name === '' || names.has(name))
+        throw new ImgmvError('integrity', `the entry ${JSON.stringify(name)} is there twice`);
+      names.add(name);
+      const link = type === '2' ? { link: linkTarget(name, linkName) } : {};
+      const { offset } = input;
+      const body = input.chunks(size, name);
+      yield { name, ...link, size, offset, body };
+      await input.skipTo(offset + size + ((BLOCK_BYTES - (size % BLOCK_BYTES)) % BLOCK_BYTES), name);
+    }
+    if (Object.keys(before).length > 0) throw truncated('an extended header has no entry behind it');
+    await input.expectZeros();
+  } finally {
+    await input.close();
+  }
+}
+
+/** What an extended header says; undefined for a header of any other kind. */
+async function extension(header: TarHeader, input: Input): Promise<Extended | undefined> {
+  const { type, size } = header;
+  if (!['x', 'g', 'L', 'K'].includes(type)) return undefined;
+  if (size > EXTENDED_HEADER_MAX_BYTES)
+    throw new ImgmvError('integrity', `an extended header of ${size} bytes`);
+  const padded = Math.ceil(size / BLOCK_BYTES) * BLOCK_BYTES;
+  const block = await input.take(padded);
+  if (block.length < padded) throw truncated('it ends inside an extended header');
+  const bytes = block.subarray(0, size);
+  if (type === 'L') return { name: decodeLongName(bytes) };
+  if (type === 'K') return { linkName: decodeLongName(bytes) };
+  const said = decodePax(bytes, type === 'g');
+  return type === 'g' ? {} : said;
+}
+
+function joined(one: Extended, other: Extended): Extended {
+  const twice = Object.keys(other).find((key) => key in one);
+  if (twice !== undefined) throw new ImgmvError('integrity', `an entry is given its ${twice} twice`);
+  return { ...one, ...other };
+}
+
+/** Bytes of a stream by count. */
+class Input {
+  readonly #chunks: AsyncIterator<Buffer>;
+  #rest: Buffer = Buffer.alloc(0);
+  offset = 0;
+
+  constructor(stream: AsyncIterable<Buffer>) {
+    this.#chunks = stream[Symbol.asyncIterator]();
+  }
+
+  /** Fewer at the end of the stream. */
+  async take(count: number): Promise<Buffer> {
+    const parts: Buffer[] = [];
+    let left = count;
+    while (left > 0 && (await this.#fill())) {
+      const part = this.#next(left);
+      parts.push(part);
+      left -= part.length;
+    }
+    return parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts);
+  }
+
+  async *chunks(count: number, name: string): AsyncGenerator<Buffer> {
+    for (let left = count; left > 0; ) {
+      if (!(await this.#fill())) throw truncated(`it ends inside ${JSON.stringify(name)}`);
+      const part = this.#next(left);
+      left -= part.length;
+      yield part;
+    }
+  }
+
+  async skipTo(offset: number, name: string): Promise<void> {
+    while (this.offset < offset) {
+      if (!(await this.#fill())) throw truncated(`it ends inside ${JSON.stringify(name)}`);
+      this.#next(offset - this.offset);
+    }
+  }
+
+  async expectZeros(): Promise<void> {
+    while (await this.#fill())
+      if (!isZero(this.#next(this.#rest.length)))
+        throw new ImgmvError('integrity', 'something follows behind the end of the tar');
+  }
+
+  async close(): Promise<void> {
+    await this.#chunks.return?.();
+  }
+
+  #next(maxBytes: number): Buffer {
+    const part = this.#rest.subarray(0, maxBytes);
+    this.#rest = this.#rest.subarray(part.length);
+    this.offset += part.length;
+    return part;
+  }
+
+  async #fill(): Promise<boolean> {
+    while (this.#rest.length === 0) {
+      const next = await this.#chunks.next();
+      if (next.done) return false;
+      this.#rest = next.value;
+    }
+    return true;
+  }
+}
+
+const ZEROS = Buffer.alloc(64 * 1024);
+
+function isZero(bytes: Buffer): boolean {
+  for (let at = 0; at < bytes.length; at += ZEROS.length) {
+    const part = bytes.subarray(at, at + ZEROS.length);
+    if (!part.equals(ZEROS.subarray(0, part.length))) return false;
+  }
+  return true;
+}
+
+function truncated(how: string): ImgmvError {
+  return new ImgmvError('integrity', `the tar is cut short: ${how}`);
+}
+
+function kindOf(type: string): string {
+  switch (type) {
+    case '1':
+      return 'a hard link';
+    case '3':
+    case '4':
+      return 'a device';
+    case '6':
+      return 'a fifo';
+    case 'S':
+      return 'a sparse file';
+    default:
+      return `of the unknown type 0x${type.charCodeAt(0).toString(16)}`;
+  }
+}

@@ -1,0 +1,165 @@
+/**
+ * The blocks of a tar, strictly: POSIX.1-2017 pax (ustar and its extended headers) and the GNU form. What two
+ * readers could take for different things is refused, so that no engine sees another archive than we checked.
+ * tar-stream, which reads what engines save, takes the last of several answers in silence; here that is an error.
+ */
+import { ImgmvError } from '../../proto/errors.ts';
+import { ENTRY_NAME_MAX_BYTES } from './limits.ts';
+
+export const BLOCK_BYTES = 512;
+/** The largest size that eleven octal digits hold. */
+const OCTAL_SIZE_MAX = 0o77777777777;
+const USTAR = Buffer.from('ustar\x0000');
+const GNU = Buffer.from('ustar  \0');
+
+export interface TarHeader {
+  /** As it is written. */
+  readonly name: string;
+  /** The type flag as a character; NUL is '0'. */
+  readonly type: string;
+  readonly size: number;
+  readonly linkName: string;
+}
+
+/** What extended headers say of the entry behind them. */
+export interface Extended {
+  readonly name?: string;
+  readonly linkName?: string;
+  readonly size?: number;
+}
+
+/** Throws integrity for what is no header. The block is not all zero. */
+export function decodeTarHeader(block: Buffer): TarHeader {
+  const checksum = number(block, 148, 8);
+  let sum = 8 * 0x20;
+  for (let at = 0; at < BLOCK_BYTES; at++) if (at < 148 || at >= 156) sum += block[at] as number;
+  const magic = block.subarray(257, 265);
+  const ustar = magic.equals(USTAR);
+  if (checksum !== sum || !(ustar || magic.equals(GNU))) throw bad('what should be a tar header is none');
+  const prefix = ustar ? text(block, 345, 155) : '';
+  const name = text(block, 0, 100);
+  return {
+    name: prefix === '' ? name : `${prefix}/${name}`,
+    type: block[156] === 0 ? '0' : String.fromCharCode(block[156] as number),
+    size: number(block, 124, 12),
+    linkName: text(block, 157, 100),
+  };
+}
+
+/** POSIX.1-2017 pax, "pax Extended Header": `<length> <key>=<value>\n`. `global`: for all entries that follow. */
+export function decodePax(bytes: Buffer, global: boolean): Extended {
+  const values = new Map<string, string>();
+  for (let rest = bytes; rest.length > 0; ) {
+    const space = rest.indexOf(0x20);
+    const digits = space < 0 ? '' : rest.subarray(0, space).toString('latin1');
+    const length = /^[1-9][0-9]{0,5}$/.test(digits) ? Number(digits) : Number.NaN;
+    if (!(length <= rest.length) || length <= space + 1 || rest[length - 1] !== 0x0a)
+      throw bad('a pax header is damaged');
+    const record = utf8(rest.subarray(space + 1, length - 1));
+    const equals = record.indexOf('=');
+    if (equals < 1) throw bad('a pax header is damaged');
+    const key = record.slice(0, equals);
+    if (values.has(key)) throw bad(`a pax header says ${key} twice`);
+    values.set(key, record.slice(equals + 1));
+    rest = rest.subarray(length);
+  }
+  const sparse = [...values.keys()].find((key) => key.startsWith('GNU.sparse.'));
+  if (sparse !== undefined) throw bad('a sparse file, which images do not have');
+  const [name, linkName, size] = ['path', 'linkpath', 'size'].map((key) => values.get(key));
+  if (global && (name ?? linkName ?? size) !== undefined)
+    throw bad('a pax header gives all entries one name or size');
+  if (size !== undefined && !(/^[0-9]{1,16}$/.test(size) && Number.isSafeInteger(Number(size))))
+    throw bad(`a pax header gives the size ${JSON.stringify(size.slice(0, 40))}`);
+  return {
+    ...(name !== undefined && { name: checked(name) }),
+    ...(linkName !== undefined && { linkName: checked(linkName) }),
+    ...(size !== undefined && { size: Number(size) }),
+  };
+}
+
+/** GNU tar's long name: the bytes behind its header, up to a NUL. */
+export function decodeLongName(bytes: Buffer): string {
+  return checked(text(bytes, 0, bytes.length));
+}
+
+/** The header and what stood before it as one; the two may not contradict each other. */
+export function extended(header: TarHeader, { name, linkName, size }: Extended): TarHeader {
+  // A writer gives the size twice only where it does not fit the header, which then says 0.
+  if (size !== undefined && size !== header.size && !(header.size === 0 && size > OCTAL_SIZE_MAX))
+    throw bad(`${JSON.stringify(name ?? header.name)} has two sizes, ${header.size} and ${size}`);
+  return {
+    ...header,
+    name: name ?? header.name,
+    linkName: linkName ?? header.linkName,
+    size: size ?? header.size,
+  };
+}
+
+/** A regular file's header: 0644, of root, dated 1970, so that the same image gives the same bytes. */
+export function encodeTarHeader(name: string, size: number): Buffer {
+  const block = Buffer.alloc(BLOCK_BYTES);
+  if (Buffer.byteLength(name) > 100) throw bad(`${name} is too long for a tar`);
+  block.write(name, 0);
+  block.write('0000644\0', 100);
+  block.write('0000000\0', 108);
+  block.write('0000000\0', 116);
+  if (size <= OCTAL_SIZE_MAX) block.write(`${size.toString(8).padStart(11, '0')}\0`, 124);
+  else {
+    // GNU's base-256 form, which every engine takes (docs/engines.md).
+    block.writeUInt8(0x80, 124);
+    block.writeBigUInt64BE(BigInt(size), 128);
+  }
+  block.write('00000000000\0', 136);
+  block.write('        ', 148);
+  block.write('0', 156);
+  USTAR.copy(block, 257);
+  const sum = block.reduce((total, byte) => total + byte, 0);
+  block.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
+  return block;
+}
+
+/** Zeros that fill the last block of a file. */
+export function padding(size: number): Buffer {
+  return Buffer.alloc((BLOCK_BYTES - (size % BLOCK_BYTES)) % BLOCK_BYTES);
+}
+
+/** Octal digits, or GNU's base-256 form. */
+function number(block: Buffer, at: number, length: number): number {
+  const field = block.subarray(at, at + length);
+  const first = field[0] as number;
+  if (first === 0x80) {
+    const value = field.subarray(1).reduce((sum, byte) => sum * 256 + byte, 0);
+    if (Number.isSafeInteger(value)) return value;
+  } else if ((first & 0x80) === 0) {
+    const digits = /^[ \0]*([0-7]*)[ \0]*$/.exec(field.toString('latin1'))?.[1];
+    if (digits !== undefined) return digits === '' ? 0 : Number.parseInt(digits, 8);
+  }
+  throw bad(`a tar header holds the number 0x${field.toString('hex')}`);
+}
+
+function text(block: Buffer, at: number, length: number): string {
+  const field = block.subarray(at, at + length);
+  const end = field.indexOf(0);
+  return utf8(end < 0 ? field : field.subarray(0, end));
+}
+
+function utf8(bytes: Buffer): string {
+  try {
+    return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
+  } catch (cause) {
+    throw new ImgmvError('integrity', `a name is not UTF-8: 0x${bytes.subarray(0, 40).toString('hex')}`, {
+      cause,
+    });
+  }
+}
+
+function checked(name: string): string {
+  if (Buffer.byteLength(name) > ENTRY_NAME_MAX_BYTES)
+    throw bad(`a name of more than ${ENTRY_NAME_MAX_BYTES} bytes`);
+  if (name.includes('\0')) throw bad('a name with a NUL in it');
+  return name;
+}
+
+function bad(what: string): ImgmvError {
+  return new ImgmvError('integrity', what);
+}

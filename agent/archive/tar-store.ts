@@ -1,0 +1,117 @@
+/**
+ * A new tar of images: docker-archive in the one shape that every engine loads (docs/engines.md), or oci-archive.
+ * Each entry is a gzip member or zstd frame of its own, so that one that was broken off can be taken back.
+ */
+import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
+import type { Digest, Image } from '../image.ts';
+import type { BlobStore, WholeImage } from './blob-store.ts';
+import { type Compression, Deflater } from './compression.ts';
+import { MANIFEST } from './docker-archive.ts';
+import { once } from './file-bytes.ts';
+import { blobName, INDEX, LAYOUT } from './oci-images.ts';
+import { LAYOUT_BYTES, ociDescriptors } from './oci-index.ts';
+import type { Output } from './output.ts';
+import { BLOCK_BYTES, encodeTarHeader, padding } from './tar-header.ts';
+
+export class TarStore implements BlobStore {
+  readonly there: readonly Image[] = [];
+  readonly #output: Output;
+  readonly #compression: Compression;
+  readonly #kind: 'docker-archive' | 'oci-archive';
+  readonly #deflater: Deflater;
+  readonly #blobs = new Map<Digest, number>();
+  readonly #images: WholeImage[] = [];
+  /** One entry after the other, whoever writes. */
+  #last: Promise<void> = Promise.resolve();
+  #broken: ImgmvError | undefined;
+
+  constructor(output: Output, kind: 'docker-archive' | 'oci-archive', compression: Compression) {
+    this.#output = output;
+    this.#kind = kind;
+    this.#compression = compression;
+    this.#deflater = new Deflater(compression);
+  }
+
+  sizeOf(digest: Digest): number | undefined {
+    return this.#blobs.get(digest);
+  }
+
+  refusal(): undefined {}
+
+  async room() {
+    // How much less compression makes of it cannot be told.
+    return this.#compression === 'none' ? this.#output.room() : undefined;
+  }
+
+  async put(digest: Digest, size: number, body: AsyncIterable<Buffer>): Promise<void> {
+    await this.#entry(blobName(digest), size, body);
+    this.#blobs.set(digest, size);
+  }
+
+  async add(whole: WholeImage): Promise<void> {
+    for (const [digest, bytes] of [...whole.metadata, [whole.root.digest, whole.root.bytes] as const])
+      if (!this.#blobs.has(digest)) await this.put(digest, bytes.length, once(bytes));
+    this.#images.push(whole);
+  }
+
+  async name(): Promise<void> {
+    throw new ImgmvError('internal', 'a new archive has no image yet');
+  }
+
+  async finish(): Promise<void> {
+    const manifests = this.#images.flatMap((whole) => ociDescriptors(whole, this.#kind));
+    await this.#json(INDEX, { schemaVersion: 2, manifests });
+    if (this.#kind === 'docker-archive') await this.#json(MANIFEST, this.#images.map(manifestEntry));
+    await this.#entry(LAYOUT, LAYOUT_BYTES.length, once(LAYOUT_BYTES));
+    await this.#append(once(Buffer.alloc(2 * BLOCK_BYTES)));
+    await this.#output.finish();
+  }
+
+  #json(name: string, value: unknown): Promise<void> {
+    const bytes = Buffer.from(JSON.stringify(value));
+    return this.#entry(name, bytes.length, once(bytes));
+  }
+
+  async #entry(name: string, size: number, body: AsyncIterable<Buffer>): Promise<void> {
+    const entry = async function* () {
+      yield encodeTarHeader(name, size);
+      yield* body;
+      yield padding(size);
+    };
+    await this.#append(entry());
+  }
+
+  #append(source: AsyncIterable<Buffer>): Promise<void> {
+    const done = this.#last.then(() => this.#appendNow(source));
+    this.#last = done.catch(() => {});
+    return done;
+  }
+
+  async #appendNow(source: AsyncIterable<Buffer>): Promise<void> {
+    if (this.#broken) throw this.#broken;
+    const start = this.#output.position;
+    try {
+      for await (const part of this.#deflater.member(source)) await this.#output.write(part);
+    } catch (error) {
+      if (this.#output.position === start) throw error;
+      if (this.#output.truncate) await this.#output.truncate(start);
+      else
+        this.#broken = new ImgmvError(
+          toImgmvError(error).code,
+          'standard output cannot take back the image that was broken off: no archive comes of it',
+          { cause: error },
+        );
+      throw error;
+    }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#last;
+    await this.#output[Symbol.asyncDispose]();
+  }
+}
+
+function manifestEntry({ image, config, layers }: WholeImage) {
+  const tags = image.names.map(({ target }) => target);
+  return { Config: blobName(config), RepoTags: tags.length > 0 ? tags : null, Layers: layers.map(blobName) };
+}

@@ -1,0 +1,106 @@
+import { Command } from 'commander';
+import type { Format } from '../agent/archive/each-sink.ts';
+import { type ImageEndpoint, parseEndpoint } from '../agent/archive/endpoint.ts';
+import { copyImages } from '../agent/copy-images.ts';
+import { familiar, parseTarget } from '../agent/reference.ts';
+import { ImgmvError } from '../proto/errors.ts';
+import { JOBS, RETRIES } from '../proto/limits.ts';
+import { parseRetries, RETRIES_HELP } from './options.ts';
+import {
+  destinationOf,
+  EACH_HELP,
+  FORMAT_HELP,
+  OVERWRITE_HELP,
+  parseFormat,
+  requireStdoutFree,
+  writeStdout,
+} from './places.ts';
+import { type CommonOptions, run } from './run.ts';
+
+interface CopyFlags extends CommonOptions {
+  readonly each?: string;
+  readonly format?: Format;
+  readonly overwrite?: true;
+  readonly replace: boolean;
+  readonly ignoreSpace?: true;
+  readonly retries?: number;
+}
+
+export function copyCommand(): Command {
+  return new Command('copy')
+    .description('copy images on this host between its engine and archives')
+    .argument('<PLACE...>', 'one SOURCE or more, and DEST')
+    .option('--each <dir>', `in place of DEST: ${EACH_HELP}`)
+    .option('--format <format>', FORMAT_HELP, parseFormat)
+    .option('--overwrite', OVERWRITE_HELP)
+    .option('--no-replace', 'refuse images whose name another image has in the engine')
+    .option('--ignore-space', 'copy images for which a disk seems too full')
+    .option('--retries <n>', RETRIES_HELP, parseRetries)
+    .option('--docker-host <address>', 'the engine: unix:///path, tcp://host:port or ssh://user@host')
+    .option('--context <name>', 'the engine of this docker context')
+    .option('--json', 'one JSON object a line on standard output')
+    .option('-q, --quiet', 'show errors alone')
+    .addHelpText(
+      'after',
+      `
+Places:
+  docker-daemon:NAME[:TAG]    the engine; as DEST docker-daemon: takes all images as they are called
+  docker-archive:FILE[:REF]   what \`docker save\` writes; as a source also a directory of such files
+  oci-archive:FILE[:REF]      an OCI layout in a tar
+  oci:DIR[:REF]               an OCI layout; as DEST it grows
+  dir:DIR                     one image, as skopeo keeps it
+FILE is compressed as its ending says (.tar, .tar.gz, .tar.zst) and read by its bytes; - is standard
+input or output. REF picks one image, or is what the one image is to be called.
+
+Examples:
+  $ imgmv copy docker-daemon:web:1.0 docker-daemon:db:16 docker-archive:both.tar.zst
+  $ imgmv copy docker-archive:both.tar.zst docker-daemon:
+  $ imgmv copy docker-archive:both.tar.zst:web:1.0 oci:layout
+  $ imgmv copy docker-daemon:web:1.0 docker-archive:- | ssh host-b docker load
+  $ imgmv copy docker-daemon:web:1.0 docker-daemon:db:16 --each /media/stick
+
+An archive is read as a whole and checked before anything else happens. Its digests, sizes and
+names have to agree; no other names than those shown reach the engine.`,
+    )
+    .action(async (places: readonly string[], flags: CopyFlags) => {
+      await run(flags, async ({ engine, emit, signal }) => {
+        const endpoints = places.map(parseEndpoint);
+        const sources = flags.each === undefined ? endpoints.slice(0, -1) : endpoints;
+        const last = flags.each === undefined ? endpoints.at(-1) : undefined;
+        if (sources.length === 0)
+          throw new ImgmvError('usage', 'a copy wants a source and a destination', {
+            hint: 'imgmv copy SOURCE… DEST',
+          });
+        const destination = destinationOf(last, flags.each, flags.format);
+        if (destination && 'into' in destination) requireStdoutFree(destination.into, flags.json === true);
+        const as = nameAt(last, sources);
+        const { exit } = await copyImages({
+          sources,
+          destination,
+          ...(as !== undefined && { as }),
+          engine,
+          jobs: JOBS,
+          retries: flags.retries ?? RETRIES,
+          noReplace: !flags.replace,
+          overwrite: flags.overwrite === true,
+          ignoreSpace: flags.ignoreSpace === true,
+          stdin: process.stdin,
+          stdout: writeStdout,
+          signal,
+          emit,
+        });
+        return exit;
+      });
+    });
+}
+
+/** What DEST calls the image that it takes. */
+function nameAt(
+  destination: ImageEndpoint | undefined,
+  sources: readonly ImageEndpoint[],
+): string | undefined {
+  if (!destination?.reference) return undefined;
+  if (sources.length > 1)
+    throw new ImgmvError('usage', `the destination gives one name, and there are ${sources.length} sources`);
+  return familiar(parseTarget(destination.reference, 'the name of the destination'));
+}

@@ -1,0 +1,86 @@
+/** Places of images on the command line, and the standard streams where they are such a place. */
+import { write } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { InvalidArgumentError } from 'commander';
+import { FORMATS, type Format } from '../agent/archive/each-sink.ts';
+import { type ArchiveEndpoint, type ImageEndpoint, parseEndpoint } from '../agent/archive/endpoint.ts';
+import type { WriteStdout } from '../agent/archive/output.ts';
+import type { Destination } from '../agent/destination.ts';
+import { ImgmvError } from '../proto/errors.ts';
+
+export const FROM_HELP =
+  'archives in place of the engine: docker-archive:FILE, oci-archive:FILE, oci:DIR or dir:DIR; may be given again';
+export const EACH_HELP = 'one archive per image in this directory, such as web_1.0.tar.zst';
+export const FORMAT_HELP = 'of the archives of --each: tar, tar.gz or tar.zst (default: tar.zst)';
+export const OVERWRITE_HELP = 'replace a file that exists';
+
+const FULL_PIPE_PAUSE_MS = 5;
+
+/** For commander: a repeated option as a list. Usage errors of ours pass through it. */
+export function collectEndpoints(
+  text: string,
+  before: readonly ImageEndpoint[] = [],
+): readonly ImageEndpoint[] {
+  try {
+    return [...before, parseEndpoint(text)];
+  } catch (error) {
+    if (error instanceof ImgmvError)
+      throw new InvalidArgumentError(`${error.message}. ${error.hint ?? ''}`.trim());
+    throw error;
+  }
+}
+
+export function parseFormat(text: string): Format {
+  const format = FORMATS.find((one) => one === text);
+  if (!format) throw new InvalidArgumentError(`Expected ${FORMATS.join(', ')}.`);
+  return format;
+}
+
+/** Where files go, as one place or as a directory for many. Throws usage for both, and for an engine. */
+export function destinationOf(
+  into: ImageEndpoint | undefined,
+  each: string | undefined,
+  format: Format | undefined,
+): Destination | undefined {
+  if (each !== undefined && into !== undefined)
+    throw new ImgmvError('usage', 'one place for all images, or --each for a file per image: not both');
+  if (each === undefined && format !== undefined)
+    throw new ImgmvError('usage', '--format is of the files of --each; another file has it in its ending');
+  if (each !== undefined) return { each, format: format ?? 'tar.zst' };
+  if (into === undefined || into.kind === 'docker-daemon') return undefined;
+  return { into };
+}
+
+/** Throws usage where standard output cannot be the archive. */
+export function requireStdoutFree({ path }: Pick<ArchiveEndpoint, 'path'>, json: boolean): void {
+  if (path !== '-') return;
+  if (json)
+    throw new ImgmvError('usage', '--json and the archive both want standard output', {
+      hint: 'name a file for the archive',
+    });
+  if (process.stdout.isTTY)
+    throw new ImgmvError('usage', 'an archive is nothing for a terminal', {
+      hint: 'pipe it, or name a file in place of -',
+    });
+}
+
+/**
+ * To standard output, without holding up all else while a pipe is full: what `process.stdout` does with pipes.
+ * Resolves when the system has all of it.
+ */
+export const writeStdout: WriteStdout = async (chunk) => {
+  for (let at = 0; at < chunk.length; ) {
+    const { error, bytes } = await writeSome(chunk.subarray(at));
+    if (error?.code === 'EAGAIN') await sleep(FULL_PIPE_PAUSE_MS);
+    else if (error) throw error;
+    at += bytes;
+  }
+};
+
+function writeSome(
+  chunk: Uint8Array,
+): Promise<{ readonly error: NodeJS.ErrnoException | null; readonly bytes: number }> {
+  return new Promise((resolve) => {
+    write(1, chunk, (error, bytes = 0) => resolve({ error, bytes: error ? 0 : bytes }));
+  });
+}
