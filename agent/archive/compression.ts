@@ -58,7 +58,7 @@ export async function* inflated(
       if (given > taken * INFLATED_FACTOR_MAX + INFLATED_ALLOWANCE_BYTES)
         throw new ImgmvError(
           'integrity',
-          `${taken} bytes of ${compression} become more than ${given}: that is no image`,
+          `${compression} that becomes more than ${INFLATED_FACTOR_MAX} times as much is no image`,
         );
       yield chunk;
     }

@@ -30,12 +30,12 @@ export interface Extended {
 
 /** Throws integrity for what is no header. The block is not all zero. */
 export function decodeTarHeader(block: Buffer): TarHeader {
-  const checksum = number(block, 148, 8);
   let sum = 8 * 0x20;
   for (let at = 0; at < BLOCK_BYTES; at++) if (at < 148 || at >= 156) sum += block[at] as number;
   const magic = block.subarray(257, 265);
   const ustar = magic.equals(USTAR);
-  if (checksum !== sum || !(ustar || magic.equals(GNU))) throw bad('what should be a tar header is none');
+  if (numeric(block, 148, 8) !== sum || !(ustar || magic.equals(GNU)))
+    throw bad('what should be a tar header is none');
   const prefix = ustar ? text(block, 345, 155) : '';
   const name = text(block, 0, 100);
   return {
@@ -123,8 +123,15 @@ export function padding(size: number): Buffer {
   return Buffer.alloc((BLOCK_BYTES - (size % BLOCK_BYTES)) % BLOCK_BYTES);
 }
 
-/** Octal digits, or GNU's base-256 form. */
 function number(block: Buffer, at: number, length: number): number {
+  const value = numeric(block, at, length);
+  if (Number.isNaN(value))
+    throw bad(`a tar header holds the number 0x${block.subarray(at, at + length).toString('hex')}`);
+  return value;
+}
+
+/** Octal digits, or GNU's base-256 form; NaN for what is neither, negative, or beyond what a number holds. */
+function numeric(block: Buffer, at: number, length: number): number {
   const field = block.subarray(at, at + length);
   const first = field[0] as number;
   if (first === 0x80) {
@@ -134,7 +141,7 @@ function number(block: Buffer, at: number, length: number): number {
     const digits = /^[ \0]*([0-7]*)[ \0]*$/.exec(field.toString('latin1'))?.[1];
     if (digits !== undefined) return digits === '' ? 0 : Number.parseInt(digits, 8);
   }
-  throw bad(`a tar header holds the number 0x${field.toString('hex')}`);
+  return Number.NaN;
 }
 
 function text(block: Buffer, at: number, length: number): string {

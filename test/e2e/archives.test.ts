@@ -1,0 +1,172 @@
+/** Images as files, with real engines: copied out and in again, sent from an archive, received into one, piped. */
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { run } from '../rig/command.ts';
+import { type Engine, engineSupport, type Flavour, startEngine } from '../rig/engine.ts';
+import { type LoadedImage, loadImage, loadIndexImage } from '../rig/images.ts';
+import { IMGMV, type JsonEvent, runImgmv } from '../rig/imgmv.ts';
+import { busyboxLayer } from '../rig/layers.ts';
+import { scratchDirectory } from '../rig/scratch.ts';
+import { describeOn } from '../rig/suite.ts';
+import { expectRuns, inspect, told } from './moved.ts';
+import { expectEnd, type Scene, startScene } from './scene.ts';
+
+const MIB = 2 ** 20;
+const PAIRS: readonly { source: Flavour; target: Flavour }[] = [
+  { source: '20', target: '20' },
+  { source: '20', target: '28c' },
+  { source: '28c', target: '20' },
+  { source: '28c', target: '28c' },
+];
+
+for (const { source, target } of PAIRS) {
+  const supports = await Promise.all([...new Set([source, target])].map(engineSupport));
+  describeOn(
+    `archives, ${source} to ${target}`,
+    supports,
+    () => {
+      let scene: Scene;
+      let web: LoadedImage;
+      let db: LoadedImage;
+
+      beforeAll(async () => {
+        scene = await startScene({ source, target });
+        const base = await busyboxLayer();
+        const data = { 'srv/data': { bytes: 3 * MIB, seed: 7 } };
+        web = await loadImage(scene.source, {
+          name: 'team/web:1.0',
+          layers: [base, data, { 'etc/greeting': 'web' }],
+        });
+        db = await loadImage(scene.source, { name: 'db:16', layers: [base, data, { 'etc/greeting': 'db' }] });
+      });
+      afterEach(async () => {
+        const ids = (await scene.target.docker(['image', 'ls', '-aq'])).trim().split('\n').filter(Boolean);
+        if (ids.length > 0) await scene.target.docker(['image', 'rm', '-f', ...new Set(ids)]);
+      });
+      afterAll(() => scene?.[Symbol.asyncDispose]());
+
+      const at = (name: string) => join(scene.directory, name);
+      const out = (...args: string[]) => copy(scene.source, args);
+      const into = (...args: string[]) => copy(scene.target, args);
+
+      it.each([
+        ['docker-archive', 'both.tar'],
+        ['docker-archive', 'both.tar.gz'],
+        ['docker-archive', 'both.tar.zst'],
+        ['oci-archive', 'both-oci.tar'],
+        ['oci', 'layout'],
+      ])('through %s:%s, two images that share layers', async (kind, file) => {
+        await out('docker-daemon:team/web:1.0', 'docker-daemon:db:16', `${kind}:${at(file)}`);
+        const images = await into(`${kind}:${at(file)}`, 'docker-daemon:');
+        expect(images.map(({ status }) => status)).toEqual(['loaded', 'loaded']);
+        await expectRuns(scene.target, 'team/web:1.0', 'web');
+        await expectRuns(scene.target, 'db:16', 'db');
+        if (source === target) {
+          expect((await inspect(scene.target, 'team/web:1.0')).Id).toBe(web.id);
+          expect((await inspect(scene.target, 'db:16')).Id).toBe(db.id);
+        }
+        expect((await inspect(scene.target, 'db:16')).RootFS.Layers).toEqual(db.diffIds);
+        expect((await readdir(scene.directory)).filter((name) => name.startsWith('.'))).toEqual([]);
+        // What docker itself makes of it, where it is a tar.
+        if (!file.includes('.tar') || (file.endsWith('.zst') && target === '20')) return;
+        await scene.target.docker(['image', 'rm', 'team/web:1.0', 'db:16']);
+        if (kind === 'oci-archive' && target === '20') return;
+        await scene.target.docker(['load', '--input', at(file)]);
+        await expectRuns(scene.target, 'team/web:1.0', 'web');
+        await expectRuns(scene.target, 'db:16', 'db');
+      });
+
+      it('reads what docker save writes, from a file and from a pipe', async () => {
+        await scene.source.docker(['save', '--output', at('saved.tar'), 'team/web:1.0', 'db:16']);
+        await into(`docker-archive:${at('saved.tar')}:db:16`, 'docker-daemon:');
+        expect(await names(scene.target)).toEqual(['db:16']);
+        await expectRuns(scene.target, 'db:16', 'db');
+        const piped = `docker --host ${scene.source.dockerHost} save team/web:1.0 | gzip | ${process.execPath} ${IMGMV} copy docker-archive:- docker-daemon:piped:2 --docker-host ${scene.target.dockerHost}`;
+        await run(['sh', '-c', piped]);
+        expect(await names(scene.target)).toEqual(['db:16', 'piped:2']);
+        await expectRuns(scene.target, 'piped:2', 'web');
+      });
+
+      it('writes to a pipe what docker loads', async () => {
+        const piped = `${process.execPath} ${IMGMV} copy docker-daemon:team/web:1.0 docker-archive:- --docker-host ${scene.source.dockerHost} | docker --host ${scene.target.dockerHost} load`;
+        expect(await run(['sh', '-c', piped])).toContain('Loaded image: team/web:1.0');
+        await expectRuns(scene.target, 'team/web:1.0', 'web');
+      });
+
+      it('makes one file of each image, and takes a directory of them', async () => {
+        await out('docker-daemon:team/web:1.0', 'docker-daemon:db:16', '--each', at('each'));
+        expect((await readdir(at('each'))).sort()).toEqual(['db_16.tar.zst', 'team_web_1.0.tar.zst']);
+        await into(`docker-archive:${at('each')}`, 'docker-daemon:');
+        expect(await names(scene.target)).toEqual(['db:16', 'team/web:1.0']);
+        const again = runImgmv([
+          'copy',
+          'docker-daemon:db:16',
+          '--each',
+          at('each'),
+          '--docker-host',
+          scene.source.dockerHost,
+        ]);
+        await expectEnd(again, 16, /db_16\.tar\.zst exists already; --overwrite replaces it/);
+      });
+
+      it('sends from an archive, and receives into one', async () => {
+        await out(
+          'docker-daemon:team/web:1.0',
+          'docker-daemon:db:16',
+          `docker-archive:${at('send.tar.zst')}`,
+        );
+        await using receiver = await scene.receive();
+        await using sender = send(receiver, ['--from', `docker-archive:${at('send.tar.zst')}`, 'db:16']);
+        const { images } = await told(sender, receiver);
+        expect(images).toMatchObject([{ status: 'loaded', refs: [{ target: 'db:16' }] }]);
+        await expectRuns(scene.target, 'db:16', 'db');
+
+        const file = at('received.tar');
+        await using files = await scene.receive({ args: ['--once', '--into', `docker-archive:${file}`] });
+        await using engine = scene.send(files, ['team/web:1.0', 'db:16', '--json']);
+        const got = await told(engine, files);
+        expect(got.plan).toMatchObject([{ idChange: null }, { idChange: null }]);
+        await into(`docker-archive:${file}:team/web:1.0`, 'docker-daemon:');
+        await expectRuns(scene.target, 'team/web:1.0', 'web');
+      });
+
+      function send(receiver: { address: string; port: number; codeFile: string }, args: readonly string[]) {
+        const to = ['--to', `${receiver.address}:${receiver.port}`, '--code-file', receiver.codeFile];
+        return runImgmv(['send', ...args, ...to, '--json']);
+      }
+    },
+    { required: source === '20' && target === '20' },
+  );
+}
+
+describeOn('archives of an index, 28c', [await engineSupport('28c')], () => {
+  it('keep its id', async () => {
+    await using engine = await startEngine({ flavour: '28c' });
+    await using scratch = await scratchDirectory();
+    const layers = [await busyboxLayer(), { 'etc/greeting': 'hello' }];
+    const image = await loadIndexImage(engine, { name: 'web:index', layers, gzip: true });
+    for (const place of ['docker-archive:index.tar', 'oci-archive:index-oci.tar', 'oci:layout']) {
+      const [kind, file] = place.split(':');
+      await copy(engine, ['docker-daemon:web:index', `${kind}:${join(scratch.path, file ?? '')}`]);
+      await engine.docker(['image', 'rm', 'web:index']);
+      await copy(engine, [`${kind}:${join(scratch.path, file ?? '')}`, 'docker-daemon:']);
+      expect((await inspect(engine, 'web:index')).Id).toBe(image.index);
+    }
+  });
+});
+
+/** Runs a copy to its good end; gives what became of each image. */
+async function copy(engine: Engine, args: readonly string[]): Promise<readonly JsonEvent[]> {
+  await using imgmv = runImgmv(['copy', ...args, '--docker-host', engine.dockerHost, '--json']);
+  const { code } = await imgmv.exit;
+  expect({ code, said: imgmv.stdout + imgmv.stderr }).toEqual({ code: 0, said: expect.any(String) });
+  const events: JsonEvent[] = [];
+  for await (const event of imgmv.events) events.push(event);
+  return events.filter(({ event }) => event === 'image');
+}
+
+async function names(engine: Engine): Promise<readonly string[]> {
+  const lines = await engine.docker(['image', 'ls', '--format', '{{.Repository}}:{{.Tag}}']);
+  return lines.trim().split('\n').sort();
+}

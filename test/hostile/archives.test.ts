@@ -1,0 +1,394 @@
+/**
+ * Archives that are not what they seem (docs/engines.md; THREATS: bombs, duplicates, links, planted names). Each is
+ * refused before anything is said to an engine: the one here counts who comes.
+ */
+import { once } from 'node:events';
+import { writeFile } from 'node:fs/promises';
+import { createServer, type Server } from 'node:net';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { gzipSync } from 'node:zlib';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parseEndpoint } from '../../agent/archive/endpoint.ts';
+import { openArchives } from '../../agent/archive/open-archives.ts';
+import { copyImages } from '../../agent/copy-images.ts';
+import { digestOf, manifestFor } from '../../agent/engine/metadata.ts';
+import type { Digest } from '../../agent/image.ts';
+import { failureOf } from '../conformance/conformance.ts';
+import { type MemoryImage, testImage } from '../memory.ts';
+import { type ScratchDirectory, scratchDirectory } from '../rig/scratch.ts';
+import {
+  blob,
+  classicEntries,
+  classicTar,
+  json,
+  ociEntries,
+  paxHeader,
+  type RawEntry,
+  rawTar,
+  zstdZeros,
+} from './raw-tar.ts';
+
+const MIB = 2 ** 20;
+const GIB = 2 ** 30;
+
+const image = await testImage();
+const other = await testImage({ name: 'other:1', layers: [{ other: 'other' }] });
+const oci = await testImage({ store: 'containerd' });
+const { files, manifest } = classicEntries(image);
+const layout = ociEntries(oci);
+/** What is put in front of an archive that is good in itself. */
+const before = (...parts: readonly (RawEntry | Buffer)[]) => rawTar(...parts, ...files, manifest);
+const [layer, topLayer, config] = image.blobs as [
+  MemoryImage['blobs'][number],
+  MemoryImage['blobs'][number],
+  MemoryImage['blobs'][number],
+];
+const size = (text: string) => Buffer.from(text.padEnd(12, '\0'), 'latin1');
+
+/** A containerd image whose only layer is this blob, and says that it is that. */
+function ociWith(bytes: Buffer, mediaType: string, diffId: Digest): Buffer {
+  const config = Buffer.from(
+    JSON.stringify({ os: 'linux', architecture: 'amd64', rootfs: { type: 'layers', diff_ids: [diffId] } }),
+  );
+  const made = manifestFor(config, [{ digest: digestOf(bytes), size: bytes.length, mediaType }]);
+  return ociOf([bytes, config, made], made);
+}
+
+function ociOf(blobs: readonly Buffer[], root: Buffer, mediaType = oci.image.root.mediaType): Buffer {
+  const descriptor = { mediaType, digest: digestOf(root), size: root.length };
+  return rawTar(
+    ...blobs.map(blob),
+    layout.layout,
+    json('index.json', { schemaVersion: 2, manifests: [descriptor] }),
+  );
+}
+
+function nestedIndexes(depth: number): Buffer {
+  const type = 'application/vnd.oci.image.index.v1+json';
+  const blobs = oci.blobs.map(({ bytes }) => bytes);
+  let child = { ...oci.image.root };
+  let root = Buffer.alloc(0);
+  for (let at = 0; at < depth; at++) {
+    root = Buffer.from(JSON.stringify({ schemaVersion: 2, mediaType: type, manifests: [child] }));
+    blobs.push(root);
+    child = { mediaType: type, digest: digestOf(root), size: root.length };
+  }
+  return ociOf(blobs, root, type);
+}
+
+const OCI_LAYER = 'application/vnd.oci.image.layer.v1.tar';
+const gzipBomb = gzipSync(Buffer.alloc(256 * MIB));
+const good = classicTar(image);
+
+const CASES: readonly (readonly [what: string, archive: Buffer, says: RegExp])[] = [
+  ['two manifests', before(manifest), /"manifest\.json" is there twice/],
+  [
+    'a second manifest as ./manifest.json',
+    before({ ...manifest, name: './manifest.json' }),
+    /is there twice/,
+  ],
+  [
+    'a manifest as ./x/../manifest.json',
+    before({ ...manifest, name: './x/../manifest.json' }),
+    /leads elsewhere/,
+  ],
+  ['a layer twice', before(files[0] as RawEntry), /layer\.tar" is there twice/],
+  ['a hard link', before({ name: 'x', type: '1', linkName: 'manifest.json' }), /"x" is a hard link/],
+  ['a character device', before({ name: 'x', type: '3' }), /"x" is a device/],
+  ['a block device', before({ name: 'x', type: '4' }), /"x" is a device/],
+  ['a fifo', before({ name: 'x', type: '6' }), /"x" is a fifo/],
+  ['an unknown type', before({ name: 'x', type: 'V' }), /unknown type 0x56/],
+  ['an absolute path', before({ name: '/etc/passwd', body: 'x' }), /"\/etc\/passwd" leads elsewhere/],
+  ['a path upwards', before({ name: '../x', body: 'x' }), /leads elsewhere/],
+  ['a link out of the archive', before({ name: 'x', type: '2', linkName: '../../etc' }), /leads elsewhere/],
+  ['an absolute link', before({ name: 'x', type: '2', linkName: '/etc/passwd' }), /leads elsewhere/],
+  ['a link with a body', before({ name: 'x', type: '2', linkName: 'y', body: 'x' }), /has 1 bytes/],
+  [
+    'a layer that links to itself',
+    rawTar(
+      ...files.filter(({ name }) => !String(name).startsWith(layer.digest.slice(7))),
+      { name: `${layer.digest.slice(7)}/layer.tar`, type: '2', linkName: 'layer.tar' },
+      manifest,
+    ),
+    /which is not there/,
+  ],
+  [
+    'a link in an OCI layout',
+    rawTar(...layout.files, { name: 'x', type: '2', linkName: 'index.json' }, layout.layout, layout.index),
+    /"x" is a link/,
+  ],
+  ['a sparse file of GNU', before({ name: 'x', type: 'S' }), /"x" is a sparse file/],
+  ['a sparse file in pax', before(paxHeader([['GNU.sparse.major', '1']]), { name: 'x' }), /a sparse file/],
+  ['two sizes', before(paxHeader([['size', '3']]), { name: 'x', body: 'four' }), /two sizes, 4 and 3/],
+  ['a size in pax alone', before(paxHeader([['size', '512']]), { name: 'x' }), /two sizes, 0 and 512/],
+  ['a size for all', before(paxHeader([['size', '4']], 'g'), { name: 'x', body: 'four' }), /all entries one/],
+  ['a negative size in pax', before(paxHeader([['size', '-1']]), { name: 'x' }), /the size "-1"/],
+  ['a size that is no number', before(paxHeader([['size', '1e3']]), { name: 'x' }), /the size "1e3"/],
+  [
+    'one key twice',
+    before(
+      paxHeader([
+        ['path', 'a'],
+        ['path', 'b'],
+      ]),
+      { name: 'x' },
+    ),
+    /says path twice/,
+  ],
+  [
+    'two names before one entry',
+    before(paxHeader([['path', 'a']]), paxHeader([['path', 'b']]), { name: 'x' }),
+    /its name twice/,
+  ],
+  ['a damaged pax header', before({ name: 'p', type: 'x', body: '99 path=x\n' }), /pax header is damaged/],
+  ['a huge extended header', before({ name: 'p', type: 'x', body: Buffer.alloc(MIB) }), /header of 1048576/],
+  ['a huge size', rawTar({ name: 'x', size: size('77777777777') }), /cut short|has 8589934591 bytes/],
+  [
+    'a size beyond all numbers',
+    rawTar({ name: 'x', size: Buffer.from([0x80, ...new Array<number>(11).fill(0xff)]) }),
+    /holds the number 0x80ff/,
+  ],
+  ['a negative size', rawTar({ name: 'x', size: Buffer.alloc(12, 0xff) }), /holds the number 0xff/],
+  ['a size that is no octal', rawTar({ name: 'x', size: size('-0000000001') }), /holds the number/],
+  ['a header that was altered', Buffer.concat([Buffer.from('?'), good.subarray(1)]), /tar header is none/],
+  ['an end inside a header', good.subarray(0, 100), /cut short: it ends inside a header/],
+  ['an end inside a file', good.subarray(0, 700), /cut short: it ends inside "/],
+  ['no end', good.subarray(0, good.length - 1024), /cut short: it has no end/],
+  ['something behind the end', Buffer.concat([good, Buffer.from('x')]), /follows behind the end of the tar/],
+  ['an archive behind the end', Buffer.concat([good, good]), /follows behind the end of the tar/],
+  [
+    'something behind the gzip',
+    Buffer.concat([gzipSync(good), Buffer.alloc(100_000), Buffer.from('x')]),
+    /follows behind the end of what is compressed/,
+  ],
+  ['a gzip that is cut short', gzipSync(good).subarray(0, -9), /gzip is damaged/],
+  ['a name that is not UTF-8', before({ name: Buffer.from([0x66, 0xff, 0xfe]) }), /not UTF-8: 0x66fffe/],
+  ['an overlong UTF-8 name', before({ name: Buffer.from([0xc0, 0xae, 0xc0, 0xae]) }), /not UTF-8/],
+  [
+    'a manifest of 64 MiB',
+    rawTar(...files, { name: 'manifest.json', body: Buffer.alloc(64 * MIB, '[') }),
+    /"manifest\.json" should be metadata, and is 67108864 bytes/,
+  ],
+  ['a manifest that is no JSON', rawTar(...files, { name: 'manifest.json', body: '[' }), /is not JSON/],
+  ['a manifest of another form', rawTar(...files, json('manifest.json', [{}])), /breaks its format at 0/],
+  ['no manifest', rawTar(...files), /no image archive/],
+  ['an empty file', Buffer.alloc(0), /it is empty/],
+  ['only zeros', Buffer.alloc(10_240), /no image archive/],
+  ['a text', Buffer.from('hello\n'.repeat(1_000)), /tar header is none/],
+  ['bzip2', Buffer.concat([Buffer.from('BZh91AY'), Buffer.alloc(600)]), /bzip2, which imgmv does not read/],
+  ['gzip inside gzip', gzipSync(gzipSync(good)), /gzip inside gzip/],
+  ['a gzip bomb', gzipBomb, /gzip that becomes more than 200 times/],
+  ['a zstd bomb of 33 kB', zstdZeros(GIB), /zstd that becomes more than 200 times/],
+  ['a zstd window of 2 GiB', zstdZeros(MIB, 31), /zstd is damaged, or not what imgmv reads/],
+  [
+    'a layer that is a gzip bomb',
+    ociWith(gzipBomb, `${OCI_LAYER}+gzip`, layer.digest),
+    /layer .* becomes more/,
+  ],
+  [
+    'a layer that is a zstd bomb',
+    ociWith(zstdZeros(GIB), `${OCI_LAYER}+zstd`, layer.digest),
+    /layer .* becomes more/,
+  ],
+  [
+    'a layer with a window of 2 GiB',
+    ociWith(zstdZeros(MIB, 31), `${OCI_LAYER}+zstd`, layer.digest),
+    /layer .* damaged, or not what imgmv reads/,
+  ],
+  [
+    'a layer of gzip inside gzip',
+    ociWith(gzipSync(gzipSync(layer.bytes)), `${OCI_LAYER}+gzip`, layer.digest),
+    /gzip inside gzip/,
+  ],
+  [
+    'a layer that is not compressed as it says',
+    ociWith(gzipSync(layer.bytes), OCI_LAYER, layer.digest),
+    /is called .*\.tar, and is not/,
+  ],
+  [
+    'a layer whose diffID is of another one',
+    ociWith(gzipSync(layer.bytes), `${OCI_LAYER}+gzip`, topLayer.digest),
+    /and its config says sha256:/,
+  ],
+  [
+    'layers in another order',
+    rawTar(
+      ...files,
+      json('manifest.json', [
+        {
+          Config: `${image.image.id.slice(7)}.json`,
+          RepoTags: null,
+          Layers: image.image.diffIds.map((diffId) => `${diffId.slice(7)}/layer.tar`).reverse(),
+        },
+      ]),
+    ),
+    /layer 1, .* and its config says/,
+  ],
+  [
+    'a layer too few',
+    rawTar(
+      ...files,
+      json('manifest.json', [{ Config: `${image.image.id.slice(7)}.json`, RepoTags: null, Layers: [] }]),
+    ),
+    /names 2 layers, and manifest\.json 0/,
+  ],
+  [
+    'a layer that is not there',
+    rawTar(...files.slice(1), manifest),
+    /manifest\.json names ".*layer\.tar", which is not there/,
+  ],
+  [
+    'a config under the digest of another one',
+    rawTar(
+      ...files.slice(0, 2),
+      { name: `${image.image.id.slice(7)}.json`, body: Buffer.concat([config.bytes, Buffer.from(' ')]) },
+      manifest,
+    ),
+    /\.json" is sha256:/,
+  ],
+  [
+    'a blob under the digest of another one',
+    rawTar({ ...blob(layer.bytes), body: topLayer.bytes }, layout.layout, layout.index),
+    /the blob "blobs\/sha256\/.*" is sha256:/,
+  ],
+  [
+    'a blob of an OCI layout missing',
+    rawTar(...layout.files.slice(1), layout.layout, layout.index),
+    /lacks the blob/,
+  ],
+  [
+    'another size than the blob has',
+    rawTar(
+      ...layout.files,
+      layout.layout,
+      json('index.json', { schemaVersion: 2, manifests: [{ ...oci.image.root, size: 5 }] }),
+    ),
+    /want sha256:.* of 5/,
+  ],
+  ['indexes without an end', nestedIndexes(20), /indexes inside indexes/],
+  [
+    'another image in manifest.json than in index.json',
+    rawTar(
+      ...layout.files,
+      ...classicEntries(other).files,
+      layout.layout,
+      layout.index,
+      classicEntries(other).manifest,
+    ),
+    /manifest\.json and index\.json differ/,
+  ],
+  [
+    'a name that is none',
+    rawTar(...files, classicEntries(image, ['Bad Name!']).manifest),
+    /"Bad Name!", which is no name/,
+  ],
+  [
+    'a digest for a name',
+    rawTar(...files, classicEntries(image, ['sha256:abc']).manifest),
+    /which is no name/,
+  ],
+  [
+    'a name that is none in an annotation',
+    rawTar(
+      ...layout.files,
+      layout.layout,
+      ociEntries(oci, { 'io.containerd.image.name': 'docker.io/library/-x:1' }).index,
+    ),
+    /which is no name/,
+  ],
+];
+
+describe('an archive with', () => {
+  let scratch: ScratchDirectory;
+  let server: Server;
+  let visitors = 0;
+  let socket: string;
+
+  beforeAll(async () => {
+    scratch = await scratchDirectory();
+    socket = join(scratch.path, 'docker.sock');
+    server = createServer((connection) => {
+      visitors++;
+      connection.destroy();
+    }).listen(socket);
+    await once(server, 'listening');
+  });
+  afterAll(async () => {
+    server?.close();
+    await scratch?.[Symbol.asyncDispose]();
+  });
+
+  const { signal } = new AbortController();
+  const copy = (from: string, stdin: AsyncIterable<Buffer> = Readable.from([])) =>
+    copyImages({
+      sources: [parseEndpoint(from)],
+      destination: undefined,
+      engine: { dockerHost: `unix://${socket}`, env: {} },
+      jobs: 2,
+      noReplace: false,
+      overwrite: false,
+      ignoreSpace: false,
+      stdin,
+      stdout: async () => {},
+      signal,
+      emit: () => {},
+    });
+
+  it.each(CASES)('%s', async (_what, archive, says) => {
+    const file = join(scratch.path, 'hostile.tar');
+    await writeFile(file, archive);
+    const failure = await failureOf(copy(`docker-archive:${file}`));
+    expect(failure).toMatchObject({ code: 'integrity', exit: 13, message: expect.stringMatching(says) });
+    expect(failure.message).toMatch(/hostile\.tar is not a good archive/);
+    const piped = await failureOf(copy('docker-archive:-', chunksOf(archive)));
+    expect(piped.message).toBe(failure.message.replace(file, 'standard input'));
+    expect(visitors).toBe(0);
+  });
+
+  it('nothing wrong reaches the engine', async () => {
+    const file = join(scratch.path, 'good.tar');
+    await writeFile(file, good);
+    expect((await failureOf(copy(`docker-archive:${file}`))).code).toBe('engine-unavailable');
+    expect(visitors).toBeGreaterThan(0);
+  });
+
+  it('names that were not asked for does not plant them', async () => {
+    const file = join(scratch.path, 'planted.tar');
+    const tags = ['web:1.0', 'alpine:latest', 'registry.example/x:1'];
+    await writeFile(file, rawTar(...files, classicEntries(image, tags).manifest));
+    const [archive] = await openArchives(parseEndpoint(`docker-archive:${file}`) as never, {
+      signal,
+      stdin: Readable.from([]),
+    });
+    expect(archive?.images[0]?.image.names.map(({ target }) => target)).toEqual(tags);
+    await archive?.[Symbol.asyncDispose]();
+  });
+
+  it('126 layers is read, and 501 are too many', async () => {
+    for (const [count, message] of [
+      [126, undefined],
+      [501, /breaks its format|the image format/],
+    ] as const) {
+      const many = await testImage({
+        layers: Array.from({ length: count }, (_, at) => ({ [`f${at}`]: `${at}` })),
+      });
+      const file = join(scratch.path, `${count}.tar`);
+      await writeFile(file, classicTar(many));
+      const opening = openArchives(parseEndpoint(`docker-archive:${file}`) as never, {
+        signal,
+        stdin: Readable.from([]),
+      });
+      if (message) expect((await failureOf(opening)).message).toMatch(message);
+      else
+        for (const archive of await opening) {
+          expect(archive.images[0]?.image.diffIds).toHaveLength(126);
+          await archive[Symbol.asyncDispose]();
+        }
+    }
+  });
+});
+
+async function* chunksOf(bytes: Buffer): AsyncGenerator<Buffer> {
+  for (let at = 0; at < bytes.length; at += 50_001) yield bytes.subarray(at, at + 50_001);
+}
