@@ -1,16 +1,13 @@
 /** How a file is compressed, by its first bytes; and its bytes without it, within bounds. */
 import { once } from 'node:events';
-import { finished, Readable } from 'node:stream';
-import { createGunzip, createGzip } from 'node:zlib';
-import { Compressor, Decompressor } from '../../proto/compression.ts';
+import { finished } from 'node:stream';
+import { createGunzip } from 'node:zlib';
+import { Decompressor } from '../../proto/compression.ts';
 import { ImgmvError } from '../../proto/errors.ts';
 import { isGzip, isZstd } from '../engine/metadata.ts';
 import { INFLATED_ALLOWANCE_BYTES, INFLATED_FACTOR_MAX } from './limits.ts';
 
 export type Compression = 'none' | 'gzip' | 'zstd';
-
-const GZIP_LEVEL = 6;
-const ZSTD_LEVEL = 3;
 
 /** Throws integrity for one that is known and not read. `head`: the first bytes, six at least where there are. */
 export function compressionOf(head: Uint8Array): Compression {
@@ -115,36 +112,4 @@ function damaged(compression: Compression, cause: unknown): ImgmvError {
   return new ImgmvError('integrity', `the ${compression} is damaged, or not what imgmv reads: ${why}`, {
     cause,
   });
-}
-
-/** Makes one gzip member or zstd frame of each source; several of them, one after the other, are one file again. */
-export class Deflater {
-  readonly #compression: Compression;
-  readonly #zstd: Compressor | undefined;
-
-  constructor(compression: Compression) {
-    this.#compression = compression;
-    this.#zstd = compression === 'zstd' ? new Compressor() : undefined;
-  }
-
-  async *member(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-    if (this.#zstd) yield* this.#zstd.compress(source, () => ZSTD_LEVEL);
-    else if (this.#compression === 'none') yield* source;
-    else yield* gzipped(source);
-  }
-}
-
-async function* gzipped(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  const input = Readable.from(source, { objectMode: true });
-  const gzip = createGzip({ level: GZIP_LEVEL });
-  finished(input, (error) => {
-    if (error) gzip.destroy(error);
-  });
-  try {
-    input.pipe(gzip);
-    for await (const chunk of gzip) yield chunk as Buffer;
-  } finally {
-    input.destroy();
-    gzip.destroy();
-  }
 }

@@ -1,11 +1,12 @@
 /**
  * A new tar of images: docker-archive in the one shape that every engine loads (docs/engines.md), or oci-archive.
- * Each entry is a gzip member or zstd frame of its own, so that one that was broken off can be taken back.
+ * Entries are compressed one by one, so that one that was broken off can be taken back.
  */
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import type { Digest, Image } from '../image.ts';
 import type { BlobStore, WholeImage } from './blob-store.ts';
-import { type Compression, Deflater } from './compression.ts';
+import type { Compression } from './compression.ts';
+import { type Deflater, deflater } from './deflater.ts';
 import { MANIFEST } from './docker-archive.ts';
 import { once } from './file-bytes.ts';
 import { blobName, INDEX, LAYOUT } from './oci-images.ts';
@@ -29,7 +30,7 @@ export class TarStore implements BlobStore {
     this.#output = output;
     this.#kind = kind;
     this.#compression = compression;
-    this.#deflater = new Deflater(compression);
+    this.#deflater = deflater(compression);
   }
 
   sizeOf(digest: Digest): number | undefined {
@@ -64,6 +65,7 @@ export class TarStore implements BlobStore {
     if (this.#kind === 'docker-archive') await this.#json(MANIFEST, this.#images.map(manifestEntry));
     await this.#entry(LAYOUT, LAYOUT_BYTES.length, once(LAYOUT_BYTES));
     await this.#append(once(Buffer.alloc(2 * BLOCK_BYTES)));
+    await this.#output.write(this.#deflater.end());
     await this.#output.finish();
   }
 
@@ -90,9 +92,11 @@ export class TarStore implements BlobStore {
   async #appendNow(source: AsyncIterable<Buffer>): Promise<void> {
     if (this.#broken) throw this.#broken;
     const start = this.#output.position;
+    const takeBack = this.#deflater.mark();
     try {
-      for await (const part of this.#deflater.member(source)) await this.#output.write(part);
+      for await (const part of this.#deflater.part(source)) await this.#output.write(part);
     } catch (error) {
+      takeBack();
       if (this.#output.position === start) throw error;
       if (this.#output.truncate) await this.#output.truncate(start);
       else
