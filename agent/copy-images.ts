@@ -1,7 +1,7 @@
 /** The whole of `imgmv copy`: images from one place of this host to another, with nobody else. */
 import type { ImageEndpoint } from './archive/endpoint.ts';
 import type { WriteStdout } from './archive/output.ts';
-import { type Destination, openDestination } from './destination.ts';
+import { type Destination, destinationText, openDestination } from './destination.ts';
 import type { EndpointOptions } from './engine/endpoint.ts';
 import { Engine } from './engine/engine.ts';
 import { EngineSink } from './engine/engine-sink.ts';
@@ -37,6 +37,7 @@ export async function copyImages(options: CopyImagesOptions): Promise<Ledger> {
   const how = { signal, emit, jobs, retries, wireBytes: () => 0 };
   // A file that cannot be made is known at once; an archive takes its time to be read.
   await using files = destination && (await openDestination(destination, options));
+  if (destination) emit({ event: 'writing', archive: destinationText(destination) });
   const origin = await openOrigin({ ...options, from: sources, choices: [] });
   await using source = origin.source;
   if (files) return await move(source, files, how);

@@ -2,7 +2,7 @@
 import { mkdir } from 'node:fs/promises';
 import { ImgmvError } from '../proto/errors.ts';
 import { EachSink, type Format } from './archive/each-sink.ts';
-import type { ArchiveEndpoint } from './archive/endpoint.ts';
+import { type ArchiveEndpoint, endpointText } from './archive/endpoint.ts';
 import { openSink, type WriteOptions } from './archive/open-store.ts';
 import { requireFree } from './archive/output.ts';
 import type { Sink } from './image.ts';
@@ -10,6 +10,11 @@ import type { Sink } from './image.ts';
 export type Destination =
   | { readonly into: ArchiveEndpoint }
   | { readonly each: string; readonly format: Format };
+
+/** As it was named. */
+export function destinationText(destination: Destination): string {
+  return 'into' in destination ? endpointText(destination.into) : destination.each;
+}
 
 /** Throws usage for what cannot be written. */
 export async function openDestination(destination: Destination, options: WriteOptions): Promise<Sink> {

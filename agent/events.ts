@@ -56,6 +56,8 @@ type Told =
       /** The directory where a copy of it is kept meanwhile, since it comes but once; null for none. */
       readonly spool: string | null;
     }
+  /** Images go into files: as they were named. */
+  | { readonly event: 'writing'; readonly archive: string }
   | {
       readonly event: 'listening';
       readonly address: string;

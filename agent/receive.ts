@@ -4,7 +4,7 @@ import { ImgmvError, toImgmvError } from '../proto/errors.ts';
 import { JOBS_MAX, RETRIES_MAX } from '../proto/limits.ts';
 import type { Secret } from '../proto/secret.ts';
 import type { WriteStdout } from './archive/output.ts';
-import { checkDestination, type Destination, openDestination } from './destination.ts';
+import { checkDestination, type Destination, destinationText, openDestination } from './destination.ts';
 import type { EndpointOptions } from './engine/endpoint.ts';
 import { Engine } from './engine/engine.ts';
 import { EngineSink } from './engine/engine-sink.ts';
@@ -85,6 +85,7 @@ async function openTarget(options: ReceiveOptions): Promise<Target> {
   const { destination, emit, ignoreSpace, noReplace, overwrite } = options;
   if (destination) {
     await checkDestination(destination, overwrite);
+    emit({ event: 'writing', archive: destinationText(destination) });
     const kind = 'into' in destination ? destination.into.kind : 'docker-archive';
     return { host: archiveHost(kind), openSink: () => openDestination(destination, options) };
   }

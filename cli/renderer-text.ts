@@ -29,12 +29,13 @@ interface UnderWay {
 
 type EventOf<E extends Event['event']> = Extract<Event, { event: E }>;
 
+/** Who does what, where that is engines. */
 const LIMITS = {
   save: 'docker save',
   compress: 'compression',
   network: 'the network',
   load: 'docker load',
-} as const;
+};
 
 export class TextRenderer implements Renderer {
   readonly #stream: NodeJS.WriteStream;
@@ -43,6 +44,7 @@ export class TextRenderer implements Renderer {
   readonly #color: boolean;
   readonly #bars: Bars;
   readonly #underWay = new Map<string, UnderWay>();
+  #limits = LIMITS;
   #images: readonly PlanImage[] = [];
   #planOnly = false;
   #settled = 0;
@@ -62,7 +64,11 @@ export class TextRenderer implements Renderer {
         return this.say(
           `${event.kind} ${event.version} (${event.store} store) at ${event.address} (${event.foundBy})`,
         );
+      case 'writing':
+        this.#limits = { ...this.#limits, load: 'writing' };
+        return this.say(`Writing ${event.archive}.`);
       case 'reading':
+        this.#limits = { ...this.#limits, save: 'reading' };
         return this.say(
           `Reading ${event.archive}${event.spool === null ? '' : `, kept in ${event.spool} until the end`}.`,
         );
@@ -165,13 +171,13 @@ export class TextRenderer implements Renderer {
     const { phase, bytes, bytesTotal, wireBytes, bottleneck, stalledSeconds } = event;
     if (phase === 'load')
       return bytes === 0
-        ? 'all sent, docker load is at work on the target'
+        ? `all sent, ${this.#limits.load} is at work on the target`
         : `all sent, the target has loaded ${size(bytes)} of ${size(bytesTotal)}`;
     if (bytes === 0 && (bottleneck === null || bottleneck === 'save'))
-      return `docker save is preparing${stalledSeconds < STALL_SECONDS ? '' : `, for ${stalledSeconds} s`}`;
+      return `${this.#limits.save} is preparing${stalledSeconds < STALL_SECONDS ? '' : `, for ${stalledSeconds} s`}`;
     if (stalledSeconds >= STALL_SECONDS)
-      return `${size(bytes)} of ${size(bytesTotal)}, nothing for ${stalledSeconds} s: waiting for ${bottleneck === null ? 'the other host' : LIMITS[bottleneck]}`;
-    const limit = bottleneck === null ? '' : `, limit: ${LIMITS[bottleneck]}`;
+      return `${size(bytes)} of ${size(bytesTotal)}, nothing for ${stalledSeconds} s: waiting for ${bottleneck === null ? 'the other host' : this.#limits[bottleneck]}`;
+    const limit = bottleneck === null ? '' : `, limit: ${this.#limits[bottleneck]}`;
     // A terminal has one line for all of it.
     const wire = this.#stream.isTTY ? '' : onTheWire({ wireBytes });
     return `${size(bytes)} of ${size(bytesTotal)}${wire}${pace(bytesTotal - bytes, rate)}${limit}`;

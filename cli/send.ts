@@ -96,6 +96,8 @@ export async function sendImages(
       });
     if (as !== undefined && images.length > 1)
       throw new ImgmvError('usage', `--as gives one name, and there are ${images.length} images`);
+    if (as !== undefined && from && from.length > 1)
+      throw new ImgmvError('usage', `--as gives one name, and there are ${from.length} archives`);
     if (from) requireSensible(from, images, codeFile);
     const target = as === undefined ? undefined : familiar(parseName(as, '--as'));
     const fromStdin = from?.some((one) => 'path' in one && one.path === '-') === true;

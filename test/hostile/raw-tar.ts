@@ -55,7 +55,7 @@ export function rawTar(...parts: readonly (RawEntry | Buffer)[]): Buffer {
 /** As docker save of 20.10 has it, but for the names of the layers. */
 export function classicEntries(
   { image, blobs }: MemoryImage,
-  tags: readonly string[] = ['web:1.0'],
+  tags: readonly string[] = image.names.map(({ target }) => target),
 ): { readonly files: readonly RawEntry[]; readonly manifest: RawEntry } {
   const names = image.diffIds.map((diffId) => `${diffId.slice(7)}/layer.tar`);
   const config = `${image.id.slice(7)}.json`;

@@ -1,0 +1,151 @@
+/** What goes wrong with archives on the command line: status, words, and what is left behind. */
+import { spawn } from 'node:child_process';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
+import { classicTar } from '../hostile/raw-tar.ts';
+import { type MemoryImage, testImage } from '../memory.ts';
+import { run } from '../rig/command.ts';
+import { runImgmv } from '../rig/imgmv.ts';
+import { type ScratchDirectory, scratchDirectory } from '../rig/scratch.ts';
+import { describeOn } from '../rig/suite.ts';
+import { requireRoot, supportOf } from '../rig/support.ts';
+import { expectEnd } from './scene.ts';
+
+const MIB = 2 ** 20;
+let scratch: ScratchDirectory;
+let big: MemoryImage;
+let files = 0;
+/** A directory for each test. */
+let folder: string;
+
+beforeAll(async () => {
+  scratch = await scratchDirectory();
+  big = await testImage({ name: 'big:1', layers: [{ a: { bytes: 40 * MIB, seed: 1 } }, { b: 'b' }] });
+  await writeFile(join(scratch.path, 'big.tar'), classicTar(big));
+});
+beforeEach(async () => {
+  folder = join(scratch.path, `${++files}`);
+  await mkdir(folder);
+});
+afterAll(() => scratch?.[Symbol.asyncDispose]());
+
+const at = (name: string) => join(folder, name);
+const bigTar = () => `docker-archive:${join(scratch.path, 'big.tar')}`;
+
+it.each([
+  ['a source that is no place', ['web:1.0', 'oci:x'], 2, /"web:1\.0" is no place for images/],
+  ['no destination', ['docker-archive:x.tar'], 2, /a source and a destination/],
+  ['a file that is not there', ['docker-archive:missing.tar', 'oci:x'], 10, /no such file: missing\.tar/],
+  ['a layout that is not there', ['oci:missing', 'oci:x'], 10, /no such directory: missing/],
+  ['a directory without archives', ['docker-archive:.', 'oci:x'], 10, /no archive in \./],
+  ['a compression that is not made', ['docker-archive:-', 'docker-archive:x.tar.xz'], 2, /makes no \.xz/],
+  [
+    'an empty standard input',
+    ['docker-archive:-', 'oci:x'],
+    13,
+    /standard input is not a good archive: it is empty/,
+  ],
+  [
+    'a format for a file',
+    ['docker-archive:-', 'oci:x', '--format', 'tar'],
+    2,
+    /--format is of the files of --each/,
+  ],
+  ['a stream that is a directory', ['oci:-', 'dir:x'], 2, /oci: is a directory, and - a stream/],
+  ['json on the archive', ['docker-archive:a', 'docker-archive:-', '--json'], 2, /both want standard output/],
+])('%s', async (_what, args, exit, says) => {
+  await using imgmv = runImgmv(['copy', ...args], { cwd: folder });
+  await expectEnd(imgmv, exit, says);
+  expect(await readdir(folder)).toEqual([]);
+});
+
+it('an image that is not in the archive', async () => {
+  await using imgmv = runImgmv(['copy', `${bigTar()}:web:1.0`, `oci:${at('x')}`]);
+  await expectEnd(imgmv, 10, /no such image in .*big\.tar: web:1\.0\n\s+there are big:1/);
+  expect(await readdir(folder)).toEqual([]);
+});
+
+it('a file that exists stays as it is, and is replaced by --overwrite', async () => {
+  await writeFile(at('x.tar'), 'mine');
+  await using imgmv = runImgmv(['copy', bigTar(), `docker-archive:${at('x.tar')}`]);
+  await expectEnd(imgmv, 2, /x\.tar exists already\n\s+--overwrite replaces it/);
+  expect(await readFile(at('x.tar'), 'utf8')).toBe('mine');
+  await using again = runImgmv(['copy', bigTar(), `docker-archive:${at('x.tar')}`, '--overwrite']);
+  await expectEnd(again, 0, /loaded big:1/);
+  expect(await readdir(folder)).toEqual(['x.tar']);
+});
+
+it.each(['docker-archive:x.tar', 'docker-archive:x.tar.zst', 'oci:x', 'dir:x'])(
+  'a stop leaves nothing of %s',
+  async (place) => {
+    // It comes so slowly that there is something to be stopped.
+    const trickle = `head -c ${20 * MIB} ${join(scratch.path, 'big.tar')}; sleep 30`;
+    const feeder = spawn('sh', ['-c', trickle], { stdio: ['ignore', 'pipe', 'ignore'] });
+    const [kind, name = ''] = place.split(':');
+    const imgmv = spawn(
+      process.execPath,
+      [
+        new URL('../../dist/imgmv.js', import.meta.url).pathname,
+        'copy',
+        'docker-archive:-',
+        `${kind}:${at(name)}`,
+      ],
+      { stdio: [feeder.stdout, 'ignore', 'ignore'], env: { ...process.env, TMPDIR: folder } },
+    );
+    const ended = new Promise((resolve) => imgmv.once('close', resolve));
+    while ((await readdir(folder)).length === 0) await sleep(20);
+    await sleep(200);
+    imgmv.kill('SIGTERM');
+    expect(await ended).toBe(143);
+    feeder.kill('SIGKILL');
+    expect(await readdir(folder)).toEqual([]);
+  },
+);
+
+it('layers that are there are not read twice into a layout, and the second copy finds the image', async () => {
+  await using first = runImgmv(['copy', bigTar(), `oci:${at('x')}`, '--json']);
+  expect(await first.waitFor('image')).toMatchObject({ status: 'loaded', layersSent: 2 });
+  await first.exit;
+  await using second = runImgmv(['copy', bigTar(), `oci:${at('x')}:again:2`, '--json']);
+  expect(await second.waitFor('image')).toMatchObject({ status: 'present', layersSent: 0 });
+  expect((await second.exit).code).toBe(0);
+  await using third = runImgmv(['copy', `oci:${at('x')}:again:2`, `docker-archive:${at('y.tar')}`, '--json']);
+  expect(await third.waitFor('image')).toMatchObject({
+    refs: [{ target: 'again:2' }],
+    targetId: big.image.id,
+  });
+});
+
+const mounts = await supportOf(async () => requireRoot());
+describeOn('a disk that is full', [mounts], () => {
+  it.each([
+    ['while it is planned', [], 16, /refused big:1: it needs 42 MB under .* free/],
+    ['while it is written', ['--ignore-space'], 16, /failed big:1: no room for .* it was full after/],
+  ])('%s', async (_when, flags, exit, says) => {
+    await run(['mount', '-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', folder]);
+    try {
+      for (const place of ['docker-archive:x.tar', 'oci:x', 'dir:x']) {
+        const [kind, name = ''] = place.split(':');
+        await using imgmv = runImgmv(['copy', bigTar(), `${kind}:${at(name)}`, ...flags]);
+        await expectEnd(imgmv, exit, says);
+        expect(await readdir(folder)).toEqual([]);
+      }
+    } finally {
+      await run(['umount', folder]);
+    }
+  });
+
+  it('for what comes on standard input', async () => {
+    await run(['mount', '-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', folder]);
+    try {
+      const command = `TMPDIR=${folder} ${process.execPath} dist/imgmv.js copy docker-archive:- oci:${scratch.path}/unused < ${join(scratch.path, 'big.tar')}`;
+      await expect(
+        run(['sh', '-c', `cat | ${command}`], { input: await readFile(join(scratch.path, 'big.tar')) }),
+      ).rejects.toThrow(/status 16: .*no room for standard input under .*TMPDIR names another directory/s);
+    } finally {
+      await run(['umount', folder]);
+    }
+  });
+});
