@@ -8,6 +8,7 @@ const helps = [
   { args: ['receive', '--help'], golden: 'receive' },
   { args: ['send', '--help'], golden: 'send' },
   { args: ['plan', '--help'], golden: 'plan' },
+  { args: ['copy', '--help'], golden: 'copy' },
   { args: ['clean', '--help'], golden: 'clean' },
 ];
 
