@@ -51,6 +51,53 @@ describe('a move', () => {
     expect(sink.images.size).toBe(2);
   });
 
+  describe('into a sink that has to be finished', () => {
+    const sinkThat = (finish: () => Promise<void>) =>
+      new (class extends MemorySink {
+        readonly finish = finish;
+      })();
+
+    it('finishes it once, behind the last image and before that is told', async () => {
+      const source = new MemorySource(await images('one:1', 'two:1', 'three:1'));
+      const told: number[] = [];
+      const { ledger } = await moved(
+        source,
+        sinkThat(async () => void told.push(source.outcomes.length)),
+      );
+      expect([ledger.exit, told]).toEqual([0, [2]]);
+    });
+
+    it('fails the last image where that fails', async () => {
+      const source = new MemorySource(await images('one:1', 'two:1'));
+      const full = new ImgmvError('refused', 'no room', { hint: 'make room' });
+      const { ledger, events } = await moved(
+        source,
+        sinkThat(() => Promise.reject(full)),
+      );
+      expect(ledger.outcomes.map(({ status, error }) => [status, error?.message, error?.hint])).toEqual([
+        ['loaded', undefined, undefined],
+        ['failed', 'no room', 'make room'],
+      ]);
+      expect(source.outcomes).toEqual(ledger.outcomes);
+      expect([ledger.exit, events.at(-1)]).toMatchObject([17, { failed: 1 }]);
+    });
+
+    it('does not, when the run is stopped', async () => {
+      const stop = new AbortController();
+      const reason = new ImgmvError('sigint', 'stopped by the test');
+      const sink = sinkThat(() => Promise.reject(new Error('it was finished')));
+      const source = new (class extends MemorySource {
+        override async settled(outcome: Outcome): Promise<void> {
+          await super.settled(outcome);
+          stop.abort(reason);
+        }
+      })(await images('one:1', 'two:1'));
+      const { ledger } = await moved(source, sink, { signal: stop.signal, jobs: 1 });
+      expect(ledger.outcomes.map(({ error }) => error)).toEqual([undefined, reason]);
+      expect(ledger.exit).toBe(130);
+    });
+  });
+
   it('asks no blobs of an image that is present or refused', async () => {
     const [there, refused, sent] = await images('there:1', 'refused:1', 'sent:1');
     if (!there || !refused || !sent) throw new Error('no images');

@@ -1,7 +1,10 @@
 /** Images as files, with real engines: copied out and in again, sent from an archive, received into one, piped. */
-import { readdir } from 'node:fs/promises';
+import { mkdir, readdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
+import { digestOf } from '../../agent/engine/metadata.ts';
+import { blob, classicTar, json, rawTar } from '../hostile/raw-tar.ts';
+import { testImage } from '../memory.ts';
 import { run } from '../rig/command.ts';
 import { type Engine, engineSupport, type Flavour, startEngine } from '../rig/engine.ts';
 import { type LoadedImage, loadImage, loadIndexImage } from '../rig/images.ts';
@@ -50,32 +53,37 @@ for (const { source, target } of PAIRS) {
       const out = (...args: string[]) => copy(scene.source, args);
       const into = (...args: string[]) => copy(scene.target, args);
 
-      it.each([
+      const forms = [
         ['docker-archive', 'both.tar'],
+        ['oci', 'layout'],
         ['docker-archive', 'both.tar.gz'],
         ['docker-archive', 'both.tar.zst'],
         ['oci-archive', 'both-oci.tar'],
-        ['oci', 'layout'],
-      ])('through %s:%s, two images that share layers', async (kind, file) => {
-        await out('docker-daemon:team/web:1.0', 'docker-daemon:db:16', `${kind}:${at(file)}`);
-        const images = await into(`${kind}:${at(file)}`, 'docker-daemon:');
-        expect(images.map(({ status }) => status)).toEqual(['loaded', 'loaded']);
-        await expectRuns(scene.target, 'team/web:1.0', 'web');
-        await expectRuns(scene.target, 'db:16', 'db');
-        if (source === target) {
-          expect((await inspect(scene.target, 'team/web:1.0')).Id).toBe(web.id);
-          expect((await inspect(scene.target, 'db:16')).Id).toBe(db.id);
-        }
-        expect((await inspect(scene.target, 'db:16')).RootFS.Layers).toEqual(db.diffIds);
-        expect((await readdir(scene.directory)).filter((name) => name.startsWith('.'))).toEqual([]);
-        // What docker itself makes of it, where it is a tar.
-        if (!file.includes('.tar') || (file.endsWith('.zst') && target === '20')) return;
-        await scene.target.docker(['image', 'rm', 'team/web:1.0', 'db:16']);
-        if (kind === 'oci-archive' && target === '20') return;
-        await scene.target.docker(['load', '--input', at(file)]);
-        await expectRuns(scene.target, 'team/web:1.0', 'web');
-        await expectRuns(scene.target, 'db:16', 'db');
-      });
+      ] as const;
+      // How a file is compressed is nothing to the kinds of store.
+      it.each(source === target ? forms : forms.slice(0, 2))(
+        'through %s:%s, two images that share layers',
+        async (kind, file) => {
+          await out('docker-daemon:team/web:1.0', 'docker-daemon:db:16', `${kind}:${at(file)}`);
+          const images = await into(`${kind}:${at(file)}`, 'docker-daemon:');
+          expect(images.map(({ status }) => status)).toEqual(['loaded', 'loaded']);
+          await expectRuns(scene.target, 'team/web:1.0', 'web');
+          await expectRuns(scene.target, 'db:16', 'db');
+          if (source === target) {
+            expect((await inspect(scene.target, 'team/web:1.0')).Id).toBe(web.id);
+            expect((await inspect(scene.target, 'db:16')).Id).toBe(db.id);
+          }
+          expect((await inspect(scene.target, 'db:16')).RootFS.Layers).toEqual(db.diffIds);
+          expect((await readdir(scene.directory)).filter((name) => name.startsWith('.'))).toEqual([]);
+          // What docker itself makes of it, where it is a tar.
+          if (!file.includes('.tar') || (file.endsWith('.zst') && target === '20')) return;
+          await scene.target.docker(['image', 'rm', 'team/web:1.0', 'db:16']);
+          if (kind === 'oci-archive' && target === '20') return;
+          await scene.target.docker(['load', '--input', at(file)]);
+          await expectRuns(scene.target, 'team/web:1.0', 'web');
+          await expectRuns(scene.target, 'db:16', 'db');
+        },
+      );
 
       it('reads what docker save writes, from a file and from a pipe', async () => {
         await scene.source.docker(['save', '--output', at('saved.tar'), 'team/web:1.0', 'db:16']);
@@ -87,6 +95,35 @@ for (const { source, target } of PAIRS) {
         expect(await names(scene.target)).toEqual(['db:16', 'piped:2']);
         await expectRuns(scene.target, 'piped:2', 'web');
       });
+
+      function send(receiver: { address: string; port: number; codeFile: string }, args: readonly string[]) {
+        const to = ['--to', `${receiver.address}:${receiver.port}`, '--code-file', receiver.codeFile];
+        return runImgmv(['send', ...args, ...to, '--json']);
+      }
+
+      it('sends from an archive, and receives into one', async () => {
+        await out(
+          'docker-daemon:team/web:1.0',
+          'docker-daemon:db:16',
+          `docker-archive:${at('send.tar.zst')}`,
+        );
+        await using receiver = await scene.receive();
+        await using sender = send(receiver, ['--from', `docker-archive:${at('send.tar.zst')}`, 'db:16']);
+        const { images } = await told(sender, receiver);
+        expect(images).toMatchObject([{ status: 'loaded', refs: [{ target: 'db:16' }] }]);
+        await expectRuns(scene.target, 'db:16', 'db');
+
+        const file = at('received.tar');
+        await using files = await scene.receive({ args: ['--once', '--into', `docker-archive:${file}`] });
+        await using engine = scene.send(files, ['team/web:1.0', 'db:16', '--json']);
+        const got = await told(engine, files);
+        expect(got.plan).toMatchObject([{ idChange: null }, { idChange: null }]);
+        await into(`docker-archive:${file}:team/web:1.0`, 'docker-daemon:');
+        await expectRuns(scene.target, 'team/web:1.0', 'web');
+      });
+
+      // The rest does not ask what the other kind of store is.
+      if (source !== target) return;
 
       it('writes to a pipe what docker loads', async () => {
         const piped = `${process.execPath} ${IMGMV} copy docker-daemon:team/web:1.0 docker-archive:- --docker-host ${scene.source.dockerHost} | docker --host ${scene.target.dockerHost} load`;
@@ -110,35 +147,53 @@ for (const { source, target } of PAIRS) {
         await expectEnd(again, 16, /db_16\.tar\.zst exists already; --overwrite replaces it/);
       });
 
-      it('sends from an archive, and receives into one', async () => {
-        await out(
-          'docker-daemon:team/web:1.0',
-          'docker-daemon:db:16',
-          `docker-archive:${at('send.tar.zst')}`,
-        );
-        await using receiver = await scene.receive();
-        await using sender = send(receiver, ['--from', `docker-archive:${at('send.tar.zst')}`, 'db:16']);
-        const { images } = await told(sender, receiver);
-        expect(images).toMatchObject([{ status: 'loaded', refs: [{ target: 'db:16' }] }]);
-        await expectRuns(scene.target, 'db:16', 'db');
-
-        const file = at('received.tar');
-        await using files = await scene.receive({ args: ['--once', '--into', `docker-archive:${file}`] });
-        await using engine = scene.send(files, ['team/web:1.0', 'db:16', '--json']);
-        const got = await told(engine, files);
-        expect(got.plan).toMatchObject([{ idChange: null }, { idChange: null }]);
-        await into(`docker-archive:${file}:team/web:1.0`, 'docker-daemon:');
-        await expectRuns(scene.target, 'team/web:1.0', 'web');
+      it('keeps no file of a session that was lost', async () => {
+        const folder = at('lost');
+        await mkdir(folder);
+        await using files = await scene.receive({
+          args: ['--once', '--reconnect', '1s', '--into', `docker-archive:${join(folder, 'lost.tar')}`],
+        });
+        await using sender = scene.send(files, ['team/web:1.0', 'db:16', '--json', '--jobs', '1']);
+        // One image is in it, the other one never comes whole.
+        await sender.waitFor('image');
+        sender.kill('SIGKILL');
+        expect((await files.imgmv.exit).code).not.toBe(0);
+        expect(await readdir(folder)).toEqual([]);
       });
 
-      function send(receiver: { address: string; port: number; codeFile: string }, args: readonly string[]) {
-        const to = ['--to', `${receiver.address}:${receiver.port}`, '--code-file', receiver.codeFile];
-        return runImgmv(['send', ...args, ...to, '--json']);
-      }
+      it('joins an image of the engine and one of an archive', async () => {
+        await out('docker-daemon:team/web:1.0', `docker-archive:${at('one.tar')}`, '--overwrite');
+        await out(
+          `docker-archive:${at('one.tar')}`,
+          'docker-daemon:db:16',
+          `oci-archive:${at('joined.tar')}`,
+        );
+        await into(`oci-archive:${at('joined.tar')}`, 'docker-daemon:');
+        expect(await names(scene.target)).toEqual(['db:16', 'team/web:1.0']);
+      });
     },
     { required: source === '20' && target === '20' },
   );
 }
+
+describeOn('archives into 20', [await engineSupport('20')], () => {
+  it('are refused where an image has more layers than it takes, and leave nothing', async () => {
+    await using engine = await startEngine({ flavour: '20' });
+    await using scratch = await scratchDirectory();
+    const file = join(scratch.path, 'many.tar');
+    const layers = Array.from({ length: 126 }, (_, at) => ({ [`f${at}`]: `${at}` }));
+    await writeFile(file, classicTar(await testImage({ name: 'many:1', layers })));
+    await using imgmv = runImgmv([
+      'copy',
+      `docker-archive:${file}`,
+      'docker-daemon:',
+      '--docker-host',
+      engine.dockerHost,
+    ]);
+    await expectEnd(imgmv, 16, /refused many:1: 126 layers, and this engine takes 125 at most/);
+    expect(await engine.docker(['image', 'ls', '-aq'])).toBe('');
+  });
+});
 
 describeOn('archives of an index, 28c', [await engineSupport('28c')], () => {
   it('keep its id', async () => {
@@ -153,6 +208,29 @@ describeOn('archives of an index, 28c', [await engineSupport('28c')], () => {
       await copy(engine, [`${kind}:${join(scratch.path, file ?? '')}`, 'docker-daemon:']);
       expect((await inspect(engine, 'web:index')).Id).toBe(image.index);
     }
+  });
+
+  it('load a layer that is called gzip and is none, as skopeo has them', async () => {
+    await using engine = await startEngine({ flavour: '28c' });
+    await using scratch = await scratchDirectory();
+    const blobs: Buffer[] = [];
+    const image = await testImage({ name: 'plain:1', store: 'containerd' });
+    const manifest = JSON.parse(String(image.blobs.at(-1)?.bytes)) as { layers: { mediaType: string }[] };
+    for (const layer of manifest.layers) layer.mediaType += '+gzip';
+    const root = Buffer.from(JSON.stringify(manifest));
+    blobs.push(root, ...image.blobs.slice(0, -1).map(({ bytes }) => bytes));
+    const descriptor = { ...image.image.root, digest: digestOf(root), size: root.length };
+    const file = join(scratch.path, 'plain.tar');
+    await writeFile(
+      file,
+      rawTar(
+        ...blobs.map(blob),
+        json('oci-layout', { imageLayoutVersion: '1.0.0' }),
+        json('index.json', { schemaVersion: 2, manifests: [descriptor] }),
+      ),
+    );
+    await copy(engine, [`docker-archive:${file}`, 'docker-daemon:plain:1']);
+    expect((await inspect(engine, 'plain:1')).RootFS.Layers).toEqual(image.image.diffIds);
   });
 });
 

@@ -1,0 +1,197 @@
+/** What the conformance suite does not ask: files that change, blobs that break off, what is shared and picked. */
+import { readdir, readFile, truncate, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { gunzipSync } from 'node:zlib';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { ArchiveSource } from '../../../agent/archive/archive-source.ts';
+import { BlobSink } from '../../../agent/archive/blob-sink.ts';
+import { crc32 } from '../../../agent/archive/crc32.ts';
+import { type ArchiveEndpoint, parseEndpoint } from '../../../agent/archive/endpoint.ts';
+import { choose, openArchives } from '../../../agent/archive/open-archives.ts';
+import { openSink } from '../../../agent/archive/open-store.ts';
+import { StreamOutput } from '../../../agent/archive/output.ts';
+import { TarStore } from '../../../agent/archive/tar-store.ts';
+import type { Blob, Sink } from '../../../agent/image.ts';
+import { JoinedSource } from '../../../agent/joined-source.ts';
+import { type Ledger, move } from '../../../agent/move.ts';
+import { ImgmvError } from '../../../proto/errors.ts';
+import { classicTar } from '../../hostile/raw-tar.ts';
+import { type MemoryImage, MemorySink, MemorySource, testImage } from '../../memory.ts';
+import { type ScratchDirectory, scratchDirectory } from '../../rig/scratch.ts';
+
+const { signal } = new AbortController();
+let scratch: ScratchDirectory;
+let web: MemoryImage;
+let db: MemoryImage;
+let at: (name: string) => string;
+let tests = 0;
+
+beforeAll(async () => {
+  scratch = await scratchDirectory();
+  const base = { base: { bytes: 500_000, seed: 1 } };
+  web = await testImage({ name: 'web:1.0', layers: [base, { web: 'web' }] });
+  db = await testImage({ name: 'db:16', layers: [base, { db: 'db' }] });
+});
+beforeEach(() => {
+  const prefix = `${++tests}-`;
+  at = (name) => join(scratch.path, `${prefix}${name}`);
+});
+afterAll(() => scratch?.[Symbol.asyncDispose]());
+
+const place = (text: string) => parseEndpoint(text) as ArchiveEndpoint;
+const open = (text: string) => openArchives(place(text), { signal, stdin: Readable.from([]) });
+const into = (source: MemorySource | ArchiveSource | JoinedSource, sink: Sink): Promise<Ledger> =>
+  move(source, sink, { signal, emit: () => {}, wireBytes: () => 0, jobs: 2 });
+const sinkAt = (text: string) =>
+  openSink(place(text), { overwrite: false, ignoreSpace: false, stdout: async () => {}, signal });
+
+/** Gives the first layer that it is asked for other bytes than it says. */
+class AlteringSource extends MemorySource {
+  #altered = false;
+
+  override async *blobs(...given: Parameters<MemorySource['blobs']>): AsyncGenerator<Blob> {
+    for await (const blob of super.blobs(...given)) {
+      if (this.#altered || blob.kind !== 'layer') yield blob;
+      else {
+        this.#altered = true;
+        yield { ...blob, body: Readable.from([Buffer.alloc(blob.size)]) };
+      }
+    }
+  }
+}
+
+describe('a new archive', () => {
+  it.each(['x.tar', 'x.tar.gz', 'x.tar.zst'])(
+    'takes a blob back that breaks off, and the images behind it: %s',
+    async (file) => {
+      const place = `docker-archive:${at(file)}`;
+      await using sink = await sinkAt(place);
+      const { outcomes, exit } = await into(new AlteringSource([web, db]), sink);
+      expect(outcomes.map(({ status, error }) => [status, error?.code])).toEqual([
+        ['failed', 'integrity'],
+        ['loaded', undefined],
+      ]);
+      expect(exit).toBe(17);
+      const [archive] = await open(place);
+      expect(archive?.images.map(({ image }) => image.id)).toEqual([db.image.id]);
+      await archive?.[Symbol.asyncDispose]();
+    },
+  );
+
+  it('on standard output cannot', async () => {
+    const written: Uint8Array[] = [];
+    const output = new StreamOutput(async (chunk) => void written.push(chunk));
+    await using sink = new BlobSink(new TarStore(output, 'docker-archive', 'none'), { ignoreSpace: false });
+    const { outcomes } = await into(new AlteringSource([web, db]), sink);
+    expect(outcomes.map(({ error }) => error?.message)).toEqual([
+      expect.stringMatching(/came as/),
+      expect.stringMatching(/cannot take back/),
+    ]);
+  });
+
+  it('has what two images share once, and a second one is the same byte for byte', async () => {
+    for (const file of ['a.tar', 'b.tar']) {
+      await using sink = await sinkAt(`docker-archive:${at(file)}`);
+      await into(new MemorySource([web, db]), sink);
+    }
+    const [a, b] = await Promise.all([readFile(at('a.tar')), readFile(at('b.tar'))]);
+    expect(a.equals(b)).toBe(true);
+    expect(a.length).toBeLessThan(550_000);
+  });
+
+  it('is a single member of gzip', async () => {
+    await using sink = await sinkAt(`docker-archive:${at('x.tar.gz')}`);
+    await into(new MemorySource([web]), sink);
+    const tar = gunzipSync(await readFile(at('x.tar.gz')));
+    expect(tar.length % 512).toBe(0);
+    expect(crc32(Buffer.from('9', 'latin1'), crc32(Buffer.from('12345678')))).toBe(0xcbf43926);
+  });
+
+  it('leaves nothing where all images fail', async () => {
+    {
+      await using sink = await sinkAt(`docker-archive:${at('x.tar')}`);
+      expect((await into(new AlteringSource([web]), sink)).exit).toBe(13);
+    }
+    const left = (await readdir(scratch.path)).filter((name) => name.includes(`${tests}-x.tar`));
+    expect(left).toEqual([]);
+  });
+});
+
+describe('a source', () => {
+  it.each([
+    ['is cut short', (file: string) => truncate(file, 100_000)],
+    [
+      'gets other bytes',
+      async (file: string) => writeFile(file, Buffer.alloc((await readFile(file)).length)),
+    ],
+  ])('fails where its file %s after it was checked', async (_how, change) => {
+    await writeFile(at('x.tar'), classicTar(web));
+    const archives = await open(`docker-archive:${at('x.tar')}`);
+    await using source = new ArchiveSource(archives, choose(archives, [{}]));
+    await change(at('x.tar'));
+    const { outcomes } = await into(source, new MemorySink());
+    expect(outcomes[0]?.error).toMatchObject({
+      code: 'integrity',
+      message: expect.stringMatching(/x\.tar has changed since it was checked/),
+    });
+  });
+
+  it('gives the layers that are wanted, and no others', async () => {
+    for (const file of ['x.tar', 'x.tar.zst']) {
+      const place = `docker-archive:${at(file)}`;
+      await using sink = await sinkAt(place);
+      await into(new MemorySource([web, db]), sink);
+      const archives = await open(place);
+      await using source = new ArchiveSource(archives, choose(archives, [{ reference: 'db:16' }]));
+      const [image] = await source.images();
+      if (!image) throw new Error('no image');
+      const seen: string[] = [];
+      for await (const { digest } of source.blobs(image, db.image.diffIds.slice(1), signal))
+        seen.push(digest ?? '');
+      expect(seen).toEqual([db.image.diffIds[1], db.image.id]);
+    }
+  });
+
+  it('is asked by name, id and beginning of an id', async () => {
+    await writeFile(at('x.tar'), classicTar(web));
+    const archives = await open(`docker-archive:${at('x.tar')}`);
+    const names = (reference: string) =>
+      choose(archives, [{ reference }]).map(({ image }) => image.names.map(({ target }) => target));
+    expect(names('web:1.0')).toEqual([['web:1.0']]);
+    expect(names('docker.io/library/web:1.0')).toEqual([['web:1.0']]);
+    for (const id of [web.image.id, web.image.id.slice(7, 19)]) expect(names(id)).toEqual([[]]);
+    expect(() => names('web')).toThrow(/no such image in .*: web/);
+    expect(choose(archives, [{ as: 'other:1' }])[0]?.image.names).toEqual([
+      { source: 'web:1.0', target: 'other:1' },
+    ]);
+    for (const archive of archives) await archive[Symbol.asyncDispose]();
+  });
+
+  it('that joins others has each image once, with the names of both', async () => {
+    const again = await testImage({
+      name: 'web:1.0',
+      layers: [{ base: { bytes: 500_000, seed: 1 } }, { web: 'web' }],
+    });
+    const renamed = { ...again, image: { ...again.image, names: [{ source: 'x:1', target: 'x:1' }] } };
+    await using source = new JoinedSource([new MemorySource([web]), new MemorySource([renamed, db])]);
+    const sink = new MemorySink();
+    expect((await into(source, sink)).exit).toBe(0);
+    expect([...sink.names]).toEqual([
+      ['web:1.0', web.image.id],
+      ['x:1', web.image.id],
+      ['db:16', db.image.id],
+    ]);
+  });
+});
+
+it('a stop is heard while an archive is read', async () => {
+  await writeFile(at('x.tar'), classicTar(web));
+  const reason = new ImgmvError('sigint', 'stopped by the test');
+  const stopped = AbortSignal.abort(reason);
+  const stdin = new Readable({ read() {} });
+  for (const file of [at('x.tar'), '-'])
+    await expect(openArchives(place(`docker-archive:${file}`), { signal: stopped, stdin })).rejects.toThrow(
+      reason,
+    );
+});
