@@ -27,7 +27,15 @@ interface Terminal extends AsyncDisposable {
 }
 
 function imgmvOnTerminal(args: readonly string[]): Terminal {
-  const command = [process.execPath, IMGMV, ...args].map((word) => `'${word}'`).join(' ');
+  return onTerminal(imgmvCommand(args));
+}
+
+function imgmvCommand(args: readonly string[]): string {
+  return [process.execPath, IMGMV, ...args].map((word) => `'${word}'`).join(' ');
+}
+
+/** `command` is the shell's. */
+function onTerminal(command: string): Terminal {
   const child = spawn('script', ['--quiet', '--flush', '--return', '--command', command, '/dev/null'], {
     env: { PATH: process.env.PATH, HOME: process.env.HOME, TERM: 'xterm' },
     stdio: ['pipe', 'pipe', 'inherit'],
@@ -117,6 +125,29 @@ describeOn(
       sender.type(`${generateCode().reveal()}\u0003`);
       expect([await sender.exit, sender.text]).toEqual([130, expect.stringContaining('stopped by SIGINT')]);
       expect(receiver.imgmv.stdout).not.toMatch(/attempt|paired/);
+    });
+
+    it('send asks on the terminal, though an archive comes on standard input', async () => {
+      await using receiver = await scene.receive();
+      const code = (await readFile(receiver.codeFile, 'utf8')).trim();
+      const args = ['send', '--from', 'docker-archive:-', '--to', `127.0.0.1:${receiver.port}`];
+      const save = `docker --host ${scene.source.dockerHost} save web:1.0`;
+      await using sender = onTerminal(`${save} | ${imgmvCommand(args)}`);
+      await sender.shows(/Reading docker-archive:-, kept in \S+ until the end\./);
+      await sender.shows(/\(hidden\): $/);
+      sender.type(`${code}\r`);
+      expect([await sender.exit, sender.text]).toEqual([0, expect.stringMatching(/ web:1\.0 .* verified/)]);
+      expect(sender.text).not.toContain(code);
+      expect((await receiver.imgmv.exit).code).toBe(0);
+    });
+
+    it('copy writes no archive to it', async () => {
+      const where = ['--docker-host', scene.source.dockerHost];
+      await using copy = imgmvOnTerminal(['copy', 'docker-daemon:web:1.0', 'docker-archive:-', ...where]);
+      expect([await copy.exit, copy.text]).toEqual([
+        2,
+        expect.stringContaining('an archive is nothing for a terminal'),
+      ]);
     });
 
     it('receive shows the code, the command for the other host, and no more than one code', async () => {
