@@ -8,7 +8,16 @@ import type { Digest, Image, Name } from '../image.ts';
 import { canonical, parseTarget } from '../reference.ts';
 import type { BlobStore, WholeImage } from './blob-store.ts';
 import { once } from './file-bytes.ts';
-import { blobName, IMAGE_NAME, INDEX, LAYOUT, ociImages, REF_NAME, ROOT_KIND } from './oci-images.ts';
+import {
+  blobName,
+  IMAGE_NAME,
+  INDEX,
+  LAYOUT,
+  ociImages,
+  parseIndex,
+  REF_NAME,
+  ROOT_KIND,
+} from './oci-images.ts';
 import { LAYOUT_BYTES, type LayoutDescriptor, namedDescriptors, ociDescriptors } from './oci-index.ts';
 import { openOciLayout } from './open-layout.ts';
 import { noRoomFor } from './spool.ts';
@@ -16,6 +25,8 @@ import { noRoomFor } from './spool.ts';
 const BLOBS = 'blobs/sha256';
 
 type WholeIndex = Readonly<Record<string, unknown>> & { readonly manifests: readonly LayoutDescriptor[] };
+
+const EMPTY: WholeIndex = { schemaVersion: 2, manifests: [] };
 
 export class OciStore implements BlobStore {
   readonly there: readonly Image[];
@@ -62,13 +73,13 @@ export class OciStore implements BlobStore {
       const sizes = new Map<Digest, number>();
       for (const [name, { size }] of contents.files)
         if (name.startsWith(`${BLOBS}/`)) sizes.set(`sha256:${name.slice(BLOBS.length + 1)}`, size);
-      const index = JSON.parse(await readFile(join(path, INDEX), 'utf8')) as WholeIndex;
+      const index = (await readIndexFile(path)) ?? EMPTY;
       return new OciStore(path, there, sizes, index, []);
     }
     if (names.length > 0)
       throw new ImgmvError('usage', `${path} is no OCI layout, and not empty`, { hint: 'name another one' });
     const made = await makeDirectories(path);
-    return new OciStore(path, [], new Map(), { schemaVersion: 2, manifests: [] }, made);
+    return new OciStore(path, [], new Map(), EMPTY, made);
   }
 
   sizeOf(digest: Digest): number | undefined {
@@ -125,6 +136,8 @@ export class OciStore implements BlobStore {
   /** Names move to the new descriptors; one without a name is there once. */
   async #list(added: readonly LayoutDescriptor[], names: readonly Name[]): Promise<void> {
     const moved = new Set(names.map(({ target }) => canonical(parseTarget(target, 'the name'))));
+    // Another process may have added to it.
+    this.#index = (await readIndexFile(this.#path)) ?? this.#index;
     const same = ({ digest }: LayoutDescriptor) => added.some((one) => one.digest === digest);
     const kept = this.#index.manifests.filter((descriptor) => {
       const { [IMAGE_NAME]: name, [REF_NAME]: label } = descriptor.annotations ?? {};
@@ -180,6 +193,17 @@ export class OciStore implements BlobStore {
       await rmdir(folder).catch(ignoreMissing);
     for (const folder of this.#made) await rmdir(folder).catch(ignoreMissing);
   }
+}
+
+/** Undefined where there is none yet. Throws integrity for what is no index. */
+async function readIndexFile(path: string): Promise<WholeIndex | undefined> {
+  const bytes = await readFile(join(path, INDEX)).catch((error: NodeJS.ErrnoException) => {
+    if (error.code !== 'ENOENT') throw error;
+    return undefined;
+  });
+  if (bytes === undefined) return undefined;
+  parseIndex(bytes);
+  return JSON.parse(bytes.toString('utf8')) as WholeIndex;
 }
 
 /** Those that had to be made, the innermost first. */

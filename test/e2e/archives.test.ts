@@ -41,7 +41,9 @@ for (const { source, target } of PAIRS) {
           name: 'team/web:1.0',
           layers: [base, data, { 'etc/greeting': 'web' }],
         });
-        db = await loadImage(scene.source, { name: 'db:16', layers: [base, data, { 'etc/greeting': 'db' }] });
+        // A layer that is there twice is a link in what 20.10 saves.
+        const layers = [base, data, { 'etc/greeting': 'db' }, data];
+        db = await loadImage(scene.source, { name: 'db:16', layers });
       });
       afterEach(async () => {
         const ids = (await scene.target.docker(['image', 'ls', '-aq'])).trim().split('\n').filter(Boolean);
@@ -175,6 +177,26 @@ for (const { source, target } of PAIRS) {
     { required: source === '20' && target === '20' },
   );
 }
+
+describeOn('archives of 28 with a classic store', [await engineSupport('28')], () => {
+  it('keep the id that its config gives', async () => {
+    await using engine = await startEngine({ flavour: '28' });
+    await using scratch = await scratchDirectory();
+    const layers = [await busyboxLayer(), { 'etc/greeting': 'web' }, { 'etc/greeting': 'web' }];
+    const web = await loadImage(engine, { name: 'web:1.0', layers });
+    const [saved, copied] = [join(scratch.path, 'saved.tar'), join(scratch.path, 'copied.tar.zst')];
+    await engine.docker(['save', '--output', saved, 'web:1.0']);
+    await copy(engine, ['docker-daemon:web:1.0', `docker-archive:${copied}`]);
+    for (const file of [saved, copied]) {
+      await engine.docker(['image', 'rm', 'web:1.0']);
+      await copy(engine, [`docker-archive:${file}`, 'docker-daemon:']);
+      expect((await inspect(engine, 'web:1.0')).Id).toBe(web.id);
+    }
+    await engine.docker(['image', 'rm', 'web:1.0']);
+    await engine.docker(['load', '--input', copied]);
+    expect((await inspect(engine, 'web:1.0')).Id).toBe(web.id);
+  });
+});
 
 describeOn('archives into 20', [await engineSupport('20')], () => {
   it('are refused where an image has more layers than it takes, and leave nothing', async () => {

@@ -25,7 +25,13 @@ let web: MemoryImage;
 
 beforeAll(async () => {
   scratch = await scratchDirectory();
-  web = await testImage({ name: 'team/web:1.0', layers: [{ a: 'a' }, { b: { bytes: MIB, seed: 1 } }] });
+  const made = await testImage({
+    name: 'team/web:1.0',
+    layers: [{ a: 'a' }, { b: { bytes: MIB, seed: 1 } }, { a: 'a' }],
+  });
+  const seen = new Set<string>();
+  // A source gives each blob once.
+  web = { ...made, blobs: made.blobs.filter(({ digest }) => !seen.has(digest) && seen.add(digest)) };
 });
 afterAll(() => scratch?.[Symbol.asyncDispose]());
 
@@ -149,10 +155,11 @@ async function read(endpoint: ArchiveEndpoint): Promise<readonly Image[]> {
 
 /** The same image, as a containerd store has it that pulled it. */
 async function gzipSource(): Promise<ArchiveSource> {
-  const [config, ...layers] = [
-    web.blobs.at(-1)?.bytes ?? Buffer.alloc(0),
-    ...web.blobs.slice(0, -1).map(({ bytes }) => gzipSync(bytes)),
-  ];
+  const config = web.blobs.find(({ kind }) => kind === 'config')?.bytes ?? Buffer.alloc(0);
+  const compressed = new Map(
+    web.blobs.filter(({ kind }) => kind === 'layer').map(({ digest, bytes }) => [digest, gzipSync(bytes)]),
+  );
+  const layers = web.image.diffIds.map((diffId) => compressed.get(diffId) ?? Buffer.alloc(0));
   const mediaType = 'application/vnd.oci.image.layer.v1.tar+gzip';
   const manifest = manifestFor(
     config,
@@ -166,7 +173,7 @@ async function gzipSource(): Promise<ArchiveSource> {
   await writeFile(
     at('gzip.tar'),
     rawTar(
-      ...[config, manifest, ...layers].map(blob),
+      ...[config, manifest, ...compressed.values()].map(blob),
       json('oci-layout', { imageLayoutVersion: '1.0.0' }),
       json('index.json', { schemaVersion: 2, manifests: [root] }),
     ),
