@@ -1,6 +1,4 @@
 /** Places of images on the command line, and the standard streams where they are such a place. */
-import { write } from 'node:fs';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { InvalidArgumentError } from 'commander';
 import { FORMATS, type Format } from '../agent/archive/each-sink.ts';
 import { type ArchiveEndpoint, type ImageEndpoint, parseEndpoint } from '../agent/archive/endpoint.ts';
@@ -13,8 +11,6 @@ export const FROM_HELP =
 export const EACH_HELP = 'one archive per image in this directory, such as web_1.0.tar.zst';
 export const FORMAT_HELP = 'of the archives of --each: tar, tar.gz or tar.zst (default: tar.zst)';
 export const OVERWRITE_HELP = 'replace a file that exists';
-
-const FULL_PIPE_PAUSE_MS = 5;
 
 /** For commander: a repeated option as a list. Usage errors of ours pass through it. */
 export function collectEndpoints(
@@ -64,23 +60,8 @@ export function requireStdoutFree({ path }: Pick<ArchiveEndpoint, 'path'>, json:
     });
 }
 
-/**
- * To standard output, without holding up all else while a pipe is full: what `process.stdout` does with pipes.
- * Resolves when the system has all of it.
- */
-export const writeStdout: WriteStdout = async (chunk) => {
-  for (let at = 0; at < chunk.length; ) {
-    const { error, bytes } = await writeSome(chunk.subarray(at));
-    if (error?.code === 'EAGAIN') await sleep(FULL_PIPE_PAUSE_MS);
-    else if (error) throw error;
-    at += bytes;
-  }
-};
-
-function writeSome(
-  chunk: Uint8Array,
-): Promise<{ readonly error: NodeJS.ErrnoException | null; readonly bytes: number }> {
-  return new Promise((resolve) => {
-    write(1, chunk, (error, bytes = 0) => resolve({ error, bytes: error ? 0 : bytes }));
+/** Resolves when the system has all of it: a pipe that is full holds whoever writes, and nobody else. */
+export const writeStdout: WriteStdout = (chunk) =>
+  new Promise((resolve, reject) => {
+    process.stdout.write(chunk, (error) => (error ? reject(error) : resolve()));
   });
-}

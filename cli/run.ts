@@ -22,6 +22,9 @@ export interface Run {
   readonly engine: EndpointOptions;
 }
 
+/** How long what was written last may take to go out, after a stop. */
+const LAST_OUTPUT_MS = 1_000;
+
 /** `target` is the other host, where the command names one. Sets the exit status and ends the process once its output is written. */
 export async function run(
   options: CommonOptions & { readonly target?: string },
@@ -45,6 +48,8 @@ export async function run(
   }
   renderer.end();
   process.exitCode = exit;
+  // A reader that has stopped to read does not hold up whoever was told to stop.
+  if (signal.aborted) setTimeout(() => process.exit(exit), LAST_OUTPUT_MS);
   // Idle keep-alive sockets to the engine would hold the process for seconds more.
   process.stdout.write('', () => process.stderr.write('', () => process.exit(exit)));
 }

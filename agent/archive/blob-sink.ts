@@ -101,9 +101,9 @@ export class BlobSink implements Sink {
         const gone = writer.gone();
         if (gone) return gone;
         const set = refs();
-        await writer.commit();
+        const targetId = await writer.commit();
         this.#images++;
-        return { targetId: image.id, refs: set };
+        return { targetId, refs: set };
       },
       loadedBytes: () => 0,
       keptBytes: () => 0,

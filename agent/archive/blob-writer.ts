@@ -76,8 +76,8 @@ export class BlobWriter {
     return { missing };
   }
 
-  /** Throws integrity unless all is there. */
-  async commit(): Promise<void> {
+  /** The image's id, as its bytes give it. Throws integrity unless all is there. */
+  async commit(): Promise<Digest> {
     this.#parts.checkWhole();
     const held = new Map(
       [...this.#parts.held].map((digest) => [digest, { digest, size: this.#store.sizeOf(digest) ?? 0 }]),
@@ -90,6 +90,7 @@ export class BlobWriter {
       config,
       layers,
     });
+    return this.#image.store === 'classic' ? config : this.#parts.root().digest;
   }
 }
 

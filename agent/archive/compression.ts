@@ -1,6 +1,5 @@
 /** How a file is compressed, by its first bytes; and its bytes without it, within bounds. */
-import { once } from 'node:events';
-import { finished } from 'node:stream';
+import { type Duplex, finished } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { Decompressor } from '../../proto/compression.ts';
 import { ImgmvError } from '../../proto/errors.ts';
@@ -82,7 +81,7 @@ async function* gunzipped(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer>
       if (gunzip.readableEnded) expectZeros(bytes);
       // Nobody wants the rest.
       else if (gunzip.destroyed) return;
-      else if (!gunzip.write(bytes)) await Promise.race([once(gunzip, 'drain').catch(() => {}), ended]);
+      else if (!gunzip.write(bytes)) await drained(gunzip);
     }
     gunzip.end();
     await ended;
@@ -99,6 +98,19 @@ async function* gunzipped(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer>
     gunzip.destroy();
     await feeding.catch(() => {});
   }
+}
+
+/** Resolves as well when it will never drain any more. */
+function drained(stream: Duplex): Promise<void> {
+  const events = ['drain', 'end', 'close'];
+  return new Promise((resolve) => {
+    const done = () => {
+      for (const event of events) stream.off(event, done);
+      resolve();
+    };
+    if (stream.destroyed || stream.readableEnded) return resolve();
+    for (const event of events) stream.on(event, done);
+  });
 }
 
 /** Tapes were filled up with zeros. */

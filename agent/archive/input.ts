@@ -3,6 +3,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { ImgmvError } from '../../proto/errors.ts';
 import { fileBytes } from './file-bytes.ts';
+import { orAborted } from './or-aborted.ts';
 import { Spool } from './spool.ts';
 
 export interface Input extends AsyncDisposable {
@@ -72,20 +73,9 @@ async function spooled(
 /** A pipe may be silent for ever: whoever stops does not wait for it. */
 async function* untilAborted(stream: AsyncIterable<Buffer>, signal: AbortSignal): AsyncGenerator<Buffer> {
   const chunks = stream[Symbol.asyncIterator]();
-  let stop: () => void = () => {};
-  const stopped = new Promise<never>((_, reject) => {
-    stop = () => reject(signal.reason as Error);
-  });
-  stopped.catch(() => {});
-  signal.addEventListener('abort', stop, { once: true });
-  try {
-    signal.throwIfAborted();
-    for (;;) {
-      const next = await Promise.race([chunks.next(), stopped]);
-      if (next.done) return;
-      yield next.value;
-    }
-  } finally {
-    signal.removeEventListener('abort', stop);
+  for (;;) {
+    const next = await orAborted(chunks.next(), signal);
+    if (next.done) return;
+    yield next.value;
   }
 }

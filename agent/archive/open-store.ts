@@ -32,7 +32,7 @@ async function openStore({ kind, path }: ArchiveEndpoint, options: WriteOptions)
       return DirStore.create(path, overwrite);
     case 'docker-archive':
     case 'oci-archive': {
-      if (path === '-') return new TarStore(new StreamOutput(stdout), kind, 'none');
+      if (path === '-') return new TarStore(new StreamOutput(stdout, signal), kind, 'none');
       const compression = compressionByEnding(path);
       return new TarStore(await FileOutput.create(path, overwrite), kind, compression);
     }

@@ -4,6 +4,7 @@ import { unlinkSync } from 'node:fs';
 import { type FileHandle, link, open, rename, statfs, unlink } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { ImgmvError } from '../../proto/errors.ts';
+import { orAborted } from './or-aborted.ts';
 import { noRoomFor } from './spool.ts';
 
 export interface Output extends AsyncDisposable {
@@ -146,10 +147,12 @@ async function syncDirectory(path: string): Promise<void> {
 /** What has gone out cannot be taken back: once a blob was broken off, no archive comes of it. */
 export class StreamOutput implements Output {
   readonly #write: WriteStdout;
+  readonly #signal: AbortSignal;
   #position = 0;
 
-  constructor(write: WriteStdout) {
+  constructor(write: WriteStdout, signal: AbortSignal) {
     this.#write = write;
+    this.#signal = signal;
   }
 
   get position(): number {
@@ -158,8 +161,10 @@ export class StreamOutput implements Output {
 
   async write(chunk: Uint8Array): Promise<void> {
     try {
-      await this.#write(chunk);
+      // Whoever stops does not wait for a reader that reads no more.
+      await orAborted(this.#write(chunk), this.#signal);
     } catch (cause) {
+      this.#signal.throwIfAborted();
       throw new ImgmvError('refused', `write to standard output: ${(cause as Error).message}`, {
         cause,
         hint: 'the command behind it has ended too soon',

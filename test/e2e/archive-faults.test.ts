@@ -2,12 +2,13 @@
 import { spawn } from 'node:child_process';
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { text } from 'node:stream/consumers';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { classicTar } from '../hostile/raw-tar.ts';
 import { type MemoryImage, testImage } from '../memory.ts';
 import { run } from '../rig/command.ts';
-import { runImgmv } from '../rig/imgmv.ts';
+import { IMGMV, runImgmv } from '../rig/imgmv.ts';
 import { type ScratchDirectory, scratchDirectory } from '../rig/scratch.ts';
 import { describeOn } from '../rig/suite.ts';
 import { requireRoot, supportOf } from '../rig/support.ts';
@@ -31,6 +32,7 @@ beforeEach(async () => {
 });
 afterAll(() => scratch?.[Symbol.asyncDispose]());
 
+const imgmv = `${process.execPath} ${IMGMV}`;
 const at = (name: string) => join(folder, name);
 const bigTar = () => `docker-archive:${join(scratch.path, 'big.tar')}`;
 
@@ -104,6 +106,38 @@ it.each(['docker-archive:x.tar', 'docker-archive:x.tar.zst', 'oci:x', 'dir:x'])(
   },
 );
 
+it('a reader of standard output that ends too soon is told of', async () => {
+  const piped = `${imgmv} copy ${bigTar()} docker-archive:- | head -c 1000000 >/dev/null; exit "\${PIPESTATUS[0]}"`;
+  await expect(run(['bash', '-c', piped])).rejects.toThrow(
+    /status 16: .*failed big:1: write to standard output: .*has ended too soon/s,
+  );
+});
+
+it('a reader of standard output that reads no more does not hold up a stop', async () => {
+  const copy = spawn(process.execPath, [IMGMV, 'copy', bigTar(), 'docker-archive:-'], {
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  const ended = new Promise((resolve) => copy.once('exit', resolve));
+  await new Promise((resolve) =>
+    copy.stderr.on('data', (said: Buffer) => said.includes('in 2 layers') && resolve(undefined)),
+  );
+  await sleep(500);
+  copy.kill('SIGTERM');
+  expect(await ended).toBe(143);
+  copy.stdout.destroy();
+});
+
+it('memory stays as it is, however large the archive', async () => {
+  const huge = await testImage({ name: 'huge:1', layers: [{ a: { bytes: 300 * MIB, seed: 2 } }] });
+  await writeFile(at('huge.tar'), classicTar(huge));
+  const command = `cat ${at('huge.tar')} | /usr/bin/time -f 'peak %M' ${imgmv} copy docker-archive:- docker-archive:- | { sleep 1; sha256sum; }`;
+  const script = spawn('sh', ['-c', command], { stdio: ['ignore', 'ignore', 'pipe'] });
+  const said = await text(script.stderr);
+  const peakMiB = Number(/peak (\d+)/.exec(said)?.[1]) / 1024;
+  expect(peakMiB, said).toBeGreaterThan(10);
+  expect(peakMiB, said).toBeLessThan(200);
+});
+
 it('layers that are there are not read twice into a layout, and the second copy finds the image', async () => {
   await using first = runImgmv(['copy', bigTar(), `oci:${at('x')}`, '--json']);
   expect(await first.waitFor('image')).toMatchObject({ status: 'loaded', layersSent: 2 });
@@ -140,7 +174,7 @@ describeOn('a disk that is full', [mounts], () => {
   it('for what comes on standard input', async () => {
     await run(['mount', '-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', folder]);
     try {
-      const command = `TMPDIR=${folder} ${process.execPath} dist/imgmv.js copy docker-archive:- oci:${scratch.path}/unused < ${join(scratch.path, 'big.tar')}`;
+      const command = `TMPDIR=${folder} ${imgmv} copy docker-archive:- oci:${scratch.path}/unused < ${join(scratch.path, 'big.tar')}`;
       await expect(
         run(['sh', '-c', `cat | ${command}`], { input: await readFile(join(scratch.path, 'big.tar')) }),
       ).rejects.toThrow(/status 16: .*no room for standard input under .*TMPDIR names another directory/s);

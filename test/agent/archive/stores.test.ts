@@ -81,7 +81,7 @@ describe('a new archive', () => {
 
   it('on standard output cannot', async () => {
     const written: Uint8Array[] = [];
-    const output = new StreamOutput(async (chunk) => void written.push(chunk));
+    const output = new StreamOutput(async (chunk) => void written.push(chunk), signal);
     await using sink = new BlobSink(new TarStore(output, 'docker-archive', 'none'), { ignoreSpace: false });
     const { outcomes } = await into(new AlteringSource([web, db]), sink);
     expect(outcomes.map(({ error }) => error?.message)).toEqual([
