@@ -1,0 +1,57 @@
+/** A sender that knows the code and lies, to a receiver that writes an archive. evil-sender.test.ts has all its lies. */
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { expect, test } from 'vitest';
+import { EachSink } from '../../agent/archive/each-sink.ts';
+import type { ArchiveEndpoint } from '../../agent/archive/endpoint.ts';
+import { openArchives } from '../../agent/archive/open-archives.ts';
+import { openSink, type WriteOptions } from '../../agent/archive/open-store.ts';
+import { type MemoryImage, testImage } from '../memory.ts';
+import { scratchDirectory } from '../rig/scratch.ts';
+import { receiver, ScriptedSender, sendBlobs, statuses } from './hosts.ts';
+
+const { signal } = new AbortController();
+const WRITE: WriteOptions = { overwrite: false, ignoreSpace: false, stdout: async () => {}, signal };
+
+type Lie = (image: MemoryImage, other: MemoryImage) => MemoryImage['blobs'];
+const LIES: readonly (readonly [string, Lie])[] = [
+  ['a layer more than offered', ({ blobs }, other) => [...other.blobs.slice(1, 2), ...blobs]],
+  ['a layer in place of another', ({ blobs }, other) => [...other.blobs.slice(1, 2), ...blobs.slice(1)]],
+  ['a layer twice', ({ blobs }) => [...blobs.slice(0, 1), ...blobs]],
+  ['a layer too few', ({ blobs }) => blobs.slice(1)],
+  ['no config', ({ blobs }) => blobs.slice(0, -1)],
+  [
+    'a layer that is not what it says',
+    ({ blobs: [first, ...rest] }) =>
+      first ? [{ ...first, bytes: Buffer.from(first.bytes).fill(1) }, ...rest] : [],
+  ],
+];
+
+for (const kind of ['docker-archive', 'oci', 'each'] as const)
+  test.each(LIES)(`${kind}: %s fails the image, and only that`, async (_name, lie) => {
+    await using scratch = await scratchDirectory();
+    const path = kind === 'each' ? scratch.path : join(scratch.path, 'x.tar');
+    const place: ArchiveEndpoint = { kind: kind === 'oci' ? kind : 'docker-archive', path };
+    {
+      await using sink = kind === 'each' ? new EachSink(path, 'tar', WRITE) : await openSink(place, WRITE);
+      await using host = await receiver(sink);
+      const evil = await ScriptedSender.pair(host);
+      const [bad, good] = [await testImage({ name: 'bad:1' }), await testImage({ name: 'good:1' })];
+      await evil.offer([bad, good]);
+      const lane = await evil.lane();
+      await sendBlobs(lane, 0, lie(bad, good));
+      expect(await evil.hear('result')).toMatchObject({ image: 0, status: 'failed' });
+      await sendBlobs(lane, 1, good.blobs);
+      expect(await evil.hear('result')).toMatchObject({ image: 1, status: 'loaded' });
+      await evil.say({ type: 'finish' });
+      await Promise.all([evil.end(), lane.end()]);
+      expect(statuses(await host.run)).toEqual(['failed integrity', 'loaded']);
+    }
+    const archives = await openArchives(place, { signal, stdin: Readable.from([]) });
+    expect(archives.flatMap(({ images }) => images.map(({ image }) => image.names[0]?.target))).toEqual([
+      'good:1',
+    ]);
+    for (const archive of archives) await archive[Symbol.asyncDispose]();
+    expect(await readdir(scratch.path)).toHaveLength(1);
+  });
