@@ -113,7 +113,7 @@ async function layouts(path: string, names: readonly string[]): Promise<readonly
   return names.filter((_, at) => found[at]?.includes('oci-layout'));
 }
 
-const MOVE = { signal, emit: () => {}, wireBytes: () => 0, jobs: 2 };
+const MOVE = { signal, emit: () => {}, wireBytes: () => 0, jobs: 2, retries: 0 };
 
 async function made(path: string): Promise<string> {
   await mkdir(path);

@@ -141,7 +141,13 @@ function placed(place: string): ArchiveEndpoint {
 async function write(endpoint: ArchiveEndpoint, source: Source, overwrite = false): Promise<void> {
   const options = { overwrite, ignoreSpace: false, stdout: async () => {}, signal };
   await using sink = await openSink(endpoint, options);
-  const { outcomes } = await move(source, sink, { signal, emit: () => {}, wireBytes: () => 0, jobs: 2 });
+  const { outcomes } = await move(source, sink, {
+    signal,
+    emit: () => {},
+    wireBytes: () => 0,
+    jobs: 2,
+    retries: 0,
+  });
   for (const { error } of outcomes) if (error) throw error;
 }
 

@@ -326,6 +326,7 @@ describe('an archive with', () => {
       destination: undefined,
       engine: { dockerHost: `unix://${socket}`, env: {} },
       jobs: 2,
+      retries: 0,
       noReplace: false,
       overwrite: false,
       ignoreSpace: false,

@@ -42,7 +42,7 @@ afterAll(() => scratch?.[Symbol.asyncDispose]());
 const place = (text: string) => parseEndpoint(text) as ArchiveEndpoint;
 const open = (text: string) => openArchives(place(text), { signal, stdin: Readable.from([]) });
 const into = (source: MemorySource | ArchiveSource | JoinedSource, sink: Sink): Promise<Ledger> =>
-  move(source, sink, { signal, emit: () => {}, wireBytes: () => 0, jobs: 2 });
+  move(source, sink, { signal, emit: () => {}, wireBytes: () => 0, jobs: 2, retries: 0 });
 const sinkAt = (text: string) =>
   openSink(place(text), { overwrite: false, ignoreSpace: false, stdout: async () => {}, signal });
 
