@@ -63,7 +63,8 @@ describeOn('skopeo', [await supportOf(() => requirePrograms('skopeo'))], () => {
 
   it('takes layers that are compressed', async () => {
     const compressed = placed('docker-archive:compressed.tar');
-    await write(compressed, await gzipSource());
+    await using source = await gzipSource();
+    await write(compressed, source);
     await skopeo(`docker-archive:${compressed.path}`, `oci:${at('back-of-compressed')}`);
     const [image] = await read(parseEndpoint(`oci:${at('back-of-compressed')}`) as ArchiveEndpoint);
     expect(image?.diffIds).toEqual(web.image.diffIds);
