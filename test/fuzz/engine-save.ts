@@ -60,6 +60,8 @@ interface Archive {
   readonly cutAt: readonly number[];
   /** 0 all, 1 none, 2 the first layer. */
   readonly wanted: number;
+  /** Whether all headers say what is so. */
+  readonly honest: boolean;
 }
 
 const change = fc.tuple(fc.nat(6), fc.nat(31), lies, fc.option(prelude), mutatedName());
@@ -92,7 +94,8 @@ const archive: fc.Arbitrary<Archive> = fc
       else if (kind === 5) entries[at] = { ...entry, body: entry.body.subarray(0, where * 3) };
       if (before) entries.splice(at, 0, before);
     }
-    return { shape, bytes: tar(entries, ends), cutAt, wanted };
+    const honest = changes.every(([kind, , , before]) => kind !== 3 && !before);
+    return { shape, bytes: tar(entries, ends), cutAt, wanted, honest };
   });
 
 const saves = target<Archive>({
@@ -103,16 +106,18 @@ const saves = target<Archive>({
     {
       weight: 1,
       arbitrary: archive.chain((made) =>
-        mutated(fc.constant(made.bytes)).map((bytes) => ({ ...made, bytes })),
+        mutated(fc.constant(made.bytes)).map((bytes) => ({ ...made, bytes, honest: false })),
       ),
     },
   ),
-  check: async ({ shape, bytes, cutAt, wanted }) => {
+  check: async ({ shape, bytes, cutAt, wanted, honest }) => {
     const cutUp = await blobsIn(shape, cut(bytes, cutAt), wanted);
     const atOnce = await blobsIn(shape, [bytes], wanted);
-    // Of a classic image it is known when all has come: whether what is behind that is whole, nobody need see.
-    const endsEarly = wanted > 0 && shape < SHAPES.length - 1;
-    if (endsEarly && [cutUp, atOnce].some(([first]) => first === BROKEN)) return;
+    const broken = [cutUp, atOnce].some(([first]) => first === BROKEN);
+    // What tar-stream makes of a header that lies depends on how it comes. And of a classic image it is known when
+    // all has come: whether what is behind that is whole, nobody need see.
+    if (broken && !honest) return;
+    holds(!broken, 'a tar that is honest is read');
     holds(isDeepStrictEqual(cutUp, atOnce), `where it is cut does not matter:\n${cutUp}\n${atOnce}`);
   },
 });
