@@ -51,6 +51,9 @@ const protobuf = target({
       holds(wireType === VARINT || typeof value !== 'number', 'only a varint is a number');
     }
     holds(covered <= bytes.length, 'no byte is in two fields');
+    const last = fields.at(-1)?.value;
+    if (last instanceof Buffer && last.length > 0)
+      holds(fieldsOf(bytes.subarray(0, -1)) === undefined, 'a field that is cut short is none');
     if (
       fields.some(
         ({ wireType, value }) => wireType % 4 === 1 || (typeof value === 'number' && value >= 2 ** 53),

@@ -214,7 +214,7 @@ const spec: fc.Arbitrary<Spec> = fc.record({
   kind,
   zstd: fc.boolean(),
   content: fc.oneof(fc.constantFrom(...SAMPLES.map(({ content }) => content)), rawBytes(100)),
-  off: rarely(0, fc.constantFrom(-1, 1, 1_000_000)),
+  off: rarely(0, fc.constantFrom(-1, 1, 1_000_000, -2_000, -3_000)),
   trailerOff: rarely(0, fc.constantFrom(-1, 1)),
   digest: fc.nat(2),
   abandoned: rarely(false, fc.constant(true)),
