@@ -75,6 +75,8 @@ class Worker {
     this.#child = fork(WORKER, {
       stdio: ['ignore', 'inherit', 'inherit', 'ipc', this.#at],
       serialization: 'advanced',
+      // What it leaves goes with it.
+      env: { ...process.env, TMPDIR: this.#directory },
     });
   }
 
@@ -111,9 +113,11 @@ class Worker {
   end(): void {
     if (this.over) return;
     this.over = true;
+    const remove = () => rmSync(this.#directory, { recursive: true, force: true });
+    if (this.#child.exitCode === null && this.#child.signalCode === null) this.#child.once('exit', remove);
+    else remove();
     this.#child.kill('SIGKILL');
     closeSync(this.#at);
-    rmSync(this.#directory, { recursive: true, force: true });
   }
 
   get #index(): number {
