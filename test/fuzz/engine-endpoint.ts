@@ -1,6 +1,6 @@
 /** Where an engine is said to be: addresses, and the files of docker contexts. */
 import { createHash } from 'node:crypto';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -62,20 +62,33 @@ const current = fc.constantFrom<Json>(
   { auths: {} },
 );
 
-/** In memory where there is such a place: each case writes two small files. */
-const directory = mkdtempSync(join(tmpdir(), 'imgmv-fuzz-'));
-process.once('exit', () => rmSync(directory, { recursive: true, force: true }));
-const metaDirectory = join(directory, 'contexts/meta', createHash('sha256').update('prod').digest('hex'));
-mkdirSync(metaDirectory, { recursive: true });
+interface Directory {
+  readonly path: string;
+  /** Of the context `prod`. */
+  readonly meta: string;
+}
+
+/** Each case writes two small files, in one place that whoever runs the targets removes. */
+let directory: Directory | undefined;
+
+function configDirectory(): Directory {
+  if (directory) return directory;
+  const path = mkdtempSync(join(tmpdir(), 'imgmv-fuzz-'));
+  const meta = join(path, 'contexts/meta', createHash('sha256').update('prod').digest('hex'));
+  mkdirSync(meta, { recursive: true });
+  directory = { path, meta };
+  return directory;
+}
 
 const contexts = target<{ config: Buffer; meta: Buffer; named: number; name: string }>({
   name: 'endpoint/context',
   share: 2,
   input: fc.record({ config: jsonLike(current), meta: jsonLike(meta), named: fc.nat(2), name: nastyText }),
   check: async ({ config, meta: metaBytes, named, name }) => {
-    writeFileSync(join(directory, 'config.json'), config);
+    const { path, meta: metaDirectory } = configDirectory();
+    writeFileSync(join(path, 'config.json'), config);
     writeFileSync(join(metaDirectory, 'meta.json'), metaBytes);
-    const env = { DOCKER_CONFIG: directory };
+    const env = { DOCKER_CONFIG: path };
     if (named === 0) return holdsForEndpoint({ env });
     return holdsForEndpoint(
       named === 1 ? { context: 'prod', env } : { env: { ...env, DOCKER_CONTEXT: name } },

@@ -1,6 +1,7 @@
 /** Each decoder with some random input, and with what it failed on once. `npm run test:hostile` is the long form. */
 import { randomInt } from 'node:crypto';
-import { describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { type ScratchDirectory, scratchDirectory } from '../rig/scratch.ts';
 import { keptCases } from './kept.ts';
 import { TARGETS } from './targets.ts';
 
@@ -10,6 +11,20 @@ const CASES_MIN = 20;
 
 const seed = randomInt(2 ** 31);
 const shares = TARGETS.reduce((sum, { share }) => sum + share, 0);
+
+let scratch: ScratchDirectory;
+const { TMPDIR } = process.env;
+
+/** What targets keep from one case to the next goes with it. */
+beforeAll(async () => {
+  scratch = await scratchDirectory();
+  process.env.TMPDIR = scratch.path;
+});
+afterAll(async () => {
+  if (TMPDIR === undefined) delete process.env.TMPDIR;
+  else process.env.TMPDIR = TMPDIR;
+  await scratch[Symbol.asyncDispose]();
+});
 
 describe.each(TARGETS.map((target) => ({ name: target.name, target })))('$name', ({ name, target }) => {
   const kept = keptCases().filter((one) => one.target === name);
