@@ -1,8 +1,7 @@
 /** Where the pairing code comes from on the sending host: a terminal, without echo, or a file. */
-import { openSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
+import { createReadStream, openSync } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { Writable } from 'node:stream';
+import { type Readable, Writable } from 'node:stream';
 import { ReadStream } from 'node:tty';
 import { parseCode } from '../proto/code.ts';
 import { ImgmvError } from '../proto/errors.ts';
@@ -15,7 +14,10 @@ const FILE_MAX_BYTES = 4096;
 export async function readCodeFile(file: string): Promise<Secret> {
   let text: string;
   try {
-    text = file === '-' ? await readStdin() : await readFile(file, 'utf8');
+    text =
+      file === '-'
+        ? await readShort(process.stdin, 'standard input')
+        : await readShort(createReadStream(file), file);
   } catch (cause) {
     if (cause instanceof ImgmvError) throw cause;
     throw new ImgmvError('usage', `cannot read the code file ${file}: ${(cause as Error).message}`, {
@@ -25,12 +27,12 @@ export async function readCodeFile(file: string): Promise<Secret> {
   return parseCode(text);
 }
 
-async function readStdin(): Promise<string> {
+/** `what` it is, for the error where there is far more of it than a code. */
+async function readShort(stream: Readable, what: string): Promise<string> {
   let text = '';
-  for await (const chunk of process.stdin.setEncoding('utf8')) {
+  for await (const chunk of stream.setEncoding('utf8')) {
     text += chunk;
-    if (text.length > FILE_MAX_BYTES)
-      throw new ImgmvError('usage', 'standard input holds more than a pairing code');
+    if (text.length > FILE_MAX_BYTES) throw new ImgmvError('usage', `${what} holds more than a pairing code`);
   }
   return text;
 }

@@ -224,6 +224,12 @@ describeOn(
       await expectEnd(sender, 2, /cannot read the code file .*none: ENOENT/);
     });
 
+    it('a code file without an end', async () => {
+      const args = ['send', 'web:1.0', '--to', '127.0.0.1:1', '--code-file', '/dev/zero'];
+      await using sender = runImgmv([...args, '--docker-host', scene.source.dockerHost]);
+      await expectEnd(sender, 2, /\/dev\/zero holds more than a pairing code/);
+    });
+
     it('neither a terminal nor a code file to send with', async () => {
       const args = ['send', 'web:1.0', '--to', '127.0.0.1:1', '--docker-host', scene.source.dockerHost];
       await using sender = runImgmv(args);
