@@ -35,8 +35,8 @@ export class StoredImage {
   }
 
   /**
-   * Undefined where the image is not whole, or is more than can be offered layer by layer: `docker save` then
-   * shows what there is of it. `held`: all blobs of the store. `diffIds` are those of the platform that would
+   * Undefined where the image is not whole, is more than can be offered layer by layer, or has a blob that is both
+   * a layer and metadata: `docker save` then shows what there is of it. `held`: all blobs of the store. `diffIds` are those of the platform that would
    * run here.
    */
   static async read(
@@ -47,7 +47,9 @@ export class StoredImage {
   ): Promise<StoredImage | undefined> {
     const graph = new Graph(content, held, diffIds);
     const whole = await graph.visit({ ...root, kind: isIndexType(root.mediaType) ? 'index' : 'manifest' });
-    return whole && graph.config && graph.layers.size <= LAYERS_OFFERED_MAX
+    const { config, layers, metadata } = graph;
+    const apart = [...layers.keys()].every((digest) => !metadata.has(digest));
+    return whole && config && apart && layers.size <= LAYERS_OFFERED_MAX
       ? new StoredImage(content, graph)
       : undefined;
   }

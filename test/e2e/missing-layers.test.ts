@@ -224,17 +224,18 @@ for (const { source, target } of PAIRS) {
           await using receiver = await scene.receive({
             args: ['--once', '--docker-host', relay.dockerHost],
           });
-          await using sender = scene.send(receiver, ['failing/first:1', 'failing/next:1', '--json']);
+          const images = ['failing/first:1', 'failing/next:1', '--retries', '0'];
+          await using sender = scene.send(receiver, [...images, '--json']);
           await reached(relay.held, sender);
           relay.cut();
-          const { plan, images } = await told(sender, receiver, 17);
-          expect(plan.map(({ layersMissing }) => layersMissing)).toEqual([4, 1]);
-          expect(images).toEqual([
+          const end = await told(sender, receiver, 17);
+          expect(end.plan.map(({ layersMissing }) => layersMissing)).toEqual([4, 1]);
+          expect(end.images).toEqual([
             expect.objectContaining({ status: 'failed' }),
             expect.objectContaining({ status: 'loaded', error: null }),
           ]);
           // A containerd store keeps what came of the load that broke.
-          if (target === '20') expect(images[1]).toMatchObject({ layersSent: 4, layersSkipped: 0 });
+          if (target === '20') expect(end.images[1]).toMatchObject({ layersSent: 4, layersSkipped: 0 });
           await expectWhole(next, 'failing');
         },
         TEST_TIMEOUT_MS,

@@ -24,8 +24,10 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
       beforeAll(async () => {
         scene = await startScene({ source: flavour, target: flavour });
         // Large enough to be committed layer by layer.
-        const layers = [1, 2].map((seed) => ({ [`srv/${seed}`]: { bytes: LAYER_BYTES, seed } }));
-        ({ id } = await loadImage(scene.source, { name: 'big:1', layers }));
+        const large = (...seeds: readonly number[]) =>
+          seeds.map((seed) => ({ [`srv/${seed}`]: { bytes: LAYER_BYTES, seed } }));
+        ({ id } = await loadImage(scene.source, { name: 'big:1', layers: large(1, 2) }));
+        await loadImage(scene.source, { name: 'other:1', layers: large(3, 4) });
         await loadImage(scene.source, { name: 'small:1', layers: [{ small: 'one' }] });
       });
       afterAll(() => scene?.[Symbol.asyncDispose]());
@@ -73,13 +75,14 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
         'is waited for as often as was asked for, and no more',
         async () => {
           const sendArgs = [...SENDER, '--retries', '1'];
-          await using run = await startMidway(scene, HOLD_AFTER_BYTES, { sendArgs });
+          const images = ['other:1'];
+          await using run = await startMidway(scene, HOLD_AFTER_BYTES, { images, sendArgs });
           scene.target.kill('SIGKILL');
           run.relay.release();
           await expectEnd(run.sender, 14, /lost the docker engine at unix:/);
           await expectEnd(run.receiver.imgmv, 14, /lost the docker engine at unix:/);
           for (const process of [run.sender, run.receiver.imgmv])
-            expect(await told(process)).toEqual(['big:1 retrying', 'big:1 failed']);
+            expect(await told(process)).toEqual(['other:1 retrying', 'other:1 failed']);
           await expectGone(run.receiver);
         },
         TEST_TIMEOUT_MS,

@@ -27,7 +27,7 @@ function sessionOf(all: readonly Buffer[]) {
   });
   const session = {
     signal: abort.signal,
-    peer: { name: 'host-b', engine: { store: 'classic' } },
+    peer: { name: 'host-b', engine: { store: 'classic' }, capabilities: [] },
     heard: true,
     fail: (error: ImgmvError) => abort.abort(error),
     send: async () => {},

@@ -211,7 +211,7 @@ describeOn(
       it('that wants a layer alone: it gets that one and the metadata, and no more when it asks for ever', async () => {
         const code = generateCode();
         await using server = await webSocketServer();
-        await using sender = send(server.port, code, NAME);
+        await using sender = send(server.port, code, NAME, '--retries', '0');
         const evil = await ScriptedReceiver.pair(server, code);
         await evil.hear('offer');
         const missing = image.diffIds.slice(1);
