@@ -131,23 +131,6 @@ export class Copy {
     }
   }
 
-  /** Brings the sink to its end behind this image, the last one: where that fails, this one has failed. */
-  async finish(): Promise<void> {
-    if (!this.#sink.finish) return;
-    try {
-      this.#options.signal.throwIfAborted();
-      await this.#sink.finish();
-    } catch (error) {
-      const before = this.#outcome?.error;
-      if (before && this.#options.signal.aborted) return;
-      const { code, message, hint } = toImgmvError(error);
-      const more = before ? `; before that ${before.message}` : '';
-      await this.fail(
-        new ImgmvError(code, `${message}${more}`, { cause: error, ...(hint !== undefined && { hint }) }),
-      );
-    }
-  }
-
   /** Ends it; what stops the whole run is the better reason. */
   async fail(error: unknown): Promise<void> {
     const { signal } = this.#options;
@@ -157,6 +140,13 @@ export class Copy {
     const { image, refs } = this.answer;
     const kept = this.#writer?.keptBytes() ?? 0;
     this.#end({ image, status: refused ? 'refused' : 'failed', refs, error: reason, kept });
+  }
+
+  /** It had arrived, and is not there after all: the sink could not finish. */
+  undo(error: ImgmvError): void {
+    if (this.#outcome?.error) return;
+    const { image, refs } = this.answer;
+    this.#end({ image, status: 'failed', refs, error });
   }
 
   async #commit(writer: ImageWriter): Promise<void> {

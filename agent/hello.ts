@@ -1,6 +1,6 @@
 /** What a host says of itself: to the other one, and to whoever watches. */
 import { readFileSync } from 'node:fs';
-import { type Hello, KEEPS_IDS } from '../proto/messages.ts';
+import { type Hello, KEEPS_IDS, PLACES } from '../proto/messages.ts';
 import type { Engine, EngineInfo } from './engine/engine.ts';
 import type { Event } from './events.ts';
 
@@ -24,19 +24,22 @@ export interface Host {
   readonly info: Pick<EngineInfo, 'version' | 'store' | 'platform'> & { readonly kind: string };
   /** Images keep their ids, whatever store they come from. */
   readonly keepsIds?: true;
+  /** Images are there all together, at the end, or not at all. */
+  readonly places?: boolean;
 }
 
 /** Files take images of any platform; the one named is this host's, as Go calls it. */
-export function archiveHost(kind: string): Host {
+export function archiveHost(kind: string, places = false): Host {
   const architecture = { x64: 'amd64', ia32: '386' }[process.arch as string] ?? process.arch;
   return {
     info: { kind, version: '1', store: 'containerd', platform: { os: 'linux', architecture } },
     keepsIds: true,
+    places,
   };
 }
 
 export function helloOf(
-  { info, keepsIds }: Host,
+  { info, keepsIds, places }: Host,
   hostName: string,
   purpose?: Hello['purpose'],
 ): Omit<Hello, 'type' | 'role'> {
@@ -45,7 +48,8 @@ export function helloOf(
     software: `imgmv/${VERSION}`,
     name: hostName.slice(0, 100) || 'unnamed',
     engine: { kind, version, store, os: platform.os, architecture: platform.architecture },
-    capabilities: keepsIds ? [KEEPS_IDS] : [],
+    // A sender can wait for a receiver that places; a receiver says whether it does.
+    capabilities: [...(keepsIds ? [KEEPS_IDS] : []), ...(places || purpose ? [PLACES] : [])],
     ...(purpose && { purpose }),
   };
 }

@@ -180,6 +180,8 @@ export interface Source extends AsyncDisposable {
    * without success; resolves once it is known, with undefined where they are left at that.
    */
   retry?(failed: readonly Image[]): Promise<Retry | undefined>;
+  /** Told, of a sink that has `finish`, that it has, or why it could not. */
+  finished?(error: ImgmvError | undefined): Promise<void>;
   waits(): Waits;
 }
 
@@ -193,8 +195,9 @@ export interface Sink extends AsyncDisposable {
   /** For an answer that is not `refuse`; for `present` only `commit` follows. */
   writer(answer: Answer, signal: AbortSignal): Promise<ImageWriter>;
   /**
-   * Called once, when the last image has been committed or aborted: makes what is there what stays. Where it
-   * throws, none of the images is there. A sink that is disposed of without it keeps nothing that needs it.
+   * For a sink whose images are there all together or not at all. Called once, when each has been committed or
+   * aborted and none is tried again: makes what was committed what stays. Where it throws, or is not called, none
+   * of the images is there.
    */
   finish?(): Promise<void>;
   waits(): Waits;

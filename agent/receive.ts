@@ -87,7 +87,8 @@ async function openTarget(options: ReceiveOptions): Promise<Target> {
     await checkDestination(destination, overwrite);
     emit({ event: 'writing', archive: destinationText(destination) });
     const kind = 'into' in destination ? destination.into.kind : 'docker-archive';
-    return { host: archiveHost(kind), openSink: () => openDestination(destination, options) };
+    const places = 'into' in destination && destination.into.kind !== 'oci';
+    return { host: archiveHost(kind, places), openSink: () => openDestination(destination, options) };
   }
   const engine = await Engine.connect(options.engine);
   emit(engineEvent(engine));
@@ -123,6 +124,13 @@ async function nextSession(
   }
 }
 
+/** What was well when this side began to listen is no fault of how it was called, nor of the sender. */
+function refuseSession(error: unknown): never {
+  const { code, message, hint } = toImgmvError(error);
+  if (code !== 'usage') throw error;
+  throw new ImgmvError('refused', message, { cause: error, ...(hint !== undefined && { hint }) });
+}
+
 /** One session. A failure of the whole session is an event and its exit status. */
 async function serve(
   { session, peerAddress, lane }: AcceptedSession,
@@ -146,7 +154,7 @@ async function serve(
     const peer = { name: session.peer.name, address: peerAddress, key: session.rs.toString('hex') };
     emit({ event: 'paired', peer, role: 'receiver' });
     await using source = new PeerSource(session, lane);
-    await using sink = await openSink();
+    await using sink = await session.during(openSink().catch(refuseSession));
     const moved = move(source, sink, {
       signal: session.signal,
       wireBytes: () => session.wireBytes,

@@ -1,6 +1,6 @@
 /** Round after round: all images of a plan, then, after a pause, those that failed and may be tried again. */
 import { setTimeout as sleep } from 'node:timers/promises';
-import { toImgmvError } from '../proto/errors.ts';
+import { type ImgmvError, toImgmvError } from '../proto/errors.ts';
 import { RETRY_PAUSE_FACTOR, RETRY_PAUSE_MAX_MS, RETRY_PAUSE_MIN_MS } from '../proto/limits.ts';
 import { Copy } from './copy.ts';
 import type { Answer, Image, Outcome, Retry, Sink, Source } from './image.ts';
@@ -14,11 +14,9 @@ export class Rounds {
   readonly #options: MoveOptions;
   /** Of each image the latest try, in the order of the plan. */
   readonly #copies = new Map<Image, Copy>();
-  /** They have failed, and are not told as failed: there may be another try. */
+  /** What is not told yet: there may be another try, or the sink has to finish first. */
   readonly #untold = new Set<Copy>();
   #attempt = 0;
-  /** Whether the sink has been brought to its end. */
-  #finished = false;
 
   constructor(source: Source, sink: Sink, options: MoveOptions) {
     this.#source = source;
@@ -36,7 +34,7 @@ export class Rounds {
     try {
       for (let round: typeof plan | undefined = plan; round; round = await this.#next())
         await this.#move(round);
-      if (!this.#finished && !this.#options.signal.aborted) await this.#sink.finish?.();
+      await this.#finish();
     } finally {
       for (const copy of this.#untold) this.#tell(copy);
     }
@@ -51,39 +49,41 @@ export class Rounds {
     }
     const ordered = sharedFirst(answers).flatMap(({ image }) => this.#copies.get(image) ?? []);
     const { signal, jobs } = this.#options;
-    await new Traffic(this.#source, ordered, {
-      signal,
-      jobs,
-      beforeLast: (copy) => this.#beforeLast(copy),
-      onEnd: (copy) => this.#ended(copy),
-    }).run();
-  }
-
-  /**
-   * What is told of the last image has to hold, so the sink comes to its end before. While images have failed that
-   * may come once more it stays open, and comes to its end behind the last round.
-   */
-  async #beforeLast(copy: Copy): Promise<void> {
-    const failed = this.#source.retry ? hasFailed : (one: Copy) => this.#mayTryAgain(one);
-    const open = [...this.#copies.values()].some((one) => one.outcome === undefined || failed(one));
-    if (open) return;
-    this.#finished = true;
-    await copy.finish();
+    const onEnd = (copy: Copy) => this.#ended(copy);
+    await new Traffic(this.#source, ordered, { signal, jobs, onEnd }).run();
   }
 
   #mayTryAgain({ outcome }: Copy): boolean {
     const { retries, signal } = this.#options;
     const left = this.#source.retry !== undefined || this.#attempt < retries;
-    return outcome?.error?.retry === true && left && !this.#finished && !signal.aborted;
+    return outcome?.error?.retry === true && left && !signal.aborted;
   }
 
   #ended(copy: Copy): void {
-    if (!this.#mayTryAgain(copy)) return this.#tell(copy);
+    const again = this.#mayTryAgain(copy);
+    const waits = this.#sink.finish !== undefined && !hasFailed(copy);
+    if (!again && !waits) return this.#tell(copy);
     this.#untold.add(copy);
+    if (!again) return;
     // Where the other side decides, it is known only after the round.
     if (this.#source.retry) return;
     const attempt = this.#attempt + 1;
     this.#announce(copy, attempt, pauseMs(attempt));
+  }
+
+  /** Where images are there all together or not at all: now, or not. */
+  async #finish(): Promise<void> {
+    const { signal } = this.#options;
+    if (!this.#sink.finish) return;
+    let failure: ImgmvError | undefined;
+    try {
+      signal.throwIfAborted();
+      await this.#sink.finish();
+    } catch (error) {
+      failure = toImgmvError(signal.aborted ? signal.reason : error);
+      for (const copy of this.#copies.values()) copy.undo(failure);
+    }
+    await this.#source.finished?.(failure);
   }
 
   /** The plan of the next round; undefined where there is none. */
@@ -106,7 +106,8 @@ export class Rounds {
   async #retry(): Promise<Retry | undefined> {
     if (this.#source.retry) {
       const failed = [...this.#copies.values()].filter(hasFailed);
-      if (failed.length === 0) return undefined;
+      // A sink that has to finish does so when the other side knows of no more.
+      if (failed.length === 0 && !this.#sink.finish) return undefined;
       const retry = await this.#source.retry(failed.map(({ image }) => image));
       for (const image of retry?.images ?? []) {
         const copy = this.#copies.get(image);
@@ -114,9 +115,11 @@ export class Rounds {
       }
       return retry;
     }
-    if (this.#untold.size === 0) return undefined;
+    const images = [...this.#copies.values()]
+      .filter((copy) => this.#mayTryAgain(copy))
+      .map(({ image }) => image);
+    if (images.length === 0) return undefined;
     const attempt = this.#attempt + 1;
-    const images = [...this.#untold].map(({ image }) => image);
     const retry = { images, attempt, waitMs: pauseMs(attempt) };
     await this.#sink.retry?.(retry);
     return retry;

@@ -8,8 +8,6 @@ export interface TrafficOptions {
   readonly signal: AbortSignal;
   /** See MoveOptions. */
   readonly jobs: number;
-  /** Awaited once the last one that travels has an outcome, before anybody is told. */
-  readonly beforeLast: (copy: Copy) => Promise<void>;
   /** Told as soon as an image has an outcome, after the source was. */
   readonly onEnd: (copy: Copy) => void;
 }
@@ -59,11 +57,14 @@ export class Traffic {
 
   async #load(copy: Copy): Promise<void> {
     await copy.commit();
-    if (copy.outcome) await this.#arrived(copy);
-    // Layers that are gone at the sink come before anything new.
-    else this.#queue.unshift(copy);
-    this.#change.resolve(undefined);
-    this.#change = awaited();
+    try {
+      if (copy.outcome) await this.#arrived(copy);
+      // Layers that are gone at the sink come before anything new.
+      else this.#queue.unshift(copy);
+    } finally {
+      this.#change.resolve(undefined);
+      this.#change = awaited();
+    }
   }
 
   /** Whose turn it is, as soon as it may begin; undefined when all have an outcome. */
@@ -111,7 +112,6 @@ export class Traffic {
   async #arrived(copy: Copy): Promise<void> {
     this.#left--;
     this.#underWay--;
-    if (this.#left === 0) await this.#options.beforeLast(copy);
     await this.#tell(copy);
   }
 

@@ -43,6 +43,8 @@ const names = <const S extends v.GenericSchema>(item: S) =>
 
 /** A capability: what takes the images keeps their ids, of whatever store they are. */
 export const KEEPS_IDS = 'keeps-ids';
+/** A capability: a receiver's images are there all together after `finish`, which it tells by `placed`. */
+export const PLACES = 'places';
 
 const hello = v.object({
   type: v.literal('hello'),
@@ -138,6 +140,9 @@ const retry = v.object({
   waitMs: v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(RETRY_PAUSE_MAX_MS)),
 });
 
+/** The images of all results are where they belong; with `error` none of them is. */
+const placed = v.object({ type: v.literal('placed'), error: v.optional(failure) });
+
 /** Takes up room on the link, so that a sender can see how fast it is. */
 const probe = v.object({
   type: v.literal('probe'),
@@ -157,6 +162,7 @@ const message = v.variant('type', [
   retry,
   probe,
   finish,
+  placed,
 ]);
 
 export type Message = v.InferOutput<typeof message>;

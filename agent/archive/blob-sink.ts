@@ -25,12 +25,19 @@ export class BlobSink implements Sink {
   readonly #store: BlobStore;
   readonly #options: BlobSinkOptions;
   readonly #writing = new Stopwatch();
+  /** Where images are there only at the end, and all at once. */
+  readonly finish?: () => Promise<void>;
   #images = 0;
 
   /** Closes `store` when it is disposed of. */
   constructor(store: BlobStore, options: BlobSinkOptions) {
     this.#store = store;
     this.#options = options;
+    if (!store.finish) return;
+    this.finish = async () => {
+      // Of nothing there is no file.
+      if (this.#images > 0) await store.finish?.();
+    };
   }
 
   async plan(images: readonly Image[]): Promise<readonly Answer[]> {
@@ -109,10 +116,6 @@ export class BlobSink implements Sink {
       keptBytes: () => 0,
       abort: async () => {},
     };
-  }
-
-  async finish(): Promise<void> {
-    if (this.#images > 0) await this.#store.finish();
   }
 
   waits(): Waits {

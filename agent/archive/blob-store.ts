@@ -30,8 +30,8 @@ export interface BlobStore extends AsyncDisposable {
   add(whole: WholeImage): Promise<void>;
   /** Gives an image of `there` more names. */
   name(image: Image, names: readonly Name[]): Promise<void>;
-  /** Makes of all images what is to stay. Nothing is put afterwards. */
-  finish(): Promise<void>;
+  /** Makes of all images what is to stay. Nothing is put afterwards. Absent: each stays from `add` on. */
+  finish?(): Promise<void>;
 }
 
 /** `body`, which has to be `size` bytes with this digest. Throws integrity. */

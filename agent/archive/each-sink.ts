@@ -69,7 +69,7 @@ export class EachSink implements Sink {
         const end = await writer.commit();
         if ('missing' in end) return end;
         signal.throwIfAborted();
-        await sink.finish();
+        await sink.finish?.();
         await close();
         return end;
       },

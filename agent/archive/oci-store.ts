@@ -118,8 +118,6 @@ export class OciStore implements BlobStore {
     });
   }
 
-  async finish(): Promise<void> {}
-
   /** The descriptor, without a name, of an image that is there; one of a classic store is found by its config. */
   async #rootOf(id: Digest, config: Digest | undefined): Promise<LayoutDescriptor> {
     for (const { annotations, ...plain } of this.#index.manifests) {

@@ -9,6 +9,7 @@ import {
   type Message,
   type MessageOf,
   type OfferedImage,
+  PLACES,
   type Result,
 } from '../../proto/messages.ts';
 import { type Awaited, awaited } from '../awaited.ts';
@@ -55,6 +56,10 @@ export class PeerSink implements Sink {
   readonly #policy: LevelPolicy;
   readonly #compressor = new Compressor();
   #question: Question | undefined;
+  /** Of a receiver whose images are there only at the end. */
+  readonly finish?: () => Promise<void>;
+  #finishSaid = false;
+  readonly #placed = awaited<MessageOf<'placed'>>();
   readonly #results = new Map<number, Awaited<Result>>();
   /** Images whose end has been sent, and what the other side may ask for again. */
   readonly #ends = new Map<number, Awaited<Incomplete>>();
@@ -74,6 +79,7 @@ export class PeerSink implements Sink {
     this.store = session.peer.capabilities.includes(KEEPS_IDS) ? undefined : session.peer.engine.store;
     this.#session = session;
     this.#planOnly = planOnly;
+    if (session.peer.capabilities.includes(PLACES)) this.finish = () => this.#finish();
     this.#openLane = openLane;
     this.#policy = new LevelPolicy(level, () => ({
       socketMs: this.#lane?.waits.socketMs ?? 0,
@@ -215,12 +221,23 @@ export class PeerSink implements Sink {
     return { network: socketMs, load: creditMs, compress: this.#compressor.busyMs };
   }
 
-  /** Tells the other side that this one has all results, and ends the session. */
+  async #finish(): Promise<void> {
+    await this.#sayFinish();
+    const { error } = await this.#placed.promise;
+    if (error) throw fromWire(error, this.#session.peer.name);
+  }
+
+  /** Tells the other side that this one has all results. */
+  async #sayFinish(): Promise<void> {
+    if (this.#finishSaid) return;
+    this.#finishSaid = true;
+    await this.#session.send({ type: 'finish' });
+  }
+
+  /** Ends the session. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#session.signal.aborted) return;
-    await this.#session
-      .send({ type: 'finish' })
-      .catch((error: unknown) => this.#session.fail(toImgmvError(error)));
+    await this.#sayFinish().catch((error: unknown) => this.#session.fail(toImgmvError(error)));
     await this.#session.finish();
   }
 
@@ -271,6 +288,9 @@ export class PeerSink implements Sink {
         this.#kept.set(message.image, message.kept ?? 0);
         return result.resolve(message);
       }
+      case 'placed':
+        if (!this.finish || !this.#finishSaid || this.#placed.value) throw violation('placed out of place');
+        return this.#placed.resolve(message);
       default:
         throw violation(`a receiver sent ${message.type}`);
     }
@@ -286,13 +306,15 @@ export class PeerSink implements Sink {
 
   /** The other side's END: whoever still waits for a word of it would wait for ever. */
   #ended(): void {
-    const owed = [...this.#results.values()].some(({ value }) => value === undefined);
+    const results = [...this.#results.values()].some(({ value }) => value === undefined);
+    const owed = results || (this.finish !== undefined && !this.#planOnly && !this.#placed.value);
     if (owed || !this.#question?.answered.value)
       this.#session.fail(violation('a receiver ended its control lane and owes its answer or results'));
   }
 
   #lost(error: ImgmvError): void {
     this.#question?.answered.reject(error);
+    this.#placed.reject(error);
     for (const result of this.#results.values()) result.reject(error);
   }
 }

@@ -10,7 +10,7 @@ import {
   OFFER_IMAGES_MAX,
   OFFER_ITEMS_MAX,
 } from '../../proto/limits.ts';
-import type { Message, MessageOf, OfferedImage } from '../../proto/messages.ts';
+import { type Message, type MessageOf, type OfferedImage, PLACES } from '../../proto/messages.ts';
 import type { ProgressEvent } from '../events.ts';
 import type { Answer, Blob, Digest, Image, LayerBlob, Outcome, Retry, Source, Waits } from '../image.ts';
 import { familiarName, parseReference } from '../reference.ts';
@@ -100,6 +100,12 @@ export class PeerSource implements Source {
     }
     for (const number of numbers) this.#failures.delete(number);
     return { images: [...images], attempt, waitMs };
+  }
+
+  async finished(error: ImgmvError | undefined): Promise<void> {
+    const { peer, signal } = this.#session;
+    if (signal.aborted || !peer.capabilities.includes(PLACES)) return;
+    await this.#session.send({ type: 'placed', ...(error && { error: toWire(error) }) });
   }
 
   #numberOf(image: Image): number {

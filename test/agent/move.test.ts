@@ -57,17 +57,52 @@ describe('a move', () => {
         readonly finish = finish;
       })();
 
-    it('finishes it once, behind the last image and before that is told', async () => {
-      const source = new MemorySource(await images('one:1', 'two:1', 'three:1'));
+    it('finishes it once, behind the last image and before any is told', async () => {
+      const finished: (ImgmvError | undefined)[] = [];
+      const source = Object.assign(new MemorySource(await images('one:1', 'two:1', 'three:1')), {
+        finished: async (error: ImgmvError | undefined) => void finished.push(error),
+      });
       const told: number[] = [];
-      const { ledger } = await moved(
-        source,
-        sinkThat(async () => void told.push(source.outcomes.length)),
-      );
-      expect([ledger.exit, told]).toEqual([0, [2]]);
+      const events: Event[] = [];
+      const sink = sinkThat(async () => {
+        told.push(source.outcomes.length, events.filter(({ event }) => event === 'image').length);
+      });
+      const { signal } = new AbortController();
+      const emit = (event: Event) => void events.push(event);
+      const { exit } = await move(source, sink, { signal, emit, jobs: 2, retries: 0, wireBytes: () => 0 });
+      expect([exit, told, finished]).toEqual([0, [3, 0], [undefined]]);
+      expect(events.filter(({ event }) => event === 'image')).toHaveLength(3);
     });
 
-    it('fails the last image where that fails', async () => {
+    it('finishes it behind the last try, also where the source decides on that', async () => {
+      const [bad, good] = await images('bad:1', 'good:1');
+      if (!bad || !good) throw new Error('no images');
+      const steps: string[] = [];
+      const asked: number[] = [];
+      const source = Object.assign(new MemorySource([bad, good]), {
+        retry: async (failed: readonly Image[]): Promise<Retry | undefined> => {
+          asked.push(failed.length);
+          return failed.length === 0 ? undefined : { images: failed, attempt: 1, waitMs: 0 };
+        },
+      });
+      let tries = 0;
+      const sink = new (class extends MemorySink {
+        readonly finish = async () => void steps.push('finish');
+        override async writer(...[answer, until]: Parameters<MemorySink['writer']>): Promise<ImageWriter> {
+          const writer = await super.writer(answer, until);
+          const commit = async () => {
+            if (answer.image === bad.image && tries++ === 0) throw new ImgmvError('engine-refused', 'no');
+            steps.push(answer.image.names[0]?.source ?? '');
+            return writer.commit();
+          };
+          return { ...writer, commit };
+        }
+      })();
+      const { ledger } = await moved(source, sink);
+      expect([ledger.exit, steps, asked]).toEqual([0, ['good:1', 'bad:1', 'finish'], [1, 0]]);
+    });
+
+    it('fails every image that had arrived where that fails', async () => {
       const source = new MemorySource(await images('one:1', 'two:1'));
       const full = new ImgmvError('refused', 'no room', { hint: 'make room' });
       const { ledger, events } = await moved(
@@ -75,11 +110,14 @@ describe('a move', () => {
         sinkThat(() => Promise.reject(full)),
       );
       expect(ledger.outcomes.map(({ status, error }) => [status, error?.message, error?.hint])).toEqual([
-        ['loaded', undefined, undefined],
+        ['failed', 'no room', 'make room'],
         ['failed', 'no room', 'make room'],
       ]);
-      expect(source.outcomes).toEqual(ledger.outcomes);
-      expect([ledger.exit, events.at(-1)]).toMatchObject([17, { failed: 1 }]);
+      expect(events.filter(({ event }) => event === 'image')).toMatchObject([
+        { status: 'failed' },
+        { status: 'failed' },
+      ]);
+      expect([ledger.exit, events.at(-1)]).toMatchObject([16, { failed: 2 }]);
     });
 
     it('does not, when the run is stopped', async () => {
@@ -93,7 +131,7 @@ describe('a move', () => {
         }
       })(await images('one:1', 'two:1'));
       const { ledger } = await moved(source, sink, { signal: stop.signal, jobs: 1 });
-      expect(ledger.outcomes.map(({ error }) => error)).toEqual([undefined, reason]);
+      expect(ledger.outcomes.map(({ error }) => error)).toEqual([reason, reason]);
       expect(ledger.exit).toBe(130);
     });
   });

@@ -1,6 +1,6 @@
 /** Images as files, with real engines: copied out and in again, sent from an archive, received into one, piped. */
-import { mkdir, readdir, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { digestOf } from '../../agent/engine/metadata.ts';
 import { blob, classicTar, json, rawTar } from '../hostile/raw-tar.ts';
@@ -8,11 +8,12 @@ import { testImage } from '../memory.ts';
 import { run } from '../rig/command.ts';
 import { type Engine, engineSupport, type Flavour, startEngine } from '../rig/engine.ts';
 import { type LoadedImage, loadImage, loadIndexImage } from '../rig/images.ts';
-import { IMGMV, type JsonEvent, runImgmv } from '../rig/imgmv.ts';
+import { IMGMV, type JsonEvent, runImgmv, toldBy } from '../rig/imgmv.ts';
 import { busyboxLayer } from '../rig/layers.ts';
 import { scratchDirectory } from '../rig/scratch.ts';
 import { describeOn } from '../rig/suite.ts';
 import { expectRuns, inspect, told } from './moved.ts';
+import { startMidway } from './relayed.ts';
 import { expectEnd, type Scene, startScene } from './scene.ts';
 
 const MIB = 2 ** 20;
@@ -52,6 +53,18 @@ for (const { source, target } of PAIRS) {
       afterAll(() => scene?.[Symbol.asyncDispose]());
 
       const at = (name: string) => join(scene.directory, name);
+      const statuses = (events: readonly JsonEvent[]) =>
+        events.filter(({ event }) => event === 'image').map(({ status }) => status);
+      /** `receive --into` the file, in a new directory: one of two images has come, the other one half. */
+      const midwayInto = async (file: string) => {
+        await mkdir(dirname(file));
+        await loadImage(scene.source, { name: 'late:1', layers: [{ late: { bytes: 8 * MIB, seed: 8 } }] });
+        return startMidway(scene, 7 * MIB, {
+          images: ['db:16', 'late:1'],
+          receiveArgs: ['--reconnect', '2s', '--into', `docker-archive:${file}`],
+          sendArgs: ['--json', '--jobs', '1', '--reconnect', '2s'],
+        });
+      };
       const out = (...args: string[]) => copy(scene.source, args);
       const into = (...args: string[]) => copy(scene.target, args);
 
@@ -151,16 +164,25 @@ for (const { source, target } of PAIRS) {
 
       it('keeps no file of a session that was lost', async () => {
         const folder = at('lost');
-        await mkdir(folder);
-        await using files = await scene.receive({
-          args: ['--once', '--reconnect', '1s', '--into', `docker-archive:${join(folder, 'lost.tar')}`],
-        });
-        await using sender = scene.send(files, ['team/web:1.0', 'db:16', '--json', '--jobs', '1']);
-        // One image is in it, the other one never comes whole.
-        await sender.waitFor('image');
-        sender.kill('SIGKILL');
-        expect((await files.imgmv.exit).code).not.toBe(0);
+        await using run = await midwayInto(join(folder, 'lost.tar'));
+        run.sender.kill('SIGKILL');
+        run.relay.release();
+        await expectEnd(run.receiver.imgmv, 11, /did not come back/);
+        expect(statuses(await toldBy(run.receiver.imgmv))).toEqual(['failed', 'failed']);
         expect(await readdir(folder)).toEqual([]);
+      });
+
+      it('tells both sides where the file cannot be put in its place', async () => {
+        const file = join(at('taken'), 'taken.tar');
+        await using run = await midwayInto(file);
+        await writeFile(file, 'somebody else’s');
+        run.relay.release();
+        await expectEnd(run.sender, 2, /exists already/);
+        await expectEnd(run.receiver.imgmv, 2, /exists already/);
+        for (const process of [run.sender, run.receiver.imgmv])
+          expect(statuses(await toldBy(process))).toEqual(['failed', 'failed']);
+        expect(await readFile(file, 'utf8')).toBe('somebody else’s');
+        expect(await readdir(at('taken'))).toEqual(['taken.tar']);
       });
 
       it('joins an image of the engine and one of an archive', async () => {

@@ -121,6 +121,7 @@ describe('messages that end the session', () => {
       ],
     ],
     ['a probe', [{ type: 'probe', padding: 'x' }]],
+    ['placed, and nothing is to be', [{ type: 'placed' }]],
     ['layers again, before the image has ended', [{ type: 'again', image: 0, missing: [] }]],
     ['layers again of what was not offered', [{ type: 'again', image: 1, missing: [] }]],
     ['an answer more', [{ type: 'answer', images: [{ image: 0, action: 'send', refs: [] }], last: true }]],

@@ -69,6 +69,7 @@ const MESSAGES: Readonly<Record<string, Record<string, unknown>>> = {
     error: { code: 'refused', message: 'm' },
   },
   retry: { type: 'retry', images: [0, 9_999], attempt: 20, waitMs: 60_000 },
+  placed: { type: 'placed', error: { code: 'refused', message: 'm', hint: 'h' } },
   probe: { type: 'probe', padding: 'x' },
   finish: { type: 'finish' },
 };
