@@ -77,12 +77,16 @@ export class Measure {
   }
 }
 
+/** As many bytes tell the compressions apart that are read. */
+const MAGIC_BYTES = 4;
+
 async function insideOf(
   compression: Exclude<Compression, 'none'>,
   source: AsyncGenerator<Buffer>,
 ): Promise<Inside | ImgmvError> {
   const hash = createHash('sha256');
   let size = 0;
+  let head: Buffer = Buffer.alloc(0);
   let lost: unknown;
   // Kept open when the inflating gives up: the rest is still to be hashed.
   const open = async function* () {
@@ -95,8 +99,12 @@ async function insideOf(
   };
   try {
     for await (const chunk of inflated(compression, open())) {
-      if (size === 0 && compressionOf(chunk) !== 'none')
-        return new ImgmvError('integrity', `it is ${compressionOf(chunk)} inside ${compression}`);
+      // The first pieces may be as small as whoever made it likes.
+      if (head.length < MAGIC_BYTES) {
+        head = Buffer.concat([head, chunk.subarray(0, MAGIC_BYTES - head.length)]);
+        if (compressionOf(head) !== 'none')
+          return new ImgmvError('integrity', `it is ${compressionOf(head)} inside ${compression}`);
+      }
       hash.update(chunk);
       size += chunk.length;
     }
