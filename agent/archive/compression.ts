@@ -73,11 +73,12 @@ async function* gunzipped(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer>
   });
   const feed = async () => {
     /** What it may not have read to the end, by where that is. */
-    let unread: { readonly end: number; readonly bytes: Buffer }[] = [];
+    const unread: { readonly end: number; readonly bytes: Buffer }[] = [];
     let fed = 0;
     for await (const bytes of source) {
       fed += bytes.length;
-      unread = [...unread.filter(({ end }) => end > gunzip.bytesWritten), { end: fed, bytes }];
+      unread.push({ end: fed, bytes });
+      while (unread[0] && unread[0].end <= gunzip.bytesWritten) unread.shift();
       if (gunzip.readableEnded) expectZeros(bytes);
       // Nobody wants the rest.
       else if (gunzip.destroyed) return;
