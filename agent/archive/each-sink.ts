@@ -92,8 +92,17 @@ export class EachSink implements Sink {
   }
 }
 
-/** `registry.example:5000/team/web:1.0` as `registry.example_5000_team_web_1.0.tar.zst`; by its id where it has no name. */
+/** Of what file systems take, 255 bytes, the rest is for the name that a file has while it is written. */
+const FILE_NAME_MAX_CHARACTERS = 235;
+
+/**
+ * `registry.example:5000/team/web:1.0` as `registry.example_5000_team_web_1.0.tar.zst`; by its id where it has no name.
+ * A name that is too long for a file is cut, and its id behind that tells it from others.
+ */
 export function fileName({ names, id }: Image, format: Format): string {
-  const name = names[0]?.target.replaceAll(/[/:]/g, '_') ?? id.slice('sha256:'.length, 'sha256:'.length + 12);
-  return `${name}.${format}`;
+  const digits = id.slice('sha256:'.length, 'sha256:'.length + 12);
+  const name = names[0]?.target.replaceAll(/[/:]/g, '_') ?? digits;
+  const room = FILE_NAME_MAX_CHARACTERS - `.${format}`.length;
+  const fitting = name.length <= room ? name : `${name.slice(0, room - digits.length - 1)}_${digits}`;
+  return `${fitting}.${format}`;
 }
