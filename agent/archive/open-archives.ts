@@ -2,6 +2,7 @@
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
+import { TEXT_MAX_CHARACTERS } from '../../proto/limits.ts';
 import type { Digest, Image } from '../image.ts';
 import { familiar, parseReference, withDefaultTag } from '../reference.ts';
 import type { Archive, ChosenImage } from './archive-source.ts';
@@ -103,7 +104,10 @@ async function archiveOf(
     await contents?.[Symbol.asyncDispose]();
     const { code, message, hint } = toImgmvError(error);
     if (code !== 'integrity') throw error;
-    throw new ImgmvError(code, `${label} is not a good archive: ${message}`, {
+    // It may name a thing of the archive, which may be called by 4 MiB of text.
+    const short =
+      message.length > TEXT_MAX_CHARACTERS ? `${message.slice(0, TEXT_MAX_CHARACTERS)}…` : message;
+    throw new ImgmvError(code, `${label} is not a good archive: ${short}`, {
       cause: error,
       ...(hint !== undefined && { hint }),
     });
