@@ -148,9 +148,7 @@ export function choose(archives: readonly Archive[], picks: readonly Pick[]): re
   const chosen = new Map<Digest, ChosenImage>();
   const missing: string[] = [];
   for (const { reference, as } of picks) {
-    const found = archives.flatMap((archive) =>
-      archive.images.flatMap((one) => picked(archive, one, reference)),
-    );
+    const found = picked(archives, reference);
     if (found.length === 0 && reference !== undefined) missing.push(reference);
     if (as !== undefined && new Set(found.map(({ image }) => image.id)).size > 1)
       throw new ImgmvError('usage', `${as} is one name, and there are ${found.length} images`, {
@@ -177,23 +175,33 @@ export function choose(archives: readonly Archive[], picks: readonly Pick[]): re
   return [...chosen.values()];
 }
 
-/** The image, if it is the one, with the names that go with that. */
-function picked(
-  archive: Archive,
-  found: ArchivedImage,
-  reference: string | undefined,
-): readonly ChosenImage[] {
-  const { image, labels } = found;
-  if (reference === undefined) return [{ archive, found, image }];
+/**
+ * The images that `reference` means, with the names that go with that: a name before what an archive calls an image
+ * besides, and both before the beginning of an id. Throws usage for the beginning of several.
+ */
+function picked(archives: readonly Archive[], reference: string | undefined): readonly ChosenImage[] {
+  const all = archives.flatMap((archive) =>
+    archive.images.map((found): ChosenImage => ({ archive, found, image: found.image })),
+  );
+  if (reference === undefined) return all;
   const parsed = parseReference(reference);
   const name = parsed && familiar(withDefaultTag(parsed));
-  if (name !== undefined && image.names.some(({ target }) => target === name))
-    return [{ archive, found, image: named(image, [name]) }];
-  if (labels.includes(reference)) return [{ archive, found, image }];
+  const byName = all.filter(({ image }) => image.names.some(({ target }) => target === name));
+  if (name !== undefined && byName.length > 0)
+    return byName.map((one) => ({ ...one, image: named(one.image, [name]) }));
+  const byLabel = all.filter(({ found }) => found.labels.includes(reference));
+  if (byLabel.length > 0) return byLabel;
   const hex = reference.replace(/^sha256:/, '');
-  const byId =
-    /^[0-9a-f]{4,64}$/.test(hex) && [image.id, image.config].some((id) => id?.startsWith(`sha256:${hex}`));
-  return byId ? [{ archive, found, image: named(image, []) }] : [];
+  if (!/^[0-9a-f]{4,64}$/.test(hex)) return [];
+  const begins = (id: Digest | undefined) => id?.startsWith(`sha256:${hex}`) === true;
+  const byId = all.filter(({ image }) => begins(image.id));
+  const found = byId.length > 0 ? byId : all.filter(({ image }) => begins(image.config));
+  const ids = new Set(found.map(({ image }) => image.id));
+  if (ids.size > 1)
+    throw new ImgmvError('usage', `${reference} is the beginning of ${ids.size} ids`, {
+      hint: `more digits tell them apart: ${[...ids].slice(0, 10).join(', ')}`,
+    });
+  return found.map((one) => ({ ...one, image: named(one.image, []) }));
 }
 
 function renamed(image: Image, as: string): Image {
