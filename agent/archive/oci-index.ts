@@ -1,4 +1,5 @@
 /** The descriptors of `index.json`, one for each name of an image. OCI image spec 1.1, image-index.md and annotations.md. */
+import { isIndexType } from '../engine/metadata.ts';
 import type { Descriptor, Image } from '../image.ts';
 import { canonical, parseTarget } from '../reference.ts';
 import type { WholeImage } from './blob-store.ts';
@@ -16,7 +17,9 @@ export function ociDescriptors(
   kind: 'docker-archive' | 'oci-archive' | 'oci',
 ): readonly LayoutDescriptor[] {
   const usual = `application/vnd.oci.image.${root.kind}.v1+json`;
-  const { mediaType = usual } = JSON.parse(root.bytes.toString('utf8')) as { mediaType?: string };
+  const { mediaType: said = usual } = JSON.parse(root.bytes.toString('utf8')) as { mediaType?: string };
+  // Some call their indexes by types of their own; a reader would take such a one for a manifest.
+  const mediaType = isIndexType(said) === (root.kind === 'index') ? said : usual;
   const annotations = image.store === 'classic' ? { annotations: { [ROOT_KIND]: 'config' } } : {};
   const descriptor = { mediaType, digest: root.digest, size: root.bytes.length, ...annotations };
   return namedDescriptors(descriptor, image.names, kind);
