@@ -5,6 +5,7 @@ import type { Config } from '../engine/metadata.ts';
 import type { BlobKind, Digest, Image, LayerBlob, Platform } from '../image.ts';
 import { familiar, parseReference, withDefaultTag } from '../reference.ts';
 import type { FileFacts, Inside } from './contents.ts';
+import { METADATA_READ_MAX_BYTES } from './limits.ts';
 
 export interface ArchivedImage {
   /** Its names are all that the archive gives to it. */
@@ -37,6 +38,23 @@ export function metadataBytes({ bytes, size }: FileFacts, name: string): Buffer 
     'integrity',
     `${JSON.stringify(name)} should be metadata, and is ${size} bytes of something else`,
   );
+}
+
+/** What the images of one archive read: few bytes may be named so often that reading them would take hours. */
+export class MetadataReading {
+  #bytes = 0;
+
+  /** The bytes of metadata that are to be read now. Throws integrity where it becomes too much, or is none. */
+  of(facts: FileFacts, name: string): Buffer {
+    const bytes = metadataBytes(facts, name);
+    this.#bytes += bytes.length;
+    if (this.#bytes > METADATA_READ_MAX_BYTES)
+      throw new ImgmvError(
+        'integrity',
+        `its images share metadata that comes to more than ${METADATA_READ_MAX_BYTES} bytes when each reads its own`,
+      );
+    return bytes;
+  }
 }
 
 /** What a layer is uncompressed. Throws integrity for a damaged one, and for a bomb. */

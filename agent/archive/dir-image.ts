@@ -3,7 +3,7 @@ import * as v from 'valibot';
 import { ImgmvError } from '../../proto/errors.ts';
 import { digestOf, isIndexType } from '../engine/metadata.ts';
 import type { Digest } from '../image.ts';
-import { type ArchivedImage, metadataBytes } from './archived-image.ts';
+import { type ArchivedImage, MetadataReading, metadataBytes } from './archived-image.ts';
 import type { Contents } from './contents.ts';
 import { MANIFEST } from './docker-archive.ts';
 import { ImageGraph } from './image-graph.ts';
@@ -28,7 +28,7 @@ export function dirImages({ files }: Contents): readonly ArchivedImage[] {
     });
   const root = { mediaType, digest: digestOf(bytes), size: bytes.length, kind: 'manifest' as const };
   const nameOf = (digest: Digest) => (digest === root.digest ? MANIFEST : dirName(digest));
-  return [new ImageGraph(files, nameOf).image(root, false)];
+  return [new ImageGraph(files, nameOf, new MetadataReading()).image(root, false)];
 }
 
 export function dirName(digest: Digest): string {

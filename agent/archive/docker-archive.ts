@@ -11,6 +11,7 @@ import {
   type ArchivedImage,
   archivedName,
   checkDiffId,
+  MetadataReading,
   metadataBytes,
   named,
   plainLayer,
@@ -36,8 +37,9 @@ const manifest = v.pipe(
 /** Throws integrity for the first thing that is wrong. */
 export function dockerArchiveImages(contents: Contents): readonly ArchivedImage[] {
   const images = new Map<Digest, { one: ArchivedImage; names: string[] }>();
+  const reading = new MetadataReading();
   for (const { Config, RepoTags, Layers } of readManifest(contents)) {
-    const one = imageOf(contents, Config, Layers ?? []);
+    const one = imageOf(contents, Config, Layers ?? [], reading);
     const same = images.get(one.image.id) ?? { one, names: [] };
     same.names.push(...(RepoTags ?? []).map(archivedName));
     images.set(one.image.id, same);
@@ -58,12 +60,17 @@ function readManifest(contents: Contents) {
   return parseJson(manifest, metadataBytes(facts, MANIFEST), MANIFEST);
 }
 
-function imageOf(contents: Contents, configName: string, layerNames: readonly string[]): ArchivedImage {
+function imageOf(
+  contents: Contents,
+  configName: string,
+  layerNames: readonly string[],
+  reading: MetadataReading,
+): ArchivedImage {
   const { name, facts } = fileAt(contents, configName);
   const digest = DIGEST_NAME.exec(name)?.[1];
   if (digest !== undefined && facts.digest !== `sha256:${digest}`)
     throw new ImgmvError('integrity', `${JSON.stringify(name)} is ${facts.digest}`);
-  const bytes = metadataBytes(facts, name);
+  const bytes = reading.of(facts, name);
   const config = readConfig(bytes);
   const diffIds = config.rootfs.diff_ids ?? [];
   if (diffIds.length !== layerNames.length)

@@ -18,7 +18,7 @@ import {
   type ArchivedImage,
   checkDiffId,
   type MetadataBlob,
-  metadataBytes,
+  type MetadataReading,
   plainLayer,
   platformOf,
   type StoredLayer,
@@ -43,15 +43,21 @@ const HERE = {
 export class ImageGraph {
   readonly #files: ReadonlyMap<string, FileFacts>;
   readonly #nameOf: (digest: Digest) => string;
+  readonly #reading: MetadataReading;
   readonly #metadata = new Map<Digest, MetadataBlob>();
   readonly #layers = new Map<Digest, StoredLayer>();
   readonly #candidates: Candidate[] = [];
   #metadataBytes = 0;
 
-  /** `nameOf`: the file that holds a blob. */
-  constructor(files: ReadonlyMap<string, FileFacts>, nameOf: (digest: Digest) => string) {
+  /** `nameOf`: the file that holds a blob. `reading`: one for all images of an archive. */
+  constructor(
+    files: ReadonlyMap<string, FileFacts>,
+    nameOf: (digest: Digest) => string,
+    reading: MetadataReading,
+  ) {
     this.#files = files;
     this.#nameOf = nameOf;
+    this.#reading = reading;
   }
 
   /**
@@ -124,7 +130,7 @@ export class ImageGraph {
       throw new ImgmvError('integrity', `indexes inside indexes, more than ${INDEX_DEPTH_MAX} deep`);
     const facts = this.#find(child, required);
     if (!facts) return false;
-    const bytes = metadataBytes(facts, this.#nameOf(child.digest));
+    const bytes = this.#reading.of(facts, this.#nameOf(child.digest));
     return child.kind === 'index'
       ? this.#visitIndex(child, bytes, depth)
       : this.#visitManifest(child, bytes, required);
@@ -144,7 +150,7 @@ export class ImageGraph {
     if (metadata.kind !== 'manifest') return false;
     const { config, layers } = metadata.value;
     for (const blob of childrenOf(metadata)) if (!this.#find(blob, required)) return false;
-    const configBytes = metadataBytes(this.#find(config, true) as FileFacts, this.#nameOf(config.digest));
+    const configBytes = this.#reading.of(this.#find(config, true) as FileFacts, this.#nameOf(config.digest));
     if (isImageConfigType(config.mediaType)) {
       const read = readConfig(configBytes);
       this.#checkLayers(metadata.value, read.rootfs.diff_ids ?? []);

@@ -10,6 +10,8 @@ export const ENTRY_NAME_MAX_BYTES = 4 * KIB;
 export const EXTENDED_HEADER_MAX_BYTES = 64 * KIB;
 /** Bytes of all small JSON files of an archive together, which are kept in memory. */
 export const METADATA_IN_MEMORY_MAX_BYTES = 64 * MIB;
+/** Of that what is read for all images together: what two images share is read for each of them. */
+export const METADATA_READ_MAX_BYTES = 128 * MIB;
 /**
  * What is compressed may become this many times its size, plus a fixed part. A tar of programs and texts becomes
  * three to ten times, gzip's utmost is about 1,030 times, zstd has no utmost.

@@ -4,7 +4,7 @@ import { ImgmvError } from '../../proto/errors.ts';
 import { OFFER_IMAGES_MAX } from '../../proto/limits.ts';
 import { isIndexType } from '../engine/metadata.ts';
 import type { Digest } from '../image.ts';
-import { type ArchivedImage, archivedName, metadataBytes, named } from './archived-image.ts';
+import { type ArchivedImage, archivedName, MetadataReading, metadataBytes, named } from './archived-image.ts';
 import type { Contents } from './contents.ts';
 import { configsOfManifest } from './docker-archive.ts';
 import { ImageGraph } from './image-graph.ts';
@@ -52,12 +52,13 @@ export function ociImages(contents: Contents): readonly ArchivedImage[] {
     if (hex !== undefined && digest !== `sha256:${hex}`)
       throw new ImgmvError('integrity', `the blob ${JSON.stringify(name)} is ${digest}`);
   }
+  const reading = new MetadataReading();
   const found = new Map<Digest, { one: ArchivedImage; names: string[]; labels: string[] }>();
   for (const { annotations = {}, ...root } of readIndex(contents).manifests) {
     const kind = isIndexType(root.mediaType) ? 'index' : 'manifest';
     const one =
       found.get(root.digest)?.one ??
-      new ImageGraph(files, blobName).image({ ...root, kind }, annotations[ROOT_KIND] === 'config');
+      new ImageGraph(files, blobName, reading).image({ ...root, kind }, annotations[ROOT_KIND] === 'config');
     const same = found.get(root.digest) ?? { one, names: [], labels: [] };
     const [name, label] = [annotations[IMAGE_NAME], annotations[REF_NAME]];
     if (name !== undefined) same.names.push(archivedName(name));

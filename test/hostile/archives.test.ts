@@ -77,6 +77,26 @@ function nestedIndexes(depth: number): Buffer {
   return ociOf(blobs, root, type);
 }
 
+const INDEX = 'application/vnd.oci.image.index.v1+json';
+const ABSENT = {
+  mediaType: 'application/vnd.oci.image.config.v1+json',
+  digest: `sha256:${'0'.repeat(64)}`,
+  size: 1,
+};
+/** One manifest that names what is not there, and an index that names it a thousand times. */
+const LARGE = Buffer.from(JSON.stringify({ config: ABSENT, layers: [], x: 'x'.repeat(MIB) }));
+const WIDE = [
+  Buffer.from(
+    JSON.stringify({
+      manifests: Array.from({ length: 1_000 }, () => ({
+        ...oci.image.root,
+        digest: digestOf(LARGE),
+        size: LARGE.length,
+      })),
+    }),
+  ),
+];
+
 const OCI_LAYER = 'application/vnd.oci.image.layer.v1.tar';
 const gzipBomb = gzipSync(Buffer.alloc(256 * MIB));
 const good = classicTar(image);
@@ -173,6 +193,29 @@ const CASES: readonly (readonly [what: string, archive: Buffer, says: RegExp])[]
   ['a manifest that is no JSON', rawTar(...files, { name: 'manifest.json', body: '[' }), /is not JSON/],
   ['a manifest of another form', rawTar(...files, json('manifest.json', [{}])), /breaks its format at 0/],
   ['no manifest', rawTar(...files), /no image archive/],
+  [
+    'a large config that is named 9,000 times',
+    rawTar(
+      {
+        name: 'x.json',
+        body: JSON.stringify({
+          ...JSON.parse(String(config.bytes)),
+          rootfs: { type: 'layers' },
+          x: 'x'.repeat(MIB),
+        }),
+      },
+      json(
+        'manifest.json',
+        Array.from({ length: 9_000 }, () => ({ Config: 'x.json' })),
+      ),
+    ),
+    /its images share metadata/,
+  ],
+  [
+    'indexes over one large manifest that is not whole',
+    ociOf([LARGE, ...WIDE], WIDE.at(-1) as Buffer, INDEX),
+    /its images share metadata/,
+  ],
   ['an empty file', Buffer.alloc(0), /it is empty/],
   ['only zeros', Buffer.alloc(10_240), /no image archive/],
   ['a text', Buffer.from('hello\n'.repeat(1_000)), /tar header is none/],
