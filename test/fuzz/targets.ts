@@ -1,4 +1,8 @@
 /** Every decoder, by the part it belongs to. */
+import { archiveCompressionTargets } from './archive-compression.ts';
+import { archiveImageTargets } from './archive-images.ts';
+import { archiveNameTargets } from './archive-names.ts';
+import { archiveTarTargets } from './archive-tar.ts';
 import { channelTargets } from './channel.ts';
 import { codeTargets } from './code.ts';
 import { commandLineTargets } from './command-line.ts';
@@ -30,4 +34,8 @@ export const TARGETS: readonly Target[] = [
   ...nameTargets,
   ...peerTargets,
   ...commandLineTargets,
+  ...archiveTarTargets,
+  ...archiveCompressionTargets,
+  ...archiveNameTargets,
+  ...archiveImageTargets,
 ];

@@ -82,18 +82,19 @@ const NASTY_JSON: readonly Json[] = [
   own('toString', 1),
 ];
 
-const change = fc.tuple(
+/** One place of a document that becomes another one. */
+export const jsonChange = fc.tuple(
   fc.nat(4),
   fc.nat(0xffff),
   fc.oneof(fc.constantFrom(...NASTY_JSON), nastyText as fc.Arbitrary<Json>),
   fc.nat(0xffff),
 );
-type Change = typeof change extends fc.Arbitrary<infer C> ? C : never;
+export type JsonChange = typeof jsonChange extends fc.Arbitrary<infer C> ? C : never;
 
 /** A document like `valid` as bytes, changed in up to three places, and now and then in its bytes too. */
 export function jsonLike(valid: fc.Arbitrary<Json>): fc.Arbitrary<Buffer> {
   const changed = fc
-    .tuple(valid, fc.array(change, { maxLength: 3 }))
+    .tuple(valid, fc.array(jsonChange, { maxLength: 3 }))
     .map(([document, changes]) => Buffer.from(JSON.stringify(jsonChanged(document, changes))));
   return fc.oneof(
     { weight: 6, arbitrary: changed },
@@ -102,7 +103,7 @@ export function jsonLike(valid: fc.Arbitrary<Json>): fc.Arbitrary<Buffer> {
   );
 }
 
-function jsonChanged(document: Json, changes: readonly Change[]): Json {
+export function jsonChanged(document: Json, changes: readonly JsonChange[]): Json {
   if (changes.length === 0) return document;
   const root = [copied(document)];
   for (const [kind, where, nasty, also] of changes) {

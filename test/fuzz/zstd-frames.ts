@@ -82,3 +82,13 @@ export function bomb(blocks: number): Buffer {
     bytes.writeUIntLE((BLOCK_MAX_BYTES << 3) | 2 | (at === blocks - 1 ? 1 : 0), 6 + at * 4, 3);
   return bytes;
 }
+
+/** Frames of one raw block each. RFC 8878 section 3.1.1. */
+export function storedFrames(pieces: readonly Buffer[]): Buffer {
+  const made = pieces.map((piece) => {
+    const head = Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0, 7 << 3, 0, 0, 0]);
+    head.writeUIntLE((piece.length << 3) | 1, 6, 3);
+    return Buffer.concat([head, piece]);
+  });
+  return Buffer.concat(made);
+}

@@ -1,0 +1,277 @@
+/** What places and images are called on the command line, and the files that `--each` makes of names. docs/archives.md. */
+import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { basename, join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import fc from 'fast-check';
+import type { Archive } from '../../agent/archive/archive-source.ts';
+import type { ArchivedImage } from '../../agent/archive/archived-image.ts';
+import { EachSink, FORMATS, fileName } from '../../agent/archive/each-sink.ts';
+import { endpointText, parseEndpoint } from '../../agent/archive/endpoint.ts';
+import { choose, type Pick } from '../../agent/archive/open-archives.ts';
+import { compressionByEnding } from '../../agent/archive/open-store.ts';
+import type { Digest, Image } from '../../agent/image.ts';
+import { familiar, parseReference, withDefaultTag } from '../../agent/reference.ts';
+import { ImgmvError } from '../../proto/errors.ts';
+import { decoded, decodedLater, holds } from './refusal.ts';
+import { target } from './target.ts';
+import { nastyText, textLike } from './text.ts';
+
+const endpoints = target<string>({
+  name: 'archive/endpoint',
+  share: 20,
+  input: textLike(
+    fc.constantFrom(
+      'docker-archive:a/b.tar:host:5000/web:1.0',
+      'docker-archive:-',
+      'oci-archive:x.tar.gz:sha256:abc',
+      'oci:dir:web',
+      'oci:-',
+      'dir:/x',
+      'dir:x:y',
+      'docker-daemon:web:1.0',
+      'docker-daemon:',
+    ),
+  ),
+  check: (text) => {
+    const read = decoded(['usage'], () => parseEndpoint(text));
+    if (!read) return;
+    holds(endpointText(read) === text, 'a place is called as it was given');
+    if (read.kind === 'docker-daemon') return;
+    const { kind, path, reference } = read;
+    holds(path !== '' && !path.includes(':') && reference !== '', 'a path ends at its first colon');
+    holds(path !== '-' || kind.endsWith('-archive'), 'only an archive is a stream');
+    holds(kind !== 'dir' || reference === undefined, 'a dir: has no names');
+  },
+});
+
+const HEX = 'cafebeef'.repeat(8);
+const idOf = (n: number): Digest =>
+  `sha256:${(n % 3 === 0 ? HEX.slice(0, 8) : String(n)).padEnd(64, String(n % 10))}`;
+
+function imageOf(id: Digest, names: readonly string[]): Image {
+  return {
+    id,
+    root: { mediaType: 'x', digest: id, size: 1 },
+    store: 'classic',
+    platform: { os: 'linux', architecture: 'amd64' },
+    names: names.map((name) => ({ source: name, target: name })),
+    diffIds: [],
+    layers: [],
+    bytes: 0,
+  };
+}
+
+/** Names as archives give them to images. */
+const name: fc.Arbitrary<string> = textLike(
+  fc
+    .tuple(
+      fc.constantFrom(
+        '',
+        'docker.io/',
+        'localhost/',
+        'h.example:5000/',
+        '[::1]:80/',
+        'UP/',
+        'team/',
+        'team_',
+      ),
+      fc.constantFrom(
+        'web',
+        'a/b',
+        'a_b',
+        'a.b',
+        'a__b',
+        'x'.repeat(200),
+        `${'p/'.repeat(100)}q`,
+        `${'y'.repeat(120)}/${'y'.repeat(110)}`,
+      ),
+      fc.constantFrom('', ':1.0', ':latest', ':_', ':.x', `:${'t'.repeat(128)}`, ':x.gz', ':..'),
+    )
+    .map((parts) => parts.join('')),
+)
+  .filter((text) => parseReference(text)?.digest === undefined && parseReference(text) !== undefined)
+  .map((text) =>
+    familiar(withDefaultTag(parseReference(text) as NonNullable<ReturnType<typeof parseReference>>)),
+  );
+
+const scratch = mkdtempSync(join(tmpdir(), 'imgmv-fuzz-'));
+process.once('exit', () => rmSync(scratch, { recursive: true, force: true }));
+
+const each = target<{ names: readonly (readonly string[])[]; format: number; opens: boolean }>({
+  name: 'archive/each',
+  share: 4,
+  input: fc.record({
+    names: fc.array(fc.array(name, { maxLength: 2 }), { minLength: 1, maxLength: 4 }),
+    format: fc.nat(FORMATS.length - 1),
+    opens: fc.nat(4).map((n) => n === 0),
+  }),
+  check: async ({ names, format: at, opens }) => {
+    const format = FORMATS[at] ?? 'tar';
+    const images = names.map((some, n) => imageOf(idOf(n), some));
+    const { signal } = new AbortController();
+    await using sink = new EachSink(scratch, format, {
+      overwrite: false,
+      ignoreSpace: false,
+      stdout: async () => {},
+      signal,
+    });
+    const files = new Set<string>();
+    const answers = await sink.plan(images);
+    holds(answers.length === images.length, 'each image has an answer');
+    for (const { image, action, reason } of answers) {
+      const file = fileName(image, format);
+      holds(basename(file) === file && !/^\.|[\0/\\]|\p{Cc}/u.test(file), 'a file is in the directory');
+      holds(Buffer.byteLength(file) <= 255, `a file has a name of ${file.length} characters`);
+      holds(file.endsWith(`.${format}`), 'a file is called by what it is');
+      holds(
+        compressionByEnding(file) === (format === 'tar' ? 'none' : format === 'tar.gz' ? 'gzip' : 'zstd'),
+        'and is what it is called',
+      );
+      holds((action === 'refuse') === files.has(file), 'two images are two files');
+      holds(action !== 'refuse' || (reason !== undefined && reason.length < 2_000), 'why is said');
+      files.add(file);
+    }
+    const [first] = answers;
+    if (!opens || first?.action !== 'send') return;
+    // Whatever it is called, its file can be made.
+    const writer = await decodedLater([], () => sink.writer(first, signal));
+    holds(readdirSync(scratch).length === 1, 'it is made under another name');
+    await writer?.abort(new ImgmvError('peer-lost', 'no more'));
+    holds(existsSync(scratch) && readdirSync(scratch).length === 0, 'nothing is left of it');
+  },
+});
+
+interface Shelf {
+  readonly images: readonly {
+    readonly id: number;
+    readonly names: readonly string[];
+    readonly labels: readonly string[];
+  }[];
+}
+
+const few: fc.Arbitrary<string> = fc.constantFrom(
+  'web:1.0',
+  'web:latest',
+  'cafe:latest',
+  'cafebeef:latest',
+  'h.example/web:1.0',
+  'team/web:2',
+);
+const label = fc.oneof(fc.constantFrom('1.0', 'latest', 'web', 'cafe', 'cafebeef', ''), nastyText);
+const shelf: fc.Arbitrary<Shelf> = fc.record({
+  images: fc.array(
+    fc.record({
+      id: fc.nat(5),
+      names: fc.array(few, { maxLength: 2 }),
+      labels: fc.array(label, { maxLength: 2 }),
+    }),
+    { maxLength: 4 },
+  ),
+});
+const reference = fc.oneof(
+  few,
+  label,
+  textLike(
+    fc.constantFrom(
+      'web',
+      'docker.io/library/web:1.0',
+      'cafe',
+      'cafebeef',
+      HEX.slice(0, 8),
+      idOf(0),
+      idOf(1),
+      idOf(1).slice(7, 19),
+      `sha256:${'1'.repeat(6)}`,
+      'caf',
+    ),
+  ),
+);
+
+const choices = target<{
+  shelves: readonly Shelf[];
+  picks: readonly { reference: string | null; as: string | null }[];
+}>({
+  name: 'archive/choice',
+  share: 10,
+  input: fc.record({
+    shelves: fc.array(shelf, { minLength: 1, maxLength: 2 }),
+    picks: fc.array(
+      fc.record({
+        reference: fc.option(reference),
+        as: fc.oneof({ weight: 4, arbitrary: fc.constant(null) }, { weight: 1, arbitrary: few }),
+      }),
+      { minLength: 1, maxLength: 2 },
+    ),
+  }),
+  check: ({ shelves, picks }) => {
+    const archives = shelves.map(({ images }): Archive => {
+      const found = images.map(
+        ({ id, names, labels }): ArchivedImage => ({
+          image: imageOf(idOf(id), names),
+          labels,
+          metadata: [],
+          layers: new Map(),
+        }),
+      );
+      return { label: 'x.tar', contents: {} as never, images: found, [Symbol.asyncDispose]: async () => {} };
+    });
+    const all = archives.flatMap(({ images }) => images);
+    const given = picks.map(
+      (pick): Pick => ({
+        ...(pick.reference !== null && { reference: pick.reference }),
+        ...(pick.as !== null && { as: pick.as }),
+      }),
+    );
+    const chosen = decoded(['image-not-found', 'usage'], () => choose(archives, given));
+    const wanted = given.map(({ reference: text }) => meant(all, text));
+    if (!chosen) {
+      const missing = wanted.some((some) => some.length === 0);
+      const doubtful = wanted.some(
+        (some, at) => idsOf(some).size > 1 && (given[at]?.as !== undefined || some.byId),
+      );
+      return holds(missing || doubtful, 'only what is not there, or is not one, is refused');
+    }
+    holds(
+      wanted.every((some) => !some.byId || idsOf(some).size < 2),
+      'the beginning of several ids is none of them',
+    );
+    const ids = chosen.map(({ image }) => image.id);
+    const union = new Set(wanted.flatMap((some) => [...idsOf(some)]));
+    holds(new Set(ids).size === ids.length, 'an image is chosen once');
+    holds(isDeepStrictEqual(new Set(ids), union), `got ${ids}, want ${[...union]}`);
+    for (const { image, archive, found } of chosen) {
+      holds(archive.images.includes(found) && found.image.id === image.id, 'it is where it is said to be');
+      const targets = image.names.map(({ target: to }) => to);
+      holds(new Set(targets).size === targets.length, 'a name is there once');
+      const own = all
+        .filter((one) => one.image.id === image.id)
+        .flatMap((one) => one.image.names.map(({ target: to }) => to));
+      const asked = given.flatMap(({ as }) => as ?? []);
+      holds(
+        targets.every((to) => own.includes(to) || asked.includes(to)),
+        'a name is its own, or was asked for',
+      );
+    }
+  },
+});
+
+const idsOf = (some: readonly ArchivedImage[]) => new Set(some.map(({ image }) => image.id));
+
+/** A name before what an archive calls it besides, and that before the beginning of an id, which has to be of one. */
+function meant(all: readonly ArchivedImage[], text: string | undefined): ArchivedImage[] & { byId?: true } {
+  if (text === undefined) return [...all];
+  const parsed = parseReference(text);
+  const whole = parsed && familiar(withDefaultTag(parsed));
+  const byName = all.filter(({ image }) => image.names.some(({ target: to }) => to === whole));
+  if (byName.length > 0) return byName;
+  const byLabel = all.filter(({ labels }) => labels.includes(text));
+  if (byLabel.length > 0) return byLabel;
+  const hex = text.replace(/^sha256:/, '');
+  const byId = /^[0-9a-f]{4,64}$/.test(hex)
+    ? all.filter(({ image }) => image.id.startsWith(`sha256:${hex}`))
+    : [];
+  return Object.assign(byId, { byId: true as const });
+}
+
+export const archiveNameTargets = [endpoints, each, choices];
