@@ -1,10 +1,10 @@
 /** A directory as a sink that makes a docker archive of each image, under the name that people expect. */
-import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { toImgmvError } from '../../proto/errors.ts';
 import type { Answer, Image, ImageWriter, Sink, Waits } from '../image.ts';
 import type { BlobSink } from './blob-sink.ts';
 import { openSink, type WriteOptions } from './open-store.ts';
+import { requireFree } from './output.ts';
 
 export const FORMATS = ['tar', 'tar.gz', 'tar.zst'] as const;
 export type Format = (typeof FORMATS)[number];
@@ -43,14 +43,15 @@ export class EachSink implements Sink {
     return answers;
   }
 
-  /** Why the file cannot be made, where it is there already. */
+  /** Why the file cannot be made, where something is there already. */
   async #exists(name: string): Promise<string | undefined> {
-    const path = join(this.#directory, name);
-    if (this.#options.overwrite) return undefined;
-    return access(path).then(
-      () => `${path} exists already; --overwrite replaces it`,
-      () => undefined,
-    );
+    try {
+      await requireFree(join(this.#directory, name), this.#options.overwrite);
+      return undefined;
+    } catch (error) {
+      const { message, hint } = toImgmvError(error);
+      return hint === undefined ? message : `${message}; ${hint}`;
+    }
   }
 
   async writer(answer: Answer, signal: AbortSignal): Promise<ImageWriter> {

@@ -4,6 +4,7 @@ import { unlinkSync } from 'node:fs';
 import { type FileHandle, link, open, rename, statfs, unlink } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { ImgmvError } from '../../proto/errors.ts';
+import { kindAt, REGULAR_FILE } from './kind-at.ts';
 import { orAborted } from './or-aborted.ts';
 import { noRoomFor } from './spool.ts';
 
@@ -97,16 +98,18 @@ export class FileOutput implements Output {
   }
 
   async #place(): Promise<void> {
-    if (this.#overwrite) return rename(this.#temporary, this.#path);
+    if (this.#overwrite) {
+      await requireFree(this.#path, true);
+      return rename(this.#temporary, this.#path);
+    }
     try {
       // Unlike a rename it fails where somebody has made the file meanwhile.
       await link(this.#temporary, this.#path);
       await unlink(this.#temporary);
     } catch (error) {
       const { code = '' } = error as NodeJS.ErrnoException;
-      if (code === 'EEXIST') throw exists(this.#path);
       // Sticks often have no links.
-      if (!['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'].includes(code)) throw error;
+      if (!['EEXIST', 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'].includes(code)) throw error;
       await requireFree(this.#path, false);
       await rename(this.#temporary, this.#path);
     }
@@ -120,19 +123,18 @@ export class FileOutput implements Output {
   }
 }
 
-/** Throws usage where there is something that is not to be replaced. */
+/** Throws usage where there is something that is not to be replaced: nothing but a regular file ever is. */
 export async function requireFree(path: string, overwrite: boolean): Promise<void> {
-  if (overwrite) return;
-  try {
-    await (await open(path, 'r')).close();
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return;
-  }
-  throw exists(path);
-}
-
-function exists(path: string): ImgmvError {
-  return new ImgmvError('usage', `${path} exists already`, { hint: '--overwrite replaces it' });
+  const kind = await kindAt(path).catch((cause: Error) => {
+    throw new ImgmvError('usage', `cannot write ${path}: ${cause.message}`, { cause });
+  });
+  if (kind === undefined) return;
+  if (kind !== REGULAR_FILE)
+    throw new ImgmvError('usage', `${path} is ${kind}, and no regular file`, {
+      hint: 'name another one; - is standard output',
+    });
+  if (!overwrite)
+    throw new ImgmvError('usage', `${path} exists already`, { hint: '--overwrite replaces it' });
 }
 
 /** The name is on the disk, too. */

@@ -1,0 +1,86 @@
+/** What may be where an archive is to go, before it is made and when it is whole: nothing of somebody else is lost. */
+import { lstat, mkdir, readdir, readFile, readlink, symlink, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { EachSink } from '../../../agent/archive/each-sink.ts';
+import { type ArchiveEndpoint, parseEndpoint } from '../../../agent/archive/endpoint.ts';
+import { openSink, type WriteOptions } from '../../../agent/archive/open-store.ts';
+import type { Sink } from '../../../agent/image.ts';
+import { type Ledger, move } from '../../../agent/move.ts';
+import { type MemoryImage, MemorySource, testImage } from '../../memory.ts';
+import { run } from '../../rig/command.ts';
+import { type ScratchDirectory, scratchDirectory } from '../../rig/scratch.ts';
+
+const { signal } = new AbortController();
+const WRITE: WriteOptions = { overwrite: false, ignoreSpace: false, stdout: async () => {}, signal };
+const REPLACE: WriteOptions = { ...WRITE, overwrite: true };
+
+let scratch: ScratchDirectory;
+let web: MemoryImage;
+let folder: string;
+let tests = 0;
+
+beforeAll(async () => {
+  scratch = await scratchDirectory();
+  web = await testImage();
+});
+beforeEach(async () => {
+  folder = join(scratch.path, `${++tests}`);
+  await mkdir(folder);
+});
+afterAll(() => scratch?.[Symbol.asyncDispose]());
+
+const at = (name: string) => join(folder, name);
+const place = (text: string) => parseEndpoint(text) as ArchiveEndpoint;
+const into = (sink: Sink): Promise<Ledger> =>
+  move(new MemorySource([web]), sink, { signal, emit: () => {}, wireBytes: () => 0, jobs: 1, retries: 0 });
+
+const device = (path: string) => run(['mknod', path, 'c', '1', '3']);
+const OTHERS: readonly (readonly [string, (path: string) => Promise<unknown>])[] = [
+  ['a fifo', (path) => run(['mkfifo', path])],
+  ['a symbolic link', (path) => symlink('nowhere', path)],
+  ['a directory', (path) => mkdir(path)],
+  ...(process.getuid?.() === 0 ? [['a device', device] as const] : []),
+];
+
+describe.each(OTHERS)('%s', (kind, make) => {
+  const refusal = {
+    code: 'usage',
+    message: expect.stringContaining(`x.tar is ${kind}, and no regular file`),
+  };
+
+  it.each([false, true])('is no file for an archive, overwrite: %s', async (overwrite) => {
+    await make(at('x.tar'));
+    await expect(
+      openSink(place(`docker-archive:${at('x.tar')}`), { ...WRITE, overwrite }),
+    ).rejects.toMatchObject(refusal);
+    expect(await readdir(folder)).toEqual(['x.tar']);
+  });
+
+  it.each([false, true])('that appears meanwhile stays, overwrite: %s', async (overwrite) => {
+    {
+      await using sink = await openSink(place(`docker-archive:${at('x.tar')}`), { ...WRITE, overwrite });
+      await make(at('x.tar'));
+      const before = await lstat(at('x.tar'));
+      const { outcomes } = await into(sink);
+      expect(outcomes[0]?.error).toMatchObject(refusal);
+      expect((await lstat(at('x.tar'))).ino).toBe(before.ino);
+    }
+    expect(await readdir(folder)).toEqual(['x.tar']);
+  });
+
+  it('is no file of --each', async () => {
+    await make(at('web_1.0.tar'));
+    await using sink = new EachSink(folder, 'tar', REPLACE);
+    const { outcomes } = await into(sink);
+    expect(outcomes[0]?.error?.message).toContain(`web_1.0.tar is ${kind}`);
+  });
+});
+
+it('a link is not followed, and stays', async () => {
+  await writeFile(at('target'), 'mine');
+  await symlink('target', at('x.tar'));
+  await expect(openSink(place(`docker-archive:${at('x.tar')}`), REPLACE)).rejects.toThrow('a symbolic link');
+  expect(await readlink(at('x.tar'))).toBe('target');
+  expect(await readFile(at('target'), 'utf8')).toBe('mine');
+});
