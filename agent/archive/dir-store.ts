@@ -1,7 +1,7 @@
 /** skopeo's `dir:` format, of one image: made beside its place, and moved there when the image is whole. */
 import { randomBytes } from 'node:crypto';
-import { rmSync } from 'node:fs';
-import { mkdir, open, readdir, rename, rm, statfs } from 'node:fs/promises';
+import { renameSync, rmSync } from 'node:fs';
+import { mkdir, open, readdir, rename, rm, rmdir, statfs, unlink } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { ImgmvError } from '../../proto/errors.ts';
 import { isIndexType } from '../engine/metadata.ts';
@@ -10,6 +10,7 @@ import type { BlobStore, WholeImage } from './blob-store.ts';
 import { dirName } from './dir-image.ts';
 import { MANIFEST } from './docker-archive.ts';
 import { once } from './file-bytes.ts';
+import { DIRECTORY, kindAt } from './kind-at.ts';
 import { noRoomFor } from './spool.ts';
 
 /** containers/image directory/directory_dest.go */
@@ -19,36 +20,39 @@ export class DirStore implements BlobStore {
   readonly there: readonly Image[] = [];
   readonly #path: string;
   readonly #temporary: string;
+  readonly #overwrite: boolean;
   readonly #sizes = new Map<Digest, number>();
-  readonly #remove = () => rmSync(this.#temporary, { recursive: true, force: true });
+  /** Where the directory is meanwhile that is being replaced. */
+  #old: string | undefined;
+  /** Also when a second signal ends the process at once. */
+  readonly #remove = () => {
+    try {
+      if (this.#old !== undefined && !this.#placed) renameSync(this.#old, this.#path);
+      rmSync(this.#temporary, { recursive: true, force: true });
+    } catch {
+      // There is nobody left to tell.
+    }
+  };
   #placed = false;
 
-  private constructor(path: string, temporary: string) {
+  private constructor(path: string, temporary: string, overwrite: boolean) {
     this.#path = path;
     this.#temporary = temporary;
+    this.#overwrite = overwrite;
     process.once('exit', this.#remove);
   }
 
   /** Throws usage where something is there that is not to be replaced. */
   static async create(given: string, overwrite: boolean): Promise<DirStore> {
     const path = resolve(given);
-    const names = await readdir(path).catch((error: NodeJS.ErrnoException): string[] => {
-      if (error.code === 'ENOENT') return [];
-      throw new ImgmvError('usage', `cannot write ${path}: ${error.message}`, { cause: error });
-    });
-    if (names.length > 0 && !(overwrite && names.includes('version') && names.includes(MANIFEST)))
-      throw new ImgmvError('usage', `${path} exists already`, {
-        hint: names.includes(MANIFEST)
-          ? '--overwrite replaces it'
-          : 'it holds something else: name another one',
-      });
+    await requireReplaceable(path, path, overwrite);
     const temporary = join(dirname(path), `.${basename(path)}.imgmv-${randomBytes(6).toString('hex')}`);
     try {
       await mkdir(temporary, { recursive: true });
     } catch (cause) {
       throw new ImgmvError('usage', `cannot make ${path}: ${(cause as Error).message}`, { cause });
     }
-    return new DirStore(path, temporary);
+    return new DirStore(path, temporary, overwrite);
   }
 
   sizeOf(digest: Digest): number | undefined {
@@ -85,18 +89,51 @@ export class DirStore implements BlobStore {
   }
 
   async finish(): Promise<void> {
-    const old = `${this.#temporary}-old`;
-    // A directory replaces an empty one, and no other.
-    const replaced = await rename(this.#path, old).then(
-      () => true,
-      (error: NodeJS.ErrnoException) => {
-        if (error.code === 'ENOENT') return false;
-        throw error;
-      },
-    );
-    await rename(this.#temporary, this.#path);
+    if (this.#overwrite && (await kindAt(this.#path)) !== undefined) await this.#replace();
+    else await this.#place();
+  }
+
+  /** A directory replaces an empty one, and no other. */
+  async #place(): Promise<void> {
+    try {
+      await rename(this.#temporary, this.#path);
+    } catch (error) {
+      await requireReplaceable(this.#path, this.#path, false);
+      throw error;
+    }
     this.#placed = true;
-    if (replaced) await rm(old, { recursive: true, force: true });
+  }
+
+  /** What is there is looked at when nobody can find it any more, and goes back where it is not to go. */
+  async #replace(): Promise<void> {
+    const old = `${this.#temporary}-old`;
+    await rename(this.#path, old);
+    this.#old = old;
+    let names: readonly string[];
+    try {
+      names = await requireReplaceable(old, this.#path, true);
+      await this.#place();
+    } catch (error) {
+      await this.#putBack(old, error);
+      throw error;
+    }
+    for (const name of names) await unlink(join(old, name));
+    // Who had it open may have put something into it since: that stays.
+    await rmdir(old).catch(() => {});
+  }
+
+  async #putBack(old: string, error: unknown): Promise<void> {
+    try {
+      await rename(old, this.#path);
+    } catch {
+      const { message } = error as Error;
+      throw new ImgmvError('usage', `cannot replace ${this.#path}: ${message}`, {
+        cause: error,
+        hint: `what was there is in ${old}`,
+      });
+    } finally {
+      this.#old = undefined;
+    }
   }
 
   async #write(name: string, body: AsyncIterable<Buffer>): Promise<void> {
@@ -121,4 +158,35 @@ export class DirStore implements BlobStore {
     process.off('exit', this.#remove);
     if (!this.#placed) await rm(this.#temporary, { recursive: true, force: true });
   }
+}
+
+/** What a `dir:` is made of, with the parts that only others write: manifests of more platforms, and signatures. */
+const PART = /^(version|([0-9a-f]{64}\.)?manifest\.json|[0-9a-f]{64}|([0-9a-f]{64}-)?signature-[0-9]+)$/;
+
+/**
+ * The names of all that is in the directory `at`, which is called `path`; none where there is no such directory.
+ * Throws usage where it is not to be replaced: without `overwrite` it is empty, with it nothing but a `dir:`.
+ */
+async function requireReplaceable(at: string, path: string, overwrite: boolean): Promise<readonly string[]> {
+  const kind = await kindAt(at).catch((cause: Error) => {
+    throw new ImgmvError('usage', `cannot write ${path}: ${cause.message}`, { cause });
+  });
+  if (kind === undefined) return [];
+  if (kind !== DIRECTORY)
+    throw new ImgmvError('usage', `${path} is ${kind}, and no directory`, { hint: 'name another one' });
+  const found = await readdir(at, { withFileTypes: true }).catch((cause: Error) => {
+    throw new ImgmvError('usage', `cannot write ${path}: ${cause.message}`, { cause });
+  });
+  const names = found.map(({ name }) => name);
+  if (names.length === 0) return names;
+  const other = found.find((one) => !one.isFile() || !PART.test(one.name))?.name;
+  const whole = names.includes('version') && names.includes(MANIFEST);
+  if (overwrite && whole && other === undefined) return names;
+  const holds = other === undefined ? 'something else' : JSON.stringify(other);
+  throw new ImgmvError('usage', `${path} exists already`, {
+    hint:
+      whole && other === undefined
+        ? '--overwrite replaces it'
+        : `it holds ${holds}, which is not of a dir: name another one`,
+  });
 }

@@ -1,5 +1,5 @@
 /** What may be where an archive is to go, before it is made and when it is whole: nothing of somebody else is lost. */
-import { lstat, mkdir, readdir, readFile, readlink, symlink, writeFile } from 'node:fs/promises';
+import { lstat, mkdir, readdir, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { EachSink } from '../../../agent/archive/each-sink.ts';
@@ -22,7 +22,7 @@ let tests = 0;
 
 beforeAll(async () => {
   scratch = await scratchDirectory();
-  web = await testImage();
+  web = await testImage({ store: 'containerd' });
 });
 beforeEach(async () => {
   folder = join(scratch.path, `${++tests}`);
@@ -32,8 +32,21 @@ afterAll(() => scratch?.[Symbol.asyncDispose]());
 
 const at = (name: string) => join(folder, name);
 const place = (text: string) => parseEndpoint(text) as ArchiveEndpoint;
-const into = (sink: Sink): Promise<Ledger> =>
-  move(new MemorySource([web]), sink, { signal, emit: () => {}, wireBytes: () => 0, jobs: 1, retries: 0 });
+const into = (sink: Sink, beforeFinish: () => Promise<void> = async () => {}): Promise<Ledger> => {
+  const finishing: Sink = {
+    store: undefined,
+    plan: (images) => sink.plan(images),
+    writer: (answer, until) => sink.writer(answer, until),
+    waits: () => sink.waits(),
+    [Symbol.asyncDispose]: async () => {},
+    finish: async () => {
+      await beforeFinish();
+      await sink.finish?.();
+    },
+  };
+  const source = new MemorySource([web]);
+  return move(source, finishing, { signal, emit: () => {}, wireBytes: () => 0, jobs: 1, retries: 0 });
+};
 
 const device = (path: string) => run(['mknod', path, 'c', '1', '3']);
 const OTHERS: readonly (readonly [string, (path: string) => Promise<unknown>])[] = [
@@ -83,4 +96,92 @@ it('a link is not followed, and stays', async () => {
   await expect(openSink(place(`docker-archive:${at('x.tar')}`), REPLACE)).rejects.toThrow('a symbolic link');
   expect(await readlink(at('x.tar'))).toBe('target');
   expect(await readFile(at('target'), 'utf8')).toBe('mine');
+});
+
+describe('a dir:', () => {
+  const dir = (overwrite = false) => openSink(place(`dir:${at('x')}`), { ...WRITE, overwrite });
+  const exists = { code: 'usage', message: expect.stringContaining('x exists already') };
+
+  it.each([
+    ['nothing', async () => {}],
+    ['an empty directory', () => mkdir(at('x'))],
+  ])('takes the place of %s', async (_what, make) => {
+    await make();
+    {
+      await using sink = await dir();
+      expect((await into(sink)).exit).toBe(0);
+    }
+    expect(await readdir(folder)).toEqual(['x']);
+    expect(await readdir(at('x'))).toContain('manifest.json');
+  });
+
+  it.each([false, true])('leaves what appears meanwhile, overwrite: %s', async (overwrite) => {
+    {
+      await using sink = await dir(overwrite);
+      await mkdir(at('x'));
+      await writeFile(at('x/mine'), 'mine');
+      expect((await into(sink)).outcomes[0]?.error).toMatchObject(exists);
+    }
+    expect(await readdir(folder)).toEqual(['x']);
+    expect(await readFile(at('x/mine'), 'utf8')).toBe('mine');
+  });
+
+  it('replaces another one, with its signatures', async () => {
+    {
+      await using first = await dir();
+      await into(first);
+    }
+    await writeFile(at('x/signature-1'), 'signed');
+    await expect(dir()).rejects.toMatchObject({ ...exists, hint: '--overwrite replaces it' });
+    {
+      await using sink = await dir(true);
+      expect((await into(sink)).exit).toBe(0);
+    }
+    expect(await readdir(folder)).toEqual(['x']);
+    expect(await readdir(at('x'))).not.toContain('signature-1');
+  });
+
+  it.each([
+    ['a file', () => writeFile(at('x/notes.txt'), 'mine')],
+    ['a directory', () => mkdir(at('x/version'))],
+  ])('does not replace one that holds %s of somebody else', async (_what, add) => {
+    await mkdir(at('x'));
+    for (const name of ['version', 'manifest.json']) await writeFile(at(`x/${name}`), '');
+    if (_what === 'a directory') await rm(at('x/version'));
+    await add();
+    const before = await readdir(at('x'));
+    await expect(dir(true)).rejects.toMatchObject(exists);
+    expect(await readdir(at('x'))).toEqual(before);
+  });
+
+  it('gets something of somebody else before it is replaced, and stays', async () => {
+    {
+      await using first = await dir();
+      await into(first);
+    }
+    {
+      await using sink = await dir(true);
+      await writeFile(at('x/mine'), 'mine');
+      expect((await into(sink)).outcomes[0]?.error).toMatchObject(exists);
+    }
+    expect(await readdir(folder)).toEqual(['x']);
+    expect(await readdir(at('x'))).toEqual(expect.arrayContaining(['mine', 'manifest.json', 'version']));
+  });
+
+  it('puts the old one back where the new one cannot take its place', async () => {
+    {
+      await using first = await dir();
+      await into(first);
+    }
+    const before = await readdir(at('x'));
+    {
+      await using sink = await dir(true);
+      await into(sink, async () => {
+        for (const name of await readdir(folder))
+          if (name.startsWith('.')) await rm(at(name), { recursive: true });
+      });
+    }
+    expect(await readdir(folder)).toEqual(['x']);
+    expect(await readdir(at('x'))).toEqual(before);
+  });
 });
