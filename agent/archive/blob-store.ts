@@ -24,7 +24,10 @@ export interface BlobStore extends AsyncDisposable {
   refusal(image: Image, others: number): string | undefined;
   /** Bytes that may still be written, where that can be told, and where. */
   room(): Promise<{ readonly path: string; readonly freeBytes: number } | undefined>;
-  /** Takes a blob of exactly `size` bytes. Where `body` throws, or is another length, nothing of it stays. */
+  /**
+   * Takes a blob of exactly `size` bytes, once: `body` of one that is there by then is read to its end, and that is
+   * all. Where `body` throws, or is another length, nothing of it stays.
+   */
   put(digest: Digest, size: number, body: AsyncIterable<Buffer>): Promise<void>;
   /** From here on the image is there. */
   add(whole: WholeImage): Promise<void>;

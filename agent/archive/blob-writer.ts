@@ -62,9 +62,7 @@ export class BlobWriter {
 
   async #put(digest: Digest, size: number, body: AsyncIterable<Buffer>): Promise<void> {
     const checked = asAnnounced(digest, size, abortable(body, this.#signal));
-    // What another image brought meanwhile is as good.
-    if (this.#store.sizeOf(digest) !== undefined) for await (const _ of checked);
-    else await this.#waited.during(this.#store.put(digest, size, checked));
+    await this.#waited.during(this.#store.put(digest, size, checked));
     this.#parts.addLayer(digest, { path: digest, size });
   }
 

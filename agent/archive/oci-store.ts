@@ -94,7 +94,13 @@ export class OciStore implements BlobStore {
   }
 
   async put(digest: Digest, size: number, body: AsyncIterable<Buffer>): Promise<void> {
+    if (this.#sizes.has(digest)) {
+      for await (const _ of body);
+      return;
+    }
     await this.#write(blobName(digest), body);
+    // An image that is there by now may name it, since somebody else brought it meanwhile.
+    if (this.#sizes.has(digest)) return;
     this.#sizes.set(digest, size);
     this.#loose.add(digest);
   }
@@ -103,7 +109,7 @@ export class OciStore implements BlobStore {
     return this.#inTurn(async () => {
       const { metadata, root } = whole;
       for (const [digest, bytes] of [...metadata, [root.digest, root.bytes] as const])
-        if (!this.#sizes.has(digest)) await this.put(digest, bytes.length, once(bytes));
+        await this.put(digest, bytes.length, once(bytes));
       await this.#list(ociDescriptors(whole, 'oci'), whole.image.names);
       for (const { digest } of whole.image.layers ?? []) this.#loose.delete(digest);
       for (const digest of [...whole.layers, ...metadata.map(([one]) => one), root.digest])

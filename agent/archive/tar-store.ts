@@ -45,13 +45,17 @@ export class TarStore implements BlobStore {
   }
 
   async put(digest: Digest, size: number, body: AsyncIterable<Buffer>): Promise<void> {
-    await this.#entry(blobName(digest), size, body);
-    this.#blobs.set(digest, size);
+    await this.#inTurn(async () => {
+      // Asked only now: whoever was before may have brought it.
+      if (this.#blobs.has(digest)) for await (const _ of body);
+      else await this.#append(entry(blobName(digest), size, body));
+      this.#blobs.set(digest, size);
+    });
   }
 
   async add(whole: WholeImage): Promise<void> {
     for (const [digest, bytes] of [...whole.metadata, [whole.root.digest, whole.root.bytes] as const])
-      if (!this.#blobs.has(digest)) await this.put(digest, bytes.length, once(bytes));
+      await this.put(digest, bytes.length, once(bytes));
     this.#images.push(whole);
   }
 
@@ -63,33 +67,24 @@ export class TarStore implements BlobStore {
     const manifests = this.#images.flatMap((whole) => ociDescriptors(whole, this.#kind));
     await this.#json(INDEX, { schemaVersion: 2, manifests });
     if (this.#kind === 'docker-archive') await this.#json(MANIFEST, this.#images.map(manifestEntry));
-    await this.#entry(LAYOUT, LAYOUT_BYTES.length, once(LAYOUT_BYTES));
-    await this.#append(once(Buffer.alloc(2 * BLOCK_BYTES)));
+    await this.#inTurn(() => this.#append(entry(LAYOUT, LAYOUT_BYTES.length, once(LAYOUT_BYTES))));
+    await this.#inTurn(() => this.#append(once(Buffer.alloc(2 * BLOCK_BYTES))));
     await this.#output.write(this.#deflater.end());
     await this.#output.finish();
   }
 
   #json(name: string, value: unknown): Promise<void> {
     const bytes = Buffer.from(JSON.stringify(value));
-    return this.#entry(name, bytes.length, once(bytes));
+    return this.#inTurn(() => this.#append(entry(name, bytes.length, once(bytes))));
   }
 
-  async #entry(name: string, size: number, body: AsyncIterable<Buffer>): Promise<void> {
-    const entry = async function* () {
-      yield encodeTarHeader(name, size);
-      yield* body;
-      yield padding(size);
-    };
-    await this.#append(entry());
-  }
-
-  #append(source: AsyncIterable<Buffer>): Promise<void> {
-    const done = this.#last.then(() => this.#appendNow(source));
+  #inTurn(work: () => Promise<void>): Promise<void> {
+    const done = this.#last.then(work);
     this.#last = done.catch(() => {});
     return done;
   }
 
-  async #appendNow(source: AsyncIterable<Buffer>): Promise<void> {
+  async #append(source: AsyncIterable<Buffer>): Promise<void> {
     if (this.#broken) throw this.#broken;
     const start = this.#output.position;
     const takeBack = this.#deflater.mark();
@@ -113,6 +108,12 @@ export class TarStore implements BlobStore {
     await this.#last;
     await this.#output[Symbol.asyncDispose]();
   }
+}
+
+async function* entry(name: string, size: number, body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+  yield encodeTarHeader(name, size);
+  yield* body;
+  yield padding(size);
 }
 
 function manifestEntry({ image, config, layers }: WholeImage) {

@@ -12,7 +12,8 @@ import { choose, openArchives } from '../../../agent/archive/open-archives.ts';
 import { openSink } from '../../../agent/archive/open-store.ts';
 import { StreamOutput } from '../../../agent/archive/output.ts';
 import { TarStore } from '../../../agent/archive/tar-store.ts';
-import type { Blob, Sink } from '../../../agent/image.ts';
+import { digestOf } from '../../../agent/engine/metadata.ts';
+import type { Answer, Blob, ImageWriter, Sink } from '../../../agent/image.ts';
 import { JoinedSource } from '../../../agent/joined-source.ts';
 import { type Ledger, move } from '../../../agent/move.ts';
 import { ImgmvError } from '../../../proto/errors.ts';
@@ -100,6 +101,33 @@ describe('a new archive', () => {
     expect(a.length).toBeLessThan(550_000);
   });
 
+  it.each(['docker-archive', 'oci-archive'])(
+    'has what is brought twice at once only once: %s',
+    async (kind) => {
+      // Their manifests alone differ, as those of a layout may: all is shared, and nobody is told what is missing.
+      const { image, blobs } = await testImage({ store: 'containerd' });
+      const { layers: _, ...silent } = image;
+      const manifest = JSON.parse(String(blobs.at(-1)?.bytes)) as object;
+      const images = Array.from({ length: 8 }, (_, at): MemoryImage => {
+        const bytes = Buffer.from(JSON.stringify({ ...manifest, annotations: { at: `${at}` } }));
+        const digest = digestOf(bytes);
+        const names = [{ source: `web:${at}`, target: `web:${at}` }];
+        return {
+          image: { ...silent, id: digest, root: { ...image.root, digest, size: bytes.length }, names },
+          blobs: [...blobs.slice(0, -1), { kind: 'manifest', digest, bytes }],
+        };
+      });
+      const place = `${kind}:${at('x.tar')}`;
+      {
+        await using sink = await sinkAt(place);
+        expect((await into(new MemorySource(images), sink)).exit).toBe(0);
+      }
+      const [archive] = await open(place);
+      expect(archive?.images.map((one) => one.image.id)).toEqual(images.map((one) => one.image.id));
+      await archive?.[Symbol.asyncDispose]();
+    },
+  );
+
   it('is a single member of gzip', async () => {
     await using sink = await sinkAt(`docker-archive:${at('x.tar.gz')}`);
     await into(new MemorySource([web]), sink);
@@ -115,6 +143,31 @@ describe('a new archive', () => {
     }
     const left = (await readdir(scratch.path)).filter((name) => name.includes(`${tests}-x.tar`));
     expect(left).toEqual([]);
+  });
+});
+
+describe.each(['docker-archive', 'oci-archive', 'oci'])('%s', (kind) => {
+  it('takes a layer that two bring at once, and keeps it for the image that has come', async () => {
+    const layer = web.blobs[0];
+    if (!layer) throw new Error('an image without layers');
+    const text = `${kind}:${at('x')}`;
+    {
+      await using sink = await sinkAt(text);
+      const answer = ({ image }: MemoryImage): Answer => ({ image, action: 'send', refs: image.names });
+      const first = await sink.writer(answer(web), signal);
+      const second = await sink.writer(answer(db), signal);
+      const body = (bytes: Buffer) => Readable.from([bytes]);
+      const write = (writer: ImageWriter, { kind, digest, bytes }: MemoryImage['blobs'][number]) =>
+        writer.write({ kind, digest, size: bytes.length, body: body(bytes) });
+      await Promise.all([write(first, layer), write(second, layer)]);
+      for (const blob of web.blobs.slice(1)) await write(first, blob);
+      await first.commit();
+      await second.abort(new ImgmvError('integrity', 'the other one breaks off'));
+      await sink.finish?.();
+    }
+    const [archive] = await open(text);
+    expect(archive?.images.map(({ image }) => image.names[0]?.target)).toEqual(['web:1.0']);
+    await archive?.[Symbol.asyncDispose]();
   });
 });
 
