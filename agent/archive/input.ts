@@ -1,6 +1,7 @@
 /** The file that an archive is in: one that can be read again, or one that is kept while it comes. */
-import { constants } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
+import { constants, openSync } from 'node:fs';
+import { type FileHandle, open, stat } from 'node:fs/promises';
+import { Socket } from 'node:net';
 import { ImgmvError } from '../../proto/errors.ts';
 import { fileBytes } from './file-bytes.ts';
 import { orAborted } from './or-aborted.ts';
@@ -20,6 +21,8 @@ export async function openInput(
   signal: AbortSignal,
 ): Promise<Input> {
   if (path === '-') return spooled('standard input', stdin, signal, async () => {});
+  const fifo = await openFifo(path);
+  if (fifo) return spooled(path, fifo, signal, async () => void fifo.destroy());
   const file = await openFile(path);
   if ((await file.stat()).isFile())
     return {
@@ -32,6 +35,21 @@ export async function openInput(
     stream.destroy();
     await file.close();
   });
+}
+
+/**
+ * Undefined for what is no fifo. Opened as a file it would take a thread that waits for a writer, or for bytes, and
+ * that no signal wakes: not even the end of the process comes while it waits.
+ */
+async function openFifo(path: string): Promise<Socket | undefined> {
+  const found = await stat(path).catch(() => undefined);
+  if (!found?.isFIFO()) return undefined;
+  try {
+    const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+    return new Socket({ fd, readable: true, writable: false });
+  } catch (cause) {
+    throw new ImgmvError('usage', `cannot read ${path}: ${(cause as Error).message}`, { cause });
+  }
 }
 
 async function openFile(path: string): Promise<FileHandle> {

@@ -106,6 +106,33 @@ it.each(['docker-archive:x.tar', 'docker-archive:x.tar.zst', 'oci:x', 'dir:x'])(
   },
 );
 
+it.each([
+  ['has no writer', ''],
+  ['has a writer that is silent', 'head -c 1000000 "$1" >&3; '],
+])('a stop is heard while a fifo %s', async (_what, write) => {
+  await run(['mkfifo', at('fifo')]);
+  const script = `exec 3>"$2"; ${write}sleep 30`;
+  const feeder =
+    write &&
+    spawn('sh', ['-c', script, 'sh', join(scratch.path, 'big.tar'), at('fifo')], { stdio: 'ignore' });
+  await using imgmv = runImgmv(['copy', `docker-archive:${at('fifo')}`, `oci:${at('x')}`]);
+  await sleep(1_000);
+  const asked = performance.now();
+  imgmv.kill('SIGTERM');
+  await expectEnd(imgmv, 143, /stopped by SIGTERM/);
+  expect(performance.now() - asked).toBeLessThan(5_000);
+  if (feeder) feeder.kill('SIGKILL');
+  expect(await readdir(folder)).toEqual(['fifo']);
+});
+
+it('a fifo is read to its end, and so is what comes late', async () => {
+  await run(['mkfifo', at('fifo')]);
+  await using imgmv = runImgmv(['copy', `docker-archive:${at('fifo')}`, `oci:${at('x')}`]);
+  await sleep(500);
+  await run(['sh', '-c', `cat ${join(scratch.path, 'big.tar')} > ${at('fifo')}`]);
+  await expectEnd(imgmv, 0, /loaded big:1/);
+});
+
 it('a reader of standard output that ends too soon is told of', async () => {
   const piped = `${imgmv} copy ${bigTar()} docker-archive:- | head -c 1000000 >/dev/null; exit "\${PIPESTATUS[0]}"`;
   await expect(run(['bash', '-c', piped])).rejects.toThrow(
