@@ -1,10 +1,10 @@
 /** Files that images go to: one archive or layout, or one archive for each image. */
-import { mkdir } from 'node:fs/promises';
-import { ImgmvError } from '../proto/errors.ts';
+import { resolve } from 'node:path';
 import { EachSink, type Format } from './archive/each-sink.ts';
 import { type ArchiveEndpoint, endpointText } from './archive/endpoint.ts';
+import { makeDirectories } from './archive/made-directories.ts';
+import { OciStore } from './archive/oci-store.ts';
 import { openSink, type WriteOptions } from './archive/open-store.ts';
-import { requireFree } from './archive/output.ts';
 import type { Sink } from './image.ts';
 
 export type Destination =
@@ -20,18 +20,19 @@ export function destinationText(destination: Destination): string {
 export async function openDestination(destination: Destination, options: WriteOptions): Promise<Sink> {
   if ('into' in destination) return openSink(destination.into, options);
   const { each, format } = destination;
-  try {
-    await mkdir(each, { recursive: true });
-  } catch (cause) {
-    throw new ImgmvError('usage', `cannot make ${each}: ${(cause as Error).message}`, { cause });
-  }
+  await makeDirectories(resolve(each));
   return new EachSink(each, format, options);
 }
 
-/** Throws usage for a file that exists and is not to be replaced, long before it would be written. */
+/**
+ * Throws what `openDestination` would, long before anything is written; nothing is there afterwards that was not
+ * before, but the directory of `each`. A layout that is there is read only when it is opened.
+ */
 export async function checkDestination(destination: Destination, overwrite: boolean): Promise<void> {
-  if (!('into' in destination)) return;
-  const { kind, path } = destination.into;
-  if (path !== '-' && (kind === 'docker-archive' || kind === 'oci-archive'))
-    await requireFree(path, overwrite);
+  if ('into' in destination && destination.into.kind === 'oci')
+    if (await OciStore.isThere(destination.into.path)) return;
+  const { signal } = new AbortController();
+  const options = { overwrite, ignoreSpace: true, stdout: async () => {}, signal };
+  const sink = await openDestination(destination, options);
+  await sink[Symbol.asyncDispose]();
 }

@@ -11,6 +11,7 @@ import { dirName } from './dir-image.ts';
 import { MANIFEST } from './docker-archive.ts';
 import { once } from './file-bytes.ts';
 import { DIRECTORY, kindAt } from './kind-at.ts';
+import { makeDirectories, removeEmpty } from './made-directories.ts';
 import { noRoomFor } from './spool.ts';
 
 /** containers/image directory/directory_dest.go */
@@ -21,6 +22,8 @@ export class DirStore implements BlobStore {
   readonly #path: string;
   readonly #temporary: string;
   readonly #overwrite: boolean;
+  /** Directories to remove where nothing comes of it, the innermost first. */
+  readonly #made: readonly string[];
   readonly #sizes = new Map<Digest, number>();
   /** Where the directory is meanwhile that is being replaced. */
   #old: string | undefined;
@@ -35,10 +38,11 @@ export class DirStore implements BlobStore {
   };
   #placed = false;
 
-  private constructor(path: string, temporary: string, overwrite: boolean) {
+  private constructor(path: string, temporary: string, overwrite: boolean, made: readonly string[]) {
     this.#path = path;
     this.#temporary = temporary;
     this.#overwrite = overwrite;
+    this.#made = made;
     process.once('exit', this.#remove);
   }
 
@@ -47,12 +51,14 @@ export class DirStore implements BlobStore {
     const path = resolve(given);
     await requireReplaceable(path, path, overwrite);
     const temporary = join(dirname(path), `.${basename(path)}.imgmv-${randomBytes(6).toString('hex')}`);
+    const made = await makeDirectories(dirname(path));
     try {
-      await mkdir(temporary, { recursive: true });
+      await mkdir(temporary);
     } catch (cause) {
-      throw new ImgmvError('usage', `cannot make ${path}: ${(cause as Error).message}`, { cause });
+      await removeEmpty(made);
+      throw new ImgmvError('usage', `cannot write ${path}: ${(cause as Error).message}`, { cause });
     }
-    return new DirStore(path, temporary, overwrite);
+    return new DirStore(path, temporary, overwrite, made);
   }
 
   sizeOf(digest: Digest): number | undefined {
@@ -157,7 +163,9 @@ export class DirStore implements BlobStore {
 
   async [Symbol.asyncDispose](): Promise<void> {
     process.off('exit', this.#remove);
-    if (!this.#placed) await rm(this.#temporary, { recursive: true, force: true });
+    if (this.#placed) return;
+    await rm(this.#temporary, { recursive: true, force: true });
+    await removeEmpty(this.#made);
   }
 }
 

@@ -1,13 +1,14 @@
 /** An OCI layout on disk, new or grown: an image is in it as soon as it is whole, and stays whatever comes behind it. */
 import { randomBytes } from 'node:crypto';
 import { unlinkSync } from 'node:fs';
-import { mkdir, open, readdir, readFile, rename, rm, rmdir, statfs } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rename, rm, statfs } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { ImgmvError } from '../../proto/errors.ts';
 import type { Digest, Image, Name } from '../image.ts';
 import { canonical, parseTarget } from '../reference.ts';
 import type { BlobStore, WholeImage } from './blob-store.ts';
 import { once } from './file-bytes.ts';
+import { makeDirectories, removeEmpty } from './made-directories.ts';
 import {
   blobName,
   IMAGE_NAME,
@@ -63,11 +64,7 @@ export class OciStore implements BlobStore {
   /** A layout that is there is checked as one that is read. Throws usage for a directory that holds something else. */
   static async open(given: string, signal: AbortSignal): Promise<OciStore> {
     const path = resolve(given);
-    const names = await readdir(path).catch((error: NodeJS.ErrnoException): string[] => {
-      if (error.code === 'ENOENT') return [];
-      throw new ImgmvError('usage', `cannot write ${path}: ${error.message}`, { cause: error });
-    });
-    if (names.includes(LAYOUT)) {
+    if (await OciStore.isThere(given)) {
       await using contents = await openOciLayout(path, signal);
       const there = ociImages(contents).map(({ image }) => image);
       const sizes = new Map<Digest, number>();
@@ -76,10 +73,23 @@ export class OciStore implements BlobStore {
       const index = (await readIndexFile(path)) ?? EMPTY;
       return new OciStore(path, there, sizes, index, []);
     }
-    if (names.length > 0)
-      throw new ImgmvError('usage', `${path} is no OCI layout, and not empty`, { hint: 'name another one' });
     const made = await makeDirectories(path);
     return new OciStore(path, [], new Map(), EMPTY, made);
+  }
+
+  /** Whether it would be added to. Throws as `open` does for what can be told without reading all of it. */
+  static async isThere(given: string): Promise<boolean> {
+    const path = resolve(given);
+    const names = await readdir(path).catch((error: NodeJS.ErrnoException): string[] => {
+      if (error.code === 'ENOENT') return [];
+      throw new ImgmvError('usage', `cannot write ${path}: ${error.message}`, { cause: error });
+    });
+    if (names.length === 0) return false;
+    if (!names.includes(LAYOUT))
+      throw new ImgmvError('usage', `${path} is no OCI layout, and not empty`, { hint: 'name another one' });
+    await makeDirectories(path);
+    await readIndexFile(path);
+    return true;
   }
 
   sizeOf(digest: Digest): number | undefined {
@@ -193,9 +203,8 @@ export class OciStore implements BlobStore {
     process.off('exit', this.#removeTemporary);
     for (const digest of this.#loose) await rm(join(this.#path, blobName(digest)), { force: true });
     if (this.#committed) return;
-    for (const folder of this.#made.length > 0 ? [BLOBS, 'blobs'].map((one) => join(this.#path, one)) : [])
-      await rmdir(folder).catch(ignoreMissing);
-    for (const folder of this.#made) await rmdir(folder).catch(ignoreMissing);
+    if (this.#made.length > 0) await removeEmpty([BLOBS, 'blobs'].map((one) => join(this.#path, one)));
+    await removeEmpty(this.#made);
   }
 }
 
@@ -208,24 +217,4 @@ async function readIndexFile(path: string): Promise<WholeIndex | undefined> {
   if (bytes === undefined) return undefined;
   parseIndex(bytes);
   return JSON.parse(bytes.toString('utf8')) as WholeIndex;
-}
-
-/** Those that had to be made, the innermost first. */
-async function makeDirectories(path: string): Promise<readonly string[]> {
-  try {
-    const first = await mkdir(path, { recursive: true });
-    if (first === undefined) return [];
-    const made: string[] = [];
-    for (let folder = path; ; folder = dirname(folder)) {
-      made.push(folder);
-      if (folder === first) return made;
-    }
-  } catch (cause) {
-    throw new ImgmvError('usage', `cannot make ${path}: ${(cause as Error).message}`, { cause });
-  }
-}
-
-/** A directory that somebody else has put something into stays. */
-function ignoreMissing(error: NodeJS.ErrnoException): void {
-  if (error.code !== 'ENOENT' && error.code !== 'ENOTEMPTY') throw error;
 }
