@@ -32,7 +32,7 @@ export async function checkDestination(destination: Destination, overwrite: bool
   if ('into' in destination && destination.into.kind === 'oci')
     if (await OciStore.isThere(destination.into.path)) return;
   const { signal } = new AbortController();
-  const options = { overwrite, ignoreSpace: true, stdout: async () => {}, signal };
+  const options = { overwrite, noReplace: false, ignoreSpace: true, stdout: async () => {}, signal };
   const sink = await openDestination(destination, options);
   await sink[Symbol.asyncDispose]();
 }

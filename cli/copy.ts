@@ -12,6 +12,7 @@ import {
   FORMAT_HELP,
   OVERWRITE_HELP,
   parseFormat,
+  requireHeard,
   requireStdoutFree,
   writeStdout,
 } from './places.ts';
@@ -33,7 +34,7 @@ export function copyCommand(): Command {
     .option('--each <dir>', `in place of DEST: ${EACH_HELP}`)
     .option('--format <format>', FORMAT_HELP, parseFormat)
     .option('--overwrite', OVERWRITE_HELP)
-    .option('--no-replace', 'refuse images whose name another image has in the engine')
+    .option('--no-replace', 'refuse images whose name another image has in DEST')
     .option('--ignore-space', 'copy images for which a disk seems too full')
     .option('--retries <n>', RETRIES_HELP, parseRetries)
     .option('--docker-host <address>', 'the engine: unix:///path, tcp://host:port or ssh://user@host')
@@ -72,6 +73,7 @@ names have to agree; no other names than those shown reach the engine.`,
             hint: 'imgmv copy SOURCE… DEST',
           });
         const destination = destinationOf(last, flags.each, flags.format);
+        requireHeard(destination, flags);
         if (destination && 'into' in destination) requireStdoutFree(destination.into, flags.json === true);
         const as = nameAt(last, sources);
         const { exit } = await copyImages({

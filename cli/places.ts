@@ -10,7 +10,7 @@ export const FROM_HELP =
   'archives in place of the engine: docker-archive:FILE, oci-archive:FILE, oci:DIR or dir:DIR; may be given again';
 export const EACH_HELP = 'one archive per image in this directory, such as web_1.0.tar.zst';
 export const FORMAT_HELP = 'of the archives of --each: tar, tar.gz or tar.zst (default: tar.zst)';
-export const OVERWRITE_HELP = 'replace a file that exists';
+export const OVERWRITE_HELP = 'replace a file, or a dir:, that exists';
 
 /** For commander: a repeated option as a list. Usage errors of ours pass through it. */
 export function collectEndpoints(
@@ -45,6 +45,28 @@ export function destinationOf(
   if (each !== undefined) return { each, format: format ?? 'tar.zst' };
   if (into === undefined || into.kind === 'docker-daemon') return undefined;
   return { into };
+}
+
+/** Throws usage for an option that has nothing to say where the images go, and would go unheard. */
+export function requireHeard(
+  destination: Destination | undefined,
+  { overwrite, replace }: { readonly overwrite?: true; readonly replace: boolean },
+): void {
+  const place = destination && 'into' in destination ? destination.into.kind : destination && 'each';
+  if (overwrite && (place === undefined || place === 'oci'))
+    throw new ImgmvError(
+      'usage',
+      `--overwrite replaces a file, and ${place ? 'an oci: layout grows' : 'an engine has none'}`,
+      { hint: 'a name moves to the new image without it; --no-replace keeps names' },
+    );
+  if (!replace && place !== undefined && place !== 'oci')
+    throw new ImgmvError(
+      'usage',
+      '--no-replace keeps names in an engine or an oci: layout: a new file has none',
+      {
+        hint: 'a file that exists stays, without --overwrite',
+      },
+    );
 }
 
 /** Throws usage where standard output cannot be the archive. */

@@ -28,6 +28,7 @@ import {
   FORMAT_HELP,
   OVERWRITE_HELP,
   parseFormat,
+  requireHeard,
   requireStdoutFree,
   writeStdout,
 } from './places.ts';
@@ -147,12 +148,14 @@ The port is open until the session ends, or the code has expired.`,
 }
 
 /** Undefined: the engine. */
-function destinationFrom({ into, each, format, json, once }: ReceiveFlags): Destination | undefined {
+function destinationFrom(flags: ReceiveFlags): Destination | undefined {
+  const { into, each, format, json, once } = flags;
   const [endpoint, more] = into ?? [];
   if (more) throw new ImgmvError('usage', '--into names one place');
   if (endpoint?.reference)
     throw new ImgmvError('usage', `${endpointText(endpoint)}: the sender says how its images are called`);
   const destination = destinationOf(endpoint, each, format);
+  requireHeard(destination, flags);
   if (!destination || !('into' in destination)) return destination;
   requireStdoutFree(destination.into, json === true);
   if (destination.into.kind !== 'oci' && !once)

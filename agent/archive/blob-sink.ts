@@ -16,6 +16,8 @@ import type { BlobStore } from './blob-store.ts';
 import { BlobWriter } from './blob-writer.ts';
 
 export interface BlobSinkOptions {
+  /** Refuse what would take a name from another image. */
+  readonly noReplace: boolean;
   /** Take images for which there seems to be no room. */
   readonly ignoreSpace: boolean;
 }
@@ -52,9 +54,12 @@ export class BlobSink implements Sink {
         return { ...name, ...(holder && { replaces: holder }) };
       });
       const clash = image.names.find(({ target }) => taken.has(target));
+      const replaced = this.#options.noReplace && refs.find(({ replaces }) => replaces !== undefined);
       const refused = clash
         ? `${clash.target} is also the name of ${taken.get(clash.target)?.id} in this run`
-        : this.#store.refusal(image, others);
+        : replaced
+          ? `${replaced.target} is ${replaced.replaces} here, and --no-replace was given`
+          : this.#store.refusal(image, others);
       if (refused !== undefined) return { image, action: 'refuse', reason: refused, refs };
       const present = this.#there(image) !== undefined;
       const missing = image.layers

@@ -12,6 +12,8 @@ import { TarStore } from './tar-store.ts';
 export interface WriteOptions {
   /** Replace what is there. */
   readonly overwrite: boolean;
+  /** Refuse what would take a name from another image. */
+  readonly noReplace: boolean;
   /** Take images for which there seems to be no room. */
   readonly ignoreSpace: boolean;
   readonly stdout: WriteStdout;

@@ -17,6 +17,7 @@ import { conformance } from './conformance.ts';
 const { signal } = new AbortController();
 const WRITE: WriteOptions = {
   overwrite: false,
+  noReplace: false,
   ignoreSpace: false,
   stdout: () => Promise.reject(new Error('nothing goes to standard output')),
   signal,

@@ -36,7 +36,7 @@ const imgmv = `${process.execPath} ${IMGMV}`;
 const at = (name: string) => join(folder, name);
 const bigTar = () => `docker-archive:${join(scratch.path, 'big.tar')}`;
 
-it.each([
+it.each<[string, string[], number, RegExp]>([
   ['a source that is no place', ['web:1.0', 'oci:x'], 2, /"web:1\.0" is no place for images/],
   ['no destination', ['docker-archive:x.tar'], 2, /a source and a destination/],
   ['a file that is not there', ['docker-archive:missing.tar', 'oci:x'], 10, /no such file: missing\.tar/],
@@ -56,6 +56,32 @@ it.each([
     /--format is of the files of --each/,
   ],
   ['a stream that is a directory', ['oci:-', 'dir:x'], 2, /oci: is a directory, and - a stream/],
+  [
+    '--overwrite for a layout',
+    ['docker-archive:a', 'oci:x', '--overwrite'],
+    2,
+    /--overwrite replaces a file, and an oci: layout grows/,
+  ],
+  [
+    '--overwrite for an engine',
+    ['docker-archive:a', 'docker-daemon:', '--overwrite'],
+    2,
+    /--overwrite replaces a file, and an engine has none/,
+  ],
+  ...['docker-archive:x.tar', 'oci-archive:x.tar', 'dir:x'].map(
+    (place): [string, string[], number, RegExp] => [
+      `--no-replace for ${place}`,
+      ['docker-archive:a', place, '--no-replace'],
+      2,
+      /--no-replace keeps names in an engine or an oci: layout/,
+    ],
+  ),
+  [
+    '--no-replace for --each',
+    ['docker-archive:a', '--each', 'x', '--no-replace'],
+    2,
+    /--no-replace keeps names in an engine or an oci: layout/,
+  ],
   ['json on the archive', ['docker-archive:a', 'docker-archive:-', '--json'], 2, /both want standard output/],
 ])('%s', async (_what, args, exit, says) => {
   await using imgmv = runImgmv(['copy', ...args], { cwd: folder });

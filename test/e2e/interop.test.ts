@@ -140,7 +140,7 @@ function placed(place: string): ArchiveEndpoint {
 }
 
 async function write(endpoint: ArchiveEndpoint, source: Source, overwrite = false): Promise<void> {
-  const options = { overwrite, ignoreSpace: false, stdout: async () => {}, signal };
+  const options = { overwrite, noReplace: false, ignoreSpace: false, stdout: async () => {}, signal };
   await using sink = await openSink(endpoint, options);
   const { outcomes } = await move(source, sink, {
     signal,

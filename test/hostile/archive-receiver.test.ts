@@ -12,7 +12,13 @@ import { scratchDirectory } from '../rig/scratch.ts';
 import { receiver, ScriptedSender, sendBlobs, statuses } from './hosts.ts';
 
 const { signal } = new AbortController();
-const WRITE: WriteOptions = { overwrite: false, ignoreSpace: false, stdout: async () => {}, signal };
+const WRITE: WriteOptions = {
+  overwrite: false,
+  noReplace: false,
+  ignoreSpace: false,
+  stdout: async () => {},
+  signal,
+};
 
 type Lie = (image: MemoryImage, other: MemoryImage) => MemoryImage['blobs'];
 const LIES: readonly (readonly [string, Lie])[] = [

@@ -12,7 +12,13 @@ import { run } from '../../rig/command.ts';
 import { type ScratchDirectory, scratchDirectory } from '../../rig/scratch.ts';
 
 const { signal } = new AbortController();
-const WRITE: WriteOptions = { overwrite: false, ignoreSpace: false, stdout: async () => {}, signal };
+const WRITE: WriteOptions = {
+  overwrite: false,
+  noReplace: false,
+  ignoreSpace: false,
+  stdout: async () => {},
+  signal,
+};
 const REPLACE: WriteOptions = { ...WRITE, overwrite: true };
 
 let scratch: ScratchDirectory;

@@ -45,7 +45,13 @@ const open = (text: string) => openArchives(place(text), { signal, stdin: Readab
 const into = (source: MemorySource | ArchiveSource | JoinedSource, sink: Sink): Promise<Ledger> =>
   move(source, sink, { signal, emit: () => {}, wireBytes: () => 0, jobs: 2, retries: 0 });
 const sinkAt = (text: string) =>
-  openSink(place(text), { overwrite: false, ignoreSpace: false, stdout: async () => {}, signal });
+  openSink(place(text), {
+    overwrite: false,
+    noReplace: false,
+    ignoreSpace: false,
+    stdout: async () => {},
+    signal,
+  });
 
 /** Gives the first layer that it is asked for other bytes than it says. */
 class AlteringSource extends MemorySource {
@@ -83,7 +89,10 @@ describe('a new archive', () => {
   it('on standard output cannot', async () => {
     const written: Uint8Array[] = [];
     const output = new StreamOutput(async (chunk) => void written.push(chunk), signal);
-    await using sink = new BlobSink(new TarStore(output, 'docker-archive', 'none'), { ignoreSpace: false });
+    await using sink = new BlobSink(new TarStore(output, 'docker-archive', 'none'), {
+      noReplace: false,
+      ignoreSpace: false,
+    });
     const { outcomes } = await into(new AlteringSource([web, db]), sink);
     expect(outcomes.map(({ error }) => error?.message)).toEqual([
       expect.stringMatching(/came as/),
@@ -170,6 +179,30 @@ describe.each(['docker-archive', 'oci-archive', 'oci'])('%s', (kind) => {
     await archive?.[Symbol.asyncDispose]();
   });
 });
+
+it.each([false, true])(
+  'a layout keeps its names for --no-replace, image there before: %s',
+  async (present) => {
+    const place: ArchiveEndpoint = { kind: 'oci', path: at('x') };
+    const other = await testImage({ name: 'other:1' });
+    const write = { overwrite: false, ignoreSpace: false, stdout: async () => {}, signal };
+    {
+      await using sink = await openSink(place, { ...write, noReplace: true });
+      expect((await into(new MemorySource(present ? [web, other] : [web]), sink)).exit).toBe(0);
+    }
+    const renamed = { ...other, image: { ...other.image, names: web.image.names } };
+    await using sink = await openSink(place, { ...write, noReplace: true });
+    const { exit, outcomes } = await into(new MemorySource([renamed, db]), sink);
+    expect(outcomes.map(({ status }) => status)).toEqual(['refused', 'loaded']);
+    expect(outcomes[0]?.error).toMatchObject({
+      code: 'refused',
+      message: `web:1.0 is ${web.image.id} here, and --no-replace was given`,
+    });
+    expect(exit).toBe(17);
+    await using again = await openSink(place, { ...write, noReplace: true });
+    expect((await into(new MemorySource([web]), again)).outcomes[0]?.status).toBe('present');
+  },
+);
 
 describe('a source', () => {
   it.each([
