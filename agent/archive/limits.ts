@@ -6,6 +6,8 @@ const MIB = 1024 * KIB;
 /** Entries of a tar, directories and links included: a thousand images of sixty layers each in the oldest format. */
 export const ENTRIES_MAX = 250_000;
 export const ENTRY_NAME_MAX_BYTES = 4 * KIB;
+/** Of the names of all files and links of a tar, and of what the links lead to: those are kept in memory. */
+export const ENTRY_NAMES_MAX_BYTES = 16 * MIB;
 /** PAX records, or a long name, in front of an entry. */
 export const EXTENDED_HEADER_MAX_BYTES = 64 * KIB;
 /** Bytes of all small JSON files of an archive together, which are kept in memory. */

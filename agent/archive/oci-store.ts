@@ -1,6 +1,6 @@
 /** An OCI layout on disk, new or grown: an image is in it as soon as it is whole, and stays whatever comes behind it. */
 import { randomBytes } from 'node:crypto';
-import { unlinkSync } from 'node:fs';
+import { rmSync } from 'node:fs';
 import { mkdir, open, readdir, readFile, rename, rm, statfs } from 'node:fs/promises';
 import { dirname, join, resolve } from 'node:path';
 import { ImgmvError } from '../../proto/errors.ts';
@@ -43,7 +43,7 @@ export class OciStore implements BlobStore {
   #committed = false;
   #last: Promise<void> = Promise.resolve();
   readonly #removeTemporary = () => {
-    for (const path of this.#temporary) unlinkSync(path);
+    for (const path of this.#temporary) rmSync(path, { force: true });
   };
 
   private constructor(

@@ -55,7 +55,10 @@ export class Spool implements AsyncDisposable {
   }
 }
 
-/** The error for a write that failed: refused where the disk is full. */
+/** What the place that was named is like, which is no fault of ours. */
+const NOT_TO_BE_WRITTEN = ['EROFS', 'EACCES', 'EPERM', 'EISDIR', 'ENOTDIR', 'EBUSY', 'ENAMETOOLONG'];
+
+/** The error for a write that failed: refused where the disk is full, usage where the place cannot be written. */
 export function noRoomFor(
   what: string,
   path: string,
@@ -64,11 +67,13 @@ export function noRoomFor(
   hint: string,
 ): ImgmvError {
   const { code = '', message } = cause as NodeJS.ErrnoException;
-  const full = ['ENOSPC', 'EDQUOT', 'EFBIG'].includes(code);
-  return full
-    ? new ImgmvError('refused', `no room for ${what} under ${path}: it was full after ${bytes} bytes`, {
-        cause,
-        hint,
-      })
-    : new ImgmvError('internal', `write ${what} under ${path}: ${message}`, { cause });
+  if (['ENOSPC', 'EDQUOT', 'EFBIG'].includes(code))
+    return new ImgmvError('refused', `no room for ${what} under ${path}: it was full after ${bytes} bytes`, {
+      cause,
+      hint,
+    });
+  const theirs = NOT_TO_BE_WRITTEN.includes(code);
+  return new ImgmvError(theirs ? 'usage' : 'internal', `cannot write ${what} under ${path}: ${message}`, {
+    cause,
+  });
 }

@@ -2,7 +2,7 @@
 import { ImgmvError } from '../../proto/errors.ts';
 import { LAYER_MAX_BYTES } from '../../proto/limits.ts';
 import { entryName, linkTarget } from './entry-name.ts';
-import { ENTRIES_MAX, EXTENDED_HEADER_MAX_BYTES } from './limits.ts';
+import { ENTRIES_MAX, ENTRY_NAMES_MAX_BYTES, EXTENDED_HEADER_MAX_BYTES } from './limits.ts';
 import {
   BLOCK_BYTES,
   decodeLongName,
@@ -30,6 +30,7 @@ export interface TarEntry {
 export async function* tarEntries(stream: AsyncIterable<Buffer>): AsyncGenerator<TarEntry> {
   const input = new Input(stream);
   const names = new Set<string>();
+  let nameBytes = 0;
   let before: Extended = {};
   try {
     for (let entries = 0; ; entries++) {
@@ -58,6 +59,9 @@ export async function* tarEntries(stream: AsyncIterable<Buffer>): AsyncGenerator
         throw new ImgmvError('integrity', `the entry ${JSON.stringify(name)} is there twice`);
       names.add(name);
       const link = type === '2' ? { link: linkTarget(name, linkName) } : {};
+      nameBytes += Buffer.byteLength(name) + Buffer.byteLength(link.link ?? '');
+      if (nameBytes > ENTRY_NAMES_MAX_BYTES)
+        throw new ImgmvError('integrity', `more than ${ENTRY_NAMES_MAX_BYTES} bytes of names`);
       const { offset } = input;
       const body = input.chunks(size, name);
       yield { name, ...link, size, offset, body };

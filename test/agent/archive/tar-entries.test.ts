@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { buffer } from 'node:stream/consumers';
 import { pack } from 'tar-stream';
 import { describe, expect, it } from 'vitest';
-import { ENTRIES_MAX } from '../../../agent/archive/limits.ts';
+import { ENTRIES_MAX, ENTRY_NAMES_MAX_BYTES } from '../../../agent/archive/limits.ts';
 import { tarEntries } from '../../../agent/archive/tar-entries.ts';
 import { decodeTarHeader, encodeTarHeader } from '../../../agent/archive/tar-header.ts';
 import { END, paxHeader, rawEntry, rawTar } from '../../hostile/raw-tar.ts';
@@ -125,6 +125,33 @@ describe('tar entries', () => {
       })(),
     ).rejects.toThrow(`more than ${ENTRIES_MAX} entries`);
   });
+});
+
+it.each([
+  ['names', (name: string) => [paxHeader([['path', name]]), rawEntry({ name: 'x' })]],
+  [
+    'what links lead to',
+    (name: string) => [
+      paxHeader([['linkpath', name]]),
+      rawEntry({ name: name.slice(-8), type: '2', linkName: 'x' }),
+    ],
+  ],
+] as const)('%s are not without end', async (_what, entry) => {
+  let made = 0;
+  const many = async function* () {
+    for (; made < 60_000; made++)
+      yield Buffer.concat(entry(`${'d'.repeat(4_000)}/${`${made}`.padStart(8, '0')}`));
+    yield END;
+  };
+  await expect(
+    (async () => {
+      for await (const _ of tarEntries(many()));
+    })(),
+  ).rejects.toMatchObject({
+    code: 'integrity',
+    message: `more than ${ENTRY_NAMES_MAX_BYTES} bytes of names`,
+  });
+  expect(made).toBeLessThan(4_300);
 });
 
 it.each([0, 5, 0o77777777777, 0o77777777777 + 1, 2 ** 40])(
