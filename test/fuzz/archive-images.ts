@@ -157,7 +157,10 @@ async function holdsAgain(source: ArchiveSource, ids: readonly Digest[]): Promis
   for (const kind of ['docker-archive', 'oci-archive'] as const) {
     const written: Uint8Array[] = [];
     const output = new StreamOutput(async (chunk) => void written.push(Uint8Array.from(chunk)), signal);
-    await using sink = new BlobSink(new TarStore(output, kind, 'none'), { ignoreSpace: true });
+    await using sink = new BlobSink(new TarStore(output, kind, 'none'), {
+      ignoreSpace: true,
+      noReplace: false,
+    });
     const { outcomes } = await move(source, sink, {
       signal,
       emit: () => {},

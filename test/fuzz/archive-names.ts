@@ -113,6 +113,7 @@ const each = target<{ names: readonly (readonly string[])[]; format: number; ope
     await using sink = new EachSink(scratch, format, {
       overwrite: false,
       ignoreSpace: false,
+      noReplace: false,
       stdout: async () => {},
       signal,
     });
