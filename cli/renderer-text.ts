@@ -116,7 +116,7 @@ export class TextRenderer implements Renderer {
   }
 
   #plan(event: EventOf<'plan'>): void {
-    const { images, only } = event;
+    const { images, only, target } = event;
     this.#images = images;
     this.#planOnly = only;
     if (only) return this.#planAlone(event);
@@ -134,7 +134,9 @@ export class TextRenderer implements Renderer {
         if (replaces !== null) this.say(`  ${target} is ${short(replaces)} there now and will be replaced`);
       }
       if (image.refs.length === 0)
-        this.say('  chosen by id: it arrives without a name (--as NAME:TAG gives one)');
+        this.say(
+          `  chosen by id: it arrives without a name${target === undefined ? '' : ' (--as NAME:TAG gives one)'}`,
+        );
       if (image.warning !== null)
         this.#line(`${this.#paint('33', 'warning:')} ${escapeText(`${name}: ${image.warning}`)}`);
     }

@@ -1,8 +1,9 @@
 /** A directory as a sink that makes a docker archive of each image, under the name that people expect. */
+import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { toImgmvError } from '../../proto/errors.ts';
-import type { Answer, Image, ImageWriter, Sink, Waits } from '../image.ts';
-import type { BlobSink } from './blob-sink.ts';
+import { type Answer, bytesToCome, type Image, type ImageWriter, type Sink, type Waits } from '../image.ts';
+import { type BlobSink, noRoom } from './blob-sink.ts';
 import { openSink, type WriteOptions } from './open-store.ts';
 import { requireFree } from './output.ts';
 
@@ -26,21 +27,35 @@ export class EachSink implements Sink {
   async plan(images: readonly Image[]): Promise<readonly Answer[]> {
     const taken = new Map<string, Image>();
     const answers: Answer[] = [];
+    let freeBytes = await this.#freeBytes();
     for (const image of images) {
       const name = fileName(image, this.#format);
       const other = taken.get(name);
       const refs = image.names;
+      const bytes = bytesToCome(
+        image,
+        image.layers?.map(({ digest }) => digest),
+      );
       const reason = other
         ? `${name} is also the file of ${other.names[0]?.target ?? other.id} in this run`
-        : await this.#exists(name);
+        : ((await this.#exists(name)) ??
+          (bytes > freeBytes ? noRoom(bytes, this.#directory, freeBytes) : undefined));
       if (reason !== undefined) answers.push({ image, action: 'refuse', reason, refs });
       else {
         taken.set(name, image);
+        freeBytes -= bytes;
         const missing = image.layers?.map(({ digest }) => digest);
         answers.push({ image, action: 'send', refs, ...(missing && { missing }) });
       }
     }
     return answers;
+  }
+
+  /** How much less compression makes of an image cannot be told. */
+  async #freeBytes(): Promise<number> {
+    if (this.#options.ignoreSpace || this.#format !== 'tar') return Number.POSITIVE_INFINITY;
+    const { bavail, bsize } = await statfs(this.#directory);
+    return bavail * bsize;
   }
 
   /** Why the file cannot be made, where something is there already. */

@@ -2,7 +2,7 @@
 import { lstat, mkdir, readdir, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { EachSink } from '../../../agent/archive/each-sink.ts';
+import { EachSink, type Format } from '../../../agent/archive/each-sink.ts';
 import { type ArchiveEndpoint, parseEndpoint } from '../../../agent/archive/endpoint.ts';
 import { openSink, type WriteOptions } from '../../../agent/archive/open-store.ts';
 import type { Sink } from '../../../agent/image.ts';
@@ -102,6 +102,22 @@ it('a link is not followed, and stays', async () => {
   await expect(openSink(place(`docker-archive:${at('x.tar')}`), REPLACE)).rejects.toThrow('a symbolic link');
   expect(await readlink(at('x.tar'))).toBe('target');
   expect(await readFile(at('target'), 'utf8')).toBe('mine');
+});
+
+it('--each refuses in the plan what there is no room for, and takes what there is', async () => {
+  const layers = (web.image.layers ?? []).map((layer) => ({ ...layer, size: 2 ** 50 }));
+  const huge = { ...web.image, names: [{ source: 'huge:1', target: 'huge:1' }], layers };
+  const actions = async (format: Format, ignoreSpace: boolean) => {
+    await using sink: Sink = new EachSink(folder, format, { ...WRITE, ignoreSpace });
+    return sink.plan([huge, web.image]);
+  };
+  expect(await actions('tar', false)).toMatchObject([
+    { action: 'refuse', reason: expect.stringMatching(/^it needs .* MB are free; --ignore-space tries/) },
+    { action: 'send' },
+  ]);
+  expect(await actions('tar', true)).toMatchObject([{ action: 'send' }, { action: 'send' }]);
+  // What compression makes of it is not known.
+  expect(await actions('tar.zst', false)).toMatchObject([{ action: 'send' }, { action: 'send' }]);
 });
 
 describe('a dir:', () => {
