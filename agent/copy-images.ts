@@ -1,44 +1,32 @@
 /** The whole of `imgmv copy`: images from one place of this host to another, with nobody else. */
-import type { ImageEndpoint } from './archive/endpoint.ts';
 import type { WriteStdout } from './archive/output.ts';
 import { type Destination, destinationText, openDestination } from './destination.ts';
-import type { EndpointOptions } from './engine/endpoint.ts';
 import { Engine } from './engine/engine.ts';
 import { EngineSink } from './engine/engine-sink.ts';
-import type { Emit } from './events.ts';
 import { engineEvent } from './hello.ts';
 import type { Sink } from './image.ts';
 import { type Ledger, move } from './move.ts';
-import { openOrigin } from './origin.ts';
+import { type OriginOptions, openOrigin } from './origin.ts';
 
-export interface CopyImagesOptions {
-  readonly sources: readonly ImageEndpoint[];
+export interface CopyImagesOptions extends OriginOptions {
   /** Undefined: the engine. */
   readonly destination: Destination | undefined;
-  /** What the one image is to be called there. */
-  readonly as?: string;
-  readonly engine: EndpointOptions;
   readonly jobs: number;
   /** How often what failed is tried again. */
   readonly retries: number;
   readonly noReplace: boolean;
   readonly overwrite: boolean;
-  readonly ignoreSpace: boolean;
-  readonly stdin: AsyncIterable<Buffer>;
   readonly stdout: WriteStdout;
-  /** Aborted with an ImgmvError to stop. */
-  readonly signal: AbortSignal;
-  readonly emit: Emit;
 }
 
 /** Throws what ended the run before there was a ledger; what became of each image is in the ledger. */
 export async function copyImages(options: CopyImagesOptions): Promise<Ledger> {
-  const { destination, emit, jobs, retries, sources, signal } = options;
+  const { destination, emit, jobs, retries, signal } = options;
   const how = { signal, emit, jobs, retries, wireBytes: () => 0 };
   // A file that cannot be made is known at once; an archive takes its time to be read.
   await using files = destination && (await openDestination(destination, options));
   if (destination) emit({ event: 'writing', archive: destinationText(destination) });
-  const origin = await openOrigin({ ...options, from: sources, choices: [] });
+  const origin = await openOrigin(options);
   await using source = origin.source;
   if (files) return await move(source, files, how);
   await using sink = await openEngine(options);

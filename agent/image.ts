@@ -28,6 +28,8 @@ export type Store = 'classic' | 'containerd';
 export interface Name {
   readonly source: string;
   readonly target: string;
+  /** What the sender wanted it to be at the target, where the receiver has rules of its own. */
+  readonly offered?: string;
 }
 
 /** A layer as its store holds it. */

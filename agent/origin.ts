@@ -1,12 +1,22 @@
 /** Where the images of a run come from: an engine, archives, or both; all of it checked before anything else. */
 import { tmpdir } from 'node:os';
 import { ImgmvError } from '../proto/errors.ts';
-import { type Archive, ArchiveSource, type ChosenImage } from './archive/archive-source.ts';
-import { type ArchiveEndpoint, endpointText, type ImageEndpoint } from './archive/endpoint.ts';
-import { choose, openArchives, type Pick } from './archive/open-archives.ts';
+import { ArchiveCatalogue } from './archive/archive-catalogue.ts';
+import { type Archive, ArchiveSource } from './archive/archive-source.ts';
+import {
+  type ArchiveEndpoint,
+  type EngineEndpoint,
+  endpointText,
+  type ImageEndpoint,
+} from './archive/endpoint.ts';
+import { openArchives } from './archive/open-archives.ts';
+import { type Meant, merged, type Naming, named, requireOne } from './choose/meant.ts';
+import { type Pattern, parsePatterns } from './choose/pattern.ts';
+import { type Chosen, choose, type Listed, picks, picksNothing, type Selection } from './choose/selection.ts';
 import type { EndpointOptions } from './engine/endpoint.ts';
 import { Engine } from './engine/engine.ts';
-import { type Choice, EngineSource } from './engine/engine-source.ts';
+import { EngineCatalogue } from './engine/engine-catalogue.ts';
+import { EngineSource } from './engine/engine-source.ts';
 import type { Emit } from './events.ts';
 import { archiveHost, engineEvent, type Host } from './hello.ts';
 import type { Source } from './image.ts';
@@ -15,10 +25,11 @@ import { JoinedSource } from './joined-source.ts';
 export interface OriginOptions {
   /** Undefined: the engine. */
   readonly from?: readonly ImageEndpoint[];
-  /** Images of the engine; with `from` those of the archives, and all where there are none. */
-  readonly choices: readonly Choice[];
-  /** What the one image is to be called, however it is chosen. */
-  readonly as?: string;
+  /** Which of the images there; where it picks none, those that `from` names, and all of its archives. */
+  readonly selection: Selection;
+  /** Asked where neither `from` nor `selection` picks anything; gives what is left to be picked. */
+  readonly pick?: Pick;
+  readonly naming: Naming;
   readonly engine: EndpointOptions;
   /** Save images for which there seems to be no room. */
   readonly ignoreSpace: boolean;
@@ -33,46 +44,76 @@ export interface Origin {
   readonly host: Host;
 }
 
+/** Which of these are meant; they are what is there. Throws usage where none is. */
+export type Pick = (there: readonly Listed[]) => Promise<readonly Chosen[]>;
+
+/** Images that were chosen in one place. */
+interface Place extends AsyncDisposable {
+  readonly host: Host;
+  readonly chosen: readonly Chosen[];
+  /** Takes what is to be disposed of along. */
+  source(meant: readonly Meant[]): Source;
+}
+
 /** Throws image-not-found where one of the images is not there, integrity for an archive that is not good. */
 export async function openOrigin(options: OriginOptions): Promise<Origin> {
-  const { from, choices, as, engine: endpoint, ignoreSpace, emit } = options;
+  const places: Place[] = [];
   const sources: Source[] = [];
   try {
-    const archives = (from ?? []).filter((one): one is ArchiveEndpoint => one.kind !== 'docker-daemon');
-    if (archives.length > 0) sources.push(await openArchiveSource(archives, options));
-    const wanted = from ? choicesOf(from, as) : choices;
-    let host = archiveHost(archives[0]?.kind ?? 'docker-archive');
-    if (wanted.length > 0) {
-      const engine = await Engine.connect(endpoint);
-      emit(engineEvent(engine));
-      host = engine;
-      sources.push(new EngineSource(engine, { choices: wanted, ignoreSpace }));
-    }
+    const archives = (options.from ?? []).filter((one) => one.kind !== 'docker-daemon');
+    if (archives.length > 0) places.push(await openArchivePlace(archives, options));
+    if (!options.from || options.from.length > archives.length) places.push(await openEnginePlace(options));
+    const { naming } = options;
+    if (naming.as !== undefined)
+      requireOne(
+        places.flatMap(({ chosen }) => chosen),
+        naming.as,
+      );
+    for (const place of places) sources.push(place.source(named(place.chosen, naming)));
     const source = sources.length === 1 ? (sources[0] as Source) : new JoinedSource(sources);
     await source.images();
-    return { source, host };
+    return { source, host: (places.at(-1) as Place).host };
   } catch (error) {
-    for (const source of sources) await source[Symbol.asyncDispose]();
+    for (const opened of sources.length > 0 ? sources : places) await opened[Symbol.asyncDispose]();
     throw error;
   }
 }
 
-function choicesOf(from: readonly ImageEndpoint[], as: string | undefined): readonly Choice[] {
-  return from.flatMap((one) => {
-    if (one.kind !== 'docker-daemon') return [];
-    if (one.reference === '')
-      throw new ImgmvError('usage', 'docker-daemon: as a source wants the name of an image');
-    return [{ reference: one.reference, ...(as !== undefined && { as }) }];
+async function openEnginePlace(options: OriginOptions): Promise<Place> {
+  const { emit, from, ignoreSpace, pick, selection } = options;
+  const patterns = (from ?? []).flatMap((one) => (one.kind === 'docker-daemon' ? patternsOf(one) : []));
+  const engine = await Engine.connect(options.engine);
+  emit(engineEvent(engine));
+  const catalogue = new EngineCatalogue(engine);
+  const chosen =
+    pick && picksNothing(selection)
+      ? await pick(await catalogue.list())
+      : await choose(catalogue, from ? { ...selection, patterns } : selection);
+  return {
+    host: engine,
+    chosen,
+    source: (meant) => new EngineSource(engine, { meant, ignoreSpace }),
+    [Symbol.asyncDispose]: async () => {},
+  };
+}
+
+function patternsOf(endpoint: EngineEndpoint): readonly Pattern[] {
+  if (endpoint.reference !== '') return parsePatterns(endpoint.reference);
+  throw new ImgmvError('usage', 'docker-daemon: as a source wants the name of an image', {
+    hint: '--all copies all of them',
   });
 }
 
-async function openArchiveSource(
+async function openArchivePlace(
   endpoints: readonly ArchiveEndpoint[],
-  { as, choices, emit, stdin, signal }: OriginOptions,
-): Promise<ArchiveSource> {
+  { emit, selection, stdin, signal }: OriginOptions,
+): Promise<Place> {
   if (endpoints.filter(({ path }) => path === '-').length > 1)
     throw new ImgmvError('usage', 'standard input holds one archive, and is named twice');
   const opened: (readonly Archive[])[] = [];
+  const close = async () => {
+    for (const archive of opened.flat()) await archive[Symbol.asyncDispose]();
+  };
   try {
     for (const endpoint of endpoints) {
       const spool = endpoint.path === '-' ? tmpdir() : null;
@@ -80,24 +121,32 @@ async function openArchiveSource(
       opened.push(await openArchives(endpoint, { stdin, signal }));
     }
     const all = opened.flat();
-    // With an image picked by its endpoint there is nothing left to pick.
-    const picks: readonly Pick[] = choices.map((choice) => ({ ...choice, ...(as !== undefined && { as }) }));
-    const chosen = picks.length > 0 ? choose(all, picks) : byEndpoint(endpoints, opened, as);
-    return new ArchiveSource(all, chosen);
+    const chosen = picks(selection)
+      ? await choose(new ArchiveCatalogue(all), selection)
+      : await byEndpoint(endpoints, opened, selection);
+    return {
+      host: archiveHost(endpoints[0]?.kind ?? 'docker-archive'),
+      chosen,
+      source: (meant) => new ArchiveSource(all, meant),
+      [Symbol.asyncDispose]: close,
+    };
   } catch (error) {
-    for (const archive of opened.flat()) await archive[Symbol.asyncDispose]();
+    await close();
     throw error;
   }
 }
 
-function byEndpoint(
+/** What each names, or all that it has; of that what `selection` leaves. */
+async function byEndpoint(
   endpoints: readonly ArchiveEndpoint[],
   opened: readonly (readonly Archive[])[],
-  as: string | undefined,
-): readonly ChosenImage[] {
-  return endpoints.flatMap(({ reference }, at) =>
-    choose(opened[at] ?? [], [
-      { ...(reference !== undefined && { reference }), ...(as !== undefined && { as }) },
-    ]),
-  );
+  selection: Selection,
+): Promise<readonly Chosen[]> {
+  const chosen: Chosen[] = [];
+  for (const [at, { reference }] of endpoints.entries()) {
+    const picked =
+      reference === undefined ? { all: true, dangling: true } : { patterns: parsePatterns(reference) };
+    chosen.push(...(await choose(new ArchiveCatalogue(opened[at] ?? []), { ...selection, ...picked })));
+  }
+  return merged(chosen);
 }

@@ -8,9 +8,11 @@ import {
   diffIdOf,
   type Image,
   type LayerBlob,
+  type Name,
   type Platform,
   type Store,
 } from './image.ts';
+import { familiar, parseTarget } from './reference.ts';
 
 export function platformName({ os, architecture, variant }: Platform): string {
   return [os, architecture, ...(variant ? [variant] : [])].join('/');
@@ -27,6 +29,37 @@ export function bytesMissing({ image, action, missing }: Answer): number {
 
 export function refusal({ reason, error }: Answer): ImgmvError {
   return error ?? new ImgmvError('refused', reason ?? 'the receiver refused it');
+}
+
+/**
+ * Why images cannot have their names: two that would take one name are neither of them what the name is to be.
+ * Names are compared as docker shows them.
+ */
+export function clashes(images: readonly Image[]): ReadonlyMap<Image, string> {
+  const takers = new Map<string, Image[]>();
+  for (const image of images)
+    for (const name of new Set(image.names.map(shownName)))
+      takers.set(name, [...(takers.get(name) ?? []), image]);
+  const found = new Map<Image, string>();
+  for (const [name, [first, ...others]] of takers)
+    for (const [at, image] of first && others.length > 0 ? [first, ...others].entries() : []) {
+      const other = at === 0 ? others[0] : first;
+      if (!found.has(image)) found.set(image, `${name} would also be the name of ${sourceOf(other, name)}`);
+    }
+  return found;
+}
+
+/** As docker shows it: a name may come with its registry spelled out, and is the same name then. */
+export function shownName({ target }: Name): string {
+  return familiar(parseTarget(target, 'the target name'));
+}
+
+/** How the image is called that is to be called `name`, and which it is. */
+function sourceOf(image: Image | undefined, name: string): string {
+  const source = image?.names.find((one) => shownName(one) === name)?.source;
+  return source === undefined || source === name || source === image?.id
+    ? `${image?.id}`
+    : `${source} (${image?.id})`;
 }
 
 /**

@@ -14,6 +14,8 @@ import type { Sink } from './image.ts';
 import { move } from './move.ts';
 import { type AcceptedSession, Listener } from './peer/listener.ts';
 import { PeerSource } from './peer/peer-source.ts';
+import type { Renaming } from './rename.ts';
+import { RenamingSink } from './renaming-sink.ts';
 
 export interface ReceiveOptions {
   readonly engine: EndpointOptions;
@@ -29,6 +31,8 @@ export interface ReceiveOptions {
   readonly maxSessionMs: number;
   readonly noReplace: boolean;
   readonly ignoreSpace: boolean;
+  /** Of what the sender wants its images to be called. */
+  readonly renaming: Renaming;
   readonly unauthenticatedPerAddress?: number;
   readonly patienceMs?: number;
   /** Shows a fresh code to people; resolves once it is shown. Called before `listening` is told. */
@@ -82,6 +86,13 @@ interface Target {
 }
 
 async function openTarget(options: ReceiveOptions): Promise<Target> {
+  const { host, openSink } = await openPlace(options);
+  const { renaming } = options;
+  if (!renaming.active) return { host, openSink };
+  return { host, openSink: async () => new RenamingSink(await openSink(), renaming) };
+}
+
+async function openPlace(options: ReceiveOptions): Promise<Target> {
   const { destination, emit, ignoreSpace, noReplace, overwrite } = options;
   if (destination) {
     await checkDestination(destination, overwrite);

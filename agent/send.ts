@@ -2,26 +2,16 @@
 import { hostname } from 'node:os';
 import { toImgmvError } from '../proto/errors.ts';
 import type { Secret } from '../proto/secret.ts';
-import type { ImageEndpoint } from './archive/endpoint.ts';
-import type { EndpointOptions } from './engine/endpoint.ts';
-import type { Choice } from './engine/engine-source.ts';
 import type { Emit, Event, PlanImage } from './events.ts';
 import { helloOf } from './hello.ts';
 import { type Ledger, move } from './move.ts';
-import { openOrigin } from './origin.ts';
+import { type OriginOptions, openOrigin } from './origin.ts';
 import { dialSession } from './peer/dialler.ts';
 import { PeerSink } from './peer/peer-sink.ts';
 
-export interface SendOptions {
-  /** Undefined: from the engine. */
-  readonly from?: readonly ImageEndpoint[];
-  readonly choices: readonly Choice[];
-  /** What the one image is to be called at the target, where `choices` do not say. */
-  readonly as?: string;
-  readonly stdin: AsyncIterable<Buffer>;
+export interface SendOptions extends OriginOptions {
   /** ws:// or wss:// */
   readonly url: string;
-  readonly engine: EndpointOptions;
   /** Asked once, after all that can be checked here has been, and before dialling. */
   readonly code: () => Promise<Secret>;
   readonly level?: number;
@@ -29,15 +19,10 @@ export interface SendOptions {
   readonly jobs: number;
   /** How often what failed is tried again. */
   readonly retries: number;
-  /** Send images for which there seems to be no room while they are saved. */
-  readonly ignoreSpace: boolean;
   /** Ends with the plan, and says how long the move would take at the rate of the link. */
   readonly planOnly?: boolean;
   readonly connectTimeoutMs?: number;
   readonly patienceMs?: number;
-  /** Aborted with an ImgmvError to stop. */
-  readonly signal: AbortSignal;
-  readonly emit: Emit;
 }
 
 /** Throws what ended the run before there was a ledger; what became of each image is in the ledger. */

@@ -1,10 +1,12 @@
 import { Command } from 'commander';
 import type { Format } from '../agent/archive/each-sink.ts';
 import { type ImageEndpoint, parseEndpoint } from '../agent/archive/endpoint.ts';
+import { picksNothing } from '../agent/choose/selection.ts';
 import { copyImages } from '../agent/copy-images.ts';
 import { familiar, parseTarget } from '../agent/reference.ts';
 import { ImgmvError } from '../proto/errors.ts';
 import { JOBS, RETRIES } from '../proto/limits.ts';
+import { addChoosingOptions, CHOOSING_HELP, type ChoosingFlags, selectionOf } from './choosing.ts';
 import { parseRetries, RETRIES_HELP } from './options.ts';
 import {
   destinationOf,
@@ -13,12 +15,15 @@ import {
   OVERWRITE_HELP,
   parseFormat,
   requireHeard,
+  requirePickedOnce,
+  requireStdinOnce,
   requireStdoutFree,
   writeStdout,
 } from './places.ts';
+import { addRenamingOptions, namingOf, type RenamingFlags } from './renaming.ts';
 import { type CommonOptions, run } from './run.ts';
 
-interface CopyFlags extends CommonOptions {
+interface CopyFlags extends CommonOptions, ChoosingFlags, RenamingFlags {
   readonly each?: string;
   readonly format?: Format;
   readonly overwrite?: true;
@@ -28,9 +33,13 @@ interface CopyFlags extends CommonOptions {
 }
 
 export function copyCommand(): Command {
-  return new Command('copy')
+  const command = new Command('copy')
     .description('copy images on this host between its engine and archives')
-    .argument('<PLACE...>', 'one SOURCE or more, and DEST')
+    .argument(
+      '[PLACE...]',
+      'one SOURCE or more, and DEST; without SOURCE the engine, for --all and the like',
+    );
+  return addRenamingOptions(addChoosingOptions(command))
     .option('--each <dir>', `in place of DEST: ${EACH_HELP}`)
     .option('--format <format>', FORMAT_HELP, parseFormat)
     .option('--overwrite', OVERWRITE_HELP)
@@ -58,7 +67,10 @@ Examples:
   $ imgmv copy docker-archive:both.tar.zst docker-daemon:
   $ imgmv copy docker-archive:both.tar.zst:web:1.0 oci:layout
   $ imgmv copy docker-daemon:web:1.0 docker-archive:- | ssh host-b docker load
-  $ imgmv copy docker-daemon:web:1.0 docker-daemon:db:16 --each /media/stick
+  $ imgmv copy --all --each /media/stick
+  $ imgmv copy docker-archive:/media/stick docker-daemon: --registry registry.example --project team
+
+${CHOOSING_HELP}
 
 An archive is read as a whole and checked before anything else happens. Its digests, sizes and
 names have to agree; no other names than those shown reach the engine.`,
@@ -68,18 +80,21 @@ names have to agree; no other names than those shown reach the engine.`,
         const endpoints = places.map(parseEndpoint);
         const sources = flags.each === undefined ? endpoints.slice(0, -1) : endpoints;
         const last = flags.each === undefined ? endpoints.at(-1) : undefined;
-        if (sources.length === 0)
+        requireStdinOnce({ ...flags, from: sources });
+        const selection = await selectionOf([], flags);
+        if ((last ?? flags.each) === undefined || (sources.length === 0 && picksNothing(selection)))
           throw new ImgmvError('usage', 'a copy wants a source and a destination', {
-            hint: 'imgmv copy SOURCE… DEST',
+            hint: 'imgmv copy SOURCE… DEST, or imgmv copy --all DEST for the images of the engine',
           });
+        requirePickedOnce(sources, selection);
         const destination = destinationOf(last, flags.each, flags.format);
         requireHeard(destination, flags);
         if (destination && 'into' in destination) requireStdoutFree(destination.into, flags.json === true);
-        const as = nameAt(last, sources);
         const { exit } = await copyImages({
-          sources,
+          ...(sources.length > 0 && { from: sources }),
+          selection,
+          naming: namingOf(nameAt(last, sources), flags),
           destination,
-          ...(as !== undefined && { as }),
           engine,
           jobs: JOBS,
           retries: flags.retries ?? RETRIES,

@@ -1,5 +1,6 @@
 /** What command-line values mean. Each parser throws commander's error, which names the option. */
 import { InvalidArgumentError } from 'commander';
+import { ImgmvError } from '../proto/errors.ts';
 import { DEFAULT_PORT, RETRIES, RETRIES_MAX, ZSTD_LEVEL_MAX, ZSTD_LEVEL_MIN } from '../proto/limits.ts';
 
 /** Both sides have the option, each for itself. */
@@ -17,6 +18,15 @@ export function parseDuration(text: string): number {
   return ms;
 }
 
+/** A time: so long ago, or the day or moment that is written as ISO 8601 has it. */
+export function parseSince(text: string): Date {
+  if (/^[0-9]+[smhd]$/.test(text)) return new Date(Date.now() - parseDuration(text));
+  const time = /^[0-9]{4}-[0-9]{2}-[0-9]{2}(T.*)?$/.test(text) ? new Date(text) : new Date(Number.NaN);
+  if (Number.isNaN(time.getTime()))
+    throw new InvalidArgumentError('Expected a duration such as 7d, or a date such as 2026-11-01.');
+  return time;
+}
+
 export function durationBetween(minMs: number, maxMs: number): (text: string) => number {
   return (text) => {
     const ms = parseDuration(text);
@@ -24,6 +34,23 @@ export function durationBetween(minMs: number, maxMs: number): (text: string) =>
       throw new InvalidArgumentError(`Expected between ${minMs / UNIT_MS.s}s and ${maxMs / UNIT_MS.d}d.`);
     return ms;
   };
+}
+
+/** For commander: an option that may be given again, as a list. */
+export function collect<T>(
+  parse: (text: string) => T,
+): (text: string, before?: readonly T[]) => readonly T[] {
+  return (text, before = []) => [...before, asArgument(() => parse(text))];
+}
+
+/** For commander: usage errors of ours pass through it, and name the option. */
+export function asArgument<T>(parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    if (!(error instanceof ImgmvError)) throw error;
+    throw new InvalidArgumentError(`${error.message}. ${error.hint ?? ''}`.trim());
+  }
 }
 
 export interface ListenAddress {

@@ -1,10 +1,17 @@
 /** Places of images on the command line, and the standard streams where they are such a place. */
 import { InvalidArgumentError } from 'commander';
 import { FORMATS, type Format } from '../agent/archive/each-sink.ts';
-import { type ArchiveEndpoint, type ImageEndpoint, parseEndpoint } from '../agent/archive/endpoint.ts';
+import {
+  type ArchiveEndpoint,
+  endpointText,
+  type ImageEndpoint,
+  parseEndpoint,
+} from '../agent/archive/endpoint.ts';
 import type { WriteStdout } from '../agent/archive/output.ts';
+import { picks, type Selection } from '../agent/choose/selection.ts';
 import type { Destination } from '../agent/destination.ts';
 import { ImgmvError } from '../proto/errors.ts';
+import { collect } from './options.ts';
 
 export const FROM_HELP =
   'archives in place of the engine: docker-archive:FILE, oci-archive:FILE, oci:DIR or dir:DIR; may be given again';
@@ -12,19 +19,7 @@ export const EACH_HELP = 'one archive per image in this directory, such as web_1
 export const FORMAT_HELP = 'of the archives of --each: tar, tar.gz or tar.zst (default: tar.zst)';
 export const OVERWRITE_HELP = 'replace a file, or a dir:, that exists';
 
-/** For commander: a repeated option as a list. Usage errors of ours pass through it. */
-export function collectEndpoints(
-  text: string,
-  before: readonly ImageEndpoint[] = [],
-): readonly ImageEndpoint[] {
-  try {
-    return [...before, parseEndpoint(text)];
-  } catch (error) {
-    if (error instanceof ImgmvError)
-      throw new InvalidArgumentError(`${error.message}. ${error.hint ?? ''}`.trim());
-    throw error;
-  }
-}
+export const collectEndpoints = collect(parseEndpoint);
 
 export function parseFormat(text: string): Format {
   const format = FORMATS.find((one) => one === text);
@@ -87,3 +82,32 @@ export const writeStdout: WriteStdout = (chunk) =>
   new Promise((resolve, reject) => {
     process.stdout.write(chunk, (error) => (error ? reject(error) : resolve()));
   });
+
+/** Throws usage where a place names its image, and others are chosen besides. */
+export function requirePickedOnce(places: readonly ImageEndpoint[], selection: Selection): void {
+  const picked = places.find(({ kind, reference }) => kind === 'docker-daemon' || reference !== undefined);
+  if (picked && picks(selection))
+    throw new ImgmvError('usage', `${endpointText(picked)} names its image already`, {
+      hint: 'images are chosen among those of archives that are named without one',
+    });
+}
+
+interface StdinFlags {
+  readonly codeFile?: string;
+  readonly file?: string;
+  readonly from?: readonly ImageEndpoint[];
+}
+
+/** Whether standard input is something else than a person. Throws usage where it is to be two things. */
+export function requireStdinOnce({ codeFile, file, from }: StdinFlags): boolean {
+  const taken = [
+    ...(codeFile === '-' ? ['the pairing code'] : []),
+    ...(file === '-' ? ['the list of images'] : []),
+    ...(from?.some((one) => 'path' in one && one.path === '-') ? ['the archive'] : []),
+  ];
+  if (taken.length > 1)
+    throw new ImgmvError('usage', `standard input cannot be ${taken.join(' and ')}`, {
+      hint: 'each of them can also be a file',
+    });
+  return taken.length > 0;
+}

@@ -1,10 +1,11 @@
 import { Command } from 'commander';
+import { IMAGE_HELP } from './choosing.ts';
 import { addSenderOptions, type SenderFlags, sendImages } from './send.ts';
 
 export function planCommand(): Command {
   const command = new Command('plan')
     .description('show what `imgmv send` would send, and send nothing')
-    .argument('[IMAGE...]', 'name, name:tag, name@digest, or an id or its prefix, as docker takes them');
+    .argument('[IMAGE...]', IMAGE_HELP);
   return addSenderOptions(command)
     .addHelpText(
       'after',

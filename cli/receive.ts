@@ -32,10 +32,11 @@ import {
   requireStdoutFree,
   writeStdout,
 } from './places.ts';
+import { addRenamingOptions, namingOf, type RenamingFlags } from './renaming.ts';
 import type { Renderer } from './renderer.ts';
 import { type CommonOptions, run } from './run.ts';
 
-interface ReceiveFlags extends CommonOptions {
+interface ReceiveFlags extends CommonOptions, RenamingFlags {
   readonly once?: true;
   readonly listen?: ListenAddress;
   readonly advertise?: string;
@@ -53,7 +54,7 @@ interface ReceiveFlags extends CommonOptions {
 }
 
 export function receiveCommand(): Command {
-  return new Command('receive')
+  const command = new Command('receive')
     .description('wait for a sender, and load what it sends into the engine of this host')
     .option('--once', 'end after one session, with its exit status')
     .option(
@@ -75,7 +76,8 @@ export function receiveCommand(): Command {
     .option('--reconnect <duration>', RECONNECT_HELP, parseDuration)
     .option('--code-file <file>', 'write the pairing code to this new file (0600) instead of the terminal')
     .option('--no-replace', 'refuse images whose name another image has here')
-    .option('--ignore-space', 'take images for which the disk of this host seems too full')
+    .option('--ignore-space', 'take images for which the disk of this host seems too full');
+  return addRenamingOptions(command)
     .option(
       '--into <dest>',
       'files in place of the engine: docker-archive:FILE, oci-archive:FILE, oci:DIR or dir:DIR',
@@ -101,6 +103,7 @@ Examples:
   $ imgmv receive --once --listen 10.0.0.2:7400 --ttl 2m
   $ imgmv receive --once --json --code-file /run/imgmv-code
   $ imgmv receive --no-replace            takes one session after another, each with a new code
+  $ imgmv receive --once --registry registry.example:5000 --project team
   $ imgmv receive --once --into docker-archive:images.tar.zst
   $ imgmv receive --each /srv/images      one file per image, and no engine needed here
 
@@ -113,6 +116,7 @@ The port is open until the session ends, or the code has expired.`,
             hint: '--code-file FILE writes it to a file, which only you can read',
           });
         const destination = destinationFrom(flags);
+        const { renaming } = namingOf(undefined, flags);
         const file = flags.codeFile === undefined ? undefined : new CodeFile(flags.codeFile);
         try {
           return await receive({
@@ -127,6 +131,7 @@ The port is open until the session ends, or the code has expired.`,
             maxSessionMs: flags.maxSession ?? MAX_SESSION_MS,
             noReplace: !flags.replace,
             ignoreSpace: flags.ignoreSpace === true,
+            renaming,
             ...(flags.maxUnauthenticated !== undefined && {
               unauthenticatedPerAddress: flags.maxUnauthenticated,
             }),

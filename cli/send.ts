@@ -1,9 +1,17 @@
 import { Command } from 'commander';
-import { endpointText, type ImageEndpoint } from '../agent/archive/endpoint.ts';
+import type { ImageEndpoint } from '../agent/archive/endpoint.ts';
+import { picksNothing } from '../agent/choose/selection.ts';
 import { familiar, parseTarget as parseName } from '../agent/reference.ts';
 import { send } from '../agent/send.ts';
 import { ImgmvError } from '../proto/errors.ts';
 import { JOBS, JOBS_MAX, RETRIES } from '../proto/limits.ts';
+import {
+  addChoosingOptions,
+  CHOOSING_HELP,
+  type ChoosingFlags,
+  IMAGE_HELP,
+  selectionOf,
+} from './choosing.ts';
 import { promptForCode, readCodeFile } from './code-input.ts';
 import {
   countUpTo,
@@ -14,10 +22,11 @@ import {
   RECONNECT_HELP,
   RETRIES_HELP,
 } from './options.ts';
-import { collectEndpoints, FROM_HELP } from './places.ts';
+import { collectEndpoints, FROM_HELP, requirePickedOnce, requireStdinOnce } from './places.ts';
+import { addRenamingOptions, namingOf, type RenamingFlags } from './renaming.ts';
 import { type CommonOptions, run } from './run.ts';
 
-export interface SenderFlags extends CommonOptions {
+export interface SenderFlags extends CommonOptions, ChoosingFlags, RenamingFlags {
   readonly to: string;
   readonly from?: readonly ImageEndpoint[];
   readonly as?: string;
@@ -32,10 +41,11 @@ export interface SenderFlags extends CommonOptions {
 
 /** What `send` and `plan` have in common. */
 export function addSenderOptions(command: Command): Command {
-  return command
+  command
     .requiredOption('--to <host[:port]>', 'where `imgmv receive` waits; also ws://… or wss://…', parseTarget)
-    .option('--from <source>', FROM_HELP, collectEndpoints)
-    .option('--as <name:tag>', 'name it so at the target (one IMAGE only)')
+    .option('--from <source>', FROM_HELP, collectEndpoints);
+  addChoosingOptions(command).option('--as <name:tag>', 'name it so at the target (one image only)');
+  return addRenamingOptions(command)
     .option('--code-file <file>', 'read the pairing code from a file, - for standard input')
     .option(
       '--connect-timeout <duration>',
@@ -53,7 +63,7 @@ export function addSenderOptions(command: Command): Command {
 export function sendCommand(): Command {
   const command = new Command('send')
     .description('send images to the host where `imgmv receive` waits')
-    .argument('[IMAGE...]', 'name, name:tag, name@digest, or an id or its prefix, as docker takes them');
+    .argument('[IMAGE...]', IMAGE_HELP);
   return addSenderOptions(command)
     .option(
       '--jobs <n>',
@@ -68,10 +78,14 @@ export function sendCommand(): Command {
 Examples:
   $ imgmv send web:1.0 db:16 --to 10.0.0.2
   $ imgmv send web --as registry.example/team/web:1.0 --to host-b:7400
+  $ imgmv send --all --except 'test/*' --registry registry.example --project team --to host-b
+  $ imgmv send 'team/*' --since 7d --retag 'team/*=new/*' --to host-b
   $ imgmv send 4f5c8ab5e3b1 --as web:old --to host-b --code-file /run/imgmv-code
   $ ssh host-b cat /run/imgmv-code | imgmv send web:1.0 --to host-b --code-file -
   $ imgmv send --from docker-archive:images.tar.zst --to host-b
   $ docker save web:1.0 | imgmv send --from docker-archive:- --to host-b
+
+${CHOOSING_HELP}
 
 Only the layers that the target lacks are sent; \`imgmv plan\` shows them beforehand.
 The code is asked for without echo, never taken from an argument or the environment.`,
@@ -87,30 +101,26 @@ export async function sendImages(
   flags: SenderFlags,
   { planOnly }: { readonly planOnly: boolean },
 ): Promise<void> {
-  const { to, from, as, codeFile, level, connectTimeout } = flags;
-  await run({ ...flags, target: new URL(to).hostname }, ({ engine, emit, signal }) => {
-    const command = planOnly ? 'plan' : 'send';
-    if (images.length === 0 && from === undefined)
-      throw new ImgmvError('usage', `no image to ${command}`, {
-        hint: `name one or more: imgmv ${command} IMAGE… --to HOST`,
+  const { to, as, from, codeFile, level, connectTimeout } = flags;
+  await run({ ...flags, target: new URL(to).hostname }, async ({ engine, emit, signal }) => {
+    const naming = namingOf(as && familiar(parseName(as, '--as')), flags);
+    const stdinTaken = requireStdinOnce(flags);
+    const selection = await selectionOf(images, flags);
+    if (picksNothing(selection) && from === undefined)
+      throw new ImgmvError('usage', `no image to ${planOnly ? 'plan' : 'send'}`, {
+        hint: `name one or more, or --all: imgmv ${planOnly ? 'plan' : 'send'} IMAGE… --to HOST`,
       });
-    if (as !== undefined && images.length > 1)
-      throw new ImgmvError('usage', `--as gives one name, and there are ${images.length} images`);
-    if (as !== undefined && from && from.length > 1)
-      throw new ImgmvError('usage', `--as gives one name, and there are ${from.length} archives`);
-    if (from) requireSensible(from, images, codeFile);
-    const target = as === undefined ? undefined : familiar(parseName(as, '--as'));
-    const fromStdin = from?.some((one) => 'path' in one && one.path === '-') === true;
-    return send({
-      choices: images.map((reference) => ({ reference, ...(target !== undefined && { as: target }) })),
+    if (from) requirePickedOnce(from, selection);
+    const { exit } = await send({
+      selection,
       ...(from && { from }),
-      ...(target !== undefined && { as: target }),
+      naming,
       stdin: process.stdin,
       url: to,
       engine,
       code: () =>
         codeFile === undefined
-          ? promptForCode(new URL(to).hostname, signal, fromStdin)
+          ? promptForCode(new URL(to).hostname, signal, stdinTaken)
           : readCodeFile(codeFile),
       jobs: flags.jobs ?? JOBS,
       retries: flags.retries ?? RETRIES,
@@ -121,23 +131,7 @@ export async function sendImages(
       ...(level !== undefined && { level }),
       ...(connectTimeout !== undefined && { connectTimeoutMs: connectTimeout }),
       ...(flags.reconnect !== undefined && { patienceMs: flags.reconnect }),
-    }).then(({ exit }) => exit);
+    });
+    return exit;
   });
-}
-
-function requireSensible(
-  from: readonly ImageEndpoint[],
-  images: readonly string[],
-  codeFile: string | undefined,
-): void {
-  const stdin = from.some((one) => 'path' in one && one.path === '-');
-  if (stdin && codeFile === '-')
-    throw new ImgmvError('usage', 'standard input is the archive, and cannot be the pairing code, too', {
-      hint: '--code-file FILE reads the code from a file',
-    });
-  const picked = from.find(({ kind, reference }) => kind === 'docker-daemon' || reference !== undefined);
-  if (images.length > 0 && picked)
-    throw new ImgmvError('usage', `${endpointText(picked)} names its image already`, {
-      hint: 'IMAGE picks among those of the archives that --from names',
-    });
 }

@@ -95,7 +95,15 @@ const answer = v.object({
       action: v.picklist(['send', 'present', 'refuse']),
       reason: v.optional(text),
       warning: v.optional(text),
-      refs: names(v.object({ source: reference, target: reference, replaces: v.optional(digest) })),
+      /** For each offered name the one that it is to have, or several. */
+      refs: names(
+        v.object({
+          source: reference,
+          target: reference,
+          as: v.optional(reference),
+          replaces: v.optional(digest),
+        }),
+      ),
       /** Digests of the offered layers that are missing; absent: all are wanted. */
       missing: v.optional(missing),
       /** With `refuse`: the receiver could not look, and may another time. */
@@ -126,7 +134,14 @@ const result = v.object({
   image: imageNumber,
   status: v.picklist(['loaded', 'present', 'refused', 'failed', 'skipped']),
   targetId: v.optional(digest),
-  refs: names(v.object({ source: reference, target: reference, replaced: v.optional(digest) })),
+  refs: names(
+    v.object({
+      source: reference,
+      target: reference,
+      as: v.optional(reference),
+      replaced: v.optional(digest),
+    }),
+  ),
   error: v.optional(failure),
   /** With `failed`: bytes of layers that stay for the next run. */
   kept: v.optional(byteCount),

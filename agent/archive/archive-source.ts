@@ -2,7 +2,8 @@
 import { createHash } from 'node:crypto';
 import { ImgmvError } from '../../proto/errors.ts';
 import { Stopwatch } from '../../proto/stopwatch.ts';
-import type { Answer, Blob, Digest, Image, Source, Waits } from '../image.ts';
+import { type Meant, unique } from '../choose/meant.ts';
+import type { Answer, Blob, Digest, Image, Name, Source, Waits } from '../image.ts';
 import type { ArchivedImage, StoredLayer } from './archived-image.ts';
 import { inflated } from './compression.ts';
 import type { Contents, ReadFile } from './contents.ts';
@@ -16,26 +17,35 @@ export interface Archive extends AsyncDisposable {
   readonly images: readonly ArchivedImage[];
 }
 
-/** One image of an archive, with the names that it is to have. */
-export interface ChosenImage {
+/** Where an image is. */
+interface Origin {
   readonly archive: Archive;
   readonly found: ArchivedImage;
-  readonly image: Image;
 }
 
 export class ArchiveSource implements Source {
   readonly #archives: readonly Archive[];
-  readonly #chosen: ReadonlyMap<Image, ChosenImage>;
+  readonly #origins: ReadonlyMap<Image, Origin>;
   readonly #reading = new Stopwatch();
 
-  /** Closes `archives` when it is disposed of. */
-  constructor(archives: readonly Archive[], chosen: readonly ChosenImage[]) {
+  /** Closes `archives` when it is disposed of. `meant` are all of their images, as they are called there, if left out. */
+  constructor(archives: readonly Archive[], meant: readonly Meant[] = allOf(archives)) {
     this.#archives = archives;
-    this.#chosen = new Map(chosen.map((one) => [one.image, one]));
+    const origins = new Map<Digest, Origin>();
+    for (const archive of archives)
+      for (const found of archive.images)
+        if (!origins.has(found.image.id)) origins.set(found.image.id, { archive, found });
+    this.#origins = new Map(
+      meant.map(({ id, names }) => {
+        const origin = origins.get(id);
+        if (!origin) throw new ImgmvError('internal', `image ${id} is in none of these archives`);
+        return [{ ...origin.found.image, names }, origin];
+      }),
+    );
   }
 
   async images(): Promise<readonly Image[]> {
-    return [...this.#chosen.keys()];
+    return [...this.#origins.keys()];
   }
 
   async planned(answers: readonly Answer[]): Promise<readonly Answer[]> {
@@ -48,9 +58,9 @@ export class ArchiveSource implements Source {
     signal: AbortSignal,
   ): AsyncGenerator<Blob> {
     signal.throwIfAborted();
-    const chosen = this.#chosen.get(image);
-    if (!chosen) throw new ImgmvError('internal', `image ${image.id} is not of this source`);
-    const { archive, found } = chosen;
+    const origin = this.#origins.get(image);
+    if (!origin) throw new ImgmvError('internal', `image ${image.id} is not of this source`);
+    const { archive, found } = origin;
     const some = wanted && new Set(wanted);
     const layers = [...found.layers.values()].filter(({ digest }) => some?.has(digest) !== false);
     const byFile = new Map(layers.map((layer) => [layer.file, layer]));
@@ -83,6 +93,13 @@ export class ArchiveSource implements Source {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const archive of this.#archives) await archive[Symbol.asyncDispose]();
   }
+}
+
+function allOf(archives: readonly Archive[]): readonly Meant[] {
+  const names = new Map<Digest, readonly Name[]>();
+  for (const { image } of archives.flatMap(({ images }) => images))
+    names.set(image.id, unique([...(names.get(image.id) ?? []), ...image.names]));
+  return [...names].map(([id, all]) => ({ id, names: all }));
 }
 
 /** Somebody may have written to the file since it was checked. */

@@ -12,6 +12,7 @@ import {
   type Sink,
   type Waits,
 } from '../image.ts';
+import { clashes } from '../plan.ts';
 import type { BlobStore } from './blob-store.ts';
 import { BlobWriter } from './blob-writer.ts';
 
@@ -45,7 +46,7 @@ export class BlobSink implements Sink {
   async plan(images: readonly Image[]): Promise<readonly Answer[]> {
     const room = this.#options.ignoreSpace ? undefined : await this.#store.room();
     let freeBytes = room?.freeBytes ?? Number.POSITIVE_INFINITY;
-    const taken = new Map<string, Image>();
+    const clashing = clashes(images);
     const coming = new Set<Digest>();
     let others = 0;
     return images.map((image): Answer => {
@@ -53,13 +54,13 @@ export class BlobSink implements Sink {
         const holder = this.#holder(name.target, image);
         return { ...name, ...(holder && { replaces: holder }) };
       });
-      const clash = image.names.find(({ target }) => taken.has(target));
+      const clash = clashing.get(image);
       const replaced = this.#options.noReplace && refs.find(({ replaces }) => replaces !== undefined);
-      const refused = clash
-        ? `${clash.target} is also the name of ${taken.get(clash.target)?.id} in this run`
-        : replaced
+      const refused =
+        clash ??
+        (replaced
           ? `${replaced.target} is ${replaced.replaces} here, and --no-replace was given`
-          : this.#store.refusal(image, others);
+          : this.#store.refusal(image, others));
       if (refused !== undefined) return { image, action: 'refuse', reason: refused, refs };
       const present = this.#there(image) !== undefined;
       const missing = image.layers
@@ -70,7 +71,6 @@ export class BlobSink implements Sink {
         return { image, action: 'refuse', reason: noRoom(bytes, room?.path ?? '', freeBytes), refs };
       freeBytes -= bytes;
       others++;
-      for (const { target } of image.names) taken.set(target, image);
       if (present) return { image, action: 'present', refs };
       for (const digest of missing ?? []) coming.add(digest);
       return { image, action: 'send', refs, ...(missing && { missing }) };

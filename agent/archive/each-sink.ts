@@ -3,6 +3,7 @@ import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { toImgmvError } from '../../proto/errors.ts';
 import { type Answer, bytesToCome, type Image, type ImageWriter, type Sink, type Waits } from '../image.ts';
+import { clashes } from '../plan.ts';
 import { type BlobSink, noRoom } from './blob-sink.ts';
 import { openSink, type WriteOptions } from './open-store.ts';
 import { requireFree } from './output.ts';
@@ -26,6 +27,7 @@ export class EachSink implements Sink {
 
   async plan(images: readonly Image[]): Promise<readonly Answer[]> {
     const taken = new Map<string, Image>();
+    const clashing = clashes(images);
     const answers: Answer[] = [];
     let freeBytes = await this.#freeBytes();
     for (const image of images) {
@@ -36,10 +38,12 @@ export class EachSink implements Sink {
         image,
         image.layers?.map(({ digest }) => digest),
       );
-      const reason = other
-        ? `${name} is also the file of ${other.names[0]?.target ?? other.id} in this run`
-        : ((await this.#exists(name)) ??
-          (bytes > freeBytes ? noRoom(bytes, this.#directory, freeBytes) : undefined));
+      const reason =
+        clashing.get(image) ??
+        (other
+          ? `${name} is also the file of ${other.names[0]?.target ?? other.id} in this run`
+          : ((await this.#exists(name)) ??
+            (bytes > freeBytes ? noRoom(bytes, this.#directory, freeBytes) : undefined)));
       if (reason !== undefined) answers.push({ image, action: 'refuse', reason, refs });
       else {
         taken.set(name, image);

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import { LAYERS_CLASSIC_MAX } from '../../proto/limits.ts';
 import { Stopwatch } from '../../proto/stopwatch.ts';
+import { atOnce } from '../at-once.ts';
 import { awaited } from '../awaited.ts';
 import {
   type Answer,
@@ -16,7 +17,8 @@ import {
   type Store,
   type Waits,
 } from '../image.ts';
-import { familiar, familiarName, parseTarget } from '../reference.ts';
+import { clashes, shownName } from '../plan.ts';
+import { familiarName, parseTarget } from '../reference.ts';
 import type { Engine } from './engine.ts';
 import { EngineWriter } from './engine-writer.ts';
 import { dropHelper, findHelpers, type Helper, Helpers, isOver, isPrivateName } from './helpers.ts';
@@ -33,13 +35,23 @@ export interface EngineSinkOptions {
 /** What the images so far leave for the next one. */
 interface Planning {
   readonly inventory: Inventory;
-  /** Which image is to have which name, in its short form. */
-  readonly taken: Map<string, Image>;
+  /** Images that would take each other's names, and why. */
+  readonly clashes: ReadonlyMap<Image, string>;
   /** What several images share travels with the first of them; if that one fails, the next asks for it. */
   readonly coming: Map<Digest, Image>;
   readonly room: Room | undefined;
   freeBytes: number;
 }
+
+interface LookedUp {
+  readonly image: Image;
+  /** Its id here, where it is. */
+  readonly there: Digest | undefined;
+  readonly refs: readonly PlannedName[];
+}
+
+/** Inspecting is quick, and an engine has other work. */
+const LOOKUPS_AT_ONCE = 8;
 
 export class EngineSink implements Sink {
   readonly store: Store;
@@ -76,32 +88,32 @@ export class EngineSink implements Sink {
     const room = this.#options.ignoreSpace ? undefined : await roomOf(this.#engine);
     const planning: Planning = {
       inventory: await takeInventory(this.#engine),
-      taken: new Map(),
+      clashes: clashes(images),
       coming: new Map(),
       room,
       freeBytes: room?.freeBytes ?? Number.POSITIVE_INFINITY,
     };
+    const found = await atOnce(LOOKUPS_AT_ONCE, images, (image) => this.#lookUp(image, planning.inventory));
     const answers: Answer[] = [];
-    for (const image of images) {
-      const answer = await this.#planOne(image, planning);
-      // Only what is going to be here holds a name.
-      if (answer.action !== 'refuse')
-        for (const name of image.names) planning.taken.set(shownName(name), image);
-      answers.push(answer);
-    }
+    // One after another: what is coming with one of them need not come with the next.
+    for (const looked of found) answers.push(await this.#planOne(looked, planning));
     return answers;
   }
 
-  async #planOne(image: Image, planning: Planning): Promise<Answer> {
-    const { inventory, taken } = planning;
+  /** What of it, and of its names, is here. */
+  async #lookUp(image: Image, inventory: Inventory): Promise<LookedUp> {
     const there = await this.#findPresent(image, inventory);
-    if (there !== undefined) this.#present.set(image, there);
     const refs: PlannedName[] = [];
     for (const name of image.names) {
       const holder = (await this.#engine.inspect(name.target))?.Id;
       refs.push(holder === undefined || holder === there ? name : { ...name, replaces: holder });
     }
-    const refused = this.#refusal(image, refs, taken);
+    return { image, there, refs };
+  }
+
+  async #planOne({ image, there, refs }: LookedUp, planning: Planning): Promise<Answer> {
+    if (there !== undefined) this.#present.set(image, there);
+    const refused = this.#refusal(image, refs) ?? planning.clashes.get(image);
     if (refused !== undefined) return { image, action: 'refuse', reason: refused, refs };
     const { architecture } = this.#engine.info.platform;
     const warning =
@@ -135,19 +147,13 @@ export class EngineSink implements Sink {
     return { ...answer, ...(reason !== undefined && { reason }), ...(missing && { missing }) };
   }
 
-  #refusal(
-    image: Image,
-    refs: readonly PlannedName[],
-    taken: ReadonlyMap<string, Image>,
-  ): string | undefined {
+  #refusal(image: Image, refs: readonly PlannedName[]): string | undefined {
     const { os } = this.#engine.info.platform;
     if (image.platform.os !== os) return `an image for ${image.platform.os} cannot be loaded on ${os}`;
     if (this.#engine.info.store === 'classic' && image.diffIds.length > LAYERS_CLASSIC_MAX)
       return `${image.diffIds.length} layers, and this engine takes ${LAYERS_CLASSIC_MAX} at most`;
     const ours = refs.find((name) => isPrivateName(shownName(name)));
     if (ours) return `${ours.target} is a name that imgmv gives to incomplete images`;
-    const clash = refs.find((name) => taken.has(shownName(name)));
-    if (clash) return `${clash.target} is also the name of ${taken.get(shownName(clash))?.id} in this run`;
     const replaced = refs.find(({ replaces }) => replaces !== undefined);
     if (this.#options.noReplace && replaced)
       return `${replaced.target} is ${replaced.replaces} here, and --no-replace was given`;
@@ -268,11 +274,6 @@ export class EngineSink implements Sink {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#helpers[Symbol.asyncDispose]();
   }
-}
-
-/** As docker shows it: a name may come with its registry spelled out, and is the same name then. */
-function shownName({ target }: PlannedName): string {
-  return familiar(parseTarget(target, 'the target name'));
 }
 
 /** Why layers are to come that may be here; undefined where there are none. */

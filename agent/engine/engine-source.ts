@@ -1,35 +1,28 @@
-/** An engine as a source: images chosen by name or id, their blobs out of `docker save`. */
+/** An engine as a source: images that were chosen there, their blobs out of `docker save`. */
 import type { IncomingMessage } from 'node:http';
-import { distance } from 'fastest-levenshtein';
 import { ImgmvError } from '../../proto/errors.ts';
 import { Stopwatch } from '../../proto/stopwatch.ts';
-import type { Answer, Blob, Digest, Image, LayerBlob, Name, Source, Waits } from '../image.ts';
-import { familiar, parseReference, withDefaultTag } from '../reference.ts';
+import { atOnce } from '../at-once.ts';
+import type { Meant } from '../choose/meant.ts';
+import type { Answer, Blob, Digest, Image, LayerBlob, Source, Waits } from '../image.ts';
 import type { Engine, InspectedImage } from './engine.ts';
-import { isPrivateName } from './helpers.ts';
 import { noRoom, roomOf } from './room.ts';
 import { blobsOfSave } from './save.ts';
 import { StoredImage } from './stored-image.ts';
 
-/** One image that the user asked for. */
-export interface Choice {
-  /** What docker takes: name, name:tag, name@digest, id or prefix. */
-  readonly reference: string;
-  /** Name to give it at the target, familiar and with a tag; its own where absent. */
-  readonly as?: string;
-}
-
 export interface EngineSourceOptions {
-  readonly choices: readonly Choice[];
+  /** Each id once. */
+  readonly meant: readonly Meant[];
   /** Save images for which there seems to be no room. */
   readonly ignoreSpace: boolean;
 }
 
-const CLOSE_NAMES_MAX = 3;
+/** Inspecting is quick, and an engine has other work. */
+const LOOKUPS_AT_ONCE = 8;
 
 export class EngineSource implements Source {
   readonly #engine: Engine;
-  readonly #choices: readonly Choice[];
+  readonly #meant: readonly Meant[];
   readonly #ignoreSpace: boolean;
   /** All blobs of a containerd store, as of the first look. */
   #held: Promise<ReadonlySet<Digest>> | undefined;
@@ -40,34 +33,23 @@ export class EngineSource implements Source {
   readonly #saving = new Stopwatch();
   #images: Promise<readonly Image[]> | undefined;
 
-  constructor(engine: Engine, { choices, ignoreSpace }: EngineSourceOptions) {
+  constructor(engine: Engine, { meant, ignoreSpace }: EngineSourceOptions) {
     this.#engine = engine;
-    this.#choices = choices;
+    this.#meant = meant;
     this.#ignoreSpace = ignoreSpace;
   }
 
-  /** Looked up once. Throws image-not-found, naming all that are missing and what comes close. */
+  /** Looked up once. Throws image-not-found for what has gone since it was chosen. */
   images(): Promise<readonly Image[]> {
-    this.#images ??= this.#lookUp();
+    this.#images ??= atOnce(LOOKUPS_AT_ONCE, this.#meant, (meant) => this.#lookUp(meant));
     return this.#images;
   }
 
-  async #lookUp(): Promise<readonly Image[]> {
-    const images = new Map<string, Image>();
-    const missing: string[] = [];
-    for (const choice of this.#choices) {
-      const inspected = await this.#engine.inspect(choice.reference);
-      if (inspected === undefined) {
-        missing.push(choice.reference);
-        continue;
-      }
-      const image = images.get(inspected.Id) ?? (await this.#describe(inspected));
-      const name = nameOf(choice, inspected);
-      const known = name === undefined || image.names.some(({ target }) => target === name.target);
-      images.set(inspected.Id, known ? image : { ...image, names: [...image.names, name] });
-    }
-    if (missing.length > 0) throw await this.#notFound(missing);
-    return [...images.values()];
+  async #lookUp({ id, names }: Meant): Promise<Image> {
+    const inspected = await this.#engine.inspect(id);
+    if (inspected?.Id !== id)
+      throw new ImgmvError('image-not-found', `the image ${id} is not on this host any more`);
+    return { ...(await this.#describe(inspected)), names };
   }
 
   /** Withdraws what there is no room for while it is saved, where that can be known. */
@@ -169,31 +151,6 @@ export class EngineSource implements Source {
       );
     this.#prepared.clear();
   }
-
-  async #notFound(missing: readonly string[]): Promise<ImgmvError> {
-    const tags = (await this.#engine.list())
-      .flatMap(({ RepoTags }) => RepoTags ?? [])
-      .filter((tag) => tag !== '<none>:<none>' && !isPrivateName(tag));
-    const hints = missing.map((name) => closeTo(name, tags)).filter((close) => close.length > 0);
-    const what = missing.map((name) => JSON.stringify(name)).join(', ');
-    return new ImgmvError('image-not-found', `no such image on this host: ${what}`, {
-      hint:
-        hints.length > 0
-          ? `did you mean ${[...new Set(hints.flat())].join(', ')}?`
-          : '`docker images` lists what is there',
-    });
-  }
-}
-
-function closeTo(name: string, tags: readonly string[]): readonly string[] {
-  const parsed = parseReference(name);
-  const want = parsed ? familiar(withDefaultTag(parsed)) : name;
-  return tags
-    .map((tag) => ({ tag, far: distance(want, tag), sameName: tag.split(':')[0] === want.split(':')[0] }))
-    .filter(({ tag, far, sameName }) => sameName || far <= Math.max(2, Math.floor(tag.length / 4)))
-    .sort((a, b) => a.far - b.far)
-    .slice(0, CLOSE_NAMES_MAX)
-    .map(({ tag }) => tag);
 }
 
 /** sha256 of a tar of nothing: a step that changed no file may have it for a layer. */
@@ -235,12 +192,3 @@ function describe(inspected: InspectedImage, engine: Engine): Image {
 
 const CONFIG_TYPE = 'application/vnd.docker.container.image.v1+json';
 const INDEX_TYPE = 'application/vnd.oci.image.index.v1+json';
-
-/** An image that was chosen by id or digest has no name of its own on the way. */
-function nameOf({ reference, as }: Choice, inspected: InspectedImage): Name | undefined {
-  const parsed = parseReference(reference);
-  const source = parsed && familiar(withDefaultTag(parsed));
-  const byName = source !== undefined && (inspected.RepoTags ?? []).includes(source);
-  if (as !== undefined) return { source: byName ? source : inspected.Id, target: as };
-  return byName ? { source, target: source } : undefined;
-}

@@ -130,6 +130,11 @@ export class Engine {
     }
   }
 
+  /** Those that run. */
+  async containers(): Promise<readonly Docker.ContainerInfo[]> {
+    return this.#guard('list containers', this.#docker.listContainers());
+  }
+
   /** Points `repository:tag` to `name`. False where `name` is not there (any more). */
   async tag(name: string, repository: string, tag: string): Promise<boolean> {
     const path = `/images/${encodeName(name)}/tag?`;

@@ -3,6 +3,7 @@
  * it (chain ids); a containerd store by the digest of the very blob, which it tells through content.ts.
  */
 import { type ErrorCode, toImgmvError } from '../../proto/errors.ts';
+import { atOnce } from '../at-once.ts';
 import { type Digest, diffIdOf, type Image } from '../image.ts';
 import { chainIds } from './chain-id.ts';
 import type { ContentInfo, ContentStore } from './content.ts';
@@ -172,16 +173,4 @@ const ODD: readonly ErrorCode[] = ['integrity', 'image-not-found'];
 
 function isIn(digest: Digest, ...sets: readonly Digests[]): boolean {
   return sets.some((set) => set.has(digest));
-}
-
-async function atOnce<T>(
-  limit: number,
-  items: readonly T[],
-  work: (item: T) => Promise<void>,
-): Promise<void> {
-  const left = [...items];
-  const worker = async () => {
-    for (let item = left.shift(); item !== undefined; item = left.shift()) await work(item);
-  };
-  await Promise.all(Array.from({ length: limit }, worker));
 }

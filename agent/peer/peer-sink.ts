@@ -22,11 +22,13 @@ import type {
   Image,
   ImageWriter,
   Incomplete,
+  Name,
   Retry,
   Sink,
   Store,
   Waits,
 } from '../image.ts';
+import { parseReference } from '../reference.ts';
 import { fromWire, toWire } from './failure.ts';
 import { LevelPolicy } from './level.ts';
 import { measureRate } from './rate.ts';
@@ -251,7 +253,7 @@ export class PeerSink implements Sink {
     return {
       targetId: targetId as Digest,
       refs: refs.map(({ replaced, ...name }) => ({
-        ...name,
+        ...fromWireName(this.#offered[number], name),
         ...(replaced !== undefined && { replaced: replaced as Digest }),
       })),
     };
@@ -282,9 +284,7 @@ export class PeerSink implements Sink {
       case 'result': {
         const result = this.#results.get(message.image);
         if (!result || result.value) throw violation(`a result for image ${message.image}`);
-        const names = this.#offered[message.image]?.names ?? [];
-        if (message.refs.some(({ target }) => names.every((name) => name.target !== target)))
-          throw violation(`a result for image ${message.image} under a name that was not offered`);
+        for (const name of message.refs) fromWireName(this.#offered[message.image], name);
         this.#kept.set(message.image, message.kept ?? 0);
         return result.resolve(message);
       }
@@ -353,14 +353,16 @@ function toOffer(image: Image, number: number): OfferedImage {
 
 /** The other side answers for what was offered, in its order, and for those names only. */
 function toAnswer(image: Image, number: number, answered: AnsweredImage | undefined, host: string): Answer {
-  const names = (list: readonly { target: string }[]) => list.map(({ target }) => target).join(' ');
+  // A name that the other side gives several names in place of comes several times.
+  const names = (list: readonly { target: string }[]) =>
+    [...new Set(list.map(({ target }) => target))].join(' ');
   if (answered?.image !== number || names(answered.refs) !== names(image.names))
     throw violation('an answer to something else than was offered');
   if (answered.error && answered.action !== 'refuse') throw violation('an error with what is not refused');
-  const refs = image.names.map((name, at) => {
-    const replaces = answered.refs[at]?.replaces;
-    return { ...name, ...(replaces !== undefined && { replaces: replaces as Digest }) };
-  });
+  const refs = answered.refs.map(({ replaces, ...name }) => ({
+    ...fromWireName(image, name),
+    ...(replaces !== undefined && { replaces: replaces as Digest }),
+  }));
   return {
     image,
     action: answered.action,
@@ -370,6 +372,17 @@ function toAnswer(image: Image, number: number, answered: AnsweredImage | undefi
     ...(answered.missing !== undefined && { missing: offeredOnly(answered.missing, image.layers) }),
     ...(answered.error && { error: fromWire(answered.error, host) }),
   };
+}
+
+/** Which name the other side gives in place of the one that was offered is its own affair, if it is one. */
+function fromWireName(image: Image | undefined, { target, as }: AnsweredImage['refs'][number]): Name {
+  const source = image?.names.find((name) => name.target === target)?.source;
+  if (source === undefined) throw violation('a name that was not offered');
+  if (as === undefined) return { source, target };
+  const parsed = parseReference(as);
+  if (parsed?.tag === undefined || parsed.digest !== undefined)
+    throw violation('an image is to be called what is no NAME:TAG');
+  return { source, target: as, offered: target };
 }
 
 /** The other side gets no layer but those that it was offered. */

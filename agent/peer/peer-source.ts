@@ -12,7 +12,18 @@ import {
 } from '../../proto/limits.ts';
 import { type Message, type MessageOf, type OfferedImage, PLACES } from '../../proto/messages.ts';
 import type { ProgressEvent } from '../events.ts';
-import type { Answer, Blob, Digest, Image, LayerBlob, Outcome, Retry, Source, Waits } from '../image.ts';
+import type {
+  Answer,
+  Blob,
+  Digest,
+  Image,
+  LayerBlob,
+  Name,
+  Outcome,
+  Retry,
+  Source,
+  Waits,
+} from '../image.ts';
 import { familiarName, parseReference } from '../reference.ts';
 import { fromWire, toWire } from './failure.ts';
 import type { Session } from './session.ts';
@@ -75,7 +86,7 @@ export class PeerSource implements Source {
       images: answers.map(({ image, action, reason, warning, refs, missing, error }) => ({
         image: this.#numberOf(image),
         action,
-        refs: [...refs],
+        refs: refs.map(({ replaces, ...name }) => ({ ...toWireName(name), ...(replaces && { replaces }) })),
         ...(reason !== undefined && { reason }),
         ...(warning !== undefined && { warning }),
         ...(missing !== undefined && { missing: [...missing] }),
@@ -188,7 +199,7 @@ export class PeerSource implements Source {
         type: 'result',
         image: number,
         status,
-        refs: [...refs],
+        refs: refs.map(({ replaced, ...name }) => ({ ...toWireName(name), ...(replaced && { replaced }) })),
         ...(targetId !== undefined && { targetId }),
         ...(error && { error: toWire(error) }),
         ...(kept && { kept }),
@@ -339,6 +350,15 @@ export class PeerSource implements Source {
       this.#session.fail(violation('a sender ended its control lane before it had offered and said finish'));
     this.#wake();
   }
+}
+
+/** The sender knows its names as it has offered them. */
+function toWireName({ source, target, offered = target }: Name): {
+  source: string;
+  target: string;
+  as?: string;
+} {
+  return { source, target: offered, ...(offered !== target && { as: target }) };
 }
 
 /** Names become part of requests to our engine: only well-formed ones go further. */

@@ -6,7 +6,7 @@ import { ArchiveSource } from '../../agent/archive/archive-source.ts';
 import type { MetadataBlob } from '../../agent/archive/archived-image.ts';
 import { EachSink } from '../../agent/archive/each-sink.ts';
 import type { ArchiveEndpoint } from '../../agent/archive/endpoint.ts';
-import { choose, openArchives } from '../../agent/archive/open-archives.ts';
+import { openArchives } from '../../agent/archive/open-archives.ts';
 import { openSink, type WriteOptions } from '../../agent/archive/open-store.ts';
 import type { Digest, Sink } from '../../agent/image.ts';
 import { move } from '../../agent/move.ts';
@@ -56,11 +56,10 @@ for (const store of ['classic', 'containerd'] as const) {
             await move(new MemorySource(images), sink, MOVE);
           }
           const archives = await openArchives(endpoint, READ);
-          return new ArchiveSource(
-            archives,
-            // A dir: does not know names.
-            choose(archives, [kind === 'dir' ? { as: images[0]?.image.names[0]?.target ?? '' } : {}]),
-          );
+          const [only] = images;
+          // A dir: does not know names.
+          if (kind === 'dir' && only) return new ArchiveSource(archives, [only.image]);
+          return new ArchiveSource(archives);
         },
         sink: () => openSink(at(next()), WRITE),
         held: async () => {
@@ -89,7 +88,7 @@ for (const store of ['classic', 'containerd'] as const) {
         await using sink: Sink = new EachSink(await made(path), 'tar.zst', WRITE);
         await move(new MemorySource(images), sink, MOVE);
         const archives = await openArchives(endpoint(path), READ);
-        return new ArchiveSource(archives, choose(archives, [{}]));
+        return new ArchiveSource(archives);
       },
       sink: async () => new EachSink(await made(join(scratch.path, `${++directories}`)), 'tar', WRITE),
       held: async () => {

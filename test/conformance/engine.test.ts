@@ -1,10 +1,15 @@
 /** Real engines as sources and sinks, and what engines alone must do. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { named } from '../../agent/choose/meant.ts';
+import { parsePatterns } from '../../agent/choose/pattern.ts';
+import { choose } from '../../agent/choose/selection.ts';
 import { Engine } from '../../agent/engine/engine.ts';
+import { EngineCatalogue } from '../../agent/engine/engine-catalogue.ts';
 import { EngineSink, type EngineSinkOptions } from '../../agent/engine/engine-sink.ts';
-import { type Choice, EngineSource } from '../../agent/engine/engine-source.ts';
+import { EngineSource } from '../../agent/engine/engine-source.ts';
 import type { Blob, Digest, Image, Store } from '../../agent/image.ts';
 import { type MoveOptions, move } from '../../agent/move.ts';
+import { Renaming } from '../../agent/rename.ts';
 import { type MemoryImage, MemorySource, testImage } from '../memory.ts';
 import { engineSupport, type Flavour, type Engine as RigEngine, startEngine } from '../rig/engine.ts';
 import { describeOn } from '../rig/suite.ts';
@@ -31,7 +36,7 @@ for (const { flavour, store, required } of FLAVOURS) {
             const names = images.flatMap(({ image }) => image.names);
             return sourceOf(
               engine,
-              names.map(({ source }) => ({ reference: source })),
+              names.map(({ source }) => source),
             );
           },
           sink: () => sinkOf(engine),
@@ -60,11 +65,8 @@ for (const { flavour, store, required } of FLAVOURS) {
       });
       afterAll(() => rig?.[Symbol.asyncDispose]());
 
-      const lookUp = (...references: readonly string[]) =>
-        sourceOf(
-          engine,
-          references.map((reference) => ({ reference })),
-        ).images();
+      const lookUp = async (...references: readonly string[]) =>
+        (await sourceOf(engine, references)).images();
       const offered = async (changes: Partial<Image>): Promise<Image> => {
         const { image } = await testImage({ name: 'offered:1', store });
         return { ...image, ...changes };
@@ -95,7 +97,7 @@ for (const { flavour, store, required } of FLAVOURS) {
       });
 
       it('gives the name of --as', async () => {
-        const source = sourceOf(engine, [{ reference: web.image.id, as: 'other:1' }]);
+        const source = await sourceOf(engine, [web.image.id], { as: 'other:1' });
         expect((await source.images())[0]?.names).toEqual([{ source: web.image.id, target: 'other:1' }]);
       });
 
@@ -104,7 +106,7 @@ for (const { flavour, store, required } of FLAVOURS) {
         ['web', 'did you mean web:1.0?'],
         ['team/web:2', 'did you mean team/web:latest?'],
         ['Web:1.0', 'did you mean web:1.0?'],
-        ['nothing-like-it:1', '`docker images` lists what is there'],
+        ['nothing-like-it:1', '`imgmv ls` lists what is there'],
       ])('has no %s: %s', async (reference, hint) => {
         const failure = await failureOf(lookUp('web:1.0', reference));
         expect(failure).toMatchObject({
@@ -145,14 +147,19 @@ for (const { flavour, store, required } of FLAVOURS) {
         });
       });
 
-      it('refuses the second of two images of one name', async () => {
+      it('refuses two images that would take one name, both', async () => {
         const images = [
           await offered({}),
           (await testImage({ name: 'offered:1', layers: [{ x: 'x' }], store })).image,
+          (await testImage({ name: 'other:1', layers: [{ y: 'y' }], store })).image,
         ];
         const answers = await (await sinkOf(engine)).plan(images);
-        expect(answers.map(({ action }) => action)).toEqual(['send', 'refuse']);
-        expect(answers[1]?.reason).toBe(`offered:1 is also the name of ${images[0]?.id} in this run`);
+        expect(answers.map(({ action }) => action)).toEqual(['refuse', 'refuse', 'send']);
+        expect(answers.map(({ reason }) => reason)).toEqual([
+          `offered:1 would also be the name of ${images[1]?.id}`,
+          `offered:1 would also be the name of ${images[0]?.id}`,
+          undefined,
+        ]);
       });
 
       it('with --no-replace keeps names, planned or given away meanwhile', async () => {
@@ -211,8 +218,15 @@ for (const { flavour, store, required } of FLAVOURS) {
   );
 }
 
-function sourceOf(engine: Engine, choices: readonly Choice[]): EngineSource {
-  return new EngineSource(engine, { choices, ignoreSpace: false });
+async function sourceOf(
+  engine: Engine,
+  references: readonly string[],
+  as: { readonly as?: string } = {},
+): Promise<EngineSource> {
+  const patterns = references.flatMap(parsePatterns);
+  const chosen = await choose(new EngineCatalogue(engine), { patterns, labels: [], except: [] });
+  const renaming = new Renaming({ retag: [], keepNames: false });
+  return new EngineSource(engine, { meant: named(chosen, { ...as, renaming }), ignoreSpace: false });
 }
 
 function sinkOf(engine: Engine, options: Partial<EngineSinkOptions> = {}): Promise<EngineSink> {

@@ -4,9 +4,10 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { ArchiveCatalogue } from '../../agent/archive/archive-catalogue.ts';
 import { ArchiveSource } from '../../agent/archive/archive-source.ts';
 import { type ArchiveEndpoint, parseEndpoint } from '../../agent/archive/endpoint.ts';
-import { choose, openArchives } from '../../agent/archive/open-archives.ts';
+import { openArchives } from '../../agent/archive/open-archives.ts';
 import { openSink } from '../../agent/archive/open-store.ts';
 import { digestOf, manifestFor } from '../../agent/engine/metadata.ts';
 import type { Image, Source } from '../../agent/image.ts';
@@ -155,9 +156,12 @@ async function write(endpoint: ArchiveEndpoint, source: Source, overwrite = fals
 async function read(endpoint: ArchiveEndpoint): Promise<readonly Image[]> {
   const archives = await openArchives(endpoint, { signal, stdin: Readable.from([]) });
   const { reference } = endpoint;
-  const chosen = choose(archives, [reference === undefined ? {} : { reference }]);
-  for (const archive of archives) await archive[Symbol.asyncDispose]();
-  return chosen.map(({ image }) => image);
+  const meant = reference === undefined ? undefined : await new ArchiveCatalogue(archives).find(reference);
+  await using source = new ArchiveSource(
+    archives,
+    meant?.map(({ id, names }) => ({ id, names: names.map((name) => ({ source: name, target: name })) })),
+  );
+  return source.images();
 }
 
 /** The same image, as a containerd store has it that pulled it. */
@@ -186,5 +190,5 @@ async function gzipSource(): Promise<ArchiveSource> {
     ),
   );
   const archives = await openArchives(placed('oci-archive:gzip.tar'), { signal, stdin: Readable.from([]) });
-  return new ArchiveSource(archives, choose(archives, [{}]));
+  return new ArchiveSource(archives);
 }

@@ -12,7 +12,7 @@ import { type Archive, ArchiveSource } from '../../agent/archive/archive-source.
 import { BlobSink } from '../../agent/archive/blob-sink.ts';
 import { compressionOf, inflated } from '../../agent/archive/compression.ts';
 import type { ArchiveEndpoint } from '../../agent/archive/endpoint.ts';
-import { choose, openArchives } from '../../agent/archive/open-archives.ts';
+import { openArchives } from '../../agent/archive/open-archives.ts';
 import { StreamOutput } from '../../agent/archive/output.ts';
 import { TarStore } from '../../agent/archive/tar-store.ts';
 import { digestOf } from '../../agent/engine/metadata.ts';
@@ -88,11 +88,10 @@ async function read(
   const archives = await briefly(() => openArchives(endpoint, { stdin: stdin(), signal }));
   if (!archives) return undefined;
   await using all = new Closing(archives);
-  const chosen = await briefly(async () => choose(archives, [{}]));
-  if (!chosen) return holdsNothing(all.archives);
   const held = await heldOf();
-  const source = new ArchiveSource([], chosen);
+  const source = new ArchiveSource(archives);
   const images = await source.images();
+  if (images.length === 0) return holdsNothing(all.archives);
   for (const image of images) {
     const { diffIds, id, layers = [], names, root } = image;
     const came = new Map<string, string>();
@@ -170,14 +169,15 @@ async function holdsAgain(source: ArchiveSource, ids: readonly Digest[]): Promis
     });
     for (const { error, image, status } of outcomes)
       if (status !== 'loaded') {
-        const clash = error?.code === 'refused' && /is also the name of/.test(error.message);
+        const clash = error?.code === 'refused' && /would also be the name of/.test(error.message);
         holds(
           status === 'refused' && clash,
           `what is read is written: ${image.id} ${status}, ${error?.code} ${error?.message}`,
         );
       }
     const loaded = outcomes.filter(({ status }) => status === 'loaded').map(({ image }) => image.id);
-    holds(loaded.length > 0 && outcomes.length === ids.length, 'all images have an end');
+    holds(outcomes.length === ids.length, 'all images have an end');
+    if (loaded.length === 0) return;
     const archives = await openArchives(
       { kind, path: '-' },
       { stdin: Readable.from([Buffer.concat(written)]), signal },

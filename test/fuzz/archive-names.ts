@@ -4,11 +4,11 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
+import { ArchiveCatalogue } from '../../agent/archive/archive-catalogue.ts';
 import type { Archive } from '../../agent/archive/archive-source.ts';
 import type { ArchivedImage } from '../../agent/archive/archived-image.ts';
 import { EachSink, FORMATS, fileName } from '../../agent/archive/each-sink.ts';
 import { endpointText, parseEndpoint } from '../../agent/archive/endpoint.ts';
-import { choose, type Pick } from '../../agent/archive/open-archives.ts';
 import { compressionByEnding } from '../../agent/archive/open-store.ts';
 import type { Digest, Image } from '../../agent/image.ts';
 import { familiar, parseReference, withDefaultTag } from '../../agent/reference.ts';
@@ -189,23 +189,11 @@ const reference = fc.oneof(
   ),
 );
 
-const choices = target<{
-  shelves: readonly Shelf[];
-  picks: readonly { reference: string | null; as: string | null }[];
-}>({
+const choices = target<{ shelves: readonly Shelf[]; text: string }>({
   name: 'archive/choice',
   share: 10,
-  input: fc.record({
-    shelves: fc.array(shelf, { minLength: 1, maxLength: 2 }),
-    picks: fc.array(
-      fc.record({
-        reference: fc.option(reference),
-        as: fc.oneof({ weight: 4, arbitrary: fc.constant(null) }, { weight: 1, arbitrary: few }),
-      }),
-      { minLength: 1, maxLength: 2 },
-    ),
-  }),
-  check: ({ shelves, picks }) => {
+  input: fc.record({ shelves: fc.array(shelf, { minLength: 1, maxLength: 2 }), text: reference }),
+  check: async ({ shelves, text }) => {
     const archives = shelves.map(({ images }): Archive => {
       const found = images.map(
         ({ id, names, labels }): ArchivedImage => ({
@@ -218,40 +206,21 @@ const choices = target<{
       return { label: 'x.tar', contents: {} as never, images: found, [Symbol.asyncDispose]: async () => {} };
     });
     const all = archives.flatMap(({ images }) => images);
-    const given = picks.map(
-      (pick): Pick => ({
-        ...(pick.reference !== null && { reference: pick.reference }),
-        ...(pick.as !== null && { as: pick.as }),
-      }),
-    );
-    const chosen = decoded(['image-not-found', 'usage'], () => choose(archives, given));
-    const wanted = given.map(({ reference: text }) => meant(all, text));
-    if (!chosen) {
-      const missing = wanted.some((some) => some.length === 0);
-      const doubtful = wanted.some(
-        (some, at) => idsOf(some).size > 1 && (given[at]?.as !== undefined || some.byId),
+    const wanted = meant(all, text);
+    const chosen = await decodedLater(['usage'], () => new ArchiveCatalogue(archives).find(text));
+    if (!chosen)
+      return holds(
+        wanted.byId === true && idsOf(wanted).size > 1,
+        'only the beginning of several is refused',
       );
-      return holds(missing || doubtful, 'only what is not there, or is not one, is refused');
-    }
-    holds(
-      wanted.every((some) => !some.byId || idsOf(some).size < 2),
-      'the beginning of several ids is none of them',
-    );
-    const ids = chosen.map(({ image }) => image.id);
-    const union = new Set(wanted.flatMap((some) => [...idsOf(some)]));
-    holds(new Set(ids).size === ids.length, 'an image is chosen once');
-    holds(isDeepStrictEqual(new Set(ids), union), `got ${ids}, want ${[...union]}`);
-    for (const { image, archive, found } of chosen) {
-      holds(archive.images.includes(found) && found.image.id === image.id, 'it is where it is said to be');
-      const targets = image.names.map(({ target: to }) => to);
-      holds(new Set(targets).size === targets.length, 'a name is there once');
-      const own = all
-        .filter((one) => one.image.id === image.id)
-        .flatMap((one) => one.image.names.map(({ target: to }) => to));
-      const asked = given.flatMap(({ as }) => as ?? []);
+    holds(!wanted.byId || idsOf(wanted).size < 2, 'the beginning of several ids is none of them');
+    const ids = new Set(chosen.map(({ id }) => id));
+    holds(isDeepStrictEqual(ids, idsOf(wanted)), `got ${[...ids]}, want ${[...idsOf(wanted)]}`);
+    for (const { id, names } of chosen) {
+      const own = all.filter(({ image }) => image.id === id).flatMap(({ image }) => image.names);
       holds(
-        targets.every((to) => own.includes(to) || asked.includes(to)),
-        'a name is its own, or was asked for',
+        names.every((name) => own.some(({ target: to }) => to === name)),
+        'a name is its own',
       );
     }
   },
@@ -260,8 +229,7 @@ const choices = target<{
 const idsOf = (some: readonly ArchivedImage[]) => new Set(some.map(({ image }) => image.id));
 
 /** A name before what an archive calls it besides, and that before the beginning of an id, which has to be of one. */
-function meant(all: readonly ArchivedImage[], text: string | undefined): ArchivedImage[] & { byId?: true } {
-  if (text === undefined) return [...all];
+function meant(all: readonly ArchivedImage[], text: string): ArchivedImage[] & { byId?: true } {
   const parsed = parseReference(text);
   const whole = parsed && familiar(withDefaultTag(parsed));
   const byName = all.filter(({ image }) => image.names.some(({ target: to }) => to === whole));

@@ -14,6 +14,7 @@ import { openArchives } from '../../agent/archive/open-archives.ts';
 import { copyImages } from '../../agent/copy-images.ts';
 import { digestOf, manifestFor } from '../../agent/engine/metadata.ts';
 import type { Digest } from '../../agent/image.ts';
+import { Renaming } from '../../agent/rename.ts';
 import { failureOf } from '../conformance/conformance.ts';
 import { type MemoryImage, testImage } from '../memory.ts';
 import { type ScratchDirectory, scratchDirectory } from '../rig/scratch.ts';
@@ -365,7 +366,9 @@ describe('an archive with', () => {
   const { signal } = new AbortController();
   const copy = (from: string, stdin: AsyncIterable<Buffer> = Readable.from([])) =>
     copyImages({
-      sources: [parseEndpoint(from)],
+      from: [parseEndpoint(from)],
+      selection: { patterns: [], labels: [], except: [] },
+      naming: { renaming: new Renaming({ retag: [], keepNames: false }) },
       destination: undefined,
       engine: { dockerHost: `unix://${socket}`, env: {} },
       jobs: 2,

@@ -4,11 +4,12 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
+import { ArchiveCatalogue } from '../../../agent/archive/archive-catalogue.ts';
 import { ArchiveSource } from '../../../agent/archive/archive-source.ts';
 import { BlobSink } from '../../../agent/archive/blob-sink.ts';
 import { crc32 } from '../../../agent/archive/crc32.ts';
 import { type ArchiveEndpoint, parseEndpoint } from '../../../agent/archive/endpoint.ts';
-import { choose, openArchives } from '../../../agent/archive/open-archives.ts';
+import { openArchives } from '../../../agent/archive/open-archives.ts';
 import { openSink } from '../../../agent/archive/open-store.ts';
 import { StreamOutput } from '../../../agent/archive/output.ts';
 import { TarStore } from '../../../agent/archive/tar-store.ts';
@@ -214,7 +215,7 @@ describe('a source', () => {
   ])('fails where its file %s after it was checked', async (_how, change) => {
     await writeFile(at('x.tar'), classicTar(web));
     const archives = await open(`docker-archive:${at('x.tar')}`);
-    await using source = new ArchiveSource(archives, choose(archives, [{}]));
+    await using source = new ArchiveSource(archives);
     await change(at('x.tar'));
     const { outcomes } = await into(source, new MemorySink());
     expect(outcomes[0]?.error).toMatchObject({
@@ -229,7 +230,7 @@ describe('a source', () => {
       await using sink = await sinkAt(place);
       await into(new MemorySource([web, db]), sink);
       const archives = await open(place);
-      await using source = new ArchiveSource(archives, choose(archives, [{ reference: 'db:16' }]));
+      await using source = new ArchiveSource(archives, [{ id: db.image.id, names: [] }]);
       const [image] = await source.images();
       if (!image) throw new Error('no image');
       const seen: string[] = [];
@@ -242,15 +243,12 @@ describe('a source', () => {
   it('is asked by name, id and beginning of an id', async () => {
     await writeFile(at('x.tar'), classicTar(web));
     const archives = await open(`docker-archive:${at('x.tar')}`);
-    const names = (reference: string) =>
-      choose(archives, [{ reference }]).map(({ image }) => image.names.map(({ target }) => target));
-    expect(names('web:1.0')).toEqual([['web:1.0']]);
-    expect(names('docker.io/library/web:1.0')).toEqual([['web:1.0']]);
-    for (const id of [web.image.id, web.image.id.slice(7, 19)]) expect(names(id)).toEqual([[]]);
-    expect(() => names('web')).toThrow(/no such image in .*: web/);
-    expect(choose(archives, [{ as: 'other:1' }])[0]?.image.names).toEqual([
-      { source: 'web:1.0', target: 'other:1' },
-    ]);
+    const catalogue = new ArchiveCatalogue(archives);
+    for (const name of ['web:1.0', 'docker.io/library/web:1.0'])
+      expect(await catalogue.find(name)).toEqual([{ id: web.image.id, names: ['web:1.0'] }]);
+    for (const id of [web.image.id, web.image.id.slice(7, 19)])
+      expect(await catalogue.find(id)).toEqual([{ id: web.image.id, names: [] }]);
+    expect(await catalogue.find('web')).toEqual([]);
     for (const archive of archives) await archive[Symbol.asyncDispose]();
   });
 

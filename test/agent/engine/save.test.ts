@@ -458,10 +458,10 @@ for (const flavour of ['20', '28', '28c'] as const) {
 
       for (const options of SAVED.filter(({ flavours }) => flavours.includes(flavour))) {
         it(`${options.name}: gives the layers that are wanted and no other, with their digests`, async () => {
-          const { layers } = await loadImage(rig, options);
+          const { id, layers } = await loadImage(rig, options);
           const digests = [...new Set(layers.map(({ digest }) => digest as Digest))].sort();
           const [image] = await new EngineSource(engine, {
-            choices: [{ reference: options.name }],
+            meant: [{ id: id as Digest, names: [] }],
             ignoreSpace: false,
           }).images();
           if (!image) throw new Error(`${options.name} is not there`);

@@ -1,0 +1,85 @@
+/** Archives as a place to choose images from. */
+import * as v from 'valibot';
+import { ImgmvError } from '../../proto/errors.ts';
+import type { Catalogue, Chosen, Listed } from '../choose/selection.ts';
+import type { Digest } from '../image.ts';
+import { familiar, parseReference, withDefaultTag } from '../reference.ts';
+import type { Archive } from './archive-source.ts';
+import type { ArchivedImage } from './archived-image.ts';
+import { parseJson } from './json.ts';
+
+const IDS_SHOWN_MAX = 10;
+
+/** What a config says of its image beside what it is made of (OCI image spec, config.md); docker takes any. */
+const told = v.object({
+  created: v.fallback(v.nullish(v.pipe(v.string(), v.isoTimestamp())), undefined),
+  config: v.fallback(
+    v.nullish(v.object({ Labels: v.fallback(v.nullish(v.record(v.string(), v.string())), undefined) })),
+    undefined,
+  ),
+});
+
+export class ArchiveCatalogue implements Catalogue {
+  readonly place: string;
+  readonly hint: string;
+  readonly #images: readonly ArchivedImage[];
+
+  constructor(archives: readonly Archive[]) {
+    this.#images = archives.flatMap(({ images }) => images);
+    this.place = `in ${archives.map(({ label }) => label).join(', ')}`;
+    const there = this.#images.flatMap(({ image }) =>
+      image.names.length > 0 ? namesOf(image) : [image.id.slice(7, 19)],
+    );
+    this.hint = `there are ${there.slice(0, IDS_SHOWN_MAX).join(', ') || 'none'}${there.length > IDS_SHOWN_MAX ? ', …' : ''}`;
+  }
+
+  async list(): Promise<readonly Listed[]> {
+    const listed = new Map<Digest, Listed>();
+    for (const found of this.#images) {
+      const { id, bytes } = found.image;
+      const names = [...new Set([...(listed.get(id)?.names ?? []), ...namesOf(found.image)])];
+      listed.set(id, { id, names, dangling: names.length === 0, bytes, ...toldBy(found) });
+    }
+    return [...listed.values()];
+  }
+
+  /**
+   * A name before what an archive calls an image besides, and both before the beginning of an id. Throws usage for the
+   * beginning of several.
+   */
+  async find(reference: string): Promise<readonly Chosen[]> {
+    const parsed = parseReference(reference);
+    const name = parsed && familiar(withDefaultTag(parsed));
+    const byName = this.#images.filter(({ image }) => image.names.some(({ target }) => target === name));
+    if (name !== undefined && byName.length > 0)
+      return byName.map(({ image }) => ({ id: image.id, names: [name] }));
+    const byLabel = this.#images.filter(({ labels }) => labels.includes(reference));
+    if (byLabel.length > 0) return byLabel.map(({ image }) => ({ id: image.id, names: namesOf(image) }));
+    return this.#byId(reference);
+  }
+
+  #byId(reference: string): readonly Chosen[] {
+    const hex = reference.replace(/^sha256:/, '');
+    if (!/^[0-9a-f]{4,64}$/.test(hex)) return [];
+    const begins = (id: Digest | undefined) => id?.startsWith(`sha256:${hex}`) === true;
+    const byId = this.#images.filter(({ image }) => begins(image.id));
+    const found = byId.length > 0 ? byId : this.#images.filter(({ image }) => begins(image.config));
+    const ids = [...new Set(found.map(({ image }) => image.id))];
+    if (ids.length > 1)
+      throw new ImgmvError('usage', `${reference} is the beginning of ${ids.length} ids`, {
+        hint: `more digits tell them apart: ${ids.slice(0, IDS_SHOWN_MAX).join(', ')}`,
+      });
+    return ids.map((id) => ({ id, names: [] }));
+  }
+}
+
+function namesOf({ names }: ArchivedImage['image']): readonly string[] {
+  return names.map(({ target }) => target);
+}
+
+/** An image that does not say when it was made is taken for as old as can be. */
+function toldBy({ image, metadata }: ArchivedImage): Pick<Listed, 'created' | 'labels'> {
+  const bytes = metadata.find(({ kind, digest }) => kind === 'config' && digest === image.config)?.bytes;
+  const { created, config } = bytes ? parseJson(told, bytes, 'a config') : {};
+  return { created: new Date(created ?? 0), labels: config?.Labels ?? {} };
+}

@@ -1,0 +1,50 @@
+/** Images that are chosen, with the names under which they are to travel. */
+import { ImgmvError } from '../../proto/errors.ts';
+import type { Digest, Name } from '../image.ts';
+import type { Renaming } from '../rename.ts';
+import type { Chosen } from './selection.ts';
+
+export interface Meant {
+  readonly id: Digest;
+  readonly names: readonly Name[];
+}
+
+export interface Naming {
+  /** What the one image is to be called, whatever it is called here. */
+  readonly as?: string;
+  readonly renaming: Renaming;
+}
+
+/** Throws usage where a rule makes no name. With `as` there is one image: see `requireOne`. */
+export function named(chosen: readonly Chosen[], { as, renaming }: Naming): readonly Meant[] {
+  return chosen.map(({ id, names }) => {
+    if (as !== undefined) return { id, names: [{ source: names[0] ?? id, target: as }] };
+    const all = names.flatMap((source) => renaming.apply(source).map((target) => ({ source, target })));
+    return { id, names: unique(all) };
+  });
+}
+
+/** Throws usage for one name that is to be that of several images. */
+export function requireOne(chosen: readonly Chosen[], as: string): void {
+  if (new Set(chosen.map(({ id }) => id)).size === 1) return;
+  const first = chosen.slice(0, 10).map(({ names, id }) => names[0] ?? id.slice(7, 19));
+  throw new ImgmvError('usage', `${as} is one name, and there are ${chosen.length} images`, {
+    hint: `pick one of them: ${first.join(', ')}`,
+  });
+}
+
+/** Each id once, with all of its names. */
+export function merged(images: readonly Chosen[]): readonly Chosen[] {
+  const names = new Map<Digest, Set<string>>();
+  for (const image of images) {
+    const known = names.get(image.id) ?? new Set<string>();
+    for (const name of image.names) known.add(name);
+    names.set(image.id, known);
+  }
+  return [...names].map(([id, all]) => ({ id, names: [...all] }));
+}
+
+/** An image has a target once, whichever of its names leads there. */
+export function unique(names: readonly Name[]): readonly Name[] {
+  return [...new Map(names.toReversed().map((name) => [name.target, name])).values()].toReversed();
+}

@@ -1,0 +1,33 @@
+/** The error for images that are not there, with what comes close. */
+import { distance } from 'fastest-levenshtein';
+import { ImgmvError } from '../../proto/errors.ts';
+import { familiar, parseReference, withDefaultTag } from '../reference.ts';
+import type { Pattern } from './pattern.ts';
+import type { Catalogue } from './selection.ts';
+
+const CLOSE_NAMES_MAX = 3;
+
+export async function notFound(catalogue: Catalogue, missing: readonly Pattern[]): Promise<ImgmvError> {
+  const there = (await catalogue.list()).flatMap(({ names }) => names);
+  const close = missing.flatMap((pattern) => (pattern.kind === 'exact' ? closeTo(pattern.text, there) : []));
+  const what = missing.map(({ text }) => JSON.stringify(text)).join(', ');
+  const alone = missing.every(({ kind }) => kind === 'exact');
+  return new ImgmvError(
+    'image-not-found',
+    `no ${alone ? 'such image' : 'image'} ${catalogue.place}: ${what}`,
+    {
+      hint: close.length > 0 ? `did you mean ${[...new Set(close)].join(', ')}?` : catalogue.hint,
+    },
+  );
+}
+
+function closeTo(name: string, names: readonly string[]): readonly string[] {
+  const parsed = parseReference(name);
+  const want = parsed ? familiar(withDefaultTag(parsed)) : name;
+  return names
+    .map((tag) => ({ tag, far: distance(want, tag), sameName: tag.split(':')[0] === want.split(':')[0] }))
+    .filter(({ tag, far, sameName }) => sameName || far <= Math.max(2, Math.floor(tag.length / 4)))
+    .sort((a, b) => a.far - b.far)
+    .slice(0, CLOSE_NAMES_MAX)
+    .map(({ tag }) => tag);
+}

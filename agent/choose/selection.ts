@@ -1,0 +1,153 @@
+/** Which images of a place are meant: what is picked, and what of that stays. */
+import { ImgmvError } from '../../proto/errors.ts';
+import { atOnce } from '../at-once.ts';
+import type { Digest } from '../image.ts';
+import { merged } from './meant.ts';
+import { notFound } from './not-found.ts';
+import type { NamePattern, Pattern } from './pattern.ts';
+
+export interface Selection {
+  /** Each has to mean an image at least. */
+  readonly patterns: readonly Pattern[];
+  /** All images that have a name. */
+  readonly all?: boolean;
+  /** Images without a name, which are left over from builds and pulls. */
+  readonly dangling?: boolean;
+  /** The images of containers that run. */
+  readonly running?: boolean;
+  /** Images that have all of these: a value, or any where it is undefined. */
+  readonly labels: readonly { readonly key: string; readonly value?: string }[];
+  /** Images that were made at this time or later. */
+  readonly since?: Date;
+  /** Names that stay behind, and images that have no other name then. */
+  readonly except: readonly Pattern[];
+}
+
+/** What a place tells of an image at once. */
+export interface Listed {
+  readonly id: Digest;
+  /** Familiar, with a tag. Private names of ours are not among them. */
+  readonly names: readonly string[];
+  /** It has neither a name nor a digest that it was pulled by. */
+  readonly dangling: boolean;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly created: Date;
+  /** As the place counts them. */
+  readonly bytes: number;
+}
+
+/** An image that is meant, and the names by which it is. */
+export interface Chosen {
+  readonly id: Digest;
+  readonly names: readonly string[];
+}
+
+/** Images that can be chosen. */
+export interface Catalogue {
+  /** Each id once, in the order of the place. */
+  list(): Promise<readonly Listed[]>;
+  /** What `reference` means: as docker takes it, without a name where it is an id; empty where nothing does. */
+  find(reference: string): Promise<readonly Chosen[]>;
+  /** The images of containers that run, by the name that each was started with. Absent where nothing runs. */
+  running?(): Promise<readonly Chosen[]>;
+  /** For errors, where it was looked: `on this host`, `in web.tar`. */
+  readonly place: string;
+  /** How to see what is there. */
+  readonly hint: string;
+}
+
+const LOOKUPS_AT_ONCE = 8;
+
+/** Whether it says which images are meant, beside what stays of them. */
+export function picks({ patterns, all, dangling, running }: Selection): boolean {
+  return patterns.length > 0 || all === true || dangling === true || running === true;
+}
+
+/** Neither that nor what stays of all. */
+export function picksNothing(selection: Selection): boolean {
+  const { labels, since, except } = selection;
+  return !picks(selection) && labels.length === 0 && since === undefined && except.length === 0;
+}
+
+/**
+ * The images that are meant, each id once with all names by which it is, in the order in which they were named, or
+ * in that of the place. Throws image-not-found, naming all that are missing, and where none is left.
+ */
+export async function choose(catalogue: Catalogue, selection: Selection): Promise<readonly Chosen[]> {
+  const chosen: Chosen[] = [];
+  const missing: Pattern[] = [];
+  const found = await atOnce(LOOKUPS_AT_ONCE, selection.patterns, (pattern) => matching(catalogue, pattern));
+  for (const [at, pattern] of selection.patterns.entries()) {
+    if (found[at]?.length === 0) missing.push(pattern);
+    chosen.push(...(found[at] ?? []));
+  }
+  if (missing.length > 0) throw await notFound(catalogue, missing);
+  const { dangling, running } = selection;
+  if (selection.all || !picks(selection))
+    chosen.push(...(await catalogue.list()).filter((image) => !image.dangling));
+  if (dangling) chosen.push(...(await catalogue.list()).filter((image) => image.dangling));
+  if (running) {
+    if (!catalogue.running)
+      throw new ImgmvError('usage', `nothing runs ${catalogue.place}: --running is for an engine`);
+    chosen.push(...(await catalogue.running()));
+  }
+  const left = await narrowed(merged(chosen), catalogue, selection);
+  if (left.length > 0) return left;
+  throw new ImgmvError('image-not-found', `no image ${catalogue.place} is what was asked for`, {
+    hint: catalogue.hint,
+  });
+}
+
+async function matching(catalogue: Catalogue, pattern: Pattern): Promise<readonly Chosen[]> {
+  if (pattern.kind === 'exact') return catalogue.find(pattern.text);
+  return (await catalogue.list()).flatMap(({ id, names }) => {
+    const meant = names.filter((name) => pattern.matches(name));
+    return meant.length > 0 ? [{ id, names: meant }] : [];
+  });
+}
+
+async function narrowed(
+  images: readonly Chosen[],
+  catalogue: Catalogue,
+  { labels, since, except }: Selection,
+): Promise<readonly Chosen[]> {
+  let left = images;
+  if (labels.length > 0 || since !== undefined) {
+    const byId = new Map((await catalogue.list()).map((image) => [image.id, image]));
+    left = left.filter(({ id }) => {
+      const image = byId.get(id);
+      return image && hasLabels(image, labels) && (since === undefined || image.created >= since);
+    });
+  }
+  for (const pattern of except)
+    left =
+      pattern.kind === 'names'
+        ? withoutNames(left, pattern)
+        : without(left, await catalogue.find(pattern.text));
+  return left;
+}
+
+function hasLabels(image: Listed, labels: Selection['labels']): boolean {
+  return labels.every(
+    ({ key, value }) =>
+      Object.hasOwn(image.labels, key) && (value === undefined || image.labels[key] === value),
+  );
+}
+
+function withoutNames(images: readonly Chosen[], { matches }: NamePattern): readonly Chosen[] {
+  return images.flatMap(({ id, names }) => {
+    const left = names.filter((name) => !matches(name));
+    return names.length > 0 && left.length === 0 ? [] : [{ id, names: left }];
+  });
+}
+
+/** What was named goes by that name, what was given by its id as a whole. */
+function without(images: readonly Chosen[], found: readonly Chosen[]): readonly Chosen[] {
+  return images.flatMap((image) => {
+    const same = found.filter(({ id }) => id === image.id);
+    if (same.some(({ names }) => names.length === 0)) return [];
+    const gone = new Set(same.flatMap(({ names }) => names));
+    const left = image.names.filter((name) => !gone.has(name));
+    return image.names.length > 0 && left.length === 0 ? [] : [{ ...image, names: left }];
+  });
+}

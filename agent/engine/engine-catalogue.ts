@@ -1,0 +1,78 @@
+/** An engine as a place to choose images from. */
+import { ImgmvError } from '../../proto/errors.ts';
+import type { Catalogue, Chosen, Listed } from '../choose/selection.ts';
+import type { Digest } from '../image.ts';
+import { familiar, parseReference, withDefaultTag } from '../reference.ts';
+import type { Engine } from './engine.ts';
+import { isPrivateName } from './helpers.ts';
+
+export class EngineCatalogue implements Catalogue {
+  readonly place = 'on this host';
+  readonly hint = '`imgmv ls` lists what is there';
+  readonly #engine: Engine;
+  #listed: Promise<readonly Listed[]> | undefined;
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
+  }
+
+  /** Asked once. */
+  list(): Promise<readonly Listed[]> {
+    this.#listed ??= this.#list();
+    return this.#listed;
+  }
+
+  async #list(): Promise<readonly Listed[]> {
+    const images = new Map<Digest, Listed>();
+    for (const { Id, RepoTags, RepoDigests, Labels, Created, Size } of await this.#engine.list()) {
+      const tags = (RepoTags ?? []).filter((tag) => tag !== '<none>:<none>');
+      const names = tags.filter((tag) => !isPrivateName(tag));
+      // What an interrupted run has kept is nobody's image.
+      if (tags.length > 0 && names.length === 0) continue;
+      const digests = (RepoDigests ?? []).filter((digest) => !digest.startsWith('<none>@'));
+      const known = images.get(Id as Digest);
+      images.set(Id as Digest, {
+        id: Id as Digest,
+        names: [...(known?.names ?? []), ...names],
+        dangling: known?.dangling !== false && names.length + digests.length === 0,
+        labels: Labels ?? {},
+        created: new Date(Created * 1000),
+        bytes: Size,
+      });
+    }
+    return [...images.values()];
+  }
+
+  async find(reference: string): Promise<readonly Chosen[]> {
+    const found = await this.#engine.inspect(reference);
+    if (found === undefined) return [];
+    const parsed = parseReference(reference);
+    const name = parsed && familiar(withDefaultTag(parsed));
+    // An image that was chosen by id or digest has no name of its own on the way.
+    const byName = name !== undefined && (found.RepoTags ?? []).includes(name);
+    return [{ id: found.Id, names: byName ? [name] : [] }];
+  }
+
+  /** Where the name that a container was started with is another image's now, the image has the names that it has. */
+  async running(): Promise<readonly Chosen[]> {
+    const containers = await this.#engine.containers();
+    const byId = new Map((await this.list()).map((image) => [image.id, image]));
+    const chosen: Chosen[] = [];
+    for (const { Image, ImageID, Names } of containers) {
+      const id = byId.has(ImageID as Digest)
+        ? (ImageID as Digest)
+        : (await this.#engine.inspect(ImageID))?.Id;
+      if (id === undefined)
+        throw new ImgmvError(
+          'image-not-found',
+          `the container ${Names[0]?.replace(/^\//, '') ?? ''} runs ${Image}, whose image is not there any more`,
+          { hint: 'name the images to be moved, or stop that container' },
+        );
+      const names = byId.get(id)?.names ?? [];
+      const parsed = parseReference(Image);
+      const started = parsed && familiar(withDefaultTag(parsed));
+      chosen.push({ id, names: started !== undefined && names.includes(started) ? [started] : names });
+    }
+    return chosen;
+  }
+}

@@ -1,0 +1,144 @@
+/** What images are to be called: rules that turn a name into another one, on either side of a move. */
+import { ImgmvError } from '../proto/errors.ts';
+import { escapeRegex, spellings, split } from './choose/pattern.ts';
+import { canonical, familiar, familiarName, parseReference } from './reference.ts';
+
+/** `OLD=NEW`: what OLD matches is called NEW. */
+export interface RetagRule {
+  readonly text: string;
+  /** The new name; undefined where the rule is not about this one. */
+  apply(name: string): string | undefined;
+}
+
+export interface RenameOptions {
+  /** The first that is about a name gives the new one. */
+  readonly retag: readonly RetagRule[];
+  /** For names that no rule is about: this registry, the project, and the last two parts of the path. */
+  readonly registry?: string;
+  readonly project?: string;
+  /** The old names besides. */
+  readonly keepNames: boolean;
+}
+
+const PATH_PARTS_KEPT = 2;
+
+/**
+ * `old.reg/*=new.reg/project/*`: each `*` of NEW is what the `*` at the same place in OLD stood for, slashes
+ * included. Without a tag OLD is about all tags, and NEW keeps the one there was. Throws usage.
+ */
+export function parseRetag(text: string): RetagRule {
+  const at = text.indexOf('=');
+  const [old, fresh] = [text.slice(0, Math.max(0, at)), text.slice(at + 1)];
+  if (at < 0 || old === '' || fresh === '') throw unfit(text, 'it is not OLD=NEW');
+  const holes = stars(old);
+  if (stars(fresh) > holes) throw unfit(text, `NEW has more * than OLD`);
+  const plain = holes === 0 ? parseReference(old) : undefined;
+  if (holes === 0 && (!plain || plain.digest !== undefined))
+    throw unfit(text, `${JSON.stringify(old)} is not NAME or NAME:TAG`);
+  // What stands for a * is known only later; what is written has to be right now.
+  const sample = parseReference(fresh.replaceAll('*', 'x'));
+  if (!sample || sample.digest !== undefined)
+    throw unfit(text, `${JSON.stringify(fresh)} is not NAME or NAME:TAG`);
+  const want = split(plain ? canonical(plain) : old);
+  const expression = new RegExp(`^${holesOf(want.repository)}:${holesOf(want.tag ?? '')}$`, 's');
+  const named = split(fresh);
+  return {
+    text,
+    apply(name) {
+      for (const spelling of spellings(name)) {
+        const { repository, tag = '' } = split(spelling);
+        const found = expression.exec(`${repository}:${want.tag === undefined ? '' : tag}`);
+        if (!found) continue;
+        const holes = found.slice(1);
+        const filled = fresh.replaceAll('*', () => holes.shift() ?? '');
+        return named.tag === undefined ? `${filled}:${tag}` : filled;
+      }
+      return undefined;
+    },
+  };
+}
+
+function stars(text: string): number {
+  return text.split('*').length - 1;
+}
+
+/** The source of an expression that captures what each `*` stands for. */
+function holesOf(text: string): string {
+  return text.split('*').map(escapeRegex).join('(.*)');
+}
+
+function unfit(text: string, why: string): ImgmvError {
+  return new ImgmvError('usage', `--retag ${JSON.stringify(text)}: ${why}`, {
+    hint: 'for example --retag web=team/web, --retag web:1.0=web:2.0 or --retag "old.reg/*=new.reg/project/*"',
+  });
+}
+
+/** Familiar name with a tag to familiar names with a tag. */
+export class Renaming {
+  readonly #options: RenameOptions;
+
+  /** Throws usage for a registry or a project that no name can have. */
+  constructor(options: RenameOptions) {
+    const { registry, project } = options;
+    if (project !== undefined && registry === undefined)
+      throw new ImgmvError('usage', '--project is of the registry that --registry names', {
+        hint: 'for example --registry registry.example:5000 --project team',
+      });
+    if (registry !== undefined) checkRegistry(registry, project);
+    this.#options = options;
+  }
+
+  /** Whether names may come out as others than they went in. */
+  get active(): boolean {
+    return this.#options.retag.length > 0 || this.#options.registry !== undefined;
+  }
+
+  /** What an image that is called `name` is to be called. Throws usage where a rule makes no name of it. */
+  apply(name: string): readonly string[] {
+    const { keepNames } = this.#options;
+    const fresh = this.#renamed(name);
+    if (fresh === undefined) return [name];
+    return keepNames ? [...new Set([fresh, name])] : [fresh];
+  }
+
+  #renamed(name: string): string | undefined {
+    for (const rule of this.#options.retag) {
+      const fresh = rule.apply(name);
+      if (fresh !== undefined) return checked(fresh, name, `--retag ${JSON.stringify(rule.text)}`);
+    }
+    const { registry, project } = this.#options;
+    if (registry === undefined) return undefined;
+    const { repository, tag = 'latest' } = split(name);
+    const parts = pathOf(repository).split('/').slice(-PATH_PARTS_KEPT);
+    const place = [registry, ...(project === undefined ? [] : [project]), ...parts].join('/');
+    return checked(`${place}:${tag}`, name, '--registry');
+  }
+}
+
+/** Without the registry, and without `library`, which docker does not show. */
+function pathOf(repository: string): string {
+  const { domain, path } = parseReference(repository) ?? { domain: '', path: repository };
+  return domain === 'docker.io' ? path.replace(/^library\//, '') : path;
+}
+
+function checked(fresh: string, name: string, rule: string): string {
+  const parsed = parseReference(fresh);
+  if (parsed?.tag !== undefined && parsed.digest === undefined && familiarName(parsed) !== 'sha256')
+    return familiar(parsed);
+  throw new ImgmvError(
+    'usage',
+    `${rule} makes ${JSON.stringify(fresh)} of ${name}, which no image can be called`,
+  );
+}
+
+function checkRegistry(registry: string, project: string | undefined): void {
+  const parsed = parseReference(`${registry}/x`);
+  if (parsed?.path !== 'x' || parsed.domain !== registry)
+    throw new ImgmvError('usage', `--registry ${JSON.stringify(registry)} is not HOST or HOST:PORT`, {
+      hint: 'for example registry.example:5000; what comes behind the host is given with --project',
+    });
+  if (project !== undefined && parseReference(`${registry}/${project}/x`)?.path !== `${project}/x`)
+    throw new ImgmvError('usage', `--project ${JSON.stringify(project)} is no part of an image name`, {
+      hint: 'lower-case letters, digits, single . _ - between them, and / for more than one part',
+    });
+}

@@ -1,0 +1,73 @@
+/** The options that say which images are meant: the same for `ls`, `send`, `plan` and `copy`. */
+import { createReadStream } from 'node:fs';
+import { type Command, InvalidArgumentError } from 'commander';
+import { readList } from '../agent/choose/list-file.ts';
+import { type Pattern, parsePatterns } from '../agent/choose/pattern.ts';
+import type { Selection } from '../agent/choose/selection.ts';
+import { ImgmvError } from '../proto/errors.ts';
+import { collect, parseSince } from './options.ts';
+
+type Label = Selection['labels'][number];
+
+export interface ChoosingFlags {
+  readonly all?: true;
+  readonly label?: readonly Label[];
+  readonly since?: Date;
+  readonly except?: readonly (readonly Pattern[])[];
+  readonly file?: string;
+  readonly running?: true;
+  readonly dangling?: true;
+}
+
+export const IMAGE_HELP =
+  'name, name:tag, name@digest, an id or its prefix, as docker takes them; team/*, *:1.*, web:1.0,1.1 or web:/REGEX/ for several';
+
+export const CHOOSING_HELP = `Choosing:
+  team/*         all of whose name begins so: * stands for any characters, also for / and, at the
+                 end of a name without a tag, for any tag
+  *:1.*          all with such a tag
+  web:1.0,1.1    two tags
+  'web:/^v1\\./'  tags that fit a regular expression
+--label, --since and --except narrow down what is chosen, or all images where nothing is.`;
+
+export function addChoosingOptions(command: Command): Command {
+  return command
+    .option('-a, --all', 'all images that have a name')
+    .option('--label <key[=value]>', 'only images with this label; may be given again', collect(parseLabel))
+    .option('--since <duration>', 'only images made in the last 7d, or since 2026-11-01', parseSince)
+    .option('--except <pattern>', 'leave out names that fit; may be given again', collect(parsePatterns))
+    .option('--file <list>', 'images from a file, one IMAGE a line; - for standard input')
+    .option('--running', 'the images of containers that run')
+    .option('--dangling', 'images without a name, too; they arrive without one');
+}
+
+/** Reads what is named. Throws usage, and image-not-found for a list that is empty. */
+export async function selectionOf(images: readonly string[], flags: ChoosingFlags): Promise<Selection> {
+  const { all, dangling, except, file, label, running, since } = flags;
+  return {
+    patterns: [...images.flatMap(parsePatterns), ...(file === undefined ? [] : await listed(file))],
+    labels: label ?? [],
+    except: (except ?? []).flat(),
+    ...(all && { all }),
+    ...(dangling && { dangling }),
+    ...(running && { running }),
+    ...(since && { since }),
+  };
+}
+
+async function listed(file: string): Promise<readonly Pattern[]> {
+  if (file === '-') return readList(process.stdin, 'the list on standard input');
+  try {
+    return await readList(createReadStream(file), file);
+  } catch (cause) {
+    if (cause instanceof ImgmvError) throw cause;
+    throw new ImgmvError('usage', `cannot read the list ${file}: ${(cause as Error).message}`, { cause });
+  }
+}
+
+function parseLabel(text: string): Label {
+  const at = text.indexOf('=');
+  const key = at < 0 ? text : text.slice(0, at);
+  if (key === '') throw new InvalidArgumentError('Expected KEY or KEY=VALUE.');
+  return at < 0 ? { key } : { key, value: text.slice(at + 1) };
+}

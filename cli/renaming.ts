@@ -1,0 +1,41 @@
+/** The options that say what images are to be called at the target, the same on both sides. */
+import type { Command } from 'commander';
+import type { Naming } from '../agent/choose/meant.ts';
+import { parseRetag, Renaming, type RetagRule } from '../agent/rename.ts';
+import { ImgmvError } from '../proto/errors.ts';
+import { collect } from './options.ts';
+
+export interface RenamingFlags {
+  readonly retag?: readonly RetagRule[];
+  readonly registry?: string;
+  readonly project?: string;
+  readonly keepNames?: true;
+}
+
+export function addRenamingOptions(command: Command): Command {
+  return command
+    .option(
+      '--retag <old=new>',
+      'rename on arrival, such as web=team/web or "old.reg/*=new.reg/p/*"; may be given again, the first that fits counts',
+      collect(parseRetag),
+    )
+    .option('--registry <host>', 'rename what no --retag names: HOST/PROJECT/ and the last two parts')
+    .option('--project <name>', 'the project of --registry')
+    .option('--keep-names', 'of what is renamed the old names, too');
+}
+
+/** `as` is the one name of the one image, familiar. Throws usage. */
+export function namingOf(as: string | undefined, flags: RenamingFlags): Naming {
+  const { retag, registry, project, keepNames } = flags;
+  if (as !== undefined && (retag !== undefined || registry !== undefined))
+    throw new ImgmvError('usage', `with ${as} as the name there is nothing left to --retag and --registry`);
+  if (keepNames && retag === undefined && registry === undefined)
+    throw new ImgmvError('usage', '--keep-names is for what is renamed, by --retag or --registry');
+  const renaming = new Renaming({
+    retag: retag ?? [],
+    keepNames: keepNames === true,
+    ...(registry !== undefined && { registry }),
+    ...(project !== undefined && { project }),
+  });
+  return { renaming, ...(as !== undefined && { as }) };
+}
