@@ -1,5 +1,8 @@
 /** Work on many things, a few of them at a time. */
 
+/** What an engine is asked beside its other work: looking up is quick. */
+export const LOOKUPS_AT_ONCE = 8;
+
 /** Results in the order of `items`. The first failure is thrown; what has begun goes on, nothing new begins. */
 export async function atOnce<T, R>(
   limit: number,

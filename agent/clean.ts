@@ -1,7 +1,7 @@
 /** The whole of `imgmv clean`: removes from an engine what interrupted runs kept there. */
 import type { EndpointOptions } from './engine/endpoint.ts';
 import { Engine } from './engine/engine.ts';
-import { dropHelper, findHelpers, type Helper, isOver } from './engine/helpers.ts';
+import { dropHelper, type Helper, helpersAmong, isOver } from './engine/helpers.ts';
 import type { Emit, KeptImage } from './events.ts';
 import { engineEvent } from './hello.ts';
 
@@ -18,7 +18,7 @@ export async function clean({ engine: endpoint, force, emit, signal }: CleanOpti
   emit(engineEvent(engine));
   const removed: KeptImage[] = [];
   const kept: (KeptImage & { reason: string })[] = [];
-  for (const helper of await findHelpers(engine)) {
+  for (const helper of await helpersAmong(await engine.list())) {
     signal.throwIfAborted();
     const reason = whyKept(helper, force);
     if (reason !== undefined) kept.push({ ...toldOf(helper), reason });

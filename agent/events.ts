@@ -30,6 +30,21 @@ export interface PlanLayer {
   readonly missing: boolean;
 }
 
+/** One image of a list. */
+export interface ListedImage {
+  readonly id: string;
+  readonly names: readonly string[];
+  readonly platform: string;
+  /** As its place counts them. */
+  readonly bytes: number;
+  /** Of layers that other images there have, too; null where the place does not tell its layers. */
+  readonly sharedBytes: number | null;
+  /** Ids of these others. */
+  readonly sharedWith: readonly string[];
+  /** As its config says it. */
+  readonly created: string;
+}
+
 /** What an interrupted run kept in an engine. */
 export interface KeptImage {
   readonly name: string;
@@ -145,6 +160,9 @@ type Told =
       readonly seconds: number;
       readonly exit: number;
     }
+  | { readonly event: 'images'; readonly images: readonly ListedImage[] }
+  /** Something that may not be what was meant, and stops nothing. */
+  | { readonly event: 'warning'; readonly message: string }
   | {
       readonly event: 'cleaned';
       readonly removed: readonly KeptImage[];

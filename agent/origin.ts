@@ -10,32 +10,46 @@ import {
   type ImageEndpoint,
 } from './archive/endpoint.ts';
 import { openArchives } from './archive/open-archives.ts';
+import { atOnce, LOOKUPS_AT_ONCE } from './at-once.ts';
 import { type Meant, merged, type Naming, named, requireOne } from './choose/meant.ts';
 import { type Pattern, parsePatterns } from './choose/pattern.ts';
-import { type Chosen, choose, type Listed, picks, picksNothing, type Selection } from './choose/selection.ts';
+import {
+  type Catalogue,
+  type Chosen,
+  choose,
+  type Listed,
+  picks,
+  picksNothing,
+  type Selection,
+} from './choose/selection.ts';
 import type { EndpointOptions } from './engine/endpoint.ts';
 import { Engine } from './engine/engine.ts';
 import { EngineCatalogue } from './engine/engine-catalogue.ts';
 import { EngineSource } from './engine/engine-source.ts';
 import type { Emit } from './events.ts';
 import { archiveHost, engineEvent, type Host } from './hello.ts';
-import type { Source } from './image.ts';
+import type { Image, Source } from './image.ts';
 import { JoinedSource } from './joined-source.ts';
 
-export interface OriginOptions {
+/** Where images are looked for, and which of them are meant. */
+export interface PlaceOptions {
   /** Undefined: the engine. */
   readonly from?: readonly ImageEndpoint[];
   /** Which of the images there; where it picks none, those that `from` names, and all of its archives. */
   readonly selection: Selection;
   /** Asked where neither `from` nor `selection` picks anything; gives what is left to be picked. */
   readonly pick?: Pick;
-  readonly naming: Naming;
   readonly engine: EndpointOptions;
-  /** Save images for which there seems to be no room. */
-  readonly ignoreSpace: boolean;
   readonly stdin: AsyncIterable<Buffer>;
+  /** Aborted with an ImgmvError to stop. */
   readonly signal: AbortSignal;
   readonly emit: Emit;
+}
+
+export interface OriginOptions extends PlaceOptions {
+  readonly naming: Naming;
+  /** Save images for which there seems to be no room. */
+  readonly ignoreSpace: boolean;
 }
 
 /** Disposing of the source is all that is to be done. */
@@ -48,28 +62,28 @@ export interface Origin {
 export type Pick = (there: readonly Listed[]) => Promise<readonly Chosen[]>;
 
 /** Images that were chosen in one place. */
-interface Place extends AsyncDisposable {
+export interface Place extends AsyncDisposable {
   readonly host: Host;
+  readonly catalogue: Catalogue;
   readonly chosen: readonly Chosen[];
+  /** All images there, without their names; what goes meanwhile is left out. */
+  describe(): Promise<readonly Image[]>;
   /** Takes what is to be disposed of along. */
-  source(meant: readonly Meant[]): Source;
+  source(meant: readonly Meant[], ignoreSpace: boolean): Source;
 }
 
 /** Throws image-not-found where one of the images is not there, integrity for an archive that is not good. */
 export async function openOrigin(options: OriginOptions): Promise<Origin> {
-  const places: Place[] = [];
+  const { ignoreSpace, naming } = options;
+  const places = await openPlaces(options);
   const sources: Source[] = [];
   try {
-    const archives = (options.from ?? []).filter((one) => one.kind !== 'docker-daemon');
-    if (archives.length > 0) places.push(await openArchivePlace(archives, options));
-    if (!options.from || options.from.length > archives.length) places.push(await openEnginePlace(options));
-    const { naming } = options;
     if (naming.as !== undefined)
       requireOne(
         places.flatMap(({ chosen }) => chosen),
         naming.as,
       );
-    for (const place of places) sources.push(place.source(named(place.chosen, naming)));
+    for (const place of places) sources.push(place.source(named(place.chosen, naming), ignoreSpace));
     const source = sources.length === 1 ? (sources[0] as Source) : new JoinedSource(sources);
     await source.images();
     return { source, host: (places.at(-1) as Place).host };
@@ -79,8 +93,22 @@ export async function openOrigin(options: OriginOptions): Promise<Origin> {
   }
 }
 
-async function openEnginePlace(options: OriginOptions): Promise<Place> {
-  const { emit, from, ignoreSpace, pick, selection } = options;
+/** At least one; an engine comes last. Throws as `openOrigin`. */
+export async function openPlaces(options: PlaceOptions): Promise<readonly Place[]> {
+  const places: Place[] = [];
+  try {
+    const archives = (options.from ?? []).filter((one) => one.kind !== 'docker-daemon');
+    if (archives.length > 0) places.push(await openArchivePlace(archives, options));
+    if (!options.from || options.from.length > archives.length) places.push(await openEnginePlace(options));
+    return places;
+  } catch (error) {
+    for (const place of places) await place[Symbol.asyncDispose]();
+    throw error;
+  }
+}
+
+async function openEnginePlace(options: PlaceOptions): Promise<Place> {
+  const { emit, from, pick, selection } = options;
   const patterns = (from ?? []).flatMap((one) => (one.kind === 'docker-daemon' ? patternsOf(one) : []));
   const engine = await Engine.connect(options.engine);
   emit(engineEvent(engine));
@@ -91,8 +119,14 @@ async function openEnginePlace(options: OriginOptions): Promise<Place> {
       : await choose(catalogue, from ? { ...selection, patterns } : selection);
   return {
     host: engine,
+    catalogue,
     chosen,
-    source: (meant) => new EngineSource(engine, { meant, ignoreSpace }),
+    async describe() {
+      const source = new EngineSource(engine, { meant: [], ignoreSpace: true });
+      const images = await atOnce(LOOKUPS_AT_ONCE, await catalogue.list(), ({ id }) => source.describe(id));
+      return images.filter((image) => image !== undefined);
+    },
+    source: (meant, ignoreSpace) => new EngineSource(engine, { meant, ignoreSpace }),
     [Symbol.asyncDispose]: async () => {},
   };
 }
@@ -106,7 +140,7 @@ function patternsOf(endpoint: EngineEndpoint): readonly Pattern[] {
 
 async function openArchivePlace(
   endpoints: readonly ArchiveEndpoint[],
-  { emit, selection, stdin, signal }: OriginOptions,
+  { emit, selection, stdin, signal }: PlaceOptions,
 ): Promise<Place> {
   if (endpoints.filter(({ path }) => path === '-').length > 1)
     throw new ImgmvError('usage', 'standard input holds one archive, and is named twice');
@@ -121,12 +155,15 @@ async function openArchivePlace(
       opened.push(await openArchives(endpoint, { stdin, signal }));
     }
     const all = opened.flat();
+    const catalogue = new ArchiveCatalogue(all);
     const chosen = picks(selection)
-      ? await choose(new ArchiveCatalogue(all), selection)
+      ? await choose(catalogue, selection)
       : await byEndpoint(endpoints, opened, selection);
     return {
       host: archiveHost(endpoints[0]?.kind ?? 'docker-archive'),
+      catalogue,
       chosen,
+      describe: () => new ArchiveSource(all).images(),
       source: (meant) => new ArchiveSource(all, meant),
       [Symbol.asyncDispose]: close,
     };

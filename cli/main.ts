@@ -6,6 +6,7 @@ import { VERSION } from '../agent/hello.ts';
 import { exitStatusOf } from '../proto/errors.ts';
 import { cleanCommand } from './clean.ts';
 import { copyCommand } from './copy.ts';
+import { lsCommand } from './ls.ts';
 import { planCommand } from './plan.ts';
 import { receiveCommand } from './receive.ts';
 import { sendCommand } from './send.ts';
@@ -37,6 +38,7 @@ Examples:
   host-b$ imgmv receive --once            shows a pairing code
   host-a$ imgmv send web:1.0 --to host-b  asks for it, then moves the image
   host-a$ imgmv plan web:1.0 --to host-b  shows what that would send
+  host-a$ imgmv ls 'team/*'               lists images, and what they share
   host-a$ imgmv copy docker-daemon:web:1.0 docker-archive:web.tar.zst
   host-b$ imgmv clean                     removes what an interrupted run kept
 ${EXIT_STATUS_HELP}`,
@@ -45,7 +47,14 @@ ${EXIT_STATUS_HELP}`,
   .configureOutput({ outputError: (text, write) => write(asOurs(text)) })
   .exitOverride()
   .enablePositionalOptions();
-for (const command of [receiveCommand(), sendCommand(), planCommand(), copyCommand(), cleanCommand()])
+for (const command of [
+  receiveCommand(),
+  sendCommand(),
+  planCommand(),
+  lsCommand(),
+  copyCommand(),
+  cleanCommand(),
+])
   program.addCommand(command.exitOverride().copyInheritedSettings(program));
 
 /** An error of commander's in the words of ours: `error: …` becomes `imgmv: …`, and what follows is indented. */

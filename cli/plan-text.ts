@@ -3,6 +3,7 @@ import prettyBytes from 'pretty-bytes';
 import type { PlanImage } from '../agent/events.ts';
 import { escapeText } from './escape.ts';
 import { nameOf, short } from './names.ts';
+import { tableLines } from './table.ts';
 
 const HEADINGS = ['IMAGE', 'PLATFORM', 'ACTION', 'LAYERS', 'TO SEND', 'OF'] as const;
 /** With more images their layers would bury them; --json tells all. */
@@ -10,18 +11,10 @@ const LAYERS_SHOWN_FOR_IMAGES = 5;
 
 /** Ends with a newline. Sizes are those before compression. */
 export function planText(images: readonly PlanImage[]): string {
-  const rows = images.map(rowOf);
-  const widths = HEADINGS.map((heading, column) =>
-    Math.max(heading.length, ...rows.map((row) => (row[column] ?? '').length)),
-  );
-  const line = (row: readonly string[]) =>
-    row
-      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
-      .join('   ')
-      .trimEnd();
-  const lines = [line(HEADINGS)];
+  const [headings = '', ...rows] = tableLines(HEADINGS, images.map(rowOf));
+  const lines = [headings];
   for (const [at, image] of images.entries()) {
-    lines.push(line(rows[at] ?? []));
+    lines.push(rows[at] ?? '');
     lines.push(...notesOf(image).map((note) => `  ${escapeText(note)}`));
     const partly = image.layersMissing > 0 && image.layersMissing < image.layers;
     if (partly && images.length <= LAYERS_SHOWN_FOR_IMAGES) lines.push(...layersOf(image));

@@ -3,6 +3,7 @@ import prettyBytes from 'pretty-bytes';
 import type { Event, KeptImage, PlanImage } from '../agent/events.ts';
 import { Bars } from './bars.ts';
 import { escapeText } from './escape.ts';
+import { listText } from './list-text.ts';
 import { nameOf, short } from './names.ts';
 import { planText } from './plan-text.ts';
 import type { Renderer } from './renderer.ts';
@@ -98,6 +99,10 @@ export class TextRenderer implements Renderer {
         return this.#image(event);
       case 'done':
         return this.#done(event);
+      case 'images':
+        return void this.#result.write(listText(event.images, new Date()));
+      case 'warning':
+        return this.#line(`${this.#paint('33', 'warning:')} ${escapeText(event.message)}`);
       case 'cleaned':
         return this.#cleaned(event);
       case 'error':

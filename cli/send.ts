@@ -103,6 +103,8 @@ export async function sendImages(
 ): Promise<void> {
   const { to, as, from, codeFile, level, connectTimeout } = flags;
   await run({ ...flags, target: new URL(to).hostname }, async ({ engine, emit, signal }) => {
+    if (as !== undefined && images.length > 1)
+      throw new ImgmvError('usage', `--as gives one name, and there are ${images.length} images`);
     const naming = namingOf(as && familiar(parseName(as, '--as')), flags);
     const stdinTaken = requireStdinOnce(flags);
     const selection = await selectionOf(images, flags);

@@ -38,7 +38,7 @@ export function parsePatterns(text: string): readonly Pattern[] {
 
 /** What has no `*`, `?` or `[…]` is left to whoever looks for it; the registry `[::1]:5000` is no range. */
 function plainPattern(text: string): Pattern {
-  if (!/[*?[]/.test(text) || parseReference(text)) return { kind: 'exact', text };
+  if (!/[*?]|\[[^\]]+\]/.test(text) || parseReference(text)) return { kind: 'exact', text };
   const { repository, tag } = split(text);
   const expression = new RegExp(
     `^${globOf(repository, text)}:${tag === undefined ? '.*' : globOf(tag, text)}$`,
@@ -89,9 +89,9 @@ function globOf(glob: string, text: string): string {
     else if (character === '?') source += '.';
     else if (character === '[') {
       const end = glob.indexOf(']', at + 2);
-      if (end < 0) throw unfit(text, 'a [ is not closed');
-      source += classOf(glob.slice(at + 1, end), text);
-      at = end;
+      // One that is not closed is itself, as shells have it.
+      source += end < 0 ? '\\[' : classOf(glob.slice(at + 1, end), text);
+      if (end >= 0) at = end;
     } else source += escapeRegex(character);
   }
   return source;

@@ -1,6 +1,6 @@
 /** Which images of a place are meant: what is picked, and what of that stays. */
 import { ImgmvError } from '../../proto/errors.ts';
-import { atOnce } from '../at-once.ts';
+import { atOnce, LOOKUPS_AT_ONCE } from '../at-once.ts';
 import type { Digest } from '../image.ts';
 import { merged } from './meant.ts';
 import { notFound } from './not-found.ts';
@@ -19,6 +19,8 @@ export interface Selection {
   readonly labels: readonly { readonly key: string; readonly value?: string }[];
   /** Images that were made at this time or later. */
   readonly since?: Date;
+  /** That none is left is no failure. */
+  readonly orNothing?: boolean;
   /** Names that stay behind, and images that have no other name then. */
   readonly except: readonly Pattern[];
 }
@@ -56,8 +58,6 @@ export interface Catalogue {
   readonly hint: string;
 }
 
-const LOOKUPS_AT_ONCE = 8;
-
 /** Whether it says which images are meant, beside what stays of them. */
 export function picks({ patterns, all, dangling, running }: Selection): boolean {
   return patterns.length > 0 || all === true || dangling === true || running === true;
@@ -92,7 +92,7 @@ export async function choose(catalogue: Catalogue, selection: Selection): Promis
     chosen.push(...(await catalogue.running()));
   }
   const left = await narrowed(merged(chosen), catalogue, selection);
-  if (left.length > 0) return left;
+  if (left.length > 0 || selection.orNothing) return left;
   throw new ImgmvError('image-not-found', `no image ${catalogue.place} is what was asked for`, {
     hint: catalogue.hint,
   });

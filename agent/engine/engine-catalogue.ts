@@ -30,9 +30,9 @@ export class EngineCatalogue implements Catalogue {
       // What an interrupted run has kept is nobody's image.
       if (tags.length > 0 && names.length === 0) continue;
       const digests = (RepoDigests ?? []).filter((digest) => !digest.startsWith('<none>@'));
-      const known = images.get(Id as Digest);
-      images.set(Id as Digest, {
-        id: Id as Digest,
+      const known = images.get(Id);
+      images.set(Id, {
+        id: Id,
         names: [...(known?.names ?? []), ...names],
         dangling: known?.dangling !== false && names.length + digests.length === 0,
         labels: Labels ?? {},

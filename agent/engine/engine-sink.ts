@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import { LAYERS_CLASSIC_MAX } from '../../proto/limits.ts';
 import { Stopwatch } from '../../proto/stopwatch.ts';
-import { atOnce } from '../at-once.ts';
+import { atOnce, LOOKUPS_AT_ONCE } from '../at-once.ts';
 import { awaited } from '../awaited.ts';
 import {
   type Answer,
@@ -19,9 +19,9 @@ import {
 } from '../image.ts';
 import { clashes, shownName } from '../plan.ts';
 import { familiarName, parseTarget } from '../reference.ts';
-import type { Engine } from './engine.ts';
+import type { Engine, InspectedManifest, ListedByEngine } from './engine.ts';
 import { EngineWriter } from './engine-writer.ts';
-import { dropHelper, findHelpers, type Helper, Helpers, isOver, isPrivateName } from './helpers.ts';
+import { dropHelper, type Helper, Helpers, helpersAmong, isOver, isPrivateName } from './helpers.ts';
 import { type Inventory, takeInventory } from './inventory.ts';
 import { bytesWhileLoading, noRoom, type Room, roomOf } from './room.ts';
 
@@ -43,15 +43,19 @@ interface Planning {
   freeBytes: number;
 }
 
+/** What the engine has, as of one moment. */
+interface Here {
+  readonly inventory: Inventory;
+  readonly byId: ReadonlyMap<Digest, ListedByEngine>;
+  readonly byName: ReadonlyMap<string, Digest>;
+}
+
 interface LookedUp {
   readonly image: Image;
   /** Its id here, where it is. */
   readonly there: Digest | undefined;
   readonly refs: readonly PlannedName[];
 }
-
-/** Inspecting is quick, and an engine has other work. */
-const LOOKUPS_AT_ONCE = 8;
 
 export class EngineSink implements Sink {
   readonly store: Store;
@@ -69,6 +73,8 @@ export class EngineSink implements Sink {
   /** Images that are being loaded, by the bytes that they bring. */
   readonly #loading = new Map<Promise<unknown>, number>();
   readonly #waited = new Stopwatch();
+  /** Whether anything of ours was there before an image came, or may have been left by a try that failed. */
+  #helpersThere = false;
 
   private constructor(engine: Engine, helpers: Helpers, options: EngineSinkOptions) {
     this.store = engine.info.store;
@@ -82,18 +88,26 @@ export class EngineSink implements Sink {
   }
 
   async plan(images: readonly Image[]): Promise<readonly Answer[]> {
+    // One list for all: with hundreds of images it is what takes the time.
+    const listed = await this.#engine.list();
+    const helpers = await helpersAmong(listed);
     // What some run left, and none came back for.
-    for (const helper of await findHelpers(this.#engine))
-      if (isOver(helper)) await dropHelper(this.#engine, helper);
+    for (const helper of helpers) if (isOver(helper)) await dropHelper(this.#engine, helper);
+    this.#helpersThere ||= helpers.length > 0;
     const room = this.#options.ignoreSpace ? undefined : await roomOf(this.#engine);
     const planning: Planning = {
-      inventory: await takeInventory(this.#engine),
+      inventory: await takeInventory(this.#engine, listed),
       clashes: clashes(images),
       coming: new Map(),
       room,
       freeBytes: room?.freeBytes ?? Number.POSITIVE_INFINITY,
     };
-    const found = await atOnce(LOOKUPS_AT_ONCE, images, (image) => this.#lookUp(image, planning.inventory));
+    const here: Here = {
+      inventory: planning.inventory,
+      byId: new Map(listed.map((one) => [one.Id, one])),
+      byName: new Map(listed.flatMap(({ Id, RepoTags }) => (RepoTags ?? []).map((name) => [name, Id]))),
+    };
+    const found = await atOnce(LOOKUPS_AT_ONCE, images, (image) => this.#lookUp(image, here));
     const answers: Answer[] = [];
     // One after another: what is coming with one of them need not come with the next.
     for (const looked of found) answers.push(await this.#planOne(looked, planning));
@@ -101,13 +115,12 @@ export class EngineSink implements Sink {
   }
 
   /** What of it, and of its names, is here. */
-  async #lookUp(image: Image, inventory: Inventory): Promise<LookedUp> {
-    const there = await this.#findPresent(image, inventory);
-    const refs: PlannedName[] = [];
-    for (const name of image.names) {
-      const holder = (await this.#engine.inspect(name.target))?.Id;
-      refs.push(holder === undefined || holder === there ? name : { ...name, replaces: holder });
-    }
+  async #lookUp(image: Image, here: Here): Promise<LookedUp> {
+    const there = await this.#findPresent(image, here);
+    const refs = image.names.map((name): PlannedName => {
+      const holder = here.byName.get(shownName(name));
+      return holder === undefined || holder === there ? name : { ...name, replaces: holder };
+    });
     return { image, there, refs };
   }
 
@@ -161,15 +174,16 @@ export class EngineSink implements Sink {
   }
 
   /** The id here of the very image, whole. Where the kinds of store differ, their config tells. */
-  async #findPresent(image: Image, inventory: Inventory): Promise<Digest | undefined> {
+  async #findPresent(image: Image, { byId, inventory }: Here): Promise<Digest | undefined> {
     if (image.store !== this.#engine.info.store)
       return image.config && (await inventory.withConfig(image.config));
+    // Its id is the digest of all that it names; what of that is here is the question.
+    const manifests = byId.get(image.id)?.Manifests;
+    if (manifests) return isWhole(manifests) ? image.id : undefined;
     const there = await this.#engine.inspect(image.id);
     if (there === undefined || there.Id !== image.id) return undefined;
     const sameLayers = JSON.stringify(there.RootFS.Layers ?? []) === JSON.stringify(image.diffIds);
-    const whole =
-      !there.Manifests || there.Manifests.some(({ Available, Kind }) => Available && Kind === 'image');
-    return sameLayers && whole ? there.Id : undefined;
+    return sameLayers && (!there.Manifests || isWhole(there.Manifests)) ? there.Id : undefined;
   }
 
   async writer(answer: Answer, signal: AbortSignal): Promise<ImageWriter> {
@@ -212,6 +226,7 @@ export class EngineSink implements Sink {
       loadedBytes: () => writer.loadedBytes(),
       keptBytes: () => writer.keptBytes(),
       abort: async (error) => {
+        this.#helpersThere = true;
         await writer.abort(error);
         settled.resolve();
       },
@@ -223,8 +238,9 @@ export class EngineSink implements Sink {
    * all the same where that fails; what is left goes within a day.
    */
   async #dropHelpersOf(image: Image, targetId: Digest): Promise<void> {
+    if (!this.#helpersThere) return;
     try {
-      for (const helper of await findHelpers(this.#engine))
+      for (const helper of await helpersAmong(await this.#engine.list()))
         if (await this.#isLeftOf(image, targetId, helper)) await dropHelper(this.#engine, helper);
     } catch (error) {
       if (toImgmvError(error).code === 'internal') throw error;
@@ -274,6 +290,10 @@ export class EngineSink implements Sink {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#helpers[Symbol.asyncDispose]();
   }
+}
+
+function isWhole(manifests: readonly InspectedManifest[]): boolean {
+  return manifests.some(({ Available, Kind }) => Available && Kind === 'image');
 }
 
 /** Why layers are to come that may be here; undefined where there are none. */

@@ -2,7 +2,7 @@
 import type { IncomingMessage } from 'node:http';
 import { ImgmvError } from '../../proto/errors.ts';
 import { Stopwatch } from '../../proto/stopwatch.ts';
-import { atOnce } from '../at-once.ts';
+import { atOnce, LOOKUPS_AT_ONCE } from '../at-once.ts';
 import type { Meant } from '../choose/meant.ts';
 import type { Answer, Blob, Digest, Image, LayerBlob, Source, Waits } from '../image.ts';
 import type { Engine, InspectedImage } from './engine.ts';
@@ -16,9 +16,6 @@ export interface EngineSourceOptions {
   /** Save images for which there seems to be no room. */
   readonly ignoreSpace: boolean;
 }
-
-/** Inspecting is quick, and an engine has other work. */
-const LOOKUPS_AT_ONCE = 8;
 
 export class EngineSource implements Source {
   readonly #engine: Engine;
@@ -46,10 +43,10 @@ export class EngineSource implements Source {
   }
 
   async #lookUp({ id, names }: Meant): Promise<Image> {
-    const inspected = await this.#engine.inspect(id);
-    if (inspected?.Id !== id)
+    const image = await this.describe(id);
+    if (image === undefined)
       throw new ImgmvError('image-not-found', `the image ${id} is not on this host any more`);
-    return { ...(await this.#describe(inspected)), names };
+    return { ...image, names };
   }
 
   /** Withdraws what there is no room for while it is saved, where that can be known. */
@@ -90,8 +87,13 @@ export class EngineSource implements Source {
     for await (const blob of named(blobs)) yield { ...blob, body: named(blob.body) };
   }
 
-  /** What the engine tells of an image: as much of its layers as can be known without saving it. */
-  async #describe(inspected: InspectedImage): Promise<Image> {
+  /**
+   * What the engine tells of an image, without its names: as much of its layers as can be known without saving it.
+   * Undefined where there is none of this id.
+   */
+  async describe(id: Digest): Promise<Image | undefined> {
+    const inspected = await this.#engine.inspect(id);
+    if (inspected?.Id !== id) return undefined;
     const image = describe(inspected, this.#engine);
     if (image.store === 'classic') {
       const layers = layersOfHistory(image.diffIds, image.bytes, await this.#engine.history(image.id));

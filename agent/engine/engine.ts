@@ -38,6 +38,19 @@ export interface InspectedImage {
   readonly Manifests?: readonly InspectedManifest[];
 }
 
+/** What of `GET /images/json` we use; a containerd store gives `Descriptor` from 28 on, and `Manifests` from 27 on. */
+export interface ListedByEngine {
+  readonly Id: Digest;
+  readonly RepoTags: readonly string[] | null;
+  readonly RepoDigests: readonly string[] | null;
+  readonly Labels: Readonly<Record<string, string>> | null;
+  /** Seconds since 1970. */
+  readonly Created: number;
+  readonly Size: number;
+  readonly Descriptor?: { readonly mediaType: string; readonly digest: Digest };
+  readonly Manifests?: readonly InspectedManifest[];
+}
+
 export interface InspectedManifest {
   readonly ID: Digest;
   readonly Available: boolean;
@@ -119,10 +132,13 @@ export class Engine {
     return (steps ?? []).map(({ Size }) => Size).reverse();
   }
 
-  async list(): Promise<readonly Docker.ImageInfo[]> {
+  /** All images but those that are only steps of others. It takes a containerd store milliseconds for each. */
+  async list(): Promise<readonly ListedByEngine[]> {
+    const options = this.info.store === 'containerd' ? { manifests: true } : {};
     for (let tries = 1; ; tries++) {
       try {
-        return await this.#guard('list images', this.#docker.listImages());
+        const listed = await this.#guard('list images', this.#docker.listImages(options));
+        return listed as unknown as readonly ListedByEngine[];
       } catch (error) {
         // With a containerd store the engine stumbles over an image that is removed while it makes the list.
         if (!(error instanceof NotFound) || tries === LIST_TRIES_MAX) throw error;

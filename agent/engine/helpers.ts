@@ -8,7 +8,7 @@ import { readFileSync, readlinkSync } from 'node:fs';
 import { connect, createServer, type Server } from 'node:net';
 import { toImgmvError } from '../../proto/errors.ts';
 import type { Digest } from '../image.ts';
-import type { Engine } from './engine.ts';
+import type { Engine, ListedByEngine } from './engine.ts';
 
 const REPOSITORY = 'imgmv-incoming';
 const NAME = /^imgmv-incoming:([0-9a-f]{12})-([0-9a-f]{8})-([0-9]{10})-[0-9]{1,6}$/;
@@ -71,16 +71,16 @@ export function isPrivateName(name: string): boolean {
   return NAME.test(name);
 }
 
-/** What is ours in an engine, of whatever session. */
-export async function findHelpers(engine: Engine): Promise<readonly Helper[]> {
+/** What is ours in an engine, of whatever session, among all that it has `listed`. */
+export async function helpersAmong(listed: readonly ListedByEngine[]): Promise<readonly Helper[]> {
   const found: Helper[] = [];
-  for (const { Id, RepoTags, Labels, Size } of await engine.list())
+  for (const { Id, RepoTags, Labels, Size } of listed)
     for (const name of RepoTags ?? []) {
       const [, session, place, at] = NAME.exec(name) ?? [];
       if (session === undefined || at === undefined) continue;
       const image = Labels?.[LABEL] as Digest | undefined;
       const live = place === PLACE ? await showsSign(session) : undefined;
-      found.push({ name, id: Id as Digest, image, bytes: Size, since: new Date(Number(at) * 1000), live });
+      found.push({ name, id: Id, image, bytes: Size, since: new Date(Number(at) * 1000), live });
     }
   return found;
 }

@@ -3,17 +3,15 @@
  * it (chain ids); a containerd store by the digest of the very blob, which it tells through content.ts.
  */
 import { type ErrorCode, toImgmvError } from '../../proto/errors.ts';
-import { atOnce } from '../at-once.ts';
+import { atOnce, LOOKUPS_AT_ONCE } from '../at-once.ts';
 import { type Digest, diffIdOf, type Image } from '../image.ts';
 import { chainIds } from './chain-id.ts';
 import type { ContentInfo, ContentStore } from './content.ts';
-import type { Engine } from './engine.ts';
+import type { Engine, ListedByEngine } from './engine.ts';
 import type { HeldLayer } from './image-parts.ts';
 import { childrenOf, isGzip, isIndexType, isZstd, LAYER_TYPE, readMetadata } from './metadata.ts';
 
 const METADATA_MAX_BYTES = 4 * 1024 * 1024;
-/** Inspecting is quick, and an engine has other work. */
-const INSPECTS_AT_ONCE = 8;
 
 /** What of one image is not here. */
 export interface Lacking {
@@ -37,10 +35,11 @@ export interface Inventory {
   heldOtherwise(image: Image, missing: readonly Digest[]): number;
 }
 
-export async function takeInventory(engine: Engine): Promise<Inventory> {
-  if (engine.info.store === 'classic') return classicInventory(engine);
+/** `listed` are the images of the engine, as it has just told them. */
+export async function takeInventory(engine: Engine, listed: readonly ListedByEngine[]): Promise<Inventory> {
+  if (engine.info.store === 'classic') return classicInventory(engine, listed);
   const content = await engine.content();
-  return content === undefined ? UNKNOWN : containerdInventory(engine, content);
+  return content === undefined ? UNKNOWN : containerdInventory(engine, content, listed);
 }
 
 /** A containerd store that does not show its blobs: all is wanted, and an image of another kind of store never known. */
@@ -50,10 +49,10 @@ const UNKNOWN: Inventory = {
   heldOtherwise: () => 0,
 };
 
-async function classicInventory(engine: Engine): Promise<Inventory> {
+async function classicInventory(engine: Engine, listed: readonly ListedByEngine[]): Promise<Inventory> {
   const held = new Set<Digest>();
-  const ids = [...new Set((await engine.list()).map(({ Id }) => Id as Digest))];
-  await atOnce(INSPECTS_AT_ONCE, ids, async (id) => {
+  const ids = [...new Set(listed.map(({ Id }) => Id))];
+  await atOnce(LOOKUPS_AT_ONCE, ids, async (id) => {
     for (const chainId of chainIds((await engine.inspect(id))?.RootFS.Layers ?? [])) held.add(chainId);
   });
   return {
@@ -74,7 +73,11 @@ async function classicInventory(engine: Engine): Promise<Inventory> {
   };
 }
 
-async function containerdInventory(engine: Engine, content: ContentStore): Promise<Inventory> {
+async function containerdInventory(
+  engine: Engine,
+  content: ContentStore,
+  listed: readonly ListedByEngine[],
+): Promise<Inventory> {
   const blobs = await content.list();
   const held = new Set(blobs.map(({ digest }) => digest));
   const compressed = byDiffId(blobs);
@@ -90,7 +93,7 @@ async function containerdInventory(engine: Engine, content: ContentStore): Promi
       return { missing, below: 0, brings: digests.filter((digest) => !held.has(digest)) };
     },
     withConfig: async (config) => {
-      byConfig ??= rootsByConfig(engine, content, held);
+      byConfig ??= rootsByConfig(engine, content, held, listed);
       return (await byConfig).get(config);
     },
     heldOtherwise: ({ layers = [] }, missing) => {
@@ -141,6 +144,7 @@ async function rootsByConfig(
   engine: Engine,
   content: ContentStore,
   held: ReadonlySet<Digest>,
+  listed: readonly ListedByEngine[],
 ): Promise<ReadonlyMap<Digest, Digest>> {
   const roots = new Map<Digest, Digest>();
   const visit = async (digest: Digest, isIndex: boolean, root: Digest, seen: Set<Digest>): Promise<void> => {
@@ -156,16 +160,16 @@ async function rootsByConfig(
     }
     for (const child of children) await visit(child.digest, child.kind === 'index', root, seen);
   };
-  for (const { Id } of await engine.list()) {
-    const described = (await engine.inspect(Id))?.Descriptor;
-    if (!described) continue;
+  await atOnce(LOOKUPS_AT_ONCE, listed, async ({ Id, Descriptor }) => {
+    const described = Descriptor ?? (await engine.inspect(Id))?.Descriptor;
+    if (!described) return;
     const { digest, mediaType } = described;
     try {
       await visit(digest, isIndexType(mediaType), digest, new Set());
     } catch (error) {
       if (!ODD.includes(toImgmvError(error).code)) throw error;
     }
-  }
+  });
   return roots;
 }
 

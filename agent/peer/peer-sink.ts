@@ -353,12 +353,14 @@ function toOffer(image: Image, number: number): OfferedImage {
 
 /** The other side answers for what was offered, in its order, and for those names only. */
 function toAnswer(image: Image, number: number, answered: AnsweredImage | undefined, host: string): Answer {
-  // A name that the other side gives several names in place of comes several times.
+  // A name in place of which the other side gives several comes several times.
   const names = (list: readonly { target: string }[]) =>
     [...new Set(list.map(({ target }) => target))].join(' ');
   if (answered?.image !== number || names(answered.refs) !== names(image.names))
     throw violation('an answer to something else than was offered');
   if (answered.error && answered.action !== 'refuse') throw violation('an error with what is not refused');
+  if (new Set(answered.refs.map(({ target, as = target }) => as)).size < answered.refs.length)
+    throw violation('an answer with a name twice');
   const refs = answered.refs.map(({ replaces, ...name }) => ({
     ...fromWireName(image, name),
     ...(replaces !== undefined && { replaces: replaces as Digest }),

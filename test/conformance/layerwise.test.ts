@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { Engine } from '../../agent/engine/engine.ts';
 import { EngineSink } from '../../agent/engine/engine-sink.ts';
-import { findHelpers, Helpers } from '../../agent/engine/helpers.ts';
+import { Helpers, helpersAmong } from '../../agent/engine/helpers.ts';
 import type { Digest, ImageWriter, Store } from '../../agent/image.ts';
 import { ImgmvError } from '../../proto/errors.ts';
 import { type MemoryBlob, type MemoryImage, testImage } from '../memory.ts';
@@ -47,7 +47,7 @@ for (const { flavour, store, required } of FLAVOURS) {
       afterEach(async () => {
         for (const one of open.splice(0).reverse()) await one[Symbol.asyncDispose]();
         await rig.docker(['image', 'rm', '-f', 'big:1']).catch(() => {});
-        for (const { name } of await findHelpers(engine)) await engine.dropName(name);
+        for (const { name } of await helpersAmong(await engine.list())) await engine.dropName(name);
       });
       afterAll(() => rig?.[Symbol.asyncDispose]());
 
@@ -62,7 +62,7 @@ for (const { flavour, store, required } of FLAVOURS) {
       }
       const layer = (at: number) => big.blobs[at] as MemoryBlob;
       const metadata = () => big.blobs.filter(({ kind }) => kind !== 'layer');
-      const kept = async () => (await findHelpers(engine)).map(({ image }) => image);
+      const kept = async () => (await helpersAmong(await engine.list())).map(({ image }) => image);
       const complete = async (writer: ImageWriter) => {
         for (const blob of metadata()) await give(writer, blob);
         expect(await writer.commit()).toMatchObject({ targetId: big.image.id });
@@ -73,7 +73,7 @@ for (const { flavour, store, required } of FLAVOURS) {
         const archive = join(scratch.path, 'big.tar');
         await rig.docker(['save', 'big:1', '-o', archive]);
         expect((await stat(archive)).size).toBeGreaterThan(80 * MIB);
-        expect(await findHelpers(engine)).toEqual([]);
+        expect(await helpersAmong(await engine.list())).toEqual([]);
         expect((await rig.docker(['image', 'ls', '-aq'])).trim().split('\n')).toHaveLength(1);
       };
       /** Those that are not copies of others. */
@@ -131,9 +131,11 @@ for (const { flavour, store, required } of FLAVOURS) {
         await killed[Symbol.asyncDispose]();
         await engine.tag('big:1', repository, tag);
         const second = await begin();
-        expect(await findHelpers(engine)).toMatchObject([{ id: big.image.id, image: undefined }]);
+        expect(await helpersAmong(await engine.list())).toMatchObject([
+          { id: big.image.id, image: undefined },
+        ]);
         expect(await second.writer.commit()).toMatchObject({ targetId: big.image.id });
-        expect(await findHelpers(engine)).toEqual([]);
+        expect(await helpersAmong(await engine.list())).toEqual([]);
       });
 
       it('keeps the private name where that is its only one', async () => {
@@ -174,7 +176,7 @@ for (const { flavour, store, required } of FLAVOURS) {
           writer.write({ kind: 'layer', digest, size: bytes.length, body: broken }),
         ).rejects.toThrow('lost');
         await writer.abort(new ImgmvError('peer-lost', 'lost'));
-        expect(await findHelpers(engine)).toEqual([]);
+        expect(await helpersAmong(await engine.list())).toEqual([]);
         expect(writer.keptBytes()).toBe(0);
       });
 
@@ -210,17 +212,17 @@ for (const { flavour, store, required } of FLAVOURS) {
         const first = await begin();
         await give(first.writer, layer(0));
         await expect.poll(kept).toHaveLength(1);
-        const [helper] = await findHelpers(engine);
+        const [helper] = await helpersAmong(await engine.list());
         expect(helper).toMatchObject({ live: true });
         const aged = (helper?.name ?? '').replace(/-[0-9]{10}-/, '-1700000000-');
         const [, tag = ''] = aged.split(':');
         await engine.tag(helper?.name ?? '', 'imgmv-incoming', tag);
         await begin();
-        expect((await findHelpers(engine)).map(({ name }) => name)).toContain(aged);
+        expect((await helpersAmong(await engine.list())).map(({ name }) => name)).toContain(aged);
         await first.sink[Symbol.asyncDispose]();
-        expect((await findHelpers(engine)).map(({ live }) => live)).toEqual([false, false]);
+        expect((await helpersAmong(await engine.list())).map(({ live }) => live)).toEqual([false, false]);
         await begin();
-        expect((await findHelpers(engine)).map(({ name }) => name)).toEqual([helper?.name]);
+        expect((await helpersAmong(await engine.list())).map(({ name }) => name)).toEqual([helper?.name]);
       });
     },
     { required },

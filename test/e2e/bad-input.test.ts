@@ -86,7 +86,7 @@ const alone: readonly AloneCase[] = [
     title: 'no such image, one among several',
     args: send('web:1.0', 'nothing-like-it', '--to', '127.0.0.1'),
     exit: 10,
-    says: /no such image on this host: "nothing-like-it"\n\s+`docker images` lists/,
+    says: /no such image on this host: "nothing-like-it"\n\s+`imgmv ls` lists/,
   },
   {
     title: 'an image name with control characters',

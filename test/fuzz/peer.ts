@@ -167,16 +167,16 @@ const answers = target<{ messages: readonly Buffer[] }>({
         (answer.missing ?? []).every((one) => layers.includes(one)),
         'only offered layers are asked for',
       );
-      const names = answer.refs.map((ref) => ref.target);
+      const names = new Set(answer.refs.map(({ target: given, offered = given }) => offered));
       holds(
-        names.join() === answer.image.names.map((one) => one.target).join(),
+        [...names].join() === answer.image.names.map((one) => one.target).join(),
         'only offered names are given',
       );
       if (answer.action !== 'present') continue;
       const writer = await sink.writer(answer);
       const committed = await decodedLater(ANY_FAILURE, () => writer.commit());
       if (!committed || !('targetId' in committed)) continue;
-      const given = committed.refs.map((ref) => ref.target);
+      const given = committed.refs.map(({ target: last, offered: first = last }) => first);
       const offered: readonly string[] = answer.image.names.map((one) => one.target);
       holds(
         given.every((one) => offered.includes(one)),

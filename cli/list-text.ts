@@ -1,0 +1,59 @@
+/** Images as a table: a line for each name, or for an image without one. */
+import prettyBytes from 'pretty-bytes';
+import type { ListedImage } from '../agent/events.ts';
+import { escapeText } from './escape.ts';
+import { short } from './names.ts';
+import { tableLines } from './table.ts';
+
+const HEADINGS = ['NAME', 'ID', 'PLATFORM', 'SIZE', 'SHARED', 'AGE'] as const;
+
+/** Ends with a newline, and with the sum where there is more than one image. `now` is what ages are counted from. */
+export function listText(images: readonly ListedImage[], now: Date): string {
+  const lines = [
+    ...tableLines(
+      HEADINGS,
+      images.flatMap((image) => rowsOf(image, now)),
+    ),
+  ];
+  if (images.length > 1) lines.push(sumOf(images));
+  return `${lines.join('\n')}\n`;
+}
+
+function rowsOf(image: ListedImage, now: Date): readonly (readonly string[])[] {
+  const { id, names, platform, bytes, created } = image;
+  const rest = [short(id), escapeText(platform), prettyBytes(bytes), shared(image), ageOf(created, now)];
+  return (names.length > 0 ? names : ['<none>']).map((name) => [escapeText(name), ...rest]);
+}
+
+function shared({ sharedBytes, sharedWith }: ListedImage): string {
+  if (sharedBytes === null) return '?';
+  return sharedWith.length === 0 ? '-' : `${prettyBytes(sharedBytes)} with ${sharedWith.length}`;
+}
+
+function sumOf(images: readonly ListedImage[]): string {
+  const bytes = images.reduce((sum, image) => sum + image.bytes, 0);
+  return `${images.length} images, ${prettyBytes(bytes)} one by one; what they share travels once.`;
+}
+
+const UNITS = [
+  ['year', 365 * 86_400],
+  ['month', 30 * 86_400],
+  ['week', 7 * 86_400],
+  ['day', 86_400],
+  ['hour', 3_600],
+  ['minute', 60],
+] as const;
+
+/** `3 days`; `-` for images that do not say when they were made, or say the beginning of time, to be reproducible. */
+export function ageOf(created: string, now: Date): string {
+  const made = Date.parse(created);
+  if (!(made > 86_400_000)) return '-';
+  const seconds = Math.max(0, (now.getTime() - made) / 1000);
+  for (const [unit, length] of UNITS) {
+    const count = Math.floor(seconds / length);
+    // Two of a unit at least, as docker has it: "13 days" says more than "1 week".
+    if (count >= 2 || (count === 1 && (unit === 'minute' || unit === 'hour')))
+      return `${count} ${unit}${count === 1 ? '' : 's'}`;
+  }
+  return `${Math.floor(seconds)} seconds`;
+}

@@ -1,0 +1,61 @@
+import { Command } from 'commander';
+import type { ImageEndpoint } from '../agent/archive/endpoint.ts';
+import { picks, picksNothing } from '../agent/choose/selection.ts';
+import { listImages } from '../agent/list-images.ts';
+import {
+  addChoosingOptions,
+  CHOOSING_HELP,
+  type ChoosingFlags,
+  IMAGE_HELP,
+  selectionOf,
+} from './choosing.ts';
+import { collectEndpoints, FROM_HELP, requirePickedOnce, requireStdinOnce } from './places.ts';
+import { type CommonOptions, run } from './run.ts';
+
+interface ListFlags extends CommonOptions, ChoosingFlags {
+  readonly from?: readonly ImageEndpoint[];
+}
+
+export function lsCommand(): Command {
+  const command = new Command('ls')
+    .description('list images, their sizes and what they share')
+    .argument('[IMAGE...]', IMAGE_HELP)
+    .option('--from <source>', FROM_HELP, collectEndpoints);
+  return addChoosingOptions(command)
+    .option('--docker-host <address>', 'the engine: unix:///path, tcp://host:port or ssh://user@host')
+    .option('--context <name>', 'the engine of this docker context')
+    .option('--json', 'one JSON object a line on standard output')
+    .option('-q, --quiet', 'show errors alone, and the list')
+    .addHelpText(
+      'after',
+      `
+Examples:
+  $ imgmv ls
+  $ imgmv ls 'team/*' --since 7d
+  $ imgmv ls --running --json | jq -r '.images[]?.names[]'
+  $ imgmv ls --from docker-archive:images.tar.zst
+
+${CHOOSING_HELP}
+
+SHARED is what of an image other images there have, too, and how many.`,
+    )
+    .action(async (images: readonly string[], flags: ListFlags) => {
+      await run(flags, async ({ engine, emit, signal }) => {
+        requireStdinOnce(flags);
+        const chosen = await selectionOf(images, flags);
+        if (flags.from) requirePickedOnce(flags.from, chosen);
+        // With or without a name, as `docker images` has it; of nothing there is a list, too.
+        const everything = picks(chosen) || flags.from ? {} : { all: true, dangling: true };
+        const orNothing = picksNothing(chosen);
+        await listImages({
+          ...(flags.from && { from: flags.from }),
+          selection: { ...chosen, ...everything, orNothing },
+          engine,
+          stdin: process.stdin,
+          signal,
+          emit,
+        });
+        return 0;
+      });
+    });
+}

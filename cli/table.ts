@@ -1,0 +1,17 @@
+/** Rows of text as columns of one width each. */
+
+/** Lines without their newlines; the headings first. Cells are shown as they are: see escape.ts. */
+export function tableLines(
+  headings: readonly string[],
+  rows: readonly (readonly string[])[],
+): readonly string[] {
+  const widths = headings.map((heading, column) =>
+    Math.max(heading.length, ...rows.map((row) => (row[column] ?? '').length)),
+  );
+  return [headings, ...rows].map((row) =>
+    row
+      .map((cell, column) => cell.padEnd(widths[column] ?? 0))
+      .join('   ')
+      .trimEnd(),
+  );
+}
