@@ -281,8 +281,10 @@ export class TextRenderer implements Renderer {
     if (removed.length + kept.length === 0) this.#out('Nothing is left of interrupted runs.');
   }
 
-  #error({ message, hint }: EventOf<'error'>): void {
-    this.#line(`${this.#paint('31', 'imgmv:')} ${escapeText(message)}`);
+  #error({ code, message, hint }: EventOf<'error'>): void {
+    // Of what is wrong with a file of this host there may be several lines; nobody else's text makes any.
+    const lines = code === 'usage' ? message.split('\n') : [message];
+    this.#line(`${this.#paint('31', 'imgmv:')} ${lines.map(escapeText).join('\n  ')}`);
     if (hint !== null) this.#line(`  ${escapeText(hint)}`);
   }
 

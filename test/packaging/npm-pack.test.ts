@@ -33,6 +33,8 @@ it(
       'README.md',
       'dist/THIRD-PARTY-LICENSES.txt',
       'dist/imgmv.js',
+      'docs/move.md',
+      'docs/move.schema.json',
       'package.json',
       'proto/PROTOCOL.md',
     ]);

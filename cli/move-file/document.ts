@@ -1,0 +1,79 @@
+/**
+ * Text as one YAML document. It takes less than YAML has: keys that are text, the core schema of YAML 1.2 whatever a
+ * directive says, no merge keys, no depth to speak of. What a move file means it does not know.
+ */
+import type { CST, Document, ParsedNode } from 'yaml';
+import { type Located, Locator, STAR_HINT } from './located.ts';
+import { asClause, type Place, type Problem } from './problems.ts';
+
+/** A move file has three levels, and each takes the parser up to three places of its stack. */
+const STACK_MAX = 40;
+/** Ten thousand images, a line each, are 40,000: each may cost the parser 30 kB where it is wrong. */
+const LEXEMES_MAX = 100_000;
+const LEXEME_MAX_CHARACTERS = 65_536;
+const MESSAGE_MAX_CHARACTERS = 200;
+
+export interface ParsedYaml {
+  /** Undefined for a file of nothing but comments, and for what is not YAML. */
+  readonly root?: Located;
+  readonly problems: readonly Problem[];
+}
+
+/** Of a text that is not YAML the problems are those of its form; a value can be judged only in a good one. */
+export async function parseYaml(text: string): Promise<ParsedYaml> {
+  // Only here, so that commands without a move file do not wait for it.
+  const yaml = await import('yaml');
+  const lines = new yaml.LineCounter();
+  const placeOf = (offset: number): Place => {
+    const { line, col } = lines.linePos(offset);
+    return { line: Math.max(1, line), column: Math.max(1, col) };
+  };
+  const parser = new yaml.Parser(lines.addNewLine);
+  function* tokens(): Generator<CST.Token, void> {
+    lines.addNewLine(0);
+    let lexemes = 0;
+    for (const lexeme of new yaml.Lexer().lex(text)) {
+      if (lexeme.length > LEXEME_MAX_CHARACTERS || ++lexemes > LEXEMES_MAX)
+        throw new TooMuch(
+          'there is more here than in any move file; thousands of images go into a list, see file',
+        );
+      yield* parser.next(lexeme);
+      // What nests without end would exhaust the stack of all that follows, and end the process.
+      if (parser.stack.length > STACK_MAX) throw new TooMuch('nested deeper than anything in a move file');
+    }
+    yield* parser.end();
+  }
+  const composer = new yaml.Composer<ParsedNode>({
+    schema: 'core',
+    merge: false,
+    resolveKnownTags: false,
+    stringKeys: true,
+    // The locator does it in less than the square of their number.
+    uniqueKeys: false,
+    prettyErrors: false,
+  });
+
+  const documents: Document.Parsed<ParsedNode>[] = [];
+  try {
+    for (const document of composer.compose(tokens(), true, text.length))
+      if (documents.push(document) === 2) break;
+  } catch (error) {
+    if (!(error instanceof TooMuch)) throw error;
+    return { problems: [{ ...placeOf(parser.offset), text: error.message }] };
+  }
+  const [document, second] = documents;
+  const faults = [...(document?.errors ?? []), ...(document?.warnings ?? [])];
+  const problems = faults.map(({ pos, code, message }) => ({
+    ...placeOf(pos[0]),
+    text: `not good YAML: ${asClause(message.slice(0, MESSAGE_MAX_CHARACTERS))}${code === 'BAD_ALIAS' ? `; ${STAR_HINT}` : ''}`,
+  }));
+  if (second)
+    problems.push({ ...placeOf(second.range[0]), text: 'a second document begins: a move file is one' });
+  if (problems.length > 0 || !document?.contents) return { problems };
+  const locator = new Locator(yaml, placeOf);
+  const root = locator.locate(document.contents, 0);
+  return { problems: locator.problems, ...(root && { root }) };
+}
+
+/** Thrown out of the parser, whose work on what is left would be for nothing. */
+class TooMuch extends Error {}

@@ -1,0 +1,42 @@
+/** What is wrong with a move file: a line for each problem, as compilers write them, in one error. */
+import { ImgmvError } from '../../proto/errors.ts';
+
+const PROBLEMS_MAX = 20;
+const SHOWN_MAX_CHARACTERS = 60;
+
+/** Both from 1, as editors count; a column is one of UTF-16 code units. */
+export interface Place {
+  readonly line: number;
+  readonly column: number;
+}
+
+export interface Problem extends Place {
+  /** Lower case: what is there and what was expected. One line. */
+  readonly text: string;
+}
+
+/** `name` is the file as it was given. The message has a line per problem, in the order of the file. */
+export function problemsError(name: string, problems: readonly Problem[]): ImgmvError {
+  const sorted = problems.toSorted((a, b) => a.line - b.line || a.column - b.column);
+  const lines = sorted
+    .slice(0, PROBLEMS_MAX)
+    .map(({ line, column, text }) => `${name}:${line}:${column}: ${text}`);
+  const more = problems.length - lines.length;
+  return new ImgmvError('usage', [...lines, ...(more > 0 ? [`${name}: and ${more} more`] : [])].join('\n'), {
+    hint: 'docs/move.md has every key; with docs/move.schema.json an editor checks them',
+  });
+}
+
+/** Text of the file in quotes, on one line and not too long for it. */
+export function shown(text: string): string {
+  return JSON.stringify(
+    text.length > SHOWN_MAX_CHARACTERS ? `${text.slice(0, SHOWN_MAX_CHARACTERS)}…` : text,
+  );
+}
+
+/** A sentence of somebody else's as the end of one of ours. */
+export function asClause(sentence: string): string {
+  const line = sentence.replaceAll(/\s+/g, ' ').trim().replace(/\.$/, '');
+  // A word in capitals is a placeholder or an abbreviation.
+  return /^[A-Z][^A-Z]/.test(line) ? line.charAt(0).toLowerCase() + line.slice(1) : line;
+}

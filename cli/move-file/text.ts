@@ -1,0 +1,42 @@
+/** The bytes of a move file as text, and no more of them than one has. */
+import { createReadStream } from 'node:fs';
+import type { Readable } from 'node:stream';
+import { ImgmvError } from '../../proto/errors.ts';
+
+export const MOVE_FILE_MAX_BYTES = 1024 * 1024;
+
+/** `-` is `stdin`. Throws usage for what cannot be read, is too long, or is not UTF-8. */
+export async function readText(path: string, stdin: Readable): Promise<string> {
+  const what = path === '-' ? 'standard input' : path;
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  try {
+    for await (const chunk of path === '-' ? stdin : createReadStream(path)) {
+      const buffer = Buffer.from(chunk);
+      bytes += buffer.length;
+      if (bytes > MOVE_FILE_MAX_BYTES)
+        throw new ImgmvError('usage', `${what} is longer than the 1 MiB that a move file may have`, {
+          hint: 'a list of thousands of images goes into a file of its own, named by the key file',
+        });
+      chunks.push(buffer);
+    }
+  } catch (cause) {
+    if (cause instanceof ImgmvError) throw cause;
+    throw unreadable(what, cause as NodeJS.ErrnoException);
+  }
+  try {
+    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks));
+  } catch (cause) {
+    throw new ImgmvError('usage', `${what} is no move file: it is not UTF-8`, { cause });
+  }
+}
+
+function unreadable(what: string, cause: NodeJS.ErrnoException): ImgmvError {
+  const reasons: Readonly<Record<string, string>> = {
+    ENOENT: 'there is no such file',
+    EISDIR: 'it is a directory',
+    EACCES: 'permission denied',
+  };
+  const why = reasons[cause.code ?? ''] ?? cause.message;
+  return new ImgmvError('usage', `cannot read the move file ${what}: ${why}`, { cause });
+}
