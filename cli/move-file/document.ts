@@ -11,7 +11,6 @@ const STACK_MAX = 40;
 /** Ten thousand images, a line each, are 40,000: each may cost the parser 30 kB where it is wrong. */
 const LEXEMES_MAX = 100_000;
 const LEXEME_MAX_CHARACTERS = 65_536;
-const MESSAGE_MAX_CHARACTERS = 200;
 
 export interface ParsedYaml {
   /** Undefined for a file of nothing but comments, and for what is not YAML. */
@@ -65,7 +64,7 @@ export async function parseYaml(text: string): Promise<ParsedYaml> {
   const faults = [...(document?.errors ?? []), ...(document?.warnings ?? [])];
   const problems = faults.map(({ pos, code, message }) => ({
     ...placeOf(pos[0]),
-    text: `not good YAML: ${asClause(message.slice(0, MESSAGE_MAX_CHARACTERS))}${code === 'BAD_ALIAS' ? `; ${STAR_HINT}` : ''}`,
+    text: `not good YAML: ${asClause(message)}${code === 'BAD_ALIAS' ? `; ${STAR_HINT}` : ''}`,
   }));
   if (second)
     problems.push({ ...placeOf(second.range[0]), text: 'a second document begins: a move file is one' });

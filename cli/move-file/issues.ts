@@ -80,7 +80,9 @@ export function kindOf(node: Located): string {
   return `${typeof value === 'number' ? 'the number' : typeof value === 'string' ? 'the text' : 'the truth value'} ${given(node)}`;
 }
 
+/** Of lists and mappings nothing: by aliases one may be endless. */
 function given({ value, source }: Located): string {
+  if (typeof value === 'object' && value !== null) return '';
   return source !== undefined && source.length <= 30 ? source : shown(String(value));
 }
 

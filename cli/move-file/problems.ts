@@ -3,6 +3,8 @@ import { ImgmvError } from '../../proto/errors.ts';
 
 const PROBLEMS_MAX = 20;
 const SHOWN_MAX_CHARACTERS = 60;
+/** What others say may repeat all that they were given. */
+const CLAUSE_MAX_CHARACTERS = 300;
 
 /** Both from 1, as editors count; a column is one of UTF-16 code units. */
 export interface Place {
@@ -36,7 +38,8 @@ export function shown(text: string): string {
 
 /** A sentence of somebody else's as the end of one of ours. */
 export function asClause(sentence: string): string {
-  const line = sentence.replaceAll(/\s+/g, ' ').trim().replace(/\.$/, '');
+  const whole = sentence.replaceAll(/\s+/g, ' ').trim().replace(/\.$/, '');
+  const line = whole.length > CLAUSE_MAX_CHARACTERS ? `${whole.slice(0, CLAUSE_MAX_CHARACTERS)}…` : whole;
   // A word in capitals is a placeholder or an abbreviation.
   return /^[A-Z][^A-Z]/.test(line) ? line.charAt(0).toLowerCase() + line.slice(1) : line;
 }

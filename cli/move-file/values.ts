@@ -62,7 +62,7 @@ export function parsed<T>(parse: (value: string) => T) {
     } catch (error) {
       if (!(error instanceof InvalidArgumentError) && !(error instanceof ImgmvError)) throw error;
       const hint = error instanceof ImgmvError && error.hint !== undefined ? `; ${error.hint}` : '';
-      addIssue({ message: `${asClause(error.message)}${hint}` });
+      addIssue({ message: asClause(`${error.message}${hint}`) });
       return NEVER;
     }
   });

@@ -14,6 +14,7 @@ import { saveTargets } from './engine-save.ts';
 import { entryTargets } from './entries.ts';
 import { laneTargets } from './lane.ts';
 import { messageTargets } from './messages.ts';
+import { moveFileTargets } from './move-file.ts';
 import { nameTargets } from './names.ts';
 import { peerTargets } from './peer.ts';
 import type { Target } from './target.ts';
@@ -34,6 +35,7 @@ export const TARGETS: readonly Target[] = [
   ...nameTargets,
   ...peerTargets,
   ...commandLineTargets,
+  ...moveFileTargets,
   ...archiveTarTargets,
   ...archiveCompressionTargets,
   ...archiveNameTargets,
