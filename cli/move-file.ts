@@ -55,6 +55,7 @@ export interface MoveFile {
   readonly level?: number;
 }
 
+/** As they are written in the file, in the order of docs/move.md. */
 export const MOVE_KEYS = Object.keys(moveSchema.entries);
 
 /**
@@ -79,6 +80,7 @@ export interface MoveFileOrigin {
   readonly fromStdin: boolean;
 }
 
+/** The same of a text that is at hand. */
 export async function parseMoveFile(
   text: string,
   { name, directory, fromStdin }: MoveFileOrigin,

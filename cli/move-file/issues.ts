@@ -60,9 +60,9 @@ function problemOf(root: Located, { path, issue }: Leaf): Problem {
   if (isKey) return { ...placed(steps.at(-1)), text: `${name}: expected ${issue.message}` };
   // A parser of ours repeats what it was given, and commander's do not.
   const told = issue.message.includes(given(node)) ? name : `${name} ${given(node)}`;
-  if (issue.type === 'raw_transform') return at(node, `${told}: ${issue.message}`);
-  if (issue.kind === 'schema') return at(node, wrongType(name, node, issue.message));
-  return at(node, `${name} ${given(node)}: expected ${issue.message}`);
+  if (issue.type === 'raw_transform') return problemAt(node, `${told}: ${issue.message}`);
+  if (issue.kind === 'schema') return problemAt(node, wrongType(name, node, issue.message));
+  return problemAt(node, `${name} ${given(node)}: expected ${issue.message}`);
 }
 
 function wrongType(name: string, node: Located, expected: string): string {
@@ -86,7 +86,7 @@ function given({ value, source }: Located): string {
   return source !== undefined && source.length <= 30 ? source : shown(String(value));
 }
 
-function at({ line, column }: Located, text: string): Problem {
+function problemAt({ line, column }: Located, text: string): Problem {
   return { line, column, text };
 }
 
