@@ -2,13 +2,13 @@
  * Text as one YAML document. It takes less than YAML has: keys that are text, the core schema of YAML 1.2 whatever a
  * directive says, no merge keys, no depth to speak of. What a move file means it does not know.
  */
-import type { CST, Document, ParsedNode } from 'yaml';
 import { type Located, Locator, STAR_HINT } from './located.ts';
 import { asClause, type Place, type Problem } from './problems.ts';
+import { type CST, type Document, loadYaml, type ParsedNode } from './yaml.ts';
 
 /** A move file has three levels, and each takes the parser up to three places of its stack. */
 const STACK_MAX = 40;
-/** Ten thousand images, a line each, are 40,000: each may cost the parser 30 kB where it is wrong. */
+/** Ten thousand images, a line each, are 60,000; each costs the parser up to 2 kB of memory where it is wrong. */
 const LEXEMES_MAX = 100_000;
 const LEXEME_MAX_CHARACTERS = 65_536;
 
@@ -20,8 +20,7 @@ export interface ParsedYaml {
 
 /** Of a text that is not YAML the problems are those of its form; a value can be judged only in a good one. */
 export async function parseYaml(text: string): Promise<ParsedYaml> {
-  // Only here, so that commands without a move file do not wait for it.
-  const yaml = await import('yaml');
+  const yaml = await loadYaml();
   const lines = new yaml.LineCounter();
   const placeOf = (offset: number): Place => {
     const { line, col } = lines.linePos(offset);

@@ -1,6 +1,6 @@
 /** The nodes of a YAML document as plain values of which each knows where it stands. */
-import type { Alias, Node, Scalar } from 'yaml';
 import { type Place, type Problem, shown } from './problems.ts';
+import type { Alias, Node, Scalar, Yaml } from './yaml.ts';
 
 /** Objects of JavaScript hide these, or worse. */
 const RESERVED = ['__proto__', 'constructor', 'prototype'];
@@ -27,11 +27,11 @@ type Children = Map<string | number, Child>;
 
 export class Locator {
   readonly problems: Problem[] = [];
-  readonly #yaml: typeof import('yaml');
+  readonly #yaml: Yaml;
   readonly #placeOf: (offset: number) => Place;
   readonly #anchors = new Map<string, Located>();
 
-  constructor(yaml: typeof import('yaml'), placeOf: (offset: number) => Place) {
+  constructor(yaml: Yaml, placeOf: (offset: number) => Place) {
     this.#yaml = yaml;
     this.#placeOf = placeOf;
   }
