@@ -13,6 +13,7 @@ import type {
   Source,
   Waits,
 } from './image.ts';
+import { Phases } from './phases.ts';
 import { bytesMissing, layerCount, platformName, refusal } from './plan.ts';
 
 const PROGRESS_INTERVAL_MS = 500;
@@ -48,6 +49,7 @@ export class Copy {
   /** Counter at the start of the round that goes on. */
   #wireBefore: number | undefined;
   #startedAt: number | undefined;
+  readonly #phases = new Phases();
   #committing = false;
   #progress: NodeJS.Timeout | undefined;
   #outcome: Outcome | undefined;
@@ -90,6 +92,7 @@ export class Copy {
     this.#begin();
     const { signal, wireBytes } = this.#options;
     this.#wireBefore = wireBytes();
+    this.#phases.enter('transfer');
     try {
       signal.throwIfAborted();
       this.#writer ??= await this.#sink.writer(this.answer, signal);
@@ -102,6 +105,7 @@ export class Copy {
     } catch (error) {
       await this.fail(error);
     } finally {
+      this.#phases.leave();
       this.#wireBytes += wireBytes() - this.#wireBefore;
       this.#wireBefore = undefined;
     }
@@ -152,7 +156,8 @@ export class Copy {
   async #commit(writer: ImageWriter): Promise<void> {
     const { image, action } = this.answer;
     this.#committing = true;
-    const end = await writer.commit();
+    this.#phases.enter('load');
+    const end = await writer.commit().finally(() => this.#phases.leave());
     if ('targetId' in end)
       return this.#end({ image, status: action === 'present' ? 'present' : 'loaded', ...end });
     this.#committing = false;
@@ -225,8 +230,11 @@ export class Copy {
     return { ...this.#source.waits(), ...this.#sink.waits() };
   }
 
-  /** What is told of it once it has an outcome, with all that the tries before took. */
-  event({ image, status, targetId, refs, error, kept }: Outcome) {
+  /**
+   * What is told of it once it has an outcome, with all that the tries before took. `plannedAt` is when the run's
+   * plan was told, by performance.now().
+   */
+  event({ image, status, targetId, refs, error, kept }: Outcome, plannedAt: number) {
     const arrived = status === 'present' || status === 'loaded';
     const tries = this.#tries;
     const layersSent = tries.reduce((sum, copy) => sum + copy.#layers, 0);
@@ -242,7 +250,9 @@ export class Copy {
       wireBytes: tries.reduce((sum, copy) => sum + copy.#wireSoFar(), 0),
       layersSent,
       layersSkipped: arrived ? Math.max(0, layerCount(image) - layersSent) : 0,
+      startedAt: Math.max(0, Math.round(startedAt - plannedAt)) / 1000,
       seconds: Math.round(performance.now() - startedAt) / 1000,
+      phases: Phases.seconds(tries.map((copy) => copy.#phases)),
       kept: kept ?? 0,
       error: error ? { code: error.code, message: error.message, hint: error.hint ?? null } : null,
     } as const;

@@ -55,6 +55,23 @@ export interface KeptImage {
   readonly since: string;
 }
 
+/** What an image took, over all tries. Waiting for a turn, or for another try, is none of these. */
+export interface PhaseSeconds {
+  /** From asking for its first blob until the last one is handed over. */
+  readonly transfer: number;
+  /** From there on until it is complete, verified and named. */
+  readonly load: number;
+  /** To a registry behind the target; null where it is not pushed. */
+  readonly push: number | null;
+}
+
+/** What keeps the images of a side: an engine, or a kind of archive. */
+export interface Keeper {
+  readonly kind: string;
+  readonly version: string;
+  readonly store: string;
+}
+
 type Told =
   | {
       readonly event: 'engine';
@@ -82,7 +99,12 @@ type Told =
     }
   | {
       readonly event: 'paired';
-      readonly peer: { readonly name: string; readonly address: string; readonly key: string };
+      readonly peer: {
+        readonly name: string;
+        readonly address: string;
+        readonly key: string;
+        readonly engine: Keeper;
+      };
       readonly role: 'sender' | 'receiver';
     }
   | { readonly event: 'attempt'; readonly address: string; readonly left: number }
@@ -146,7 +168,11 @@ type Told =
       readonly wireBytes: number;
       readonly layersSent: number;
       readonly layersSkipped: number;
+      /** When its first turn began: seconds since the plan was told. */
+      readonly startedAt: number;
+      /** From there on until it was told: its phases, and what it waited between tries and for others. */
       readonly seconds: number;
+      readonly phases: PhaseSeconds;
       /** Bytes of layers that stay at the target for the next run, of an image that failed. */
       readonly kept: number;
       readonly error: { code: ErrorCode; message: string; hint: string | null } | null;

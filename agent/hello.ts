@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs';
 import { type Hello, KEEPS_IDS, PLACES } from '../proto/messages.ts';
 import type { Engine, EngineInfo } from './engine/engine.ts';
-import type { Event } from './events.ts';
+import type { Event, Keeper } from './events.ts';
 
 /** package.json is one folder up in the sources and two in dist/. */
 function readVersion(): string {
@@ -52,6 +52,11 @@ export function helloOf(
     capabilities: [...(keepsIds ? [KEEPS_IDS] : []), ...(places || purpose ? [PLACES] : [])],
     ...(purpose && { purpose }),
   };
+}
+
+/** Of what the other side says of itself. */
+export function keeperOf({ engine: { kind, version, store } }: Pick<Hello, 'engine'>): Keeper {
+  return { kind, version, store };
 }
 
 export function engineEvent({ endpoint, info }: Engine): Event {

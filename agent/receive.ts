@@ -9,7 +9,7 @@ import type { EndpointOptions } from './engine/endpoint.ts';
 import { Engine } from './engine/engine.ts';
 import { EngineSink } from './engine/engine-sink.ts';
 import { type Emit, errorEvent } from './events.ts';
-import { archiveHost, engineEvent, type Host, helloOf } from './hello.ts';
+import { archiveHost, engineEvent, type Host, helloOf, keeperOf } from './hello.ts';
 import type { Sink } from './image.ts';
 import { move } from './move.ts';
 import { type AcceptedSession, Listener } from './peer/listener.ts';
@@ -162,7 +162,9 @@ async function serve(
     maxSessionMs,
   );
   try {
-    const peer = { name: session.peer.name, address: peerAddress, key: session.rs.toString('hex') };
+    const { name } = session.peer;
+    const key = session.rs.toString('hex');
+    const peer = { name, address: peerAddress, key, engine: keeperOf(session.peer) };
     emit({ event: 'paired', peer, role: 'receiver' });
     await using source = new PeerSource(session, lane);
     await using sink = await session.during(openSink().catch(refuseSession));

@@ -17,7 +17,9 @@ export class Rounds {
   /** What is not told yet: there may be another try, or the sink has to finish first. */
   readonly #untold = new Set<Copy>();
   #attempt = 0;
+  readonly #plannedAt = performance.now();
 
+  /** Made as soon as the plan is told: times count from here. */
   constructor(source: Source, sink: Sink, options: MoveOptions) {
     this.#source = source;
     this.#sink = sink;
@@ -152,7 +154,7 @@ export class Rounds {
   }
 
   #tell(copy: Copy): void {
-    if (copy.outcome) this.#options.emit(copy.event(copy.outcome));
+    if (copy.outcome) this.#options.emit(copy.event(copy.outcome, this.#plannedAt));
   }
 }
 

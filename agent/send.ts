@@ -3,7 +3,7 @@ import { hostname } from 'node:os';
 import { toImgmvError } from '../proto/errors.ts';
 import type { Secret } from '../proto/secret.ts';
 import type { Emit, Event, PlanImage } from './events.ts';
-import { helloOf } from './hello.ts';
+import { helloOf, keeperOf } from './hello.ts';
 import { type Ledger, move } from './move.ts';
 import { type OriginOptions, openOrigin } from './origin.ts';
 import { dialSession } from './peer/dialler.ts';
@@ -50,7 +50,12 @@ export async function send(options: SendOptions): Promise<Ledger> {
   try {
     emit({
       event: 'paired',
-      peer: { name: session.peer.name, address: host, key: session.rs.toString('hex') },
+      peer: {
+        name: session.peer.name,
+        address: host,
+        key: session.rs.toString('hex'),
+        engine: keeperOf(session.peer),
+      },
       role: 'sender',
     });
     await using sink = new PeerSink({

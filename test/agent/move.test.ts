@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { awaited } from '../../agent/awaited.ts';
 import { bottleneck } from '../../agent/copy.ts';
@@ -309,6 +310,34 @@ describe('images that failed', () => {
     expect(events).toContainEqual(expect.objectContaining({ event: 'retrying', waitSeconds: 2 }));
     // What every try took counts.
     expect(events.at(-2)).toMatchObject({ layersSent: 4, layersSkipped: 0 });
+    // The pause before the second try is none of its phases.
+    const bad = events.at(-2);
+    if (bad?.event !== 'image') throw new Error('no image');
+    expect(bad.startedAt + bad.seconds).toBeGreaterThan(1.9);
+    expect(bad.phases.push).toBe(null);
+    expect(bad.phases.transfer + bad.phases.load).toBeLessThan(1);
+  });
+
+  it('tell the time of each phase, over all tries', async () => {
+    const slow = new (class extends MemorySink {
+      override async writer(answer: Answer, signal: AbortSignal): Promise<ImageWriter> {
+        const writer = await super.writer(answer, signal);
+        const commit = async () => {
+          await sleep(120);
+          return writer.commit();
+        };
+        return { ...writer, commit };
+      }
+    })();
+    const { events } = await moved(new MemorySource(await images('one:1', 'two:1')), slow, { jobs: 1 });
+    const [one, two] = events.filter((event) => event.event === 'image');
+    for (const image of [one, two]) {
+      expect(image?.phases.load).toBeGreaterThanOrEqual(0.115);
+      expect(image?.phases.load).toBeLessThanOrEqual((image?.seconds ?? 0) + 0.001);
+    }
+    // It waited for its turn, and that is told as its later start.
+    expect(one?.startedAt).toBeLessThan(0.1);
+    expect(two?.startedAt).toBeGreaterThanOrEqual(0.115);
   });
 
   it('are failed when the tries are used up', async () => {

@@ -73,7 +73,8 @@ describeOn(
       });
 
       it('name the peer', () => {
-        const peer = { name: expect.any(String), address: expect.stringContaining('127.0.0.1') };
+        const engine = { kind: 'docker', version: scene.source.version, store: 'classic' };
+        const peer = { name: expect.any(String), address: expect.stringContaining('127.0.0.1'), engine };
         expect(only('paired')).toEqual([
           {
             event: 'paired',
@@ -150,7 +151,9 @@ describeOn(
           wireBytes: COUNT,
           layersSent: 2,
           layersSkipped: 0,
+          startedAt: COUNT,
           seconds: COUNT,
+          phases: { transfer: COUNT, load: COUNT, push: null },
           kept: 0,
           error: null,
           ...(side === 'send' && { target: expect.any(String) }),

@@ -190,7 +190,9 @@ const event = fc.oneof(
     wireBytes: bytes,
     layersSent: fc.nat(9),
     layersSkipped: fc.nat(9),
+    startedAt: fc.nat(999),
     seconds: fc.nat(999),
+    phases: fc.record({ transfer: fc.nat(99), load: fc.nat(99), push: optionally(fc.nat(99)) }),
     kept: fc.nat(5),
     error: optionally(
       fc.record({ code: fc.constant('refused'), message: nastyText, hint: optionally(nastyText) }),
