@@ -21,6 +21,7 @@ import {
   writeStdout,
 } from './places.ts';
 import { addRenamingOptions, namingOf, type RenamingFlags } from './renaming.ts';
+import { REPORT_HELP } from './report/report-run.ts';
 import { type CommonOptions, run } from './run.ts';
 
 interface CopyFlags extends CommonOptions, ChoosingFlags, RenamingFlags {
@@ -46,6 +47,7 @@ export function copyCommand(): Command {
     .option('--no-replace', 'refuse images whose name another image has in DEST')
     .option('--ignore-space', 'copy images for which a disk seems too full')
     .option('--retries <n>', RETRIES_HELP, parseRetries)
+    .option('--report <file>', REPORT_HELP)
     .option('--docker-host <address>', 'the engine: unix:///path, tcp://host:port or ssh://user@host')
     .option('--context <name>', 'the engine of this docker context')
     .option('--json', 'one JSON object a line on standard output')
@@ -67,6 +69,7 @@ Examples:
   $ imgmv copy docker-archive:both.tar.zst docker-daemon:
   $ imgmv copy docker-archive:both.tar.zst:web:1.0 oci:layout
   $ imgmv copy docker-daemon:web:1.0 docker-archive:- | ssh host-b docker load
+  $ imgmv copy docker-archive:both.tar.zst docker-daemon: --report copied.md
   $ imgmv copy --all --each /media/stick
   $ imgmv copy docker-archive:/media/stick docker-daemon: --registry registry.example --project team
 
@@ -76,7 +79,7 @@ An archive is read as a whole and checked before anything else happens. Its dige
 names have to agree; no other names than those shown reach the engine.`,
     )
     .action(async (places: readonly string[], flags: CopyFlags) => {
-      await run(flags, async ({ engine, emit, signal }) => {
+      await run({ ...flags, command: 'copy' }, async ({ engine, emit, signal }) => {
         const endpoints = places.map(parseEndpoint);
         const sources = flags.each === undefined ? endpoints.slice(0, -1) : endpoints;
         const last = flags.each === undefined ? endpoints.at(-1) : undefined;

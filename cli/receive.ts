@@ -34,6 +34,7 @@ import {
 } from './places.ts';
 import { addRenamingOptions, namingOf, type RenamingFlags } from './renaming.ts';
 import type { Renderer } from './renderer.ts';
+import { REPORT_HELP } from './report/report-run.ts';
 import { type CommonOptions, run } from './run.ts';
 
 interface ReceiveFlags extends CommonOptions, RenamingFlags {
@@ -86,6 +87,7 @@ export function receiveCommand(): Command {
     .option('--each <dir>', `in place of the engine: ${EACH_HELP}`)
     .option('--format <format>', FORMAT_HELP, parseFormat)
     .option('--overwrite', OVERWRITE_HELP)
+    .option('--report <file>', `with --once: ${REPORT_HELP}`)
     .option(
       '--max-unauthenticated <n>',
       'connections an address may hold before it has proven the code (default: 4)',
@@ -104,13 +106,15 @@ Examples:
   $ imgmv receive --once --json --code-file /run/imgmv-code
   $ imgmv receive --no-replace            takes one session after another, each with a new code
   $ imgmv receive --once --registry registry.example:5000 --project team
+  $ imgmv receive --once --report received.html
   $ imgmv receive --once --into docker-archive:images.tar.zst
   $ imgmv receive --each /srv/images      one file per image, and no engine needed here
 
 The port is open until the session ends, or the code has expired.`,
     )
     .action(async (flags: ReceiveFlags) => {
-      await run(flags, async ({ engine, emit, renderer, signal }) => {
+      const sessions = flags.once !== true;
+      await run({ ...flags, command: 'receive', sessions }, async ({ engine, emit, renderer, signal }) => {
         if (flags.codeFile === undefined && !process.stderr.isTTY)
           throw new ImgmvError('usage', 'there is no terminal to show the pairing code on', {
             hint: '--code-file FILE writes it to a file, which only you can read',

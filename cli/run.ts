@@ -6,6 +6,8 @@ import { type ImgmvError, toImgmvError } from '../proto/errors.ts';
 import type { Renderer } from './renderer.ts';
 import { JsonRenderer } from './renderer-json.ts';
 import { TextRenderer } from './renderer-text.ts';
+import type { ReportCommand } from './report/model.ts';
+import { exitWithoutReport, openReport, type ReportRun } from './report/report-run.ts';
 import { stopSignal } from './stop.ts';
 
 export interface CommonOptions {
@@ -13,6 +15,17 @@ export interface CommonOptions {
   readonly context?: string;
   readonly json?: true;
   readonly quiet?: true;
+  /** Where the report of the run goes. */
+  readonly report?: string;
+}
+
+export interface RunOptions extends CommonOptions {
+  /** The other host, where the command names one. */
+  readonly target?: string;
+  /** What a report calls the command; absent of those that give none. */
+  readonly command?: ReportCommand;
+  /** It may take more than one session. */
+  readonly sessions?: boolean;
 }
 
 export interface Run {
@@ -25,12 +38,14 @@ export interface Run {
 /** How long what was written last may take to go out, after a stop. */
 const LAST_OUTPUT_MS = 1_000;
 
-/** `target` is the other host, where the command names one. Sets the exit status and ends the process once its output is written. */
-export async function run(
-  options: CommonOptions & { readonly target?: string },
-  command: (run: Run) => Promise<number>,
-): Promise<void> {
+/** Sets the exit status and ends the process once its output, and the report, are written. */
+export async function run(options: RunOptions, command: (run: Run) => Promise<number>): Promise<void> {
   const renderer = rendererFor(options);
+  let report: ReportRun | undefined;
+  const emit: Emit = (event) => {
+    renderer.render(event);
+    report?.add(event);
+  };
   const { dockerHost, context } = options;
   const engine = {
     env: process.env,
@@ -42,9 +57,16 @@ export async function run(
   );
   let exit: number;
   try {
-    exit = await command({ signal, emit: (event) => renderer.render(event), renderer, engine });
+    if (options.command !== undefined) report = openReport({ ...options, command: options.command });
+    exit = await command({ signal, emit, renderer, engine });
   } catch (error) {
-    exit = report(toImgmvError(error), renderer, options.target);
+    exit = tell(toImgmvError(error), emit, options.target);
+  }
+  const stopped = signal.aborted && exit !== 0 ? toImgmvError(signal.reason) : undefined;
+  const unwritten = report?.write(exit, stopped);
+  if (unwritten) {
+    renderer.render(unwritten);
+    exit = exitWithoutReport(exit);
   }
   renderer.end();
   process.exitCode = exit;
@@ -60,11 +82,11 @@ function rendererFor({ json, quiet }: CommonOptions): Renderer {
   return new TextRenderer({ stream: process.stderr, result: process.stdout, quiet: quiet === true, color });
 }
 
-function report(error: ImgmvError, renderer: Renderer, target: string | undefined): number {
+function tell(error: ImgmvError, emit: Emit, target: string | undefined): number {
   if (error.code === 'internal' && process.env.IMGMV_DEBUG)
     process.stderr.write(`${(error.cause as Error | undefined)?.stack ?? error.stack}\n`);
   const event = errorEvent(error);
   const hint = error.code === 'internal' ? 'this is a fault of imgmv; IMGMV_DEBUG=1 shows where' : null;
-  renderer.render({ ...event, hint: event.hint ?? hint, ...(target !== undefined && { target }) });
+  emit({ ...event, hint: event.hint ?? hint, ...(target !== undefined && { target }) });
   return error.exit;
 }

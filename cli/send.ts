@@ -24,6 +24,7 @@ import {
 } from './options.ts';
 import { collectEndpoints, FROM_HELP, requirePickedOnce, requireStdinOnce } from './places.ts';
 import { addRenamingOptions, namingOf, type RenamingFlags } from './renaming.ts';
+import { REPORT_HELP } from './report/report-run.ts';
 import { type CommonOptions, run } from './run.ts';
 
 export interface SenderFlags extends CommonOptions, ChoosingFlags, RenamingFlags {
@@ -72,6 +73,7 @@ export function sendCommand(): Command {
     )
     .option('--retries <n>', RETRIES_HELP, parseRetries)
     .option('--level <n>', 'zstd level, 1 to 19 (default: follows the link)', parseLevel)
+    .option('--report <file>', REPORT_HELP)
     .addHelpText(
       'after',
       `
@@ -82,6 +84,7 @@ Examples:
   $ imgmv send 'team/*' --since 7d --retag 'team/*=new/*' --to host-b
   $ imgmv send 4f5c8ab5e3b1 --as web:old --to host-b --code-file /run/imgmv-code
   $ ssh host-b cat /run/imgmv-code | imgmv send web:1.0 --to host-b --code-file -
+  $ imgmv send web:1.0 db:16 --to host-b --report moved.html
   $ imgmv send --from docker-archive:images.tar.zst --to host-b
   $ docker save web:1.0 | imgmv send --from docker-archive:- --to host-b
 
@@ -102,7 +105,8 @@ export async function sendImages(
   { planOnly }: { readonly planOnly: boolean },
 ): Promise<void> {
   const { to, as, from, codeFile, level, connectTimeout } = flags;
-  await run({ ...flags, target: new URL(to).hostname }, async ({ engine, emit, signal }) => {
+  const about = { ...flags, target: new URL(to).hostname, command: 'send' } as const;
+  await run(about, async ({ engine, emit, signal }) => {
     if (as !== undefined && images.length > 1)
       throw new ImgmvError('usage', `--as gives one name, and there are ${images.length} images`);
     const naming = namingOf(as && familiar(parseName(as, '--as')), flags);

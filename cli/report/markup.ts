@@ -1,0 +1,34 @@
+/** HTML that is escaped by construction: what is put into a template is text, unless it was made by one. */
+import { escapeText } from '../escape.ts';
+
+export class Markup {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+}
+
+type Part = Markup | readonly Markup[] | string | number;
+
+/** Attributes are to be in double quotes. */
+export function html(strings: TemplateStringsArray, ...parts: readonly Part[]): Markup {
+  return new Markup(String.raw({ raw: strings }, ...parts.map(shown)));
+}
+
+export const NOTHING = new Markup('');
+
+const ENTITIES: Readonly<Record<string, string>> = {
+  '&': '&amp;',
+  '<': '&lt;',
+  '>': '&gt;',
+  '"': '&quot;',
+  "'": '&#39;',
+};
+
+function shown(part: Part): string {
+  if (part instanceof Markup) return part.text;
+  if (typeof part === 'number') return String(part);
+  if (typeof part !== 'string') return part.map(({ text }) => text).join('');
+  return escapeText(part).replace(/[&<>"']/g, (sign) => ENTITIES[sign] ?? sign);
+}

@@ -1,0 +1,153 @@
+/** Collects the events of one run into a report, beside whoever shows them. */
+import { hostname } from 'node:os';
+import type { Event, Keeper, PlanImage } from '../../agent/events.ts';
+import { VERSION } from '../../agent/hello.ts';
+import type { ImgmvError } from '../../proto/errors.ts';
+import { type ImageEvent, imageOf, totalsOf } from './figures.ts';
+import type { ReportCommand, ReportData, Side } from './model.ts';
+
+type EventOf<E extends Event['event']> = Extract<Event, { event: E }>;
+
+export interface ReportOptions {
+  readonly command: ReportCommand;
+  /** The other host, where the command names one. */
+  readonly target?: string;
+}
+
+export class Report {
+  readonly #command: ReportCommand;
+  readonly #target: string | null;
+  readonly #startedAt = new Date();
+  readonly #started = performance.now();
+  readonly #engines: Keeper[] = [];
+  readonly #reading: string[] = [];
+  readonly #writing: string[] = [];
+  #peer: EventOf<'paired'>['peer'] | undefined;
+  #plan: readonly PlanImage[] = [];
+  #planOnly = false;
+  /** By `keyOf`. */
+  readonly #images = new Map<string, ImageEvent>();
+  /** By id. */
+  readonly #retries = new Map<string, number>();
+  #reconnections = 0;
+  #done: EventOf<'done'> | undefined;
+  #error: EventOf<'error'> | undefined;
+
+  constructor({ command, target }: ReportOptions) {
+    this.#command = command;
+    this.#target = target ?? null;
+  }
+
+  add(event: Event): void {
+    switch (event.event) {
+      case 'engine': {
+        const { kind, version, store } = event;
+        this.#engines.push({ kind, version, store });
+        return;
+      }
+      case 'reading':
+        this.#reading.push(event.archive);
+        return;
+      case 'writing':
+        this.#writing.push(event.archive);
+        return;
+      case 'paired':
+        this.#peer = event.peer;
+        return;
+      case 'plan':
+        this.#plan = event.images;
+        this.#planOnly = event.only;
+        return;
+      case 'reconnecting':
+        // The tries of one loss count as one.
+        if (event.attempt <= 1) this.#reconnections++;
+        return;
+      case 'retrying':
+        this.#retries.set(event.id, (this.#retries.get(event.id) ?? 0) + 1);
+        return;
+      case 'image':
+        this.#images.set(keyOf(event), event);
+        return;
+      case 'done':
+        this.#done = event;
+        return;
+      case 'error':
+        // What comes behind the first one came of it.
+        this.#error ??= event;
+        return;
+      case 'listening':
+      case 'attempt':
+      case 'estimate':
+      case 'progress':
+      case 'silent':
+      case 'cleaned':
+        return;
+      default:
+        return event satisfies never;
+    }
+  }
+
+  /** As the run has ended: with this exit status, and with the reason where it was stopped. */
+  data(exit: number, stopped?: ImgmvError): ReportData {
+    const command = this.#command;
+    const images = this.#plan.map((planned) =>
+      imageOf({
+        planned,
+        planOnly: this.#planOnly,
+        told: this.#images.get(keyOf(planned)),
+        retries: this.#retries.get(planned.id) ?? 0,
+        command,
+      }),
+    );
+    const { code, message, hint, exit: status } = this.#error ?? stopped ?? {};
+    return {
+      version: 1,
+      imgmv: VERSION,
+      command,
+      startedAt: this.#startedAt.toISOString(),
+      endedAt: new Date().toISOString(),
+      seconds: Math.round(performance.now() - this.#started) / 1000,
+      exit,
+      error:
+        code === undefined || message === undefined
+          ? null
+          : { code, exit: status ?? exit, message, hint: hint ?? null },
+      ...this.#sides(),
+      reconnections: this.#reconnections,
+      totals: totalsOf(images, this.#done),
+      images,
+    };
+  }
+
+  #sides(): Pick<ReportData, 'source' | 'target'> {
+    const [reading, writing] = [this.#reading, this.#writing];
+    const here = { host: hostname(), address: null };
+    if (this.#command === 'copy') return this.#sidesOfCopy(here);
+    const engine = this.#engines.at(-1) ?? null;
+    const peer = {
+      host: this.#peer?.name ?? null,
+      address: this.#peer?.address ?? this.#target,
+      engine: this.#peer?.engine ?? null,
+      archives: [],
+    };
+    return this.#command === 'send'
+      ? { source: { ...here, engine, archives: reading }, target: peer }
+      : { source: peer, target: { ...here, engine, archives: writing } };
+  }
+
+  /** An engine that is both was connected to for either. */
+  #sidesOfCopy(here: Pick<Side, 'host' | 'address'>): Pick<ReportData, 'source' | 'target'> {
+    const [first = null] = this.#engines;
+    const intoFiles = this.#writing.length > 0;
+    const last = this.#engines.at(-1) ?? null;
+    const source = intoFiles || this.#engines.length > 1 ? first : null;
+    return {
+      source: { ...here, engine: source, archives: this.#reading },
+      target: { ...here, engine: intoFiles ? null : last, archives: this.#writing },
+    };
+  }
+}
+
+function keyOf({ id, platform }: { readonly id: string; readonly platform: string }): string {
+  return `${id} ${platform}`;
+}

@@ -1,0 +1,173 @@
+/** What a report says in words, the same in every form for people. Nothing here is escaped: the forms do that. */
+import prettyBytes from 'pretty-bytes';
+import { nameOf, short } from '../names.ts';
+import {
+  arrived,
+  type ImageStatus,
+  isLost,
+  type Pushed,
+  type ReportData,
+  type ReportImage,
+  type Side,
+} from './model.ts';
+
+export type Verdict = 'done' | 'partial' | 'failed' | 'stopped';
+
+export function titleOf({ command, source, target }: ReportData): string {
+  if (command === 'copy') return `${placeOf(source)} → ${placeOf(target)}`;
+  return `${hostOf(source)} → ${hostOf(target)}`;
+}
+
+export function verdictOf({ exit, error, images }: ReportData): Verdict {
+  if (exit === 0) return 'done';
+  if (error?.code === 'sighup' || error?.code === 'sigint' || error?.code === 'sigterm') return 'stopped';
+  return images.some(arrived) ? 'partial' : 'failed';
+}
+
+/** One sentence on how it went. */
+export function headlineOf(report: ReportData): string {
+  const { images, totals, exit } = report;
+  const there = images.filter(arrived).length;
+  if (totals.planned > 0)
+    return `Nothing was to move: the sender asked for the plan of ${counted(totals.images, 'image')}.`;
+  if (images.length === 0) return exit === 0 ? 'There was nothing to move.' : 'Nothing has moved.';
+  if (there === images.length)
+    return images.length === 1
+      ? 'The image is at its target, verified.'
+      : `All ${there} images are at their target, verified.`;
+  if (there === 0) return `None of ${counted(images.length, 'image')} has arrived.`;
+  return `${there} of ${images.length} images are at their target, verified; ${images.length - there} are not.`;
+}
+
+export function hostOf({ host, address }: Side): string {
+  return host ?? address ?? 'the other host';
+}
+
+/** Host, address, and what keeps the images there. */
+export function sideText(side: Side): string {
+  const address = side.host !== null && side.address !== null ? ` (${side.address})` : '';
+  return [`${hostOf(side)}${address}`, ...keeperTexts(side)].join(', ');
+}
+
+function keeperTexts({ engine, archives }: Side): readonly string[] {
+  const docker = engine?.kind === 'docker';
+  const kept = docker ? `docker ${engine.version} (${engine.store} store)` : engine?.kind;
+  return [...(kept === undefined ? [] : [kept]), ...archives];
+}
+
+function placeOf(side: Side): string {
+  const [first, ...more] = keeperTexts(side);
+  return first === undefined ? hostOf(side) : `${first}${more.length > 0 ? ` and ${more.length} more` : ''}`;
+}
+
+/** Names, with what is another one at the target; an id where there is none. */
+export function imageName(image: ReportImage): string {
+  return nameOf(image);
+}
+
+export interface Note {
+  /** Only `error`, `hint` and `warning` may begin with text from elsewhere. */
+  readonly kind: 'error' | 'hint' | 'warning' | 'change' | 'pushed' | 'plain';
+  readonly text: string;
+}
+
+/** What is worth a line of its own about an image, the most important first. */
+export function notesOf(image: ReportImage): readonly Note[] {
+  const { error, idChange, kept, reason, refs, status, targetId, tries, warning } = image;
+  const note = (kind: Note['kind'], text: string | null | undefined): readonly Note[] =>
+    text ? [{ kind, text }] : [];
+  return [
+    ...note('error', error?.message),
+    ...note('hint', error?.hint),
+    ...note('plain', status === 'unfinished' ? 'the run ended before anything was told of it' : undefined),
+    ...note(
+      'plain',
+      kept > 0 ? `${size(kept)} of its layers stay at the target: the next run does not send them again` : '',
+    ),
+    ...refs
+      .filter((ref) => ref.renamed)
+      .flatMap(({ source, target }) => note('change', `renamed: ${nameAtSource(source)} is ${target} there`)),
+    ...refs.flatMap(({ target, replaced }) =>
+      replaced === null
+        ? []
+        : note('change', `replaced: ${target} was ${short(replaced)}, which has lost this name`),
+    ),
+    ...image.pushed.map(pushedNote),
+    ...note('plain', refs.length === 0 && arrived(image) ? 'arrived without a name' : undefined),
+    ...note(
+      'plain',
+      targetId !== null && targetId !== image.id
+        ? `another id at the target${idChange === null ? '' : `: ${idChange}`}`
+        : undefined,
+    ),
+    ...note('warning', warning),
+    ...note('plain', error === null && reason !== null ? `reason: ${reason}` : undefined),
+    ...note('plain', tries > 1 ? `tried ${tries} times` : undefined),
+  ];
+}
+
+/** Images that did not move, those together to which the very same happened. */
+export function losses({ images }: ReportData): readonly Loss[] {
+  const groups = new Map<string, Loss & { readonly images: ReportImage[] }>();
+  for (const image of images.filter(isLost)) {
+    const notes = notesOf(image);
+    const key = JSON.stringify([image.status, notes]);
+    const group = groups.get(key) ?? { status: image.status, notes, images: [] };
+    group.images.push(image);
+    groups.set(key, group);
+  }
+  return [...groups.values()];
+}
+
+export interface Loss {
+  readonly status: ImageStatus;
+  readonly notes: readonly Note[];
+  readonly images: readonly ReportImage[];
+}
+
+/** A name that is no name but an id, as docker shows it. */
+function nameAtSource(source: string): string {
+  return source.startsWith('sha256:') ? short(source) : source;
+}
+
+function pushedNote({ ref, digest, error }: Pushed): Note {
+  if (error) return { kind: 'error', text: `not pushed to ${ref}: ${error.message}` };
+  return { kind: 'pushed', text: `pushed: ${ref}${digest === null ? '' : ` is ${short(digest)}`}` };
+}
+
+/** Where its time went; empty for what took none. */
+export function phasesText({ phases, rate }: ReportImage): string {
+  const { transfer, load, push } = phases;
+  const parts = [
+    ...(transfer > 0 ? [`transfer ${time(transfer)}${rate === null ? '' : ` at ${size(rate)}/s`}`] : []),
+    ...(load > 0 ? [`load ${time(load)}`] : []),
+    ...(push === null ? [] : [`push ${time(push)}`]),
+  ];
+  return parts.join(', ');
+}
+
+export function size(bytes: number): string {
+  return prettyBytes(Math.round(bytes));
+}
+
+export function time(seconds: number): string {
+  if (seconds < 10) return `${seconds.toFixed(1)} s`;
+  if (seconds < 90) return `${Math.round(seconds)} s`;
+  const minutes = Math.floor(Math.round(seconds) / 60);
+  if (minutes < 60) return `${minutes} min ${Math.round(seconds) % 60} s`;
+  return `${Math.floor(minutes / 60)} h ${minutes % 60} min`;
+}
+
+export function percent(share: number): string {
+  const whole = share * 100;
+  return `${whole > 0 && whole < 9.95 ? whole.toFixed(1) : Math.round(whole)}%`;
+}
+
+/** To the second, in UTC. */
+export function moment(iso: string): string {
+  return `${iso.slice(0, 10)} ${iso.slice(11, 19)} UTC`;
+}
+
+export function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`;
+}
