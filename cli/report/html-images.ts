@@ -92,7 +92,8 @@ function timeCell(image: ReportImage, { seconds: whole }: Scale): Markup {
 }
 
 function waited({ phases: { transfer, load, push }, seconds }: ReportImage): number {
-  return Math.max(0, seconds - transfer - load - (push ?? 0));
+  // Each of these was rounded to milliseconds.
+  return Math.max(0, Math.round((seconds - transfer - load - (push ?? 0)) * 1000) / 1000);
 }
 
 function bytesShown({ bytes, saved, wireBytes }: ReportImage): number {

@@ -19,21 +19,21 @@ import {
 } from './words.ts';
 
 /** A file that begins so is a report of ours, and may be replaced. */
-export const MARKDOWN_MARK = '# imgmv ';
+export const MARKDOWN_MARK = /^# imgmv (send|receive|copy): /;
 
 export function markdownReport(report: ReportData): string {
   const { command, error, exit, images } = report;
   const lost = losses(report);
   const noted = images.filter((image) => arrived(image) && notesOf(image).length > 0);
   const parts = [
-    `${MARKDOWN_MARK}${command}: ${prose(titleOf(report))}`,
+    `# imgmv ${command}: ${prose(titleOf(report))}`,
     `**${capital(verdictOf(report))}${exit === 0 ? '' : `, exit status ${exit}`}.** ${headlineOf(report)}`,
     ...(error
       ? [`Error: ${prose(error.message)}${error.hint === null ? '' : `. ${prose(error.hint)}.`}`]
       : []),
     table(['Run', ''], summary(report)),
     ...(lost.length > 0 ? ['## Not moved', lost.map(lossItem).join('\n')] : []),
-    ...(images.length > 0 ? ['## Images', table(headings(command === 'copy'), images.map(rowOf))] : []),
+    ...(images.length > 0 ? ['## Images', imageTable(report)] : []),
     ...(noted.length > 0 ? ['## Notes', noted.map(noteItem).join('\n')] : []),
   ];
   return `${parts.join('\n\n')}\n`;
@@ -61,26 +61,37 @@ function summary(report: ReportData): readonly (readonly string[])[] {
 
 const RIGHT = new Set(['Size', 'Moved', 'Wire', 'Rate', 'Transfer', 'Load', 'Push']);
 
-function headings(local: boolean): readonly string[] {
-  const wire = local ? [] : ['Wire'];
-  return ['Image', 'Result', 'Platform', 'Id', 'Size', 'Moved', ...wire, 'Rate', 'Transfer', 'Load', 'Push'];
+interface Column {
+  readonly head: string;
+  readonly of: (image: ReportImage) => string;
 }
 
-function rowOf(image: ReportImage): readonly string[] {
-  const { bytes, id, phases, platform, rate, size: whole, status, targetId, wireBytes } = image;
+/** Without those that no image has anything in. */
+function columns({ images, totals }: ReportData): readonly Column[] {
+  const some = (seconds: number) => (seconds > 0 ? time(seconds) : '');
+  const wire: Column = { head: 'Wire', of: ({ wireBytes }) => size(wireBytes ?? 0) };
+  const push: Column = { head: 'Push', of: ({ phases }) => (phases.push === null ? '' : time(phases.push)) };
   return [
-    code(imageName(image)),
-    status,
-    prose(platform),
-    code(short(targetId ?? id)),
-    size(whole),
-    size(bytes),
-    ...(wireBytes === null ? [] : [size(wireBytes)]),
-    rate === null ? '' : `${size(rate)}/s`,
-    phases.transfer > 0 ? time(phases.transfer) : '',
-    phases.load > 0 ? time(phases.load) : '',
-    phases.push === null ? '' : time(phases.push),
+    { head: 'Image', of: (image) => code(imageName(image)) },
+    { head: 'Result', of: ({ status }) => status },
+    { head: 'Platform', of: ({ platform }) => prose(platform) },
+    { head: 'Id', of: ({ id, targetId }) => code(short(targetId ?? id)) },
+    { head: 'Size', of: (image) => size(image.size) },
+    { head: 'Moved', of: ({ bytes }) => size(bytes) },
+    ...(totals.wireBytes === null ? [] : [wire]),
+    { head: 'Rate', of: ({ rate }) => (rate === null ? '' : `${size(rate)}/s`) },
+    { head: 'Transfer', of: ({ phases }) => some(phases.transfer) },
+    { head: 'Load', of: ({ phases }) => some(phases.load) },
+    ...(images.some(({ phases }) => phases.push !== null) ? [push] : []),
   ];
+}
+
+function imageTable(report: ReportData): string {
+  const shown = columns(report);
+  return table(
+    shown.map(({ head }) => head),
+    report.images.map((image) => shown.map((column) => column.of(image))),
+  );
 }
 
 function table(heads: readonly string[], rows: readonly (readonly string[])[]): string {

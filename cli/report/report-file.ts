@@ -25,7 +25,7 @@ interface Form {
 
 const html: Form = { write: htmlReport, knows: (beginning) => beginning.includes(HTML_MARK) };
 const FORMS: Readonly<Record<string, Form>> = {
-  '.md': { write: markdownReport, knows: (beginning) => beginning.startsWith(MARKDOWN_MARK) },
+  '.md': { write: markdownReport, knows: (beginning) => MARKDOWN_MARK.test(beginning) },
   '.html': html,
   '.htm': html,
   '.json': {

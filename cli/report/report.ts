@@ -80,6 +80,8 @@ export class Report {
       case 'estimate':
       case 'progress':
       case 'silent':
+      case 'images':
+      case 'warning':
       case 'cleaned':
         return;
       default:

@@ -151,6 +151,7 @@ export function size(bytes: number): string {
 }
 
 export function time(seconds: number): string {
+  if (seconds < 1) return seconds === 0 ? '0 s' : `${Math.round(seconds * 1000)} ms`;
   if (seconds < 10) return `${seconds.toFixed(1)} s`;
   if (seconds < 90) return `${Math.round(seconds)} s`;
   const minutes = Math.floor(Math.round(seconds) / 60);
