@@ -15,6 +15,11 @@ import {
 } from '../../cli/options.ts';
 import { JsonRenderer } from '../../cli/renderer-json.ts';
 import { TextRenderer } from '../../cli/renderer-text.ts';
+import { htmlReport } from '../../cli/report/html.ts';
+import { jsonReport } from '../../cli/report/json.ts';
+import { markdownReport } from '../../cli/report/markdown.ts';
+import type { ReportCommand } from '../../cli/report/model.ts';
+import { Report } from '../../cli/report/report.ts';
 import { holds } from './refusal.ts';
 import { target } from './target.ts';
 import { nastyText, textLike } from './text.ts';
@@ -142,6 +147,8 @@ const refs = fc.array(name, { maxLength: 2 });
 const bytes = fc.nat();
 const optionally = <T>(some: fc.Arbitrary<T>) => fc.option(some);
 
+const keeper = fc.record({ kind: nastyText, version: nastyText, store: nastyText });
+
 /** All events that hold anything of the other host or of an engine; digests and numbers are checked before. */
 const event = fc.oneof(
   fc.record({
@@ -154,7 +161,7 @@ const event = fc.oneof(
   }),
   fc.record({
     event: fc.constant('paired'),
-    peer: fc.record({ name: nastyText, address: nastyText, key: fc.constant('') }),
+    peer: fc.record({ name: nastyText, address: nastyText, key: fc.constant(''), engine: keeper }),
     role: fc.constant('sender'),
   }),
   fc.record({
@@ -277,6 +284,31 @@ const rendered = target<{ events: readonly Event[]; color: boolean }>({
   },
 });
 
+/** The beginning of an element that is not whole, or of none: text that was not escaped. */
+const ELEMENT = /<(?!\/?(?:[a-z]+[1-6]?)(?: [a-z-]+="[^"<>]*")*>|!doctype html>)/;
+
+const reported = target<{ events: readonly Event[]; command: ReportCommand }>({
+  name: 'report/forms',
+  share: 20,
+  input: fc.record({
+    events: fc.array(event, { minLength: 1, maxLength: 5 }),
+    command: fc.constantFrom('send', 'receive', 'copy'),
+  }),
+  check: ({ events, command }) => {
+    const report = new Report({ command });
+    for (const one of events) report.add(one);
+    const data = report.data(1);
+    const [json, markdown, page] = [jsonReport(data), markdownReport(data), htmlReport(data)];
+    for (const form of [json, markdown, page])
+      holds(!UNSAFE.test(form.replaceAll('\n', '')), 'nothing unsafe is shown');
+    holds(JSON.stringify(JSON.parse(json)) === JSON.stringify(data), 'the JSON report is the report');
+    holds(!ELEMENT.test(page.replace(/<style>[^<]*/, '')), 'the page has no element that is half one');
+    const columns = markdown.split('\n').filter((line) => line.startsWith('|'));
+    const widths = new Set(columns.map((line) => line.split('|').length));
+    holds(widths.size <= 2, 'the tables have whole rows');
+  },
+});
+
 const names = target<{ refs: readonly { source: string; target: string }[]; id: string }>({
   name: 'terminal/names',
   share: 10,
@@ -286,4 +318,4 @@ const names = target<{ refs: readonly { source: string; target: string }[]; id: 
   },
 });
 
-export const commandLineTargets = [durations, numbers, listens, hosts, escapes, rendered, names];
+export const commandLineTargets = [durations, numbers, listens, hosts, escapes, rendered, reported, names];
