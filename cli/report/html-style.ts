@@ -6,7 +6,7 @@ export const STYLE = `
   --wire: #14609f; --zip: #7db4de; --there: #b4cdb9; --transfer: #1f7a80; --load: #c98114; --push: #8256b8; --waited: #a7a49d;
   --good: #1b6b3a; --good-back: #def1e3; --warn: #7d4e00; --warn-back: #fbecca; --bad: #a3201b; --bad-back: #fbe3e0;
 }
-@media (prefers-color-scheme: dark) {
+@media screen and (prefers-color-scheme: dark) {
   :root {
     --paper: #141619; --raised: #1b1e22; --ink: #e9e7e2; --soft: #a4a9b2; --line: #31353b; --track: #25292e;
     --wire: #5ba8e8; --zip: #2e6495; --there: #48654f; --transfer: #4fb3b8; --load: #e0a03c; --push: #a988dd; --waited: #6a6e75;
@@ -41,7 +41,7 @@ h2 { font-size: 1.05rem; font-weight: 650; margin-bottom: 0.75rem; }
 .figures { display: flex; flex-wrap: wrap; gap: 1px; margin-top: 2rem; background: var(--line); border: 1px solid var(--line); border-radius: 10px; overflow: hidden; }
 .figures div { flex: 1 1 8.5rem; background: var(--raised); padding: 0.8rem 1rem 0.9rem; }
 .figures dt, .ends dt { color: var(--soft); font-size: 0.8125rem; }
-.figures b { display: block; font-size: 1.5rem; line-height: 1.25; font-weight: 620; letter-spacing: -0.01em; }
+.figures b { display: block; white-space: nowrap; font-size: 1.5rem; line-height: 1.25; font-weight: 620; letter-spacing: -0.01em; }
 .figures span { color: var(--soft); font-size: 0.8125rem; }
 .bar { display: flex; height: 0.6rem; background: var(--track); border-radius: 3px; overflow: hidden; }
 .bar.big { height: 1.75rem; border-radius: 6px; }

@@ -196,9 +196,13 @@ describeOn(
       }
     });
 
-    it('prints on paper: it has pages, and its bars their colours', async () => {
-      await using visited = await visit(many(300), { width: 1280 });
-      await visited.page.emulateMedia({ media: 'print' });
+    it('prints on white paper with its colours, from a dark screen, too', async () => {
+      await using visited = await visit(many(300), { width: 1280, scheme: 'dark' });
+      await visited.page.emulateMedia({ media: 'print', colorScheme: 'dark' });
+      const paper = 'getComputedStyle(document.body).backgroundColor';
+      expect(await visited.page.evaluate<string>(paper)).toBe('rgb(255, 255, 255)');
+      const lowest = await visited.page.evaluate<{ ratio: number; text: string }>(LOWEST_CONTRAST);
+      expect(lowest.ratio, lowest.text).toBeGreaterThanOrEqual(TEXT_CONTRAST_MIN);
       const adjust = "getComputedStyle(document.querySelector('.bar i')).printColorAdjust";
       expect(await visited.page.evaluate<string>(adjust)).toBe('exact');
       const head = "getComputedStyle(document.querySelector('thead')).display";
