@@ -7,6 +7,8 @@ import { engineEvent } from './hello.ts';
 import type { Sink } from './image.ts';
 import { type Ledger, move } from './move.ts';
 import { type OriginOptions, openOrigin } from './origin.ts';
+import { pushBy } from './push/push.ts';
+import { PushingSink } from './push/pushing-sink.ts';
 
 export interface CopyImagesOptions extends OriginOptions {
   /** Undefined: the engine. */
@@ -16,6 +18,8 @@ export interface CopyImagesOptions extends OriginOptions {
   readonly retries: number;
   readonly noReplace: boolean;
   readonly overwrite: boolean;
+  /** Push what was loaded into the engine to where its names say. */
+  readonly push?: boolean;
   readonly stdout: WriteStdout;
 }
 
@@ -34,8 +38,10 @@ export async function copyImages(options: CopyImagesOptions): Promise<Ledger> {
 }
 
 /** Only now: no archive that is not good gets near it. */
-async function openEngine({ emit, engine, ignoreSpace, noReplace }: CopyImagesOptions): Promise<Sink> {
+async function openEngine(options: CopyImagesOptions): Promise<Sink> {
+  const { emit, engine, ignoreSpace, noReplace, push } = options;
   const connected = await Engine.connect(engine);
   emit(engineEvent(connected));
-  return EngineSink.open(connected, { noReplace, ignoreSpace });
+  const sink = await EngineSink.open(connected, { noReplace, ignoreSpace });
+  return push ? new PushingSink(sink, pushBy(connected, engine.env), emit) : sink;
 }

@@ -1,6 +1,6 @@
 /** One image on its way from a source to a sink, from its first blob to what became of it; with its counters. */
 import { ImgmvError, toImgmvError } from '../proto/errors.ts';
-import type { Emit } from './events.ts';
+import type { Emit, PushedRef } from './events.ts';
 import type {
   Answer,
   Blob,
@@ -9,6 +9,7 @@ import type {
   Image,
   ImageWriter,
   Outcome,
+  Pushed,
   Sink,
   Source,
   Waits,
@@ -198,23 +199,31 @@ export class Copy {
   #reportProgress(): NodeJS.Timeout {
     const { emit } = this.#options;
     const { image, refs } = this.answer;
-    let before = { bytes: 0, at: performance.now(), waits: this.#waits() };
+    let before = { bytes: 0, pushed: 0, at: performance.now(), waits: this.#waits() };
     let movedAt = before.at;
     return setInterval(() => {
-      const now = { bytes: this.#bytes, at: performance.now(), waits: this.#waits() };
+      const pushing = this.#committing ? this.#writer?.pushing?.() : undefined;
+      const pushed = pushing?.bytes ?? 0;
+      const now = { bytes: this.#bytes, pushed, at: performance.now(), waits: this.#waits() };
       if (now.bytes !== before.bytes || this.#committing) movedAt = now.at;
       const loading = this.#committing ? this.#writer : undefined;
+      // One push ends and the next begins anew.
+      const moved = pushing ? Math.max(0, now.pushed - before.pushed) : now.bytes - before.bytes;
       emit({
         event: 'progress',
         id: image.id,
         refs,
-        phase: loading ? 'load' : 'transfer',
-        bytes: loading ? loading.loadedBytes() : this.#bytes,
-        bytesTotal: Math.max(bytesMissing(this.answer), this.#bytes),
+        phase: pushing ? 'push' : loading ? 'load' : 'transfer',
+        bytes: pushing ? pushing.bytes : loading ? loading.loadedBytes() : this.#bytes,
+        bytesTotal: pushing ? pushing.bytesTotal : Math.max(bytesMissing(this.answer), this.#bytes),
         wireBytes: this.#wireSoFar(),
         kept: this.#writer?.keptBytes() ?? 0,
-        rate: Math.round(((now.bytes - before.bytes) * 1000) / (now.at - before.at)),
-        bottleneck: loading ? 'load' : bottleneck(before.waits, now.waits, now.at - before.at),
+        rate: Math.round((moved * 1000) / (now.at - before.at)),
+        bottleneck: pushing
+          ? null
+          : loading
+            ? 'load'
+            : bottleneck(before.waits, now.waits, now.at - before.at),
         stalledSeconds: Math.floor((now.at - movedAt) / 1000),
       });
       before = now;
@@ -234,7 +243,7 @@ export class Copy {
    * What is told of it once it has an outcome, with all that the tries before took. `plannedAt` is when the run's
    * plan was told, by performance.now().
    */
-  event({ image, status, targetId, refs, error, kept }: Outcome, plannedAt: number) {
+  event({ image, status, targetId, refs, error, kept, pushed }: Outcome, plannedAt: number) {
     const arrived = status === 'present' || status === 'loaded';
     const tries = this.#tries;
     const layersSent = tries.reduce((sum, copy) => sum + copy.#layers, 0);
@@ -254,9 +263,23 @@ export class Copy {
       seconds: Math.round(performance.now() - startedAt) / 1000,
       phases: Phases.seconds(tries.map((copy) => copy.#phases)),
       kept: kept ?? 0,
-      error: error ? { code: error.code, message: error.message, hint: error.hint ?? null } : null,
+      error: error ? told(error) : null,
+      ...(pushed && { pushed: pushed.map(pushedRef) }),
     } as const;
   }
+}
+
+function told({ code, message, hint }: ImgmvError) {
+  return { code, message, hint: hint ?? null };
+}
+
+function pushedRef({ target, digest, warning, error }: Pushed): PushedRef {
+  return {
+    ref: target,
+    digest: digest ?? null,
+    warning: warning ?? null,
+    error: error ? told(error) : null,
+  };
 }
 
 /** The part that was waited for longest between two looks; null where this process itself was busy for most of it. */

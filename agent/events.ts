@@ -72,6 +72,13 @@ export interface Keeper {
   readonly store: string;
 }
 
+export interface PushedRef {
+  readonly ref: string;
+  readonly digest: string | null;
+  readonly warning: string | null;
+  readonly error: { readonly code: ErrorCode; readonly message: string; readonly hint: string | null } | null;
+}
+
 type Told =
   | {
       readonly event: 'engine';
@@ -126,7 +133,8 @@ type Told =
       readonly event: 'progress';
       readonly id: string;
       readonly refs: readonly EventRef[];
-      readonly phase: 'transfer' | 'load';
+      /** With `push`, `bytes` and `bytesTotal` are of that push. */
+      readonly phase: 'transfer' | 'load' | 'push';
       readonly bytes: number;
       readonly bytesTotal: number;
       readonly wireBytes: number;
@@ -155,6 +163,8 @@ type Told =
       readonly attempt: number;
       /** At least so long after the others. */
       readonly waitSeconds: number;
+      /** The image is loaded, and it is its push that failed; `refs` is the name. It waits for no others. */
+      readonly phase?: 'push';
       readonly error: { code: ErrorCode; message: string; hint: string | null };
     }
   | {
@@ -176,6 +186,8 @@ type Told =
       /** Bytes of layers that stay at the target for the next run, of an image that failed. */
       readonly kept: number;
       readonly error: { code: ErrorCode; message: string; hint: string | null } | null;
+      /** Where pushing was asked for: of each name, or of `targetId` where there is none. */
+      readonly pushed?: readonly PushedRef[];
     }
   | {
       readonly event: 'done';

@@ -1,6 +1,6 @@
 /** What a host says of itself: to the other one, and to whoever watches. */
 import { readFileSync } from 'node:fs';
-import { type Hello, KEEPS_IDS, PLACES } from '../proto/messages.ts';
+import { type Hello, KEEPS_IDS, PLACES, PUSH } from '../proto/messages.ts';
 import type { Engine, EngineInfo } from './engine/engine.ts';
 import type { Event, Keeper } from './events.ts';
 
@@ -26,6 +26,8 @@ export interface Host {
   readonly keepsIds?: true;
   /** Images are there all together, at the end, or not at all. */
   readonly places?: boolean;
+  /** What comes here is pushed on, or may be if the sender wants that. */
+  readonly pushes?: boolean;
 }
 
 /** Files take images of any platform; the one named is this host's, as Go calls it. */
@@ -39,7 +41,7 @@ export function archiveHost(kind: string, places = false): Host {
 }
 
 export function helloOf(
-  { info, keepsIds, places }: Host,
+  { info, keepsIds, places, pushes }: Host,
   hostName: string,
   purpose?: Hello['purpose'],
 ): Omit<Hello, 'type' | 'role'> {
@@ -48,8 +50,12 @@ export function helloOf(
     software: `imgmv/${VERSION}`,
     name: hostName.slice(0, 100) || 'unnamed',
     engine: { kind, version, store, os: platform.os, architecture: platform.architecture },
-    // A sender can wait for a receiver that places; a receiver says whether it does.
-    capabilities: [...(keepsIds ? [KEEPS_IDS] : []), ...(places || purpose ? [PLACES] : [])],
+    // A sender can deal with a receiver that places or pushes; a receiver says whether it does.
+    capabilities: [
+      ...(keepsIds ? [KEEPS_IDS] : []),
+      ...(places || purpose ? [PLACES] : []),
+      ...(pushes || purpose ? [PUSH] : []),
+    ],
     ...(purpose && { purpose }),
   };
 }

@@ -90,6 +90,17 @@ export interface SetName extends Name {
   readonly replaced?: Digest;
 }
 
+/** What became of the push of one name: it has a digest or an error. */
+export interface Pushed {
+  /** The name at the target; the image's id there where it has none. */
+  readonly target: string;
+  /** Of the manifest or index that the registry has now. */
+  readonly digest?: Digest;
+  /** What else the engine said that one may not expect. */
+  readonly warning?: string;
+  readonly error?: ImgmvError;
+}
+
 /** What became of an image. */
 export interface Outcome {
   readonly image: Image;
@@ -100,11 +111,21 @@ export interface Outcome {
   readonly error?: ImgmvError;
   /** With `failed`: bytes of layers that stay at the target for the next run. */
   readonly kept?: number;
+  /** Where pushing was asked for. */
+  readonly pushed?: readonly Pushed[];
 }
 
 export interface Committed {
   readonly targetId: Digest;
   readonly refs: readonly SetName[];
+  /** Where pushing was asked for, for each name. */
+  readonly pushed?: readonly Pushed[];
+}
+
+/** Bytes as the engine counts them. `bytesTotal` grows while the engine looks at one layer after another. */
+export interface PushProgress {
+  readonly bytes: number;
+  readonly bytesTotal: number;
 }
 
 /** Layers that were thought to be at the sink, and are not any more. */
@@ -136,6 +157,8 @@ export interface ImageWriter {
   commit(): Promise<Committed | Incomplete>;
   /** Bytes that the sink has worked off since `commit` was called; 0 where it cannot tell. */
   loadedBytes(): number;
+  /** How far the push is that goes on now; undefined while there is none. Absent: the sink pushes nothing. */
+  pushing?(): PushProgress | undefined;
   /** Bytes of layers that stay although it is aborted: the next writer for this image need not get them again. */
   keptBytes(): number;
   /** Undoes: nothing of this image stays but `keptBytes`, nothing under a name changes. Never throws. */

@@ -62,8 +62,10 @@ function refusals(answers: readonly Answer[]): readonly Outcome[] {
     .map((answer): Outcome => ({ ...answer, status: 'refused', error: refusal(answer) }));
 }
 
-/** When all fail alike that code, 17 when they differ. */
+/** When all fail alike that code, 17 when they differ, or when what is there could not be pushed. */
 export function exitOf(outcomes: readonly Outcome[]): number {
+  if (outcomes.some(({ pushed }) => pushed?.some(({ error }) => error !== undefined)))
+    return new ImgmvError('push-failed', '').exit;
   const exits = new Set(outcomes.map((outcome) => outcome.error?.exit ?? 0));
   return exits.size > 1 ? new ImgmvError('partial', '').exit : ([...exits][0] ?? 0);
 }

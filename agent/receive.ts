@@ -14,6 +14,8 @@ import type { Sink } from './image.ts';
 import { move } from './move.ts';
 import { type AcceptedSession, Listener } from './peer/listener.ts';
 import { PeerSource } from './peer/peer-source.ts';
+import { pushBy } from './push/push.ts';
+import { PushingSink } from './push/pushing-sink.ts';
 import type { Renaming } from './rename.ts';
 import { RenamingSink } from './renaming-sink.ts';
 
@@ -33,6 +35,8 @@ export interface ReceiveOptions {
   readonly ignoreSpace: boolean;
   /** Of what the sender wants its images to be called. */
   readonly renaming: Renaming;
+  /** Whether what was loaded into the engine is pushed on; undefined: never. */
+  readonly push?: 'always' | 'if-asked';
   readonly unauthenticatedPerAddress?: number;
   readonly patienceMs?: number;
   /** Shows a fresh code to people; resolves once it is shown. Called before `listening` is told. */
@@ -82,14 +86,14 @@ export async function receive(options: ReceiveOptions): Promise<number> {
 /** Where the images go: what this side says of itself, and a sink for each session. */
 interface Target {
   readonly host: Host;
-  readonly openSink: () => Promise<Sink>;
+  readonly openSink: (push: boolean) => Promise<Sink>;
 }
 
 async function openTarget(options: ReceiveOptions): Promise<Target> {
   const { host, openSink } = await openPlace(options);
   const { renaming } = options;
   if (!renaming.active) return { host, openSink };
-  return { host, openSink: async () => new RenamingSink(await openSink(), renaming) };
+  return { host, openSink: async (push) => new RenamingSink(await openSink(push), renaming) };
 }
 
 async function openPlace(options: ReceiveOptions): Promise<Target> {
@@ -103,7 +107,13 @@ async function openPlace(options: ReceiveOptions): Promise<Target> {
   }
   const engine = await Engine.connect(options.engine);
   emit(engineEvent(engine));
-  return { host: engine, openSink: () => EngineSink.open(engine, { noReplace, ignoreSpace }) };
+  return {
+    host: { info: engine.info, pushes: options.push !== undefined },
+    openSink: async (push) => {
+      const sink = await EngineSink.open(engine, { noReplace, ignoreSpace });
+      return push ? new PushingSink(sink, pushBy(engine, options.engine.env), emit) : sink;
+    },
+  };
 }
 
 /** Undefined where the code was burnt and another one is due. */
@@ -142,10 +152,18 @@ function refuseSession(error: unknown): never {
   throw new ImgmvError('refused', message, { cause: error, ...(hint !== undefined && { hint }) });
 }
 
+function refusePush(sender: string): Promise<never> {
+  return Promise.reject(
+    new ImgmvError('refused', `${sender} wants the images pushed from here, which was not allowed`, {
+      hint: '`imgmv receive --allow-push` allows it, with the credentials that docker has here',
+    }),
+  );
+}
+
 /** One session. A failure of the whole session is an event and its exit status. */
 async function serve(
   { session, peerAddress, lane }: AcceptedSession,
-  openSink: () => Promise<Sink>,
+  openSink: Target['openSink'],
   options: ReceiveOptions,
 ): Promise<number> {
   const { emit, maxSessionMs, signal } = options;
@@ -167,7 +185,10 @@ async function serve(
     const peer = { name, address: peerAddress, key, engine: keeperOf(session.peer) };
     emit({ event: 'paired', peer, role: 'receiver' });
     await using source = new PeerSource(session, lane);
-    await using sink = await session.during(openSink().catch(refuseSession));
+    const asked = session.peer.push === true;
+    if (asked && options.push === undefined) await session.during(refusePush(session.peer.name));
+    const push = options.push === 'always' || asked;
+    await using sink = await session.during(openSink(push).catch(refuseSession));
     const moved = move(source, sink, {
       signal: session.signal,
       wireBytes: () => session.wireBytes,

@@ -1,11 +1,11 @@
 /** Round after round: all images of a plan, then, after a pause, those that failed and may be tried again. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { type ImgmvError, toImgmvError } from '../proto/errors.ts';
-import { RETRY_PAUSE_FACTOR, RETRY_PAUSE_MAX_MS, RETRY_PAUSE_MIN_MS } from '../proto/limits.ts';
 import { Copy } from './copy.ts';
 import type { Answer, Image, Outcome, Retry, Sink, Source } from './image.ts';
 import type { MoveOptions } from './move.ts';
 import { sharedFirst } from './plan.ts';
+import { retryPauseMs } from './retry-pause.ts';
 import { Traffic } from './traffic.ts';
 
 export class Rounds {
@@ -70,7 +70,7 @@ export class Rounds {
     // Where the other side decides, it is known only after the round.
     if (this.#source.retry) return;
     const attempt = this.#attempt + 1;
-    this.#announce(copy, attempt, pauseMs(attempt));
+    this.#announce(copy, attempt, retryPauseMs(attempt));
   }
 
   /** Where images are there all together or not at all: now, or not. */
@@ -122,7 +122,7 @@ export class Rounds {
       .map(({ image }) => image);
     if (images.length === 0) return undefined;
     const attempt = this.#attempt + 1;
-    const retry = { images, attempt, waitMs: pauseMs(attempt) };
+    const retry = { images, attempt, waitMs: retryPauseMs(attempt) };
     await this.#sink.retry?.(retry);
     return retry;
   }
@@ -160,8 +160,4 @@ export class Rounds {
 
 function hasFailed({ outcome }: Copy): boolean {
   return outcome?.error !== undefined;
-}
-
-function pauseMs(attempt: number): number {
-  return Math.min(RETRY_PAUSE_MIN_MS * RETRY_PAUSE_FACTOR ** (attempt - 1), RETRY_PAUSE_MAX_MS);
 }

@@ -1,6 +1,7 @@
 /** The whole of `imgmv send`: from an engine or archives, over a session that this side dials, to the other host. */
 import { hostname } from 'node:os';
-import { toImgmvError } from '../proto/errors.ts';
+import { ImgmvError, toImgmvError } from '../proto/errors.ts';
+import { PUSH } from '../proto/messages.ts';
 import type { Secret } from '../proto/secret.ts';
 import type { Emit, Event, PlanImage } from './events.ts';
 import { helloOf, keeperOf } from './hello.ts';
@@ -21,13 +22,15 @@ export interface SendOptions extends OriginOptions {
   readonly retries: number;
   /** Ends with the plan, and says how long the move would take at the rate of the link. */
   readonly planOnly?: boolean;
+  /** The target is to push what it has loaded to where its names say. */
+  readonly thenPush?: boolean;
   readonly connectTimeoutMs?: number;
   readonly patienceMs?: number;
 }
 
 /** Throws what ended the run before there was a ledger; what became of each image is in the ledger. */
 export async function send(options: SendOptions): Promise<Ledger> {
-  const { signal, planOnly = false } = options;
+  const { signal, planOnly = false, thenPush = false } = options;
   const { host, hostname: target } = new URL(options.url);
   const emit: Emit = (event) => options.emit({ ...event, target });
   const origin = await openOrigin(options);
@@ -38,7 +41,10 @@ export async function send(options: SendOptions): Promise<Ledger> {
     url: options.url,
     code,
     role: 'sender',
-    hello: helloOf(origin.host, hostname(), planOnly ? 'plan' : 'move'),
+    hello: {
+      ...helloOf(origin.host, hostname(), planOnly ? 'plan' : 'move'),
+      ...(thenPush && { push: true }),
+    },
     emit,
     signal,
     ...(options.connectTimeoutMs !== undefined && { connectTimeoutMs: options.connectTimeoutMs }),
@@ -58,10 +64,13 @@ export async function send(options: SendOptions): Promise<Ledger> {
       },
       role: 'sender',
     });
+    if (thenPush && !session.peer.capabilities.includes(PUSH))
+      await session.during(refusePush(session.peer.name));
     await using sink = new PeerSink({
       session,
       openLane,
       planOnly,
+      pushes: thenPush,
       ...(options.level !== undefined && { level: options.level }),
     });
     const moved = move(source, sink, {
@@ -81,6 +90,14 @@ export async function send(options: SendOptions): Promise<Ledger> {
     signal.removeEventListener('abort', stop);
     await session.closed();
   }
+}
+
+function refusePush(target: string): Promise<never> {
+  return Promise.reject(
+    new ImgmvError('refused', `${target} does not push what it gets: nothing was sent`, {
+      hint: '`imgmv receive --allow-push` there allows it',
+    }),
+  );
 }
 
 function estimate(images: readonly PlanImage[], rate: number): Event {

@@ -16,6 +16,7 @@ import {
   parseFormat,
   requireHeard,
   requirePickedOnce,
+  requirePushable,
   requireStdinOnce,
   requireStdoutFree,
   writeStdout,
@@ -30,6 +31,7 @@ interface CopyFlags extends CommonOptions, ChoosingFlags, RenamingFlags {
   readonly overwrite?: true;
   readonly replace: boolean;
   readonly ignoreSpace?: true;
+  readonly push?: true;
   readonly retries?: number;
 }
 
@@ -46,6 +48,7 @@ export function copyCommand(): Command {
     .option('--overwrite', OVERWRITE_HELP)
     .option('--no-replace', 'refuse images whose name another image has in DEST')
     .option('--ignore-space', 'copy images for which a disk seems too full')
+    .option('--push', 'push what is in the engine then to where its names say, as `docker push` would')
     .option('--retries <n>', RETRIES_HELP, parseRetries)
     .option('--report <file>', REPORT_HELP)
     .option('--docker-host <address>', 'the engine: unix:///path, tcp://host:port or ssh://user@host')
@@ -72,6 +75,7 @@ Examples:
   $ imgmv copy docker-archive:both.tar.zst docker-daemon: --report copied.md
   $ imgmv copy --all --each /media/stick
   $ imgmv copy docker-archive:/media/stick docker-daemon: --registry registry.example --project team
+  $ imgmv copy docker-archive:web.tar docker-daemon:registry.example/team/web:1.0 --push
 
 ${CHOOSING_HELP}
 
@@ -92,6 +96,7 @@ names have to agree; no other names than those shown reach the engine.`,
         requirePickedOnce(sources, selection);
         const destination = destinationOf(last, flags.each, flags.format);
         requireHeard(destination, flags);
+        if (flags.push) requirePushable(destination, '--push');
         if (destination && 'into' in destination) requireStdoutFree(destination.into, flags.json === true);
         const { exit } = await copyImages({
           ...(sources.length > 0 && { from: sources }),
@@ -104,6 +109,7 @@ names have to agree; no other names than those shown reach the engine.`,
           noReplace: !flags.replace,
           overwrite: flags.overwrite === true,
           ignoreSpace: flags.ignoreSpace === true,
+          push: flags.push === true,
           stdin: process.stdin,
           stdout: writeStdout,
           signal,

@@ -64,6 +64,14 @@ export function requireHeard(
     );
 }
 
+/** Throws usage for `option`, where there will be no engine to push. */
+export function requirePushable(destination: Destination | undefined, option: string): void {
+  if (destination)
+    throw new ImgmvError('usage', `${option} is for images in an engine, which alone can push them`, {
+      hint: '`imgmv copy ARCHIVE docker-daemon: --push` pushes what is in an archive',
+    });
+}
+
 /** Throws usage where standard output cannot be the archive. */
 export function requireStdoutFree({ path }: Pick<ArchiveEndpoint, 'path'>, json: boolean): void {
   if (path !== '-') return;

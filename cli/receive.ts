@@ -29,6 +29,7 @@ import {
   OVERWRITE_HELP,
   parseFormat,
   requireHeard,
+  requirePushable,
   requireStdoutFree,
   writeStdout,
 } from './places.ts';
@@ -47,6 +48,8 @@ interface ReceiveFlags extends CommonOptions, RenamingFlags {
   readonly codeFile?: string;
   readonly replace: boolean;
   readonly ignoreSpace?: true;
+  readonly push?: true;
+  readonly allowPush?: true;
   readonly into?: readonly ImageEndpoint[];
   readonly each?: string;
   readonly format?: Format;
@@ -77,7 +80,9 @@ export function receiveCommand(): Command {
     .option('--reconnect <duration>', RECONNECT_HELP, parseDuration)
     .option('--code-file <file>', 'write the pairing code to this new file (0600) instead of the terminal')
     .option('--no-replace', 'refuse images whose name another image has here')
-    .option('--ignore-space', 'take images for which the disk of this host seems too full');
+    .option('--ignore-space', 'take images for which the disk of this host seems too full')
+    .option('--push', 'push what was loaded to where its names say, as `docker push` here would')
+    .option('--allow-push', 'do so for a sender that asks for it: `imgmv send --then-push`');
   return addRenamingOptions(command)
     .option(
       '--into <dest>',
@@ -107,6 +112,7 @@ Examples:
   $ imgmv receive --no-replace            takes one session after another, each with a new code
   $ imgmv receive --once --registry registry.example:5000 --project team
   $ imgmv receive --once --report received.html
+  $ imgmv receive --once --push          and on into the registries that the names say
   $ imgmv receive --once --into docker-archive:images.tar.zst
   $ imgmv receive --each /srv/images      one file per image, and no engine needed here
 
@@ -121,6 +127,7 @@ The port is open until the session ends, or the code has expired.`,
           });
         const destination = destinationFrom(flags);
         const { renaming } = namingOf(undefined, flags);
+        const push = pushFrom(flags, destination);
         const file = flags.codeFile === undefined ? undefined : new CodeFile(flags.codeFile);
         try {
           return await receive({
@@ -136,6 +143,7 @@ The port is open until the session ends, or the code has expired.`,
             noReplace: !flags.replace,
             ignoreSpace: flags.ignoreSpace === true,
             renaming,
+            ...(push && { push }),
             ...(flags.maxUnauthenticated !== undefined && {
               unauthenticatedPerAddress: flags.maxUnauthenticated,
             }),
@@ -172,6 +180,24 @@ function destinationFrom(flags: ReceiveFlags): Destination | undefined {
       hint: 'add --once; oci:DIR and --each DIR take one session after another',
     });
   return destination;
+}
+
+/** Undefined: nothing is pushed. */
+function pushFrom(
+  { push, allowPush }: ReceiveFlags,
+  destination: Destination | undefined,
+): 'always' | 'if-asked' | undefined {
+  if (push && allowPush)
+    throw new ImgmvError(
+      'usage',
+      '--push pushes whatever comes, and --allow-push what the sender wants pushed',
+      {
+        hint: 'give one of them',
+      },
+    );
+  if (!push && !allowPush) return undefined;
+  requirePushable(destination, push ? '--push' : '--allow-push');
+  return push ? 'always' : 'if-asked';
 }
 
 async function showInvitation(

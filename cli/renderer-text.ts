@@ -1,6 +1,6 @@
 /** For people: lines, and on a terminal a live bar for each image under way. */
 import prettyBytes from 'pretty-bytes';
-import type { Event, KeptImage, PlanImage } from '../agent/events.ts';
+import type { Event, KeptImage, PlanImage, PushedRef } from '../agent/events.ts';
 import { Bars } from './bars.ts';
 import { escapeText } from './escape.ts';
 import { listText } from './list-text.ts';
@@ -50,6 +50,8 @@ export class TextRenderer implements Renderer {
   #planOnly = false;
   #settled = 0;
   #settledBytes = 0;
+  /** Names whose push failed. */
+  #notPushed = 0;
 
   constructor({ stream, result, quiet, color }: TextRendererOptions) {
     this.#stream = stream;
@@ -176,6 +178,10 @@ export class TextRenderer implements Renderer {
 
   #state({ event, rate }: UnderWay): string {
     const { phase, bytes, bytesTotal, wireBytes, bottleneck, stalledSeconds } = event;
+    if (phase === 'push')
+      return bytesTotal === 0
+        ? 'loaded, being pushed'
+        : `loaded, pushing: ${size(bytes)} of ${size(bytesTotal)}${pace(bytesTotal - bytes, rate)}`;
     if (phase === 'load')
       return bytes === 0
         ? `all sent, ${this.#limits.load} is at work on the target`
@@ -188,6 +194,11 @@ export class TextRenderer implements Renderer {
     // A terminal has one line for all of it.
     const wire = this.#stream.isTTY ? '' : onTheWire({ wireBytes });
     return `${size(bytes)} of ${size(bytesTotal)}${wire}${pace(bytesTotal - bytes, rate)}${limit}`;
+  }
+
+  /** As it was planned. */
+  #bytesMissing({ id }: { readonly id: string }): number {
+    return this.#images.find((image) => image.id === id)?.bytesMissing ?? 0;
   }
 
   #count({ id }: { readonly id: string }): string {
@@ -208,11 +219,12 @@ export class TextRenderer implements Renderer {
 
   #drawSum(): void {
     const travelling = [...this.#underWay.values()];
-    const sent = ({ event }: UnderWay) => (event.phase === 'load' ? event.bytesTotal : event.bytes);
+    const sent = ({ event }: UnderWay) =>
+      ({ transfer: event.bytes, load: event.bytesTotal, push: this.#bytesMissing(event) })[event.phase];
     const bytes = travelling.reduce((sum, one) => sum + sent(one), this.#settledBytes);
     const planned = this.#images.reduce((sum, { bytesMissing }) => sum + bytesMissing, 0);
     const bytesTotal = Math.max(planned, bytes);
-    const rate = travelling.reduce((sum, one) => sum + (one.event.phase === 'load' ? 0 : one.rate), 0);
+    const rate = travelling.reduce((sum, one) => sum + (one.event.phase === 'transfer' ? one.rate : 0), 0);
     this.#bars.draw(ALL, {
       name: `${this.#settled} of ${this.#images.length} images`,
       bytes,
@@ -228,8 +240,11 @@ export class TextRenderer implements Renderer {
 
   #retrying(event: EventOf<'retrying'>): void {
     this.#underWay.delete(event.id);
-    const { error, attempt, waitSeconds } = event;
-    const when = this.#images.length > 1 ? `after the others, in ${waitSeconds} s` : `in ${waitSeconds} s`;
+    const { error, attempt, waitSeconds, phase } = event;
+    const when =
+      this.#images.length > 1 && phase !== 'push'
+        ? `after the others, in ${waitSeconds} s`
+        : `in ${waitSeconds} s`;
     this.#line(
       `${this.#paint('33', 'warning:')} ${escapeText(`${nameOf(event)}: ${error.message}`)}; trying again ${when} (retry ${attempt})`,
     );
@@ -237,7 +252,7 @@ export class TextRenderer implements Renderer {
 
   #image(event: EventOf<'image'>): void {
     this.#settled++;
-    this.#settledBytes += this.#images.find(({ id }) => id === event.id)?.bytesMissing ?? 0;
+    this.#settledBytes += this.#bytesMissing(event);
     this.#underWay.delete(event.id);
     const name = escapeText(nameOf(event));
     if (event.error) {
@@ -260,6 +275,19 @@ export class TextRenderer implements Renderer {
     for (const { target, replaced } of event.refs)
       if (replaced !== null)
         this.#out(`  ${escapeText(target)} was ${short(replaced)}, which has lost this name`);
+    for (const one of event.pushed ?? []) this.#pushed(one);
+  }
+
+  #pushed({ ref, digest, warning, error }: PushedRef): void {
+    const name = escapeText(ref);
+    if (error) {
+      this.#notPushed++;
+      this.#line(`${this.#paint('31', 'NOT pushed')} ${name}: ${escapeText(error.message)}`);
+      if (error.hint !== null) this.#line(`  ${escapeText(error.hint)}`);
+      return;
+    }
+    this.#out(`${this.#paint('32', 'pushed')} ${name} ${digest}`);
+    if (warning !== null) this.#line(`${this.#paint('33', 'warning:')} ${name}: ${escapeText(warning)}`);
   }
 
   #done(event: EventOf<'done'>): void {
@@ -267,6 +295,8 @@ export class TextRenderer implements Renderer {
     this.end();
     if (this.#planOnly) return;
     const count = `${images} image${images === 1 ? '' : 's'}`;
+    if (this.#notPushed > 0)
+      this.#line(`${this.#notPushed} name${this.#notPushed === 1 ? '' : 's'} NOT pushed.`);
     if (failed > 0) return this.#line(`${failed} of ${count} failed.`);
     // The line of a single image has said it all.
     if (images === 1) return;

@@ -36,6 +36,7 @@ export interface SenderFlags extends CommonOptions, ChoosingFlags, RenamingFlags
   readonly jobs?: number;
   readonly retries?: number;
   readonly ignoreSpace?: true;
+  readonly thenPush?: true;
   readonly connectTimeout?: number;
   readonly reconnect?: number;
 }
@@ -55,6 +56,7 @@ export function addSenderOptions(command: Command): Command {
     )
     .option('--reconnect <duration>', RECONNECT_HELP, parseDuration)
     .option('--ignore-space', 'save images for which the disk of this host seems too full')
+    .option('--then-push', 'let the target push what it has loaded to where the names say')
     .option('--docker-host <address>', 'the engine: unix:///path, tcp://host:port or ssh://user@host')
     .option('--context <name>', 'the engine of this docker context')
     .option('--json', 'one JSON object a line on standard output')
@@ -90,6 +92,7 @@ Examples:
 
 ${CHOOSING_HELP}
 
+--then-push wants \`imgmv receive --allow-push\` there, and pushes with the credentials of that host.
 Only the layers that the target lacks are sent; \`imgmv plan\` shows them beforehand.
 The code is asked for without echo, never taken from an argument or the environment.`,
     )
@@ -132,6 +135,7 @@ export async function sendImages(
       retries: flags.retries ?? RETRIES,
       ignoreSpace: flags.ignoreSpace === true,
       planOnly,
+      thenPush: flags.thenPush === true,
       signal,
       emit,
       ...(level !== undefined && { level }),

@@ -38,6 +38,7 @@ const TABLE = {
   'role-mismatch': { exit: 15, close: 4115, retry: false },
   refused: { exit: 16, close: 4016, retry: false },
   partial: { exit: 17, close: 4017, retry: false },
+  'push-failed': { exit: 17, close: 4017, retry: false },
   sighup: { exit: 129, close: 4111, retry: false },
   sigint: { exit: 130, close: 4111, retry: false },
   sigterm: { exit: 143, close: 4111, retry: false },

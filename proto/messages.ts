@@ -45,6 +45,8 @@ const names = <const S extends v.GenericSchema>(item: S) =>
 export const KEEPS_IDS = 'keeps-ids';
 /** A capability: a receiver's images are there all together after `finish`, which it tells by `placed`. */
 export const PLACES = 'places';
+/** A capability: of a receiver, that it pushes what is to be pushed; of a sender, that it reads what is told of that. */
+export const PUSH = 'push';
 
 const hello = v.object({
   type: v.literal('hello'),
@@ -57,6 +59,8 @@ const hello = v.object({
   capabilities: v.pipe(v.array(word), v.maxLength(64)),
   /** What a sender wants: with `plan` the session is over once the answer is there. */
   purpose: v.optional(v.picklist(['move', 'plan'])),
+  /** From a sender: what was loaded is to be pushed to where its names say. */
+  push: v.optional(v.boolean()),
 });
 
 const offer = v.object({
@@ -116,8 +120,10 @@ const answer = v.object({
 const progress = v.object({
   type: v.literal('progress'),
   image: imageNumber,
-  phase: v.picklist(['transfer', 'load']),
+  phase: v.picklist(['transfer', 'load', 'push']),
   bytes: byteCount,
+  /** With `push`: bytes that are to be pushed, as far as is known yet. */
+  bytesTotal: v.optional(byteCount),
   /** From a receiver: bytes of layers that would stay, whatever happens. */
   kept: v.optional(byteCount),
   /** What holds the writer of this message back now. */
@@ -145,6 +151,17 @@ const result = v.object({
   error: v.optional(failure),
   /** With `failed`: bytes of layers that stay for the next run. */
   kept: v.optional(byteCount),
+  /** Where pushing was asked for: of each name, or of `targetId` where there is none, what became of its push. */
+  pushed: v.optional(
+    names(
+      v.object({
+        target: reference,
+        digest: v.optional(digest),
+        warning: v.optional(text),
+        error: v.optional(failure),
+      }),
+    ),
+  ),
 });
 
 /** Images that failed are wanted once more: after the pause another answer is due, for these alone. */

@@ -4,10 +4,17 @@
  * Docker's own order: https://docs.docker.com/engine/manage-resources/contexts/
  */
 import { createHash } from 'node:crypto';
-import { access, readFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
+import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ImgmvError } from '../../proto/errors.ts';
+import {
+  configDirectory,
+  type Environment,
+  parseJson,
+  readConfig,
+  readOptional,
+  readOptionalBytes,
+} from './docker-config.ts';
 
 const DEFAULT_SOCKET = '/var/run/docker.sock';
 
@@ -30,7 +37,7 @@ export interface Endpoint {
 export interface EndpointOptions {
   readonly dockerHost?: string;
   readonly context?: string;
-  readonly env: Readonly<Record<string, string | undefined>>;
+  readonly env: Environment;
 }
 
 /** Throws usage for an address or a context that cannot be used. */
@@ -48,7 +55,7 @@ export async function findEndpoint({ dockerHost, context, env }: EndpointOptions
   return defaultEndpoint(env);
 }
 
-async function defaultEndpoint(env: EndpointOptions['env']): Promise<Endpoint> {
+async function defaultEndpoint(env: Environment): Promise<Endpoint> {
   const rootless = env.XDG_RUNTIME_DIR ? join(env.XDG_RUNTIME_DIR, 'docker.sock') : undefined;
   if (!(await exists(DEFAULT_SOCKET)) && rootless !== undefined && (await exists(rootless)))
     return { address: `unix://${rootless}`, foundBy: 'the rootless socket' };
@@ -64,25 +71,14 @@ async function exists(path: string): Promise<boolean> {
   }
 }
 
-function configDirectory(env: EndpointOptions['env']): string {
-  return env.DOCKER_CONFIG || join(env.HOME || homedir(), '.docker');
-}
-
-async function currentContext(env: EndpointOptions['env']): Promise<string | undefined> {
-  const file = join(configDirectory(env), 'config.json');
-  const text = await readOptional(file);
-  if (text === undefined) return undefined;
-  const config = parseJson(text, file) as { currentContext?: unknown } | null;
-  const name = config?.currentContext;
+async function currentContext(env: Environment): Promise<string | undefined> {
+  const { config } = await readConfig(env);
+  const name = (config as { currentContext?: unknown } | null | undefined)?.currentContext;
   return typeof name === 'string' && name !== '' && name !== 'default' ? name : undefined;
 }
 
 /** docker/cli cli/context/store: a context lives under the sha256 of its name. */
-async function contextEndpoint(
-  name: string,
-  foundBy: string,
-  env: EndpointOptions['env'],
-): Promise<Endpoint> {
+async function contextEndpoint(name: string, foundBy: string, env: Environment): Promise<Endpoint> {
   if (name === 'default') return defaultEndpoint(env);
   const id = createHash('sha256').update(name).digest('hex');
   const base = join(configDirectory(env), 'contexts');
@@ -111,7 +107,7 @@ async function contextEndpoint(
 }
 
 /** DOCKER_TLS_VERIFY and DOCKER_CERT_PATH, which hold for tcp:// addresses. */
-async function envTls(env: EndpointOptions['env']): Promise<{ tls?: Tls }> {
+async function envTls(env: Environment): Promise<{ tls?: Tls }> {
   if (!env.DOCKER_TLS_VERIFY && !env.DOCKER_CERT_PATH) return {};
   const directory = env.DOCKER_CERT_PATH || configDirectory(env);
   const tls = await readTls(directory, !env.DOCKER_TLS_VERIFY);
@@ -147,26 +143,5 @@ function isDockerHost(address: string): boolean {
     return hostname !== '';
   } catch {
     return false;
-  }
-}
-
-async function readOptionalBytes(file: string): Promise<Buffer | undefined> {
-  try {
-    return await readFile(file);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw new ImgmvError('usage', `cannot read ${file}: ${(error as Error).message}`, { cause: error });
-  }
-}
-
-async function readOptional(file: string): Promise<string | undefined> {
-  return (await readOptionalBytes(file))?.toString('utf8');
-}
-
-function parseJson(text: string, file: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch (cause) {
-    throw new ImgmvError('usage', `${file} is not JSON`, { cause });
   }
 }

@@ -1,11 +1,12 @@
 /**
  * One engine and the calls that imgmv makes of its API, each with a deadline and with its errors named. The
- * only file that knows dockerode; `save` and `load` are requests of our own over the same connection, since
- * dockerode's hang when the other end goes away in the body.
+ * only file that knows dockerode; `save`, `load` and `push` are requests of our own over the same connection,
+ * since dockerode's hang when the other end goes away in the body.
  */
-import type { IncomingMessage } from 'node:http';
+import type { IncomingMessage, RequestOptions } from 'node:http';
 import Docker from 'dockerode';
 import { ImgmvError } from '../../proto/errors.ts';
+import type { Secret } from '../../proto/secret.ts';
 import type { Digest, Platform, Store } from '../image.ts';
 import { ContentStore } from './content.ts';
 import { type Endpoint, type EndpointOptions, findEndpoint } from './endpoint.ts';
@@ -170,16 +171,8 @@ export class Engine {
 
   /** The stream of `GET /images/{id}/get`: a tar. Destroy it to stop. */
   async save(id: string, signal: AbortSignal): Promise<IncomingMessage> {
-    const { request, options } = this.transport;
-    const sent = request({ ...options, method: 'GET', path: `/images/${encodeName(id)}/get`, signal });
-    const response = await new Promise<IncomingMessage>((resolve, reject) => {
-      sent.once('response', resolve);
-      sent.once('error', reject);
-      sent.end();
-    }).catch((error: unknown) => {
-      signal.throwIfAborted();
-      throw this.lost(`save ${id}`, error);
-    });
+    const path = `/images/${encodeName(id)}/get`;
+    const response = await this.#answerTo(`save ${id}`, { method: 'GET', path, signal });
     if (response.statusCode === 200) return response;
     const message = await readError(response);
     if (response.statusCode === 404)
@@ -188,6 +181,27 @@ export class Engine {
       'engine-refused',
       `the engine cannot save ${id}: ${message} (HTTP ${response.statusCode})`,
     );
+  }
+
+  /**
+   * The stream of `POST /images/{name}/push`: a JSON object a line, push-answer.ts. `auth` is an AuthConfig of
+   * docker's as JSON. Destroy it to stop; the image stays as it is here.
+   */
+  async push(
+    repository: string,
+    tag: string,
+    auth: Secret | undefined,
+    signal: AbortSignal,
+  ): Promise<IncomingMessage> {
+    const path = `/images/${encodeName(repository)}/push?tag=${encodeURIComponent(tag)}`;
+    // With padding: an engine takes what it cannot decode for no credentials at all. Without the header it refuses.
+    const base64 = Buffer.from(auth?.reveal() ?? '{}').toString('base64');
+    const headers = { 'X-Registry-Auth': base64.replaceAll('+', '-').replaceAll('/', '_') };
+    const what = `push ${repository}:${tag}`;
+    const response = await this.#answerTo(what, { method: 'POST', path, headers, signal });
+    if (response.statusCode === 200) return response;
+    const message = await readError(response);
+    throw new ImgmvError('engine-refused', `${message} (HTTP ${response.statusCode})`);
   }
 
   /** The error for a connection to this engine that broke while doing `what`. */
@@ -201,6 +215,22 @@ export class Engine {
         hint: 'is dockerd still running? `docker info` and its log tell',
       },
     );
+  }
+
+  /** The head of an answer whose body is a stream. */
+  async #answerTo(what: string, given: RequestOptions & { signal: AbortSignal }): Promise<IncomingMessage> {
+    const { request, options } = this.transport;
+    const sent = request({ ...options, ...given });
+    try {
+      return await new Promise<IncomingMessage>((resolve, reject) => {
+        sent.once('response', resolve);
+        sent.once('error', reject);
+        sent.end();
+      });
+    } catch (error) {
+      given.signal.throwIfAborted();
+      throw this.lost(what, error);
+    }
   }
 
   #call<T>(

@@ -23,6 +23,7 @@ import type {
   ImageWriter,
   Incomplete,
   Name,
+  PushProgress,
   Retry,
   Sink,
   Store,
@@ -31,6 +32,7 @@ import type {
 import { parseReference } from '../reference.ts';
 import { fromWire, toWire } from './failure.ts';
 import { LevelPolicy } from './level.ts';
+import { checkPushed, pushedFromWire } from './pushed.ts';
 import { measureRate } from './rate.ts';
 import type { Session } from './session.ts';
 
@@ -41,6 +43,8 @@ export interface PeerSinkOptions {
   readonly level?: number;
   /** Nothing is sent and no results are due: the session ends with the plan. */
   readonly planOnly?: boolean;
+  /** The other side has been asked to push, and owes word of each name. */
+  readonly pushes?: boolean;
 }
 
 /** What the other side is asked to answer. */
@@ -54,6 +58,7 @@ export class PeerSink implements Sink {
   readonly store: Store | undefined;
   readonly #session: Session;
   readonly #planOnly: boolean;
+  readonly #pushes: boolean;
   readonly #openLane: (lane: number) => Promise<Lane>;
   readonly #policy: LevelPolicy;
   readonly #compressor = new Compressor();
@@ -67,6 +72,8 @@ export class PeerSink implements Sink {
   readonly #ends = new Map<number, Awaited<Incomplete>>();
   /** Bytes that the other side has loaded, by image. */
   readonly #loaded = new Map<number, number>();
+  /** How far the other side is with a push, by image. */
+  readonly #pushing = new Map<number, PushProgress>();
   /** Bytes that would stay there, by image. */
   readonly #kept = new Map<number, number>();
   /** Until it says otherwise, the other side is taken to keep up. */
@@ -77,10 +84,11 @@ export class PeerSink implements Sink {
   #rate: number | undefined;
   #lane: Lane | undefined;
 
-  constructor({ session, openLane, level, planOnly = false }: PeerSinkOptions) {
+  constructor({ session, openLane, level, planOnly = false, pushes = false }: PeerSinkOptions) {
     this.store = session.peer.capabilities.includes(KEEPS_IDS) ? undefined : session.peer.engine.store;
     this.#session = session;
     this.#planOnly = planOnly;
+    this.#pushes = pushes;
     if (session.peer.capabilities.includes(PLACES)) this.finish = () => this.#finish();
     this.#openLane = openLane;
     this.#policy = new LevelPolicy(level, () => ({
@@ -160,6 +168,7 @@ export class PeerSink implements Sink {
         write: refuseBlob,
         commit: () => this.#outcome(number, result),
         loadedBytes: () => 0,
+        pushing: () => this.#pushing.get(number),
         keptBytes: () => 0,
         abort: async () => {},
       };
@@ -192,6 +201,7 @@ export class PeerSink implements Sink {
         return end;
       },
       loadedBytes: () => this.#loaded.get(number) ?? 0,
+      pushing: () => this.#pushing.get(number),
       keptBytes: () => this.#kept.get(number) ?? 0,
       abort: async (error) => {
         // A session that is lost has no lane to end the image on; the other side knows by itself.
@@ -245,7 +255,7 @@ export class PeerSink implements Sink {
 
   /** The results are in and the other side has ended: nothing is lost any more. */
   async #outcome(number: number, result: Awaited<Result>): Promise<Committed> {
-    const { status, targetId, refs } = await result.promise;
+    const { status, targetId, refs, pushed } = await result.promise;
     const failure = this.#failureOf(result);
     if (failure) throw failure;
     if ((status !== 'loaded' && status !== 'present') || targetId === undefined)
@@ -256,6 +266,7 @@ export class PeerSink implements Sink {
         ...fromWireName(this.#offered[number], name),
         ...(replaced !== undefined && { replaced: replaced as Digest }),
       })),
+      ...(pushed && { pushed: pushedFromWire(pushed, this.#session.peer.name) }),
     };
   }
 
@@ -270,7 +281,10 @@ export class PeerSink implements Sink {
         return this.#receiveAnswer(message);
       case 'progress':
         this.#kept.set(message.image, message.kept ?? 0);
-        if (message.phase === 'load') this.#loaded.set(message.image, message.bytes);
+        if (message.phase === 'push') {
+          const { image, bytes, bytesTotal = 0 } = message;
+          this.#pushing.set(image, { bytes, bytesTotal });
+        } else if (message.phase === 'load') this.#loaded.set(message.image, message.bytes);
         else this.#readerWaits = message.bottleneck !== undefined && message.bottleneck !== 'load';
         return;
       case 'again': {
@@ -285,6 +299,7 @@ export class PeerSink implements Sink {
         const result = this.#results.get(message.image);
         if (!result || result.value) throw violation(`a result for image ${message.image}`);
         for (const name of message.refs) fromWireName(this.#offered[message.image], name);
+        checkPushed(message, this.#pushes);
         this.#kept.set(message.image, message.kept ?? 0);
         return result.resolve(message);
       }

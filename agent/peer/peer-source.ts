@@ -10,7 +10,7 @@ import {
   OFFER_IMAGES_MAX,
   OFFER_ITEMS_MAX,
 } from '../../proto/limits.ts';
-import { type Message, type MessageOf, type OfferedImage, PLACES } from '../../proto/messages.ts';
+import { type Message, type MessageOf, type OfferedImage, PLACES, PUSH } from '../../proto/messages.ts';
 import type { ProgressEvent } from '../events.ts';
 import type {
   Answer,
@@ -26,6 +26,7 @@ import type {
 } from '../image.ts';
 import { familiarName, parseReference } from '../reference.ts';
 import { fromWire, toWire } from './failure.ts';
+import { pushedToWire } from './pushed.ts';
 import type { Session } from './session.ts';
 
 /** The message of a failed image may come after its end on the lane: another connection. */
@@ -190,7 +191,7 @@ export class PeerSource implements Source {
     // The session is lost: the other side knows by itself, and our ledger has the outcome.
     if (this.#session.signal.aborted) return;
     const number = this.#numberOf(outcome.image);
-    const { status, targetId, refs, error, kept } = outcome;
+    const { status, targetId, refs, error, kept, pushed } = outcome;
     this.#underWay.delete(number);
     // What broke the protocol on the lane left it where nobody knows what its next byte means.
     if (error?.code === 'protocol-violation' && error.host === undefined) return this.#session.fail(error);
@@ -203,6 +204,7 @@ export class PeerSource implements Source {
         ...(targetId !== undefined && { targetId }),
         ...(error && { error: toWire(error) }),
         ...(kept && { kept }),
+        ...(pushed && { pushed: pushedToWire(pushed) }),
       });
       await this.#skipRest(number);
     } catch (broken) {
@@ -211,11 +213,14 @@ export class PeerSource implements Source {
   }
 
   /** Tells the other side how far this one is. */
-  report({ id, phase, bytes, kept, bottleneck }: ProgressEvent): void {
+  report({ id, phase, bytes, bytesTotal, kept, bottleneck }: ProgressEvent): void {
+    const { peer, signal } = this.#session;
     const image = this.#images.findIndex((one) => one.id === id);
-    if (image < 0 || this.#session.signal.aborted) return;
+    if (image < 0 || signal.aborted) return;
+    if (phase === 'push' && !peer.capabilities.includes(PUSH)) return;
+    const total = phase === 'push' ? { bytesTotal } : {};
     this.#session
-      .send({ type: 'progress', image, phase, bytes, kept, ...(bottleneck !== null && { bottleneck }) })
+      .send({ type: 'progress', image, phase, bytes, ...total, kept, ...(bottleneck && { bottleneck }) })
       .catch((error: unknown) => this.#session.fail(toImgmvError(error)));
   }
 

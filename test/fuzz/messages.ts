@@ -99,7 +99,7 @@ export const message: fc.Arbitrary<Json> = fc.oneof(
     {
       type: fc.constant('progress'),
       image,
-      phase: fc.constantFrom('transfer', 'load'),
+      phase: fc.constantFrom('transfer', 'load', 'push'),
       bytes,
       kept: bytes,
       bottleneck: fc.constantFrom('save', 'compress', 'network', 'load'),

@@ -12,6 +12,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { newerDebian } from './chroot.ts';
 import { type Input, run, tied } from './command.ts';
+import type { Host } from './hosts.ts';
 import { scratchDirectory } from './scratch.ts';
 import { requireRoot, type Support, supportOf } from './support.ts';
 
@@ -27,6 +28,8 @@ export interface EngineOptions {
   readonly tmpfsBytes?: number;
   /** The daemon's, as TZ has it; UTC when left out. */
   readonly timeZone?: string;
+  /** Whose network it has; this host's when left out. */
+  readonly host?: Host;
 }
 
 export interface Engine extends AsyncDisposable {
@@ -92,7 +95,8 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
 
   const data = await holdData(path, options.tmpfsBytes ?? DEFAULT_TMPFS_BYTES);
   const boot = [...NAMESPACES, 'sh', '-euc', BOOT, 'boot', path, root, home];
-  const argv = tied(['nsenter', `--mount=/proc/${data.pid}/ns/mnt`, ...boot]);
+  const placed = options.host?.argv(boot) ?? boot;
+  const argv = tied(['nsenter', `--mount=/proc/${data.pid}/ns/mnt`, ...placed]);
   const start = () => startDaemon(path, argv, cleanEnvironment(path, options.timeZone));
   let daemon: Daemon | undefined;
   const dispose = async () => {

@@ -1,0 +1,67 @@
+/** Why a push failed, what can be done about it, and whether another try may do better. */
+import { ImgmvError } from '../../proto/errors.ts';
+import { familiar, type Reference } from '../reference.ts';
+import type { Credentials } from './credentials.ts';
+
+/*
+ * An engine passes on what the registry said, or what went wrong on the way to it, as text alone, under HTTP 200.
+ * So the text is looked at here, which is done nowhere else: another try with a wrong password may lock the
+ * account, and one after a reset connection is what people do by hand. Only what is plainly of the second kind
+ * is tried again, and nothing that has a word of the first kind in it.
+ */
+const CREDENTIALS =
+  /unauthori[sz]ed|authenti|authoriz|denied|forbidden|credential|password|insufficient_scope|\b40[13]\b/i;
+const CERTIFICATE = /x509|certificate/i;
+const PLAIN_HTTP = /server gave HTTP response to HTTPS client/i;
+const PASSES =
+  /connection refused|connection reset|broken pipe|\bEOF\b|time(?:d )?-?out|deadline exceeded|no such host|temporary failure|unreachable|no route to host|server misbehaving|toomanyrequests|too many requests|\bstatus(?: code)?\b.*\b(?:429|50[0234])\b|use of closed network connection|blob upload (?:unknown|invalid)|\b50[0234] (?:internal|bad gateway|service|gateway)/i;
+
+/** Whether what an engine said is about something that may be over soon. */
+export function mayPass(said: string, reference: Reference): boolean {
+  const why = withoutName(said, reference);
+  return PASSES.test(why) && ![CREDENTIALS, CERTIFICATE, PLAIN_HTTP].some((lasting) => lasting.test(why));
+}
+
+/** `why` is what the engine said; `tries` how many there were. */
+export function pushFailed(
+  reference: Reference,
+  why: string,
+  credentials: Credentials | undefined,
+  tries: number,
+): ImgmvError {
+  const often = tries > 1 ? `, ${tries} times` : '';
+  const hint = hintFor(reference, why, credentials);
+  return new ImgmvError('push-failed', `the push of ${familiar(reference)} failed${often}: ${oneLine(why)}`, {
+    ...(hint !== undefined && { hint }),
+  });
+}
+
+/** A registry may be called `authentik.example`. */
+function withoutName(text: string, { domain, path }: Reference): string {
+  return text.replaceAll(domain, '').replaceAll(path, '');
+}
+
+function hintFor(
+  reference: Reference,
+  said: string,
+  credentials: Credentials | undefined,
+): string | undefined {
+  const { domain } = reference;
+  const why = withoutName(said, reference);
+  const host = domain === 'docker.io' ? '' : ` ${domain}`;
+  if (CERTIFICATE.test(why))
+    return `the engine does not trust the certificate of ${domain}: its CA goes to /etc/docker/certs.d/${domain}/ca.crt where that engine runs`;
+  if (PLAIN_HTTP.test(why))
+    return `${domain} speaks no TLS: the engine takes that only of hosts in its \`insecure-registries\``;
+  if (CREDENTIALS.test(why))
+    return credentials
+      ? `the credentials came from ${credentials.from}; \`docker login${host}\` on the host that pushes renews them`
+      : `there are no credentials for ${domain}: \`docker login${host}\` on the host that pushes, as the user that runs imgmv there`;
+  if (mayPass(said, reference)) return `is ${domain} up, and can the engine reach it?`;
+  return undefined;
+}
+
+/** As an engine says it, over several lines at times. */
+function oneLine(text: string): string {
+  return text.trim().replaceAll(/\s+/g, ' ').slice(0, 800);
+}

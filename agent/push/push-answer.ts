@@ -1,0 +1,123 @@
+/** What an engine says while it pushes, a JSON object a line: how far it is, what it pushed, and why it could not. */
+import * as v from 'valibot';
+import { LAYER_MAX_BYTES, LAYERS_MAX } from '../../proto/limits.ts';
+import type { Digest, PushProgress } from '../image.ts';
+
+const LINE_MAX_CHARACTERS = 64 * 1024;
+const ID_MAX_CHARACTERS = 100;
+/** A whole index may be pushed: layers, configs and manifests of some platforms. */
+const BLOBS_MAX = 8 * LAYERS_MAX;
+
+const bytes = v.pipe(v.number(), v.minValue(0), v.maxValue(LAYER_MAX_BYTES), v.safeInteger());
+const digest = v.pipe(v.string(), v.regex(/^sha256:[0-9a-f]{64}$/));
+
+/** What of a line we read. moby pkg/jsonmessage, api/types/auxprogress, daemon/containerd/image_push.go */
+const answerLine = v.object({
+  id: v.nullish(v.string()),
+  status: v.nullish(v.string()),
+  error: v.nullish(v.string()),
+  progressDetail: unlessOdd(v.object({ current: v.nullish(bytes), total: v.nullish(bytes) })),
+  aux: unlessOdd(
+    v.object({
+      Tag: v.nullish(v.string()),
+      Digest: v.nullish(digest),
+      manifestPushedInsteadOfIndex: v.nullish(v.boolean()),
+    }),
+  ),
+});
+
+type AnswerLine = v.InferOutput<typeof answerLine>;
+
+/** What is odd in it must not hide the error beside it. */
+function unlessOdd<const S extends v.GenericSchema>(schema: S) {
+  return v.fallback(v.nullish(schema), undefined);
+}
+
+export class PushAnswer {
+  readonly #tag: string;
+  readonly #blobs = new Map<string, PushProgress>();
+  #rest = '';
+  #digest: Digest | undefined;
+  #failure: string | undefined;
+  #partOfIndex = false;
+
+  /** `tag` is what was asked to be pushed: an answer for another one is none. */
+  constructor(tag: string) {
+    this.#tag = tag;
+  }
+
+  /** Of the manifest or index that the registry now has under the tag; undefined where the engine did not say. */
+  get digest(): Digest | undefined {
+    return this.#digest;
+  }
+
+  /** Why the engine could not; undefined where it did not say so. */
+  get failure(): string | undefined {
+    return this.#failure;
+  }
+
+  /** The engine pushed the one manifest that it has whole in place of an index that names others. */
+  get partOfIndex(): boolean {
+    return this.#partOfIndex;
+  }
+
+  get progress(): PushProgress {
+    const blobs = [...this.#blobs.values()];
+    return {
+      bytes: blobs.reduce((sum, one) => sum + Math.min(one.bytes, one.bytesTotal), 0),
+      bytesTotal: blobs.reduce((sum, one) => sum + one.bytesTotal, 0),
+    };
+  }
+
+  /** Takes a piece of the answer, cut anywhere. A line that is too long, or says nothing known, is passed over. */
+  read(text: string): void {
+    const lines = text.split('\n');
+    lines[0] = this.#rest + (lines[0] ?? '');
+    // One character more than a line may have is enough to see that it is too long.
+    this.#rest = (lines.pop() ?? '').slice(0, LINE_MAX_CHARACTERS + 1);
+    for (const line of lines) this.#readLine(line);
+  }
+
+  /** The answer is complete. */
+  end(): void {
+    this.#readLine(this.#rest);
+    this.#rest = '';
+  }
+
+  #readLine(line: string): void {
+    const answer = parseLine(line);
+    if (!answer) return;
+    const { id, status, error, progressDetail, aux } = answer;
+    if (typeof error === 'string') this.#failure ??= error;
+    if (aux?.manifestPushedInsteadOfIndex === true) this.#partOfIndex = true;
+    if (aux?.Digest && aux.Tag === this.#tag) this.#digest = aux.Digest as Digest;
+    if (typeof id === 'string') this.#count(id.slice(0, ID_MAX_CHARACTERS), status, progressDetail);
+    else if (typeof status === 'string') this.#digest ??= digestTold(status, this.#tag);
+  }
+
+  #count(id: string, status: string | null | undefined, detail: AnswerLine['progressDetail']): void {
+    const before = this.#blobs.get(id);
+    if (!before && this.#blobs.size === BLOBS_MAX) return;
+    // A classic engine counts a layer as a tar, which is a little more than it said that it would be.
+    if (typeof detail?.current === 'number' && typeof detail.total === 'number')
+      this.#blobs.set(id, { bytes: detail.current, bytesTotal: Math.max(detail.total, detail.current) });
+    else if (status === 'Pushed' && before) this.#blobs.set(id, { ...before, bytes: before.bytesTotal });
+  }
+}
+
+/** An engine with a containerd store gives no `aux`: it has the digest in a line that belongs to no layer. */
+function digestTold(status: string, tag: string): Digest | undefined {
+  const [, told, found] = /^(\S{1,128}): digest: (sha256:[0-9a-f]{64}) size: [0-9]+$/.exec(status) ?? [];
+  return told === tag ? (found as Digest | undefined) : undefined;
+}
+
+/** Undefined for what no engine says. */
+function parseLine(line: string): AnswerLine | undefined {
+  if (line.length > LINE_MAX_CHARACTERS) return undefined;
+  try {
+    const parsed = v.safeParse(answerLine, JSON.parse(line));
+    return parsed.success ? parsed.output : undefined;
+  } catch {
+    return undefined;
+  }
+}
