@@ -13,6 +13,8 @@ export interface Credentials {
   readonly auth: Secret;
   /** Where they are from, for people: the file, or the program. */
   readonly from: string;
+  /** A text without what is secret in them: a registry may repeat what it was sent. */
+  readonly hiddenIn: (text: string) => string;
 }
 
 export interface CredentialOptions {
@@ -55,13 +57,13 @@ export async function findCredentials(
   const helper = (credHelpers && Object.hasOwn(credHelpers, key) && credHelpers[key]) || credsStore;
   if (helper) {
     const answer = await askHelper(helper, key, file, { env, signal });
-    return answer && { auth: authOf(answer, key), from: helperProgram(helper) };
+    return answer && credentialsOf(answer, key, helperProgram(helper));
   }
   const name = Object.keys(auths ?? {}).find((one) => one === key) ?? legacyKey(auths ?? {}, key);
   const found = name === undefined ? undefined : auths?.[name];
   const known = found && entryAuth(found, file, name ?? key);
   // Logged out, or kept elsewhere: docker leaves an empty entry.
-  return known && { auth: authOf(known, key), from: file };
+  return known && credentialsOf(known, key, file);
 }
 
 /** For docker's own command a file that it cannot read is an error of usage; here a push fails of it. */
@@ -100,8 +102,21 @@ function entryAuth(found: Entry, file: string, key: string): Readonly<Record<str
   return Object.keys(known).length === 0 ? undefined : known;
 }
 
-function authOf(known: Readonly<Record<string, string>>, key: string): Secret {
-  return new Secret(JSON.stringify({ ...known, serveraddress: key }));
+function credentialsOf(known: Readonly<Record<string, string>>, key: string, from: string): Credentials {
+  const auth = new Secret(JSON.stringify({ ...known, serveraddress: key }));
+  return { auth, from, hiddenIn: (text) => hideSecrets(text, auth) };
+}
+
+function hideSecrets(text: string, auth: Secret): string {
+  const { username = '', password = '', identitytoken, registrytoken } = JSON.parse(auth.reveal()) as Record<
+    string,
+    string
+  >;
+  const basic = Buffer.from(`${username}:${password}`).toString('base64');
+  return [basic, password, identitytoken, registrytoken].reduce<string>(
+    (shown, secret) => (secret ? shown.replaceAll(secret, '[secret]') : shown),
+    text,
+  );
 }
 
 function unusable(file: string, where: string): ImgmvError {

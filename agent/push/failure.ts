@@ -30,8 +30,9 @@ export function pushFailed(
   tries: number,
 ): ImgmvError {
   const often = tries > 1 ? `, ${tries} times` : '';
+  const shown = credentials ? credentials.hiddenIn(why) : why;
   const hint = hintFor(reference, why, credentials);
-  return new ImgmvError('push-failed', `the push of ${familiar(reference)} failed${often}: ${oneLine(why)}`, {
+  return new ImgmvError('push-failed', `the push of ${familiar(reference)} failed${often}: ${oneLine(shown)}`, {
     ...(hint !== undefined && { hint }),
   });
 }

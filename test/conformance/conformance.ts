@@ -289,7 +289,7 @@ export function conformance(name: string, makeEnds: () => Promise<Ends>): void {
         await using sink = await ends.sink();
         const { writer } = await begin(sink, image);
         await writeAll(writer, image);
-        expect(await writer.commit()).toEqual({ targetId: image.image.id, refs: [] });
+        expect(await writer.commit()).toMatchObject({ targetId: image.image.id, refs: [] });
         await sink.finish?.();
         const held = await ends.held();
         expect(

@@ -204,12 +204,23 @@ const event = fc.oneof(
     error: optionally(
       fc.record({ code: fc.constant('refused'), message: nastyText, hint: optionally(nastyText) }),
     ),
+    pushed: fc.array(
+      fc.record({
+        ref: nastyText,
+        digest: fc.constant(DIGEST),
+        warning: optionally(nastyText),
+        error: optionally(
+          fc.record({ code: fc.constant('push-failed'), message: nastyText, hint: optionally(nastyText) }),
+        ),
+      }),
+      { maxLength: 2 },
+    ),
   }),
   fc.record({
     event: fc.constant('progress'),
     id: fc.constant(DIGEST),
     refs,
-    phase: fc.constantFrom('transfer', 'load'),
+    phase: fc.constantFrom('transfer', 'load', 'push'),
     bytes,
     bytesTotal: bytes,
     wireBytes: bytes,

@@ -10,6 +10,7 @@ import { contentTargets } from './engine-content.ts';
 import { endpointTargets } from './engine-endpoint.ts';
 import { loadTargets } from './engine-load.ts';
 import { metadataTargets } from './engine-metadata.ts';
+import { pushTargets } from './engine-push.ts';
 import { saveTargets } from './engine-save.ts';
 import { entryTargets } from './entries.ts';
 import { laneTargets } from './lane.ts';
@@ -30,6 +31,7 @@ export const TARGETS: readonly Target[] = [
   ...metadataTargets,
   ...saveTargets,
   ...loadTargets,
+  ...pushTargets,
   ...contentTargets,
   ...endpointTargets,
   ...nameTargets,

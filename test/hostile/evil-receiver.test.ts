@@ -13,9 +13,14 @@ const MIB = 1024 * 1024;
 const OTHER = `sha256:${'ab'.repeat(32)}`;
 
 /** A sender that has paired with a script, its images offered. */
-async function paired(images: readonly MemoryImage[], source = new MemorySource(images), retries = 0) {
+async function paired(
+  images: readonly MemoryImage[],
+  source = new MemorySource(images),
+  retries = 0,
+  pushes = false,
+) {
   const scene = await stage();
-  const run = sender(scene.server.port, scene.code, source, retries);
+  const run = sender(scene.server.port, scene.code, source, retries, pushes);
   const evil = await ScriptedReceiver.pair(scene.server, scene.code);
   return { run, evil, source, [Symbol.asyncDispose]: () => scene[Symbol.asyncDispose]() };
 }
@@ -129,6 +134,36 @@ describe('messages that end the session', () => {
     await using scene = await paired([await testImage()]);
     await scene.evil.answerAll();
     for (const message of messages) await scene.evil.say(message);
+    expect(await scene.evil.closed()).toBe('4213 protocol-violation');
+    const { ledger, error } = await scene.run;
+    expect(ledger?.exit ?? error?.exit).toBe(13);
+  });
+
+  const web = { source: 'web:1.0', target: 'web:1.0' };
+  const loaded = { type: 'result', image: 0, status: 'loaded', targetId: OTHER, refs: [web] };
+  const why = { code: 'push-failed', message: 'm' };
+  test.each<readonly [string, object]>([
+    ['of a name that was not offered', { ...loaded, pushed: [{ target: 'x:1', digest: OTHER }] }],
+    [
+      'of one name twice',
+      { ...loaded, pushed: ['a', 'b'].map(() => ({ target: 'web:1.0', digest: OTHER })) },
+    ],
+    [
+      'that both failed and has a digest',
+      { ...loaded, pushed: [{ target: 'web:1.0', digest: OTHER, error: why }] },
+    ],
+    ['that neither failed nor has a digest', { ...loaded, pushed: [{ target: 'web:1.0' }] }],
+    ['with a digest that is none', { ...loaded, pushed: [{ target: 'web:1.0', digest: 'sha256:x' }] }],
+    ['that is not told, and was asked for', loaded],
+    ['that leaves a name out', { ...loaded, pushed: [] }],
+    [
+      'of an image that failed',
+      { ...loaded, status: 'failed', error: why, pushed: [{ target: 'web:1.0', digest: OTHER }] },
+    ],
+  ])('a push %s', async (_name, result) => {
+    await using scene = await paired([await testImage()], undefined, 0, true);
+    await scene.evil.answerAll();
+    await scene.evil.say(result);
     expect(await scene.evil.closed()).toBe('4213 protocol-violation');
     const { ledger, error } = await scene.run;
     expect(ledger?.exit ?? error?.exit).toBe(13);

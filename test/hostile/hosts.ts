@@ -130,7 +130,13 @@ export async function receiver(sink: Sink): Promise<Receiver> {
 }
 
 /** A whole sender, as agent/send.ts puts it together. */
-export async function sender(port: number, code: Secret, source: Source, retries = 0): Promise<Run> {
+export async function sender(
+  port: number,
+  code: Secret,
+  source: Source,
+  retries = 0,
+  pushes = false,
+): Promise<Run> {
   try {
     const url = `ws://127.0.0.1:${port}`;
     const { session, openLane } = await dialSession({
@@ -141,7 +147,7 @@ export async function sender(port: number, code: Secret, source: Source, retries
       emit: () => {},
     });
     try {
-      await using sink = new PeerSink({ session, openLane });
+      await using sink = new PeerSink({ session, openLane, pushes });
       const ledger = await move(source, sink, {
         signal: session.signal,
         emit: () => {},

@@ -21,6 +21,7 @@ const HELLO = {
   engine: { kind: 'docker', version: '26.1.5', store: 'classic', os: 'linux', architecture: 'amd64' },
   capabilities: [],
   purpose: 'plan',
+  push: true,
 };
 
 const IMAGE = {
@@ -57,7 +58,7 @@ const MESSAGES: Readonly<Record<string, Record<string, unknown>>> = {
   hello: HELLO,
   offer: { type: 'offer', images: [IMAGE], last: true },
   answer: { type: 'answer', images: [ANSWERED, UNANSWERED], last: true },
-  progress: { type: 'progress', image: 0, phase: 'load', bytes: 5, bottleneck: 'load' },
+  progress: { type: 'progress', image: 0, phase: 'push', bytes: 5, bytesTotal: 6, bottleneck: 'load' },
   again: { type: 'again', image: 0, missing: [DIGEST] },
   failed: { type: 'failed', image: 0, error: { code: 'integrity', message: 'm', hint: 'h' } },
   result: {
@@ -67,6 +68,10 @@ const MESSAGES: Readonly<Record<string, Record<string, unknown>>> = {
     targetId: DIGEST,
     refs: [{ source: 'web:1.0', target: 'team/web:2.0', replaced: DIGEST }],
     error: { code: 'refused', message: 'm' },
+    pushed: [
+      { target: 'team/web:2.0', digest: DIGEST, warning: 'w' },
+      { target: 'team/web:3.0', error: { code: 'push-failed', message: 'm', hint: 'h' } },
+    ],
   },
   retry: { type: 'retry', images: [0, 9_999], attempt: 20, waitMs: 60_000 },
   placed: { type: 'placed', error: { code: 'refused', message: 'm', hint: 'h' } },
@@ -220,6 +225,13 @@ describe('schemas', () => {
     ['result', 'status', 'done'],
     ['result', 'targetId', 'web:1.0'],
     ['result', 'refs', undefined],
+    ['hello', 'push', 'yes'],
+    ['progress', 'bytesTotal', -1],
+    ['result', 'pushed', Array(101).fill({ target: 'web:1.0' })],
+    ['result', 'pushed.0.target', 'a b'],
+    ['result', 'pushed.0.digest', 'sha256:x'],
+    ['result', 'pushed.0.warning', 'x'.repeat(1_001)],
+    ['result', 'pushed.1.error.code', 'unheard-of'],
   ])('%s with another %s is a violation (%j)', async (type, path, to) => {
     expect(decode(MESSAGES[type])).toBeDefined();
     expect(await codeOf(() => decode(changed(MESSAGES[type], path, to)))).toBe('protocol-violation');

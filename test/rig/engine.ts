@@ -95,7 +95,8 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
 
   const data = await holdData(path, options.tmpfsBytes ?? DEFAULT_TMPFS_BYTES);
   const boot = [...NAMESPACES, 'sh', '-euc', BOOT, 'boot', path, root, home];
-  const placed = options.host?.argv(boot) ?? boot;
+  // `ip netns exec` would mount a /sys without cgroups.
+  const placed = options.host ? ['nsenter', `--net=/run/netns/${options.host.name}`, ...boot] : boot;
   const argv = tied(['nsenter', `--mount=/proc/${data.pid}/ns/mnt`, ...placed]);
   const start = () => startDaemon(path, argv, cleanEnvironment(path, options.timeZone));
   let daemon: Daemon | undefined;

@@ -1,0 +1,163 @@
+/** One push by an engine that says what a test wants. test/e2e/push.test.ts has true engines and registries. */
+import type { IncomingMessage, ServerResponse } from 'node:http';
+import { expect, it } from 'vitest';
+import { type PushRun, pushBy } from '../../../agent/push/push.ts';
+import type { ImgmvError } from '../../../proto/errors.ts';
+import { type ScratchDirectory, scratchDirectory } from '../../rig/scratch.ts';
+import { fakeEngine } from '../engine/fake-engine.ts';
+import { writeDockerConfig } from './docker-directory.ts';
+
+const DIGEST = `sha256:${'12'.repeat(32)}`;
+const NAME = 'r.example:5000/team/web:1.0';
+const PASSWORD = 'right~horse?battery';
+
+interface Asked {
+  readonly url: string | undefined;
+  /** As Go reads it: base64 in its URL alphabet, with padding. */
+  readonly auth: unknown;
+}
+
+async function scene(answer: (response: ServerResponse, asked: number) => void) {
+  const asked: Asked[] = [];
+  const directory: ScratchDirectory = await scratchDirectory();
+  const fake = await fakeEngine(
+    () => {},
+    undefined,
+    ({ url, headers }: IncomingMessage, response) => {
+      const header = String(headers['x-registry-auth']);
+      const strict = /^(?:[A-Za-z0-9_-]{4})*(?:[A-Za-z0-9_-]{2}==|[A-Za-z0-9_-]{3}=)?$/.test(header);
+      asked.push({ url, auth: strict ? JSON.parse(Buffer.from(header, 'base64url').toString()) : header });
+      answer(response, asked.length);
+    },
+  );
+  const env = { DOCKER_CONFIG: directory.path, PATH: process.env.PATH };
+  const retries: ImgmvError[] = [];
+  const run = (signal = new AbortController().signal): PushRun => ({
+    signal,
+    onProgress: () => {},
+    onRetry: (error) => retries.push(error),
+  });
+  return {
+    asked,
+    retries,
+    directory: directory.path,
+    push: (signal?: AbortSignal) => pushBy(fake.engine, env)(NAME, run(signal)),
+    async [Symbol.asyncDispose]() {
+      await fake[Symbol.asyncDispose]();
+      await directory[Symbol.asyncDispose]();
+    },
+  };
+}
+
+const lines = (...all: readonly object[]) => all.map((line) => `${JSON.stringify(line)}\r\n`).join('');
+const done = lines({ progressDetail: {}, aux: { Tag: '1.0', Digest: DIGEST, Size: 3 } });
+const error = (message: string) => lines({ errorDetail: { message }, error: message });
+
+it('asks the engine for the name, with an empty AuthConfig where there are no credentials', async () => {
+  await using at = await scene((response) => response.end(done));
+  expect(await at.push()).toEqual({ digest: DIGEST });
+  expect(at.asked).toEqual([{ url: '/images/r.example%3A5000/team/web/push?tag=1.0', auth: {} }].map(asUrl));
+});
+
+/** The colon of a port may stand in a path as it is. */
+function asUrl(asked: Asked): Asked {
+  return { ...asked, url: asked.url?.replace('%3A', ':') };
+}
+
+it('gives it the credentials in the form that engines decode', async () => {
+  await using at = await scene((response) => response.end(done));
+  await writeDockerConfig(at.directory, {
+    auths: { 'r.example:5000': { auth: Buffer.from(`üser:${PASSWORD}`).toString('base64') } },
+  });
+  await at.push();
+  expect(at.asked[0]?.auth).toEqual({
+    username: 'üser',
+    password: PASSWORD,
+    serveraddress: 'r.example:5000',
+  });
+});
+
+it('tries again what may pass, by itself and after a lost engine', { timeout: 20_000 }, async () => {
+  await using at = await scene((response, asked) => {
+    if (asked === 1)
+      return void response.end(
+        error('Get "https://r.example:5000/v2/": dial tcp: connect: connection refused'),
+      );
+    if (asked === 2) return void response.socket?.destroy();
+    response.end(done);
+  });
+  expect(await at.push()).toEqual({ digest: DIGEST });
+  expect(at.retries.map(({ code }) => code)).toEqual(['push-failed', 'push-failed']);
+  expect(at.retries[1]?.message).toMatch(/failed, 2 times: lost the docker engine/);
+});
+
+it.each([
+  [
+    'unauthorized: authentication required',
+    /no credentials for r\.example:5000: `docker login r\.example:5000`/,
+  ],
+  ['no basic auth credentials', /docker login/],
+  ['unexpected status from POST request to https://r.example:5000/v2/: 401 Unauthorized', /docker login/],
+  ['denied: requested access to the resource is denied', /docker login/],
+  ['failed to authorize: failed to fetch oauth token: i/o timeout', /docker login/],
+  [
+    'Get "https://r.example:5000/v2/": x509: certificate signed by unknown authority',
+    /certs\.d\/r\.example:5000\/ca\.crt/,
+  ],
+  [
+    'Get "https://r.example:5000/v2/": http: server gave HTTP response to HTTPS client',
+    /insecure-registries/,
+  ],
+  ['name invalid: invalid repository name', undefined],
+  ['An image does not exist locally with the tag: r.example:5000/team/web', undefined],
+])('tries once: %s', async (message, hint) => {
+  await using at = await scene((response) => response.end(error(message)));
+  const failure = await at.push().catch((thrown: ImgmvError) => thrown);
+  expect(failure).toMatchObject({
+    code: 'push-failed',
+    message: `the push of ${NAME} failed: ${message}`,
+    hint: hint && expect.stringMatching(hint),
+  });
+  expect(at.asked).toHaveLength(1);
+});
+
+it('says where credentials came from that were not good, and repeats none of them', async () => {
+  const basic = Buffer.from(`mover:${PASSWORD}`).toString('base64');
+  await using at = await scene((response) =>
+    response.end(error(`unauthorized: not with ${PASSWORD}, nor with ${basic}`)),
+  );
+  await writeDockerConfig(at.directory, { auths: { 'r.example:5000': { auth: basic } } });
+  const failure = (await at.push().catch((thrown: unknown) => thrown)) as ImgmvError;
+  expect(failure.message).toBe(
+    `the push of ${NAME} failed: unauthorized: not with [secret], nor with [secret]`,
+  );
+  expect(failure.hint).toContain(`from ${at.directory}/config.json; \`docker login r.example:5000\``);
+});
+
+it('is not pushed where the engine did not say so', async () => {
+  await using silent = await scene((response) => response.end(lines({ status: 'Pushed', id: 'a' })));
+  await expect(silent.push()).rejects.toMatchObject({
+    code: 'push-failed',
+    message: expect.stringContaining('did not say that it was pushed'),
+  });
+  await using refusing = await scene((response) => {
+    response.statusCode = 500;
+    response.end(JSON.stringify({ message: 'no such thing' }));
+  });
+  await expect(refusing.push()).rejects.toMatchObject({
+    code: 'push-failed',
+    message: `the push of ${NAME} failed: no such thing (HTTP 500)`,
+  });
+});
+
+it.each(['before the answer', 'in the answer', 'in a pause'])('stops %s', async (when) => {
+  const stop = new AbortController();
+  await using at = await scene((response) => {
+    if (when === 'in a pause') response.end(error('connection refused'));
+    if (when === 'in the answer') response.write(lines({ status: 'The push refers to repository' }));
+    setTimeout(() => stop.abort(new Error('stopped')), 100);
+  });
+  const startedAt = performance.now();
+  await expect(at.push(stop.signal)).rejects.toThrow('stopped');
+  expect(performance.now() - startedAt).toBeLessThan(1_500);
+});
