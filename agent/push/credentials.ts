@@ -108,10 +108,12 @@ function credentialsOf(known: Readonly<Record<string, string>>, key: string, fro
 }
 
 function hideSecrets(text: string, auth: Secret): string {
-  const { username = '', password = '', identitytoken, registrytoken } = JSON.parse(auth.reveal()) as Record<
-    string,
-    string
-  >;
+  const {
+    username = '',
+    password = '',
+    identitytoken,
+    registrytoken,
+  } = JSON.parse(auth.reveal()) as Record<string, string>;
   const basic = Buffer.from(`${username}:${password}`).toString('base64');
   return [basic, password, identitytoken, registrytoken].reduce<string>(
     (shown, secret) => (secret ? shown.replaceAll(secret, '[secret]') : shown),

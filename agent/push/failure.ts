@@ -32,9 +32,13 @@ export function pushFailed(
   const often = tries > 1 ? `, ${tries} times` : '';
   const shown = credentials ? credentials.hiddenIn(why) : why;
   const hint = hintFor(reference, why, credentials);
-  return new ImgmvError('push-failed', `the push of ${familiar(reference)} failed${often}: ${oneLine(shown)}`, {
-    ...(hint !== undefined && { hint }),
-  });
+  return new ImgmvError(
+    'push-failed',
+    `the push of ${familiar(reference)} failed${often}: ${oneLine(shown)}`,
+    {
+      ...(hint !== undefined && { hint }),
+    },
+  );
 }
 
 /** A registry may be called `authentik.example`. */

@@ -199,7 +199,7 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
         const name = `${closed.address}/team/none:1`;
         await image(name);
         const cases = [
-          [{}, /^there are no credentials for .*`docker login /, /team\/none:1 failed: /],
+          [{}, /^there are no credentials for .*.docker login /, /team\/none:1 failed: /],
           ['{"auths":', /mend or remove/, /config\.json is not JSON$/],
           [
             { credsStore: 'missing' },
@@ -399,7 +399,7 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
           await expectEnd(
             sender,
             16,
-            /does not push what it gets: nothing was sent\n.*imgmv receive --allow-push` there/,
+            /does not push what it gets: nothing was sent\n.*imgmv receive --allow-push. there/,
           );
           await expectEnd(receiver.imgmv, 16, /"code":"refused".*imgmv receive --allow-push/);
           await scene.expectUnchanged(before, receiver);
@@ -474,10 +474,11 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
 /** Puts the registry's CA where the daemon looks for it, in the daemon's own view of the file system alone. */
 async function trust(engine: Engine, { address, ca = '' }: Registry): Promise<void> {
   const script = `
-    mkdir -p "$1/etc" "$1/work"
-    mount -t overlay overlay -o "lowerdir=/etc,upperdir=$1/etc,workdir=$1/work" /etc
-    mkdir -p "/etc/docker/certs.d/$2"
-    cat > "/etc/docker/certs.d/$2/ca.crt"
+    mount -t tmpfs tmpfs /srv
+    mkdir /srv/upper /srv/work
+    mount -t overlay overlay -o lowerdir=/etc,upperdir=/srv/upper,workdir=/srv/work /etc
+    mkdir -p "/etc/docker/certs.d/$1"
+    cat > "/etc/docker/certs.d/$1/ca.crt"
   `;
   const inside = [
     'nsenter',
@@ -486,7 +487,7 @@ async function trust(engine: Engine, { address, ca = '' }: Registry): Promise<vo
     `--root=/proc/${engine.pid}/root`,
     '--wd=/',
   ];
-  await run([...inside, 'sh', '-euc', script, 'trust', '/dev/shm', address], { input: ca });
+  await run([...inside, 'sh', '-euc', script, 'trust', address], { input: ca });
 }
 
 /** PATH with a helper in front that has the password for one host. */
