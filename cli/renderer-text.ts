@@ -295,7 +295,7 @@ export class TextRenderer implements Renderer {
     this.end();
     if (this.#planOnly) return;
     const count = `${images} image${images === 1 ? '' : 's'}`;
-    if (this.#notPushed > 0)
+    if (this.#notPushed > 0 && images > 1)
       this.#line(`${this.#notPushed} name${this.#notPushed === 1 ? '' : 's'} NOT pushed.`);
     if (failed > 0) return this.#line(`${failed} of ${count} failed.`);
     // The line of a single image has said it all.

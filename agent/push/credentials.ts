@@ -54,7 +54,7 @@ export async function findCredentials(
   if (!parsed.success) throw unusable(file, v.getDotPath(parsed.issues[0]) ?? 'the whole');
   const { auths, credHelpers, credsStore } = parsed.output ?? {};
   const key = domain === DOCKER_HUB ? DOCKER_HUB_KEY : domain;
-  const helper = (credHelpers && Object.hasOwn(credHelpers, key) && credHelpers[key]) || credsStore;
+  const helper = credHelpers && Object.hasOwn(credHelpers, key) ? credHelpers[key] : credsStore;
   if (helper) {
     const answer = await askHelper(helper, key, file, { env, signal });
     return answer && credentialsOf(answer, key, helperProgram(helper));

@@ -49,6 +49,23 @@ const usage: readonly UsageCase[] = [
     args: ['send', 'a', '--to', 'b', '--docker-host', 'tcp://b:99999'],
     says: /--docker-host gives "tcp:\/\/b:99999", which is no docker host/,
   },
+  {
+    args: ['receive', '--once', '--code-file', 'x', '--push', '--allow-push'],
+    says: /--push pushes whatever comes, .*\n\s+give one of them/,
+  },
+  {
+    args: ['receive', '--once', '--code-file', 'x', '--push', '--into', 'docker-archive:x.tar'],
+    says: /--push is for images in an engine/,
+  },
+  {
+    args: ['receive', '--code-file', 'x', '--allow-push', '--each', 'x'],
+    says: /--allow-push is for images in an engine/,
+  },
+  {
+    args: ['copy', 'docker-daemon:a', 'docker-archive:x.tar', '--push'],
+    says: /--push is for images in an engine, .*\n\s+`imgmv copy ARCHIVE docker-daemon: --push`/,
+  },
+  { args: ['copy', 'docker-daemon:a', '--each', 'x', '--push'], says: /--push is for images in an engine/ },
   { args: ['sned'], says: /unknown command 'sned'\s+\(Did you mean send\?\)/ },
 ];
 
