@@ -57,7 +57,7 @@ function hintFor(
   if (CERTIFICATE.test(why))
     return `the engine does not trust the certificate of ${domain}: its CA goes to /etc/docker/certs.d/${domain}/ca.crt where that engine runs`;
   if (PLAIN_HTTP.test(why))
-    return `${domain} speaks no TLS: the engine takes that only of hosts in its \`insecure-registries\``;
+    return `${domain} speaks no TLS: the engine takes that only of hosts that its configuration calls insecure (\`insecure-registries\` of dockerd)`;
   if (CREDENTIALS.test(why))
     return credentials
       ? `the credentials came from ${credentials.from}; \`docker login${host}\` on the host that pushes renews them`

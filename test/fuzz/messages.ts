@@ -123,10 +123,7 @@ export const message: fc.Arbitrary<Json> = fc.oneof(
       refs: fc.array(optional({ source: name, target: name, replaced: digest }, ['source', 'target']), few),
       error: failure,
       kept: bytes,
-      pushed: fc.array(
-        optional({ target: name, digest, warning: nastyText, error: failure }, ['target']),
-        few,
-      ),
+      pushed: fc.array(optional({ target: name, digest, warning: text, error: failure }, ['target']), few),
     },
     ['type', 'image', 'status', 'refs'],
   ),
