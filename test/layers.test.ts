@@ -16,7 +16,7 @@ const OWNERS: Readonly<Record<string, string | readonly string[]>> = {
   tweetnacl: 'proto/noise.ts',
   dockerode: 'agent/engine/engine.ts',
   'cli-progress': 'cli/bars.ts',
-  yaml: ['cli/move-file/yaml.ts'],
+  yaml: ['agent/choose/compose-yaml.ts', 'cli/move-file/yaml.ts'],
 };
 
 async function importsOf(part: string): Promise<readonly { file: string; imported: string }[]> {
