@@ -1,0 +1,38 @@
+import { Writable } from 'node:stream';
+
+const COLUMNS = 80;
+const ROWS = 24;
+
+/**
+ * A terminal to draw on. Serial lines and some pseudo-terminals say that they have no columns and no rows: those are
+ * taken for ones of the usual size. Disposing of it leaves the terminal as it is.
+ */
+export class Screen extends Writable implements Disposable {
+  readonly color: boolean;
+  readonly #terminal: NodeJS.WriteStream;
+  readonly #onResize = () => this.emit('resize');
+
+  constructor(terminal: NodeJS.WriteStream) {
+    super({ decodeStrings: false });
+    this.#terminal = terminal;
+    this.color = !process.env.NO_COLOR;
+    terminal.on('resize', this.#onResize);
+  }
+
+  get columns(): number {
+    return this.#terminal.columns || COLUMNS;
+  }
+
+  get rows(): number {
+    return this.#terminal.rows || ROWS;
+  }
+
+  override _write(chunk: string, _encoding: BufferEncoding, done: () => void): void {
+    // Of a terminal that has gone the process hears by SIGHUP.
+    this.#terminal.write(chunk, () => done());
+  }
+
+  [Symbol.dispose](): void {
+    this.#terminal.off('resize', this.#onResize);
+  }
+}
