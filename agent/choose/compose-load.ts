@@ -11,6 +11,7 @@ import {
   type Service,
   type ServiceChange,
   type ServiceChanges,
+  together,
 } from './compose-service.ts';
 import type { MapNode } from './compose-yaml.ts';
 import type { Variables } from './interpolation.ts';
@@ -45,8 +46,9 @@ export async function loadServices(
   for (const path of paths) {
     for (const document of await project.files.documents(path)) {
       const own = readServices(document, project.variables);
-      const all = withIncluded(own, await includedServices(document, project, [...including, path]));
-      services = appliedAll(services, await withExtended(all, path, project));
+      // What a document says itself goes before what it includes.
+      const all = under(await includedServices(document, project, [...including, path]), own.services);
+      services = appliedAll(services, await withExtended({ ...own, services: all }, path, project));
     }
   }
   return services;
@@ -84,22 +86,26 @@ async function includedServices(
   }
 }
 
+/** As far as they are there. */
+function settled(changes: ServiceChanges['services']): Services {
+  return appliedAll(new Map(), { mode: 'merge', services: changes });
+}
+
+/** `before` goes under what is said now, whose `!reset` and `!override` count on. */
+function under(before: Services, now: ServiceChanges['services']): ServiceChanges['services'] {
+  const services = new Map(changesOf(before).services);
+  for (const [name, change] of now) {
+    const base = before.get(name);
+    services.set(name, base !== undefined && change.mode === 'merge' ? together(base, change) : change);
+  }
+  return services;
+}
+
 function changesOf(services: Services): ServiceChanges {
   return {
     mode: 'merge',
     services: new Map([...services].map(([name, service]) => [name, asChange(service)])),
   };
-}
-
-/** What a document says itself goes before what it includes. */
-function withIncluded(own: ServiceChanges, included: Services): ServiceChanges {
-  const services = new Map(changesOf(included).services);
-  for (const [name, change] of own.services) {
-    const base = included.get(name);
-    const merges = base !== undefined && change.mode === 'merge';
-    services.set(name, merges ? { ...extended(base, change), extends: change.extends } : change);
-  }
-  return { mode: own.mode, services };
 }
 
 async function withExtended(
@@ -132,7 +138,7 @@ async function resolved(
     throw usageAt(at, `${what}: services extend one another more than ${EXTENDS_DEPTH_MAX} deep`);
   const there = file === undefined ? scope : await otherScope(file, scope, at, project);
   const base = there.services.get(service);
-  if (base === undefined)
+  if (base === undefined || base.mode === 'reset')
     throw usageAt(
       at,
       `${what} extends ${JSON.stringify(service)}, which is not in ${project.files.shown(there.file)}`,
@@ -145,10 +151,13 @@ async function resolved(
 async function otherScope(file: string, from: Scope, at: Position, project: Project): Promise<Scope> {
   refuseRemote(file, at);
   const path = resolve(from.directory, file);
-  let services: Services = new Map();
-  for (const document of await project.files.documents(path))
-    services = appliedAll(services, readServices(document, project.variables));
-  return { file: path, directory: dirname(path), services: changesOf(services).services };
+  let services: ServiceChanges['services'] = new Map();
+  for (const document of await project.files.documents(path)) {
+    const own = readServices(document, project.variables);
+    const before = own.mode === 'merge' ? settled(services) : new Map<string, Service>();
+    services = under(before, own.services);
+  }
+  return { file: path, directory: dirname(path), services };
 }
 
 /** Compose gets files from git and from registries, too; imgmv reads what is on this host. */

@@ -131,6 +131,11 @@ export function applied(base: Service | undefined, change: ServiceChange): Servi
 
 /** What `change` says together with the service that it extends: still to be laid over files before it. */
 export function extended(base: Service, change: ServiceChange): ServiceChange {
+  return { ...together(base, change), extends: { mode: 'merge', value: undefined } };
+}
+
+/** The same for what goes under it otherwise, and may extend something itself. */
+export function together(base: Service, change: ServiceChange): ServiceChange {
   const on = <T>(under: T | undefined, field: Change<T>): Change<T> => ({
     mode: field.mode,
     value: over(under, field),
@@ -141,7 +146,7 @@ export function extended(base: Service, change: ServiceChange): ServiceChange {
     image: on(base.image, change.image),
     build: on(base.build, change.build),
     provider: on(base.provider, change.provider),
-    extends: { mode: 'merge', value: undefined },
+    extends: on(base.extends, change.extends),
   };
 }
 

@@ -272,6 +272,23 @@ services:
     images: { web: 'base:2' },
   },
   {
+    title: '!reset and !override in files that are extended from',
+    files: {
+      [PATH]:
+        'services:\n  a: {extends: {file: b.yaml, service: a}}\n  b: {extends: {file: b.yaml, service: b}}\n  c: {image: "c:1"}\n',
+      'shop/o.yaml': 'services:\n  c: {extends: {file: b.yaml, service: a}}\n',
+      'shop/b.yaml': `
+services:
+  a: {image: !reset null, build: ., extends: base}
+  b: {image: !override "b:2", extends: base}
+  base: {image: "base:1"}
+`,
+    },
+    paths: [PATH, 'shop/o.yaml'],
+    images: { a: 'shop-a:latest', b: 'b:2', c: 'c:1' },
+    built: ['a'],
+  },
+  {
     title: 'include, with variables and a directory of its own',
     files: {
       [PATH]:
@@ -597,6 +614,11 @@ export const badCases: readonly BadCase[] = [
     },
     paths: [PATH, 'shop/b.yaml'],
     error: 'shop/b.yaml:2: service "b" extends "a", which is not in shop/b.yaml',
+  },
+  {
+    title: 'extends of a service that !reset took away',
+    yaml: 'services:\n  a: {extends: b}\n  b: !reset null\n',
+    error: 'shop/compose.yaml:2: service "a" extends "b", which is not in shop/compose.yaml',
   },
   {
     title: 'extends without a service',
