@@ -28,7 +28,10 @@ export async function dockerCompose(): Promise<string> {
   return program;
 }
 
-/** apt with lists of its own: what this machine installs stays as it is. Half a root is never seen under the name. */
+/**
+ * From where this machine has its packages, by apt with lists of its own: what it installs stays as it is. A half-made
+ * root is never seen under the final name.
+ */
 const FETCH = `
   test -e "$1/$2" && exit
   command -v apt-get >/dev/null || { echo 'no apt to get docker compose with' >&2; exit 1; }
@@ -36,7 +39,8 @@ const FETCH = `
   trap 'rm -rf "$1.apt"' EXIT
   mkdir -p "$1.apt/lists/partial" "$1.apt/archives/partial"
   cd "$1.apt"
-  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] http://deb.debian.org/debian sid main" >sources
+  archive=$(apt-get indextargets --format '$(REPO_URI)' 'Label: Debian' 'Component: main' | head -n 1)
+  echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg] $archive sid main" >sources
   : >status
   apt() {
     timeout 120 apt-get -qq -o Dir::Etc::sourcelist="$PWD/sources" -o Dir::Etc::sourceparts=/dev/null \\
