@@ -5,9 +5,11 @@ import type {
   Answer,
   Blob,
   Bottleneck,
+  Committed,
   Digest,
   Image,
   ImageWriter,
+  Incomplete,
   Outcome,
   Pushed,
   Sink,
@@ -158,7 +160,7 @@ export class Copy {
     const { image, action } = this.answer;
     this.#committing = true;
     this.#phases.enter('load');
-    const end = await writer.commit().finally(() => this.#phases.leave());
+    const end = await this.#committed(writer);
     if ('targetId' in end)
       return this.#end({ image, status: action === 'present' ? 'present' : 'loaded', ...end });
     this.#committing = false;
@@ -170,6 +172,16 @@ export class Copy {
         { hint: 'does something prune images there?' },
       );
     this.#source.prepare?.(image, end.missing, this.#options.signal);
+  }
+
+  async #committed(writer: ImageWriter): Promise<Committed | Incomplete> {
+    try {
+      const end = await writer.commit();
+      if ('pushMs' in end && end.pushMs !== undefined) this.#phases.count('push', end.pushMs);
+      return end;
+    } finally {
+      this.#phases.leave();
+    }
   }
 
   #begin(): void {

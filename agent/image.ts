@@ -111,15 +111,17 @@ export interface Outcome {
   readonly error?: ImgmvError;
   /** With `failed`: bytes of layers that stay at the target for the next run. */
   readonly kept?: number;
-  /** Where pushing was asked for. */
+  /** As `Committed` has them. */
   readonly pushed?: readonly Pushed[];
+  readonly pushMs?: number;
 }
 
 export interface Committed {
   readonly targetId: Digest;
   readonly refs: readonly SetName[];
-  /** Where pushing was asked for, for each name. */
+  /** Where pushing was asked for: of the names that say where to, and how long it took them all. */
   readonly pushed?: readonly Pushed[];
+  readonly pushMs?: number;
 }
 
 /** Bytes as the engine counts them. `bytesTotal` grows while the engine looks at one layer after another. */

@@ -13,6 +13,16 @@ export class Phases {
     this.#now = { phase, since: performance.now() };
   }
 
+  /** Of the phase that goes on, which ends by that, the last `ms` were another one. */
+  count(phase: Phase, ms: number): void {
+    if (!this.#now) return;
+    const { phase: before, since } = this.#now;
+    const of = Math.min(ms, performance.now() - since);
+    this.leave();
+    this.#pastMs.set(before, (this.#pastMs.get(before) ?? 0) - of);
+    this.#pastMs.set(phase, (this.#pastMs.get(phase) ?? 0) + of);
+  }
+
   leave(): void {
     if (!this.#now) return;
     const { phase, since } = this.#now;

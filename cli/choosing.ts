@@ -1,13 +1,15 @@
 /** The options that say which images are meant: the same for `ls`, `send`, `plan` and `copy`. */
 import { createReadStream } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
+import { composeImages } from '../agent/choose/compose.ts';
 import { readList } from '../agent/choose/list-file.ts';
 import { type Pattern, parsePatterns } from '../agent/choose/pattern.ts';
 import type { Selection } from '../agent/choose/selection.ts';
+import type { Emit } from '../agent/events.ts';
 import { ImgmvError } from '../proto/errors.ts';
 import { collect, parseSince } from './options.ts';
 
-type Label = Selection['labels'][number];
+export type Label = Selection['labels'][number];
 
 export interface ChoosingFlags {
   readonly all?: true;
@@ -15,6 +17,7 @@ export interface ChoosingFlags {
   readonly since?: Date;
   readonly except?: readonly (readonly Pattern[])[];
   readonly file?: string;
+  readonly compose?: readonly string[];
   readonly running?: true;
   readonly dangling?: true;
 }
@@ -37,15 +40,28 @@ export function addChoosingOptions(command: Command): Command {
     .option('--since <duration>', 'only images made in the last 7d, or since 2026-11-01', parseSince)
     .option('--except <pattern>', 'leave out names that fit; may be given again', collect(parsePatterns))
     .option('--file <list>', 'images from a file, one IMAGE a line; - for standard input')
+    .option(
+      '--compose <file>',
+      'all images of a compose file, or of the one in a directory; given again, files are merged',
+      collect((file) => file),
+    )
     .option('--running', 'the images of containers that run')
     .option('--dangling', 'images without a name, too; they arrive without one');
 }
 
 /** Reads what is named. Throws usage, and image-not-found for a list that is empty. */
-export async function selectionOf(images: readonly string[], flags: ChoosingFlags): Promise<Selection> {
-  const { all, dangling, except, file, label, running, since } = flags;
+export async function selectionOf(
+  images: readonly string[],
+  flags: ChoosingFlags,
+  emit: Emit,
+): Promise<Selection> {
+  const { all, compose, dangling, except, file, label, running, since } = flags;
   return {
-    patterns: [...images.flatMap(parsePatterns), ...(file === undefined ? [] : await listed(file))],
+    patterns: [
+      ...images.flatMap(parsePatterns),
+      ...(file === undefined ? [] : await listed(file)),
+      ...(compose === undefined ? [] : await composed(compose, emit)),
+    ],
     labels: label ?? [],
     except: (except ?? []).flat(),
     ...(all && { all }),
@@ -65,7 +81,22 @@ async function listed(file: string): Promise<readonly Pattern[]> {
   }
 }
 
-function parseLabel(text: string): Label {
+async function composed(files: readonly string[], emit: Emit): Promise<readonly Pattern[]> {
+  const { images, warnings } = await composeImages(files, { env: process.env, cwd: process.cwd() });
+  for (const message of warnings) emit({ event: 'warning', message });
+  if (images.length === 0)
+    throw new ImgmvError('image-not-found', `${files.join(', ')} has no service with an image`);
+  return images.map(({ built, file, image, line, service }) => ({
+    kind: 'exact',
+    text: image,
+    origin: {
+      where: `service ${service}, ${file}:${line}`,
+      hint: `\`docker compose ${built ? 'build' : 'pull'}\` brings it here`,
+    },
+  }));
+}
+
+export function parseLabel(text: string): Label {
   const at = text.indexOf('=');
   const key = at < 0 ? text : text.slice(0, at);
   if (key === '') throw new InvalidArgumentError('Expected KEY or KEY=VALUE.');

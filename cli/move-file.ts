@@ -6,6 +6,9 @@ import { dirname, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import * as v from 'valibot';
 import type { ImageEndpoint } from '../agent/archive/endpoint.ts';
+import type { Pattern } from '../agent/choose/pattern.ts';
+import type { RetagRule } from '../agent/rename.ts';
+import type { Label } from './choosing.ts';
 import { parseYaml } from './move-file/document.ts';
 import { issueProblems, kindOf, unknownKeys } from './move-file/issues.ts';
 import { problemsError } from './move-file/problems.ts';
@@ -23,17 +26,16 @@ export interface MoveFile {
   readonly all?: true;
   readonly dangling?: true;
   readonly running?: true;
-  /** `KEY` or `KEY=VALUE`. */
-  readonly label?: readonly string[];
-  /** As it is written: a duration, or a day as `2026-11-01`. */
-  readonly since?: string;
-  readonly except?: readonly string[];
+  readonly label?: readonly Label[];
+  readonly since?: Date;
+  /** `repo:a,b` is two. */
+  readonly except?: readonly (readonly Pattern[])[];
   /** Absolute, or `-`. */
   readonly file?: string;
   /** Absolute, or `-`. */
   readonly compose?: readonly string[];
-  /** `OLD=NEW`, one `=` in each, in the order of the file. */
-  readonly retag?: readonly string[];
+  /** In the order of the file. */
+  readonly retag?: readonly RetagRule[];
   readonly registry?: string;
   readonly project?: string;
   readonly keepNames?: true;

@@ -101,14 +101,16 @@ export function requirePickedOnce(places: readonly ImageEndpoint[], selection: S
 }
 
 interface StdinFlags {
+  readonly move?: string;
   readonly codeFile?: string;
   readonly file?: string;
   readonly from?: readonly ImageEndpoint[];
 }
 
 /** Whether standard input is something else than a person. Throws usage where it is to be two things. */
-export function requireStdinOnce({ codeFile, file, from }: StdinFlags): boolean {
+export function requireStdinOnce({ codeFile, file, from, move }: StdinFlags): boolean {
   const taken = [
+    ...(move === '-' ? ['the move file'] : []),
     ...(codeFile === '-' ? ['the pairing code'] : []),
     ...(file === '-' ? ['the list of images'] : []),
     ...(from?.some((one) => 'path' in one && one.path === '-') ? ['the archive'] : []),

@@ -1,6 +1,6 @@
 import { Command } from 'commander';
 import { IMAGE_HELP } from './choosing.ts';
-import { addSenderOptions, type SenderFlags, sendImages } from './send.ts';
+import { addSenderOptions, type SenderFlags, sendImages } from './sender.ts';
 
 export function planCommand(): Command {
   const command = new Command('plan')

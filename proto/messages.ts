@@ -31,6 +31,8 @@ const reference = v.pipe(
   v.maxLength(REFERENCE_MAX_BYTES),
   v.regex(/^[\x21-\x7e]+$/),
 );
+/** Of what a session may take. */
+const milliseconds = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const listOf = <const S extends v.GenericSchema>(item: S) =>
   v.pipe(v.array(item), v.maxLength(OFFER_IMAGES_MAX));
 
@@ -151,7 +153,7 @@ const result = v.object({
   error: v.optional(failure),
   /** With `failed`: bytes of layers that stay for the next run. */
   kept: v.optional(byteCount),
-  /** Where pushing was asked for: of each name, or of `targetId` where there is none, what became of its push. */
+  /** Where pushing was asked for: of names, or of `targetId` where there is none, what became of its push. */
   pushed: v.optional(
     names(
       v.object({
@@ -162,6 +164,7 @@ const result = v.object({
       }),
     ),
   ),
+  pushMs: v.optional(milliseconds),
 });
 
 /** Images that failed are wanted once more: after the pause another answer is due, for these alone. */

@@ -10,15 +10,23 @@ const CLOSE_NAMES_MAX = 3;
 export async function notFound(catalogue: Catalogue, missing: readonly Pattern[]): Promise<ImgmvError> {
   const there = (await catalogue.list()).flatMap(({ names }) => names);
   const close = missing.flatMap((pattern) => (pattern.kind === 'exact' ? closeTo(pattern.text, there) : []));
-  const what = missing.map(({ text }) => JSON.stringify(text)).join(', ');
+  const what = missing.map(told).join(', ');
+  const known = missing.flatMap((pattern) =>
+    pattern.kind === 'exact' ? (pattern.origin?.hint ?? []) : [],
+  )[0];
   const alone = missing.every(({ kind }) => kind === 'exact');
   return new ImgmvError(
     'image-not-found',
     `no ${alone ? 'such image' : 'image'} ${catalogue.place}: ${what}`,
     {
-      hint: close.length > 0 ? `did you mean ${[...new Set(close)].join(', ')}?` : catalogue.hint,
+      hint: close.length > 0 ? `did you mean ${[...new Set(close)].join(', ')}?` : (known ?? catalogue.hint),
     },
   );
+}
+
+function told(pattern: Pattern): string {
+  const origin = pattern.kind === 'exact' ? pattern.origin : undefined;
+  return `${JSON.stringify(pattern.text)}${origin ? ` (${origin.where})` : ''}`;
 }
 
 function closeTo(name: string, names: readonly string[]): readonly string[] {

@@ -10,6 +10,8 @@ import { PATTERN_MAX_CHARACTERS } from './limits.ts';
 export interface ExactPattern {
   readonly kind: 'exact';
   readonly text: string;
+  /** Where it stands, and what to do where there is no such image; for those that nobody typed. */
+  readonly origin?: { readonly where: string; readonly hint?: string };
 }
 
 /** All names that look like it; `matches` is asked for familiar names with a tag. */

@@ -255,7 +255,7 @@ export class PeerSink implements Sink {
 
   /** The results are in and the other side has ended: nothing is lost any more. */
   async #outcome(number: number, result: Awaited<Result>): Promise<Committed> {
-    const { status, targetId, refs, pushed } = await result.promise;
+    const { status, targetId, refs, pushed, pushMs } = await result.promise;
     const failure = this.#failureOf(result);
     if (failure) throw failure;
     if ((status !== 'loaded' && status !== 'present') || targetId === undefined)
@@ -267,6 +267,7 @@ export class PeerSink implements Sink {
         ...(replaced !== undefined && { replaced: replaced as Digest }),
       })),
       ...(pushed && { pushed: pushedFromWire(pushed, this.#session.peer.name) }),
+      ...(pushMs !== undefined && { pushMs }),
     };
   }
 

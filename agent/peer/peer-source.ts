@@ -191,7 +191,7 @@ export class PeerSource implements Source {
     // The session is lost: the other side knows by itself, and our ledger has the outcome.
     if (this.#session.signal.aborted) return;
     const number = this.#numberOf(outcome.image);
-    const { status, targetId, refs, error, kept, pushed } = outcome;
+    const { status, targetId, refs, error, kept, pushed, pushMs } = outcome;
     this.#underWay.delete(number);
     // What broke the protocol on the lane left it where nobody knows what its next byte means.
     if (error?.code === 'protocol-violation' && error.host === undefined) return this.#session.fail(error);
@@ -205,6 +205,7 @@ export class PeerSource implements Source {
         ...(error && { error: toWire(error) }),
         ...(kept && { kept }),
         ...(pushed && { pushed: pushedToWire(pushed) }),
+        ...(pushMs !== undefined && { pushMs }),
       });
       await this.#skipRest(number);
     } catch (broken) {

@@ -40,17 +40,16 @@ export function pushedFromWire(pushed: WirePushed, host: string): readonly Pushe
   }));
 }
 
-/** Throws unless it tells of what the image is called there, each name once; of each one where `owed`. */
+/** Throws unless it tells of what the image is called there, each name once; of one of them at least where `owed`. */
 export function checkPushed({ image, status, targetId, refs, pushed }: Result, owed: boolean): void {
   const arrived = status === 'loaded' || status === 'present';
   if (pushed && !arrived) throw violation(`image ${image} is ${status}, and was pushed`);
   if (!arrived || (!pushed && !owed)) return;
-  const names = refs.length > 0 ? refs.map(({ target }) => target) : [targetId];
+  const names = refs.length > 0 ? refs.map(({ target, as = target }) => as) : [targetId];
   const told = new Set(pushed?.map(({ target }) => target));
   if (told.size !== pushed?.length || [...told].some((target) => !names.includes(target)))
     throw violation(`a push of image ${image} under a name that it has not`);
-  if (owed && names.some((name) => name !== undefined && !told.has(name)))
-    throw violation(`no word of the push of image ${image}`);
+  if (owed && told.size === 0) throw violation(`no word of the push of image ${image}`);
   if (pushed.some(({ digest, error }) => (digest === undefined) === (error === undefined)))
     throw violation(`a push of image ${image} that has a digest and an error, or neither`);
 }

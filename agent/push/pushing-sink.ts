@@ -18,7 +18,7 @@ import type {
   Store,
   Waits,
 } from '../image.ts';
-import { parseTarget } from '../reference.ts';
+import { namesRegistry, namesToPush } from './names-to-push.ts';
 import type { PushName } from './push.ts';
 
 export class PushingSink implements Sink {
@@ -62,7 +62,9 @@ export class PushingSink implements Sink {
         const onProgress = (now: PushProgress) => {
           progress = now;
         };
-        return { ...end, pushed: await this.#pushAll(answer.image, end, signal, onProgress) };
+        const startedAt = performance.now();
+        const pushed = await this.#pushAll(answer.image, end, signal, onProgress);
+        return { ...end, pushed, pushMs: Math.round(performance.now() - startedAt) };
       },
       loadedBytes: () => writer.loadedBytes(),
       pushing: () => progress,
@@ -81,7 +83,7 @@ export class PushingSink implements Sink {
   ): Promise<readonly Pushed[]> {
     if (refs.length === 0) return [{ target: targetId, error: nowhere('an image without a name') }];
     const pushed: Pushed[] = [];
-    for (const ref of refs) {
+    for (const ref of namesToPush(refs)) {
       const pushing = this.#line.then(() => this.#pushOne(image, ref, signal, onProgress));
       this.#line = pushing;
       pushed.push(await pushing);
@@ -122,12 +124,6 @@ export class PushingSink implements Sink {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#inner[Symbol.asyncDispose]();
   }
-}
-
-/** `web:1.0` is a name of this host's alone: what docker would push it to is the library of Docker Hub. */
-function namesRegistry(target: string): boolean {
-  const { domain, path } = parseTarget(target, 'the name to push');
-  return domain !== 'docker.io' || !path.startsWith('library/');
 }
 
 function nowhere(what: string): ImgmvError {

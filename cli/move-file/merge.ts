@@ -5,7 +5,8 @@ import type { MoveFile } from '../move-file.ts';
 const ENGINE = ['dockerHost', 'context'] as const;
 
 /**
- * What `flags` say wins, but for lists, which are added: those of the file first. Neither is changed. What both
+ * What `flags` say wins, but for lists, which are added: those of the file first but for rules
+ * of names, of which the first that fits counts. Neither is changed. What both
  * together would be wrong in, such as one name for two images, is for the caller to refuse.
  */
 export function mergeMove(file: MoveFile, flags: MoveFile): MoveFile {
@@ -14,7 +15,10 @@ export function mergeMove(file: MoveFile, flags: MoveFile): MoveFile {
   for (const [key, value] of Object.entries(flags)) {
     if (value === undefined) continue;
     const before = merged[key];
-    merged[key] = Array.isArray(value) && Array.isArray(before) ? [...before, ...value] : value;
+    const lists = Array.isArray(value) && Array.isArray(before);
+    // The first rule that fits counts.
+    if (lists) merged[key] = key === 'retag' ? [...value, ...before] : [...before, ...value];
+    else merged[key] = value;
   }
   return merged as MoveFile;
 }

@@ -4,10 +4,13 @@
  */
 import * as v from 'valibot';
 import { parseEndpoint } from '../../agent/archive/endpoint.ts';
+import { parsePatterns } from '../../agent/choose/pattern.ts';
 import { parseTarget as parseName, parseReference } from '../../agent/reference.ts';
+import { parseRetag } from '../../agent/rename.ts';
 import { JOBS, JOBS_MAX, RETRIES, RETRIES_MAX, ZSTD_LEVEL_MAX, ZSTD_LEVEL_MIN } from '../../proto/limits.ts';
-import { parseDuration, parseTarget } from '../options.ts';
-import { checked, list, mapping, parsed, text, toggle, wholeNumber } from './values.ts';
+import { parseLabel } from '../choosing.ts';
+import { parseDuration, parseSince, parseTarget } from '../options.ts';
+import { allParsed, checked, list, mapping, parsed, text, toggle, wholeNumber } from './values.ts';
 
 const DURATION = '^(?=.*[1-9])[0-9]{1,6}[smhd]$';
 const DATE = '^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$';
@@ -34,6 +37,7 @@ const since = v.pipe(
     examples: ['7d', '2026-11-01'],
   }),
   v.check(isDay, 'a day that the calendar has'),
+  parsed(parseSince),
 );
 
 /** February 30 is none. Of what is no date it says nothing. */
@@ -62,6 +66,7 @@ const retag = v.pipe(
     if (Array.isArray(given)) return given;
     return Object.entries(given).map(([from, to]) => `${from}=${to}`);
   }),
+  allParsed(parseRetag),
 );
 
 const registry = v.pipe(
@@ -99,7 +104,7 @@ export const moveSchema = v.strictObject({
       parsed(parseTarget),
     ),
   ),
-  images: list(text('an image'), 'images: names, ids or patterns', [
+  images: list(v.pipe(text('an image'), checked(parsePatterns)), 'images: names, ids or patterns', [
     'web:1.0',
     'team/*',
     'web:/^v1\\./',
@@ -114,12 +119,16 @@ export const moveSchema = v.strictObject({
   dangling: toggle('the images without a name'),
   running: toggle('the images of containers that run'),
   label: list(
-    v.pipe(text('a label such as team=web'), v.regex(/^[^=]/, 'KEY or KEY=VALUE')),
+    v.pipe(text('a label such as team=web'), v.regex(/^[^=]/, 'KEY or KEY=VALUE'), parsed(parseLabel)),
     'images with this label alone: KEY or KEY=VALUE',
     ['team=web', 'release'],
   ),
   since: v.exactOptional(since),
-  except: list(text('an image or a pattern'), 'images to leave out: names or patterns', ['*:dev']),
+  except: list(
+    v.pipe(text('an image or a pattern'), parsed(parsePatterns)),
+    'images to leave out: names or patterns',
+    ['*:dev'],
+  ),
   file: v.exactOptional(path('a file with images, one a line', 'images.txt')),
   compose: list(text('a path'), 'compose files whose images go; paths are relative to the move file', [
     'compose.yaml',

@@ -56,7 +56,16 @@ export function mapping<S extends v.GenericSchema<string, string>>(item: S, expe
 
 /** What the option of that name makes of its value. The parser throws commander's error, or usage. */
 export function parsed<T>(parse: (value: string) => T) {
-  return v.rawTransform<string, T>(({ dataset, addIssue, NEVER }) => {
+  return transformed<string, T>(parse);
+}
+
+/** The same of each value in a list. */
+export function allParsed<T>(parse: (value: string) => T) {
+  return transformed<readonly string[], readonly T[]>((values) => values.map((value) => parse(value)));
+}
+
+function transformed<I, T>(parse: (value: I) => T) {
+  return v.rawTransform<I, T>(({ dataset, addIssue, NEVER }) => {
     try {
       return parse(dataset.value);
     } catch (error) {

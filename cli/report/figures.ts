@@ -4,15 +4,13 @@ import {
   arrived,
   IMAGE_STATUSES,
   type ImageStatus,
-  type Pushed,
   type ReportCommand,
   type ReportImage,
   type Totals,
 } from './model.ts';
 
 type EventOf<E extends Event['event']> = Extract<Event, { event: E }>;
-/** `pushed` is of receivers that hand images on to a registry. */
-export type ImageEvent = EventOf<'image'> & { readonly pushed?: readonly Pushed[] };
+export type ImageEvent = EventOf<'image'>;
 
 export interface ImageFacts {
   readonly planned: PlanImage;

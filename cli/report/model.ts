@@ -2,7 +2,7 @@
  * A report as a value: what the JSON report is, word for word, and what the other forms show. docs/report.md says
  * what each field means. Sizes are bytes, times seconds, moments RFC 3339. Fields may be added, never renamed.
  */
-import type { Keeper, PhaseSeconds } from '../../agent/events.ts';
+import type { Keeper, PhaseSeconds, PushedRef } from '../../agent/events.ts';
 import type { ErrorCode } from '../../proto/errors.ts';
 
 export type ReportCommand = 'send' | 'receive' | 'copy';
@@ -78,12 +78,6 @@ export interface ReportRef {
   readonly replaced: string | null;
 }
 
-export interface Pushed {
-  readonly ref: string;
-  readonly digest: string | null;
-  readonly error: ReportError | null;
-}
-
 export interface ReportImage {
   readonly id: string;
   readonly targetId: string | null;
@@ -107,7 +101,7 @@ export interface ReportImage {
   readonly reason: string | null;
   readonly warning: string | null;
   readonly idChange: string | null;
-  readonly pushed: readonly Pushed[];
+  readonly pushed: readonly PushedRef[];
   readonly error: ReportError | null;
 }
 

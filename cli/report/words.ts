@@ -1,15 +1,8 @@
 /** What a report says in words, the same in every form for people. Nothing here is escaped: the forms do that. */
 import prettyBytes from 'pretty-bytes';
+import type { PushedRef } from '../../agent/events.ts';
 import { nameOf, short } from '../names.ts';
-import {
-  arrived,
-  type ImageStatus,
-  isLost,
-  type Pushed,
-  type ReportData,
-  type ReportImage,
-  type Side,
-} from './model.ts';
+import { arrived, type ImageStatus, isLost, type ReportData, type ReportImage, type Side } from './model.ts';
 
 export type Verdict = 'done' | 'partial' | 'failed' | 'stopped';
 
@@ -92,7 +85,7 @@ export function notesOf(image: ReportImage): readonly Note[] {
         ? []
         : note('change', `replaced: ${target} was ${short(replaced)}, which has lost this name`),
     ),
-    ...image.pushed.map(pushedNote),
+    ...image.pushed.flatMap(pushedNotes),
     ...note('plain', refs.length === 0 && arrived(image) ? 'arrived without a name' : undefined),
     ...note(
       'plain',
@@ -130,9 +123,13 @@ function nameAtSource(source: string): string {
   return source.startsWith('sha256:') ? short(source) : source;
 }
 
-function pushedNote({ ref, digest, error }: Pushed): Note {
-  if (error) return { kind: 'error', text: `not pushed to ${ref}: ${error.message}` };
-  return { kind: 'pushed', text: `pushed: ${ref}${digest === null ? '' : ` is ${short(digest)}`}` };
+function pushedNotes({ ref, digest, error, warning }: PushedRef): readonly Note[] {
+  if (error) return [{ kind: 'error', text: `not pushed to ${ref}: ${error.message}` }];
+  const what = `pushed: ${ref}${digest === null ? '' : ` is ${short(digest)}`}`;
+  return [
+    { kind: 'pushed', text: what },
+    ...(warning === null ? [] : [{ kind: 'warning', text: warning } as const]),
+  ];
 }
 
 /** Where its time went; empty for what took none. */

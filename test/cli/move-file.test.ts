@@ -4,11 +4,15 @@ import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
+import { parsePatterns } from '../../agent/choose/pattern.ts';
+import { parseRetag } from '../../agent/rename.ts';
 import { mergeMove } from '../../cli/move-file/merge.ts';
 import { type MoveFile, parseMoveFile, readMoveFile } from '../../cli/move-file.ts';
 import { ImgmvError } from '../../proto/errors.ts';
 import { scratchDirectory } from '../rig/scratch.ts';
 import { BAD, GOOD } from './move-corpus.ts';
+
+const rule = (text: string) => expect.objectContaining({ text });
 
 const origin = { name: 'move.yaml', directory: '/moves', fromStdin: false };
 const read = (yaml: string) => parseMoveFile(yaml, origin);
@@ -66,12 +70,12 @@ level: 3`;
       ],
       all: true,
       running: true,
-      label: ['k=v'],
-      since: '7d',
-      except: ['*:dev'],
+      label: [{ key: 'k', value: 'v' }],
+      since: expect.any(Date),
+      except: [[expect.objectContaining({ kind: 'names', text: '*:dev' })]],
       file: '/moves/lists/images.txt',
       compose: ['/compose.yaml'],
-      retag: ['old.reg/*=new.reg/*', 'a=b'],
+      retag: [rule('old.reg/*=new.reg/*'), rule('a=b')],
       registry: 'registry.example',
       project: 'team',
       keepNames: true,
@@ -104,7 +108,7 @@ level: 3`;
   it('shares what an alias repeats', async () => {
     expect(await read('images: &names [web, db]\nexcept: *names')).toEqual({
       images: ['web', 'db'],
-      except: ['web', 'db'],
+      except: [[{ kind: 'exact', text: 'web' }], [{ kind: 'exact', text: 'db' }]],
     });
   });
 });
@@ -223,7 +227,7 @@ describe('with options', () => {
   const file: MoveFile = {
     to: 'ws://a:7373/',
     images: ['web'],
-    retag: ['a=b'],
+    retag: [parseRetag('a=b')],
     level: 3,
     running: true,
     context: 'prod',
@@ -233,16 +237,16 @@ describe('with options', () => {
     const flags: MoveFile = {
       to: 'ws://b:7373/',
       images: ['db'],
-      retag: ['c=d'],
-      except: ['x'],
+      retag: [parseRetag('c=d')],
+      except: [parsePatterns('x')],
       jobs: 1,
       all: true,
     };
     expect(mergeMove(file, flags)).toEqual({
       to: 'ws://b:7373/',
       images: ['web', 'db'],
-      retag: ['a=b', 'c=d'],
-      except: ['x'],
+      retag: [rule('c=d'), rule('a=b')],
+      except: [[{ kind: 'exact', text: 'x' }]],
       level: 3,
       jobs: 1,
       running: true,

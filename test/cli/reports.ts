@@ -211,10 +211,11 @@ export function variety(): ReportData {
           seconds: 12.5,
           phases: { transfer: 7, load: 2.5, push: 3 },
           pushed: [
-            { ref: 'registry.example/api:3', digest: idOf(9), error: null },
+            { ref: 'registry.example/api:3', digest: idOf(9), warning: null, error: null },
             {
               ref: 'registry.example/api:latest',
               digest: null,
+              warning: null,
               error: { code: 'refused', message: 'the registry refused it: unauthorized', hint: null },
             },
           ],
@@ -249,8 +250,8 @@ export function hostileReport(texts: readonly string[] = HOSTILE): ReportData {
         platform: text,
         refs: [{ source: text, target: `${text}2`, replaced: text }],
         pushed: [
-          { ref: text, digest: text, error: null },
-          { ref: text, digest: null, error },
+          { ref: text, digest: text, warning: text, error: null },
+          { ref: text, digest: null, warning: null, error },
         ],
         ...(failed && { status: 'failed', targetId: null, error }),
       },

@@ -29,11 +29,12 @@ const files = target<string>({
     for (const path of pathsOf(move)) holds(path === '-' || isAbsolute(path), 'a path is absolute');
     for (const [key, value] of Object.entries(move))
       holds(value !== undefined && value !== null && value !== false, `${key} is there`);
-    for (const one of [...(move.images ?? []), ...(move.label ?? []), ...(move.retag ?? [])])
+    const rules = (move.retag ?? []).map(({ text: rule }) => rule);
+    for (const one of [...(move.images ?? []), ...(move.label ?? []).map(({ key }) => key), ...rules])
       holds(one !== '' && !/\p{Cc}/u.test(one), 'text is text');
     holds(move.to === undefined || /^wss?:\/\//.test(move.to), 'a host is a URL');
     holds(
-      (move.retag ?? []).every((rule) => rule.split('=').length === 2),
+      rules.every((rule) => rule.split('=').length === 2),
       'a rule has two sides',
     );
   },

@@ -1,0 +1,167 @@
+/** What `send` and `plan` have in common: their options, a move file, and the way to one call of the agent. */
+import type { Command } from 'commander';
+import type { ImageEndpoint } from '../agent/archive/endpoint.ts';
+import { picksNothing, type Selection } from '../agent/choose/selection.ts';
+import type { Digest } from '../agent/image.ts';
+import type { Pick } from '../agent/origin.ts';
+import { familiar, parseTarget as parseName } from '../agent/reference.ts';
+import { send } from '../agent/send.ts';
+import { ImgmvError, toImgmvError } from '../proto/errors.ts';
+import { JOBS, RETRIES } from '../proto/limits.ts';
+import { addChoosingOptions, type ChoosingFlags, selectionOf } from './choosing.ts';
+import { promptForCode, readCodeFile } from './code-input.ts';
+import { mergeMove } from './move-file/merge.ts';
+import { readMoveFile } from './move-file.ts';
+import { parseDuration, parseTarget, RECONNECT_HELP } from './options.ts';
+import { pickImages } from './picker.ts';
+import { collectEndpoints, FROM_HELP, requirePickedOnce, requireStdinOnce } from './places.ts';
+import { addRenamingOptions, namingOf, type RenamingFlags } from './renaming.ts';
+import { type CommonOptions, run } from './run.ts';
+
+export interface SenderFlags extends CommonOptions, ChoosingFlags, RenamingFlags {
+  readonly to?: string;
+  /** A move file, whose values these win over. */
+  readonly move?: string;
+  readonly from?: readonly ImageEndpoint[];
+  readonly as?: string;
+  readonly codeFile?: string;
+  readonly level?: number;
+  readonly jobs?: number;
+  readonly retries?: number;
+  readonly ignoreSpace?: true;
+  readonly thenPush?: true;
+  readonly connectTimeout?: number;
+  readonly reconnect?: number;
+}
+
+/** What `send` and `plan` have in common. */
+export function addSenderOptions(command: Command): Command {
+  command
+    .option('--to <host[:port]>', 'where `imgmv receive` waits; also ws://… or wss://…', parseTarget)
+    .option('--move <file>', 'read what is to move, and how, from a YAML file; - for standard input')
+    .option('--from <source>', FROM_HELP, collectEndpoints);
+  addChoosingOptions(command).option('--as <name:tag>', 'name it so at the target (one image only)');
+  return addRenamingOptions(command)
+    .option('--code-file <file>', 'read the pairing code from a file, - for standard input')
+    .option(
+      '--connect-timeout <duration>',
+      'how long to wait for the first answer (default: 15s)',
+      parseDuration,
+    )
+    .option('--reconnect <duration>', RECONNECT_HELP, parseDuration)
+    .option('--ignore-space', 'save images for which the disk of this host seems too full')
+    .option('--then-push', 'let the target push what it has loaded to where the names say')
+    .option('--docker-host <address>', 'the engine: unix:///path, tcp://host:port or ssh://user@host')
+    .option('--context <name>', 'the engine of this docker context')
+    .option('--json', 'one JSON object a line on standard output')
+    .option('-q, --quiet', 'show errors alone');
+}
+
+/** What is to be done: the options, and those of a move file besides. */
+interface Asked extends SenderFlags {
+  readonly images: readonly string[];
+}
+
+/** Runs `send` or `plan`, and sets the exit status. */
+export async function sendImages(
+  images: readonly string[],
+  flags: SenderFlags,
+  { planOnly }: { readonly planOnly: boolean },
+): Promise<void> {
+  let asked: Asked = { ...flags, images };
+  let failure: ImgmvError | undefined;
+  try {
+    asked = await withMoveFile(asked);
+  } catch (error) {
+    failure = toImgmvError(error);
+  }
+  const { codeFile, connectTimeout, from, level, reconnect, report, to } = asked;
+  const about = {
+    ...flags,
+    command: 'send',
+    ...(to !== undefined && { target: new URL(to).hostname }),
+    // A plan has nothing to report: it is one.
+    ...(report !== undefined && !planOnly && { report }),
+  } as const;
+  await run(about, async ({ engine: given, emit, signal }) => {
+    if (failure) throw failure;
+    if (to === undefined)
+      throw new ImgmvError('usage', `no host to ${planOnly ? 'plan for' : 'send to'}`, {
+        hint: 'name the one where `imgmv receive` waits: --to HOST, or to: in a move file',
+      });
+    const { dockerHost, context } = asked;
+    const engine = { env: given.env, ...(dockerHost && { dockerHost }), ...(context && { context }) };
+    const stdinTaken = requireStdinOnce(asked);
+    const naming = namingOf(nameGiven(asked), asked);
+    const selection = await selectionOf(asked.images, asked, emit);
+    const pick = pickerFor(asked, selection, signal);
+    const { exit } = await send({
+      selection,
+      ...(from && { from }),
+      ...(pick && { pick }),
+      naming,
+      stdin: process.stdin,
+      url: to,
+      engine,
+      code: () =>
+        codeFile === undefined
+          ? promptForCode(new URL(to).hostname, signal, stdinTaken)
+          : readCodeFile(codeFile),
+      jobs: asked.jobs ?? JOBS,
+      retries: asked.retries ?? RETRIES,
+      ignoreSpace: asked.ignoreSpace === true,
+      planOnly,
+      thenPush: asked.thenPush === true,
+      signal,
+      emit,
+      ...(level !== undefined && { level }),
+      ...(connectTimeout !== undefined && { connectTimeoutMs: connectTimeout }),
+      ...(reconnect !== undefined && { patienceMs: reconnect }),
+    });
+    return exit;
+  });
+}
+
+async function withMoveFile(asked: Asked): Promise<Asked> {
+  if (asked.move === undefined) return asked;
+  requireStdinOnce({ ...asked, from: asked.from ?? [] });
+  const { json, quiet, move, ...flags } = asked;
+  const merged = mergeMove(await readMoveFile(move), flags);
+  return { images: [], move, ...(json && { json }), ...(quiet && { quiet }), ...merged };
+}
+
+/** Of the one image. Throws usage where there cannot be one. */
+function nameGiven({ as, images }: Asked): string | undefined {
+  if (as === undefined) return undefined;
+  if (images.length > 1)
+    throw new ImgmvError('usage', `--as gives one name, and there are ${images.length} images`);
+  return familiar(parseName(as, '--as'));
+}
+
+/** Undefined where the selection says it all. Throws usage where nobody does, and nobody can be asked. */
+function pickerFor(
+  { from, json, quiet, ...flags }: Asked,
+  selection: Selection,
+  signal: AbortSignal,
+): Pick | undefined {
+  if (from) requirePickedOnce(from, selection);
+  if (from || !picksNothing(selection)) return undefined;
+  const { stdin: input, stderr: output } = process;
+  const atTerminal = input.isTTY && output.isTTY && !requireStdinOnce(flags);
+  if (!atTerminal || json || quiet)
+    throw new ImgmvError('usage', 'no image is named', {
+      hint: 'name one or more, or give --all for all that have a name',
+    });
+  return async (there) => {
+    const rows = there.map(({ id, names, bytes, created }) => ({
+      id,
+      names,
+      bytes,
+      createdMs: created.getTime(),
+    }));
+    return (await pickImages(rows, { input, output, signal })).map(({ id, names }) => ({
+      id: id as Digest,
+      names,
+    }));
+  };
+}
