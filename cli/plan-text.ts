@@ -1,8 +1,8 @@
 /** A plan as a table: a line an image, and its layers below where only some of them are to travel. */
 import prettyBytes from 'pretty-bytes';
-import type { PlanImage } from '../agent/events.ts';
+import type { PlanImage, PlanLayer } from '../agent/events.ts';
 import { escapeText } from './escape.ts';
-import { nameOf, short } from './names.ts';
+import { namingLines, short, sourceNameOf } from './names.ts';
 import { tableLines } from './table.ts';
 
 const HEADINGS = ['IMAGE', 'PLATFORM', 'ACTION', 'LAYERS', 'TO SEND', 'OF'] as const;
@@ -13,11 +13,12 @@ const LAYERS_SHOWN_FOR_IMAGES = 5;
 export function planText(images: readonly PlanImage[]): string {
   const [headings = '', ...rows] = tableLines(HEADINGS, images.map(rowOf));
   const lines = [headings];
+  const bringers = bringersOf(images);
   for (const [at, image] of images.entries()) {
     lines.push(rows[at] ?? '');
     lines.push(...notesOf(image).map((note) => `  ${escapeText(note)}`));
     const partly = image.layersMissing > 0 && image.layersMissing < image.layers;
-    if (partly && images.length <= LAYERS_SHOWN_FOR_IMAGES) lines.push(...layersOf(image));
+    if (partly && images.length <= LAYERS_SHOWN_FOR_IMAGES) lines.push(...layersOf(image, bringers));
   }
   return `${lines.join('\n')}\n`;
 }
@@ -25,7 +26,7 @@ export function planText(images: readonly PlanImage[]): string {
 function rowOf(image: PlanImage): readonly string[] {
   const missing = image.action === 'send' ? `${image.layersMissing} of ${image.layers}` : `${image.layers}`;
   return [
-    escapeText(nameOf(image)),
+    escapeText(sourceNameOf(image)),
     escapeText(image.platform),
     image.action,
     missing,
@@ -34,8 +35,10 @@ function rowOf(image: PlanImage): readonly string[] {
   ];
 }
 
-function notesOf({ refs, reason, warning, idChange, action }: PlanImage): readonly string[] {
+function notesOf(image: PlanImage): readonly string[] {
+  const { refs, reason, warning, idChange, action } = image;
   return [
+    ...namingLines(image),
     ...(reason === null ? [] : [action === 'refuse' ? `refused: ${reason}` : reason]),
     ...refs.flatMap(({ target, replaces }) =>
       replaces === null ? [] : [`${target} is ${short(replaces)} there now and will lose this name`],
@@ -46,9 +49,27 @@ function notesOf({ refs, reason, warning, idChange, action }: PlanImage): readon
   ];
 }
 
-function layersOf({ layerList = [] }: PlanImage): readonly string[] {
-  return layerList.map(
-    ({ digest, bytes, missing }) =>
-      `  ${short(digest)}   ${missing ? 'send ' : 'there'}   ${prettyBytes(bytes)}`,
-  );
+function layersOf({ layerList = [] }: PlanImage, bringers: ReadonlyMap<string, string>): readonly string[] {
+  const how = ({ digest, missing }: PlanLayer) => {
+    if (missing) return 'send';
+    const bringer = bringers.get(digest);
+    return bringer === undefined ? 'there' : `with ${bringer}`;
+  };
+  const rows = layerList.map((layer) => [
+    short(layer.digest),
+    escapeText(how(layer)),
+    prettyBytes(layer.bytes),
+  ]);
+  return tableLines(['', '', ''], rows)
+    .slice(1)
+    .map((line) => `  ${line}`);
+}
+
+/** Which image brings a layer that others have, too: the first that does, by what it is called. */
+function bringersOf(images: readonly PlanImage[]): ReadonlyMap<string, string> {
+  const bringers = new Map<string, string>();
+  for (const image of images)
+    for (const { digest, missing } of image.layerList ?? [])
+      if (missing && !bringers.has(digest)) bringers.set(digest, sourceNameOf(image));
+  return bringers;
 }

@@ -4,7 +4,7 @@ import type { Event, KeptImage, PlanImage, PushedRef } from '../agent/events.ts'
 import { Bars } from './bars.ts';
 import { escapeText } from './escape.ts';
 import { listText } from './list-text.ts';
-import { nameOf, short } from './names.ts';
+import { nameOf, namingLines, short, sourceNameOf } from './names.ts';
 import { planText } from './plan-text.ts';
 import type { Renderer } from './renderer.ts';
 
@@ -128,7 +128,7 @@ export class TextRenderer implements Renderer {
     this.#planOnly = only;
     if (only) return this.#planAlone(event);
     for (const image of images) {
-      const name = nameOf(image);
+      const name = sourceNameOf(image);
       if (image.action === 'refuse') continue;
       const what =
         image.action === 'present'
@@ -137,6 +137,7 @@ export class TextRenderer implements Renderer {
             ? `${size(image.bytes)} in ${layers(image.layers)}`
             : `${size(image.bytesMissing)} in ${image.layersMissing} of ${layers(image.layers)}, the others need not be sent`;
       this.say(`${name} (${image.platform}): ${what}`);
+      for (const line of namingLines(image)) this.say(`  ${line}`);
       for (const { target, replaces } of image.refs) {
         if (replaces !== null) this.say(`  ${target} is ${short(replaces)} there now and will be replaced`);
       }
@@ -173,7 +174,7 @@ export class TextRenderer implements Renderer {
     const underWay = { event, rate, saidAt: due ? now : saidAt };
     this.#underWay.set(event.id, underWay);
     if (this.#stream.isTTY) this.#drawBars(underWay);
-    else if (due) this.say(`${this.#count(event)}${nameOf(event)}: ${this.#state(underWay)}`);
+    else if (due) this.say(`${this.#count(event)}${sourceNameOf(event)}: ${this.#state(underWay)}`);
   }
 
   #state({ event, rate }: UnderWay): string {
@@ -210,7 +211,7 @@ export class TextRenderer implements Renderer {
     const { event } = underWay;
     if (this.#images.length > 1) this.#drawSum();
     this.#bars.draw(event.id, {
-      name: this.#count(event) + escapeText(nameOf(event)),
+      name: this.#count(event) + escapeText(sourceNameOf(event)),
       bytes: event.bytes,
       bytesTotal: event.bytesTotal,
       words: this.#state(underWay),

@@ -40,7 +40,10 @@ export class EngineCatalogue implements Catalogue {
         bytes: Size,
       });
     }
-    return [...images.values()];
+    // As docker has it, and the same each time.
+    return [...images.values()].sort(
+      (a, b) => b.created.getTime() - a.created.getTime() || compare(a.names[0] ?? a.id, b.names[0] ?? b.id),
+    );
   }
 
   async find(reference: string): Promise<readonly Chosen[]> {
@@ -75,4 +78,8 @@ export class EngineCatalogue implements Catalogue {
     }
     return chosen;
   }
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
 }

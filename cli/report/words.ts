@@ -1,7 +1,7 @@
 /** What a report says in words, the same in every form for people. Nothing here is escaped: the forms do that. */
 import prettyBytes from 'pretty-bytes';
 import type { PushedRef } from '../../agent/events.ts';
-import { nameOf, short } from '../names.ts';
+import { short } from '../names.ts';
 import { arrived, type ImageStatus, isLost, type ReportData, type ReportImage, type Side } from './model.ts';
 
 export type Verdict = 'done' | 'partial' | 'failed' | 'stopped';
@@ -53,9 +53,10 @@ function placeOf(side: Side): string {
   return first === undefined ? hostOf(side) : `${first}${more.length > 0 ? ` and ${more.length} more` : ''}`;
 }
 
-/** Names, with what is another one at the target; an id where there is none. */
-export function imageName(image: ReportImage): string {
-  return nameOf(image);
+/** What it is called at the source; an id where it is called nothing. What it is called now is told by the notes. */
+export function imageName({ id, refs }: ReportImage): string {
+  const sources = [...new Set(refs.map(({ source }) => nameAtSource(source)))];
+  return sources.length === 0 ? short(id) : sources.join(', ');
 }
 
 export interface Note {
