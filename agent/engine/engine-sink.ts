@@ -96,7 +96,7 @@ export class EngineSink implements Sink {
     this.#helpersThere ||= helpers.length > 0;
     const room = this.#options.ignoreSpace ? undefined : await roomOf(this.#engine);
     const planning: Planning = {
-      inventory: await takeInventory(this.#engine, listed),
+      inventory: await takeInventory(this.#engine, async () => listed),
       clashes: clashes(images),
       coming: new Map(),
       room,

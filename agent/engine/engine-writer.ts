@@ -187,7 +187,7 @@ export class EngineWriter implements ImageWriter {
   }
 
   async #lacking(): Promise<Lacking> {
-    return (await takeInventory(this.#engine, await this.#engine.list())).lacking(this.#image, new Set());
+    return (await takeInventory(this.#engine, () => this.#engine.list())).lacking(this.#image, new Set());
   }
 
   /** A load that failed for want of a layer that was pruned under it may be tried again; another failure is final. */

@@ -35,11 +35,13 @@ export interface Inventory {
   heldOtherwise(image: Image, missing: readonly Digest[]): number;
 }
 
-/** `listed` are the images of the engine, as it has just told them. */
-export async function takeInventory(engine: Engine, listed: readonly ListedByEngine[]): Promise<Inventory> {
-  if (engine.info.store === 'classic') return classicInventory(engine, listed);
+type List = () => Promise<readonly ListedByEngine[]>;
+
+/** `list` gives the images of the engine; asked once at most, and not where the blobs tell enough. */
+export async function takeInventory(engine: Engine, list: List): Promise<Inventory> {
+  if (engine.info.store === 'classic') return classicInventory(engine, await list());
   const content = await engine.content();
-  return content === undefined ? UNKNOWN : containerdInventory(engine, content, listed);
+  return content === undefined ? UNKNOWN : containerdInventory(engine, content, list);
 }
 
 /** A containerd store that does not show its blobs: all is wanted, and an image of another kind of store never known. */
@@ -49,11 +51,21 @@ const UNKNOWN: Inventory = {
   heldOtherwise: () => 0,
 };
 
+/**
+ * By engine and image, the chain ids of classic images. An id is the digest of a config, which names the layers: they
+ * are asked for once, however many images move while there are hundreds.
+ */
+const chainsOf = new WeakMap<Engine, Map<Digest, readonly Digest[]>>();
+
 async function classicInventory(engine: Engine, listed: readonly ListedByEngine[]): Promise<Inventory> {
   const held = new Set<Digest>();
   const ids = [...new Set(listed.map(({ Id }) => Id))];
+  const known = chainsOf.get(engine) ?? new Map<Digest, readonly Digest[]>();
+  chainsOf.set(engine, known);
   await atOnce(LOOKUPS_AT_ONCE, ids, async (id) => {
-    for (const chainId of chainIds((await engine.inspect(id))?.RootFS.Layers ?? [])) held.add(chainId);
+    const layers = known.has(id) ? undefined : (await engine.inspect(id))?.RootFS.Layers;
+    if (layers) known.set(id, chainIds(layers));
+    for (const chainId of known.get(id) ?? []) held.add(chainId);
   });
   return {
     lacking: async ({ diffIds, layers }, coming) => {
@@ -73,11 +85,7 @@ async function classicInventory(engine: Engine, listed: readonly ListedByEngine[
   };
 }
 
-async function containerdInventory(
-  engine: Engine,
-  content: ContentStore,
-  listed: readonly ListedByEngine[],
-): Promise<Inventory> {
+async function containerdInventory(engine: Engine, content: ContentStore, list: List): Promise<Inventory> {
   const blobs = await content.list();
   const held = new Set(blobs.map(({ digest }) => digest));
   const compressed = byDiffId(blobs);
@@ -93,7 +101,7 @@ async function containerdInventory(
       return { missing, below: 0, brings: digests.filter((digest) => !held.has(digest)) };
     },
     withConfig: async (config) => {
-      byConfig ??= rootsByConfig(engine, content, held, listed);
+      byConfig ??= list().then((listed) => rootsByConfig(engine, content, held, listed));
       return (await byConfig).get(config);
     },
     heldOtherwise: ({ layers = [] }, missing) => {

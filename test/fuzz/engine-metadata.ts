@@ -251,7 +251,7 @@ const inventory = target<Graph>({
       },
     } as unknown as Engine;
     const image = imageOf(all);
-    const taken = await takeInventory(engine, await engine.list());
+    const taken = await takeInventory(engine, () => engine.list());
     const config = all.blobs.find((_, at) => all.kinds[at] === 'config');
     const found = await taken.withConfig(digestOf(config ?? Buffer.alloc(0)));
     holds(

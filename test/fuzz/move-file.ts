@@ -25,11 +25,13 @@ const files = target<string>({
   check: async (text) => {
     const move = await decodedLater(['usage'], () => parseMoveFile(text, origin).catch(judged));
     if (!move) return;
-    holdsPlain(move);
+    const { since, retag, except, ...plain } = move;
+    holdsPlain(plain);
+    holds(since === undefined || !Number.isNaN(since.getTime()), 'a time is one');
     for (const path of pathsOf(move)) holds(path === '-' || isAbsolute(path), 'a path is absolute');
     for (const [key, value] of Object.entries(move))
       holds(value !== undefined && value !== null && value !== false, `${key} is there`);
-    const rules = (move.retag ?? []).map(({ text: rule }) => rule);
+    const rules = (retag ?? []).map(({ text: rule }) => rule);
     for (const one of [...(move.images ?? []), ...(move.label ?? []).map(({ key }) => key), ...rules])
       holds(one !== '' && !/\p{Cc}/u.test(one), 'text is text');
     holds(move.to === undefined || /^wss?:\/\//.test(move.to), 'a host is a URL');
