@@ -82,6 +82,11 @@ async function listed(file: string): Promise<readonly Pattern[]> {
 }
 
 async function composed(files: readonly string[], emit: Emit): Promise<readonly Pattern[]> {
+  // What is relative in a compose file, its project's name included, needs the directory where it stands.
+  if (files.includes('-'))
+    throw new ImgmvError('usage', 'a compose file is not read from standard input', {
+      hint: 'name the file, or its directory; `docker compose config` makes one of many',
+    });
   const { images, warnings } = await composeImages(files, { env: process.env, cwd: process.cwd() });
   for (const message of warnings) emit({ event: 'warning', message });
   if (images.length === 0)
@@ -91,7 +96,7 @@ async function composed(files: readonly string[], emit: Emit): Promise<readonly 
     text: image,
     origin: {
       where: `service ${service}, ${file}:${line}`,
-      hint: `\`docker compose ${built ? 'build' : 'pull'}\` brings it here`,
+      hint: built ? '`docker compose build` makes it' : '`docker compose pull` brings it here',
     },
   }));
 }

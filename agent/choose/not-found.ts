@@ -11,16 +11,14 @@ export async function notFound(catalogue: Catalogue, missing: readonly Pattern[]
   const there = (await catalogue.list()).flatMap(({ names }) => names);
   const close = missing.flatMap((pattern) => (pattern.kind === 'exact' ? closeTo(pattern.text, there) : []));
   const what = missing.map(told).join(', ');
-  const known = missing.flatMap((pattern) =>
-    pattern.kind === 'exact' ? (pattern.origin?.hint ?? []) : [],
-  )[0];
+  const known = missing.flatMap((pattern) => (pattern.kind === 'exact' ? (pattern.origin?.hint ?? []) : []));
+  const meant = close.length > 0 ? [`did you mean ${[...new Set(close)].join(', ')}?`] : [];
+  const hints = [...meant, [...new Set(known)].join(', ')].filter((hint) => hint !== '');
   const alone = missing.every(({ kind }) => kind === 'exact');
   return new ImgmvError(
     'image-not-found',
     `no ${alone ? 'such image' : 'image'} ${catalogue.place}: ${what}`,
-    {
-      hint: close.length > 0 ? `did you mean ${[...new Set(close)].join(', ')}?` : (known ?? catalogue.hint),
-    },
+    { hint: hints.length > 0 ? hints.join(' ') : catalogue.hint },
   );
 }
 

@@ -61,7 +61,7 @@ for (const target of ['20', '28c'] as const satisfies readonly Flavour[])
       const at = (name: string) => join(scene.directory, name);
       const json = (text: string) => JSON.parse(text) as ReportData;
       const images = (events: readonly JsonEvent[]) =>
-        events.filter(({ event }) => event === 'image') as readonly ImageEvent[];
+        events.filter((one): one is ImageEvent => one.event === 'image');
 
       const receive = (...more: string[]) =>
         scene.receive({ args: ['--once', '--allow-push', ...more], env: { TMPDIR: tmp } });
