@@ -133,7 +133,7 @@ describeOn(
       await expectEnd(
         missing,
         10,
-        /^imgmv: no such image on this host: "redis:7" \(service cache, d\/compose\.yaml:3\), "d-api:latest" \(service api, d\/compose\.yaml:5\)\n {2}`docker compose pull` brings it here, `docker compose build` makes it\n$/,
+        /^imgmv: no such image on this host: "redis:7" \(service cache, d\/compose\.yaml:3\), "d-api:latest" \(service api, d\/compose\.yaml:5\)\n {2}`docker compose pull` brings it here, `docker compose build` makes it\n$/m,
       );
       await write({ 'e/compose.yaml': 'services: {web: {image: "web:3.0"}}\n' });
       await using old = refused('--compose', 'e');
@@ -147,7 +147,7 @@ describeOn(
       await expectEnd(
         unbuilt,
         10,
-        /"e-api:latest" \(service api, e\/compose\.yaml:3\)\n {2}`docker compose build` makes it\n$/,
+        /"e-api:latest" \(service api, e\/compose\.yaml:3\)\n {2}`docker compose build` makes it\n$/m,
       );
     });
 
