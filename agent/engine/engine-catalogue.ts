@@ -16,7 +16,7 @@ export class EngineCatalogue implements Catalogue {
     this.#engine = engine;
   }
 
-  /** Asked once. */
+  /** Asked once. Newest first, as docker has it; of one age, which an engine gives in any order, by name. */
   list(): Promise<readonly Listed[]> {
     this.#listed ??= this.#list();
     return this.#listed;
@@ -40,10 +40,7 @@ export class EngineCatalogue implements Catalogue {
         bytes: Size,
       });
     }
-    // As docker has it, and the same each time.
-    return [...images.values()].sort(
-      (a, b) => b.created.getTime() - a.created.getTime() || compare(a.names[0] ?? a.id, b.names[0] ?? b.id),
-    );
+    return [...images.values()].sort(newestFirst);
   }
 
   async find(reference: string): Promise<readonly Chosen[]> {
@@ -80,6 +77,15 @@ export class EngineCatalogue implements Catalogue {
   }
 }
 
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
+function newestFirst(one: Listed, other: Listed): number {
+  return (
+    other.created.getTime() - one.created.getTime() ||
+    Number(one.names.length === 0) - Number(other.names.length === 0) ||
+    compared(one.names[0] ?? one.id, other.names[0] ?? other.id)
+  );
+}
+
+/** By code units: the same on every host, whatever its language. */
+function compared(one: string, other: string): number {
+  return one < other ? -1 : Number(one > other);
 }
