@@ -1,5 +1,6 @@
 /** Why a push failed, what can be done about it, and whether another try may do better. */
 import { ImgmvError } from '../../proto/errors.ts';
+import { escapeRegex } from '../choose/pattern.ts';
 import { familiar, type Reference } from '../reference.ts';
 import type { Credentials } from './credentials.ts';
 
@@ -41,9 +42,10 @@ export function pushFailed(
   );
 }
 
-/** A registry may be called `authentik.example`. */
+/** A registry may be called `authentik.example`, an image `denied`; one called `auth` is not in `unauthorized`. */
 function withoutName(text: string, { domain, path }: Reference): string {
-  return text.replaceAll(domain, '').replaceAll(path, '');
+  const whole = new RegExp(`(?<![\\w.-])${escapeRegex(path)}(?![\\w.-])`, 'g');
+  return text.replaceAll(domain, '').replace(whole, '');
 }
 
 function hintFor(

@@ -28,14 +28,20 @@ export type PushName = (name: string, run: PushRun) => Promise<Push>;
 
 /** Pushes by `engine`, with the credentials of whoever runs this. */
 export function pushBy(engine: Engine, env: Environment): PushName {
+  /** Registries that did not answer in all tries: what goes there after that has one, until one is there again. */
+  const absent = new Set<string>();
   return async (name, run) => {
     const reference = parseTarget(name, 'the name to push');
-    const credentials = await findCredentials(reference.domain, { env, signal: run.signal });
+    const { domain } = reference;
+    const credentials = await findCredentials(domain, { env, signal: run.signal });
+    const retries = absent.has(domain) ? 0 : RETRIES;
     for (let tries = 1; ; tries++) {
       const end = await pushOnce(engine, reference, credentials, run);
+      if (!('why' in end) || !end.passes) absent.delete(domain);
       if (!('why' in end)) return end;
       const failure = pushFailed(reference, end.why, credentials, tries);
-      if (!end.passes || tries > RETRIES) throw failure;
+      if (end.passes && tries > retries) absent.add(domain);
+      if (!end.passes || tries > retries) throw failure;
       const waitMs = retryPauseMs(tries);
       run.onRetry(failure, tries, waitMs);
       await sleep(waitMs, undefined, { signal: run.signal }).catch(() => run.signal.throwIfAborted());

@@ -81,7 +81,7 @@ export class PushingSink implements Sink {
     signal: AbortSignal,
     onProgress: (progress: PushProgress) => void,
   ): Promise<readonly Pushed[]> {
-    if (refs.length === 0) return [{ target: targetId, error: nowhere('an image without a name') }];
+    if (refs.length === 0) return [{ target: targetId, error: nameless() }];
     const pushed: Pushed[] = [];
     for (const ref of namesToPush(refs)) {
       const pushing = this.#line.then(() => this.#pushOne(image, ref, signal, onProgress));
@@ -129,5 +129,11 @@ export class PushingSink implements Sink {
 function nowhere(what: string): ImgmvError {
   return new ImgmvError('push-failed', `${what} cannot be pushed: it names no registry`, {
     hint: 'a name such as registry.example/team/web:1.0 does; --retag or --registry give it one',
+  });
+}
+
+function nameless(): ImgmvError {
+  return new ImgmvError('push-failed', 'an image without a name cannot be pushed', {
+    hint: 'chosen by its id, it gets one with --as registry.example/team/web:1.0',
   });
 }

@@ -42,6 +42,11 @@ async function scene(answer: (response: ServerResponse, asked: number) => void) 
     retries,
     directory: directory.path,
     push: (signal?: AbortSignal) => pushBy(fake.engine, env)(NAME, run(signal)),
+    /** Of several names, one after another. */
+    pusher: () => {
+      const push = pushBy(fake.engine, env);
+      return (name: string) => push(name, run());
+    },
     async [Symbol.asyncDispose]() {
       await fake[Symbol.asyncDispose]();
       await directory[Symbol.asyncDispose]();
@@ -89,6 +94,37 @@ it('tries again what may pass, by itself and after a lost engine', { timeout: 20
   expect(await at.push()).toEqual({ digest: DIGEST });
   expect(at.retries.map(({ code }) => code)).toEqual(['push-failed', 'push-failed']);
   expect(at.retries[1]?.message).toMatch(/failed, 2 times: lost the docker engine/);
+});
+
+it('waits for a registry that is away once, not for each name in it', { timeout: 60_000 }, async () => {
+  let away = true;
+  await using at = await scene((response) => response.end(away ? error('connection refused') : done));
+  const push = at.pusher();
+  const failure = (name: string) => push(name).catch(({ message }: ImgmvError) => message);
+  expect(await failure('r.example/a:1.0')).toMatch(/a:1\.0 failed, 4 times: connection refused/);
+  expect(await failure('r.example/b:1.0')).toMatch(/b:1\.0 failed: connection refused/);
+  expect([at.asked.length, at.retries.length]).toEqual([5, 3]);
+  away = false;
+  expect(await push('r.example/c:1.0')).toEqual({ digest: DIGEST });
+  away = true;
+  setTimeout(() => {
+    away = false;
+  }, 1_000);
+  expect(await push('r.example/b:1.0')).toEqual({ digest: DIGEST });
+  expect(at.retries).toHaveLength(4);
+});
+
+it('knows what an engine says from what the image is called', { timeout: 20_000 }, async () => {
+  await using at = await scene((response, asked) => {
+    if (asked === 1) return void response.end(error('unauthorized: authentication required'));
+    if (asked === 2) return void response.end(error('Get "https://r.example/v2/d/": connection refused'));
+    response.end(done);
+  });
+  const push = at.pusher();
+  await expect(push('r.example/auth:1')).rejects.toMatchObject({
+    hint: expect.stringMatching(/docker login/),
+  });
+  expect(await push('r.example/d:1.0')).toEqual({ digest: DIGEST });
 });
 
 it.each([

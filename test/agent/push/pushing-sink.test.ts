@@ -95,7 +95,7 @@ it('does not try names that name no registry, nor images without a name', async 
     .map(({ error }) => error?.message);
   expect(messages).toEqual([
     'web:1.0 cannot be pushed: it names no registry',
-    'an image without a name cannot be pushed: it names no registry',
+    'an image without a name cannot be pushed',
     undefined,
     'docker.io/library/x:1 cannot be pushed: it names no registry',
   ]);
