@@ -50,6 +50,8 @@ export class TextRenderer implements Renderer {
   #planOnly = false;
   #settled = 0;
   #settledBytes = 0;
+  /** Names that were pushed. */
+  #pushes = 0;
   /** Names whose push failed. */
   #notPushed = 0;
 
@@ -143,7 +145,7 @@ export class TextRenderer implements Renderer {
       }
       if (image.refs.length === 0)
         this.say(
-          `  chosen by id: it arrives without a name${target === undefined ? '' : ' (--as NAME:TAG gives one)'}`,
+          `  chosen without a name: it arrives without one${target === undefined ? '' : ' (--as NAME:TAG gives one)'}`,
         );
       if (image.warning !== null)
         this.#line(`${this.#paint('33', 'warning:')} ${escapeText(`${name}: ${image.warning}`)}`);
@@ -280,13 +282,15 @@ export class TextRenderer implements Renderer {
   }
 
   #pushed({ ref, digest, warning, error }: PushedRef): void {
-    const name = escapeText(ref);
+    // Without a name it is told by its id.
+    const name = escapeText(ref.startsWith('sha256:') ? short(ref) : ref);
     if (error) {
       this.#notPushed++;
       this.#line(`${this.#paint('31', 'NOT pushed')} ${name}: ${escapeText(error.message)}`);
       if (error.hint !== null) this.#line(`  ${escapeText(error.hint)}`);
       return;
     }
+    this.#pushes++;
     this.#out(`${this.#paint('32', 'pushed')} ${name} ${digest}`);
     if (warning !== null) this.#line(`${this.#paint('33', 'warning:')} ${name}: ${escapeText(warning)}`);
   }
@@ -296,12 +300,14 @@ export class TextRenderer implements Renderer {
     this.end();
     if (this.#planOnly) return;
     const count = `${images} image${images === 1 ? '' : 's'}`;
-    if (this.#notPushed > 0 && images > 1)
-      this.#line(`${this.#notPushed} name${this.#notPushed === 1 ? '' : 's'} NOT pushed.`);
+    if (this.#notPushed > 0 && images > 1) this.#line(`${names(this.#notPushed)} NOT pushed.`);
     if (failed > 0) return this.#line(`${failed} of ${count} failed.`);
     // The line of a single image has said it all.
     if (images === 1) return;
-    this.#out(`${count} done and verified: ${size(bytes)}${onTheWire(event)}, ${seconds.toFixed(1)} s.`);
+    const pushed = this.#pushes === 0 ? '' : `, ${names(this.#pushes)} pushed`;
+    this.#out(
+      `${count} done and verified${pushed}: ${size(bytes)}${onTheWire(event)}, ${seconds.toFixed(1)} s.`,
+    );
   }
 
   #cleaned({ removed, kept }: EventOf<'cleaned'>): void {
@@ -346,6 +352,10 @@ function onTheWire({ wireBytes }: { readonly wireBytes: number }): string {
 
 function layers(count: number): string {
   return `${count} layer${count === 1 ? '' : 's'}`;
+}
+
+function names(count: number): string {
+  return `${count} name${count === 1 ? '' : 's'}`;
 }
 
 function size(bytes: number): string {

@@ -3,6 +3,7 @@ import { Writable } from 'node:stream';
 import { expect, it } from 'vitest';
 import { errorEvent } from '../../agent/events.ts';
 import { problemsError } from '../../cli/move-file/problems.ts';
+import { sourceNameOf } from '../../cli/names.ts';
 import { TextRenderer } from '../../cli/renderer-text.ts';
 import { ImgmvError } from '../../proto/errors.ts';
 
@@ -33,4 +34,14 @@ it('has one line of what an engine or another host says', () => {
   expect(rendered(new ImgmvError('engine-refused', 'no\nimgmv: all is well'))).toBe(
     'imgmv: no\\u000aimgmv: all is well\n',
   );
+});
+
+it('calls an image under way by one of its names', () => {
+  const refs = ['a', 'b', 'c'].map((name) => ({ source: `${name}:1`, target: `r.example/${name}:1` }));
+  const id = `sha256:${'ab'.repeat(32)}`;
+  expect([
+    sourceNameOf({ refs, id }),
+    sourceNameOf({ refs: refs.slice(2), id }),
+    sourceNameOf({ refs: [], id }),
+  ]).toEqual(['a:1', 'c:1', 'abababababab']);
 });
