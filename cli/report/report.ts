@@ -63,6 +63,8 @@ export class Report {
         if (event.attempt <= 1) this.#reconnections++;
         return;
       case 'retrying':
+        // That of a push is none of the image, which is there.
+        if (event.phase === 'push') return;
         this.#retries.set(event.id, (this.#retries.get(event.id) ?? 0) + 1);
         return;
       case 'image':

@@ -17,8 +17,14 @@ export function verdictOf({ exit, error, images }: ReportData): Verdict {
   return images.some(arrived) ? 'partial' : 'failed';
 }
 
-/** One sentence on how it went. */
+/** A sentence on how it went, and one on names that are in no registry. */
 export function headlineOf(report: ReportData): string {
+  const notPushed = report.images.flatMap(({ pushed }) => pushed).filter(({ error }) => error !== null);
+  const end = notPushed.length === 0 ? '' : ` ${counted(notPushed.length, 'name')} NOT pushed.`;
+  return `${arrivalsOf(report)}${end}`;
+}
+
+function arrivalsOf(report: ReportData): string {
   const { images, totals, exit } = report;
   const there = images.filter(arrived).length;
   if (totals.planned > 0)
@@ -125,7 +131,11 @@ function nameAtSource(source: string): string {
 }
 
 function pushedNotes({ ref, digest, error, warning }: PushedRef): readonly Note[] {
-  if (error) return [{ kind: 'error', text: `not pushed to ${ref}: ${error.message}` }];
+  if (error)
+    return [
+      { kind: 'error', text: `not pushed to ${ref}: ${error.message}` },
+      ...(error.hint === null ? [] : [{ kind: 'hint', text: error.hint } as const]),
+    ];
   const what = `pushed: ${ref}${digest === null ? '' : ` is ${short(digest)}`}`;
   return [
     { kind: 'pushed', text: what },

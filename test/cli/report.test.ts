@@ -78,6 +78,26 @@ describe('the figures of a report', () => {
     expect(report.images[0]?.tries).toBe(3);
   });
 
+  it('of an image that is there and was not pushed say so, and count no try of the push', () => {
+    const error = { code: 'push-failed', message: 'the registry is away', hint: 'is it up?' } as const;
+    const pushed = [{ ref: 'r.example/app:1.0', digest: null, warning: null, error }];
+    const retrying = {
+      event: 'retrying',
+      id: idOf(1),
+      refs: [],
+      waitSeconds: 2,
+      phase: 'push',
+      error,
+    } as const;
+    const again = [1, 2, 3].map((attempt) => ({ ...retrying, attempt }));
+    const report = reported({ images: [{ told: { pushed } }], end: again, exit: 17 });
+    expect(report.images[0]?.tries).toBe(1);
+    expect(headlineOf(report)).toBe('The image is at its target, verified. 1 name NOT pushed.');
+    const markdown = markdownReport(report);
+    expect(verdictOf(report)).toBe('partial');
+    expect(markdown).toMatch(/not pushed to r\.example\/app:1\.0: the registry is away\n.*hint: is it up/);
+  });
+
   it('of a run that was cut off say so', () => {
     const stopped = new ImgmvError('sigint', 'stopped by SIGINT');
     const report = new Report({ command: 'send', target: 'host-b' });

@@ -254,7 +254,8 @@ for (const target of ['20', '28c'] as const satisfies readonly Flavour[])
             const { exit, images: shown, totals } = json(await readFile(file, 'utf8'));
             expect([exit, totals.failed]).toEqual([17, 0]);
             expect(shown).toHaveLength(1);
-            for (const { status, pushed } of shown) {
+            for (const { status, pushed, tries } of shown) {
+              expect(tries).toBe(1);
               expect(['loaded', 'present']).toContain(status);
               expect(pushed).toMatchObject([
                 { digest: null, error: { code: 'push-failed', message: expect.stringMatching(/refused/) } },
