@@ -322,7 +322,11 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
         expect(byId.there.pushed).toEqual([
           expect.objectContaining({
             ref: byId.here.targetId,
-            error: { ...why, message: expect.stringMatching(/an image without a name cannot be pushed/) },
+            error: {
+              ...why,
+              hint: expect.stringContaining('--as'),
+              message: expect.stringMatching(/an image without a name cannot be pushed/),
+            },
           }),
         ]);
       },

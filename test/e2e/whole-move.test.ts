@@ -5,7 +5,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { ReportData } from '../../cli/report/model.ts';
 import { engineSupport, type Flavour } from '../rig/engine.ts';
 import { type Imgmv, type JsonEvent, runImgmv, toldBy } from '../rig/imgmv.ts';
-import { type Registry, registrySupport, startRegistry } from '../rig/registry.ts';
+import { PASSWORD, type Registry, registrySupport, startRegistry, USER } from '../rig/registry.ts';
 import { describeOn } from '../rig/suite.ts';
 import { TALK_MAX_BYTES, told } from './moved.ts';
 import { expectEnd, type Receiver, type Scene, startScene } from './scene.ts';
@@ -237,14 +237,23 @@ for (const target of ['20', '28c'] as const satisfies readonly Flavour[])
         TEST_TIMEOUT_MS,
       );
 
-      it(
-        'a registry that is gone takes nothing back: 17, on both sides, and in the report',
-        async () => {
-          const gone = await startRegistry();
-          await gone[Symbol.asyncDispose]();
+      it.each([
+        ['is gone', false, /connection refused/, /is 127\.0\.0\.1:\d+ up, and can the engine reach it\?/],
+        ['wants another password', true, /unauthorized|401/i, /the credentials came from .*`docker login/],
+      ])(
+        'a registry that %s takes nothing back: 17, on both sides, and in the report',
+        async (_what, htpasswd, says, hint) => {
+          await using gone = await startRegistry({ htpasswd });
+          if (!htpasswd) await gone[Symbol.asyncDispose]();
+          const auth = Buffer.from(`${USER}:not-${PASSWORD}`).toString('base64');
+          await mkdir(at('docker'), { recursive: true });
+          await writeFile(at('docker/config.json'), JSON.stringify({ auths: { [gone.address]: { auth } } }));
           const report = at('reports/failed.json');
           await rm(report, { force: true });
-          await using receiver = await receive('--report', at('reports/there.json'));
+          await using receiver = await scene.receive({
+            args: ['--once', '--allow-push', '--report', at('reports/there.json')],
+            env: { DOCKER_CONFIG: at('docker') },
+          });
           const args = ['team/web:1.0', '--then-push', '--registry', gone.address];
           await using sender = scene.send(receiver, [...args, '--json', '--report', report]);
           await told(sender, receiver, 17);
@@ -258,7 +267,14 @@ for (const target of ['20', '28c'] as const satisfies readonly Flavour[])
               expect(tries).toBe(1);
               expect(['loaded', 'present']).toContain(status);
               expect(pushed).toMatchObject([
-                { digest: null, error: { code: 'push-failed', message: expect.stringMatching(/refused/) } },
+                {
+                  digest: null,
+                  error: {
+                    code: 'push-failed',
+                    message: expect.stringMatching(says),
+                    hint: expect.stringMatching(hint),
+                  },
+                },
               ]);
             }
           }
