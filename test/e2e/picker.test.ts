@@ -1,5 +1,6 @@
 /** `imgmv send --to HOST` on a real terminal: the list of images, the question for the code, and the move of what was marked. */
-import { readFile } from 'node:fs/promises';
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { engineSupport } from '../rig/engine.ts';
 import { loadImage } from '../rig/images.ts';
@@ -134,6 +135,35 @@ describeOn(
     ])('is no list with %s: whoever runs it is no person', async (flag, says) => {
       await using terminal = await start('127.0.0.1:1', [flag]);
       expect(await terminal.shows(/exit status 2/)).toMatch(says);
+    });
+
+    it('is the list for a move file that names no image, with what else the file says', async () => {
+      await using receiver = await scene.receive();
+      const moveFile = join(scene.directory, 'move.yaml');
+      const yaml = ['retag: {"cache": "store"}', `code-file: ${receiver.codeFile}`, ''];
+      await writeFile(moveFile, yaml.join('\n'));
+      await using terminal = await send(receiver, ['--move', moveFile], { env: { NO_COLOR: '1' } });
+      await terminal.shows(KEYS);
+      await terminal.press('cache', 'Space', 'Enter');
+      expect(await terminal.shows(/exit status 0/)).toMatch(/^loaded cache:7 as store:7 /m);
+      expect(await terminal.screen({ styled: true })).not.toContain('\u001b');
+      expect(await namesAt(scene.target)).toEqual(['store:7']);
+    });
+
+    it('leaves the terminal to the question for the code, where the move file comes on standard input', async () => {
+      await using receiver = await scene.receive();
+      const moveFile = join(scene.directory, 'piped.yaml');
+      const to = `to: 127.0.0.1:${receiver.port}`;
+      await writeFile(
+        moveFile,
+        [to, 'images: team/*', `docker-host: ${scene.source.dockerHost}`, ''].join('\n'),
+      );
+      const command = `cat '${moveFile}' | '${process.execPath}' '${IMGMV}' send --move -`;
+      await using terminal = await startTmux(command, { columns: 120, rows: 30 });
+      await terminal.shows(QUESTION);
+      await terminal.press(await codeOf(receiver), 'Enter');
+      expect(await terminal.shows(/exit status 0/)).toMatch(/^3 images done and verified: /m);
+      expect((await namesAt(scene.target)).length).toBe(3);
     });
 
     it('plan has the list, too', async () => {
