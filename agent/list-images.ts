@@ -22,7 +22,7 @@ async function listed({ catalogue, chosen, describe }: Place): Promise<readonly 
   const all = await describe();
   const holders = holdersOf(all);
   const images = new Map(all.map((image) => [image.id, image]));
-  const told = new Map((await catalogue.list()).map((one) => [one.id, one]));
+  const told = await catalogue.facts(chosen.map(({ id }) => id));
   return chosen.flatMap((one) => {
     const [image, facts] = [images.get(one.id), told.get(one.id)];
     return image && facts ? [toldOf(one, image, facts, holders)] : [];

@@ -66,7 +66,7 @@ export interface Place extends AsyncDisposable {
   readonly host: Host;
   readonly catalogue: Catalogue;
   readonly chosen: readonly Chosen[];
-  /** All images there, without their names; what goes meanwhile is left out. */
+  /** All images there, and what was chosen, without their names; what goes meanwhile is left out. */
   describe(): Promise<readonly Image[]>;
   /** Takes what is to be disposed of along. */
   source(meant: readonly Meant[], ignoreSpace: boolean): Source;
@@ -123,7 +123,8 @@ async function openEnginePlace(options: PlaceOptions): Promise<Place> {
     chosen,
     async describe() {
       const source = new EngineSource(engine, { meant: [], ignoreSpace: true });
-      const images = await atOnce(LOOKUPS_AT_ONCE, await catalogue.list(), ({ id }) => source.describe(id));
+      const ids = new Set([...(await catalogue.list()), ...chosen].map(({ id }) => id));
+      const images = await atOnce(LOOKUPS_AT_ONCE, [...ids], (id) => source.describe(id));
       return images.filter((image) => image !== undefined);
     },
     source: (meant, ignoreSpace) => new EngineSource(engine, { meant, ignoreSpace }),

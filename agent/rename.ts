@@ -1,6 +1,7 @@
 /** What images are to be called: rules that turn a name into another one, on either side of a move. */
 import { ImgmvError } from '../proto/errors.ts';
-import { escapeRegex, spellings, split } from './choose/pattern.ts';
+import { PATTERN_MAX_CHARACTERS } from './choose/limits.ts';
+import { NameGlob, split } from './choose/name-glob.ts';
 import { canonical, familiar, familiarName, parseReference } from './reference.ts';
 
 /** `OLD=NEW`: what OLD matches is called NEW. */
@@ -27,44 +28,36 @@ const PATH_PARTS_KEPT = 2;
  * included. Without a tag OLD is about all tags, and NEW keeps the one there was. Throws usage.
  */
 export function parseRetag(text: string): RetagRule {
+  if (text.length > PATTERN_MAX_CHARACTERS)
+    throw unfit(`${text.slice(0, 100)}…`, `it is longer than ${PATTERN_MAX_CHARACTERS} characters`);
   const at = text.indexOf('=');
   const [old, fresh] = [text.slice(0, Math.max(0, at)), text.slice(at + 1)];
   if (at < 0 || old === '' || fresh === '') throw unfit(text, 'it is not OLD=NEW');
   const holes = stars(old);
   if (stars(fresh) > holes) throw unfit(text, `NEW has more * than OLD`);
+  // What stands for a * is known only later; what is written has to be right now, or it would be about nothing.
+  for (const name of [old, fresh]) {
+    const sample = parseReference(name.replaceAll('*', 'x'));
+    if (!sample || sample.digest !== undefined)
+      throw unfit(text, `${JSON.stringify(name)} is not NAME or NAME:TAG`);
+  }
   const plain = holes === 0 ? parseReference(old) : undefined;
-  if (holes === 0 && (!plain || plain.digest !== undefined))
-    throw unfit(text, `${JSON.stringify(old)} is not NAME or NAME:TAG`);
-  // What stands for a * is known only later; what is written has to be right now.
-  const sample = parseReference(fresh.replaceAll('*', 'x'));
-  if (!sample || sample.digest !== undefined)
-    throw unfit(text, `${JSON.stringify(fresh)} is not NAME or NAME:TAG`);
-  const want = split(plain ? canonical(plain) : old);
-  const expression = new RegExp(`^${holesOf(want.repository)}:${holesOf(want.tag ?? '')}$`, 's');
-  const named = split(fresh);
+  const glob = new NameGlob(split(plain ? canonical(plain) : old));
   return {
     text,
     apply(name) {
-      for (const spelling of spellings(name)) {
-        const { repository, tag = '' } = split(spelling);
-        const found = expression.exec(`${repository}:${want.tag === undefined ? '' : tag}`);
-        if (!found) continue;
-        const holes = found.slice(1);
-        const filled = fresh.replaceAll('*', () => holes.shift() ?? '');
-        return named.tag === undefined ? `${filled}:${tag}` : filled;
-      }
-      return undefined;
+      const found = glob.match(name);
+      if (!found) return undefined;
+      const holes = [...found];
+      const filled = fresh.replaceAll('*', () => holes.shift() ?? '');
+      const { tag } = split(name);
+      return split(fresh).tag !== undefined || tag === undefined ? filled : `${filled}:${tag}`;
     },
   };
 }
 
 function stars(text: string): number {
   return text.split('*').length - 1;
-}
-
-/** The source of an expression that captures what each `*` stands for. */
-function holesOf(text: string): string {
-  return text.split('*').map(escapeRegex).join('(.*)');
 }
 
 function unfit(text: string, why: string): ImgmvError {
@@ -132,8 +125,9 @@ function checked(fresh: string, name: string, rule: string): string {
 }
 
 function checkRegistry(registry: string, project: string | undefined): void {
-  const parsed = parseReference(`${registry}/x`);
-  if (parsed?.path !== 'x' || parsed.domain !== registry)
+  // Two parts: what docker.io has with one only, it has under library/.
+  const parsed = parseReference(`${registry}/x/x`);
+  if (parsed?.path !== 'x/x')
     throw new ImgmvError('usage', `--registry ${JSON.stringify(registry)} is not HOST or HOST:PORT`, {
       hint: 'for example registry.example:5000; what comes behind the host is given with --project',
     });

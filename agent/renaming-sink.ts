@@ -38,12 +38,14 @@ export class RenamingSink implements Sink {
   /** Why it cannot be, where it cannot. */
   #rename(image: Image): string | undefined {
     try {
-      const names = image.names.flatMap(({ source, target: offered }) =>
-        this.#renaming.apply(offered).map((target) => ({ source, target, offered })),
+      const names = unique(
+        image.names.flatMap(({ source, target: offered }) =>
+          this.#renaming.apply(offered).map((target) => ({ source, target, offered })),
+        ),
       );
       if (names.length > NAMES_PER_IMAGE_MAX)
         return `it would have ${names.length} names, more than ${NAMES_PER_IMAGE_MAX}`;
-      this.#renamed.set(image, { ...image, names: unique(names) });
+      this.#renamed.set(image, { ...image, names });
       return undefined;
     } catch (error) {
       const { code, message } = toImgmvError(error);

@@ -1,10 +1,12 @@
 /** The whole of `imgmv send`: from an engine or archives, over a session that this side dials, to the other host. */
 import { hostname } from 'node:os';
 import { ImgmvError, toImgmvError } from '../proto/errors.ts';
+import { NAMES_PER_IMAGE_MAX } from '../proto/limits.ts';
 import { PUSH } from '../proto/messages.ts';
 import type { Secret } from '../proto/secret.ts';
 import type { Emit, Event, PlanImage } from './events.ts';
 import { helloOf, keeperOf } from './hello.ts';
+import type { Image } from './image.ts';
 import { type Ledger, move } from './move.ts';
 import { type OriginOptions, openOrigin } from './origin.ts';
 import { dialSession } from './peer/dialler.ts';
@@ -35,6 +37,7 @@ export async function send(options: SendOptions): Promise<Ledger> {
   const emit: Emit = (event) => options.emit({ ...event, target });
   const origin = await openOrigin(options);
   await using source = origin.source;
+  for (const image of await source.images()) requireNamesFit(image);
   const code = await options.code();
   signal.throwIfAborted();
   const { session, openLane } = await dialSession({
@@ -90,6 +93,15 @@ export async function send(options: SendOptions): Promise<Ledger> {
     signal.removeEventListener('abort', stop);
     await session.closed();
   }
+}
+
+/** More names do not fit an offer. Throws refused. */
+function requireNamesFit({ id, names }: Image): void {
+  if (names.length <= NAMES_PER_IMAGE_MAX) return;
+  const message = `the image ${id} would go with ${names.length} names, and ${NAMES_PER_IMAGE_MAX} is the most`;
+  throw new ImgmvError('refused', message, {
+    hint: `leave some out by --except, such as --except ${names[0]?.source ?? ''}, or name those that are to go`,
+  });
 }
 
 function refusePush(target: string): Promise<never> {

@@ -31,7 +31,8 @@ export const CHOOSING_HELP = `Choosing:
   *:1.*          all with such a tag
   web:1.0,1.1    two tags
   'web:/^v1\\./'  tags that fit a regular expression
---label, --since and --except narrow down what is chosen, or all images where nothing is.`;
+--label, --since and --except narrow down what is chosen, or all images where nothing is.
+--except web leaves out all tags of web; elsewhere web is web:latest, as docker has it.`;
 
 export function addChoosingOptions(command: Command): Command {
   return command
@@ -39,7 +40,7 @@ export function addChoosingOptions(command: Command): Command {
     .option('--label <key[=value]>', 'only images with this label; may be given again', collect(parseLabel))
     .option('--since <duration>', 'only images made in the last 7d, or since 2026-11-01', parseSince)
     .option('--except <pattern>', 'leave out names that fit; may be given again', collect(parsePatterns))
-    .option('--file <list>', 'images from a file, one IMAGE a line; - for standard input')
+    .option('--file <list>', 'images from a file, one IMAGE a line; - for standard input', onlyOne)
     .option(
       '--compose <file>',
       'all images of a compose file, or of the one in a directory; given again, files are merged',
@@ -47,6 +48,15 @@ export function addChoosingOptions(command: Command): Command {
     )
     .option('--running', 'the images of containers that run')
     .option('--dangling', 'images without a name, too; they arrive without one');
+}
+
+/** The last of several would be the only one that counts, and the others unread. */
+function onlyOne(file: string, before?: string): string {
+  if (before !== undefined)
+    throw new InvalidArgumentError(
+      `There is ${before} already: put both into one, or pipe them into --file -`,
+    );
+  return file;
 }
 
 /** Reads what is named. Throws usage, and image-not-found for a list that is empty. */
@@ -71,13 +81,20 @@ export async function selectionOf(
   };
 }
 
+const UNREADABLE: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  EACCES: 'this user may not read it',
+  EISDIR: 'it is a directory',
+};
+
 async function listed(file: string): Promise<readonly Pattern[]> {
   if (file === '-') return readList(process.stdin, 'the list on standard input');
   try {
     return await readList(createReadStream(file), file);
   } catch (cause) {
     if (cause instanceof ImgmvError) throw cause;
-    throw new ImgmvError('usage', `cannot read the list ${file}: ${(cause as Error).message}`, { cause });
+    const { code = '', message } = cause as NodeJS.ErrnoException;
+    throw new ImgmvError('usage', `cannot read the list ${file}: ${UNREADABLE[code] ?? message}`, { cause });
   }
 }
 

@@ -43,6 +43,10 @@ export class ArchiveCatalogue implements Catalogue {
     return [...listed.values()];
   }
 
+  async facts(): Promise<ReadonlyMap<Digest, Listed>> {
+    return new Map((await this.list()).map((image) => [image.id, image]));
+  }
+
   /**
    * A name before what an archive calls an image besides, and both before the beginning of an id. Throws usage for the
    * beginning of several.

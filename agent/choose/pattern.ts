@@ -3,8 +3,9 @@
  * expression as image-syncer has them (`web:/^v1\./`), or several tags (`web:1.0,1.1`).
  */
 import { ImgmvError } from '../../proto/errors.ts';
-import { canonical, parseReference } from '../reference.ts';
+import { isGlob } from './glob.ts';
 import { PATTERN_MAX_CHARACTERS } from './limits.ts';
+import { NameGlob, RepositoryGlob, split } from './name-glob.ts';
 
 /** One image, found as docker finds it: by name, name@digest, id or the beginning of one. */
 export interface ExactPattern {
@@ -23,7 +24,7 @@ export interface NamePattern {
 
 export type Pattern = ExactPattern | NamePattern;
 
-const REGEX_TAG = /^(.*):\/(.*)\/$/s;
+const REGEX_TAG = /^(.*?):\/(.*)\/$/s;
 
 /** `repo:a,b` is two patterns. Throws usage for what can mean no image. */
 export function parsePatterns(text: string): readonly Pattern[] {
@@ -38,80 +39,33 @@ export function parsePatterns(text: string): readonly Pattern[] {
   return tags.map((one) => plainPattern(`${repository}:${one}`));
 }
 
-/** What has no `*`, `?` or `[…]` is left to whoever looks for it; the registry `[::1]:5000` is no range. */
+/** What is no glob is left to whoever looks for it. */
 function plainPattern(text: string): Pattern {
-  if (!/[*?]|\[[^\]]+\]/.test(text) || parseReference(text)) return { kind: 'exact', text };
-  const { repository, tag } = split(text);
-  const expression = new RegExp(
-    `^${globOf(repository, text)}:${tag === undefined ? '.*' : globOf(tag, text)}$`,
-    's',
-  );
-  return { kind: 'names', text, matches: (name) => spellings(name).some((one) => expression.test(one)) };
+  if (!isGlob(text)) return { kind: 'exact', text };
+  const glob = compiled(text, () => new NameGlob(split(text)));
+  return { kind: 'names', text, matches: (name) => glob.match(name) !== undefined };
 }
 
 function regexPattern(text: string, repository: string, source: string): NamePattern {
-  const whole = new RegExp(`^${globOf(repository, text)}$`, 's');
-  let tags: RegExp;
-  try {
-    tags = new RegExp(source);
-  } catch (cause) {
-    throw unfit(text, `${(cause as Error).message.replace(/^Invalid regular expression: /, '')}`, cause);
-  }
+  const glob = compiled(text, () => new RepositoryGlob(repository));
+  const tags = compiled(text, () => new RegExp(source));
   return {
     kind: 'names',
     text,
-    matches: (name) =>
-      spellings(name).some((one) => {
-        const parts = split(one);
-        return whole.test(parts.repository) && parts.tag !== undefined && tags.test(parts.tag);
-      }),
+    matches: (name) => {
+      const { tag } = split(name);
+      return tag !== undefined && glob.match(name) !== undefined && tags.test(tag);
+    },
   };
 }
 
-/** As docker shows it, and with its registry spelled out: either may be meant. */
-export function spellings(name: string): readonly string[] {
-  const parsed = parseReference(name);
-  const whole = parsed && canonical(parsed);
-  return whole === undefined || whole === name ? [name] : [name, whole];
-}
-
-/** A colon behind the last slash begins the tag; one before it a port. */
-export function split(name: string): { readonly repository: string; readonly tag?: string } {
-  const colon = name.indexOf(':', name.lastIndexOf('/') + 1);
-  if (colon < 0) return { repository: name };
-  return { repository: name.slice(0, colon), tag: name.slice(colon + 1) };
-}
-
-/** The source of an expression: `*` stands for any characters, slashes too, `?` for one, `[a-c]` and `[!a-c]` for one of them. */
-function globOf(glob: string, text: string): string {
-  let source = '';
-  for (let at = 0; at < glob.length; at++) {
-    const character = glob[at] as string;
-    if (character === '*') source += '.*';
-    else if (character === '?') source += '.';
-    else if (character === '[') {
-      const end = glob.indexOf(']', at + 2);
-      // One that is not closed is itself, as shells have it.
-      source += end < 0 ? '\\[' : classOf(glob.slice(at + 1, end), text);
-      if (end >= 0) at = end;
-    } else source += escapeRegex(character);
-  }
-  return source;
-}
-
-function classOf(inside: string, text: string): string {
-  const not = /^[!^]/.test(inside);
-  const set = `[${not ? '^' : ''}${(not ? inside.slice(1) : inside).replaceAll(/[\\[\]^]/g, '\\$&')}]`;
+/** What comes of a glob or a regular expression. Throws usage where it is none. */
+function compiled<T>(text: string, make: () => T): T {
   try {
-    new RegExp(set, 's');
+    return make();
   } catch (cause) {
-    throw unfit(text, `[${inside}] is no range`, cause);
+    throw unfit(text, (cause as Error).message.replace(/^Invalid regular expression: /, ''), cause);
   }
-  return set;
-}
-
-export function escapeRegex(text: string): string {
-  return text.replaceAll(/[\\^$.*+?()[\]{}|/-]/g, '\\$&');
 }
 
 function unfit(text: string, why: string, cause?: unknown): ImgmvError {

@@ -2,7 +2,9 @@
 import { ImgmvError } from '../../proto/errors.ts';
 import { atOnce, LOOKUPS_AT_ONCE } from '../at-once.ts';
 import type { Digest } from '../image.ts';
+import { canonical, parseReference } from '../reference.ts';
 import { merged } from './meant.ts';
+import { RepositoryGlob } from './name-glob.ts';
 import { notFound } from './not-found.ts';
 import type { NamePattern, Pattern } from './pattern.ts';
 
@@ -48,6 +50,8 @@ export interface Chosen {
 export interface Catalogue {
   /** Each id once, in the order of the place. */
   list(): Promise<readonly Listed[]>;
+  /** By ids what is told of these images, also of those that are no images of their own but parts of others. */
+  facts(ids: readonly Digest[]): Promise<ReadonlyMap<Digest, Listed>>;
   /** What `reference` means: as docker takes it, without a name where it is an id; empty where nothing does. */
   find(reference: string): Promise<readonly Chosen[]>;
   /** The images of containers that run, by the name that each was started with. Absent where nothing runs. */
@@ -93,9 +97,23 @@ export async function choose(catalogue: Catalogue, selection: Selection): Promis
   }
   const left = await narrowed(merged(chosen), catalogue, selection);
   if (left.length > 0 || selection.orNothing) return left;
-  throw new ImgmvError('image-not-found', `no image ${catalogue.place} is what was asked for`, {
-    hint: catalogue.hint,
-  });
+  const what = asked(selection);
+  const message =
+    what === '' ? `there is no image ${catalogue.place}` : `no image ${catalogue.place} fits ${what}`;
+  throw new ImgmvError('image-not-found', message, { hint: catalogue.hint });
+}
+
+/** The options that came to nothing; empty for all images. */
+function asked({ all, dangling, except, labels, patterns, running, since }: Selection): string {
+  return [
+    ...patterns.map(({ text }) => JSON.stringify(text)),
+    ...(all && !dangling ? ['--all'] : []),
+    ...(dangling && !all ? ['--dangling'] : []),
+    ...(running ? ['--running'] : []),
+    ...labels.map(({ key, value }) => `--label ${key}${value === undefined ? '' : `=${value}`}`),
+    ...(since ? [`--since ${since.toISOString()}`] : []),
+    ...except.map(({ text }) => `--except ${text}`),
+  ].join(' ');
 }
 
 async function matching(catalogue: Catalogue, pattern: Pattern): Promise<readonly Chosen[]> {
@@ -113,9 +131,9 @@ async function narrowed(
 ): Promise<readonly Chosen[]> {
   let left = images;
   if (labels.length > 0 || since !== undefined) {
-    const byId = new Map((await catalogue.list()).map((image) => [image.id, image]));
+    const facts = await catalogue.facts(left.map(({ id }) => id));
     left = left.filter(({ id }) => {
-      const image = byId.get(id);
+      const image = facts.get(id);
       return image && hasLabels(image, labels) && (since === undefined || image.created >= since);
     });
   }
@@ -123,8 +141,20 @@ async function narrowed(
     left =
       pattern.kind === 'names'
         ? withoutNames(left, pattern)
-        : without(left, await catalogue.find(pattern.text));
+        : without(left, (await allTags(catalogue, pattern.text)) ?? (await catalogue.find(pattern.text)));
   return left;
+}
+
+/** What `web` leaves out: whatever its tag, or none would be but web:latest. Undefined where nothing is called so. */
+async function allTags(catalogue: Catalogue, text: string): Promise<readonly Chosen[] | undefined> {
+  const parsed = parseReference(text);
+  if (!parsed || parsed.tag !== undefined || parsed.digest !== undefined) return undefined;
+  const repository = new RepositoryGlob(canonical(parsed));
+  const found = (await catalogue.list()).flatMap(({ id, names }) => {
+    const meant = names.filter((name) => repository.match(name));
+    return meant.length > 0 ? [{ id, names: meant }] : [];
+  });
+  return found.length > 0 ? found : undefined;
 }
 
 function hasLabels(image: Listed, labels: Selection['labels']): boolean {

@@ -11,6 +11,8 @@ export class EngineCatalogue implements Catalogue {
   readonly hint = '`imgmv ls` lists what is there';
   readonly #engine: Engine;
   #listed: Promise<readonly Listed[]> | undefined;
+  /** With those on which others were built, and which have no name any more. */
+  #known: Promise<readonly Listed[]> | undefined;
 
   constructor(engine: Engine) {
     this.#engine = engine;
@@ -18,13 +20,20 @@ export class EngineCatalogue implements Catalogue {
 
   /** Asked once. Newest first, as docker has it; of one age, which an engine gives in any order, by name. */
   list(): Promise<readonly Listed[]> {
-    this.#listed ??= this.#list();
+    this.#listed ??= this.#list(false);
     return this.#listed;
   }
 
-  async #list(): Promise<readonly Listed[]> {
+  async facts(ids: readonly Digest[]): Promise<ReadonlyMap<Digest, Listed>> {
+    const listed = new Map((await this.list()).map((image) => [image.id, image]));
+    if (ids.every((id) => listed.has(id))) return listed;
+    this.#known ??= this.#list(true);
+    return new Map((await this.#known).map((image) => [image.id, image]));
+  }
+
+  async #list(all: boolean): Promise<readonly Listed[]> {
     const images = new Map<Digest, Listed>();
-    for (const { Id, RepoTags, RepoDigests, Labels, Created, Size } of await this.#engine.list()) {
+    for (const { Id, RepoTags, RepoDigests, Labels, Created, Size } of await this.#engine.list({ all })) {
       const tags = (RepoTags ?? []).filter((tag) => tag !== '<none>:<none>');
       const names = tags.filter((tag) => !isPrivateName(tag));
       // What an interrupted run has kept is nobody's image.
@@ -44,9 +53,11 @@ export class EngineCatalogue implements Catalogue {
   }
 
   async find(reference: string): Promise<readonly Chosen[]> {
+    const parsed = parseReference(reference);
+    // What is neither a name nor an id, such as ../x, is nothing to make a request of.
+    if (!parsed && !/^(sha256:)?[0-9a-f]{1,64}$/.test(reference)) return [];
     const found = await this.#engine.inspect(reference);
     if (found === undefined) return [];
-    const parsed = parseReference(reference);
     const name = parsed && familiar(withDefaultTag(parsed));
     // An image that was chosen by id or digest has no name of its own on the way.
     const byName = name !== undefined && (found.RepoTags ?? []).includes(name);

@@ -134,8 +134,8 @@ export class Engine {
   }
 
   /** All images but those that are only steps of others. It takes a containerd store milliseconds for each. */
-  async list(): Promise<readonly ListedByEngine[]> {
-    const options = this.info.store === 'containerd' ? { manifests: true } : {};
+  async list({ all = false } = {}): Promise<readonly ListedByEngine[]> {
+    const options = { ...(all && { all }), ...(this.info.store === 'containerd' && { manifests: true }) };
     for (let tries = 1; ; tries++) {
       try {
         const listed = await this.#guard('list images', this.#docker.listImages(options));

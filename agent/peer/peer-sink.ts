@@ -369,10 +369,7 @@ function toOffer(image: Image, number: number): OfferedImage {
 
 /** The other side answers for what was offered, in its order, and for those names only. */
 function toAnswer(image: Image, number: number, answered: AnsweredImage | undefined, host: string): Answer {
-  // A name in place of which the other side gives several comes several times.
-  const names = (list: readonly { target: string }[]) =>
-    [...new Set(list.map(({ target }) => target))].join(' ');
-  if (answered?.image !== number || names(answered.refs) !== names(image.names))
+  if (answered?.image !== number || !answersNames(image.names, answered.refs))
     throw violation('an answer to something else than was offered');
   if (answered.error && answered.action !== 'refuse') throw violation('an error with what is not refused');
   if (new Set(answered.refs.map(({ target, as = target }) => as)).size < answered.refs.length)
@@ -390,6 +387,19 @@ function toAnswer(image: Image, number: number, answered: AnsweredImage | undefi
     ...(answered.missing !== undefined && { missing: offeredOnly(answered.missing, image.layers) }),
     ...(answered.error && { error: fromWire(answered.error, host) }),
   };
+}
+
+/**
+ * All names that were offered, in their order: once, or as often as the other side gives one in place of it. With
+ * rules of its own that make one name of several it may leave out all of these but one.
+ */
+function answersNames(names: readonly Name[], refs: AnsweredImage['refs']): boolean {
+  const offered = names.map(({ target }) => target);
+  const answered = [...new Set(refs.map(({ target }) => target))];
+  const there = new Set(answered);
+  const inOrder = offered.filter((target) => there.has(target));
+  const renamed = refs.some(({ as }) => as !== undefined);
+  return inOrder.join(' ') === answered.join(' ') && (inOrder.length === offered.length || renamed);
 }
 
 /** Which name the other side gives in place of the one that was offered is its own affair, if it is one. */
