@@ -2,6 +2,7 @@
 import { distance } from 'fastest-levenshtein';
 import { ImgmvError } from '../../proto/errors.ts';
 import { familiar, parseReference, withDefaultTag } from '../reference.ts';
+import { split } from './name-glob.ts';
 import type { Pattern } from './pattern.ts';
 import type { Catalogue } from './selection.ts';
 
@@ -31,7 +32,11 @@ function closeTo(name: string, names: readonly string[]): readonly string[] {
   const parsed = parseReference(name);
   const want = parsed ? familiar(withDefaultTag(parsed)) : name;
   return names
-    .map((tag) => ({ tag, far: distance(want, tag), sameName: tag.split(':')[0] === want.split(':')[0] }))
+    .map((tag) => ({
+      tag,
+      far: distance(want, tag),
+      sameName: split(tag).repository === split(want).repository,
+    }))
     .filter(({ tag, far, sameName }) => sameName || far <= Math.max(2, Math.floor(tag.length / 4)))
     .sort((a, b) => a.far - b.far)
     .slice(0, CLOSE_NAMES_MAX)

@@ -26,6 +26,21 @@ describe('--retag', () => {
     ['team/*-api=new/*/api', 'team/shop-api:1', 'new/shop/api:1'],
     ['*/*:*=new/*-*:v*', 'team/web:1', 'new/team-web:v1'],
     ['web.x=y', 'webax:1', undefined],
+    // A registry's port is no tag.
+    ['*:5*=x/*:v*', 'reg.example:5000/web:1', undefined],
+    ['*:5*=x/*:v*', 'web:5.1', 'x/web:v.1'],
+    ['[::1]:5000/*=new.reg/*', '[::1]:5000/a/web:1', 'new.reg/a/web:1'],
+    ['web=[::1]:5000/web', 'web:1', '[::1]:5000/web:1'],
+    // As docker shows it, unless OLD says where docker has its own from.
+    ['d*=x/*', 'web:1', undefined],
+    ['*/*=x/*/*', 'web:1', undefined],
+    ['docker.io/w*=x/*', 'web:1', 'x/eb:1'],
+    ['index.docker.io/library/web=x', 'web:1', 'x:1'],
+    ['library/*=x/*', 'web:1', 'x/web:1'],
+    ['library/*=x/*', 'team/web:1', undefined],
+    ['library/web=x', 'docker.io/library/web:1', 'x:1'],
+    ['web=docker.io/library/app', 'web:1', 'app:1'],
+    ['a-*-*=*/*', 'a-b-c-d:1', 'b-c/d:1'],
   ])('%s: %s becomes %s', (rule, name, fresh) => {
     expect(rules(rule).apply(name)).toEqual([fresh ?? name]);
   });
@@ -45,8 +60,20 @@ describe('--retag', () => {
     ['web=Bad Name', 'is not NAME or NAME:TAG'],
     ['web=team/web@sha256:'.padEnd(20 + 64, 'a'), 'is not NAME or NAME:TAG'],
     ['team/*=team/Web-*', 'is not NAME or NAME:TAG'],
+    // These would be about nothing.
+    ['a/Team/*=x/*', 'is not NAME or NAME:TAG'],
+    ['team/*-=x/*', 'is not NAME or NAME:TAG'],
+    ['web-?/*=x/*', 'is not NAME or NAME:TAG'],
+    [`${'*'.repeat(999)}=x`, 'it is longer than 1000 characters'],
   ])('refuses %s', (rule, why) => {
     expect(() => parseRetag(rule)).toThrow(why);
+  });
+
+  it('takes its time with the length, however many * it has', () => {
+    const name = `${'a'.repeat(200)}/${'a'.repeat(50)}:${'a'.repeat(128)}`;
+    const started = performance.now();
+    expect(rules(`${'*a'.repeat(80)}*b=${'*'.repeat(80)}`).apply(name)).toEqual([name]);
+    expect(performance.now() - started).toBeLessThan(1_000);
   });
 
   it('says which rule makes no name of which', () => {
@@ -75,6 +102,13 @@ describe('--registry and --project', () => {
   it('does without a project, takes a deep one, and a port', () => {
     expect(registry('reg.example').apply('a/b/c:1')).toEqual(['reg.example/b/c:1']);
     expect(registry('reg.example:5000', 'x/y').apply('web:1')).toEqual(['reg.example:5000/x/y/web:1']);
+    expect(registry('[::1]:5000', 'x').apply('web:1')).toEqual(['[::1]:5000/x/web:1']);
+    expect(registry('localhost').apply('web:1')).toEqual(['localhost/web:1']);
+  });
+
+  it('takes the one that docker does not show', () => {
+    expect(registry('docker.io', 'me').apply('reg.example/a/b/c:1')).toEqual(['me/b/c:1']);
+    expect(registry('docker.io').apply('reg.example/web:1')).toEqual(['web:1']);
   });
 
   it('is for what no rule names', () => {

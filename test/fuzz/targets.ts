@@ -4,6 +4,7 @@ import { archiveImageTargets } from './archive-images.ts';
 import { archiveNameTargets } from './archive-names.ts';
 import { archiveTarTargets } from './archive-tar.ts';
 import { channelTargets } from './channel.ts';
+import { choosingTargets } from './choosing.ts';
 import { codeTargets } from './code.ts';
 import { commandLineTargets } from './command-line.ts';
 import { contentTargets } from './engine-content.ts';
@@ -37,6 +38,7 @@ export const TARGETS: readonly Target[] = [
   ...nameTargets,
   ...peerTargets,
   ...commandLineTargets,
+  ...choosingTargets,
   ...moveFileTargets,
   ...archiveTarTargets,
   ...archiveCompressionTargets,
