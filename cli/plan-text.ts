@@ -43,7 +43,7 @@ function notesOf(image: PlanImage): readonly string[] {
     ...refs.flatMap(({ target, replaces }) =>
       replaces === null ? [] : [`${target} is ${short(replaces)} there now and will lose this name`],
     ),
-    ...(refs.length === 0 ? ['chosen without a name: it arrives without one (--as NAME:TAG gives one)'] : []),
+    ...(refs.length === 0 ? ['goes by its id: it arrives without a name (--as NAME:TAG gives one)'] : []),
     ...(warning === null ? [] : [`warning: ${warning}`]),
     ...(idChange === null || action === 'refuse' ? [] : [`another id at the target: ${idChange}`]),
   ];

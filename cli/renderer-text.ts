@@ -145,7 +145,7 @@ export class TextRenderer implements Renderer {
       }
       if (image.refs.length === 0)
         this.say(
-          `  chosen without a name: it arrives without one${target === undefined ? '' : ' (--as NAME:TAG gives one)'}`,
+          `  goes by its id: it arrives without a name${target === undefined ? '' : ' (--as NAME:TAG gives one)'}`,
         );
       if (image.warning !== null)
         this.#line(`${this.#paint('33', 'warning:')} ${escapeText(`${name}: ${image.warning}`)}`);

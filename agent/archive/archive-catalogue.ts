@@ -9,6 +9,7 @@ import type { ArchivedImage } from './archived-image.ts';
 import { parseJson } from './json.ts';
 
 const IDS_SHOWN_MAX = 10;
+const PLACES_SHOWN_MAX = 3;
 
 /** What a config says of its image beside what it is made of (OCI image spec, config.md); docker takes any. */
 const told = v.object({
@@ -26,7 +27,9 @@ export class ArchiveCatalogue implements Catalogue {
 
   constructor(archives: readonly Archive[]) {
     this.#images = archives.flatMap(({ images }) => images);
-    this.place = `in ${archives.map(({ label }) => label).join(', ')}`;
+    const labels = archives.map(({ label }) => label);
+    const more = labels.length - PLACES_SHOWN_MAX;
+    this.place = `in ${labels.slice(0, PLACES_SHOWN_MAX).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
     const there = this.#images.flatMap(({ image }) =>
       image.names.length > 0 ? namesOf(image) : [image.id.slice(7, 19)],
     );

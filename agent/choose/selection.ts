@@ -92,7 +92,7 @@ export async function choose(catalogue: Catalogue, selection: Selection): Promis
   if (dangling) chosen.push(...(await catalogue.list()).filter((image) => image.dangling));
   if (running) {
     if (!catalogue.running)
-      throw new ImgmvError('usage', `nothing runs ${catalogue.place}: --running is for an engine`);
+      throw new ImgmvError('usage', `--running is for an engine: nothing runs ${catalogue.place}`);
     chosen.push(...(await catalogue.running()));
   }
   const left = await narrowed(merged(chosen), catalogue, selection);

@@ -37,7 +37,7 @@ export class EngineCatalogue implements Catalogue {
       const tags = (RepoTags ?? []).filter((tag) => tag !== '<none>:<none>');
       const names = tags.filter((tag) => !isPrivateName(tag));
       // What an interrupted run has kept is nobody's image.
-      if (tags.length > 0 && names.length === 0) continue;
+      if (!all && tags.length > 0 && names.length === 0) continue;
       const digests = (RepoDigests ?? []).filter((digest) => !digest.startsWith('<none>@'));
       const known = images.get(Id);
       images.set(Id, {
@@ -54,6 +54,7 @@ export class EngineCatalogue implements Catalogue {
 
   async find(reference: string): Promise<readonly Chosen[]> {
     const parsed = parseReference(reference);
+    if (isPrivateName(reference)) return [];
     // What is neither a name nor an id, such as ../x, is nothing to make a request of.
     if (!parsed && !/^(sha256:)?[0-9a-f]{1,64}$/.test(reference)) return [];
     const found = await this.#engine.inspect(reference);

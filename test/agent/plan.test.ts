@@ -1,9 +1,42 @@
-import { expect, it } from 'vitest';
+import { describe, expect, it } from 'vitest';
 import { digestOf } from '../../agent/engine/metadata.ts';
 import type { Answer } from '../../agent/image.ts';
-import { sharedFirst } from '../../agent/plan.ts';
+import { clashes, sharedFirst } from '../../agent/plan.ts';
 import { MemorySink, testImage } from '../memory.ts';
 import type { LayerSpec } from '../rig/layers.ts';
+
+describe('names that two images would take', () => {
+  const image = async (name: string, ...targets: readonly string[]) =>
+    (await testImage({ name, names: targets.map((target) => ({ source: name, target })) })).image;
+
+  it('are told of both, and of each the other', async () => {
+    const [one, two, three] = [
+      await image('a:1', 'x:1'),
+      await image('b:1', 'y:1', 'x:1'),
+      await image('c:1', 'z:1'),
+    ];
+    expect([...clashes([one, two, three])]).toEqual([
+      [one, `x:1 would also be the name of b:1 (${two.id})`],
+      [two, `x:1 would also be the name of a:1 (${one.id})`],
+    ]);
+  });
+
+  it('are told of all that would take one', async () => {
+    const all = [await image('a:1', 'x:1'), await image('b:1', 'x:1'), await image('c:1', 'x:1')];
+    expect([...clashes(all).keys()]).toEqual(all);
+  });
+
+  it('are the same in whatever words', async () => {
+    const all = [await image('a:1', 'x:1'), await image('b:1', 'docker.io/library/x:1')];
+    expect(clashes(all).size).toBe(2);
+  });
+
+  it('are not those that one image has twice', async () => {
+    expect(clashes([await image('a:1', 'x:1', 'docker.io/x:1'), await image('b:1', 'x:2')]).size).toBe(0);
+    const swapped = [await image('a:1', 'b:1'), await image('b:1', 'a:1')];
+    expect(clashes(swapped).size).toBe(0);
+  });
+});
 
 /** What an empty sink answers to images of these layers, and the names in the order in which they are to go. */
 async function order(images: Readonly<Record<string, readonly string[]>>): Promise<readonly string[]> {

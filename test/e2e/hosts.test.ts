@@ -71,7 +71,7 @@ describeOn(
       await using receiver = await receive();
       const id = database.id.slice('sha256:'.length, 'sha256:'.length + 12);
       await using sender = scene.send(receiver, [id], { host: hosts.a });
-      await expectEnd(sender, 0, /chosen without a name: it arrives without one \(--as NAME:TAG gives one\)/);
+      await expectEnd(sender, 0, /goes by its id: it arrives without a name \(--as NAME:TAG gives one\)/);
       await expectEnd(receiver.imgmv, 0, /"done"/);
       expect(await holdings(scene.target)).toContain(`<none>:<none> ${database.id}`);
       expect(String(await holdings(scene.target))).not.toContain('imgmv-incoming');

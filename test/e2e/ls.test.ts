@@ -142,6 +142,20 @@ for (const flavour of ['20', '28c'] as const) {
         await engine.docker(['rm', '--force', 'runs']);
       });
 
+      it('does not show what an interrupted run has kept', async () => {
+        const kept = 'imgmv-incoming:0123456789ab-01234567-1700000000-1';
+        const { id } = await loadImage(engine, { name: 'kept:1', layers: [{ 'etc/kept': 'it' }] });
+        await engine.docker(['tag', 'kept:1', kept]);
+        expect(await listed('kept:1')).toMatchObject([{ id, names: ['kept:1'] }]);
+        await engine.docker(['image', 'rm', 'kept:1']);
+        for (const args of [[], ['--all', '--dangling']])
+          expect((await listed(...args)).map((image) => image.id)).not.toContain(id);
+        await using named = ls([kept]);
+        await expectEnd(named, 10, /no such image/);
+        expect(await listed(id.slice(7, 19))).toMatchObject([{ id, names: [] }]);
+        await engine.docker(['image', 'rm', kept]);
+      });
+
       it('of archives says what they share with one another', async () => {
         await using directory = await scratchDirectory();
         const file = join(directory.path, 'both.tar.zst');

@@ -168,10 +168,9 @@ const answers = target<{ messages: readonly Buffer[] }>({
         'only offered layers are asked for',
       );
       const names = new Set(answer.refs.map(({ target: given, offered = given }) => offered));
-      holds(
-        [...names].join() === answer.image.names.map((one) => one.target).join(),
-        'only offered names are given',
-      );
+      const renamed = answer.refs.some(({ offered }) => offered !== undefined);
+      const left = answer.image.names.map((one) => one.target).filter((one) => names.has(one) || !renamed);
+      holds([...names].join() === left.join(), 'only offered names are given, and all where none is another');
       if (answer.action !== 'present') continue;
       const writer = await sink.writer(answer);
       const committed = await decodedLater(ANY_FAILURE, () => writer.commit());
