@@ -10,6 +10,7 @@ const helps = [
   { args: ['plan', '--help'], golden: 'plan' },
   { args: ['copy', '--help'], golden: 'copy' },
   { args: ['clean', '--help'], golden: 'clean' },
+  { args: ['ls', '--help'], golden: 'ls' },
 ];
 
 it.each(helps)('$args', async ({ args, golden }) => {

@@ -83,6 +83,28 @@ describe('answers that end the session before a byte of an image is sent', () =>
     expect(scene.source.outcomes).toEqual([]);
   });
 
+  test.each<readonly [string, readonly object[]]>([
+    ['that leaves out a name and renames none', [{ target: 'a:1' }]],
+    [
+      'that gives one name for two',
+      [
+        { target: 'a:1', as: 'x:1' },
+        { target: 'b:1', as: 'x:1' },
+      ],
+    ],
+    ['in another order', [{ target: 'b:1', as: 'x:1' }, { target: 'a:1' }]],
+    ['that renames to no name', [{ target: 'a:1', as: 'x' }, { target: 'b:1' }]],
+  ])('of an image with two names, %s', async (_name, refs) => {
+    const names = ['a:1', 'b:1'].map((name) => ({ source: name, target: name }));
+    await using scene = await paired([await testImage({ names })]);
+    await scene.evil.hear('offer');
+    const answered = refs.map((ref) => ({ source: 'a:1', ...ref }));
+    const images = [{ image: 0, action: 'send', refs: answered }];
+    await scene.evil.say({ type: 'answer', images, last: true });
+    expect((await scene.run).error?.code).toBe('protocol-violation');
+    expect(scene.source.outcomes).toEqual([]);
+  });
+
   test('swapped between two images without names', async () => {
     const images = [await testImage({ name: 'a:1', names: [] }), await testImage({ name: 'b:1', names: [] })];
     await using scene = await paired(images);
