@@ -11,6 +11,7 @@ import { EachSink, FORMATS, fileName } from '../../agent/archive/each-sink.ts';
 import { endpointText, parseEndpoint } from '../../agent/archive/endpoint.ts';
 import { compressionByEnding } from '../../agent/archive/open-store.ts';
 import type { Digest, Image } from '../../agent/image.ts';
+import { clashes } from '../../agent/plan.ts';
 import { familiar, parseReference, withDefaultTag } from '../../agent/reference.ts';
 import { ImgmvError } from '../../proto/errors.ts';
 import { decoded, decodedLater, holds } from './refusal.ts';
@@ -109,6 +110,7 @@ const each = target<{ names: readonly (readonly string[])[]; format: number; ope
   check: async ({ names, format: at, opens }) => {
     const format = FORMATS[at] ?? 'tar';
     const images = names.map((some, n) => imageOf(idOf(n), some));
+    const clashing = clashes(images);
     const { signal } = new AbortController();
     await using sink = new EachSink(scratch, format, {
       overwrite: false,
@@ -129,9 +131,10 @@ const each = target<{ names: readonly (readonly string[])[]; format: number; ope
         compressionByEnding(file) === (format === 'tar' ? 'none' : format === 'tar.gz' ? 'gzip' : 'zstd'),
         'and is what it is called',
       );
-      holds((action === 'refuse') === files.has(file), 'two images are two files');
+      const refused = files.has(file) || clashing.has(image);
+      holds((action === 'refuse') === refused, 'two images are two files, and have two names');
       holds(action !== 'refuse' || (reason !== undefined && reason.length < 2_000), 'why is said');
-      files.add(file);
+      if (!refused) files.add(file);
     }
     const [first] = answers;
     if (!opens || first?.action !== 'send') return;
