@@ -116,7 +116,7 @@ async function openEnginePlace(options: PlaceOptions): Promise<Place> {
   const chosen =
     pick && picksNothing(selection)
       ? await pick(await catalogue.list())
-      : await choose(catalogue, from ? { ...selection, patterns } : selection);
+      : await choose(catalogue, from ? { ...selection, patterns } : selection, warnBy(emit));
   return {
     host: engine,
     catalogue,
@@ -158,7 +158,7 @@ async function openArchivePlace(
     const all = opened.flat();
     const catalogue = new ArchiveCatalogue(all);
     const chosen = picks(selection)
-      ? await choose(catalogue, selection)
+      ? await choose(catalogue, selection, warnBy(emit))
       : await byEndpoint(endpoints, opened, selection);
     return {
       host: archiveHost(endpoints[0]?.kind ?? 'docker-archive'),
@@ -187,4 +187,8 @@ async function byEndpoint(
     chosen.push(...(await choose(new ArchiveCatalogue(opened[at] ?? []), { ...selection, ...picked })));
   }
   return merged(chosen);
+}
+
+function warnBy(emit: Emit): (message: string) => void {
+  return (message) => emit({ event: 'warning', message });
 }

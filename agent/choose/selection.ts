@@ -62,6 +62,9 @@ export interface Catalogue {
   readonly hint: string;
 }
 
+/** Told of what may not be what was meant, and stops nothing. */
+type Warn = (message: string) => void;
+
 /** Whether it says which images are meant, beside what stays of them. */
 export function picks({ patterns, all, dangling, running }: Selection): boolean {
   return patterns.length > 0 || all === true || dangling === true || running === true;
@@ -77,7 +80,11 @@ export function picksNothing(selection: Selection): boolean {
  * The images that are meant, each id once with all names by which it is, in the order in which they were named, or
  * in that of the place. Throws image-not-found, naming all that are missing, and where none is left.
  */
-export async function choose(catalogue: Catalogue, selection: Selection): Promise<readonly Chosen[]> {
+export async function choose(
+  catalogue: Catalogue,
+  selection: Selection,
+  warn: Warn = () => {},
+): Promise<readonly Chosen[]> {
   const chosen: Chosen[] = [];
   const missing: Pattern[] = [];
   const found = await atOnce(LOOKUPS_AT_ONCE, selection.patterns, (pattern) => matching(catalogue, pattern));
@@ -95,7 +102,7 @@ export async function choose(catalogue: Catalogue, selection: Selection): Promis
       throw new ImgmvError('usage', `--running is for an engine: nothing runs ${catalogue.place}`);
     chosen.push(...(await catalogue.running()));
   }
-  const left = await narrowed(merged(chosen), catalogue, selection);
+  const left = await narrowed(merged(chosen), catalogue, selection, warn);
   if (left.length > 0 || selection.orNothing) return left;
   const what = asked(selection);
   const message =
@@ -128,6 +135,7 @@ async function narrowed(
   images: readonly Chosen[],
   catalogue: Catalogue,
   { labels, since, except }: Selection,
+  warn: Warn,
 ): Promise<readonly Chosen[]> {
   let left = images;
   if (labels.length > 0 || since !== undefined) {
@@ -137,12 +145,20 @@ async function narrowed(
       return image && hasLabels(image, labels) && (since === undefined || image.created >= since);
     });
   }
-  for (const pattern of except)
+  for (const pattern of except) {
+    const before = left;
     left =
       pattern.kind === 'names'
         ? withoutNames(left, pattern)
         : without(left, (await allTags(catalogue, pattern.text)) ?? (await catalogue.find(pattern.text)));
+    if (namesIn(left) === namesIn(before)) warn(`--except ${pattern.text} leaves nothing out`);
+  }
   return left;
+}
+
+/** How many images and names of them there are. */
+function namesIn(images: readonly Chosen[]): number {
+  return images.reduce((sum, { names }) => sum + 1 + names.length, 0);
 }
 
 /** What `web` leaves out: whatever its tag, or none would be but web:latest. Undefined where nothing is called so. */

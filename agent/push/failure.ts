@@ -1,6 +1,5 @@
 /** Why a push failed, what can be done about it, and whether another try may do better. */
 import { ImgmvError } from '../../proto/errors.ts';
-import { escapeRegex } from '../choose/pattern.ts';
 import { familiar, type Reference } from '../reference.ts';
 import type { Credentials } from './credentials.ts';
 
@@ -44,7 +43,8 @@ export function pushFailed(
 
 /** A registry may be called `authentik.example`, an image `denied`; one called `auth` is not in `unauthorized`. */
 function withoutName(text: string, { domain, path }: Reference): string {
-  const whole = new RegExp(`(?<![\\w.-])${escapeRegex(path)}(?![\\w.-])`, 'g');
+  // Of what a path may hold, only the dot means something to an expression.
+  const whole = new RegExp(`(?<![\\w.-])${path.replaceAll('.', '\\.')}(?![\\w.-])`, 'g');
   return text.replaceAll(domain, '').replace(whole, '');
 }
 

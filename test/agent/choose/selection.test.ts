@@ -201,3 +201,10 @@ describe('what it is called', () => {
     expect(() => requireOne([image, without], 'x:1')).toThrow('x:1 is one name, and there are 2 images');
   });
 });
+
+it('says of what leaves nothing out that it does', async () => {
+  const told: string[] = [];
+  const except = ['web:1.0', 'wbe', 'x/*', '*:16'].flatMap(parsePatterns);
+  await choose(new MemoryCatalogue(), { patterns: [], labels: [], except }, (message) => told.push(message));
+  expect(told).toEqual(['--except wbe leaves nothing out', '--except x/* leaves nothing out']);
+});
