@@ -1,8 +1,8 @@
 /** Images as a table: a line for each name, or for an image without one. */
-import prettyBytes from 'pretty-bytes';
 import type { ListedImage } from '../agent/events.ts';
 import { escapeText } from './escape.ts';
 import { short } from './names.ts';
+import { size } from './sizes.ts';
 import { tableLines } from './table.ts';
 
 const HEADINGS = ['NAME', 'ID', 'PLATFORM', 'SIZE', 'SHARED', 'AGE'] as const;
@@ -21,18 +21,18 @@ export function listText(images: readonly ListedImage[], now: Date): string {
 
 function rowsOf(image: ListedImage, now: Date): readonly (readonly string[])[] {
   const { id, names, platform, bytes, created } = image;
-  const rest = [short(id), escapeText(platform), prettyBytes(bytes), shared(image), ageOf(created, now)];
+  const rest = [short(id), escapeText(platform), size(bytes), shared(image), ageOf(created, now)];
   return (names.length > 0 ? names : ['<none>']).map((name) => [escapeText(name), ...rest]);
 }
 
 function shared({ sharedBytes, sharedWith }: ListedImage): string {
   if (sharedBytes === null) return '?';
-  return sharedWith.length === 0 ? '-' : `${prettyBytes(sharedBytes)} with ${sharedWith.length}`;
+  return sharedWith.length === 0 ? '-' : `${size(sharedBytes)} with ${sharedWith.length}`;
 }
 
 function sumOf(images: readonly ListedImage[]): string {
   const bytes = images.reduce((sum, image) => sum + image.bytes, 0);
-  return `${images.length} images, ${prettyBytes(bytes)} one by one; what they share travels once.`;
+  return `${images.length} images, ${size(bytes)} one by one; what they share travels once.`;
 }
 
 const UNITS = [

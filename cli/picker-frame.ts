@@ -1,7 +1,7 @@
 /** What the list of images looks like, from the question to the one line that stays of it. */
-import prettyBytes from 'pretty-bytes';
 import { escapeText } from './escape.ts';
 import { short } from './names.ts';
+import { size as sizeText } from './sizes.ts';
 
 /** A name of an image, or an image that has none. */
 export interface PickerLine {
@@ -53,7 +53,7 @@ export class PickerFrame {
   constructor(lines: readonly PickerLine[], size: Size) {
     this.#lines = lines;
     this.#size = size;
-    this.#sizes = widest(lines, (line) => prettyBytes(line.bytes));
+    this.#sizes = widest(lines, (line) => sizeText(line.bytes));
     this.#ages = widest(lines, (line) => this.#age(line));
     this.#names = widest(lines, nameOf);
     const differ = new Set(lines.map(({ platform }) => platform)).size > 1;
@@ -96,8 +96,8 @@ export class PickerFrame {
     const { columns } = this.#size;
     const wide = this.#platforms > 0 && columns >= WIDE_COLUMNS;
     const platform = wide ? `  ${escapeText(line.platform ?? '').padEnd(this.#platforms)}` : '';
-    const size = prettyBytes(line.bytes).padStart(this.#sizes);
-    const rest = `${platform}  ${size}  ${this.#age(line).padStart(this.#ages)}`;
+    const bytes = sizeText(line.bytes).padStart(this.#sizes);
+    const rest = `${platform}  ${bytes}  ${this.#age(line).padStart(this.#ages)}`;
     const before = `${current ? '>' : ' '} ${marked ? MARK.yes : MARK.no} `;
     // The last column stays free: some terminals wrap as soon as it is written.
     const room = Math.max(1, Math.min(this.#names, columns - 1 - before.length - rest.length));
@@ -110,7 +110,7 @@ export class PickerFrame {
     const bytes = new Map(lines.map((line) => [line.id, line.bytes]));
     const sum = [...bytes.values()].reduce((before, more) => before + more, 0);
     const names = lines.map(nameOf).join(', ');
-    return this.#fit(`Picked ${lines.length} (${prettyBytes(sum)}): ${names}`);
+    return this.#fit(`Picked ${lines.length} (${sizeText(sum)}): ${names}`);
   }
 
   /** Of whole seconds, minutes, hours, days or years; nothing where nobody knows. */

@@ -1,8 +1,8 @@
 /** A plan as a table: a line an image, and its layers below where only some of them are to travel. */
-import prettyBytes from 'pretty-bytes';
 import type { PlanImage, PlanLayer } from '../agent/events.ts';
 import { escapeText } from './escape.ts';
 import { namingLines, short, sourceNameOf } from './names.ts';
+import { size } from './sizes.ts';
 import { tableLines } from './table.ts';
 
 const HEADINGS = ['IMAGE', 'PLATFORM', 'ACTION', 'LAYERS', 'TO SEND', 'OF'] as const;
@@ -30,8 +30,8 @@ function rowOf(image: PlanImage): readonly string[] {
     escapeText(image.platform),
     image.action,
     missing,
-    image.action === 'send' ? prettyBytes(image.bytesMissing) : '-',
-    prettyBytes(image.bytes),
+    image.action === 'send' ? size(image.bytesMissing) : '-',
+    size(image.bytes),
   ];
 }
 
@@ -55,11 +55,7 @@ function layersOf({ layerList = [] }: PlanImage, bringers: ReadonlyMap<string, s
     const bringer = bringers.get(digest);
     return bringer === undefined ? 'there' : `with ${bringer}`;
   };
-  const rows = layerList.map((layer) => [
-    short(layer.digest),
-    escapeText(how(layer)),
-    prettyBytes(layer.bytes),
-  ]);
+  const rows = layerList.map((layer) => [short(layer.digest), escapeText(how(layer)), size(layer.bytes)]);
   return tableLines(['', '', ''], rows)
     .slice(1)
     .map((line) => `  ${line}`);

@@ -1,5 +1,4 @@
 /** For people: lines, and on a terminal a live bar for each image under way. */
-import prettyBytes from 'pretty-bytes';
 import type { Event, KeptImage, PlanImage, PushedRef } from '../agent/events.ts';
 import { Bars } from './bars.ts';
 import { escapeText } from './escape.ts';
@@ -7,6 +6,7 @@ import { listText } from './list-text.ts';
 import { nameOf, namingLines, short, sourceNameOf } from './names.ts';
 import { planText } from './plan-text.ts';
 import type { Renderer } from './renderer.ts';
+import { etaOf, layers, names, onTheWire, pace, size } from './sizes.ts';
 
 const PLAIN_INTERVAL_MS = 5_000;
 const ALL = 'all';
@@ -338,32 +338,4 @@ export class TextRenderer implements Renderer {
   #paint(color: string, text: string): string {
     return this.#color ? `\u001b[${color}m${text}\u001b[0m` : text;
   }
-}
-
-function pace(bytesLeft: number, rate: number): string {
-  if (rate <= 0) return '';
-  return `, ${size(rate)}/s, ${etaOf(Math.max(0, bytesLeft) / rate)} left`;
-}
-
-/** Nothing for a copy on this host. */
-function onTheWire({ wireBytes }: { readonly wireBytes: number }): string {
-  return wireBytes === 0 ? '' : `, ${size(wireBytes)} on the wire`;
-}
-
-function layers(count: number): string {
-  return `${count} layer${count === 1 ? '' : 's'}`;
-}
-
-function names(count: number): string {
-  return `${count} name${count === 1 ? '' : 's'}`;
-}
-
-function size(bytes: number): string {
-  return prettyBytes(Math.round(bytes));
-}
-
-function etaOf(seconds: number): string {
-  const whole = Math.max(1, Math.round(seconds));
-  if (whole < 90) return `${whole} s`;
-  return whole < 5_400 ? `${Math.round(whole / 60)} min` : `${(whole / 3_600).toFixed(1)} h`;
 }

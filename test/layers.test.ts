@@ -16,6 +16,7 @@ const OWNERS: Readonly<Record<string, string | readonly string[]>> = {
   tweetnacl: 'proto/noise.ts',
   dockerode: 'agent/engine/engine.ts',
   'cli-progress': 'cli/bars.ts',
+  'pretty-bytes': 'cli/sizes.ts',
   '@clack/core': 'cli/picker.ts',
   yaml: ['agent/choose/compose-yaml.ts', 'cli/move-file/yaml.ts'],
 };

@@ -8,7 +8,6 @@ import {
   KEEPS_IDS,
   type Message,
   type MessageOf,
-  type OfferedImage,
   PLACES,
   type Result,
 } from '../../proto/messages.ts';
@@ -22,19 +21,18 @@ import type {
   Image,
   ImageWriter,
   Incomplete,
-  Name,
   PushProgress,
   Retry,
   Sink,
   Store,
   Waits,
 } from '../image.ts';
-import { parseReference } from '../reference.ts';
 import { fromWire, toWire } from './failure.ts';
 import { LevelPolicy } from './level.ts';
 import { checkPushed, pushedFromWire } from './pushed.ts';
 import { measureRate } from './rate.ts';
 import type { Session } from './session.ts';
+import { fromWireName, offeredOnly, toAnswer, toOffer } from './wire-images.ts';
 
 export interface PeerSinkOptions {
   readonly session: Session;
@@ -349,74 +347,4 @@ function untilSettled(blob: Blob, failure: () => ImgmvError | undefined): Blob {
     }
   };
   return { ...blob, body: body() };
-}
-
-function toOffer(image: Image, number: number): OfferedImage {
-  const { id, root, store, platform, names, diffIds, config, layers, bytes } = image;
-  return {
-    image: number,
-    id,
-    root: { ...root },
-    store,
-    platform: { ...platform },
-    names: [...names],
-    diffIds: [...diffIds],
-    ...(config && { config }),
-    ...(layers && { layers: layers.map((layer) => ({ ...layer })) }),
-    bytes,
-  };
-}
-
-/** The other side answers for what was offered, in its order, and for those names only. */
-function toAnswer(image: Image, number: number, answered: AnsweredImage | undefined, host: string): Answer {
-  if (answered?.image !== number || !answersNames(image.names, answered.refs))
-    throw violation('an answer to something else than was offered');
-  if (answered.error && answered.action !== 'refuse') throw violation('an error with what is not refused');
-  if (new Set(answered.refs.map(({ target, as = target }) => as)).size < answered.refs.length)
-    throw violation('an answer with a name twice');
-  const refs = answered.refs.map(({ replaces, ...name }) => ({
-    ...fromWireName(image, name),
-    ...(replaces !== undefined && { replaces: replaces as Digest }),
-  }));
-  return {
-    image,
-    action: answered.action,
-    refs,
-    ...(answered.reason !== undefined && { reason: answered.reason }),
-    ...(answered.warning !== undefined && { warning: answered.warning }),
-    ...(answered.missing !== undefined && { missing: offeredOnly(answered.missing, image.layers) }),
-    ...(answered.error && { error: fromWire(answered.error, host) }),
-  };
-}
-
-/**
- * All names that were offered, in their order: once, or as often as the other side gives one in place of it. With
- * rules of its own that make one name of several it may leave out all of these but one.
- */
-function answersNames(names: readonly Name[], refs: AnsweredImage['refs']): boolean {
-  const offered = names.map(({ target }) => target);
-  const answered = [...new Set(refs.map(({ target }) => target))];
-  const there = new Set(answered);
-  const inOrder = offered.filter((target) => there.has(target));
-  const renamed = refs.some(({ as }) => as !== undefined);
-  return inOrder.join(' ') === answered.join(' ') && (inOrder.length === offered.length || renamed);
-}
-
-/** Which name the other side gives in place of the one that was offered is its own affair, if it is one. */
-function fromWireName(image: Image | undefined, { target, as }: AnsweredImage['refs'][number]): Name {
-  const source = image?.names.find((name) => name.target === target)?.source;
-  if (source === undefined) throw violation('a name that was not offered');
-  if (as === undefined) return { source, target };
-  const parsed = parseReference(as);
-  if (parsed?.tag === undefined || parsed.digest !== undefined)
-    throw violation('an image is to be called what is no NAME:TAG');
-  return { source, target: as, offered: target };
-}
-
-/** The other side gets no layer but those that it was offered. */
-function offeredOnly(digests: readonly string[], layers: Image['layers']): readonly Digest[] {
-  const offered = new Set<string>(layers?.map(({ digest }) => digest));
-  if (digests.some((digest) => !offered.has(digest)))
-    throw violation('a layer is asked for that was not offered');
-  return digests as readonly Digest[];
 }

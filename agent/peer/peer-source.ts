@@ -12,22 +12,11 @@ import {
 } from '../../proto/limits.ts';
 import { type Message, type MessageOf, type OfferedImage, PLACES, PUSH } from '../../proto/messages.ts';
 import type { ProgressEvent } from '../events.ts';
-import type {
-  Answer,
-  Blob,
-  Digest,
-  Image,
-  LayerBlob,
-  Name,
-  Outcome,
-  Retry,
-  Source,
-  Waits,
-} from '../image.ts';
-import { familiarName, parseReference } from '../reference.ts';
+import type { Answer, Blob, Digest, Image, Outcome, Retry, Source, Waits } from '../image.ts';
 import { fromWire, toWire } from './failure.ts';
 import { pushedToWire } from './pushed.ts';
 import type { Session } from './session.ts';
+import { fromOffer, toWireName } from './wire-images.ts';
 
 /** The message of a failed image may come after its end on the lane: another connection. */
 const FAILURE_WAIT_MS = 5_000;
@@ -356,47 +345,4 @@ export class PeerSource implements Source {
       this.#session.fail(violation('a sender ended its control lane before it had offered and said finish'));
     this.#wake();
   }
-}
-
-/** The sender knows its names as it has offered them. */
-function toWireName({ source, target, offered = target }: Name): {
-  source: string;
-  target: string;
-  as?: string;
-} {
-  return { source, target: offered, ...(offered !== target && { as: target }) };
-}
-
-/** Names become part of requests to our engine: only well-formed ones go further. */
-function fromOffer(offered: OfferedImage, number: number): Image {
-  if (offered.image !== number) throw violation(`image ${offered.image} in place of ${number}`);
-  for (const { source, target } of offered.names) {
-    if (parseReference(source) === undefined && !/^sha256:[0-9a-f]{64}$/.test(source))
-      throw violation('a source name that is no name');
-    const reference = parseReference(target);
-    if (reference?.tag === undefined || reference.digest !== undefined)
-      throw violation('a target name that is no NAME:TAG');
-    // moby refuses it, a containerd store may not: everybody would take it for an id.
-    if (familiarName(reference) === 'sha256') throw violation('a target name that looks like an id');
-  }
-  const { id, root, store, platform, names, diffIds, config, layers, bytes } = offered;
-  return {
-    id: id as Digest,
-    root: { ...root, digest: root.digest as Digest },
-    store,
-    platform: {
-      os: platform.os,
-      architecture: platform.architecture,
-      ...(platform.variant !== undefined && { variant: platform.variant }),
-    },
-    names,
-    diffIds: diffIds as Digest[],
-    ...(config !== undefined && { config: config as Digest }),
-    ...(layers && { layers: layers.map(layerOf) }),
-    bytes,
-  };
-}
-
-function layerOf({ digest, size, diffId }: NonNullable<OfferedImage['layers']>[number]): LayerBlob {
-  return { digest: digest as Digest, size, ...(diffId !== undefined && { diffId: diffId as Digest }) };
 }

@@ -1,9 +1,10 @@
 /** The table of all images: what each is, what of it travelled, and when. Its roles hold where rows are stacked. */
 import { short } from '../names.ts';
+import { size } from '../sizes.ts';
 import { bar, legend, type Piece } from './html-bar.ts';
 import { html, type Markup } from './markup.ts';
 import { isLost, type ReportData, type ReportImage } from './model.ts';
-import { imageName, notesOf, phasesText, size, time } from './words.ts';
+import { imageName, notesOf, phasesText, time } from './words.ts';
 
 interface Scale {
   /** Bytes of the largest image, and seconds of the whole run: what a full bar stands for. */

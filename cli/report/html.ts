@@ -1,4 +1,6 @@
 /** A report as one page, on its own: no script, nothing from elsewhere, and a policy in it that allows neither. */
+
+import { size } from '../sizes.ts';
 import { bar, legend, type Piece } from './html-bar.ts';
 import { imageTable } from './html-images.ts';
 import { STYLE } from './html-style.ts';
@@ -12,7 +14,6 @@ import {
   moment,
   percent,
   sideText,
-  size,
   time,
   titleOf,
   type Verdict,

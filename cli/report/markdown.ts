@@ -1,5 +1,6 @@
 /** A report as GitHub's Markdown, which reads well as it is, too. */
 import { short } from '../names.ts';
+import { size } from '../sizes.ts';
 import { code, prose } from './markdown-text.ts';
 import { arrived, type ReportData, type ReportImage } from './model.ts';
 import {
@@ -12,7 +13,6 @@ import {
   notesOf,
   percent,
   sideText,
-  size,
   time,
   titleOf,
   verdictOf,

@@ -1,7 +1,7 @@
 /** What a report says in words, the same in every form for people. Nothing here is escaped: the forms do that. */
-import prettyBytes from 'pretty-bytes';
 import type { PushedRef } from '../../agent/events.ts';
 import { short } from '../names.ts';
+import { size } from '../sizes.ts';
 import { arrived, type ImageStatus, isLost, type ReportData, type ReportImage, type Side } from './model.ts';
 
 export type Verdict = 'done' | 'partial' | 'failed' | 'stopped';
@@ -152,10 +152,6 @@ export function phasesText({ phases, rate }: ReportImage): string {
     ...(push === null ? [] : [`push ${time(push)}`]),
   ];
   return parts.join(', ');
-}
-
-export function size(bytes: number): string {
-  return prettyBytes(Math.round(bytes));
 }
 
 export function time(seconds: number): string {
