@@ -36,6 +36,7 @@ export const CHOOSING_HELP = `Choosing:
 
 export function addChoosingOptions(command: Command): Command {
   return command
+    .optionsGroup('Options that choose images:')
     .option('-a, --all', 'all images that have a name')
     .option('--label <key[=value]>', 'only images with this label; may be given again', collect(parseLabel))
     .option('--since <duration>', 'only images made in the last 7d, or since 2026-11-01', parseSince)
@@ -47,7 +48,8 @@ export function addChoosingOptions(command: Command): Command {
       collect((file) => file),
     )
     .option('--running', 'the images of containers that run')
-    .option('--dangling', 'images without a name, too; they arrive without one');
+    .option('--dangling', 'images without a name, too; they arrive without one')
+    .optionsGroup('Options:');
 }
 
 /** The last of several would be the only one that counts, and the others unread. */

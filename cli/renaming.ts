@@ -14,6 +14,7 @@ export interface RenamingFlags {
 
 export function addRenamingOptions(command: Command): Command {
   return command
+    .optionsGroup('Options that rename on arrival:')
     .option(
       '--retag <old=new>',
       'rename on arrival, such as web=team/web or "old.reg/*=new.reg/p/*"; may be given again, the first that fits counts',
@@ -21,7 +22,8 @@ export function addRenamingOptions(command: Command): Command {
     )
     .option('--registry <host>', 'rename what no --retag names: HOST/PROJECT/ and the last two parts')
     .option('--project <name>', 'the project of --registry')
-    .option('--keep-names', 'of what is renamed the old names, too');
+    .option('--keep-names', 'of what is renamed the old names, too')
+    .optionsGroup('Options:');
 }
 
 /** `as` is the one name of the one image, familiar. Throws usage. */

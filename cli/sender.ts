@@ -40,8 +40,9 @@ export function addSenderOptions(command: Command): Command {
     .option('--to <host[:port]>', 'where `imgmv receive` waits; also ws://… or wss://…', parseTarget)
     .option('--move <file>', 'read what is to move, and how, from a YAML file; - for standard input')
     .option('--from <source>', FROM_HELP, collectEndpoints);
-  addChoosingOptions(command).option('--as <name:tag>', 'name it so at the target (one image only)');
-  return addRenamingOptions(command)
+  addRenamingOptions(addChoosingOptions(command));
+  return command
+    .option('--as <name:tag>', 'name it so at the target (one image only)')
     .option('--code-file <file>', 'read the pairing code from a file, - for standard input')
     .option(
       '--connect-timeout <duration>',
