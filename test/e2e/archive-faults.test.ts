@@ -91,7 +91,7 @@ it.each<[string, string[], number, RegExp]>([
 
 it('an image that is not in the archive', async () => {
   await using imgmv = runImgmv(['copy', `${bigTar()}:web:1.0`, `oci:${at('x')}`]);
-  await expectEnd(imgmv, 10, /no such image in .*big\.tar: web:1\.0\n\s+there are big:1/);
+  await expectEnd(imgmv, 10, /no such image in .*big\.tar: "web:1\.0"\n\s+there are big:1/);
   expect(await readdir(folder)).toEqual([]);
 });
 

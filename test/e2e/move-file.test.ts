@@ -123,7 +123,7 @@ const refusals: readonly Refusal[] = [
   {
     title: 'a list that is not there, looked for beside the file',
     yaml: `${GOOD}file: lists/none.txt\n`,
-    says: /^imgmv: cannot read the list \S+\/moves\/lists\/none\.txt: ENOENT/,
+    says: /^imgmv: cannot read the list \S+\/moves\/lists\/none\.txt: there is no such file/,
   },
 ];
 
