@@ -7,12 +7,13 @@ import {
   type Digest,
   type Image,
   type ImageWriter,
+  type Name,
   type PlannedName,
   type SetName,
   type Sink,
   type Waits,
 } from '../image.ts';
-import { clashes } from '../plan.ts';
+import { clashes, shownName } from '../plan.ts';
 import type { BlobStore } from './blob-store.ts';
 import { BlobWriter } from './blob-writer.ts';
 
@@ -51,7 +52,7 @@ export class BlobSink implements Sink {
     let others = 0;
     return images.map((image): Answer => {
       const refs = image.names.map((name): PlannedName => {
-        const holder = this.#holder(name.target, image);
+        const holder = this.#holder(name, image);
         return { ...name, ...(holder && { replaces: holder }) };
       });
       const clash = clashing.get(image);
@@ -82,8 +83,9 @@ export class BlobSink implements Sink {
   }
 
   /** The other image that has this name now. */
-  #holder(name: string, { id }: Image): Digest | undefined {
-    const holder = this.#store.there.find(({ names }) => names.some(({ target }) => target === name))?.id;
+  #holder(name: Name, { id }: Image): Digest | undefined {
+    const shown = shownName(name);
+    const holder = this.#store.there.find(({ names }) => names.some((one) => shownName(one) === shown))?.id;
     return holder === id ? undefined : holder;
   }
 
@@ -91,7 +93,7 @@ export class BlobSink implements Sink {
     const { image, action } = answer;
     const refs = (): SetName[] =>
       image.names.map((name) => {
-        const holder = this.#holder(name.target, image);
+        const holder = this.#holder(name, image);
         return { ...name, ...(holder && { replaced: holder }) };
       });
     if (action === 'present')

@@ -46,5 +46,6 @@ export function merged(images: readonly Chosen[]): readonly Chosen[] {
 
 /** An image has a target once, whichever of its names leads there. */
 export function unique(names: readonly Name[]): readonly Name[] {
-  return [...new Map(names.toReversed().map((name) => [name.target, name])).values()].toReversed();
+  const seen = new Set<string>();
+  return names.filter(({ target }) => !seen.has(target) && seen.add(target));
 }

@@ -22,6 +22,7 @@ import { familiarName, parseTarget } from '../reference.ts';
 import type { Engine, InspectedManifest, ListedByEngine } from './engine.ts';
 import { EngineWriter } from './engine-writer.ts';
 import { dropHelper, type Helper, Helpers, helpersAmong, isOver, isPrivateName } from './helpers.ts';
+import { sameDigests } from './image-parts.ts';
 import { type Inventory, takeInventory } from './inventory.ts';
 import { bytesWhileLoading, noRoom, type Room, roomOf } from './room.ts';
 
@@ -89,10 +90,13 @@ export class EngineSink implements Sink {
 
   async plan(images: readonly Image[]): Promise<readonly Answer[]> {
     // One list for all: with hundreds of images it is what takes the time.
-    const listed = await this.#engine.list();
+    let listed = await this.#engine.list();
     const helpers = await helpersAmong(listed);
     // What some run left, and none came back for.
-    for (const helper of helpers) if (isOver(helper)) await dropHelper(this.#engine, helper);
+    const over = helpers.filter(isOver);
+    for (const helper of over) await dropHelper(this.#engine, helper);
+    // What was theirs alone is not here any more.
+    if (over.length > 0) listed = await this.#engine.list();
     this.#helpersThere ||= helpers.length > 0;
     const room = this.#options.ignoreSpace ? undefined : await roomOf(this.#engine);
     const planning: Planning = {
@@ -176,14 +180,15 @@ export class EngineSink implements Sink {
   /** The id here of the very image, whole. Where the kinds of store differ, their config tells. */
   async #findPresent(image: Image, { byId, inventory }: Here): Promise<Digest | undefined> {
     if (image.store !== this.#engine.info.store)
-      return image.config && (await inventory.withConfig(image.config));
-    // Its id is the digest of all that it names; what of that is here is the question.
-    const manifests = byId.get(image.id)?.Manifests;
-    if (manifests) return isWhole(manifests) ? image.id : undefined;
+      return image.config && (await inventory.withConfig(image.config, image.diffIds));
+    const listed = byId.get(image.id)?.Manifests;
+    if (listed && !isWhole(listed)) return undefined;
     const there = await this.#engine.inspect(image.id);
     if (there === undefined || there.Id !== image.id) return undefined;
-    const sameLayers = JSON.stringify(there.RootFS.Layers ?? []) === JSON.stringify(image.diffIds);
-    return sameLayers && (!there.Manifests || isWhole(there.Manifests)) ? there.Id : undefined;
+    // Of an index another platform may be what is here. And answers tell ids of images here, but never their layers:
+    // whoever knows these has the image, and may have it named, and pushed.
+    if (!sameDigests(there.RootFS.Layers ?? [], image.diffIds)) return undefined;
+    return !there.Manifests || isWhole(there.Manifests) ? there.Id : undefined;
   }
 
   async writer(answer: Answer, signal: AbortSignal): Promise<ImageWriter> {

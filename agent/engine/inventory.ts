@@ -8,8 +8,8 @@ import { type Digest, diffIdOf, type Image } from '../image.ts';
 import { chainIds } from './chain-id.ts';
 import type { ContentInfo, ContentStore } from './content.ts';
 import type { Engine, ListedByEngine } from './engine.ts';
-import type { HeldLayer } from './image-parts.ts';
-import { childrenOf, isGzip, isIndexType, isZstd, LAYER_TYPE, readMetadata } from './metadata.ts';
+import { type HeldLayer, sameDigests } from './image-parts.ts';
+import { childrenOf, isGzip, isIndexType, isZstd, LAYER_TYPE, readConfig, readMetadata } from './metadata.ts';
 
 const METADATA_MAX_BYTES = 4 * 1024 * 1024;
 
@@ -29,8 +29,11 @@ export type Digests = Pick<ReadonlySet<Digest>, 'has'>;
 export interface Inventory {
   /** `coming`: what images before this one bring. */
   lacking(image: Image, coming: Digests): Promise<Lacking>;
-  /** The id here of an image whose platform has this config, whole; undefined where there is none. */
-  withConfig(config: Digest): Promise<Digest | undefined>;
+  /**
+   * The id here of an image whose platform has this config, whole; undefined where there is none. Whoever asks has to
+   * know its layers, too: answers tell ids, and no stranger is to name an image by one.
+   */
+  withConfig(config: Digest, diffIds: readonly Digest[]): Promise<Digest | undefined>;
   /** How many of the `missing` layers are here all the same, under the digest of another compression. */
   heldOtherwise(image: Image, missing: readonly Digest[]): number;
 }
@@ -62,6 +65,8 @@ async function classicInventory(engine: Engine, listed: readonly ListedByEngine[
   const ids = [...new Set(listed.map(({ Id }) => Id))];
   const known = chainsOf.get(engine) ?? new Map<Digest, readonly Digest[]>();
   chainsOf.set(engine, known);
+  const there = new Set(ids);
+  for (const id of known.keys()) if (!there.has(id)) known.delete(id);
   await atOnce(LOOKUPS_AT_ONCE, ids, async (id) => {
     const layers = known.has(id) ? undefined : (await engine.inspect(id))?.RootFS.Layers;
     if (layers) known.set(id, chainIds(layers));
@@ -77,9 +82,9 @@ async function classicInventory(engine: Engine, listed: readonly ListedByEngine[
       const below = here.includes(false) ? here.indexOf(false) : here.length;
       return { missing: digests, below, brings: chain.filter((id) => !held.has(id)) };
     },
-    withConfig: async (config) => {
+    withConfig: async (config, diffIds) => {
       const found = await engine.inspect(config);
-      return found?.Id === config ? config : undefined;
+      return found?.Id === config && sameDigests(found.RootFS.Layers ?? [], diffIds) ? config : undefined;
     },
     heldOtherwise: () => 0,
   };
@@ -100,9 +105,17 @@ async function containerdInventory(engine: Engine, content: ContentStore, list: 
       );
       return { missing, below: 0, brings: digests.filter((digest) => !held.has(digest)) };
     },
-    withConfig: async (config) => {
+    withConfig: async (config, diffIds) => {
       byConfig ??= list().then((listed) => rootsByConfig(engine, content, held, listed));
-      return (await byConfig).get(config);
+      const root = (await byConfig).get(config);
+      if (root === undefined) return undefined;
+      try {
+        const { rootfs } = readConfig(await content.readAll(config, METADATA_MAX_BYTES));
+        return sameDigests(rootfs.diff_ids ?? [], diffIds) ? root : undefined;
+      } catch (error) {
+        if (ODD.includes(toImgmvError(error).code)) return undefined;
+        throw error;
+      }
     },
     heldOtherwise: ({ layers = [] }, missing) => {
       const absent = new Set(missing);

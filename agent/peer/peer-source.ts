@@ -9,6 +9,7 @@ import {
   LINGER_UNHEARD_MS,
   OFFER_IMAGES_MAX,
   OFFER_ITEMS_MAX,
+  TEXT_MAX_CHARACTERS,
 } from '../../proto/limits.ts';
 import { type Message, type MessageOf, type OfferedImage, PLACES, PUSH } from '../../proto/messages.ts';
 import type { ProgressEvent } from '../events.ts';
@@ -60,6 +61,8 @@ export class PeerSource implements Source {
     await this.#until(() => this.#offerDone);
     try {
       this.#images = this.#offered.map(fromOffer);
+      if (new Set(this.#images.map(({ id }) => id)).size < this.#images.length)
+        throw violation('an offer with an image twice');
       this.#numbers = new Map(this.#images.map((image, number) => [image, number]));
     } catch (error) {
       this.#session.fail(toImgmvError(error));
@@ -77,8 +80,8 @@ export class PeerSource implements Source {
         image: this.#numberOf(image),
         action,
         refs: refs.map(({ replaces, ...name }) => ({ ...toWireName(name), ...(replaces && { replaces }) })),
-        ...(reason !== undefined && { reason }),
-        ...(warning !== undefined && { warning }),
+        ...(reason !== undefined && { reason: reason.slice(0, TEXT_MAX_CHARACTERS) }),
+        ...(warning !== undefined && { warning: warning.slice(0, TEXT_MAX_CHARACTERS) }),
         ...(missing !== undefined && { missing: [...missing] }),
         ...(error && { error: toWire(error) }),
       })),

@@ -81,12 +81,12 @@ export function offeredOnly(digests: readonly string[], layers: Image['layers'])
 }
 
 /** The sender knows its names as it has offered them. */
-export function toWireName({ source, target, offered = target }: Name): {
+export function toWireName({ source, target, offered }: Name): {
   source: string;
   target: string;
   as?: string;
 } {
-  return { source, target: offered, ...(offered !== target && { as: target }) };
+  return { source, target: offered ?? target, ...(offered !== undefined && { as: target }) };
 }
 
 /** Names become part of requests to our engine: only well-formed ones go further. */

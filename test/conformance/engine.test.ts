@@ -147,6 +147,21 @@ for (const { flavour, store, required } of FLAVOURS) {
         });
       });
 
+      it('takes no image for present whose layers are told to be others', async () => {
+        const other: Digest = `sha256:${'a'.repeat(64)}`;
+        const layers = [{ digest: other, size: 1, ...(store === 'containerd' && { diffId: other }) }];
+        const lie = { ...web.image, diffIds: [other], layers };
+        const otherStore: Store = store === 'classic' ? 'containerd' : 'classic';
+        const id: Digest = `sha256:${'b'.repeat(64)}`;
+        const config = web.blobs.find(({ kind }) => kind === 'config')?.digest as Digest;
+        const foreign = { ...lie, id, store: otherStore, config };
+        const honest = { ...web.image, id, store: otherStore, config };
+        const actions = [];
+        for (const image of [lie, foreign, honest])
+          actions.push((await (await sinkOf(engine)).plan([image]))[0]?.action);
+        expect(actions).toEqual(['send', 'send', 'present']);
+      });
+
       it('refuses two images that would take one name, both', async () => {
         const images = [
           await offered({}),

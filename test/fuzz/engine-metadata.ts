@@ -253,7 +253,7 @@ const inventory = target<Graph>({
     const image = imageOf(all);
     const taken = await takeInventory(engine, () => engine.list());
     const config = all.blobs.find((_, at) => all.kinds[at] === 'config');
-    const found = await taken.withConfig(digestOf(config ?? Buffer.alloc(0)));
+    const found = await taken.withConfig(digestOf(config ?? Buffer.alloc(0)), image.diffIds);
     holds(
       found === undefined || roots.some(({ bytes }) => digestOf(bytes) === found),
       'what is found is here',

@@ -279,3 +279,23 @@ it('a stop is heard while an archive is read', async () => {
       reason,
     );
 });
+
+it('keeps a name in a layout, however it is spelled', async () => {
+  const put = async (name: string, seed: string) => {
+    const image = await testImage({
+      names: [{ source: 'x:1', target: name }],
+      layers: [{ a: seed }],
+      store: 'containerd',
+    });
+    await using sink = await openSink(place(`oci:${at('layout')}`), {
+      overwrite: false,
+      noReplace: true,
+      ignoreSpace: true,
+      stdout: async () => {},
+      signal,
+    });
+    return (await into(new MemorySource([image]), sink)).outcomes[0]?.status;
+  };
+  expect(await put('web:1.0', 'one')).toBe('loaded');
+  for (const name of ['web:1.0', 'docker.io/library/web:1.0']) expect(await put(name, name)).toBe('refused');
+});
