@@ -143,8 +143,15 @@ export class Copy {
     const { signal } = this.#options;
     const refused = this.answer.action === 'refuse' && this.answer.error === undefined;
     const reason = toImgmvError(signal.aborted && !refused ? signal.reason : error);
+    const { image, refs, action } = this.answer;
+    // Only what is there and verified is pushed.
+    if (this.#writer?.pushing?.() !== undefined) {
+      const pushed = refs.map(({ target }) => ({ target, error: reason }));
+      const status = action === 'present' ? 'present' : 'loaded';
+      const sameId = this.#sink.store === undefined || this.#sink.store === image.store;
+      return this.#end({ image, status, refs, pushed, ...(sameId && { targetId: image.id }) });
+    }
     await this.#writer?.abort(reason);
-    const { image, refs } = this.answer;
     const kept = this.#writer?.keptBytes() ?? 0;
     this.#end({ image, status: refused ? 'refused' : 'failed', refs, error: reason, kept });
   }

@@ -84,6 +84,7 @@ export async function openOrigin(options: OriginOptions): Promise<Origin> {
         naming.as,
       );
     for (const place of places) sources.push(place.source(named(place.chosen, naming), ignoreSpace));
+    naming.renaming.warnings().forEach(warnBy(options.emit));
     const source = sources.length === 1 ? (sources[0] as Source) : new JoinedSource(sources);
     await source.images();
     return { source, host: (places.at(-1) as Place).host };

@@ -93,7 +93,8 @@ async function openTarget(options: ReceiveOptions): Promise<Target> {
   const { host, openSink } = await openPlace(options);
   const { renaming } = options;
   if (!renaming.active) return { host, openSink };
-  return { host, openSink: async (push) => new RenamingSink(await openSink(push), renaming) };
+  const warn = (message: string) => options.emit({ event: 'warning', message });
+  return { host, openSink: async (push) => new RenamingSink(await openSink(push), renaming, warn) };
 }
 
 async function openPlace(options: ReceiveOptions): Promise<Target> {

@@ -69,6 +69,7 @@ function unfit(text: string, why: string): ImgmvError {
 /** Familiar name with a tag to familiar names with a tag. */
 export class Renaming {
   readonly #options: RenameOptions;
+  readonly #used = new Set<RetagRule>();
 
   /** Throws usage for a registry or a project that no name can have. */
   constructor(options: RenameOptions) {
@@ -86,6 +87,13 @@ export class Renaming {
     return this.#options.retag.length > 0 || this.#options.registry !== undefined;
   }
 
+  /** What may not be what was meant: rules that no name was called by so far. */
+  warnings(): readonly string[] {
+    return this.#options.retag
+      .filter((rule) => !this.#used.has(rule))
+      .map(({ text }) => `--retag ${text} renames nothing`);
+  }
+
   /** What an image that is called `name` is to be called. Throws usage where a rule makes no name of it. */
   apply(name: string): readonly string[] {
     const { keepNames } = this.#options;
@@ -97,7 +105,9 @@ export class Renaming {
   #renamed(name: string): string | undefined {
     for (const rule of this.#options.retag) {
       const fresh = rule.apply(name);
-      if (fresh !== undefined) return checked(fresh, name, `--retag ${JSON.stringify(rule.text)}`);
+      if (fresh === undefined) continue;
+      this.#used.add(rule);
+      return checked(fresh, name, `--retag ${JSON.stringify(rule.text)}`);
     }
     const { registry, project } = this.#options;
     if (registry === undefined) return undefined;

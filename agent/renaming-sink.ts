@@ -11,15 +11,17 @@ export class RenamingSink implements Sink {
   readonly finish?: () => Promise<void>;
   readonly #inner: Sink;
   readonly #renaming: Renaming;
+  readonly #warn: (message: string) => void;
   /** Images as they come, and as they are called behind the rules. */
   readonly #renamed = new Map<Image, Image>();
 
-  /** Disposes of `inner` when it is disposed of. */
-  constructor(inner: Sink, renaming: Renaming) {
+  /** Disposes of `inner` when it is disposed of. `warn` is told of rules that come to nothing. */
+  constructor(inner: Sink, renaming: Renaming, warn: (message: string) => void = () => {}) {
     this.store = inner.store;
     if (inner.finish) this.finish = () => inner.finish?.() ?? Promise.resolve();
     this.#inner = inner;
     this.#renaming = renaming;
+    this.#warn = warn;
   }
 
   /** An image of whose name a rule makes none is refused. */
@@ -29,6 +31,7 @@ export class RenamingSink implements Sink {
       const reason = this.#rename(image);
       if (reason !== undefined) refused.set(image, { image, action: 'refuse', reason, refs: image.names });
     }
+    for (const warning of this.#renaming.warnings()) this.#warn(warning);
     const left = images.filter((image) => !refused.has(image));
     const answers = await this.#inner.plan(left.map((image) => this.#innerOf(image)));
     const told = new Map(left.map((image, at) => [image, { ...(answers[at] as Answer), image }]));

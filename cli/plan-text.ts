@@ -41,7 +41,9 @@ function notesOf(image: PlanImage): readonly string[] {
     ...namingLines(image),
     ...(reason === null ? [] : [action === 'refuse' ? `refused: ${reason}` : reason]),
     ...refs.flatMap(({ target, replaces }) =>
-      replaces === null ? [] : [`${target} is ${short(replaces)} there now and will lose this name`],
+      replaces === null || action === 'refuse'
+        ? []
+        : [`${target} is ${short(replaces)} there now, which will lose this name`],
     ),
     ...(refs.length === 0 ? ['goes by its id: it arrives without a name (--as NAME:TAG gives one)'] : []),
     ...(warning === null ? [] : [`warning: ${warning}`]),

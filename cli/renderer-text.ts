@@ -141,7 +141,7 @@ export class TextRenderer implements Renderer {
       this.say(`${name} (${image.platform}): ${what}`);
       for (const line of namingLines(image)) this.say(`  ${line}`);
       for (const { target, replaces } of image.refs) {
-        if (replaces !== null) this.say(`  ${target} is ${short(replaces)} there now and will be replaced`);
+        if (replaces !== null) this.say(`  ${target} is ${short(replaces)} there now, which will lose this name`);
       }
       if (image.refs.length === 0)
         this.say(
@@ -300,8 +300,10 @@ export class TextRenderer implements Renderer {
     this.end();
     if (this.#planOnly) return;
     const count = `${images} image${images === 1 ? '' : 's'}`;
-    if (this.#notPushed > 0 && images > 1) this.#line(`${names(this.#notPushed)} NOT pushed.`);
-    if (failed > 0) return this.#line(`${failed} of ${count} failed.`);
+    if (failed > 0) this.#line(`${failed} of ${count} ${failed === 1 ? 'has' : 'have'} not arrived.`);
+    if (this.#notPushed > 0 && (failed > 0 || images > 1))
+      return this.#line(`${names(this.#notPushed)} NOT pushed, ${this.#pushes} pushed.`);
+    if (failed > 0) return;
     // The line of a single image has said it all.
     if (images === 1) return;
     const pushed = this.#pushes === 0 ? '' : `, ${names(this.#pushes)} pushed`;

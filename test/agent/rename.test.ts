@@ -151,3 +151,9 @@ it('keeps the old names besides with --keep-names', () => {
   expect(keeping.apply('web:1')).toEqual(['team/web:1', 'web:1']);
   expect(keeping.apply('db:1')).toEqual(['db:1']);
 });
+
+it('tells rules that renamed nothing', () => {
+  const some = rules('web=a/web', 'w*=b/*', 'db=c/db');
+  some.apply('web:1');
+  expect(some.warnings()).toEqual(['--retag w*=b/* renames nothing', '--retag db=c/db renames nothing']);
+});

@@ -39,11 +39,12 @@ it.each([
 );
 
 it('a reason as long as a rule and a name is cut, and the others go on', async () => {
-  const rule = `a/${'*'.repeat(500)}=x.example/${'b'.repeat(200)}/*`;
   const sink = new MemorySink();
-  const renaming = new Renaming({ retag: [parseRetag(rule)], keepNames: false });
-  await using host = await receiver(new RenamingSink(sink, renaming));
-  const long = await testImage({ name: `${'a/'.repeat(120)}web:1` });
+  const rule = parseRetag(`n*=registry.example/${'b'.repeat(220)}*:${'u'.repeat(120)}`);
+  await using host = await receiver(
+    new RenamingSink(sink, new Renaming({ retag: [rule], keepNames: false })),
+  );
+  const long = await testImage({ name: `${'n'.repeat(200)}:${'t'.repeat(120)}` });
   const run = await sender(host.port, host.code, new MemorySource([long, await testImage({ name: 'b:1' })]));
   await host.run;
   expect(run.error).toBeUndefined();

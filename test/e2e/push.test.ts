@@ -297,9 +297,12 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
         await using receiver = await scene.receive({ args: ['--once', '--push'] });
         await using sender = scene.send(receiver, [name, '--json']);
         await relay.held;
+        for await (const { event, phase } of sender.events)
+          if (event === 'progress' && phase === 'push') break;
         receiver.imgmv.kill('SIGINT');
         await expectEnd(receiver.imgmv, 130, /"pushed":\[\{.*"code":"sigint"/);
-        await expectEnd(sender, 11, /peer-stopped/);
+        // It knows that the image is there, or it would not be pushed.
+        await expectEnd(sender, 11, /"status":"loaded".*"pushed":\[\{[^}]*"digest":null.*"peer-stopped"/);
         expect(await idAtTarget(name)).not.toBe('');
         expect(await open.digestOf('team/stopped', '1')).toBeUndefined();
       },

@@ -164,7 +164,7 @@ for (const { source, target } of PAIRS) {
         await using sender = scene.send(receiver, ['web:1.0']);
         await expectEnd(sender, 0, /web:1\.0 was [0-9a-f]{12}, which has lost this name/);
         expect(sender.stderr).toContain(
-          `web:1.0 is ${after['web:1.0']?.slice(7, 19)} there now and will be replaced`,
+          `web:1.0 is ${after['web:1.0']?.slice(7, 19)} there now, which will lose this name`,
         );
       });
 
