@@ -198,7 +198,12 @@ type Told =
       readonly seconds: number;
       readonly exit: number;
     }
-  | { readonly event: 'images'; readonly images: readonly ListedImage[] }
+  | {
+      readonly event: 'images';
+      readonly images: readonly ListedImage[];
+      /** Of their layers, each once; null where a place does not tell its layers. */
+      readonly layerBytes: number | null;
+    }
   /** Something that may not be what was meant, and stops nothing. */
   | { readonly event: 'warning'; readonly message: string }
   | {

@@ -9,17 +9,28 @@ import { platformName } from './plan.ts';
 /** Throws image-not-found for what is not there. */
 export async function listImages(options: PlaceOptions): Promise<void> {
   const images: ListedImage[] = [];
+  let layerBytes: number | null = 0;
   for (const place of await openPlaces(options))
     try {
-      images.push(...(await listed(place)));
+      const all = await place.describe();
+      images.push(...(await listed(place, all)));
+      const chosen = new Set(place.chosen.map(({ id }) => id));
+      const bytes = bytesTogether(all.filter(({ id }) => chosen.has(id)));
+      layerBytes = layerBytes === null || bytes === null ? null : layerBytes + bytes;
     } finally {
       await place[Symbol.asyncDispose]();
     }
-  options.emit({ event: 'images', images });
+  options.emit({ event: 'images', images, layerBytes });
 }
 
-async function listed({ catalogue, chosen, describe }: Place): Promise<readonly ListedImage[]> {
-  const all = await describe();
+/** Of their layers, each once. */
+function bytesTogether(images: readonly Image[]): number | null {
+  if (images.some(({ layers }) => layers === undefined)) return null;
+  const sizes = new Map(images.flatMap(layersOf).map(({ key, size }) => [key, size]));
+  return [...sizes.values()].reduce((sum, size) => sum + size, 0);
+}
+
+async function listed({ catalogue, chosen }: Place, all: readonly Image[]): Promise<readonly ListedImage[]> {
   const holders = holdersOf(all);
   const images = new Map(all.map((image) => [image.id, image]));
   const told = await catalogue.facts(chosen.map(({ id }) => id));

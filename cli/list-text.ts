@@ -8,14 +8,17 @@ import { tableLines } from './table.ts';
 const HEADINGS = ['NAME', 'ID', 'PLATFORM', 'SIZE', 'SHARED', 'AGE'] as const;
 
 /** Ends with a newline, and with the sum where there is more than one image. `now` is what ages are counted from. */
-export function listText(images: readonly ListedImage[], now: Date): string {
+export function listText(
+  { images, layerBytes }: { readonly images: readonly ListedImage[]; readonly layerBytes: number | null },
+  now: Date,
+): string {
   const lines = [
     ...tableLines(
       HEADINGS,
       images.flatMap((image) => rowsOf(image, now)),
     ),
   ];
-  if (images.length > 1) lines.push(sumOf(images));
+  if (images.length > 1) lines.push(sumOf(images, layerBytes));
   return `${lines.join('\n')}\n`;
 }
 
@@ -30,9 +33,10 @@ function shared({ sharedBytes, sharedWith }: ListedImage): string {
   return sharedWith.length === 0 ? '-' : `${size(sharedBytes)} with ${sharedWith.length}`;
 }
 
-function sumOf(images: readonly ListedImage[]): string {
+function sumOf(images: readonly ListedImage[], layerBytes: number | null): string {
   const bytes = images.reduce((sum, image) => sum + image.bytes, 0);
-  return `${images.length} images, ${size(bytes)} one by one; what they share travels once.`;
+  const together = layerBytes === null ? '' : `, ${size(layerBytes)} of layers together`;
+  return `${images.length} images, ${size(bytes)} one by one${together}.`;
 }
 
 const UNITS = [

@@ -104,7 +104,7 @@ export class TextRenderer implements Renderer {
       case 'done':
         return this.#done(event);
       case 'images':
-        return void this.#result.write(listText(event.images, new Date()));
+        return void this.#result.write(listText(event, new Date()));
       case 'warning':
         return this.#line(`${this.#paint('33', 'warning:')} ${escapeText(event.message)}`);
       case 'cleaned':
@@ -141,7 +141,8 @@ export class TextRenderer implements Renderer {
       this.say(`${name} (${image.platform}): ${what}`);
       for (const line of namingLines(image)) this.say(`  ${line}`);
       for (const { target, replaces } of image.refs) {
-        if (replaces !== null) this.say(`  ${target} is ${short(replaces)} there now, which will lose this name`);
+        if (replaces !== null)
+          this.say(`  ${target} is ${short(replaces)} there now, which will lose this name`);
       }
       if (image.refs.length === 0)
         this.say(

@@ -7,7 +7,9 @@ import { addSenderOptions, type SenderFlags, sendImages } from './sender.ts';
 
 export function sendCommand(): Command {
   const command = new Command('send')
-    .description('send images to the host where `imgmv receive` waits')
+    .description(
+      'send images to the host where `imgmv receive` waits; without IMAGE, on a terminal, a list to pick from',
+    )
     .argument('[IMAGE...]', IMAGE_HELP);
   return addSenderOptions(command)
     .option(
