@@ -20,6 +20,8 @@ export interface PlanImage {
   readonly bytesMissing: number;
   /** Why its id at the target will be another one; null where it stays. */
   readonly idChange: string | null;
+  /** Where pushing was asked for: the names that will be pushed. One that cannot be is not among them. */
+  readonly pushes?: readonly string[];
   /** Layer by layer, where the source knows its layers ahead; in a plan that is the whole run. */
   readonly layerList?: readonly PlanLayer[];
 }

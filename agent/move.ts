@@ -17,6 +17,8 @@ export interface MoveOptions extends CopyOptions {
   readonly jobs: number;
   /** How often images that failed are tried again, where the source does not decide that. */
   readonly retries: number;
+  /** What has arrived is going to be pushed, by the sink or behind it: the plan says where to. */
+  readonly pushes?: boolean;
   /** Ends with the plan: no blob is asked for, no image settled. */
   readonly planOnly?: boolean;
 }
@@ -30,13 +32,13 @@ export interface Ledger {
 
 /** Moves all that `source` offers. Throws for what ends the whole run; the failure of one image is an outcome. */
 export async function move(source: Source, sink: Sink, options: MoveOptions): Promise<Ledger> {
-  const { signal, emit, planOnly = false } = options;
+  const { signal, emit, planOnly = false, pushes = false } = options;
   const started = performance.now();
   const images = await source.images();
   const answers = await source.planned(await sink.plan(images));
   emit({
     event: 'plan',
-    images: answers.map((answer) => planImage(answer, sink.store, planOnly)),
+    images: answers.map((answer) => planImage(answer, sink.store, { layers: planOnly, pushes })),
     only: planOnly,
   });
   const rounds = new Rounds(source, sink, options);

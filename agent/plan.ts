@@ -12,6 +12,7 @@ import {
   type Platform,
   type Store,
 } from './image.ts';
+import { namesRegistry, namesToPush } from './push/names-to-push.ts';
 import { familiar, parseTarget } from './reference.ts';
 
 export function platformName({ os, architecture, variant }: Platform): string {
@@ -94,8 +95,15 @@ function ownersOf(answers: readonly Answer[]): ReadonlyMap<Answer, ReadonlySet<A
   return owners;
 }
 
-/** `withLayers`: layer by layer, too. `store` is the sink's; undefined where it takes images as they come. */
-export function planImage(answer: Answer, store: Store | undefined, withLayers: boolean): PlanImage {
+export interface PlanDetails {
+  /** Layer by layer, too. */
+  readonly layers: boolean;
+  /** What has arrived will be pushed. */
+  readonly pushes: boolean;
+}
+
+/** `store` is the sink's; undefined where it takes images as they come. */
+export function planImage(answer: Answer, store: Store | undefined, details: PlanDetails): PlanImage {
   const { image, action, missing, reason, warning, refs } = answer;
   return {
     id: image.id,
@@ -112,8 +120,14 @@ export function planImage(answer: Answer, store: Store | undefined, withLayers: 
       store === undefined || image.store === store
         ? null
         : `${image.store} store at the source, ${store} store at the target`,
-    ...(withLayers && image.layers && { layerList: layerList(answer, image.layers) }),
+    ...(details.pushes && { pushes: pushesOf(answer) }),
+    ...(details.layers && image.layers && { layerList: layerList(answer, image.layers) }),
   };
+}
+
+function pushesOf({ action, refs }: Answer): readonly string[] {
+  const names = action === 'refuse' ? [] : namesToPush(refs).map(({ target }) => target);
+  return names.filter(namesRegistry);
 }
 
 function layerList({ action, missing }: Answer, layers: readonly LayerBlob[]): readonly PlanLayer[] {

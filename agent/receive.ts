@@ -191,6 +191,7 @@ async function serve(
     const push = options.push === 'always' || asked;
     await using sink = await session.during(openSink(push).catch(refuseSession));
     const moved = move(source, sink, {
+      pushes: push,
       signal: session.signal,
       wireBytes: () => session.wireBytes,
       planOnly: session.peer.purpose === 'plan',

@@ -78,6 +78,7 @@ export async function send(options: SendOptions): Promise<Ledger> {
     });
     const moved = move(source, sink, {
       planOnly,
+      pushes: thenPush,
       jobs: options.jobs,
       retries: options.retries,
       signal: session.signal,

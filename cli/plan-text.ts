@@ -45,6 +45,10 @@ function notesOf(image: PlanImage): readonly string[] {
         ? []
         : [`${target} is ${short(replaces)} there now, which will lose this name`],
     ),
+    ...(image.pushes?.map((name) => `will be pushed: ${name}`) ?? []),
+    ...(image.pushes?.length === 0 && action !== 'refuse'
+      ? ['cannot be pushed: no name of it has a registry']
+      : []),
     ...(refs.length === 0 ? ['goes by its id: it arrives without a name (--as NAME:TAG gives one)'] : []),
     ...(warning === null ? [] : [`warning: ${warning}`]),
     ...(idChange === null || action === 'refuse' ? [] : [`another id at the target: ${idChange}`]),

@@ -1,19 +1,19 @@
 /** Where what was loaded is pushed to. */
-import type { SetName } from '../image.ts';
+import type { Name } from '../image.ts';
 import { parseTarget } from '../reference.ts';
 
 /**
  * The names that say so: not the old ones that are kept beside new ones, and not those of this host alone, where there
  * are others. In the order of `refs`, and at least one of them.
  */
-export function namesToPush(refs: readonly SetName[]): readonly SetName[] {
+export function namesToPush<T extends Name>(refs: readonly T[]): readonly T[] {
   const fresh = refs.filter(({ target }) => !refs.some((other) => isNewNameOf(other, target)));
   const candidates = fresh.length > 0 ? fresh : refs;
   const elsewhere = candidates.filter(({ target }) => namesRegistry(target));
   return elsewhere.length > 0 ? elsewhere : candidates;
 }
 
-function isNewNameOf({ source, target, offered }: SetName, old: string): boolean {
+function isNewNameOf({ source, target, offered }: Name, old: string): boolean {
   return target !== old && (source === old || offered === old);
 }
 

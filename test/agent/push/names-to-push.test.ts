@@ -1,0 +1,48 @@
+import { expect, it } from 'vitest';
+import type { Answer, Name } from '../../../agent/image.ts';
+import { planImage } from '../../../agent/plan.ts';
+import { namesToPush } from '../../../agent/push/names-to-push.ts';
+import { testImage } from '../../memory.ts';
+
+const pushed = (...refs: readonly Name[]) => namesToPush(refs).map(({ target }) => target);
+const same = (name: string): Name => ({ source: name, target: name });
+
+it.each([
+  ['all that have a registry', [same('r.example/a:1'), same('team/a:1')], ['r.example/a:1', 'team/a:1']],
+  ['not those of this host alone, beside others', [same('a:1'), same('r.example/a:1')], ['r.example/a:1']],
+  ['those of this host alone, to be told why not', [same('a:1')], ['a:1']],
+  ['none of none', [], []],
+  [
+    'not what the sender kept beside a new name',
+    [{ source: 'old.example/a:1', target: 'r.example/a:1' }, same('old.example/a:1')],
+    ['r.example/a:1'],
+  ],
+  [
+    'not what the receiver kept beside a new name',
+    [
+      { source: 'a:1', target: 'r.example/a:1', offered: 'old.example/a:1' },
+      { source: 'a:1', target: 'old.example/a:1', offered: 'old.example/a:1' },
+    ],
+    ['r.example/a:1'],
+  ],
+  [
+    'two names that swap',
+    [
+      { source: 'r.example/a:1', target: 'r.example/b:1' },
+      { source: 'r.example/b:1', target: 'r.example/a:1' },
+    ],
+    ['r.example/b:1', 'r.example/a:1'],
+  ],
+] satisfies readonly [string, readonly Name[], readonly string[]][])('%s', (_what, refs, want) => {
+  expect(pushed(...refs)).toEqual(want);
+});
+
+it('a plan tells them where pushing was asked for, and none that cannot be pushed', async () => {
+  const { image } = await testImage({ name: 'a:1' });
+  const told = (answer: Partial<Answer>, pushes = true) =>
+    planImage({ image, action: 'send', refs: [], ...answer }, undefined, { layers: false, pushes }).pushes;
+  expect(told({ refs: [same('a:1'), same('r.example/a:1')] })).toEqual(['r.example/a:1']);
+  expect(told({ refs: [same('a:1')] })).toEqual([]);
+  expect(told({ refs: [same('r.example/a:1')], action: 'refuse' })).toEqual([]);
+  expect(told({ refs: [same('r.example/a:1')] }, false)).toBeUndefined();
+});
