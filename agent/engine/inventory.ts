@@ -7,7 +7,7 @@ import { atOnce, LOOKUPS_AT_ONCE } from '../at-once.ts';
 import { type Digest, diffIdOf, type Image } from '../image.ts';
 import { chainIds } from './chain-id.ts';
 import type { ContentInfo, ContentStore } from './content.ts';
-import type { Engine, ListedByEngine } from './engine.ts';
+import type { Engine, InspectedManifest, ListedByEngine } from './engine.ts';
 import { type HeldLayer, sameDigests } from './image-parts.ts';
 import { childrenOf, isGzip, isIndexType, isZstd, LAYER_TYPE, readConfig, readMetadata } from './metadata.ts';
 
@@ -105,17 +105,10 @@ async function containerdInventory(engine: Engine, content: ContentStore, list: 
       );
       return { missing, below: 0, brings: digests.filter((digest) => !held.has(digest)) };
     },
-    withConfig: async (config, diffIds) => {
+    // Ids here are of roots: who knows a config's digest has the image, and so knows its layers.
+    withConfig: async (config) => {
       byConfig ??= list().then((listed) => rootsByConfig(engine, content, held, listed));
-      const root = (await byConfig).get(config);
-      if (root === undefined) return undefined;
-      try {
-        const { rootfs } = readConfig(await content.readAll(config, METADATA_MAX_BYTES));
-        return sameDigests(rootfs.diff_ids ?? [], diffIds) ? root : undefined;
-      } catch (error) {
-        if (ODD.includes(toImgmvError(error).code)) return undefined;
-        throw error;
-      }
+      return (await byConfig).get(config);
     },
     heldOtherwise: ({ layers = [] }, missing) => {
       const absent = new Set(missing);
@@ -192,6 +185,32 @@ async function rootsByConfig(
     }
   });
   return roots;
+}
+
+/**
+ * Whether one of the manifests is whole here and that of the image's platform: by its config, or where the source does
+ * not know that, by its layers.
+ */
+export async function holdsPlatform(
+  content: ContentStore,
+  manifests: readonly InspectedManifest[],
+  { config: wanted, diffIds }: Image,
+): Promise<boolean> {
+  for (const { Available, ID, Kind } of manifests) {
+    if (!Available || Kind !== 'image') continue;
+    try {
+      const manifest = readMetadata(await content.readAll(ID, METADATA_MAX_BYTES), 'manifest');
+      const config = childrenOf(manifest).find(({ kind }) => kind === 'config');
+      if (!config) continue;
+      if (config.digest === wanted) return true;
+      if (wanted !== undefined) continue;
+      const { rootfs } = readConfig(await content.readAll(config.digest, METADATA_MAX_BYTES));
+      if (sameDigests(rootfs.diff_ids ?? [], diffIds)) return true;
+    } catch (error) {
+      if (!ODD.includes(toImgmvError(error).code)) throw error;
+    }
+  }
+  return false;
 }
 
 const ODD: readonly ErrorCode[] = ['integrity', 'image-not-found'];
