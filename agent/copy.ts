@@ -224,7 +224,9 @@ export class Copy {
       const pushing = this.#committing ? this.#writer?.pushing?.() : undefined;
       const pushed = pushing?.bytes ?? 0;
       const now = { bytes: this.#bytes, pushed, at: performance.now(), waits: this.#waits() };
-      if (now.bytes !== before.bytes || this.#committing) movedAt = now.at;
+      // A load is silent for long; a push is not.
+      const loads = this.#committing && !pushing;
+      if (now.bytes !== before.bytes || now.pushed !== before.pushed || loads) movedAt = now.at;
       const loading = this.#committing ? this.#writer : undefined;
       // One push ends and the next begins anew.
       const moved = pushing ? Math.max(0, now.pushed - before.pushed) : now.bytes - before.bytes;

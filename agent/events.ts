@@ -145,7 +145,7 @@ type Told =
       /** Uncompressed bytes a second over the last interval. */
       readonly rate: number;
       readonly bottleneck: Bottleneck | null;
-      /** Whole seconds for which no byte has moved, while it travels. */
+      /** Whole seconds for which no byte has moved, while it travels or is pushed. */
       readonly stalledSeconds: number;
     }
   | { readonly event: 'silent'; readonly seconds: number }

@@ -182,17 +182,19 @@ export class TextRenderer implements Renderer {
 
   #state({ event, rate }: UnderWay): string {
     const { phase, bytes, bytesTotal, wireBytes, bottleneck, stalledSeconds } = event;
+    const stalled = stalledSeconds >= STALL_SECONDS;
+    // Before its first bytes it may wait for the pushes of others.
+    if (phase === 'push' && bytesTotal === 0)
+      return `loaded, being pushed${stalled ? `, for ${stalledSeconds} s` : ''}`;
     if (phase === 'push')
-      return bytesTotal === 0
-        ? 'loaded, being pushed'
-        : `loaded, pushing: ${size(bytes)} of ${size(bytesTotal)}${pace(bytesTotal - bytes, rate)}`;
+      return `loaded, pushing: ${size(bytes)} of ${size(bytesTotal)}${stalled ? `, nothing for ${stalledSeconds} s: waiting for the registry` : pace(bytesTotal - bytes, rate)}`;
     if (phase === 'load')
       return bytes === 0
         ? `all sent, ${this.#limits.load} is at work on the target`
         : `all sent, the target has loaded ${size(bytes)} of ${size(bytesTotal)}`;
     if (bytes === 0 && (bottleneck === null || bottleneck === 'save'))
-      return `${this.#limits.save} is preparing${stalledSeconds < STALL_SECONDS ? '' : `, for ${stalledSeconds} s`}`;
-    if (stalledSeconds >= STALL_SECONDS)
+      return `${this.#limits.save} is preparing${stalled ? `, for ${stalledSeconds} s` : ''}`;
+    if (stalled)
       return `${size(bytes)} of ${size(bytesTotal)}, nothing for ${stalledSeconds} s: waiting for ${bottleneck === null ? 'the other host' : this.#limits[bottleneck]}`;
     const limit = bottleneck === null ? '' : `, limit: ${this.#limits[bottleneck]}`;
     // A terminal has one line for all of it.

@@ -5,6 +5,7 @@ import type { Digest, PushProgress } from '../image.ts';
 
 const LINE_MAX_CHARACTERS = 64 * 1024;
 const ID_MAX_CHARACTERS = 100;
+const STATUS_MAX_CHARACTERS = 100;
 /** A whole index may be pushed: layers, configs and manifests of some platforms. */
 const BLOBS_MAX = 8 * LAYERS_MAX;
 
@@ -40,6 +41,9 @@ export class PushAnswer {
   #digest: Digest | undefined;
   #failure: string | undefined;
   #partOfIndex = false;
+  /** What was said last of each layer, and under '' of none. */
+  readonly #last = new Map<string, string>();
+  #news = 0;
 
   /** `tag` is what was asked to be pushed: an answer for another one is none. */
   constructor(tag: string) {
@@ -59,6 +63,14 @@ export class PushAnswer {
   /** The engine pushed the one manifest that it has whole in place of an index that names others. */
   get partOfIndex(): boolean {
     return this.#partOfIndex;
+  }
+
+  /**
+   * Grows with each line that says what the one before it about the same layer did not. An engine with a containerd
+   * store says ten times a second where it is, also while nothing moves.
+   */
+  get news(): number {
+    return this.#news;
   }
 
   get progress(): PushProgress {
@@ -88,11 +100,20 @@ export class PushAnswer {
     const answer = parseLine(line);
     if (!answer) return;
     const { id, status, error, progressDetail, aux } = answer;
+    const layer = id?.slice(0, ID_MAX_CHARACTERS) ?? '';
+    const said = `${progressDetail?.current} ${status?.slice(0, STATUS_MAX_CHARACTERS)}`;
+    if (this.#last.get(layer) !== said) this.#note(layer, said);
     if (typeof error === 'string') this.#failure ??= error;
     if (aux?.manifestPushedInsteadOfIndex === true) this.#partOfIndex = true;
     if (aux?.Digest && aux.Tag === this.#tag) this.#digest = aux.Digest as Digest;
-    if (typeof id === 'string') this.#count(id.slice(0, ID_MAX_CHARACTERS), status, progressDetail);
+    if (typeof id === 'string') this.#count(layer, status, progressDetail);
     else if (typeof status === 'string') this.#digest ??= digestTold(status, this.#tag);
+  }
+
+  #note(layer: string, said: string): void {
+    if (!this.#last.has(layer) && this.#last.size > BLOBS_MAX) return;
+    this.#last.set(layer, said);
+    this.#news++;
   }
 
   #count(id: string, status: string | null | undefined, detail: AnswerLine['progressDetail']): void {

@@ -9,6 +9,7 @@ import { familiarName, parseTarget, type Reference } from '../reference.ts';
 import { retryPauseMs } from '../retry-pause.ts';
 import { type Credentials, findCredentials } from './credentials.ts';
 import { mayPass, pushFailed } from './failure.ts';
+import { PUSH_SILENCE_MS } from './limits.ts';
 import { PushAnswer } from './push-answer.ts';
 
 export interface Push {
@@ -26,8 +27,17 @@ export interface PushRun {
 /** Pushes a name that an image has. Throws push-failed, or the reason of the signal. */
 export type PushName = (name: string, run: PushRun) => Promise<Push>;
 
+export interface PushLimits {
+  /** Of an engine that says nothing new of a push, which is given up then. */
+  readonly silenceMs?: number;
+}
+
 /** Pushes by `engine`, with the credentials of whoever runs this. */
-export function pushBy(engine: Engine, env: Environment): PushName {
+export function pushBy(
+  engine: Engine,
+  env: Environment,
+  { silenceMs = PUSH_SILENCE_MS }: PushLimits = {},
+): PushName {
   /** Registries that did not answer in all tries: what goes there after that has one, until one is there again. */
   const absent = new Set<string>();
   return async (name, run) => {
@@ -36,7 +46,7 @@ export function pushBy(engine: Engine, env: Environment): PushName {
     const credentials = await findCredentials(domain, { env, signal: run.signal });
     const retries = absent.has(domain) ? 0 : RETRIES;
     for (let tries = 1; ; tries++) {
-      const end = await pushOnce(engine, reference, credentials, run);
+      const end = await pushOnce(engine, reference, credentials, silenceMs, run);
       if (!('why' in end) || !end.passes) absent.delete(domain);
       if (!('why' in end)) return end;
       const failure = pushFailed(reference, end.why, credentials, tries);
@@ -59,22 +69,32 @@ async function pushOnce(
   engine: Engine,
   reference: Reference,
   credentials: Credentials | undefined,
+  silenceMs: number,
   { signal, onProgress }: PushRun,
 ): Promise<Push | Refused> {
   const { tag = 'latest' } = reference;
   const answer = new PushAnswer(tag);
+  const silence = new AbortController();
+  const silent = setTimeout(() => silence.abort(), silenceMs);
+  const either = AbortSignal.any([signal, silence.signal]);
   try {
-    const stream = await engine.push(familiarName(reference), tag, credentials?.auth, signal);
+    const stream = await engine.push(familiarName(reference), tag, credentials?.auth, either);
     for await (const text of stream.setEncoding('utf8') as AsyncIterable<string>) {
+      const before = answer.news;
       answer.read(text);
+      if (answer.news !== before) silent.refresh();
       onProgress(answer.progress);
     }
     answer.end();
   } catch (error) {
     signal.throwIfAborted();
+    if (silence.signal.aborted)
+      return { why: `timed out: nothing new from the engine for ${silenceMs / 1000} s`, passes: true };
     const { code, message } = error instanceof ImgmvError ? error : engine.lost('push', error);
     if (code === 'internal') throw toImgmvError(error);
     return { why: message, passes: code === 'engine-unavailable' };
+  } finally {
+    clearTimeout(silent);
   }
   const { digest, failure, partOfIndex } = answer;
   if (failure !== undefined) return { why: failure, passes: mayPass(failure, reference) };

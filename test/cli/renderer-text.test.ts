@@ -1,13 +1,20 @@
 /** What an error looks like to people: text of a file may take several lines, and nobody else's does. */
 import { Writable } from 'node:stream';
-import { expect, it } from 'vitest';
-import { errorEvent } from '../../agent/events.ts';
+import { expect, it, onTestFinished, vi } from 'vitest';
+import { type Event, errorEvent } from '../../agent/events.ts';
 import { problemsError } from '../../cli/move-file/problems.ts';
 import { sourceNameOf } from '../../cli/names.ts';
 import { TextRenderer } from '../../cli/renderer-text.ts';
 import { ImgmvError } from '../../proto/errors.ts';
 
 function rendered(error: ImgmvError): string {
+  const { renderer, shown } = scene({ quiet: true });
+  renderer.render(errorEvent(error));
+  return shown();
+}
+
+/** No terminal. */
+function scene({ quiet }: { readonly quiet: boolean }) {
   const chunks: string[] = [];
   const stream = new Writable({
     write(chunk, _encoding, done) {
@@ -15,8 +22,8 @@ function rendered(error: ImgmvError): string {
       done();
     },
   }) as unknown as NodeJS.WriteStream;
-  new TextRenderer({ stream, result: stream, quiet: true, color: false }).render(errorEvent(error));
-  return chunks.join('');
+  const renderer = new TextRenderer({ stream, result: stream, quiet, color: false });
+  return { renderer, shown: () => chunks.join('') };
 }
 
 it('has a line for each problem of a move file, and shows what is in them', () => {
@@ -44,4 +51,31 @@ it('calls an image under way by one of its names', () => {
     sourceNameOf({ refs: refs.slice(2), id }),
     sourceNameOf({ refs: [], id }),
   ]).toEqual(['a:1', 'c:1', 'abababababab']);
+});
+
+it.each([
+  [9, 0, /loaded, pushing: 3 B of 9 B(?!.*nothing for)/],
+  [9, 7, /loaded, pushing: 3 B of 9 B, nothing for 7 s: waiting for the registry/],
+  [0, 7, /loaded, being pushed, for 7 s/],
+])('names the stall of a push: of %i bytes, for %i s', (bytesTotal, stalledSeconds, shown) => {
+  const event: Event = {
+    event: 'progress',
+    id: `sha256:${'ab'.repeat(32)}`,
+    refs: [{ source: 'a:1', target: 'r.example/a:1' }],
+    phase: 'push',
+    bytes: Math.min(3, bytesTotal),
+    bytesTotal,
+    wireBytes: 0,
+    kept: 0,
+    rate: 0,
+    bottleneck: null,
+    stalledSeconds,
+  };
+  vi.useFakeTimers({ toFake: ['performance'] });
+  onTestFinished(() => void vi.useRealTimers());
+  const at = scene({ quiet: false });
+  at.renderer.render(event);
+  vi.advanceTimersByTime(6_000);
+  at.renderer.render(event);
+  expect(at.shown()).toMatch(shown);
 });

@@ -1,7 +1,7 @@
 /** One push by an engine that says what a test wants. test/e2e/push.test.ts has true engines and registries. */
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { expect, it } from 'vitest';
-import { type PushRun, pushBy } from '../../../agent/push/push.ts';
+import { type PushLimits, type PushRun, pushBy } from '../../../agent/push/push.ts';
 import type { ImgmvError } from '../../../proto/errors.ts';
 import { type ScratchDirectory, scratchDirectory } from '../../rig/scratch.ts';
 import { fakeEngine } from '../engine/fake-engine.ts';
@@ -17,7 +17,7 @@ interface Asked {
   readonly auth: unknown;
 }
 
-async function scene(answer: (response: ServerResponse, asked: number) => void) {
+async function scene(answer: (response: ServerResponse, asked: number) => void, limits?: PushLimits) {
   const asked: Asked[] = [];
   const directory: ScratchDirectory = await scratchDirectory();
   const fake = await fakeEngine(
@@ -41,10 +41,10 @@ async function scene(answer: (response: ServerResponse, asked: number) => void) 
     asked,
     retries,
     directory: directory.path,
-    push: (signal?: AbortSignal) => pushBy(fake.engine, env)(NAME, run(signal)),
+    push: (signal?: AbortSignal) => pushBy(fake.engine, env, limits)(NAME, run(signal)),
     /** Of several names, one after another. */
     pusher: () => {
-      const push = pushBy(fake.engine, env);
+      const push = pushBy(fake.engine, env, limits);
       return (name: string) => push(name, run());
     },
     async [Symbol.asyncDispose]() {
@@ -112,6 +112,51 @@ it('waits for a registry that is away once, not for each name in it', { timeout:
   }, 1_000);
   expect(await push('r.example/b:1.0')).toEqual({ digest: DIGEST });
   expect(at.retries).toHaveLength(4);
+});
+
+const pushing = (current: number) =>
+  lines({ id: 'a', status: 'Pushing', progressDetail: { current, total: 9 } });
+
+it('gives up an engine that says nothing, or nothing new, and tries again', { timeout: 20_000 }, async () => {
+  await using at = await scene(
+    (response, asked) => {
+      if (asked === 1) return;
+      if (asked === 3) return void response.end(done);
+      response.write(pushing(3));
+      // As one with a containerd store does, ten times a second.
+      const again = setInterval(() => response.write(pushing(3)), 50);
+      response.once('close', () => clearInterval(again));
+    },
+    { silenceMs: 400 },
+  );
+  expect(await at.push()).toEqual({ digest: DIGEST });
+  expect(at.retries.map(({ message, hint }) => [message, hint])).toEqual([
+    [
+      `the push of ${NAME} failed: timed out: nothing new from the engine for 0.4 s`,
+      'is r.example:5000 up, and can the engine reach it?',
+    ],
+    [
+      `the push of ${NAME} failed, 2 times: timed out: nothing new from the engine for 0.4 s`,
+      'is r.example:5000 up, and can the engine reach it?',
+    ],
+  ]);
+});
+
+it('waits for an engine that is slow and says that it moves', async () => {
+  await using at = await scene(
+    (response) => {
+      let current = 0;
+      const again = setInterval(() => {
+        response.write(pushing(++current));
+        if (current < 8) return;
+        clearInterval(again);
+        response.end(done);
+      }, 100);
+    },
+    { silenceMs: 400 },
+  );
+  expect(await at.push()).toEqual({ digest: DIGEST });
+  expect(at.asked).toHaveLength(1);
 });
 
 it('knows what an engine says from what the image is called', { timeout: 20_000 }, async () => {

@@ -55,6 +55,17 @@ it('pushes each image once it is there, one after another', async () => {
   );
 });
 
+it('tells for how long a push has not moved', async () => {
+  const push: PushName = async (_name, { onProgress }) => {
+    onProgress({ bytes: 3, bytesTotal: 9 });
+    await new Promise((resolve) => setTimeout(resolve, 2_200));
+    return { digest: DIGEST };
+  };
+  const { events } = await pushed(['r.example/a:1'], push);
+  const stalls = events.flatMap((one) => (one.event === 'progress' ? [one] : []));
+  expect(stalls.at(-1)).toMatchObject({ phase: 'push', bytes: 3, bytesTotal: 9, stalledSeconds: 1 });
+});
+
 it('takes nothing back where a push fails, and the run ends with 17', async () => {
   const push: PushName = async (name) => {
     if (name.includes('bad')) throw FAILED;

@@ -1,0 +1,7 @@
+/** Bounds of what engines, registries and credential helpers are waited for and listened to. */
+
+/**
+ * Of an engine that says nothing new of a push: longer than a registry takes to put a large layer together, during
+ * which there is nothing to say.
+ */
+export const PUSH_SILENCE_MS = 5 * 60_000;
