@@ -7,10 +7,8 @@ import { spawn } from 'node:child_process';
 import * as v from 'valibot';
 import { ImgmvError } from '../../proto/errors.ts';
 import type { CredentialOptions } from './credentials.ts';
+import { HELPER_ANSWER_MAX_BYTES, HELPER_ANSWER_MS } from './limits.ts';
 
-/** It may have to ask somebody for a password of its own. */
-const ANSWER_TIMEOUT_MS = 60_000;
-const ANSWER_MAX_BYTES = 64 * 1024;
 /** What helpers say, with a status of failure, where they have nothing for a host. */
 const NOT_FOUND = 'credentials not found in native keychain';
 /** In place of a user name: the secret is an identity token. */
@@ -36,15 +34,22 @@ export async function askHelper(
       { hint: 'credsStore and credHelpers have the name of a program docker-credential-NAME' },
     );
   const program = helperProgram(helper);
+  const failure = (what: string, hint: string) =>
+    new ImgmvError('push-failed', `no credentials for the push: ${program} (${file}) ${what}`, { hint });
   const fail = (what: string, hint: string): never => {
-    throw new ImgmvError('push-failed', `no credentials for the push: ${program} (${file}) ${what}`, {
-      hint,
-    });
+    throw failure(what, hint);
   };
+  const question = JSON.stringify([program, server]);
+  const before = options.hung?.get(question);
+  if (before) throw before;
   const end = await runHelper(program, server, options);
   const see = `\`echo ${server} | ${program} get\` on that host shows what is wrong, and the password if nothing is`;
   if ('missing' in end) return fail('is not there', 'install it on that host, or take it out of that file');
-  if ('broken' in end) return fail(end.broken, see);
+  if ('broken' in end) {
+    const broken = failure(end.broken, see);
+    if (end.hung) options.hung?.set(question, broken);
+    throw broken;
+  }
   if (end.status !== 0) {
     if (end.output.trim() === NOT_FOUND) return undefined;
     return fail(`ended with ${end.status === null ? 'a signal' : `status ${end.status}`}`, see);
@@ -58,52 +63,76 @@ export async function askHelper(
 
 type HelperEnd =
   | { readonly missing: true }
-  | { readonly broken: string }
+  /** `hung`: it did not answer in time. */
+  | { readonly broken: string; readonly hung: boolean }
   | { readonly status: number | null; readonly output: string };
 
-function runHelper(program: string, server: string, { env, signal }: CredentialOptions): Promise<HelperEnd> {
+function runHelper(
+  program: string,
+  server: string,
+  { env, signal, helperMs = HELPER_ANSWER_MS }: CredentialOptions,
+): Promise<HelperEnd> {
   signal.throwIfAborted();
-  const child = spawn(program, ['get'], { env: { ...env }, stdio: ['pipe', 'pipe', 'ignore'] });
   return new Promise<HelperEnd>((resolve, reject) => {
-    const late = setTimeout(
-      () => giveUp(`did not answer within ${ANSWER_TIMEOUT_MS / 1000} s`),
-      ANSWER_TIMEOUT_MS,
-    );
+    // A group of its own: what it has started itself is ended with it.
+    const child = spawn(program, ['get'], {
+      env: { ...env },
+      stdio: ['pipe', 'pipe', 'ignore'],
+      detached: true,
+    });
+    const kill = () => {
+      if (child.pid !== undefined) killGroup(child.pid);
+      child.stdout?.destroy();
+    };
+    const late = setTimeout(() => {
+      giveUp(`did not answer within ${helperMs / 1000} s`, { hung: true });
+    }, helperMs);
     const stop = () => {
+      release();
       kill();
       reject(signal.reason);
     };
-    const kill = () => {
+    const release = () => {
       clearTimeout(late);
       signal.removeEventListener('abort', stop);
-      child.kill('SIGKILL');
-      child.stdout.destroy();
+      process.removeListener('exit', kill);
     };
-    const giveUp = (broken: string) => {
+    const giveUp = (broken: string, { hung = false } = {}) => {
+      release();
       kill();
-      resolve({ broken });
+      resolve({ broken, hung });
     };
     signal.addEventListener('abort', stop, { once: true });
-    const chunks: Buffer[] = [];
-    let bytes = 0;
-    child.stdout.on('data', (chunk: Buffer) => {
-      chunks.push(chunk);
-      bytes += chunk.length;
-      if (bytes > ANSWER_MAX_BYTES) giveUp(`gave more than ${ANSWER_MAX_BYTES} bytes`);
-    });
+    // A second signal of the user's ends this process at once, and reaches no other group.
+    process.once('exit', kill);
+    // First of all: without a file descriptor left there is this event, and none of the streams below.
     child.once('error', (error: NodeJS.ErrnoException) => {
       if (error.code !== 'ENOENT') return giveUp(`cannot be run: ${error.code}`);
-      kill();
+      release();
       resolve({ missing: true });
     });
+    const chunks: Buffer[] = [];
+    let bytes = 0;
+    child.stdout?.on('data', (chunk: Buffer) => {
+      chunks.push(chunk);
+      bytes += chunk.length;
+      if (bytes > HELPER_ANSWER_MAX_BYTES) giveUp(`gave more than ${HELPER_ANSWER_MAX_BYTES} bytes`);
+    });
     child.once('close', (status) => {
-      kill();
+      release();
       resolve({ status, output: Buffer.concat(chunks).toString('utf8') });
     });
     // It need not read what it is asked.
-    child.stdin.on('error', () => {});
-    child.stdin.end(server);
+    child.stdin?.on('error', () => {});
+    child.stdin?.end(server);
   });
+}
+
+/** It may have ended meanwhile. */
+function killGroup(leader: number): void {
+  try {
+    process.kill(-leader, 'SIGKILL');
+  } catch {}
 }
 
 function jsonOf(text: string): unknown {

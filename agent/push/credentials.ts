@@ -20,6 +20,10 @@ export interface Credentials {
 export interface CredentialOptions {
   readonly env: Environment;
   readonly signal: AbortSignal;
+  /** How long a helper may take. */
+  readonly helperMs?: number;
+  /** What came of questions that a helper did not answer in time: these are not asked again. One for a run. */
+  readonly hung?: Map<string, ImgmvError>;
 }
 
 /** What of an entry of `auths` we read. `auth` is base64 of `user:password`. */
@@ -47,16 +51,16 @@ const DOCKER_HUB_KEY = 'https://index.docker.io/v1/';
 /** Undefined where there are none for the registry `domain`. Throws push-failed, which names the file or the helper. */
 export async function findCredentials(
   domain: string,
-  { env, signal }: CredentialOptions,
+  options: CredentialOptions,
 ): Promise<Credentials | undefined> {
-  const { file, config: read } = await readConfigFile(env);
+  const { file, config: read } = await readConfigFile(options.env);
   const parsed = v.safeParse(configFile, read);
   if (!parsed.success) throw unusable(file, v.getDotPath(parsed.issues[0]) ?? 'the whole');
   const { auths, credHelpers, credsStore } = parsed.output ?? {};
   const key = domain === DOCKER_HUB ? DOCKER_HUB_KEY : domain;
   const helper = credHelpers && Object.hasOwn(credHelpers, key) ? credHelpers[key] : credsStore;
   if (helper) {
-    const answer = await askHelper(helper, key, file, { env, signal });
+    const answer = await askHelper(helper, key, file, options);
     return answer && credentialsOf(answer, key, helperProgram(helper));
   }
   const name = Object.keys(auths ?? {}).find((one) => one === key) ?? legacyKey(auths ?? {}, key);

@@ -5,3 +5,7 @@
  * which there is nothing to say.
  */
 export const PUSH_SILENCE_MS = 5 * 60_000;
+
+/** A helper may have to ask somebody for a password of its own. */
+export const HELPER_ANSWER_MS = 60_000;
+export const HELPER_ANSWER_MAX_BYTES = 64 * 1024;

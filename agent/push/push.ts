@@ -9,7 +9,7 @@ import { familiarName, parseTarget, type Reference } from '../reference.ts';
 import { retryPauseMs } from '../retry-pause.ts';
 import { type Credentials, findCredentials } from './credentials.ts';
 import { mayPass, pushFailed } from './failure.ts';
-import { PUSH_SILENCE_MS } from './limits.ts';
+import { HELPER_ANSWER_MS, PUSH_SILENCE_MS } from './limits.ts';
 import { PushAnswer } from './push-answer.ts';
 
 export interface Push {
@@ -30,20 +30,23 @@ export type PushName = (name: string, run: PushRun) => Promise<Push>;
 export interface PushLimits {
   /** Of an engine that says nothing new of a push, which is given up then. */
   readonly silenceMs?: number;
+  /** Of a helper that is asked for credentials. */
+  readonly helperMs?: number;
 }
 
 /** Pushes by `engine`, with the credentials of whoever runs this. */
 export function pushBy(
   engine: Engine,
   env: Environment,
-  { silenceMs = PUSH_SILENCE_MS }: PushLimits = {},
+  { silenceMs = PUSH_SILENCE_MS, helperMs = HELPER_ANSWER_MS }: PushLimits = {},
 ): PushName {
   /** Registries that did not answer in all tries: what goes there after that has one, until one is there again. */
   const absent = new Set<string>();
+  const hung = new Map<string, ImgmvError>();
   return async (name, run) => {
     const reference = parseTarget(name, 'the name to push');
     const { domain } = reference;
-    const credentials = await findCredentials(domain, { env, signal: run.signal });
+    const credentials = await findCredentials(domain, { env, signal: run.signal, helperMs, hung });
     const retries = absent.has(domain) ? 0 : RETRIES;
     for (let tries = 1; ; tries++) {
       const end = await pushOnce(engine, reference, credentials, silenceMs, run);

@@ -1,11 +1,13 @@
 /** One push by an engine that says what a test wants. test/e2e/push.test.ts has true engines and registries. */
+import { readFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
+import { join } from 'node:path';
 import { expect, it } from 'vitest';
 import { type PushLimits, type PushRun, pushBy } from '../../../agent/push/push.ts';
 import type { ImgmvError } from '../../../proto/errors.ts';
 import { type ScratchDirectory, scratchDirectory } from '../../rig/scratch.ts';
 import { fakeEngine } from '../engine/fake-engine.ts';
-import { writeDockerConfig } from './docker-directory.ts';
+import { writeDockerConfig, writeHelper } from './docker-directory.ts';
 
 const DIGEST = `sha256:${'12'.repeat(32)}`;
 const NAME = 'r.example:5000/team/web:1.0';
@@ -30,7 +32,7 @@ async function scene(answer: (response: ServerResponse, asked: number) => void, 
       answer(response, asked.length);
     },
   );
-  const env = { DOCKER_CONFIG: directory.path, PATH: process.env.PATH };
+  const env = { DOCKER_CONFIG: directory.path, PATH: `${directory.path}:${process.env.PATH}` };
   const retries: ImgmvError[] = [];
   const run = (signal = new AbortController().signal): PushRun => ({
     signal,
@@ -157,6 +159,24 @@ it('waits for an engine that is slow and says that it moves', async () => {
   );
   expect(await at.push()).toEqual({ digest: DIGEST });
   expect(at.asked).toHaveLength(1);
+});
+
+it('waits once for a helper that hangs, not for each name in the registry', async () => {
+  await using at = await scene((response) => response.end(done), { helperMs: 300 });
+  await writeHelper(
+    at.directory,
+    'hangs',
+    `read host; echo "$host" >> '${at.directory}/asked'; exec sleep 30`,
+  );
+  await writeDockerConfig(at.directory, { credsStore: 'hangs' });
+  const push = at.pusher();
+  const failure = (name: string) => push(name).catch(({ message }: ImgmvError) => message);
+  const late = expect.stringMatching(/docker-credential-hangs .* did not answer within 0\.3 s$/);
+  expect(await failure('r.example/a:1')).toEqual(late);
+  expect(await failure('r.example/b:1')).toEqual(late);
+  expect(await failure('other.example/a:1')).toEqual(late);
+  const hosts = (await readFile(join(at.directory, 'asked'), 'utf8')).trim().split('\n');
+  expect(hosts).toEqual(['r.example', 'other.example']);
 });
 
 it('knows what an engine says from what the image is called', { timeout: 20_000 }, async () => {
