@@ -2,6 +2,7 @@
 import { ImgmvError } from '../../proto/errors.ts';
 import { familiar, type Reference } from '../reference.ts';
 import type { Credentials } from './credentials.ts';
+import { SAID_MAX_CHARACTERS } from './limits.ts';
 
 /*
  * An engine passes on what the registry said, or what went wrong on the way to it, as text alone, under HTTP 200.
@@ -19,7 +20,11 @@ const PASSES =
 /** Whether what an engine said is about something that may be over soon. */
 export function mayPass(said: string, reference: Reference): boolean {
   const why = withoutName(said, reference);
-  return PASSES.test(why) && ![CREDENTIALS, CERTIFICATE, PLAIN_HTTP].some((lasting) => lasting.test(why));
+  // What lasts is looked for in all of it, which takes no more than its length.
+  return (
+    PASSES.test(why.slice(0, SAID_MAX_CHARACTERS)) &&
+    ![CREDENTIALS, CERTIFICATE, PLAIN_HTTP].some((lasting) => lasting.test(why))
+  );
 }
 
 /** `why` is what the engine said; `tries` how many there were. */

@@ -1,0 +1,20 @@
+import { expect, it } from 'vitest';
+import { mayPass, pushFailed } from '../../../agent/push/failure.ts';
+import { parseTarget } from '../../../agent/reference.ts';
+
+const NAME = parseTarget('r.example/a/b:1', 'the name');
+
+it('judges what an engine said in no time, however long a registry made it', () => {
+  const said = 'status '.repeat(9_000);
+  const startedAt = performance.now();
+  expect(mayPass(said, NAME)).toBe(false);
+  expect(pushFailed(NAME, said, undefined, 1).hint).toBeUndefined();
+  expect(performance.now() - startedAt).toBeLessThan(200);
+});
+
+it('finds in a long text what may pass at its beginning, and what does not anywhere', () => {
+  const rest = ' status'.repeat(9_000);
+  expect(mayPass(`connection refused${rest}`, NAME)).toBe(true);
+  expect(mayPass(`connection refused${rest} unauthorized`, NAME)).toBe(false);
+  expect(pushFailed(NAME, `x509: unknown authority${rest}`, undefined, 1).hint).toMatch(/certs\.d/);
+});
