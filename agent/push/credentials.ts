@@ -7,6 +7,7 @@ import { ImgmvError } from '../../proto/errors.ts';
 import { Secret } from '../../proto/secret.ts';
 import { type Environment, readConfig } from '../engine/docker-config.ts';
 import { askHelper, helperProgram } from './credential-helper.ts';
+import { hideSecrets } from './hidden.ts';
 
 export interface Credentials {
   /** An AuthConfig of docker's API, as JSON. */
@@ -108,21 +109,20 @@ function entryAuth(found: Entry, file: string, key: string): Readonly<Record<str
 
 function credentialsOf(known: Readonly<Record<string, string>>, key: string, from: string): Credentials {
   const auth = new Secret(JSON.stringify({ ...known, serveraddress: key }));
-  return { auth, from, hiddenIn: (text) => hideSecrets(text, auth) };
+  return { auth, from, hiddenIn: (text) => hideSecrets(text, secretsIn(auth)) };
 }
 
-function hideSecrets(text: string, auth: Secret): string {
+/** What a registry or an engine was sent of them: the fields that are secret, and what they are in headers. */
+function secretsIn(auth: Secret): readonly string[] {
+  const json = auth.reveal();
   const {
     username = '',
     password = '',
-    identitytoken,
-    registrytoken,
-  } = JSON.parse(auth.reveal()) as Record<string, string>;
-  const basic = Buffer.from(`${username}:${password}`).toString('base64');
-  return [basic, password, identitytoken, registrytoken].reduce<string>(
-    (shown, secret) => (secret ? shown.replaceAll(secret, '[secret]') : shown),
-    text,
-  );
+    identitytoken = '',
+    registrytoken = '',
+  } = JSON.parse(json) as Record<string, string>;
+  const basic = password === '' ? '' : `${username}:${password}`;
+  return [password, identitytoken, registrytoken, basic, json];
 }
 
 function unusable(file: string, where: string): ImgmvError {

@@ -205,5 +205,8 @@ describe('credentials', () => {
     });
     expect(`${found?.auth} ${JSON.stringify(found)}`).not.toMatch(/p4ssw0rd/);
     expect(found?.hiddenIn(`a p4ssw0rd, and ${auth('u:p4ssw0rd')}`)).toBe('a [secret], and [secret]');
+    const header = Buffer.from(found?.auth.reveal() ?? '').toString('base64url');
+    expect(found?.hiddenIn(`of ${header}`)).toBe('of [secret]');
+    expect(found?.hiddenIn('u is no user')).toBe('u is no user');
   });
 });
