@@ -5,6 +5,7 @@
 import {
   type Alias,
   Composer,
+  type CST,
   isAlias,
   isMap,
   isScalar,
@@ -17,7 +18,8 @@ import {
   Scalar,
   type YAMLMap,
 } from 'yaml';
-import { YAML_DEPTH_MAX, YAML_MERGED_KEYS_MAX } from './limits.ts';
+import type { ImgmvError } from '../../proto/errors.ts';
+import { YAML_DEPTH_MAX, YAML_LEXEMES_MAX, YAML_MERGED_KEYS_MAX } from './limits.ts';
 import { type Position, usageAt } from './position.ts';
 
 /** `reset`: `!reset`, which takes away what files before have; `override`: `!override`, which stands in its place. */
@@ -52,29 +54,60 @@ export type YamlNode = TextNode | MapNode | ListNode | NullNode | OtherNode;
 /** The documents of a file, empty ones left out. Throws usage with the line for what is no YAML. */
 export function parseYaml(source: string, file: string): readonly YamlNode[] {
   const lines = new LineCounter();
+  const lineAt = (offset: number): Position => ({ file, line: Math.max(1, lines.linePos(offset).line) });
   // The package's own check for keys that are there twice takes time by the square of their number; Reader has one.
   const composer = new Composer({ uniqueKeys: false });
-  return [...composer.compose(tokens(source, file, lines))].flatMap((document) => {
+  // It would collect them all, and of a file that is nothing else there may be a million. What it catches it tells here.
+  let first: ImgmvError | undefined;
+  Object.assign(composer, {
+    onError(at: ErrorAt, _code: string, message: string, warning?: boolean) {
+      if (warning) return;
+      first ??= noYaml(lineAt(offsetOf(at)), message);
+      throw first;
+    },
+  });
+  return [...composer.compose(tokens(source, lines, lineAt))].flatMap((document) => {
     const [error] = document.errors;
-    if (error) throw usageAt({ file, line: lines.linePos(error.pos[0]).line }, `no YAML: ${error.message}`);
+    if (error) throw noYaml(lineAt(error.pos[0]), error.message);
     return document.contents === null ? [] : [new Reader(file, lines).read(document.contents, 0)];
   });
 }
 
-/** As far as they are nested no deeper than Reader goes: what is composed of them is composed by recursion. */
-function* tokens(source: string, file: string, lines: LineCounter) {
+/** Where the composer finds an error. */
+type ErrorAt = number | readonly number[] | { readonly offset: number };
+
+function offsetOf(at: ErrorAt): number {
+  if (typeof at === 'number') return at;
+  return 'offset' in at ? at.offset : (at[0] ?? 0);
+}
+
+/**
+ * As far as they are good and not too many, and nested no deeper than Reader goes: what is composed of them is
+ * composed by recursion.
+ */
+function* tokens(source: string, lines: LineCounter, lineAt: (offset: number) => Position) {
   const parser = new Parser(lines.addNewLine);
   lines.addNewLine(0);
+  let lexemes = 0;
   for (const lexeme of new Lexer().lex(source)) {
-    yield* parser.next(lexeme);
-    if (parser.stack.length > YAML_DEPTH_MAX + TOKENS_AROUND)
-      throw tooDeep({ file, line: lines.linePos(parser.offset).line });
+    if (++lexemes > YAML_LEXEMES_MAX)
+      throw usageAt(lineAt(parser.offset), `more YAML than ${YAML_LEXEMES_MAX} words and signs`);
+    for (const token of parser.next(lexeme)) {
+      if (token.type === 'error') throw noYaml(lineAt(token.offset), messageOf(token));
+      yield token;
+    }
+    if (parser.stack.length > YAML_DEPTH_MAX + TOKENS_AROUND) throw tooDeep(lineAt(parser.offset));
   }
   yield* parser.end();
 }
 
 /** Besides mappings and lists the parser has a document and a scalar open. */
 const TOKENS_AROUND = 4;
+
+/** As the composer has it. */
+function messageOf({ message, source }: CST.ErrorToken): string {
+  return source ? `${message}: ${JSON.stringify(source)}` : message;
+}
 
 class Reader {
   readonly #file: string;
@@ -154,6 +187,10 @@ class Reader {
 function modeOf(tag: string | undefined): Mode {
   if (tag === '!reset') return 'reset';
   return tag === '!override' ? 'override' : 'merge';
+}
+
+function noYaml(at: Position, message: string) {
+  return usageAt(at, `no YAML: ${message}`);
 }
 
 function tooDeep(at: Position) {

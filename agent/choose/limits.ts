@@ -4,6 +4,8 @@ export const COMPOSE_FILE_MAX_BYTES = 1024 * 1024;
 export const ENV_FILE_MAX_BYTES = 1024 * 1024;
 /** Mappings and lists in one another, in YAML. */
 export const YAML_DEPTH_MAX = 64;
+/** Words, signs, indents and line ends, of one file: ten thousand services, an image each, are 130,000. */
+export const YAML_LEXEMES_MAX = 200_000;
 /** Keys that merge keys (`<<`) bring along, in one file: each of n mappings may bring the keys of all before it. */
 export const YAML_MERGED_KEYS_MAX = 100_000;
 /** Of a text before interpolation and of what it becomes; variables that hold one another double at each step. */
