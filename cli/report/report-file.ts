@@ -1,6 +1,7 @@
 /** The file that a report goes to: looked at before anything else, written at the end, never seen half written. */
 import { randomBytes } from 'node:crypto';
 import {
+  chmodSync,
   closeSync,
   fstatSync,
   lstatSync,
@@ -66,10 +67,12 @@ export class ReportFile {
   /** Synchronous, so that a second signal finds either no file of ours or a whole one. Throws what the system says. */
   write(report: ReportData): void {
     const text = this.#form.write(report);
-    this.#requireOurs();
+    const mode = this.#requireOurs();
     const temporary = this.#temporary();
     try {
-      writeFileSync(temporary, text, { flag: 'wx', mode: MODE, flush: true });
+      writeFileSync(temporary, text, { flag: 'wx', mode: mode ?? MODE, flush: true });
+      // Of a mode for a new file the umask takes its part.
+      if (mode !== undefined) chmodSync(temporary, mode);
       renameSync(temporary, this.path);
     } catch (error) {
       removeQuietly(temporary);
@@ -82,14 +85,18 @@ export class ReportFile {
     return join(dirname(this.path), `.${basename(this.path)}.${randomBytes(6).toString('hex')}`);
   }
 
-  /** What is there is replaced only if it is a report of this form, or empty: a typo costs nobody a file. */
-  #requireOurs(): void {
+  /**
+   * What is there is replaced only if it is a report of this form, or empty: a typo costs nobody a file. The rights
+   * to it are its owner's business: its mode, undefined where there is none.
+   */
+  #requireOurs(): number | undefined {
     const there = lstatSync(this.path, { throwIfNoEntry: false });
-    if (!there) return;
+    if (!there) return undefined;
     if (!there.isFile())
       throw new NotOurs(there.isDirectory() ? 'it is a directory' : 'it is no regular file');
     if (there.size > 0 && !this.#form.knows(beginningOf(this.path)))
       throw new NotOurs('the file that is there is no report');
+    return there.mode & 0o777;
   }
 }
 
