@@ -135,18 +135,22 @@ export class Rounds {
     } catch (thrown) {
       const error = toImgmvError(thrown);
       if (!error.retry || this.#options.signal.aborted) throw error;
-      answers = images.map((image): Answer => ({ image, action: 'refuse', refs: image.names, error }));
+      answers = images.map((image): Answer => {
+        const refs = this.#copies.get(image)?.answer.refs ?? image.names;
+        return { image, action: 'refuse', refs, error };
+      });
     }
     return this.#source.planned(answers);
   }
 
-  #announce({ outcome }: Copy, attempt: number, waitMs: number): void {
+  #announce({ answer, outcome }: Copy, attempt: number, waitMs: number): void {
     if (!outcome?.error) return;
     const { image, error } = outcome;
+    const { refs } = answer;
     this.#options.emit({
       event: 'retrying',
       id: image.id,
-      refs: image.names.map(({ source, target }) => ({ source, target })),
+      refs: refs.map(({ source, target }) => ({ source, target })),
       attempt,
       waitSeconds: waitMs / 1000,
       error: { code: error.code, message: error.message, hint: error.hint ?? null },

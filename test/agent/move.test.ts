@@ -5,6 +5,8 @@ import { bottleneck } from '../../agent/copy.ts';
 import type { Event } from '../../agent/events.ts';
 import type { Answer, Blob, Image, ImageWriter, Outcome, Retry, Sink } from '../../agent/image.ts';
 import { exitOf, type Ledger, type MoveOptions, move } from '../../agent/move.ts';
+import { parseRetag, Renaming } from '../../agent/rename.ts';
+import { RenamingSink } from '../../agent/renaming-sink.ts';
 import { type ErrorCode, ImgmvError } from '../../proto/errors.ts';
 import { type MemoryImage, MemorySink, MemorySource, testImage } from '../memory.ts';
 
@@ -405,6 +407,34 @@ describe('images that failed', () => {
       { action: 'send' },
     ]);
     expect(ledger.exit).toBe(0);
+  });
+
+  it('are called as the sink calls them, also while it is away', { timeout: 20_000 }, async () => {
+    const sink = failing({ 'bad:1': 1 });
+    const plan = sink.plan.bind(sink);
+    let plans = 0;
+    const away = Object.assign(sink, {
+      plan: async (offered: readonly Image[]) => {
+        if (++plans === 2) throw new ImgmvError('engine-unavailable', 'away');
+        return plan(offered);
+      },
+    });
+    const renaming = new Renaming({ retag: [parseRetag('bad=team/good')], keepNames: false });
+    const { events } = await moved(
+      new MemorySource(await images('bad:1')),
+      new RenamingSink(away, renaming),
+      { retries: 2 },
+    );
+    const names = events.flatMap((event) =>
+      event.event === 'retrying' || event.event === 'image'
+        ? [[event.event, ...event.refs.map(({ source, target }) => `${source} ${target}`)]]
+        : [],
+    );
+    expect(names).toEqual([
+      ['retrying', 'bad:1 team/good:1'],
+      ['retrying', 'bad:1 team/good:1'],
+      ['image', 'bad:1 team/good:1'],
+    ]);
   });
 
   it('are given up by a plan that fails for good', async () => {
