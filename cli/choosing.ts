@@ -1,13 +1,14 @@
 /** The options that say which images are meant: the same for `ls`, `send`, `plan` and `copy`. */
-import { createReadStream } from 'node:fs';
 import { type Command, InvalidArgumentError } from 'commander';
 import { composeImages } from '../agent/choose/compose.ts';
 import { readList } from '../agent/choose/list-file.ts';
 import { type Pattern, parsePatterns } from '../agent/choose/pattern.ts';
 import type { Selection } from '../agent/choose/selection.ts';
 import type { Emit } from '../agent/events.ts';
+import { readFrom, untilAborted } from '../agent/fifo.ts';
 import { ImgmvError } from '../proto/errors.ts';
 import { collect, parseSince } from './options.ts';
+import type { Run } from './run.ts';
 
 export type Label = Selection['labels'][number];
 
@@ -61,18 +62,18 @@ function onlyOne(file: string, before?: string): string {
   return file;
 }
 
-/** Reads what is named. Throws usage, and image-not-found for a list that is empty. */
+/** Reads what is named, until a stop. Throws usage, and image-not-found for a list that is empty. */
 export async function selectionOf(
   images: readonly string[],
   flags: ChoosingFlags,
-  emit: Emit,
+  { emit, signal }: Pick<Run, 'emit' | 'signal'>,
 ): Promise<Selection> {
   const { all, compose, dangling, except, file, label, running, since } = flags;
   return {
     patterns: [
       ...images.flatMap(parsePatterns),
-      ...(file === undefined ? [] : await listed(file)),
-      ...(compose === undefined ? [] : await composed(compose, emit)),
+      ...(file === undefined ? [] : await listed(file, signal)),
+      ...(compose === undefined ? [] : await composed(compose, emit, signal)),
     ],
     labels: label ?? [],
     except: (except ?? []).flat(),
@@ -89,10 +90,10 @@ const UNREADABLE: Readonly<Record<string, string>> = {
   EISDIR: 'it is a directory',
 };
 
-async function listed(file: string): Promise<readonly Pattern[]> {
-  if (file === '-') return readList(process.stdin, 'the list on standard input');
+async function listed(file: string, signal: AbortSignal): Promise<readonly Pattern[]> {
+  if (file === '-') return readList(untilAborted(process.stdin, signal), 'the list on standard input');
   try {
-    return await readList(createReadStream(file), file);
+    return await readList(readFrom(file, signal), file);
   } catch (cause) {
     if (cause instanceof ImgmvError) throw cause;
     const { code = '', message } = cause as NodeJS.ErrnoException;
@@ -100,13 +101,17 @@ async function listed(file: string): Promise<readonly Pattern[]> {
   }
 }
 
-async function composed(files: readonly string[], emit: Emit): Promise<readonly Pattern[]> {
+async function composed(
+  files: readonly string[],
+  emit: Emit,
+  signal: AbortSignal,
+): Promise<readonly Pattern[]> {
   // What is relative in a compose file, its project's name included, needs the directory where it stands.
   if (files.includes('-'))
     throw new ImgmvError('usage', 'a compose file is not read from standard input', {
       hint: 'name the file, or its directory; `docker compose config` makes one of many',
     });
-  const { images, warnings } = await composeImages(files, { env: process.env, cwd: process.cwd() });
+  const { images, warnings } = await composeImages(files, { env: process.env, cwd: process.cwd(), signal });
   for (const message of warnings) emit({ event: 'warning', message });
   if (images.length === 0)
     throw new ImgmvError('image-not-found', `${files.join(', ')} has no service with an image`);

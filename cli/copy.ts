@@ -88,7 +88,7 @@ names have to agree; no other names than those shown reach the engine.`,
         const sources = flags.each === undefined ? endpoints.slice(0, -1) : endpoints;
         const last = flags.each === undefined ? endpoints.at(-1) : undefined;
         requireStdinOnce({ ...flags, from: sources });
-        const selection = await selectionOf([], flags, emit);
+        const selection = await selectionOf([], flags, { emit, signal });
         if ((last ?? flags.each) === undefined || (sources.length === 0 && picksNothing(selection)))
           throw new ImgmvError('usage', 'a copy wants a source and a destination', {
             hint: 'imgmv copy SOURCE… DEST, or imgmv copy --all DEST for the images of the engine',

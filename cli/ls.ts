@@ -42,7 +42,7 @@ SHARED is what of an image other images there have, too, and how many.`,
     .action(async (images: readonly string[], flags: ListFlags) => {
       await run(flags, async ({ engine, emit, signal }) => {
         requireStdinOnce(flags);
-        const chosen = await selectionOf(images, flags, emit);
+        const chosen = await selectionOf(images, flags, { emit, signal });
         if (flags.from) requirePickedOnce(flags.from, chosen);
         // With or without a name, as `docker images` has it; of nothing there is a list, too.
         const everything = picks(chosen) || flags.from ? {} : { all: true, dangling: true };

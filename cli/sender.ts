@@ -94,7 +94,7 @@ export async function sendImages(
     const engine = { env: given.env, ...(dockerHost && { dockerHost }), ...(context && { context }) };
     const stdinTaken = requireStdinOnce(asked);
     const naming = namingOf(nameGiven(asked), asked);
-    const selection = await selectionOf(asked.images, asked, emit);
+    const selection = await selectionOf(asked.images, asked, { emit, signal });
     const pick = pickerFor(asked, selection, signal);
     const { exit } = await send({
       selection,

@@ -1,10 +1,9 @@
 /** The file that an archive is in: one that can be read again, or one that is kept while it comes. */
-import { constants, openSync } from 'node:fs';
-import { type FileHandle, open, stat } from 'node:fs/promises';
-import { Socket } from 'node:net';
+import { constants } from 'node:fs';
+import { type FileHandle, open } from 'node:fs/promises';
 import { ImgmvError } from '../../proto/errors.ts';
+import { openFifo, untilAborted } from '../fifo.ts';
 import { fileBytes } from './file-bytes.ts';
-import { orAborted } from './or-aborted.ts';
 import { Spool } from './spool.ts';
 
 export interface Input extends AsyncDisposable {
@@ -35,21 +34,6 @@ export async function openInput(
     stream.destroy();
     await file.close();
   });
-}
-
-/**
- * Undefined for what is no fifo. Opened as a file it would take a thread that waits for a writer, or for bytes, and
- * that no signal wakes: not even the end of the process comes while it waits.
- */
-async function openFifo(path: string): Promise<Socket | undefined> {
-  const found = await stat(path).catch(() => undefined);
-  if (!found?.isFIFO()) return undefined;
-  try {
-    const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
-    return new Socket({ fd, readable: true, writable: false });
-  } catch (cause) {
-    throw new ImgmvError('usage', `cannot read ${path}: ${(cause as Error).message}`, { cause });
-  }
 }
 
 async function openFile(path: string): Promise<FileHandle> {
@@ -86,14 +70,4 @@ async function spooled(
       await close();
     },
   };
-}
-
-/** A pipe may be silent for ever: whoever stops does not wait for it. */
-async function* untilAborted(stream: AsyncIterable<Buffer>, signal: AbortSignal): AsyncGenerator<Buffer> {
-  const chunks = stream[Symbol.asyncIterator]();
-  for (;;) {
-    const next = await orAborted(chunks.next(), signal);
-    if (next.done) return;
-    yield next.value;
-  }
 }

@@ -1,7 +1,7 @@
 /** The variables of a compose project (compose's documentation, "Environment variables precedence"). */
 import { join, resolve } from 'node:path';
 import { ImgmvError } from '../../proto/errors.ts';
-import { kindOf, readText, shown } from './compose-files.ts';
+import { kindOf, type Reading, readText, shown } from './compose-files.ts';
 import { parseDotenv } from './dotenv.ts';
 import type { Variables } from './interpolation.ts';
 import { ENV_FILE_MAX_BYTES } from './limits.ts';
@@ -9,8 +9,7 @@ import type { Position } from './position.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-export interface EnvironmentOptions {
-  readonly cwd: string;
+export interface EnvironmentOptions extends Reading {
   readonly warn: (warning: string) => void;
 }
 
@@ -28,11 +27,11 @@ export function variablesOf(environment: Environment, warn: (warning: string) =>
 export async function withEnvFiles(
   outer: Environment,
   files: readonly string[],
-  { cwd, warn }: EnvironmentOptions,
+  { cwd, signal, warn }: EnvironmentOptions,
 ): Promise<Environment> {
   let found: Environment = Object.create(null) as Environment;
   for (const file of files) {
-    const text = await readText(file, ENV_FILE_MAX_BYTES, cwd);
+    const text = await readText(file, ENV_FILE_MAX_BYTES, { cwd, signal });
     const variables = variablesOf({ ...found, ...outer }, warn);
     found = { ...found, ...Object.fromEntries(parseDotenv(text, shown(file, cwd), variables)) };
   }

@@ -1,8 +1,8 @@
 /** The files of a compose project: which there are, and what is in them. */
-import { createReadStream } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { isAbsolute, join, relative } from 'node:path';
 import { ImgmvError } from '../../proto/errors.ts';
+import { readFrom } from '../fifo.ts';
 import { type MapNode, parseYaml } from './compose-yaml.ts';
 import { COMPOSE_FILE_MAX_BYTES, COMPOSE_FILES_MAX } from './limits.ts';
 import { usageAt } from './position.ts';
@@ -47,18 +47,30 @@ export async function kindOf(path: string): Promise<'file' | 'directory' | undef
   }
 }
 
-/** Throws usage where it cannot be read or is longer than `maxBytes`. */
-export async function readText(path: string, maxBytes: number, cwd: string): Promise<string> {
+/** How files are read, and shown. */
+export interface Reading {
+  /** What relative paths are relative to. */
+  readonly cwd: string;
+  readonly signal: AbortSignal;
+}
+
+/** Throws usage where it cannot be read or is longer than `maxBytes`, and the reason of the signal. */
+export async function readText(path: string, maxBytes: number, { cwd, signal }: Reading): Promise<string> {
   const chunks: Buffer[] = [];
+  let length = 0;
   try {
-    for await (const chunk of createReadStream(path, { end: maxBytes })) chunks.push(chunk as Buffer);
+    for await (const chunk of readFrom(path, signal)) {
+      chunks.push(chunk);
+      length += chunk.length;
+      if (length > maxBytes) break;
+    }
   } catch (cause) {
+    if (cause instanceof ImgmvError) throw cause;
     throw new ImgmvError('usage', `cannot read ${shown(path, cwd)}: ${reasonOf(cause)}`, { cause });
   }
-  const bytes = Buffer.concat(chunks);
-  if (bytes.length > maxBytes)
+  if (length > maxBytes)
     throw new ImgmvError('usage', `${shown(path, cwd)} is larger than ${maxBytes} bytes`);
-  return bytes.toString();
+  return Buffer.concat(chunks).toString();
 }
 
 function reasonOf(cause: unknown): string {
@@ -77,12 +89,12 @@ export function shown(path: string, cwd: string): string {
 
 /** Reads compose files, each from the disk once, however often it is asked for; that is bounded. */
 export class ComposeFiles {
-  readonly #cwd: string;
+  readonly #reading: Reading;
   readonly #read = new Map<string, readonly MapNode[]>();
   #asked = 0;
 
-  constructor(cwd: string) {
-    this.#cwd = cwd;
+  constructor(reading: Reading) {
+    this.#reading = reading;
   }
 
   /** The documents of a file, without their variables. Throws usage. */
@@ -97,11 +109,11 @@ export class ComposeFiles {
   }
 
   shown(path: string): string {
-    return shown(path, this.#cwd);
+    return shown(path, this.#reading.cwd);
   }
 
   async #parse(path: string): Promise<readonly MapNode[]> {
-    const text = await readText(path, COMPOSE_FILE_MAX_BYTES, this.#cwd);
+    const text = await readText(path, COMPOSE_FILE_MAX_BYTES, this.#reading);
     return parseYaml(text, this.shown(path)).map((document) => {
       if (document.kind === 'map') return document;
       throw usageAt(document.at, 'no compose file: it has to be a mapping');

@@ -14,7 +14,7 @@ import {
   variablesOf,
   withEnvFiles,
 } from './compose-environment.ts';
-import { ComposeFiles, filesIn, kindOf } from './compose-files.ts';
+import { ComposeFiles, filesIn, kindOf, type Reading } from './compose-files.ts';
 import { loadServices } from './compose-load.ts';
 import { readText, type Service, type Text } from './compose-service.ts';
 import type { Variables } from './interpolation.ts';
@@ -39,10 +39,8 @@ export interface ComposeImages {
   readonly warnings: readonly string[];
 }
 
-export interface ComposeOptions {
+export interface ComposeOptions extends Reading {
   readonly env: Environment;
-  /** What relative paths are relative to. */
-  readonly cwd: string;
 }
 
 /**
@@ -51,7 +49,7 @@ export interface ComposeOptions {
  */
 export async function composeImages(
   paths: readonly string[],
-  { env, cwd }: ComposeOptions,
+  { env, cwd, signal }: ComposeOptions,
 ): Promise<ComposeImages> {
   const warnings = new Set<string>();
   const warn = (warning: string) => void warnings.add(warning);
@@ -60,8 +58,8 @@ export async function composeImages(
   const [first] = sources;
   if (first === undefined) throw new ImgmvError('usage', 'no compose file');
   const directory = dirname(first);
-  const files = new ComposeFiles(cwd);
-  const environment = await projectEnvironment(env, directory, { cwd, warn });
+  const files = new ComposeFiles({ cwd, signal });
+  const environment = await projectEnvironment(env, directory, { cwd, signal, warn });
   const name = await projectName(sources, files, directory, environment, warn);
   const named = { ...environment, COMPOSE_PROJECT_NAME: name };
   const services = await loadServices(
@@ -72,7 +70,7 @@ export async function composeImages(
       variables: variablesOf(named, warn),
       included: async (where, envFiles) =>
         variablesOf(
-          await withEnvFiles(named, envFiles ?? (await defaultEnvFiles(where)), { cwd, warn }),
+          await withEnvFiles(named, envFiles ?? (await defaultEnvFiles(where)), { cwd, signal, warn }),
           warn,
         ),
     },

@@ -16,7 +16,7 @@ async function imagesOf(
     await mkdir(dirname(join(scratch.path, path)), { recursive: true });
     await writeFile(join(scratch.path, path), text);
   }
-  return await composeImages(paths, { env, cwd: scratch.path });
+  return await composeImages(paths, { env, cwd: scratch.path, signal: new AbortController().signal });
 }
 
 describe('composeImages', () => {
@@ -54,9 +54,9 @@ describe('composeImages', () => {
     await using scratch = await scratchDirectory();
     const file = join(scratch.path, 'compose.yaml');
     await writeFile(file, 'services:\n  a: {}\n');
-    await expect(composeImages([file], { env: {}, cwd: '/usr' })).rejects.toThrow(
-      `${file}:2: service "a" has neither an image nor a build`,
-    );
+    await expect(
+      composeImages([file], { env: {}, cwd: '/usr', signal: new AbortController().signal }),
+    ).rejects.toThrow(`${file}:2: service "a" has neither an image nor a build`);
   });
 });
 
