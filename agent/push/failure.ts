@@ -12,6 +12,8 @@ import { SAID_MAX_CHARACTERS } from './limits.ts';
  */
 const CREDENTIALS =
   /unauthori[sz]ed|authenti|authoriz|denied|forbidden|credential|password|insufficient_scope|\b40[13]\b/i;
+const LOGIN =
+  /authentication required|(?:incorrect|invalid|wrong) (?:username|user name|password|credentials)|bad credentials/i;
 const CERTIFICATE = /x509|certificate/i;
 const PLAIN_HTTP = /server gave HTTP response to HTTPS client/i;
 const PASSES =
@@ -24,6 +26,21 @@ export function mayPass(said: string, reference: Reference): boolean {
   return (
     PASSES.test(why.slice(0, SAID_MAX_CHARACTERS)) &&
     ![CREDENTIALS, CERTIFICATE, PLAIN_HTTP].some((lasting) => lasting.test(why))
+  );
+}
+
+/** Whether it is the login that a registry does not take, whatever is pushed: no word of rights on a repository. */
+export function refusesLogin(said: string, reference: Reference): boolean {
+  return LOGIN.test(withoutName(said, reference));
+}
+
+/** For a name that is not tried, since the login was refused for another one: wrong passwords lock accounts. */
+export function notTried(reference: Reference, { from }: Credentials): ImgmvError {
+  const { domain } = reference;
+  return new ImgmvError(
+    'push-failed',
+    `the push of ${familiar(reference)} was not tried: ${domain} has refused these credentials`,
+    { hint: `they came from ${from}; \`docker login ${domain}\` on the host that pushes renews them` },
   );
 }
 

@@ -8,7 +8,7 @@ import type { Digest, PushProgress } from '../image.ts';
 import { familiarName, parseTarget, type Reference } from '../reference.ts';
 import { retryPauseMs } from '../retry-pause.ts';
 import { type Credentials, findCredentials } from './credentials.ts';
-import { mayPass, pushFailed } from './failure.ts';
+import { mayPass, notTried, pushFailed, refusesLogin } from './failure.ts';
 import { HELPER_ANSWER_MS, PUSH_SILENCE_MS } from './limits.ts';
 import { PushAnswer } from './push-answer.ts';
 
@@ -43,15 +43,19 @@ export function pushBy(
   /** Registries that did not answer in all tries: what goes there after that has one, until one is there again. */
   const absent = new Set<string>();
   const hung = new Map<string, ImgmvError>();
+  /** Registries that did not take the credentials that there are for them. */
+  const refusing = new Set<string>();
   return async (name, run) => {
     const reference = parseTarget(name, 'the name to push');
     const { domain } = reference;
     const credentials = await findCredentials(domain, { env, signal: run.signal, helperMs, hung });
+    if (credentials && refusing.has(domain)) throw notTried(reference, credentials);
     const retries = absent.has(domain) ? 0 : RETRIES;
     for (let tries = 1; ; tries++) {
       const end = await pushOnce(engine, reference, credentials, silenceMs, run);
       if (!('why' in end) || !end.passes) absent.delete(domain);
       if (!('why' in end)) return end;
+      if (credentials && refusesLogin(end.why, reference)) refusing.add(domain);
       const failure = pushFailed(reference, end.why, credentials, tries);
       if (end.passes && tries > retries) absent.add(domain);
       if (!end.passes || tries > retries) throw failure;

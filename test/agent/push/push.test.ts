@@ -262,3 +262,29 @@ it.each(['before the answer', 'in the answer', 'in a pause'])('stops %s', async 
   await expect(at.push(stop.signal)).rejects.toThrow('stopped');
   expect(performance.now() - startedAt).toBeLessThan(1_500);
 });
+
+it('tries a login that was refused no more, and one without rights for each name', async () => {
+  const said: Record<string, string> = {
+    a: 'denied: requested access to the resource is denied',
+    b: 'unauthorized: authentication required',
+    d: 'unauthorized: authentication required',
+  };
+  await using at = await scene((response, asked) => {
+    const name = ['a', 'b', 'd'][asked - 1] ?? '';
+    response.end(error(said[name] ?? 'asked too often'));
+  });
+  await writeDockerConfig(at.directory, {
+    auths: { 'r.example': { auth: Buffer.from(`user:${PASSWORD}`).toString('base64') } },
+  });
+  const push = at.pusher();
+  const failures: string[] = [];
+  for (const name of ['r.example/a:1', 'r.example/b:1', 'r.example/c:1', 'other.example/d:1'])
+    await push(name).catch((failure: ImgmvError) => failures.push(failure.message));
+  expect(failures).toEqual([
+    expect.stringMatching(/r\.example\/a:1 failed: denied/),
+    expect.stringMatching(/r\.example\/b:1 failed: unauthorized/),
+    'the push of r.example/c:1 was not tried: r.example has refused these credentials',
+    expect.stringMatching(/other\.example\/d:1 failed: unauthorized/),
+  ]);
+  expect(at.asked.length).toBe(3);
+});
