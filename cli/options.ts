@@ -97,7 +97,9 @@ export function parseTarget(text: string): string {
   if (!isUrl && url.pathname !== '/')
     throw new InvalidArgumentError('Expected HOST or HOST:PORT; a path needs ws:// or wss:// in front.');
   // URL drops port 80 from ws://host:80, so it has to be looked for in what was typed.
-  const typedPort = /:[0-9]+$/.test(bareV6 ? '' : text.replace(/^[a-z]+:\/\//i, '').replace(/[/?].*$/, ''));
+  const typedPort = /:[0-9]+$/.test(
+    bareV6 ? '' : text.replace(/^[a-z]+:\/\//i, '').replace(/[/?\\][\s\S]*$/, ''),
+  );
   if (!typedPort && url.protocol === 'ws:') url.port = String(DEFAULT_PORT);
   return url.href;
 }
