@@ -66,8 +66,8 @@ export interface Image {
 }
 
 export interface PlannedName extends Name {
-  /** The image that has this name at the target and will lose it. */
-  readonly replaces?: Digest;
+  /** Id of the image that has this name at the target and will lose it; 12 digits of it from another host. */
+  readonly replaces?: string;
 }
 
 /** What a sink says to an image that is offered. */
@@ -87,7 +87,8 @@ export interface Answer {
 }
 
 export interface SetName extends Name {
-  readonly replaced?: Digest;
+  /** As `replaces`. */
+  readonly replaced?: string;
 }
 
 /** What became of the push of one name: it has a digest or an error. */
@@ -105,8 +106,8 @@ export interface Pushed {
 export interface Outcome {
   readonly image: Image;
   readonly status: 'loaded' | 'present' | 'refused' | 'failed' | 'skipped';
-  /** Its id at the target, where it is there. */
-  readonly targetId?: Digest;
+  /** Its id at the target, where it is there; as `Committed` has it. */
+  readonly targetId?: string;
   readonly refs: readonly SetName[];
   readonly error?: ImgmvError;
   /** With `failed`: bytes of layers that stay at the target for the next run. */
@@ -117,8 +118,14 @@ export interface Outcome {
 }
 
 export interface Committed {
-  readonly targetId: Digest;
+  /** A digest; 12 digits of it where another host had the image under an id that was not offered. */
+  readonly targetId: string;
   readonly refs: readonly SetName[];
+  /**
+   * Asks for manifests that an index of the image names and that are whole at the sink, though the source has neither
+   * sent nor offered them: a push of the image would push them, too. Absent where there can be none.
+   */
+  readonly unsent?: () => Promise<readonly Digest[]>;
   /** Where pushing was asked for: of the names that say where to, and how long it took them all. */
   readonly pushed?: readonly Pushed[];
   readonly pushMs?: number;

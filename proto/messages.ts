@@ -23,6 +23,8 @@ import {
 const text = v.pipe(v.string(), v.maxLength(TEXT_MAX_CHARACTERS));
 const word = v.pipe(v.string(), v.minLength(1), v.maxLength(100));
 const digest = v.pipe(v.string(), v.regex(/^sha256:[0-9a-f]{64}$/));
+/** 12 digits of an id that is the receiver's own affair. */
+const shortId = v.pipe(v.string(), v.regex(/^[0-9a-f]{12}$/));
 const byteCount = v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(LAYER_MAX_BYTES));
 const imageNumber = v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(OFFER_IMAGES_MAX - 1));
 const reference = v.pipe(
@@ -107,7 +109,7 @@ const answer = v.object({
           source: reference,
           target: reference,
           as: v.optional(reference),
-          replaces: v.optional(digest),
+          replaces: v.optional(shortId),
         }),
       ),
       /** Digests of the offered layers that are missing; absent: all are wanted. */
@@ -141,13 +143,13 @@ const result = v.object({
   type: v.literal('result'),
   image: imageNumber,
   status: v.picklist(['loaded', 'present', 'refused', 'failed', 'skipped']),
-  targetId: v.optional(digest),
+  targetId: v.optional(v.union([digest, shortId])),
   refs: names(
     v.object({
       source: reference,
       target: reference,
       as: v.optional(reference),
-      replaced: v.optional(digest),
+      replaced: v.optional(shortId),
     }),
   ),
   error: v.optional(failure),

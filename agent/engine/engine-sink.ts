@@ -8,6 +8,7 @@ import { awaited } from '../awaited.ts';
 import {
   type Answer,
   bytesToCome,
+  type Committed,
   type Digest,
   type Image,
   type ImageWriter,
@@ -25,6 +26,7 @@ import { dropHelper, type Helper, Helpers, helpersAmong, isOver, isPrivateName }
 import { sameDigests } from './image-parts.ts';
 import { holdsPlatform, type Inventory, takeInventory } from './inventory.ts';
 import { bytesWhileLoading, noRoom, type Room, roomOf } from './room.ts';
+import { unsentManifests } from './unsent.ts';
 
 export interface EngineSinkOptions {
   /** Refuse what would take a name from another image. */
@@ -69,6 +71,8 @@ export class EngineSink implements Sink {
   readonly #bringers = new Map<Image, ReadonlySet<Image>>();
   /** How many of their lowest layers are here, or come with others. */
   readonly #below = new Map<Image, number>();
+  /** Layers that were here when images were planned, or have come since. */
+  readonly #knownLayers = new Set<Digest>();
   /** Of images that have a writer: resolves when they are here, or will not be. */
   readonly #settled = new Map<Image, Promise<void>>();
   /** Images that are being loaded, by the bytes that they bring. */
@@ -146,7 +150,8 @@ export class EngineSink implements Sink {
   /** What of an image has to come, if there is room for it. */
   async #planSending(answer: Answer, planning: Planning): Promise<Answer> {
     const { coming, freeBytes, inventory, room } = planning;
-    const { missing, below, brings } = await inventory.lacking(answer.image, coming);
+    const { missing, below, brings, here } = await inventory.lacking(answer.image, coming);
+    for (const digest of here) this.#knownLayers.add(digest);
     const bytes = bytesToCome(answer.image, missing);
     const needed = bytesWhileLoading(bytes);
     if (room && needed > freeBytes)
@@ -160,7 +165,7 @@ export class EngineSink implements Sink {
     }
     this.#bringers.set(answer.image, bringers);
     this.#below.set(answer.image, below);
-    const reason = whySent(answer.image, missing, inventory);
+    const reason = await whySent(answer.image, missing, inventory);
     return { ...answer, ...(reason !== undefined && { reason }), ...(missing && { missing }) };
   }
 
@@ -203,7 +208,7 @@ export class EngineSink implements Sink {
           const targetId = this.#present.get(image) ?? image.id;
           const refs = await setNames(this.#engine, targetId, answer, this.#options);
           await this.#dropHelpersOf(image, targetId);
-          return { targetId, refs };
+          return { targetId, refs, ...this.#unsentOf(image, targetId, new Set()) };
         },
         loadedBytes: () => 0,
         keptBytes: () => 0,
@@ -213,6 +218,7 @@ export class EngineSink implements Sink {
     const writer = new EngineWriter(this.#engine, answer, {
       helpers: this.#helpers,
       below: this.#below.get(image) ?? 0,
+      knownLayers: this.#knownLayers,
       ready: () => this.#bringersSettled(image),
       signal,
       setNames: (from) => setNames(this.#engine, from, answer, this.#options),
@@ -225,11 +231,10 @@ export class EngineSink implements Sink {
       commit: async () => {
         await this.#bringersSettled(image);
         const end = await this.#whileLoading(answer, writer.commit());
-        if ('targetId' in end) {
-          settled.resolve();
-          await this.#dropHelpersOf(image, end.targetId);
-        }
-        return end;
+        if (!('targetId' in end)) return end;
+        settled.resolve();
+        await this.#dropHelpersOf(image, end.targetId);
+        return { ...end, ...this.#unsentOf(image, end.targetId, writer.sentMetadata) };
       },
       loadedBytes: () => writer.loadedBytes(),
       keptBytes: () => writer.keptBytes(),
@@ -239,6 +244,11 @@ export class EngineSink implements Sink {
         settled.resolve();
       },
     };
+  }
+
+  #unsentOf(image: Image, targetId: Digest, sent: ReadonlySet<Digest>): Pick<Committed, 'unsent'> {
+    if (this.#engine.info.store === 'classic') return {};
+    return { unsent: () => unsentManifests(this.#engine, image, targetId, sent) };
   }
 
   /**
@@ -305,14 +315,14 @@ function isWhole(manifests: readonly InspectedManifest[]): boolean {
 }
 
 /** Why layers are to come that may be here; undefined where there are none. */
-function whySent(
+async function whySent(
   image: Image,
   missing: readonly Digest[] | undefined,
   inventory: Inventory,
-): string | undefined {
+): Promise<string | undefined> {
   if (image.layers === undefined) return 'the source does not tell its layers ahead: all of them are sent';
   if (missing === undefined) return 'the target does not show which layers it holds: all of them are sent';
-  const otherwise = inventory.heldOtherwise(image, missing);
+  const otherwise = await inventory.heldOtherwise(image, missing);
   if (otherwise === 0) return undefined;
   return `${otherwise} of the layers are there in another compression, which is not what this image names: they are sent`;
 }

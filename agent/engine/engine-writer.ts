@@ -24,7 +24,7 @@ import type { Engine } from './engine.ts';
 import type { Helpers } from './helpers.ts';
 import { type HeldLayer, ImageParts, sameDigests } from './image-parts.ts';
 import { Incoming, LAYER_ALONE_MIN_BYTES } from './incoming.ts';
-import { heldLayers, type Lacking, takeInventory } from './inventory.ts';
+import { type Gone, heldLayers, type Inventory, takeInventory } from './inventory.ts';
 import { Load } from './load.ts';
 import { isZstd } from './metadata.ts';
 
@@ -35,6 +35,8 @@ export interface EngineWriterOptions {
   readonly helpers: Helpers;
   /** How many of the lowest layers a classic engine has, or will have when `ready` resolves. */
   readonly below: number;
+  /** Layers that were here when images were planned, and those that have come; grows with what comes. */
+  readonly knownLayers: Set<Digest>;
   /** Resolves when the images that bring layers of this one are there, or will not be. */
   readonly ready: () => Promise<void>;
   readonly signal: AbortSignal;
@@ -43,6 +45,9 @@ export interface EngineWriterOptions {
   /** Counts how long layers wait for the engine to take them. */
   readonly waited: Stopwatch;
 }
+
+/** An image that the engine has under this id. */
+type Loaded = Committed & { readonly targetId: Digest };
 
 export class EngineWriter implements ImageWriter {
   readonly #engine: Engine;
@@ -117,6 +122,7 @@ export class EngineWriter implements ImageWriter {
     // A source that cannot tell a layer's digest beforehand sends all of them in every round.
     if (!blob.digest && this.#parts.hasLayer(digest)) return void (await taken?.discard());
     this.#parts.addLayer(digest, { path, size: blob.size });
+    this.#options.knownLayers.add(digest);
     taken?.place(digest);
   }
 
@@ -160,7 +166,12 @@ export class EngineWriter implements ImageWriter {
     return this.#parts.committedBytes;
   }
 
-  async commit(): Promise<Committed | Incomplete> {
+  /** Manifests, indexes and configs that have come. */
+  get sentMetadata(): ReadonlySet<Digest> {
+    return new Set(this.#parts.metadata().map(([digest]) => digest));
+  }
+
+  async commit(): Promise<Loaded | Incomplete> {
     this.#parts.checkWhole();
     try {
       await this.#incoming?.settle();
@@ -178,16 +189,15 @@ export class EngineWriter implements ImageWriter {
   }
 
   /** Layers that the engine had and has no more; undefined where there are none. */
-  async #gone(): Promise<(Incomplete & Pick<Lacking, 'below'>) | undefined> {
+  async #gone(): Promise<Gone | undefined> {
     const { held } = this.#parts;
-    if (held.size === 0) return undefined;
-    const { missing = [], below } = await this.#lacking();
-    const gone = missing.filter((digest) => held.has(digest));
-    return gone.length > 0 ? { missing: gone, below } : undefined;
+    return held.size === 0
+      ? undefined
+      : (await this.#inventory()).gone(this.#image, held, this.#options.knownLayers);
   }
 
-  async #lacking(): Promise<Lacking> {
-    return (await takeInventory(this.#engine, () => this.#engine.list())).lacking(this.#image, new Set());
+  #inventory(): Promise<Inventory> {
+    return takeInventory(this.#engine, () => this.#engine.list());
   }
 
   /** A load that failed for want of a layer that was pruned under it may be tried again; another failure is final. */
@@ -196,7 +206,7 @@ export class EngineWriter implements ImageWriter {
     await this.#load?.abort();
     await this.#incoming?.abort();
     this.#load = undefined;
-    const { missing = [], below } = await this.#lacking();
+    const { missing = [], below } = await (await this.#inventory()).lacking(this.#image, new Set());
     // A classic engine forgets all of a load that fails; of a containerd store the inventory tells what stayed.
     this.#parts.again(missing, true);
     this.#incoming?.restart(below);
@@ -204,7 +214,7 @@ export class EngineWriter implements ImageWriter {
   }
 
   /** Loading is one step for a classic engine: all or nothing, and the layers' digests are checked by it, too. */
-  async #commitClassic(): Promise<Committed> {
+  async #commitClassic(): Promise<Loaded> {
     const { config, diffIds, layerPaths } = this.#parts.classicView();
     const name = this.#privateName;
     await this.#finishLoad(classicArchive([config, this.#parts.bytesOf(config)], layerPaths, name), name);
@@ -212,7 +222,7 @@ export class EngineWriter implements ImageWriter {
     return this.#setNames(config, this.#loadedName);
   }
 
-  async #commitContainerd(): Promise<Committed> {
+  async #commitContainerd(): Promise<Loaded> {
     const root = this.#parts.containerdRoot(await this.#heldLayers());
     const name = this.#privateName;
     await this.#finishLoad(ociArchive(root, this.#parts.metadata(), name), name);
@@ -254,13 +264,13 @@ export class EngineWriter implements ImageWriter {
     const { os } = this.#image.platform;
     if (got.Os !== os)
       throw new ImgmvError('integrity', `the image is for ${got.Os}, and was offered for ${os}`);
-    const sent = new Set(this.#parts.metadata().map(([digest]) => digest));
+    const sent = this.sentMetadata;
     const incompleteOne = got.Manifests?.find(({ ID, Available }) => sent.has(ID) && !Available);
     if (incompleteOne)
       throw new ImgmvError('integrity', `the engine lacks a part of manifest ${incompleteOne.ID}`);
   }
 
-  async #setNames(targetId: Digest, from: string | undefined): Promise<Committed> {
+  async #setNames(targetId: Digest, from: string | undefined): Promise<Loaded> {
     const refs = await this.#options.setNames(from ?? targetId);
     await this.#dropPrivateName();
     await this.#incoming?.dropHelpers();

@@ -2,16 +2,16 @@
  * What an engine holds already and need not be sent again. A classic store finds a layer by the layers below
  * it (chain ids); a containerd store by the digest of the very blob, which it tells through content.ts.
  */
-import { type ErrorCode, toImgmvError } from '../../proto/errors.ts';
+import { toImgmvError } from '../../proto/errors.ts';
+import { METADATA_MAX_BYTES } from '../../proto/limits.ts';
 import { atOnce, LOOKUPS_AT_ONCE } from '../at-once.ts';
 import { type Digest, diffIdOf, type Image } from '../image.ts';
 import { chainIds } from './chain-id.ts';
 import type { ContentInfo, ContentStore } from './content.ts';
 import type { Engine, InspectedManifest, ListedByEngine } from './engine.ts';
 import { type HeldLayer, sameDigests } from './image-parts.ts';
-import { childrenOf, isGzip, isIndexType, isZstd, LAYER_TYPE, readConfig, readMetadata } from './metadata.ts';
-
-const METADATA_MAX_BYTES = 4 * 1024 * 1024;
+import { childrenOf, isGzip, isZstd, LAYER_TYPE, readConfig, readMetadata } from './metadata.ts';
+import { byDiffId, LayerBlobs, ODD, readGraph, type StoreGraph } from './store-graph.ts';
 
 /** What of one image is not here. */
 export interface Lacking {
@@ -21,21 +21,32 @@ export interface Lacking {
   readonly below: number;
   /** What this store will hold besides once the image has come: to be given along for the images behind it. */
   readonly brings: readonly Digest[];
+  /** Of its layers, those that are here now; empty for a classic store, where the chain ids tell it anew. */
+  readonly here: readonly Digest[];
 }
 
 export type Digests = Pick<ReadonlySet<Digest>, 'has'>;
+
+/** Layers that were here when the image was planned and have gone since. */
+export type Gone = Pick<Lacking, 'below'> & { readonly missing: readonly Digest[] };
 
 /** A snapshot: take a new one when time has passed. */
 export interface Inventory {
   /** `coming`: what images before this one bring. */
   lacking(image: Image, coming: Digests): Promise<Lacking>;
   /**
+   * Which of the image's layers that were `held` are not here any more; undefined where all of them are. `known`: layers
+   * that were here as layers, or have come. Of another one that lies here nobody has shown that it is a layer: it was to
+   * come with an image that failed.
+   */
+  gone(image: Image, held: ReadonlySet<Digest>, known: Digests): Promise<Gone | undefined>;
+  /**
    * The id here of an image whose platform has this config, whole; undefined where there is none. Whoever asks has to
    * know its layers, too: answers tell ids, and no stranger is to name an image by one.
    */
   withConfig(config: Digest, diffIds: readonly Digest[]): Promise<Digest | undefined>;
   /** How many of the `missing` layers are here all the same, under the digest of another compression. */
-  heldOtherwise(image: Image, missing: readonly Digest[]): number;
+  heldOtherwise(image: Image, missing: readonly Digest[]): Promise<number>;
 }
 
 type List = () => Promise<readonly ListedByEngine[]>;
@@ -49,9 +60,10 @@ export async function takeInventory(engine: Engine, list: List): Promise<Invento
 
 /** A containerd store that does not show its blobs: all is wanted, and an image of another kind of store never known. */
 const UNKNOWN: Inventory = {
-  lacking: async () => ({ missing: undefined, below: 0, brings: [] }),
+  lacking: async () => ({ missing: undefined, below: 0, brings: [], here: [] }),
+  gone: async () => undefined,
   withConfig: async () => undefined,
-  heldOtherwise: () => 0,
+  heldOtherwise: async () => 0,
 };
 
 /**
@@ -72,21 +84,27 @@ async function classicInventory(engine: Engine, listed: readonly ListedByEngine[
     if (layers) known.set(id, chainIds(layers));
     for (const chainId of known.get(id) ?? []) held.add(chainId);
   });
+  const lacking = async ({ diffIds, layers }: Image, coming: Digests): Promise<Lacking> => {
+    const chain = chainIds(diffIds);
+    const here = chain.map((id) => isIn(id, held, coming));
+    const absent = new Set(diffIds.filter((_, at) => !here[at]));
+    // Of other platforms nothing is wanted: a classic store keeps one.
+    const digests = layers?.filter((layer) => absent.has(diffIdOf(layer))).map(({ digest }) => digest);
+    const below = here.includes(false) ? here.indexOf(false) : here.length;
+    return { missing: digests, below, brings: chain.filter((id) => !held.has(id)), here: [] };
+  };
   return {
-    lacking: async ({ diffIds, layers }, coming) => {
-      const chain = chainIds(diffIds);
-      const here = chain.map((id) => isIn(id, held, coming));
-      const absent = new Set(diffIds.filter((_, at) => !here[at]));
-      // Of other platforms nothing is wanted: a classic store keeps one.
-      const digests = layers?.filter((layer) => absent.has(diffIdOf(layer))).map(({ digest }) => digest);
-      const below = here.includes(false) ? here.indexOf(false) : here.length;
-      return { missing: digests, below, brings: chain.filter((id) => !held.has(id)) };
+    lacking,
+    gone: async (image, planned) => {
+      const { missing = [], below } = await lacking(image, new Set());
+      const gone = missing.filter((digest) => planned.has(digest));
+      return gone.length > 0 ? { missing: gone, below } : undefined;
     },
     withConfig: async (config, diffIds) => {
       const found = await engine.inspect(config);
       return found?.Id === config && sameDigests(found.RootFS.Layers ?? [], diffIds) ? config : undefined;
     },
-    heldOtherwise: () => 0,
+    heldOtherwise: async () => 0,
   };
 }
 
@@ -94,29 +112,65 @@ async function containerdInventory(engine: Engine, content: ContentStore, list: 
   const blobs = await content.list();
   const held = new Set(blobs.map(({ digest }) => digest));
   const compressed = byDiffId(blobs);
-  let byConfig: Promise<ReadonlyMap<Digest, Digest>> | undefined;
+  // Both take a request for each image, so they wait until something depends on them.
+  let graph: Promise<StoreGraph> | undefined;
+  const readOnce = () => {
+    graph ??= list().then((listed) => readGraph(engine, content, held, listed));
+    return graph;
+  };
+  let layerBlobs: Promise<LayerBlobs> | undefined;
+  const layersHere = () => {
+    layerBlobs ??= readOnce().then((read) => new LayerBlobs(blobs, read));
+    return layerBlobs;
+  };
+  /** Whether a blob of the store may stand for the layer. An image from a classic store gets its manifest here, so any of that diffID will do. */
+  const isHere = async (digest: Digest, store: Image['store']): Promise<boolean> => {
+    if (!held.has(digest) && !(store === 'classic' && compressed.has(digest))) return false;
+    const layers = await layersHere();
+    return store === 'classic' ? layers.hasDiffId(digest) : layers.has(digest);
+  };
   return {
     lacking: async ({ layers, store }, coming) => {
-      if (layers === undefined) return { missing: undefined, below: 0, brings: [] };
-      const digests = layers.map(({ digest }) => digest);
-      // An image from a classic store gets its manifest here, so any blob of that diffID will do.
-      const missing = digests.filter(
-        (digest) => !isIn(digest, held, coming) && !(store === 'classic' && compressed.has(digest)),
-      );
-      return { missing, below: 0, brings: digests.filter((digest) => !held.has(digest)) };
+      if (layers === undefined) return { missing: undefined, below: 0, brings: [], here: [] };
+      const here: Digest[] = [];
+      const brings: Digest[] = [];
+      for (const { digest } of layers) ((await isHere(digest, store)) ? here : brings).push(digest);
+      return { missing: brings.filter((digest) => !coming.has(digest)), below: 0, brings, here };
     },
-    // Ids here are of roots: who knows a config's digest has the image, and so knows its layers.
-    withConfig: async (config) => {
-      byConfig ??= list().then((listed) => rootsByConfig(engine, content, held, listed));
-      return (await byConfig).get(config);
+    gone: async ({ layers = [], store }, planned, known) => {
+      const lies = (digest: Digest) => held.has(digest) || (store === 'classic' && compressed.has(digest));
+      const missing = layers
+        .map(({ digest }) => digest)
+        .filter((digest) => planned.has(digest) && !(known.has(digest) && lies(digest)));
+      return missing.length > 0 ? { missing, below: 0 } : undefined;
     },
-    heldOtherwise: ({ layers = [] }, missing) => {
+    withConfig: async (config, diffIds) => {
+      const root = (await readOnce()).roots.get(config);
+      return root && (await hasLayers(content, config, diffIds)) ? root : undefined;
+    },
+    heldOtherwise: async ({ layers = [] }, missing) => {
       const absent = new Set(missing);
-      return layers.filter(
-        ({ digest, diffId }) => diffId && absent.has(digest) && (held.has(diffId) || compressed.has(diffId)),
-      ).length;
+      let count = 0;
+      for (const { digest, diffId } of layers)
+        if (diffId && absent.has(digest) && (await isHere(diffId, 'classic'))) count++;
+      return count;
     },
   };
+}
+
+/** Whether the config, which is here, is of an image with these layers. What is odd or gone is not. */
+async function hasLayers(
+  content: ContentStore,
+  config: Digest,
+  diffIds: readonly Digest[],
+): Promise<boolean> {
+  try {
+    const { rootfs } = readConfig(await content.readAll(config, METADATA_MAX_BYTES));
+    return sameDigests(rootfs.diff_ids ?? [], diffIds);
+  } catch (error) {
+    if (!ODD.includes(toImgmvError(error).code)) throw error;
+    return false;
+  }
 }
 
 /** What is held for each of `diffIds`, whether as it is or compressed. */
@@ -143,53 +197,9 @@ async function mediaType(content: ContentStore, { digest }: ContentInfo): Promis
   return {};
 }
 
-/** Blobs by what is in them: containerd labels a layer when it has unpacked it. */
-function byDiffId(blobs: readonly ContentInfo[]): ReadonlyMap<Digest, ContentInfo> {
-  const found = new Map<Digest, ContentInfo>();
-  for (const info of blobs) if (info.uncompressed) found.set(info.uncompressed, info);
-  return found;
-}
-
 /**
- * The roots of the images here by the configs of their manifests, for those that are whole. What is odd in one image,
- * or goes while it is read, says nothing about the others.
- */
-async function rootsByConfig(
-  engine: Engine,
-  content: ContentStore,
-  held: ReadonlySet<Digest>,
-  listed: readonly ListedByEngine[],
-): Promise<ReadonlyMap<Digest, Digest>> {
-  const roots = new Map<Digest, Digest>();
-  const visit = async (digest: Digest, isIndex: boolean, root: Digest, seen: Set<Digest>): Promise<void> => {
-    // A few indexes that name one another many times have more paths than anybody can walk.
-    if (!held.has(digest) || seen.has(digest)) return;
-    seen.add(digest);
-    const bytes = await content.readAll(digest, METADATA_MAX_BYTES);
-    const children = childrenOf(readMetadata(bytes, isIndex ? 'index' : 'manifest'));
-    if (!isIndex) {
-      const config = children.find(({ kind }) => kind === 'config');
-      if (config && children.every((child) => held.has(child.digest))) roots.set(config.digest, root);
-      return;
-    }
-    for (const child of children) await visit(child.digest, child.kind === 'index', root, seen);
-  };
-  await atOnce(LOOKUPS_AT_ONCE, listed, async ({ Id, Descriptor }) => {
-    const described = Descriptor ?? (await engine.inspect(Id))?.Descriptor;
-    if (!described) return;
-    const { digest, mediaType } = described;
-    try {
-      await visit(digest, isIndexType(mediaType), digest, new Set());
-    } catch (error) {
-      if (!ODD.includes(toImgmvError(error).code)) throw error;
-    }
-  });
-  return roots;
-}
-
-/**
- * Whether one of the manifests is whole here and that of the image's platform: by its config, or where the source does
- * not know that, by its layers.
+ * Whether one of the manifests is whole here and that of the image's platform: by its layers, and by its config where
+ * the source knows it.
  */
 export async function holdsPlatform(
   content: ContentStore,
@@ -201,19 +211,14 @@ export async function holdsPlatform(
     try {
       const manifest = readMetadata(await content.readAll(ID, METADATA_MAX_BYTES), 'manifest');
       const config = childrenOf(manifest).find(({ kind }) => kind === 'config');
-      if (!config) continue;
-      if (config.digest === wanted) return true;
-      if (wanted !== undefined) continue;
-      const { rootfs } = readConfig(await content.readAll(config.digest, METADATA_MAX_BYTES));
-      if (sameDigests(rootfs.diff_ids ?? [], diffIds)) return true;
+      if (!config || (wanted !== undefined && config.digest !== wanted)) continue;
+      if (await hasLayers(content, config.digest, diffIds)) return true;
     } catch (error) {
       if (!ODD.includes(toImgmvError(error).code)) throw error;
     }
   }
   return false;
 }
-
-const ODD: readonly ErrorCode[] = ['integrity', 'image-not-found'];
 
 function isIn(digest: Digest, ...sets: readonly Digests[]): boolean {
   return sets.some((set) => set.has(digest));

@@ -17,7 +17,6 @@ import type {
   Answer,
   Blob,
   Committed,
-  Digest,
   Image,
   ImageWriter,
   Incomplete,
@@ -259,10 +258,10 @@ export class PeerSink implements Sink {
     if ((status !== 'loaded' && status !== 'present') || targetId === undefined)
       throw violation(`image ${number} is ${status} without an error`);
     return {
-      targetId: targetId as Digest,
+      targetId,
       refs: refs.map(({ replaced, ...name }) => ({
         ...fromWireName(this.#offered[number], name),
-        ...(replaced !== undefined && { replaced: replaced as Digest }),
+        ...(replaced !== undefined && { replaced }),
       })),
       ...(pushed && { pushed: pushedFromWire(pushed, this.#session.peer.name) }),
       ...(pushMs !== undefined && { pushMs }),

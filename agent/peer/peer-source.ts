@@ -11,9 +11,17 @@ import {
   OFFER_ITEMS_MAX,
   TEXT_MAX_CHARACTERS,
 } from '../../proto/limits.ts';
-import { type Message, type MessageOf, type OfferedImage, PLACES, PUSH } from '../../proto/messages.ts';
+import {
+  type Message,
+  type MessageOf,
+  type OfferedImage,
+  PLACES,
+  PUSH,
+  type WireFailure,
+} from '../../proto/messages.ts';
 import type { ProgressEvent } from '../events.ts';
 import type { Answer, Blob, Digest, Image, Outcome, Retry, Source, Waits } from '../image.ts';
+import { Discretion, shortId } from './discretion.ts';
 import { fromWire, toWire } from './failure.ts';
 import { pushedToWire } from './pushed.ts';
 import type { Session } from './session.ts';
@@ -30,6 +38,7 @@ export class PeerSource implements Source {
   #offeredItems = 0;
   readonly #failures = new Map<number, ImgmvError>();
   #images: readonly Image[] = [];
+  #discretion = new Discretion([]);
   #numbers: ReadonlyMap<Image, number> = new Map();
   #lane: Lane | undefined;
   #entries: EntryReader | undefined;
@@ -63,6 +72,7 @@ export class PeerSource implements Source {
       this.#images = this.#offered.map(fromOffer);
       if (new Set(this.#images.map(({ id }) => id)).size < this.#images.length)
         throw violation('an offer with an image twice');
+      this.#discretion = new Discretion(this.#images);
       this.#numbers = new Map(this.#images.map((image, number) => [image, number]));
     } catch (error) {
       this.#session.fail(toImgmvError(error));
@@ -79,14 +89,25 @@ export class PeerSource implements Source {
       images: answers.map(({ image, action, reason, warning, refs, missing, error }) => ({
         image: this.#numberOf(image),
         action,
-        refs: refs.map(({ replaces, ...name }) => ({ ...toWireName(name), ...(replaces && { replaces }) })),
-        ...(reason !== undefined && { reason: reason.slice(0, TEXT_MAX_CHARACTERS) }),
-        ...(warning !== undefined && { warning: warning.slice(0, TEXT_MAX_CHARACTERS) }),
+        refs: refs.map(({ replaces, ...name }) => ({
+          ...toWireName(name),
+          ...(replaces && { replaces: shortId(replaces) }),
+        })),
+        ...(reason !== undefined && { reason: this.#told(reason) }),
+        ...(warning !== undefined && { warning: this.#told(warning) }),
         ...(missing !== undefined && { missing: [...missing] }),
-        ...(error && { error: toWire(error) }),
+        ...(error && { error: this.#failure(error) }),
       })),
     });
     return answers;
+  }
+
+  #told(text: string): string {
+    return this.#discretion.text(text).slice(0, TEXT_MAX_CHARACTERS);
+  }
+
+  #failure(error: ImgmvError): WireFailure {
+    return toWire(this.#discretion.error(error));
   }
 
   /** Undefined once the sender has said that it is done, or says nothing more. */
@@ -109,7 +130,7 @@ export class PeerSource implements Source {
   async finished(error: ImgmvError | undefined): Promise<void> {
     const { peer, signal } = this.#session;
     if (signal.aborted || !peer.capabilities.includes(PLACES)) return;
-    await this.#session.send({ type: 'placed', ...(error && { error: toWire(error) }) });
+    await this.#session.send({ type: 'placed', ...(error && { error: this.#failure(error) }) });
   }
 
   #numberOf(image: Image): number {
@@ -184,6 +205,8 @@ export class PeerSource implements Source {
     if (this.#session.signal.aborted) return;
     const number = this.#numberOf(outcome.image);
     const { status, targetId, refs, error, kept, pushed, pushMs } = outcome;
+    // What was loaded is the sender's own; an image that was here may have a root that the sender has never seen.
+    const id = targetId && (status === 'loaded' ? targetId : this.#discretion.id(targetId));
     this.#underWay.delete(number);
     // What broke the protocol on the lane left it where nobody knows what its next byte means.
     if (error?.code === 'protocol-violation' && error.host === undefined) return this.#session.fail(error);
@@ -192,9 +215,12 @@ export class PeerSource implements Source {
         type: 'result',
         image: number,
         status,
-        refs: refs.map(({ replaced, ...name }) => ({ ...toWireName(name), ...(replaced && { replaced }) })),
-        ...(targetId !== undefined && { targetId }),
-        ...(error && { error: toWire(error) }),
+        refs: refs.map(({ replaced, ...name }) => ({
+          ...toWireName(name),
+          ...(replaced && { replaced: shortId(replaced) }),
+        })),
+        ...(id !== undefined && { targetId: id }),
+        ...(error && { error: this.#failure(error) }),
         ...(kept && { kept }),
         ...(pushed && { pushed: pushedToWire(pushed) }),
         ...(pushMs !== undefined && { pushMs }),

@@ -35,7 +35,7 @@ export function toAnswer(
     throw violation('an answer with a name twice');
   const refs = answered.refs.map(({ replaces, ...name }) => ({
     ...fromWireName(image, name),
-    ...(replaces !== undefined && { replaces: replaces as Digest }),
+    ...(replaces !== undefined && { replaces }),
   }));
   return {
     image,
