@@ -7,6 +7,7 @@ import { engineEvent } from './hello.ts';
 import type { Sink } from './image.ts';
 import { type Ledger, move } from './move.ts';
 import { type OriginOptions, openOrigin } from './origin.ts';
+import { EVERY_NAME } from './push/policy.ts';
 import { pushBy } from './push/push.ts';
 import { PushingSink } from './push/pushing-sink.ts';
 
@@ -43,5 +44,7 @@ async function openEngine(options: CopyImagesOptions): Promise<Sink> {
   const connected = await Engine.connect(engine);
   emit(engineEvent(connected));
   const sink = await EngineSink.open(connected, { noReplace, ignoreSpace });
-  return push ? new PushingSink(sink, pushBy(connected, engine.env), emit) : sink;
+  return push
+    ? new PushingSink(sink, { push: pushBy(connected, engine.env), policy: EVERY_NAME, emit })
+    : sink;
 }

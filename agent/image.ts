@@ -4,6 +4,7 @@
  */
 import type { Blob, Digest } from '../proto/entry.ts';
 import type { ImgmvError } from '../proto/errors.ts';
+import type { PushProblem } from '../proto/messages.ts';
 
 export type { Blob, BlobKind, Digest } from '../proto/entry.ts';
 
@@ -68,6 +69,8 @@ export interface Image {
 export interface PlannedName extends Name {
   /** Id of the image that has this name at the target and will lose it; 12 digits of it from another host. */
   readonly replaces?: string;
+  /** It will be pushed once the image is there. */
+  readonly push?: true;
 }
 
 /** What a sink says to an image that is offered. */
@@ -100,6 +103,8 @@ export interface Pushed {
   /** What else the engine said that one may not expect. */
   readonly warning?: string;
   readonly error?: ImgmvError;
+  /** With `error`: what of it is told to another host. */
+  readonly problem?: PushProblem;
 }
 
 /** What became of an image. */

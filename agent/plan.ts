@@ -12,7 +12,6 @@ import {
   type Platform,
   type Store,
 } from './image.ts';
-import { namesRegistry, namesToPush } from './push/names-to-push.ts';
 import { familiar, parseTarget } from './reference.ts';
 
 export function platformName({ os, architecture, variant }: Platform): string {
@@ -120,14 +119,9 @@ export function planImage(answer: Answer, store: Store | undefined, details: Pla
       store === undefined || image.store === store
         ? null
         : `${image.store} store at the source, ${store} store at the target`,
-    ...(details.pushes && { pushes: pushesOf(answer) }),
+    ...(details.pushes && { pushes: refs.filter(({ push }) => push).map(({ target }) => target) }),
     ...(details.layers && image.layers && { layerList: layerList(answer, image.layers) }),
   };
-}
-
-function pushesOf({ action, refs }: Answer): readonly string[] {
-  const names = action === 'refuse' ? [] : namesToPush(refs).map(({ target }) => target);
-  return names.filter(namesRegistry);
 }
 
 function layerList({ action, missing }: Answer, layers: readonly LayerBlob[]): readonly PlanLayer[] {

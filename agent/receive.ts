@@ -14,6 +14,8 @@ import type { Sink } from './image.ts';
 import { move } from './move.ts';
 import { type AcceptedSession, Listener } from './peer/listener.ts';
 import { PeerSource } from './peer/peer-source.ts';
+import type { PushPattern } from './push/pattern.ts';
+import { PushRules } from './push/policy.ts';
 import { pushBy } from './push/push.ts';
 import { PushingSink } from './push/pushing-sink.ts';
 import type { Renaming } from './rename.ts';
@@ -36,13 +38,19 @@ export interface ReceiveOptions {
   /** Of what the sender wants its images to be called. */
   readonly renaming: Renaming;
   /** Whether what was loaded into the engine is pushed on; undefined: never. */
-  readonly push?: 'always' | 'if-asked';
+  readonly push?: ReceiverPush;
   readonly unauthenticatedPerAddress?: number;
   readonly patienceMs?: number;
   /** Shows a fresh code to people; resolves once it is shown. Called before `listening` is told. */
   readonly showCode: (code: Secret, listening: Listening) => Promise<{ codeFile?: string }>;
   readonly signal: AbortSignal;
   readonly emit: Emit;
+}
+
+export interface ReceiverPush {
+  readonly when: 'always' | 'if-asked';
+  /** Empty: of the names that the rules of `renaming` make, those in registries that they spell out. */
+  readonly patterns: readonly PushPattern[];
 }
 
 export interface Listening {
@@ -86,7 +94,8 @@ export async function receive(options: ReceiveOptions): Promise<number> {
 /** Where the images go: what this side says of itself, and a sink for each session. */
 interface Target {
   readonly host: Host;
-  readonly openSink: (push: boolean) => Promise<Sink>;
+  /** `asked`: the sender wants its images pushed. */
+  readonly openSink: (asked: boolean) => Promise<Sink>;
 }
 
 async function openTarget(options: ReceiveOptions): Promise<Target> {
@@ -94,11 +103,11 @@ async function openTarget(options: ReceiveOptions): Promise<Target> {
   const { renaming } = options;
   if (!renaming.active) return { host, openSink };
   const warn = (message: string) => options.emit({ event: 'warning', message });
-  return { host, openSink: async (push) => new RenamingSink(await openSink(push), renaming, warn) };
+  return { host, openSink: async (asked) => new RenamingSink(await openSink(asked), renaming, warn) };
 }
 
 async function openPlace(options: ReceiveOptions): Promise<Target> {
-  const { destination, emit, ignoreSpace, noReplace, overwrite } = options;
+  const { destination, emit, ignoreSpace, noReplace, overwrite, push } = options;
   if (destination) {
     await checkDestination(destination, overwrite);
     emit({ event: 'writing', archive: destinationText(destination) });
@@ -109,10 +118,12 @@ async function openPlace(options: ReceiveOptions): Promise<Target> {
   const engine = await Engine.connect(options.engine);
   emit(engineEvent(engine));
   return {
-    host: { info: engine.info, pushes: options.push !== undefined },
-    openSink: async (push) => {
+    host: { info: engine.info, pushes: push !== undefined },
+    openSink: async (asked) => {
       const sink = await EngineSink.open(engine, { noReplace, ignoreSpace });
-      return push ? new PushingSink(sink, pushBy(engine, options.engine.env), emit) : sink;
+      if (!push || !(asked || push.when === 'always')) return sink;
+      const policy = new PushRules(push.patterns, options.renaming, asked);
+      return new PushingSink(sink, { push: pushBy(engine, options.engine.env), policy, emit });
     },
   };
 }
@@ -188,10 +199,9 @@ async function serve(
     await using source = new PeerSource(session, lane);
     const asked = session.peer.push === true;
     if (asked && options.push === undefined) await session.during(refusePush(session.peer.name));
-    const push = options.push === 'always' || asked;
-    await using sink = await session.during(openSink(push).catch(refuseSession));
+    await using sink = await session.during(openSink(asked).catch(refuseSession));
     const moved = move(source, sink, {
-      pushes: push,
+      pushes: asked || options.push?.when === 'always',
       signal: session.signal,
       wireBytes: () => session.wireBytes,
       planOnly: session.peer.purpose === 'plan',

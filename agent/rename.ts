@@ -9,6 +9,8 @@ export interface RetagRule {
   readonly text: string;
   /** The new name; undefined where the rule is not about this one. */
   apply(name: string): string | undefined;
+  /** The registry of all names that it makes; undefined where that depends on the old name. */
+  readonly registry: string | undefined;
 }
 
 export interface RenameOptions {
@@ -45,6 +47,7 @@ export function parseRetag(text: string): RetagRule {
   const glob = new NameGlob(split(plain ? canonical(plain) : old));
   return {
     text,
+    registry: registryOf(fresh),
     apply(name) {
       const found = glob.match(name);
       if (!found) return undefined;
@@ -56,6 +59,12 @@ export function parseRetag(text: string): RetagRule {
   };
 }
 
+/** What stands for a `*` may have slashes, and so begin with a registry. */
+function registryOf(fresh: string): string | undefined {
+  const first = fresh.split('/')[0] ?? '';
+  return first.includes('*') ? undefined : parseReference(fresh.replaceAll('*', 'x'))?.domain;
+}
+
 function stars(text: string): number {
   return text.split('*').length - 1;
 }
@@ -64,6 +73,13 @@ function unfit(text: string, why: string): ImgmvError {
   return new ImgmvError('usage', `--retag ${JSON.stringify(text)}: ${why}`, {
     hint: 'for example --retag web=team/web, --retag web:1.0=web:2.0 or --retag "old.reg/*=new.reg/project/*"',
   });
+}
+
+/** A name that a rule has made of another one. */
+export interface MadeName {
+  readonly name: string;
+  /** Of the rule, which spells it out; undefined where it comes from the other name. */
+  readonly registry: string | undefined;
 }
 
 /** Familiar name with a tag to familiar names with a tag. */
@@ -94,28 +110,43 @@ export class Renaming {
       .map(({ text }) => `--retag ${text} renames nothing`);
   }
 
+  /** The registries that the rules spell out. */
+  get registries(): readonly string[] {
+    const { registry, retag } = this.#options;
+    const all = [
+      ...retag.map((rule) => rule.registry),
+      registry === undefined ? undefined : domainOf(registry),
+    ];
+    return all.filter((one) => one !== undefined);
+  }
+
   /** What an image that is called `name` is to be called. Throws usage where a rule makes no name of it. */
   apply(name: string): readonly string[] {
     const { keepNames } = this.#options;
-    const fresh = this.#renamed(name);
+    const fresh = this.made(name)?.name;
     if (fresh === undefined) return [name];
     return keepNames ? [...new Set([fresh, name])] : [fresh];
   }
 
-  #renamed(name: string): string | undefined {
+  /** What the rules make of a name; undefined where none is about it. Throws as `apply`. */
+  made(name: string): MadeName | undefined {
     for (const rule of this.#options.retag) {
       const fresh = rule.apply(name);
       if (fresh === undefined) continue;
       this.#used.add(rule);
-      return checked(fresh, name, `--retag ${JSON.stringify(rule.text)}`);
+      return { name: checked(fresh, name, `--retag ${JSON.stringify(rule.text)}`), registry: rule.registry };
     }
     const { registry, project } = this.#options;
     if (registry === undefined) return undefined;
     const { repository, tag = 'latest' } = split(name);
     const parts = pathOf(repository).split('/').slice(-PATH_PARTS_KEPT);
     const place = [registry, ...(project === undefined ? [] : [project]), ...parts].join('/');
-    return checked(`${place}:${tag}`, name, '--registry');
+    return { name: checked(`${place}:${tag}`, name, '--registry'), registry: domainOf(registry) };
   }
+}
+
+function domainOf(registry: string): string | undefined {
+  return parseReference(`${registry}/x/x`)?.domain;
 }
 
 /** Without the registry, and without `library`, which docker does not show. */

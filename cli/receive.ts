@@ -2,7 +2,10 @@ import { Command } from 'commander';
 import type { Format } from '../agent/archive/each-sink.ts';
 import { endpointText, type ImageEndpoint } from '../agent/archive/endpoint.ts';
 import type { Destination } from '../agent/destination.ts';
-import { receive } from '../agent/receive.ts';
+import { PushPattern } from '../agent/push/pattern.ts';
+import { isNear } from '../agent/push/policy.ts';
+import { type ReceiverPush, receive } from '../agent/receive.ts';
+import type { Renaming } from '../agent/rename.ts';
 import { ImgmvError } from '../proto/errors.ts';
 import {
   CODE_TTL_MAX_MS,
@@ -48,8 +51,8 @@ interface ReceiveFlags extends CommonOptions, RenamingFlags {
   readonly codeFile?: string;
   readonly replace: boolean;
   readonly ignoreSpace?: true;
-  readonly push?: true;
-  readonly allowPush?: true;
+  readonly push?: true | readonly string[];
+  readonly allowPush?: true | readonly string[];
   readonly into?: readonly ImageEndpoint[];
   readonly each?: string;
   readonly format?: Format;
@@ -81,8 +84,11 @@ export function receiveCommand(): Command {
     .option('--code-file <file>', 'write the pairing code to this new file (0600) instead of the terminal')
     .option('--no-replace', 'refuse images whose name another image has here')
     .option('--ignore-space', 'take images for which the disk of this host seems too full')
-    .option('--push', 'push what was loaded to where its names say, as `docker push` here would')
-    .option('--allow-push', 'do so for a sender that asks for it: `imgmv send --then-push`');
+    .option(
+      '--push [pattern...]',
+      "push names that fit, such as 'registry.example/team/*', once the image is loaded (default: the names that --registry and --retag make here)",
+    )
+    .option('--allow-push [pattern...]', 'the same, if the sender asks for it: `imgmv send --then-push`');
   return addRenamingOptions(command)
     .option(
       '--into <dest>',
@@ -112,7 +118,7 @@ Examples:
   $ imgmv receive --no-replace            takes one session after another, each with a new code
   $ imgmv receive --once --registry registry.example:5000 --project team
   $ imgmv receive --once --report received.html
-  $ imgmv receive --once --push          and on into the registries that the names say
+  $ imgmv receive --once --push 'registry.example/team/*'   and on into that registry
   $ imgmv receive --once --into docker-archive:images.tar.zst
   $ imgmv receive --each /srv/images      one file per image, and no engine needed here
 
@@ -127,7 +133,7 @@ The port is open until the session ends, or the code has expired.`,
           });
         const destination = destinationFrom(flags);
         const { renaming } = namingOf(undefined, flags);
-        const push = pushFrom(flags, destination);
+        const push = pushFrom(flags, destination, renaming);
         const file = flags.codeFile === undefined ? undefined : new CodeFile(flags.codeFile);
         try {
           return await receive({
@@ -186,18 +192,36 @@ function destinationFrom(flags: ReceiveFlags): Destination | undefined {
 function pushFrom(
   { push, allowPush }: ReceiveFlags,
   destination: Destination | undefined,
-): 'always' | 'if-asked' | undefined {
+  renaming: Renaming,
+): ReceiverPush | undefined {
   if (push && allowPush)
     throw new ImgmvError(
       'usage',
-      '--push pushes whatever comes, and --allow-push what the sender wants pushed',
+      '--push pushes whatever fits, and --allow-push what the sender wants pushed',
       {
         hint: 'give one of them',
       },
     );
-  if (!push && !allowPush) return undefined;
-  requirePushable(destination, push ? '--push' : '--allow-push');
-  return push ? 'always' : 'if-asked';
+  const given = push ?? allowPush;
+  if (!given) return undefined;
+  const option = push ? '--push' : '--allow-push';
+  requirePushable(destination, option);
+  const patterns = given === true ? [] : given.map((text) => new PushPattern(text, option));
+  if (patterns.length === 0) requireMadeNames(renaming, option);
+  return { when: push ? 'always' : 'if-asked', patterns };
+}
+
+/** Throws usage where nothing could ever be pushed. */
+function requireMadeNames({ registries }: Renaming, option: string): void {
+  if (registries.some((registry) => !isNear(registry))) return;
+  const [near] = registries;
+  throw new ImgmvError(
+    'usage',
+    near === undefined
+      ? `${option} without a pattern pushes only names that --registry or --retag make here`
+      : `${option} pushes to ${near}, an address or a name without a dot, only if a pattern names it`,
+    { hint: `say where images may go: ${option} '${near ?? 'registry.example/team'}/*'` },
+  );
 }
 
 async function showInvitation(

@@ -52,6 +52,19 @@ export const PLACES = 'places';
 /** A capability: of a receiver, that it pushes what is to be pushed; of a sender, that it reads what is told of that. */
 export const PUSH = 'push';
 
+/** Why a push failed, as far as that is told: what a registry said is for whoever pushes. */
+export const PUSH_PROBLEMS = [
+  'unreachable',
+  'denied',
+  'certificate',
+  'not-a-registry',
+  'no-registry-named',
+  'not-allowed',
+  'stopped',
+  'failed',
+] as const;
+export type PushProblem = (typeof PUSH_PROBLEMS)[number];
+
 const hello = v.object({
   type: v.literal('hello'),
   role: v.picklist(['sender', 'receiver']),
@@ -110,6 +123,8 @@ const answer = v.object({
           target: reference,
           as: v.optional(reference),
           replaces: v.optional(shortId),
+          /** It will be pushed. */
+          push: v.optional(v.literal(true)),
         }),
       ),
       /** Digests of the offered layers that are missing; absent: all are wanted. */
@@ -162,7 +177,7 @@ const result = v.object({
         target: reference,
         digest: v.optional(digest),
         warning: v.optional(text),
-        error: v.optional(failure),
+        problem: v.optional(v.picklist(PUSH_PROBLEMS)),
       }),
     ),
   ),

@@ -89,9 +89,10 @@ export class PeerSource implements Source {
       images: answers.map(({ image, action, reason, warning, refs, missing, error }) => ({
         image: this.#numberOf(image),
         action,
-        refs: refs.map(({ replaces, ...name }) => ({
+        refs: refs.map(({ replaces, push, ...name }) => ({
           ...toWireName(name),
           ...(replaces && { replaces: shortId(replaces) }),
+          ...(push && { push }),
         })),
         ...(reason !== undefined && { reason: this.#told(reason) }),
         ...(warning !== undefined && { warning: this.#told(warning) }),
@@ -222,7 +223,7 @@ export class PeerSource implements Source {
         ...(id !== undefined && { targetId: id }),
         ...(error && { error: this.#failure(error) }),
         ...(kept && { kept }),
-        ...(pushed && { pushed: pushedToWire(pushed) }),
+        ...(pushed && id !== undefined && { pushed: pushedToWire(pushed, targetId, id) }),
         ...(pushMs !== undefined && { pushMs }),
       });
       await this.#skipRest(number);

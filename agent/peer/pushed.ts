@@ -1,43 +1,58 @@
 /** What became of pushes, on its way between hosts. PROTOCOL.md section 6, `result`. */
-import { violation } from '../../proto/errors.ts';
+import { ImgmvError, violation } from '../../proto/errors.ts';
 import { MESSAGE_LIST_BYTES, TEXT_MAX_CHARACTERS } from '../../proto/limits.ts';
-import type { Result } from '../../proto/messages.ts';
+import type { PushProblem, Result } from '../../proto/messages.ts';
 import type { Digest, Pushed } from '../image.ts';
-import { fromWire, toWire } from './failure.ts';
 
 type WirePushed = NonNullable<Result['pushed']>;
 
-/** A character may take six bytes as JSON has it, and each name comes with three texts at most. */
-const BYTES_OF_TEXTS = 6 * 3;
+/** As JSON has it a character may take six bytes. */
+const BYTES_OF_CHARACTER = 6;
 
-/** All that is told of one image goes into one message: of many names less is said of each. */
-export function pushedToWire(pushed: readonly Pushed[]): WirePushed {
-  const room = Math.floor(MESSAGE_LIST_BYTES / BYTES_OF_TEXTS / Math.max(1, pushed.length));
-  const cut = (text: string) => text.slice(0, Math.min(room, TEXT_MAX_CHARACTERS));
-  return pushed.map(({ target, digest, warning, error }) => {
-    const failure = error && toWire(error);
-    return {
-      target,
-      ...(digest !== undefined && { digest }),
-      ...(warning !== undefined && { warning: cut(warning) }),
-      ...(failure && {
-        error: {
-          code: failure.code,
-          message: cut(failure.message),
-          ...(failure.hint !== undefined && { hint: cut(failure.hint) }),
-        },
-      }),
-    };
-  });
+/** For the other host: what was pushed by its id here goes under `id`, which is as much of it as the host may know. */
+export function pushedToWire(
+  pushed: readonly Pushed[],
+  targetId: string | undefined,
+  id: string,
+): WirePushed {
+  // All that is told of one image goes into one message: of many names less is said of each.
+  const room = Math.floor(MESSAGE_LIST_BYTES / BYTES_OF_CHARACTER / Math.max(1, pushed.length));
+  return pushed.map(({ target, digest, warning, error, problem = 'failed' }) => ({
+    target: target === targetId ? id : target,
+    ...(digest !== undefined && { digest }),
+    ...(warning !== undefined && { warning: warning.slice(0, Math.min(room, TEXT_MAX_CHARACTERS)) }),
+    ...(error && { problem }),
+  }));
 }
 
 export function pushedFromWire(pushed: WirePushed, host: string): readonly Pushed[] {
-  return pushed.map(({ target, digest, warning, error }) => ({
+  return pushed.map(({ target, digest, warning, problem }) => ({
     target,
     ...(digest !== undefined && { digest: digest as Digest }),
     ...(warning !== undefined && { warning }),
-    ...(error && { error: fromWire(error, host) }),
+    ...(problem && { problem, error: failureThere(target, problem, host) }),
   }));
+}
+
+/** What each problem means, and what helps if it is this side that can help. */
+const PROBLEMS: Readonly<Record<PushProblem, readonly [why: string, hint?: string]>> = {
+  unreachable: ['its registry cannot be reached from there'],
+  denied: ['there is no right to push there, or no good credentials'],
+  certificate: ['the certificate of its registry is not trusted there, or it speaks no TLS'],
+  'not-a-registry': ['what answers there is no registry'],
+  'no-registry-named': [
+    'it names no registry',
+    'a name such as registry.example/team/web:1.0 does; --as, --retag or --registry give it one',
+  ],
+  'not-allowed': ['the receiver does not allow that', 'its --allow-push or --push says what it pushes'],
+  stopped: ['the push was stopped'],
+  failed: ['the push failed'],
+};
+
+function failureThere(target: string, problem: PushProblem, host: string): ImgmvError {
+  const [why, hint = `what the registry said is shown on ${host}`] = PROBLEMS[problem];
+  const code = problem === 'stopped' ? 'peer-stopped' : 'push-failed';
+  return new ImgmvError(code, `on ${host}: ${target} was not pushed: ${why}`, { host, hint });
 }
 
 /** Throws unless it tells of what the image is called there, each name once; of one of them at least where `owed`. */
@@ -50,6 +65,6 @@ export function checkPushed({ image, status, targetId, refs, pushed }: Result, o
   if (told.size !== pushed?.length || [...told].some((target) => !names.includes(target)))
     throw violation(`a push of image ${image} under a name that it has not`);
   if (owed && told.size === 0) throw violation(`no word of the push of image ${image}`);
-  if (pushed.some(({ digest, error }) => (digest === undefined) === (error === undefined)))
-    throw violation(`a push of image ${image} that has a digest and an error, or neither`);
+  if (pushed.some(({ digest, problem }) => (digest === undefined) === (problem === undefined)))
+    throw violation(`a push of image ${image} that has a digest and a problem, or neither`);
 }

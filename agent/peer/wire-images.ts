@@ -33,9 +33,10 @@ export function toAnswer(
   if (answered.error && answered.action !== 'refuse') throw violation('an error with what is not refused');
   if (new Set(answered.refs.map(({ target, as = target }) => as)).size < answered.refs.length)
     throw violation('an answer with a name twice');
-  const refs = answered.refs.map(({ replaces, ...name }) => ({
+  const refs = answered.refs.map(({ replaces, push, ...name }) => ({
     ...fromWireName(image, name),
     ...(replaces !== undefined && { replaces }),
+    ...(push && { push }),
   }));
   return {
     image,

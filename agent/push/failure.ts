@@ -1,5 +1,6 @@
 /** Why a push failed, what can be done about it, and whether another try may do better. */
-import { ImgmvError } from '../../proto/errors.ts';
+import { type ErrorOptions, ImgmvError } from '../../proto/errors.ts';
+import type { PushProblem } from '../../proto/messages.ts';
 import { familiar, type Reference } from '../reference.ts';
 import type { Credentials } from './credentials.ts';
 import { SAID_MAX_CHARACTERS } from './limits.ts';
@@ -19,6 +20,28 @@ const PLAIN_HTTP = /server gave HTTP response to HTTPS client/i;
 const PASSES =
   /connection refused|connection reset|broken pipe|\bEOF\b|time(?:d )?-?out|deadline exceeded|no such host|temporary failure|unreachable|no route to host|server misbehaving|toomanyrequests|too many requests|\bstatus(?: code)?\b.*\b(?:429|50[0234])\b|use of closed network connection|blob upload (?:unknown|invalid)|\b50[0234] (?:internal|bad gateway|service|gateway)/i;
 
+/** What answers as no registry does. */
+const OTHER_SERVICE =
+  /error parsing HTTP|invalid character|unexpected (?:HTTP )?status|\b40[45]\b|not found: manifest unknown|malformed HTTP/i;
+
+/** A push that failed. The message may repeat what a registry said; another host is told the problem only. */
+export class PushError extends ImgmvError {
+  readonly problem: PushProblem;
+
+  constructor(problem: PushProblem, message: string, options: ErrorOptions = {}) {
+    super('push-failed', message, options);
+    this.problem = problem;
+  }
+}
+
+/** Of any error that a push ended with. */
+export function problemOf(error: ImgmvError): PushProblem {
+  if (error instanceof PushError) return error.problem;
+  return ['sigint', 'sigterm', 'sighup', 'peer-stopped', 'peer-lost'].includes(error.code)
+    ? 'stopped'
+    : 'failed';
+}
+
 /** Whether what an engine said is about something that may be over soon. */
 export function mayPass(said: string, reference: Reference): boolean {
   const why = withoutName(said, reference);
@@ -37,8 +60,8 @@ export function refusesLogin(said: string, reference: Reference): boolean {
 /** For a name that is not tried, since the login was refused for another one: wrong passwords lock accounts. */
 export function notTried(reference: Reference, { from }: Credentials): ImgmvError {
   const { domain } = reference;
-  return new ImgmvError(
-    'push-failed',
+  return new PushError(
+    'denied',
     `the push of ${familiar(reference)} was not tried: ${domain} has refused these credentials`,
     { hint: `they came from ${from}; \`docker login ${domain}\` on the host that pushes renews them` },
   );
@@ -54,13 +77,21 @@ export function pushFailed(
   const often = tries > 1 ? `, ${tries} times` : '';
   const shown = credentials ? credentials.hiddenIn(why) : why;
   const hint = hintFor(reference, why, credentials);
-  return new ImgmvError(
-    'push-failed',
+  return new PushError(
+    problemSaid(reference, why),
     `the push of ${familiar(reference)} failed${often}: ${oneLine(shown)}`,
     {
       ...(hint !== undefined && { hint }),
     },
   );
+}
+
+function problemSaid(reference: Reference, said: string): PushProblem {
+  const why = withoutName(said, reference);
+  if (CERTIFICATE.test(why) || PLAIN_HTTP.test(why)) return 'certificate';
+  if (CREDENTIALS.test(why)) return 'denied';
+  if (PASSES.test(why.slice(0, SAID_MAX_CHARACTERS))) return 'unreachable';
+  return OTHER_SERVICE.test(why.slice(0, SAID_MAX_CHARACTERS)) ? 'not-a-registry' : 'failed';
 }
 
 /** A registry may be called `authentik.example`, an image `denied`; one called `auth` is not in `unauthorized`. */

@@ -8,7 +8,7 @@ import type { Digest, PushProgress } from '../image.ts';
 import { familiarName, parseTarget, type Reference } from '../reference.ts';
 import { retryPauseMs } from '../retry-pause.ts';
 import { type Credentials, findCredentials } from './credentials.ts';
-import { mayPass, notTried, pushFailed, refusesLogin } from './failure.ts';
+import { mayPass, notTried, PushError, pushFailed, refusesLogin } from './failure.ts';
 import { HELPER_ANSWER_MS, PUSH_SILENCE_MS } from './limits.ts';
 import { PushAnswer } from './push-answer.ts';
 
@@ -48,7 +48,9 @@ export function pushBy(
   return async (name, run) => {
     const reference = parseTarget(name, 'the name to push');
     const { domain } = reference;
-    const credentials = await findCredentials(domain, { env, signal: run.signal, helperMs, hung });
+    const credentials = await findCredentials(domain, { env, signal: run.signal, helperMs, hung }).catch(
+      denied,
+    );
     if (credentials && refusing.has(domain)) throw notTried(reference, credentials);
     const retries = absent.has(domain) ? 0 : RETRIES;
     for (let tries = 1; ; tries++) {
@@ -64,6 +66,13 @@ export function pushBy(
       await sleep(waitMs, undefined, { signal: run.signal }).catch(() => run.signal.throwIfAborted());
     }
   };
+}
+
+/** Where credentials are to be found, and why they were not, is nothing for another host. */
+function denied(error: unknown): never {
+  if (!(error instanceof ImgmvError) || error.code !== 'push-failed') throw error;
+  const { message, hint, cause } = error;
+  throw new PushError('denied', message, { cause, ...(hint !== undefined && { hint }) });
 }
 
 interface Refused {

@@ -22,6 +22,7 @@ for (const store of ['classic', 'containerd'] as const) {
     const far = new MemorySink();
     return {
       store,
+      tellsShortIds: true,
       async source(images) {
         const { source, sink, close } = await pair();
         const sent = moved(new MemorySource(images), sink).finally(() => sink[Symbol.asyncDispose]());

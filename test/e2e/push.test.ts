@@ -61,11 +61,11 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
       await writeFile(join(directory, 'config.json'), text);
       return directory;
     };
-    /** Moves `name` with `--push`, or as `args` have it, and gives what both sides told. */
+    /** Moves `name` with `--push` for its registry, or as `args` have it, and gives what both sides told. */
     const moved = async (
       name: string,
       exit: number,
-      { env = {}, receive = ['--push'], send = [] as readonly string[] } = {},
+      { env = {}, receive = ['--push', everythingAt(name)], send = [] as readonly string[] } = {},
     ) => {
       await using receiver = await scene.receive({ args: ['--once', ...receive], env });
       await using sender = scene.send(receiver, [name, '--json', ...send]);
@@ -103,7 +103,9 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
         const name = `${open.address}/team/then:1.0`;
         await image(name);
         const text = async (says: RegExp) => {
-          await using receiver = await scene.receive({ args: ['--once', '--allow-push'] });
+          await using receiver = await scene.receive({
+            args: ['--once', '--allow-push', everythingAt(name)],
+          });
           await using sender = scene.send(receiver, [name, '--then-push']);
           await expectEnd(sender, 0, says);
           await expectEnd(receiver.imgmv, 0, /"pushed":\[/);
@@ -116,7 +118,7 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
         // Not without being asked.
         const other = `${open.address}/team/unasked:1.0`;
         await image(other);
-        const { here } = await moved(other, 0, { receive: ['--allow-push'] });
+        const { here } = await moved(other, 0, { receive: ['--allow-push', everythingAt(other)] });
         expect(here).not.toHaveProperty('pushed');
         expect(await open.digestOf('team/unasked', '1.0')).toBeUndefined();
       },
@@ -167,27 +169,33 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
         const name = `${closed.address}/team/wrong:1`;
         await image(name);
         const config = await dockerConfig({ auths: { [closed.address]: { auth: AUTH(WRONG) } } });
-        const { here, there, received, output } = await moved(name, 17, { env: { DOCKER_CONFIG: config } });
+        const { here, there, sent, received, output } = await moved(name, 17, {
+          env: { DOCKER_CONFIG: config },
+        });
         expect(here).toMatchObject({ status: 'loaded', error: null });
         expect(await idAtTarget(name)).toBe(here.targetId);
         expect(received.filter(({ event }) => event === 'retrying')).toEqual([]);
-        for (const { pushed } of [here, there])
-          expect(pushed).toEqual([
-            {
-              ref: name,
-              digest: null,
-              warning: null,
-              error: {
-                code: 'push-failed',
-                message: expect.stringMatching(
-                  /the push of .*team\/wrong:1 failed: .*(unauthorized|401|no basic auth)/,
-                ),
-                hint: expect.stringContaining(
-                  `from ${config}/config.json; \`docker login ${closed.address}\``,
-                ),
-              },
-            },
-          ]);
+        const failed = (error: object) => [{ ref: name, digest: null, warning: null, error }];
+        expect(here.pushed).toEqual(
+          failed({
+            code: 'push-failed',
+            message: expect.stringMatching(
+              /the push of .*team\/wrong:1 failed: .*(unauthorized|401|no basic auth)/,
+            ),
+            hint: expect.stringContaining(`from ${config}/config.json; \`docker login ${closed.address}\``),
+          }),
+        );
+        // What the registry and the files of that host say stays there.
+        expect(there.pushed).toEqual(
+          failed({
+            code: 'push-failed',
+            message: expect.stringMatching(
+              /^on .*: there is no right to push there, or no good credentials$/,
+            ),
+            hint: expect.stringMatching(/^what the registry said is shown on /),
+          }),
+        );
+        expect(JSON.stringify(sent)).not.toContain(config);
         for (const secret of [WRONG, AUTH(WRONG)]) expect(output).not.toContain(secret);
       },
       TEST_TIMEOUT_MS,
@@ -294,7 +302,7 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
         });
         const name = `127.0.0.1:${relay.port}/team/stopped:1`;
         await image(name, 3_000_000);
-        await using receiver = await scene.receive({ args: ['--once', '--push'] });
+        await using receiver = await scene.receive({ args: ['--once', '--push', everythingAt(name)] });
         await using sender = scene.send(receiver, [name, '--json']);
         await relay.held;
         for await (const { event, phase } of sender.events)
@@ -313,7 +321,7 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
       'leaves a name without a registry, and no name at all, where they are',
       async () => {
         const { id } = await image('plain:1');
-        const byName = await moved('plain:1', 17);
+        const byName = await moved('plain:1', 17, { receive: ['--push', '*'] });
         const why = { code: 'push-failed', hint: expect.stringContaining('--retag') };
         expect(byName.here.pushed).toEqual([
           expect.objectContaining({
@@ -321,14 +329,14 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
             error: { ...why, message: 'plain:1 cannot be pushed: it names no registry' },
           }),
         ]);
-        const byId = await moved(id, 17, { receive: ['--allow-push'], send: ['--then-push'] });
+        const byId = await moved(id, 17, { receive: ['--allow-push', '*'], send: ['--then-push'] });
         expect(byId.there.pushed).toEqual([
           expect.objectContaining({
             ref: byId.here.targetId,
             error: {
               ...why,
               hint: expect.stringContaining('--as'),
-              message: expect.stringMatching(/an image without a name cannot be pushed/),
+              message: expect.stringMatching(/ was not pushed: it names no registry$/),
             },
           }),
         ]);
@@ -351,7 +359,7 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
           PATH: await helperPath(scene, host, PASSWORD),
           IMGMV_TEST_MARK: 'canary-of-the-search',
         };
-        await using receiver = await scene.receive({ args: ['--once', '--push'], env });
+        await using receiver = await scene.receive({ args: ['--once', '--push', everythingAt(name)], env });
         await using sender = scene.send(receiver, [name]);
         await relay.held;
         const seen = await readMachine();
@@ -395,6 +403,33 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
     );
 
     it(
+      'only where a pattern allows it: what fits is pushed, and what does not stays',
+      async () => {
+        const [team, other] = ['team/fits:1.0', 'other/fits:1.0'].map((name) => `${open.address}/${name}`);
+        const pattern = `${open.address}/team/*:1.*`;
+        for (const name of [team, other]) await image(name ?? '');
+        const fits = await moved(team ?? '', 0, { receive: ['--push', pattern] });
+        expect(fits.there.pushed?.[0]?.digest).toBe(await open.digestOf('team/fits', '1.0'));
+        // What the receiver pushes by itself leaves the others alone, and both sides are told so in the plan.
+        const left = await moved(other ?? '', 0, { receive: ['--push', pattern] });
+        for (const told of [left.sent, left.received])
+          expect(told.find(({ event }) => event === 'plan')).toMatchObject({
+            images: [{ warning: `the receiver does not push to ${other}` }],
+          });
+        expect(left.here).not.toHaveProperty('pushed');
+        // A sender that asks for the push is told before anything moves.
+        const before = await scene.look();
+        await using receiver = await scene.receive({ args: ['--once', '--allow-push', pattern] });
+        await using sender = scene.send(receiver, [other ?? '', '--then-push']);
+        await expectEnd(sender, 16, /the receiver does not push to .*other\/fits:1\.0/);
+        await expectEnd(receiver.imgmv, 16, /"status":"refused"/);
+        await scene.expectUnchanged(before, receiver);
+        expect(await open.digestOf('other/fits', '1.0')).toBeUndefined();
+      },
+      TEST_TIMEOUT_MS,
+    );
+
+    it(
       'is refused by a receiver that was not told to allow it, in a plan as well',
       async () => {
         const name = `${open.address}/team/refused:1`;
@@ -411,7 +446,9 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
           await expectEnd(receiver.imgmv, 16, /"code":"refused".*imgmv receive --allow-push/);
           await scene.expectUnchanged(before, receiver);
         }
-        await using receiver = await scene.receive({ args: ['--once', '--allow-push'] });
+        await using receiver = await scene.receive({
+          args: ['--once', '--allow-push', everythingAt(name)],
+        });
         await using planner = scene.send(receiver, [name, '--then-push'], { command: 'plan' });
         await expectEnd(planner, 0, /To send/);
         await expectEnd(receiver.imgmv, 0, /"done"/);
@@ -430,7 +467,7 @@ describeOn('pushing an index', [await engineSupport('28c'), await registrySuppor
       await using registry = await startRegistry();
       const name = `${registry.address}/team/index:1`;
       const { manifest } = await loadIndexImage(scene.source, { name, layers: [{ a: 'index' }], gzip: true });
-      await using receiver = await scene.receive({ args: ['--once', '--push'] });
+      await using receiver = await scene.receive({ args: ['--once', '--push', everythingAt(name)] });
       await using sender = scene.send(receiver, [name]);
       await expectEnd(sender, 0, new RegExp(`^pushed ${name} ${manifest}\nwarning: .*one platform`, 'm'));
       await expectEnd(receiver.imgmv, 0, /"warning":"the engine has one platform/);
@@ -476,6 +513,11 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
       TEST_TIMEOUT_MS,
     );
   });
+}
+
+/** A pattern for all names in the registry of this one. */
+function everythingAt(name: string): string {
+  return `${name.split('/')[0]}/*`;
 }
 
 /** Puts the registry's CA where the daemon looks for it, in the daemon's own view of the file system alone. */

@@ -5,7 +5,7 @@ import fc from 'fast-check';
 import { fromWire, toWire } from '../../agent/peer/failure.ts';
 import { ERROR_CODES, ImgmvError } from '../../proto/errors.ts';
 import { MESSAGE_MAX_BYTES, TEXT_MAX_CHARACTERS } from '../../proto/limits.ts';
-import { Control, decodeMessage, encodeMessage, type Message } from '../../proto/messages.ts';
+import { Control, decodeMessage, encodeMessage, type Message, PUSH_PROBLEMS } from '../../proto/messages.ts';
 import { bytesLike, cut, cuts } from './bytes.ts';
 import { decoded, decodedLater, holds, holdsPlain } from './refusal.ts';
 import { target } from './target.ts';
@@ -14,6 +14,7 @@ import { laneOf, writtenLane } from './wire.ts';
 
 const text = nastyText.map((nasty) => nasty.slice(0, TEXT_MAX_CHARACTERS));
 const word = nastyText.map((nasty) => nasty.slice(0, 100) || 'x');
+const shortId = fc.nat(0xffff).map((n) => n.toString(16).padStart(12, '0'));
 const digest = fc.nat(0xffff).map((n) => `sha256:${n.toString(16).padStart(64, '0')}`);
 const bytes = fc.oneof(fc.nat(), fc.constantFrom(0, 2 ** 40, 2 ** 40 - 1));
 const image = fc.oneof(fc.nat(3), fc.constantFrom(0, 9_999));
@@ -83,7 +84,10 @@ export const message: fc.Arbitrary<Json> = fc.oneof(
             reason: text,
             warning: text,
             refs: fc.array(
-              optional({ source: name, target: name, replaces: digest }, ['source', 'target']),
+              optional({ source: name, target: name, replaces: shortId, push: fc.constant(true) }, [
+                'source',
+                'target',
+              ]),
               few,
             ),
             missing: fc.array(digest, few),
@@ -120,10 +124,15 @@ export const message: fc.Arbitrary<Json> = fc.oneof(
       image,
       status: fc.constantFrom('loaded', 'present', 'refused', 'failed', 'skipped'),
       targetId: digest,
-      refs: fc.array(optional({ source: name, target: name, replaced: digest }, ['source', 'target']), few),
+      refs: fc.array(optional({ source: name, target: name, replaced: shortId }, ['source', 'target']), few),
       error: failure,
       kept: bytes,
-      pushed: fc.array(optional({ target: name, digest, warning: text, error: failure }, ['target']), few),
+      pushed: fc.array(
+        optional({ target: name, digest, warning: text, problem: fc.constantFrom(...PUSH_PROBLEMS) }, [
+          'target',
+        ]),
+        few,
+      ),
     },
     ['type', 'image', 'status', 'refs'],
   ),

@@ -172,7 +172,7 @@ describe('messages that end the session', () => {
     ],
     [
       'that both failed and has a digest',
-      { ...loaded, pushed: [{ target: 'web:1.0', digest: OTHER, error: why }] },
+      { ...loaded, pushed: [{ target: 'web:1.0', digest: OTHER, problem: 'denied' }] },
     ],
     ['that neither failed nor has a digest', { ...loaded, pushed: [{ target: 'web:1.0' }] }],
     ['with a digest that is none', { ...loaded, pushed: [{ target: 'web:1.0', digest: 'sha256:x' }] }],

@@ -5,15 +5,17 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { digestOf } from '../../agent/engine/metadata.ts';
 import type { Digest } from '../../agent/image.ts';
-import type { MessageOf } from '../../proto/messages.ts';
-import type { MemoryImage } from '../memory.ts';
+import { Compressor } from '../../proto/compression.ts';
+import { EntryWriter } from '../../proto/entry-writer.ts';
+import type { AnsweredImage as Answered } from '../../proto/messages.ts';
+import { type MemoryImage, testImage } from '../memory.ts';
 import { type Engine, engineSupport, startEngine } from '../rig/engine.ts';
 import { type LoadedImage, loadImage } from '../rig/images.ts';
 import { type Registry, registrySupport, startRegistry } from '../rig/registry.ts';
 import { describeOn } from '../rig/suite.ts';
 import { type Program, program } from './built.ts';
-import { ScriptedSender, sendBlobs } from './hosts.ts';
-import { jsonBlob } from './lies.ts';
+import { offered, ScriptedSender, sendBlobs } from './hosts.ts';
+import { descriptor, jsonBlob, remade } from './lies.ts';
 
 const PRIVATE = 'private/app:1.0';
 const PUSHES = { capabilities: ['push'], push: true };
@@ -30,7 +32,11 @@ describeOn(
     beforeAll(async () => {
       [engine, registry] = await Promise.all([startEngine({ flavour: '28c' }), startRegistry()]);
       built = await program(engine);
-      victim = await loadImage(engine, { name: PRIVATE, layers: [{ 'srv/secret': 'TOP SECRET' }], gzip: true });
+      victim = await loadImage(engine, {
+        name: PRIVATE,
+        layers: [{ 'srv/secret': 'TOP SECRET' }],
+        gzip: true,
+      });
     });
     afterAll(async () => {
       await built?.[Symbol.asyncDispose]();
@@ -39,14 +45,14 @@ describeOn(
     });
 
     /** An image of a classic store that has these blobs of the target for its layers, and a name in the registry. */
-    const claims = (name: string, layers: readonly Digest[]): MemoryImage => {
+    const claims = (name: string, layers: readonly Digest[], number = 0): MemoryImage => {
       const config = jsonBlob('config', {
         // Of another platform, which the engine does not unpack.
         architecture: 'arm64',
         os: 'linux',
         config: {},
         rootfs: { type: 'layers', diff_ids: layers },
-        history: layers.map(() => ({ created_by: 'thief' })),
+        history: layers.map(() => ({ created_by: `thief ${number}` })),
       });
       return {
         image: {
@@ -68,33 +74,55 @@ describeOn(
       };
     };
 
-    /** Offers it to a receiver that pushes, and sends what there is of it. */
-    async function steal(image: MemoryImage): Promise<MessageOf<'answer'>['images'][number] | undefined> {
-      await using receiver = await built.receive(['--once', '--json', '--allow-push']);
+    /** What a receiver that pushes answers to the images; of those in `sent` the blobs are sent, and the others fail. */
+    async function steal(images: readonly MemoryImage[], sent = images): Promise<readonly Answered[]> {
+      const push = ['--allow-push', `${registry.address}/*`];
+      await using receiver = await built.receive(['--once', '--json', ...push]);
       const thief = await ScriptedSender.pairBy(receiver.port, receiver.code, PUSHES);
-      const { config, layers } = image.image;
-      const { images } = await thief.offer([image], { ...(config && { config }), layers });
+      await thief.say({ type: 'offer', images: images.map(wholeOffer), last: true });
+      const answer = await thief.hear('answer');
       const lane = await thief.lane();
-      await sendBlobs(lane, 0, image.blobs);
-      await thief.hear('result');
+      const failure = { code: 'integrity', message: 'so it goes' };
+      for (const [number, image] of images.entries()) {
+        if (sent.includes(image)) await sendBlobs(lane, number, image.blobs);
+        else {
+          await thief.say({ type: 'failed', image: number, error: failure });
+          await new EntryWriter(lane, new Compressor(0)).end(number, 0, false);
+        }
+        // What was thought to be there is asked for again, and does not come.
+        while ((await endOf(thief)) === 'again') {
+          await thief.say({ type: 'failed', image: number, error: failure });
+          await new EntryWriter(lane, new Compressor(0)).end(number, 0, false);
+        }
+      }
       await thief.say({ type: 'finish' });
       await thief.end();
       await receiver.imgmv.exit;
-      return images[0];
+      return answer.images;
     }
 
-    const inRegistry = async (repository: string, what: 'blobs', digest: string) => {
-      const response = await fetch(`http://${registry.address}/v2/${repository}/${what}/${digest}`);
-      return response.ok ? Buffer.from(await response.arrayBuffer()) : undefined;
+    const inRegistry = async (repository: string, digest: string, what: 'blobs' | 'manifests' = 'blobs') => {
+      const response = await fetch(`http://${registry.address}/v2/${repository}/${what}/${digest}`, {
+        headers: { accept: 'application/vnd.oci.image.manifest.v1+json' },
+      });
+      return response.ok ? Buffer.from(await response.arrayBuffer()).toString() : undefined;
     };
 
-    it('a plan tells 12 digits of an image that would lose its name', async () => {
-      await using receiver = await built.receive(['--once', '--json', '--allow-push']);
-      const thief = await ScriptedSender.pairBy(receiver.port, receiver.code, { purpose: 'plan' });
-      const { images } = await thief.offer([claims(PRIVATE, [digestOf(Buffer.from('anything'))])]);
-      expect(victim.id).toMatch(/^sha256:[0-9a-f]{64}$/);
-      expect(images[0]?.refs[0]?.replaces).toBe(victim.id.slice('sha256:'.length).slice(0, 12));
-      await thief.end();
+    it('a plan tells 12 digits of an image that would lose its name, and so does what is said of it', async () => {
+      const claim = claims(PRIVATE, [digestOf(Buffer.from('anything'))]);
+      for (const args of [[], ['--no-replace']]) {
+        await using receiver = await built.receive(['--once', '--json', ...args]);
+        const thief = await ScriptedSender.pairBy(receiver.port, receiver.code, { purpose: 'plan' });
+        const { images } = await thief.offer([claim]);
+        expect(victim.id).toMatch(/^sha256:[0-9a-f]{64}$/);
+        expect(JSON.stringify(images)).not.toContain(victim.id.slice('sha256:'.length));
+        expect(images[0]?.refs[0]?.replaces).toBe(victim.id.slice('sha256:'.length).slice(0, 12));
+        // The receiver's own user sees it in full.
+        expect(await receiver.imgmv.waitFor('plan')).toMatchObject({
+          images: [{ refs: [{ replaces: victim.id }] }],
+        });
+        await thief.end();
+      }
     });
 
     it.each([
@@ -102,11 +130,103 @@ describeOn(
       ['config', (image: LoadedImage) => image.config],
     ])('the %s of a private image is no layer, even to who knows its digest', async (kind, pick) => {
       const digest = pick(victim) as Digest;
-      const answer = await steal(claims(`${registry.address}/loot/${kind}:1`, [digest]));
-      expect({ missing: answer?.missing, stolen: await inRegistry(`loot/${kind}`, 'blobs', digest) }).toEqual({
+      const [answer] = await steal([claims(`${registry.address}/loot/${kind}:1`, [digest])]);
+      expect({ missing: answer?.missing, stolen: await inRegistry(`loot/${kind}`, digest) }).toEqual({
         missing: [digest],
         stolen: undefined,
       });
     });
+
+    it('nor is it one that an image before was to bring, and did not', async () => {
+      const digest = victim.manifest as Digest;
+      const claim = (number: number) => claims(`${registry.address}/loot/coming:${number}`, [digest], number);
+      const [bringer, heir] = [claim(1), claim(2)];
+      const answers = await steal([bringer, heir], [heir]);
+      expect(answers.map(({ missing }) => missing)).toEqual([[digest], []]);
+      expect(await inRegistry('loot/coming', digest)).toBeUndefined();
+    });
+
+    it('a layer is one, under what it is called in a classic store, too', async () => {
+      const [answer] = await steal([
+        claims(`${registry.address}/loot/layer:1`, victim.diffIds as readonly Digest[]),
+      ]);
+      expect(answer?.missing).toEqual([]);
+    });
+
+    it('an index that names a private manifest is loaded, and not pushed', async () => {
+      const name = `${registry.address}/loot/index:1`;
+      const own = await testImage({ name, store: 'containerd' });
+      const theirs = {
+        mediaType: 'application/vnd.oci.image.manifest.v1+json',
+        digest: victim.manifest as Digest,
+        size: victim.manifestBytes,
+        platform: { os: 'linux', architecture: 'arm64' },
+      };
+      const image = remade(own, {
+        above: (manifest) => [
+          jsonBlob('index', {
+            schemaVersion: 2,
+            mediaType: 'application/vnd.oci.image.index.v1+json',
+            manifests: [
+              { ...descriptor(theirs.mediaType, manifest), platform: { os: 'linux', architecture: 'amd64' } },
+              theirs,
+            ],
+          }),
+        ],
+      });
+      const root = { ...image.image.root, mediaType: 'application/vnd.oci.image.index.v1+json' };
+      // Once as it is loaded, and once more as it is there.
+      for (let time = 0; time < 2; time++) await steal([{ ...image, image: { ...image.image, root } }]);
+      expect(await engine.docker(['image', 'ls', '--quiet', name])).not.toBe('');
+      expect(await inRegistry('loot/index', victim.manifest, 'manifests')).toBeUndefined();
+      expect(await inRegistry('loot/index', '1', 'manifests')).toBeUndefined();
+    });
   },
 );
+
+for (const flavour of ['20', '28c'] as const)
+  describeOn(`images that are there, on ${flavour}`, [await engineSupport(flavour)], () => {
+    it('are not had by their id alone: whoever offers one knows its layers, too', async () => {
+      await using engine = await startEngine({ flavour });
+      await using built = await program(engine);
+      const victim = await loadImage(engine, { name: PRIVATE, layers: [{ 'srv/secret': flavour }] });
+      const store = flavour === '28c' ? 'containerd' : 'classic';
+      const { image } = await testImage({ store, name: 'mine:1' });
+      const known = { id: victim.id as Digest, config: victim.config as Digest };
+      const claim = { ...image, ...known, root: { ...image.root, digest: known.id } };
+      const { config: _, ...withoutConfig } = claim;
+      for (const offer of [claim, withoutConfig]) {
+        await using receiver = await built.receive(['--once', '--json']);
+        const thief = await ScriptedSender.pairBy(receiver.port, receiver.code, { purpose: 'plan' });
+        await thief.say({ type: 'offer', images: [wholeOffer({ image: offer, blobs: [] }, 0)], last: true });
+        const { images } = await thief.hear('answer');
+        expect(images[0]?.action).toBe('send');
+        await thief.end();
+      }
+    });
+
+    it('are not pushed for a sender that asks for it where nobody has allowed that', async () => {
+      await using engine = await startEngine({ flavour });
+      await using built = await program(engine);
+      await using receiver = await built.receive(['--once', '--json']);
+      const thief = await ScriptedSender.pairBy(receiver.port, receiver.code, PUSHES);
+      expect(await thief.closed()).toBe('4016 refused');
+      expect(await receiver.imgmv.exit).toEqual({ code: 16, signal: null });
+      expect(receiver.imgmv.stdout).not.toContain('"plan"');
+    });
+  });
+
+/** Whether the image whose blobs were sent has a result, or is asked for again. */
+async function endOf({ control }: ScriptedSender): Promise<'result' | 'again'> {
+  for (;;) {
+    const message = await control.receive();
+    if (!message) throw new Error('the other side ended before it said what became of the image');
+    if (message.type === 'result' || message.type === 'again') return message.type;
+  }
+}
+
+/** With all that a sender may tell of its image. */
+function wholeOffer(image: MemoryImage, number: number): object {
+  const { config, layers } = image.image;
+  return { ...offered(image, number), ...(config && { config }), ...(layers && { layers }) };
+}

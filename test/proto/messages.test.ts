@@ -42,7 +42,7 @@ const ANSWERED = {
   action: 'send',
   reason: 'why',
   warning: 'of what',
-  refs: [{ source: 'web:1.0', target: 'team/web:2.0', replaces: DIGEST }],
+  refs: [{ source: 'web:1.0', target: 'team/web:2.0', replaces: '0123456789ab', push: true }],
   missing: [DIGEST],
 };
 
@@ -66,11 +66,11 @@ const MESSAGES: Readonly<Record<string, Record<string, unknown>>> = {
     image: 0,
     status: 'loaded',
     targetId: DIGEST,
-    refs: [{ source: 'web:1.0', target: 'team/web:2.0', replaced: DIGEST }],
+    refs: [{ source: 'web:1.0', target: 'team/web:2.0', replaced: '0123456789ab' }],
     error: { code: 'refused', message: 'm' },
     pushed: [
       { target: 'team/web:2.0', digest: DIGEST, warning: 'w' },
-      { target: 'team/web:3.0', error: { code: 'push-failed', message: 'm', hint: 'h' } },
+      { target: 'team/web:3.0', problem: 'denied' },
     ],
   },
   retry: { type: 'retry', images: [0, 9_999], attempt: 20, waitMs: 60_000 },
@@ -231,7 +231,10 @@ describe('schemas', () => {
     ['result', 'pushed.0.target', 'a b'],
     ['result', 'pushed.0.digest', 'sha256:x'],
     ['result', 'pushed.0.warning', 'x'.repeat(1_001)],
-    ['result', 'pushed.1.error.code', 'unheard-of'],
+    ['result', 'pushed.1.problem', 'unheard-of'],
+    ['answer', 'images.0.refs.0.replaces', DIGEST],
+    ['answer', 'images.0.refs.0.push', false],
+    ['result', 'refs.0.replaced', DIGEST],
   ])('%s with another %s is a violation (%j)', async (type, path, to) => {
     expect(decode(MESSAGES[type])).toBeDefined();
     expect(await codeOf(() => decode(changed(MESSAGES[type], path, to)))).toBe('protocol-violation');
@@ -252,6 +255,7 @@ describe('schemas', () => {
     ['progress', 'bottleneck', undefined],
     ['failed', 'error.hint', undefined],
     ['result', 'targetId', undefined],
+    ['result', 'targetId', '0123456789ab'],
     ['result', 'error', undefined],
   ])('%s with another %s is taken (%j)', (type, path, to) => {
     const value = changed(MESSAGES[type], path, to);

@@ -2,7 +2,8 @@ import { expect, it } from 'vitest';
 import type { Answer, Name } from '../../../agent/image.ts';
 import { planImage } from '../../../agent/plan.ts';
 import { namesToPush } from '../../../agent/push/names-to-push.ts';
-import { testImage } from '../../memory.ts';
+import { PushingSink } from '../../../agent/push/pushing-sink.ts';
+import { MemorySink, testImage } from '../../memory.ts';
 
 const pushed = (...refs: readonly Name[]) => namesToPush(refs).map(({ target }) => target);
 const same = (name: string): Name => ({ source: name, target: name });
@@ -38,11 +39,21 @@ it.each([
 });
 
 it('a plan tells them where pushing was asked for, and none that cannot be pushed', async () => {
-  const { image } = await testImage({ name: 'a:1' });
-  const told = (answer: Partial<Answer>, pushes = true) =>
-    planImage({ image, action: 'send', refs: [], ...answer }, undefined, { layers: false, pushes }).pushes;
-  expect(told({ refs: [same('a:1'), same('r.example/a:1')] })).toEqual(['r.example/a:1']);
-  expect(told({ refs: [same('a:1')] })).toEqual([]);
-  expect(told({ refs: [same('r.example/a:1')], action: 'refuse' })).toEqual([]);
-  expect(told({ refs: [same('r.example/a:1')] }, false)).toBeUndefined();
+  const told = async (names: readonly Name[], allowed = true, asked = false, pushes = true) => {
+    const { image } = await testImage({ names });
+    const policy = { asked, allows: () => allowed };
+    const push = async () => ({ digest: image.id });
+    const sink = new PushingSink(new MemorySink(), { push, policy, emit: () => {} });
+    const [answer] = await sink.plan([image]);
+    const { action, warning, ...plan } = planImage(answer as Answer, undefined, { layers: false, pushes });
+    return { action, warning, pushes: plan.pushes };
+  };
+  const registry = same('r.example/a:1');
+  const send = { action: 'send', warning: null };
+  expect(await told([same('a:1'), registry])).toEqual({ ...send, pushes: ['r.example/a:1'] });
+  expect(await told([same('a:1')])).toEqual({ ...send, pushes: [] });
+  expect(await told([registry], true, false, false)).toEqual({ ...send, pushes: undefined });
+  const left = 'the receiver does not push to r.example/a:1';
+  expect(await told([registry], false)).toEqual({ action: 'send', warning: left, pushes: [] });
+  expect(await told([registry], false, true)).toEqual({ action: 'refuse', warning: null, pushes: [] });
 });

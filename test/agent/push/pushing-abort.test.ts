@@ -1,6 +1,7 @@
 /** What is committed stays, whatever becomes of its pushes. */
 import { expect, it } from 'vitest';
 import type { Answer, Digest, Sink } from '../../../agent/image.ts';
+import { EVERY_NAME } from '../../../agent/push/policy.ts';
 import { PushingSink } from '../../../agent/push/pushing-sink.ts';
 import { ImgmvError } from '../../../proto/errors.ts';
 import { testImage } from '../../memory.ts';
@@ -16,11 +17,8 @@ it('is not undone by an abort behind the commit, and is by one before', async ()
     }),
   } as unknown as Sink & { readonly finish?: never };
   const digest: Digest = `sha256:${'12'.repeat(32)}`;
-  const sink = new PushingSink(
-    inner,
-    async () => ({ digest }),
-    () => {},
-  );
+  const push = async () => ({ digest });
+  const sink = new PushingSink(inner, { push, policy: EVERY_NAME, emit: () => {} });
   const { signal } = new AbortController();
   const committed = await sink.writer(answer, signal);
   await committed.commit();

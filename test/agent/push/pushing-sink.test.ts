@@ -2,6 +2,7 @@ import { expect, it } from 'vitest';
 import { awaited } from '../../../agent/awaited.ts';
 import type { Event } from '../../../agent/events.ts';
 import { move } from '../../../agent/move.ts';
+import { EVERY_NAME } from '../../../agent/push/policy.ts';
 import type { PushName } from '../../../agent/push/push.ts';
 import { PushingSink } from '../../../agent/push/pushing-sink.ts';
 import { ImgmvError } from '../../../proto/errors.ts';
@@ -13,14 +14,14 @@ const FAILED = new ImgmvError('push-failed', 'no', { hint: 'do' });
 async function pushed(
   names: readonly string[],
   push: PushName,
-  { signal = new AbortController().signal, sink = new MemorySink() } = {},
+  { signal = new AbortController().signal, sink = new MemorySink(), policy = EVERY_NAME } = {},
 ) {
   const events: Event[] = [];
   const emit = (event: Event) => events.push(event);
   const images = await Promise.all(
     names.map((name) => testImage({ name, names: name === '' ? [] : [{ source: 'here:1', target: name }] })),
   );
-  const ledger = await move(new MemorySource(images), new PushingSink(sink, push, emit), {
+  const ledger = await move(new MemorySource(images), new PushingSink(sink, { push, policy, emit }), {
     signal,
     emit,
     jobs: 4,
