@@ -167,7 +167,7 @@ function refuseSession(error: unknown): never {
 function refusePush(sender: string): Promise<never> {
   return Promise.reject(
     new ImgmvError('refused', `${sender} wants the images pushed from here, which was not allowed`, {
-      hint: '`imgmv receive --allow-push` allows it, with the credentials that docker has here',
+      hint: "`imgmv receive --allow-push 'registry.example/team/*'` allows it, with the credentials that docker has here",
     }),
   );
 }

@@ -108,7 +108,7 @@ function requireNamesFit({ id, names }: Image): void {
 function refusePush(target: string): Promise<never> {
   return Promise.reject(
     new ImgmvError('refused', `${target} does not push what it gets: nothing was sent`, {
-      hint: '`imgmv receive --allow-push` there allows it',
+      hint: "`imgmv receive --allow-push 'registry.example/team/*'` there allows it",
     }),
   );
 }

@@ -56,7 +56,19 @@ const usage: readonly UsageCase[] = [
   },
   {
     args: ['receive', '--once', '--code-file', 'x', '--push', '--allow-push'],
-    says: /--push pushes whatever comes, .*\n\s+give one of them/,
+    says: /--push pushes whatever fits, .*\n\s+give one of them/,
+  },
+  {
+    args: ['receive', '--once', '--code-file', 'x', '--push'],
+    says: /--push without a pattern pushes only names .*\n\s+say where images may go: --push 'registry\.example\/team\/\*'/,
+  },
+  {
+    args: ['receive', '--code-file', 'x', '--allow-push', '--registry', '127.0.0.1:5000'],
+    says: /--allow-push pushes to 127\.0\.0\.1:5000, an address .*\n\s+say .*: --allow-push '127\.0\.0\.1:5000\/\*'/,
+  },
+  {
+    args: ['receive', '--once', '--code-file', 'x', '--push', '*.example/team/*'],
+    says: /--push "\*\.example\/team\/\*": the registry has to be spelled out/,
   },
   {
     args: ['receive', '--once', '--code-file', 'x', '--push', '--into', 'docker-archive:x.tar'],
@@ -334,8 +346,8 @@ describeOn(
       await unchanged(async () => {
         await using receiver = await scene.receive({ args: ['--once', '--no-replace'] });
         await using sender = scene.send(receiver, ['web:1.0']);
-        await expectEnd(sender, 16, /web:1\.0 is sha256:[0-9a-f]{64} here, and --no-replace was given/);
-        await expectEnd(receiver.imgmv, 16, /--no-replace was given/);
+        await expectEnd(sender, 16, /web:1\.0 is [0-9a-f]{12} here, and --no-replace was given/);
+        await expectEnd(receiver.imgmv, 16, /web:1\.0 is sha256:[0-9a-f]{64} here, and --no-replace/);
         return receiver;
       });
     });

@@ -441,7 +441,7 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
           await expectEnd(
             sender,
             16,
-            /does not push what it gets: nothing was sent\n.*imgmv receive --allow-push. there/,
+            /does not push what it gets: nothing was sent\n.*imgmv receive --allow-push '.*'. there/,
           );
           await expectEnd(receiver.imgmv, 16, /"code":"refused".*imgmv receive --allow-push/);
           await scene.expectUnchanged(before, receiver);

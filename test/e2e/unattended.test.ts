@@ -110,7 +110,7 @@ describeOn(
         const codeFile = join(scene.directory, 'code');
         const listen = ['--listen', '127.0.0.1:0', '--docker-host', scene.target.dockerHost];
         await using receiver = unattended(
-          ['receive', '--once', '--allow-push', ...listen, '--code-file', codeFile],
+          ['receive', '--once', '--allow-push', `${registry.address}/*`, ...listen, '--code-file', codeFile],
           stdin,
         );
         let port = '';
@@ -142,7 +142,7 @@ describeOn(
           expect.any(String),
         ]);
         expect([sender.stdout, receiver.stdout]).toEqual(['', '']);
-        const text = `$ imgmv send --move move.yaml\n${sender.stderr}\n$ imgmv receive --once --allow-push --code-file code\n${receiver.stderr}`;
+        const text = `$ imgmv send --move move.yaml\n${sender.stderr}\n$ imgmv receive --once --allow-push '*' --code-file code\n${receiver.stderr}`;
         expect(text).not.toMatch(/[^\n -~]/);
         await expect(masked(text, port)).toMatchFileSnapshot('golden/whole-move.txt');
         await expect(readFile(codeFile)).rejects.toThrow('ENOENT');

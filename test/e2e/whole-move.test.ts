@@ -64,7 +64,10 @@ for (const target of ['20', '28c'] as const satisfies readonly Flavour[])
         events.filter((one): one is ImageEvent => one.event === 'image');
 
       const receive = (...more: string[]) =>
-        scene.receive({ args: ['--once', '--allow-push', ...more], env: { TMPDIR: tmp } });
+        scene.receive({
+          args: ['--once', '--allow-push', `${registry.address}/*`, ...more],
+          env: { TMPDIR: tmp },
+        });
       const writeMove = ({ port, codeFile }: Receiver, more: readonly string[] = []) =>
         writeFile(
           moveFile,
@@ -251,7 +254,7 @@ for (const target of ['20', '28c'] as const satisfies readonly Flavour[])
           const report = at('reports/failed.json');
           await rm(report, { force: true });
           await using receiver = await scene.receive({
-            args: ['--once', '--allow-push', '--report', at('reports/there.json')],
+            args: ['--once', '--allow-push', `${gone.address}/*`, '--report', at('reports/there.json')],
             env: { DOCKER_CONFIG: at('docker') },
           });
           const args = ['team/web:1.0', '--then-push', '--registry', gone.address];
@@ -293,7 +296,7 @@ for (const target of ['20', '28c'] as const satisfies readonly Flavour[])
           await expectEnd(
             sender,
             16,
-            /^imgmv: \S+ does not push what it gets: nothing was sent\n {2}`imgmv receive --allow-push` there allows it\n$/m,
+            /^imgmv: \S+ does not push what it gets: nothing was sent\n {2}`imgmv receive --allow-push 'registry\.example\/team\/\*'` there allows it\n$/m,
           );
           expect((await receiver.imgmv.exit).code).toBe(16);
           await scene.expectUnchanged(before, receiver);
