@@ -9,9 +9,10 @@ import { classicTar } from '../hostile/raw-tar.ts';
 import { type MemoryImage, testImage } from '../memory.ts';
 import { run } from '../rig/command.ts';
 import { IMGMV, runImgmv } from '../rig/imgmv.ts';
+import { requireRoot } from '../rig/root.ts';
 import { type ScratchDirectory, scratchDirectory } from '../rig/scratch.ts';
 import { describeOn } from '../rig/suite.ts';
-import { requireRoot, supportOf } from '../rig/support.ts';
+import { supportOf } from '../rig/support.ts';
 import { expectEnd } from './scene.ts';
 
 const MIB = 2 ** 20;

@@ -13,8 +13,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { newerDebian } from './chroot.ts';
 import { type Input, run, tied } from './command.ts';
 import type { Host } from './hosts.ts';
+import { requireRoot } from './root.ts';
 import { scratchDirectory } from './scratch.ts';
-import { requireRoot, type Support, supportOf } from './support.ts';
+import { type Support, supportOf } from './support.ts';
 
 /**
  * 20 = Docker 20.10, classic store; 28 = Docker 28, classic store; 28c = Docker 28, containerd store;
