@@ -317,7 +317,7 @@ describe('images that failed', () => {
     if (bad?.event !== 'image') throw new Error('no image');
     expect(bad.startedAt + bad.seconds).toBeGreaterThan(1.9);
     expect(bad.phases.push).toBe(null);
-    expect(bad.phases.transfer + bad.phases.load).toBeLessThan(1);
+    expect(bad.phases.transfer + bad.phases.load).toBeLessThan(bad.seconds - 1.9);
   });
 
   it('tell the time of each phase, over all tries', async () => {
@@ -338,8 +338,7 @@ describe('images that failed', () => {
       expect(image?.phases.load).toBeLessThanOrEqual((image?.seconds ?? 0) + 0.001);
     }
     // It waited for its turn, and that is told as its later start.
-    expect(one?.startedAt).toBeLessThan(0.1);
-    expect(two?.startedAt).toBeGreaterThanOrEqual(0.115);
+    expect((two?.startedAt ?? 0) - (one?.startedAt ?? 0)).toBeGreaterThanOrEqual(0.115);
   });
 
   it('are failed when the tries are used up', async () => {
@@ -409,7 +408,7 @@ describe('images that failed', () => {
     expect(ledger.exit).toBe(0);
   });
 
-  it('are called as the sink calls them, also while it is away', { timeout: 20_000 }, async () => {
+  it('are called as the sink calls them, also while it is away', async () => {
     const sink = failing({ 'bad:1': 1 });
     const plan = sink.plan.bind(sink);
     let plans = 0;

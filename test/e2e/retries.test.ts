@@ -11,7 +11,7 @@ const MIB = 2 ** 20;
 const LAYER_BYTES = 36 * MIB;
 const HOLD_AFTER_BYTES = 40 * MIB;
 const SENDER = ['--json', '--reconnect', '10s'];
-const TEST_TIMEOUT_MS = 120_000;
+const TEST_TIMEOUT_MS = 300_000;
 
 for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
   describeOn(

@@ -63,7 +63,7 @@ interface Daemon {
 }
 
 const DEFAULT_TMPFS_BYTES = 4 * 2 ** 30;
-const START_TIMEOUT_MS = 60_000;
+const START_TIMEOUT_MS = 180_000;
 const STOP_TIMEOUT_MS = 15_000;
 const POLL_MS = 50;
 /** Where a chroot sees the engine's directory. */
