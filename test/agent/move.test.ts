@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { awaited } from '../../agent/awaited.ts';
 import { bottleneck } from '../../agent/copy.ts';
 import type { Event } from '../../agent/events.ts';
@@ -7,8 +7,14 @@ import type { Answer, Blob, Image, ImageWriter, Outcome, Retry, Sink } from '../
 import { exitOf, type Ledger, type MoveOptions, move } from '../../agent/move.ts';
 import { parseRetag, Renaming } from '../../agent/rename.ts';
 import { RenamingSink } from '../../agent/renaming-sink.ts';
+import { retryPauseMs } from '../../agent/retry-pause.ts';
 import { type ErrorCode, ImgmvError } from '../../proto/errors.ts';
 import { type MemoryImage, MemorySink, MemorySource, testImage } from '../memory.ts';
+
+vi.mock(import('../../agent/retry-pause.ts'), () => ({ retryPauseMs: vi.fn(() => 10) }));
+beforeEach(() => {
+  vi.mocked(retryPauseMs).mockReset();
+});
 
 interface Run {
   readonly ledger: Ledger;
@@ -301,6 +307,7 @@ describe('images that failed', () => {
     });
 
   it('are tried again after the others, and told once', async () => {
+    vi.mocked(retryPauseMs).mockReturnValue(2_000);
     const made = await images('bad:1', 'good:1');
     const source = new MemorySource(made);
     const { ledger, events } = await moved(source, failing({ 'bad:1': 1 }), { retries: 3 });
