@@ -43,7 +43,9 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
         'at the %s: all arrives, both sides end well, and nothing is left',
         async (side) => {
           const images = ['big:1', 'small:1'];
-          await using run = await startMidway(scene, HOLD_AFTER_BYTES, { images, sendArgs: SENDER });
+          // However long the engine takes to come back.
+          const sendArgs = [...SENDER, '--retries', '20'];
+          await using run = await startMidway(scene, HOLD_AFTER_BYTES, { images, sendArgs });
           scene[side].kill('SIGKILL');
           run.relay.release();
           await run.sender.waitFor('retrying');
