@@ -15,6 +15,7 @@ export default defineConfig(async (): Promise<ViteUserConfig> => {
       // A slow machine is no fault: only a test that hangs is to fail by these.
       testTimeout: 120_000,
       hookTimeout: 120_000,
+      teardownTimeout: 60_000,
       expect: { poll: { timeout: 60_000 } },
       reporters: report ? ['default', ['json', { outputFile: report }]] : ['default'],
       projects: [
