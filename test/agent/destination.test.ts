@@ -6,8 +6,6 @@ import { type ArchiveEndpoint, parseEndpoint } from '../../agent/archive/endpoin
 import { checkDestination, type Destination } from '../../agent/destination.ts';
 import { run } from '../rig/command.ts';
 import { type ScratchDirectory, scratchDirectory } from '../rig/scratch.ts';
-import { describeOn } from '../rig/suite.ts';
-import { requireRoot, supportOf } from '../rig/support.ts';
 
 let scratch: ScratchDirectory;
 let folder: string;
@@ -66,15 +64,3 @@ it.each(['docker-archive:x.tar', 'oci-archive:x.tar.gz', 'dir:a/x', 'oci:a/x'])(
     expect(await readdir(folder)).toEqual([]);
   },
 );
-
-const PLACES = ['docker-archive:x.tar', 'oci:x', 'oci:.', 'dir:x', 'each:.'];
-describeOn('a disk that is read only', [await supportOf(async () => requireRoot())], () => {
-  it.each(PLACES)('is refused: %s', async (text) => {
-    await run(['mount', '-t', 'tmpfs', '-o', 'size=1m,ro', 'tmpfs', folder]);
-    try {
-      await expect(checkDestination(destination(text), false)).rejects.toMatchObject({ code: 'usage' });
-    } finally {
-      await run(['umount', folder]);
-    }
-  });
-});

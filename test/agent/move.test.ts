@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { describe, expect, it } from 'vitest';
+import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { awaited } from '../../agent/awaited.ts';
 import { bottleneck } from '../../agent/copy.ts';
 import type { Event } from '../../agent/events.ts';
@@ -7,8 +7,14 @@ import type { Answer, Blob, Image, ImageWriter, Outcome, Retry, Sink } from '../
 import { exitOf, type Ledger, type MoveOptions, move } from '../../agent/move.ts';
 import { parseRetag, Renaming } from '../../agent/rename.ts';
 import { RenamingSink } from '../../agent/renaming-sink.ts';
+import { retryPauseMs } from '../../agent/retry-pause.ts';
 import { type ErrorCode, ImgmvError } from '../../proto/errors.ts';
 import { type MemoryImage, MemorySink, MemorySource, testImage } from '../memory.ts';
+
+vi.mock(import('../../agent/retry-pause.ts'), () => ({ retryPauseMs: vi.fn(() => 10) }));
+beforeEach(() => {
+  vi.mocked(retryPauseMs).mockReset();
+});
 
 interface Run {
   readonly ledger: Ledger;
@@ -301,6 +307,7 @@ describe('images that failed', () => {
     });
 
   it('are tried again after the others, and told once', async () => {
+    vi.mocked(retryPauseMs).mockReturnValue(2_000);
     const made = await images('bad:1', 'good:1');
     const source = new MemorySource(made);
     const { ledger, events } = await moved(source, failing({ 'bad:1': 1 }), { retries: 3 });
@@ -317,7 +324,7 @@ describe('images that failed', () => {
     if (bad?.event !== 'image') throw new Error('no image');
     expect(bad.startedAt + bad.seconds).toBeGreaterThan(1.9);
     expect(bad.phases.push).toBe(null);
-    expect(bad.phases.transfer + bad.phases.load).toBeLessThan(1);
+    expect(bad.phases.transfer + bad.phases.load).toBeLessThan(bad.seconds - 1.9);
   });
 
   it('tell the time of each phase, over all tries', async () => {
@@ -338,8 +345,7 @@ describe('images that failed', () => {
       expect(image?.phases.load).toBeLessThanOrEqual((image?.seconds ?? 0) + 0.001);
     }
     // It waited for its turn, and that is told as its later start.
-    expect(one?.startedAt).toBeLessThan(0.1);
-    expect(two?.startedAt).toBeGreaterThanOrEqual(0.115);
+    expect((two?.startedAt ?? 0) - (one?.startedAt ?? 0)).toBeGreaterThanOrEqual(0.115);
   });
 
   it('are failed when the tries are used up', async () => {
@@ -409,7 +415,7 @@ describe('images that failed', () => {
     expect(ledger.exit).toBe(0);
   });
 
-  it('are called as the sink calls them, also while it is away', { timeout: 20_000 }, async () => {
+  it('are called as the sink calls them, also while it is away', async () => {
     const sink = failing({ 'bad:1': 1 });
     const plan = sink.plan.bind(sink);
     let plans = 0;

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { parseRetag, Renaming } from '../../agent/rename.ts';
+import { cpuMs } from '../cpu-time.ts';
 
 const rules = (...texts: readonly string[]) =>
   new Renaming({ retag: texts.map(parseRetag), keepNames: false });
@@ -69,11 +70,12 @@ describe('--retag', () => {
     expect(() => parseRetag(rule)).toThrow(why);
   });
 
-  it('takes its time with the length, however many * it has', () => {
+  it('takes its time with the length, however many * it has', async () => {
     const name = `${'a'.repeat(200)}/${'a'.repeat(50)}:${'a'.repeat(128)}`;
-    const started = performance.now();
-    expect(rules(`${'*a'.repeat(80)}*b=${'*'.repeat(80)}`).apply(name)).toEqual([name]);
-    expect(performance.now() - started).toBeLessThan(1_000);
+    const ms = await cpuMs(() =>
+      expect(rules(`${'*a'.repeat(80)}*b=${'*'.repeat(80)}`).apply(name)).toEqual([name]),
+    );
+    expect(ms).toBeLessThan(2_000);
   });
 
   it('says which rule makes no name of which', () => {

@@ -25,7 +25,7 @@ import { expectEnd, type Scene, startScene } from '../e2e/scene.ts';
 import { type MemoryImage, MemorySource, testImage } from '../memory.ts';
 import type { Flavour } from '../rig/engine.ts';
 import { loadImage } from '../rig/images.ts';
-import { requireRoot } from '../rig/support.ts';
+import { requireRoot } from '../rig/root.ts';
 
 const MIB = 2 ** 20;
 const LAYERS = 8;

@@ -10,7 +10,7 @@
 import { type Scene, startScene } from '../e2e/scene.ts';
 import type { Flavour } from '../rig/engine.ts';
 import { loadMany } from '../rig/many.ts';
-import { requireRoot } from '../rig/support.ts';
+import { requireRoot } from '../rig/root.ts';
 
 const IMAGES = 300;
 const ROUNDS = 3;

@@ -1,4 +1,5 @@
 /** The peer's ends over a session on the loopback device, with memory at the far end. */
+import { vi } from 'vitest';
 import type { Digest } from '../../agent/image.ts';
 import { move } from '../../agent/move.ts';
 import { dialSession } from '../../agent/peer/dialler.ts';
@@ -8,6 +9,11 @@ import { PeerSource } from '../../agent/peer/peer-source.ts';
 import type { Hello } from '../../proto/messages.ts';
 import { MemorySink, MemorySource } from '../memory.ts';
 import { conformance } from './conformance.ts';
+
+vi.mock(import('../../proto/code.ts'), async (original) => ({
+  ...(await original()),
+  ...(await import('../proto/cheap-stretching.ts')),
+}));
 
 const HELLO: Omit<Hello, 'type' | 'role'> = {
   software: 'imgmv/test',

@@ -6,10 +6,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { generateCode } from '../../proto/code.ts';
 import { engineSupport } from '../rig/engine.ts';
 import { loadImage } from '../rig/images.ts';
-import { type Imgmv, runImgmv } from '../rig/imgmv.ts';
+import { runImgmv } from '../rig/imgmv.ts';
 import { busyboxLayer } from '../rig/layers.ts';
 import { describeOn } from '../rig/suite.ts';
-import { startRelay } from './relay.ts';
+import { type Relay, startRelay } from './relay.ts';
 import { expectEnd, expectGone, holdings, type Receiver, type Scene, startScene } from './scene.ts';
 import { chatServer, type FakeServer, receiverOfVersion, silentServer, webServer } from './servers.ts';
 
@@ -153,7 +153,7 @@ const servers: readonly ServerCase[] = [
     title: 'a silent port',
     server: silentServer,
     exit: 11,
-    says: /did not answer within 1 s\n\s+a firewall may/,
+    says: /did not answer within 4 s\n\s+a firewall may/,
   },
   {
     title: 'a web server',
@@ -233,7 +233,7 @@ describeOn(
 
     it.each(servers)('$title', async ({ server, exit, says }) => {
       await using fake = await server();
-      const to = ['--to', `127.0.0.1:${fake.port}`, '--connect-timeout', '1s'];
+      const to = ['--to', `127.0.0.1:${fake.port}`, '--connect-timeout', '4s'];
       const args = [...send('web:1.0', ...to), '--docker-host', scene.source.dockerHost];
       await using sender = runImgmv(args, { input: code() });
       await expectEnd(sender, exit, says);
@@ -318,9 +318,16 @@ describeOn(
     it('two senders at once: one is served', async () => {
       const before = await scene.look();
       await using receiver = await scene.receive();
-      const senders = [1, 2].map((n) => scene.send(receiver, ['web:1.0', '--as', `raced:${n}`]));
-      await using first = senders[0] as Imgmv;
-      await using second = senders[1] as Imgmv;
+      const { port } = receiver;
+      // The one that is first stays until the other one was told so.
+      await using one = await startRelay({ port, holdAfterBytes: 100_000 });
+      await using other = await startRelay({ port, holdAfterBytes: 100_000 });
+      const sendBy = (relay: Relay, name: string) =>
+        scene.send(receiver, ['web:1.0', '--as', name], { to: `127.0.0.1:${relay.port}` });
+      await using first = sendBy(one, 'raced:1');
+      await using second = sendBy(other, 'raced:2');
+      await Promise.race([first.exit, second.exit]);
+      for (const relay of [one, other]) relay.release();
       const exits = (await Promise.all([first.exit, second.exit])).map(({ code }) => code);
       expect(exits.toSorted(), first.stderr + second.stderr).toEqual([0, 12]);
       const loser = exits[0] === 12 ? first : second;

@@ -13,13 +13,14 @@ const IMAGE_BYTES = 160 * MIB;
 const CUTS = 8;
 /** A window of the lane, and what its records, credits and handshakes take. */
 const AGAIN_MAX_BYTES = 8 * MIB + 64 * 1024;
-const BACK_MS = 3_000;
-/** Longer than the silence that is borne. */
-const STOP_MS = 21_000;
+/** It is back at one of the first tries: no pause has grown long before. */
+const TRIES_MAX = 4;
+/** It stays silent when that was told. */
+const STILL_MS = 6_000;
 const STALL_SECONDS = 3;
 /** Longer than a receiver waits for the last word of a sender that it hears. */
 const LATE_MS = 12_000;
-const TEST_TIMEOUT_MS = 120_000;
+const TEST_TIMEOUT_MS = 300_000;
 
 type Act = (run: Relayed) => void;
 
@@ -53,10 +54,8 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
           for (let cut = 1; cut <= CUTS; cut++) {
             await reached(run, (cut * IMAGE_BYTES) / (CUTS + 1));
             relay.cut();
-            const cutAt = performance.now();
             const before = relay.bytes;
             await reached(run, before + 256 * 1024);
-            expect(performance.now() - cutAt).toBeLessThan(BACK_MS);
           }
           await expectEnd(sender, 0, /"loaded"/);
           await expectEnd(receiver.imgmv, 0, /"loaded"/);
@@ -66,6 +65,7 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
           expect(tries.length).toBeGreaterThan(CUTS / 2);
           for (const { attempt, kept } of tries) {
             expect(attempt).toBeGreaterThan(0);
+            expect(attempt).toBeLessThanOrEqual(TRIES_MAX);
             expect(kept).toBeLessThanOrEqual(IMAGE_BYTES * 1.01);
           }
           expect(Number(tries.at(-1)?.kept)).toBeGreaterThan(IMAGE_BYTES / 2);
@@ -143,17 +143,15 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
       ] as const satisfies readonly (readonly [string, Act, Act])[];
       // What an engine does has no part in these.
       it.each(flavour === '20' ? stops : [])(
-        `is named and gone on with after ${STOP_MS / 1000} s in which %s`,
+        'is named while %s, and goes on',
         async (_what, stop, goOn) => {
           await using run = await startRelayed(scene);
           const { receiver, sender } = run;
           await reached(run, IMAGE_BYTES / 4);
           stop(run);
-          const stoppedAt = performance.now();
           const told = await Promise.race([sender.waitFor('silent'), receiver.imgmv.waitFor('silent')]);
-          expect(performance.now() - stoppedAt).toBeLessThan(STOP_MS);
           expect(told.seconds).toBeGreaterThanOrEqual(15);
-          await sleep(STOP_MS - (performance.now() - stoppedAt));
+          await sleep(STILL_MS);
           goOn(run);
           await expectEnd(sender, 0, /"loaded"/);
           await expectEnd(receiver.imgmv, 0, /"loaded"/);

@@ -162,6 +162,8 @@ for (const flavour of ['20', '28c'] as const) {
       });
 
       it('nothing chosen is told before the code is used', async () => {
+        await using earlier = await scene.receive();
+        await expectEnd(scene.send(earlier, ['web:1.0']), 0, /(loaded|present) web:1\.0/);
         const before = await scene.look();
         await using receiver = await scene.receive();
         await using nothing = scene.send(receiver, ['nothing/*']);

@@ -30,11 +30,17 @@ for (const { source, target } of PAIRS) {
       });
       afterAll(() => scene?.[Symbol.asyncDispose]());
 
-      it('moves an image that is the same there, and runs', async () => {
-        await using receiver = await scene.receive();
+      const move = async () => {
+        const receiver = await scene.receive();
+        await using _receiver = receiver;
         await using sender = scene.send(receiver, ['team/web:1.0']);
         expect([await sender.exit, sender.stderr]).toEqual([{ code: 0, signal: null }, expect.any(String)]);
         expect([await receiver.imgmv.exit, receiver.imgmv.stderr]).toEqual([{ code: 0, signal: null }, '']);
+        return receiver;
+      };
+
+      it('moves an image that is the same there, and runs', async () => {
+        const receiver = await move();
         const there = await inspect(scene, 'team/web:1.0');
         expect(there.RootFS.Layers).toEqual(image.diffIds);
         expect(there.Config.Env).toEqual(['A=b']);
@@ -47,6 +53,7 @@ for (const { source, target } of PAIRS) {
       });
 
       it('knows the same image when it is moved again', async () => {
+        await move();
         const before = await scene.look();
         await using receiver = await scene.receive();
         await using sender = scene.send(receiver, ['team/web:1.0', '--json']);

@@ -15,9 +15,10 @@ import { move } from '../../agent/move.ts';
 import { blob, json, rawTar } from '../hostile/raw-tar.ts';
 import { type MemoryImage, MemorySource, testImage } from '../memory.ts';
 import { run } from '../rig/command.ts';
+import { requireRoot } from '../rig/root.ts';
 import { type ScratchDirectory, scratchDirectory } from '../rig/scratch.ts';
 import { describeOn } from '../rig/suite.ts';
-import { requirePrograms, requireRoot, supportOf } from '../rig/support.ts';
+import { requirePrograms, supportOf } from '../rig/support.ts';
 
 const { signal } = new AbortController();
 const MIB = 2 ** 20;

@@ -17,7 +17,7 @@ import { expectRuns, expectSavedWhole, inspect, moved, TALK_MAX_BYTES, told } fr
 import { expectEnd, type Scene, startScene } from './scene.ts';
 
 const DATA_BYTES = 3 * 2 ** 20;
-const TEST_TIMEOUT_MS = 90_000;
+const TEST_TIMEOUT_MS = 300_000;
 
 const PAIRS: readonly { source: Flavour; target: Flavour }[] = [
   { source: '20', target: '28c' },

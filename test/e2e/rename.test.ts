@@ -186,7 +186,13 @@ for (const { source, target } of PAIRS) {
       });
 
       it('more names than an offer holds are refused before anything moves', async () => {
-        for (let tag = 0; tag < 60; tag++) await scene.source.docker(['tag', 'ten:0', `many:${tag}`]);
+        const tagged = Array.from({ length: 60 }, (_, tag) => `many:${tag}`);
+        await using _added: AsyncDisposable = {
+          [Symbol.asyncDispose]: async () => {
+            await scene.source.docker(['image', 'rm', ...tagged]);
+          },
+        };
+        for (const name of tagged) await scene.source.docker(['tag', 'ten:0', name]);
         const many = ['many:*', '--retag', 'many=new/many', '--keep-names'];
         await using receiver = await scene.receive({
           args: ['--once', '--registry', 'reg.example', '--keep-names'],
@@ -207,7 +213,6 @@ for (const { source, target } of PAIRS) {
           [],
         );
         expect(pairs(sent, 'image')).toHaveLength(70);
-        await scene.source.docker(['image', 'rm', ...Array.from({ length: 60 }, (_, tag) => `many:${tag}`)]);
       });
 
       it('copy has the same rules, into an archive and within the engine', async () => {
@@ -240,7 +245,7 @@ for (const { source, target } of PAIRS) {
           'web:1.0',
           'web:1.1',
         ]);
-        const clash = copy(
+        await using clash = copy(
           'docker-daemon:web:*',
           `docker-archive:${join(scene.directory, 'clash.tar')}`,
           '--retag',

@@ -95,7 +95,7 @@ describeOn(
       expect(sent.images[1]?.saved.layers).toBeGreaterThan(4 * MIB - 10_000);
       expect(received).toMatchObject({ source: { host, engine }, target: { host, address: null, engine } });
       const { startedAt, endedAt, seconds } = sent;
-      expect(Math.abs(Date.parse(endedAt) - Date.parse(startedAt) - seconds * 1000)).toBeLessThan(1_000);
+      expect(Math.abs(Date.parse(endedAt) - Date.parse(startedAt) - seconds * 1000)).toBeLessThan(5_000);
       for (const { phases, seconds, startedAt } of sent.images) {
         expect(phases.transfer).toBeGreaterThan(0);
         expect(phases.load).toBeGreaterThan(0);

@@ -11,7 +11,7 @@ const MIB = 2 ** 20;
 const LAYER_BYTES = 36 * MIB;
 const HOLD_AFTER_BYTES = 40 * MIB;
 const SENDER = ['--json', '--reconnect', '10s'];
-const TEST_TIMEOUT_MS = 120_000;
+const TEST_TIMEOUT_MS = 300_000;
 
 for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
   describeOn(
@@ -43,7 +43,9 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
         'at the %s: all arrives, both sides end well, and nothing is left',
         async (side) => {
           const images = ['big:1', 'small:1'];
-          await using run = await startMidway(scene, HOLD_AFTER_BYTES, { images, sendArgs: SENDER });
+          // However long the engine takes to come back.
+          const sendArgs = [...SENDER, '--retries', '20'];
+          await using run = await startMidway(scene, HOLD_AFTER_BYTES, { images, sendArgs });
           scene[side].kill('SIGKILL');
           run.relay.release();
           await run.sender.waitFor('retrying');

@@ -1,5 +1,5 @@
 /** Two engines, the two commands between them, and the proof that a run leaves nothing behind. */
-import { access, readdir } from 'node:fs/promises';
+import { access, readdir, readlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { expect } from 'vitest';
@@ -69,7 +69,7 @@ export interface Held {
 }
 
 /** A classic engine drops its spool up to 1.5 s after the connection broke, more on a busy machine. */
-const SETTLE_MS = 10_000;
+const SETTLE_MS = 60_000;
 const POLL_MS = 100;
 const CONTENT = 'containerd/daemon/io.containerd.content.v1.content';
 
@@ -174,6 +174,16 @@ export async function nth(imgmv: Imgmv, name: string, index: number): Promise<Js
 /** None where there is no such directory. */
 function files(engine: Engine, path: string): Promise<readonly string[]> {
   return readdir(join(engine.dataRoot, path)).catch(() => []);
+}
+
+/** Resolves once the process has opened the file. */
+export async function expectOpen({ pid }: Imgmv, path: string): Promise<void> {
+  const folder = `/proc/${pid}/fd`;
+  const opened = async () => {
+    const links = (await readdir(folder)).map((fd) => readlink(join(folder, fd)).catch(() => ''));
+    return Promise.all(links);
+  };
+  await expect.poll(opened).toContain(path);
 }
 
 /** Fails unless what `look` gives comes to be `want`. */

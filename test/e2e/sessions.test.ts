@@ -46,7 +46,7 @@ describeOn(
       const input = await readFile(receiver.codeFile, 'utf8');
       await using relay = await startRelay({ port: receiver.port, holdAfterBytes: 2 ** 20 });
       const options = { to: `127.0.0.1:${relay.port}`, codeFile: '-', input };
-      await scene.target.docker(['image', 'rm', '--force', 'web:1.0']);
+      await scene.target.docker(['image', 'rm', '--force', 'web:1.0']).catch(() => ''); // if it is there
       await using first = scene.send(receiver, ['web:1.0'], options);
       await relay.held;
       await using second = scene.send(receiver, ['web:1.0'], { codeFile: '-', input });

@@ -14,7 +14,7 @@ import { supportOf } from '../rig/support.ts';
 import { type Scene, startScene } from './scene.ts';
 
 const CODE = /^ {2}Pairing code: {2}((?:[a-z]+-){5}[a-z]+)\r$/m;
-const SHOW_TIMEOUT_MS = 20_000;
+const SHOW_TIMEOUT_MS = 120_000;
 
 /** A program on a pseudo-terminal. Disposing of it kills it. */
 interface Terminal extends AsyncDisposable {

@@ -14,8 +14,8 @@ import { type Registry, registrySupport, startRegistry } from '../rig/registry.t
 import { describeOn } from '../rig/suite.ts';
 import { type Scene, startScene } from './scene.ts';
 
-const TEST_TIMEOUT_MS = 60_000;
-const START_TIMEOUT_MS = 20_000;
+const TEST_TIMEOUT_MS = 300_000;
+const START_TIMEOUT_MS = 120_000;
 const STDINS = { 'a closed standard input': '<&-', '/dev/null': '</dev/null' } as const;
 
 interface Unattended extends AsyncDisposable {

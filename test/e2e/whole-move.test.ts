@@ -11,7 +11,7 @@ import { TALK_MAX_BYTES, told } from './moved.ts';
 import { expectEnd, type Receiver, type Scene, startScene } from './scene.ts';
 import { catalogOf, furnish, namesAt, type Server, writeProject } from './server.ts';
 
-const TEST_TIMEOUT_MS = 120_000;
+const TEST_TIMEOUT_MS = 300_000;
 const DIGEST = /^sha256:[0-9a-f]{64}$/;
 
 interface ImageEvent extends JsonEvent {

@@ -16,7 +16,7 @@ const SIDES = ['sender', 'receiver'] as const satisfies readonly Side[];
 const SOME_FAILED = 17;
 const HELPER = /^imgmv-incoming:/;
 /** A classic engine drops its spool a while after the connection broke, more on a busy machine. */
-const SETTLE_MS = 15_000;
+const SETTLE_MS = 60_000;
 const POLL_MS = 100;
 
 /** What the target had before the round, by name. */

@@ -2,7 +2,7 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { expect, test } from 'vitest';
+import { expect, test, vi } from 'vitest';
 import { EachSink } from '../../agent/archive/each-sink.ts';
 import type { ArchiveEndpoint } from '../../agent/archive/endpoint.ts';
 import { openArchives } from '../../agent/archive/open-archives.ts';
@@ -10,6 +10,11 @@ import { openSink, type WriteOptions } from '../../agent/archive/open-store.ts';
 import { type MemoryImage, testImage } from '../memory.ts';
 import { scratchDirectory } from '../rig/scratch.ts';
 import { receiver, ScriptedSender, sendBlobs, statuses } from './hosts.ts';
+
+vi.mock(import('../../proto/code.ts'), async (original) => ({
+  ...(await original()),
+  ...(await import('../proto/cheap-stretching.ts')),
+}));
 
 const { signal } = new AbortController();
 const WRITE: WriteOptions = {

@@ -124,7 +124,7 @@ describeOn(
     afterAll(() => engine?.[Symbol.asyncDispose]());
 
     const send = (port: number, code: Secret, ...images: readonly string[]): Imgmv => {
-      const to = ['--to', `127.0.0.1:${port}`, '--code-file', '-', '--connect-timeout', '2s'];
+      const to = ['--to', `127.0.0.1:${port}`, '--code-file', '-', '--connect-timeout', '5s'];
       const args = ['send', '--json', ...images, ...to, '--docker-host', engine.dockerHost];
       return runImgmv(args, { input: code.reveal() });
     };

@@ -156,7 +156,7 @@ describeOn(
       const clear = await scene.source.docker(['image', 'inspect', ...names]);
       expect(digests.every((digest) => clear.includes(digest))).toBe(true);
       expect(clear).toContain('CANARY_24=canary-value');
-    }, 120_000);
+    }, 300_000);
 
     it.each(altered)(
       'a record that is %s: 13 on both sides, and nothing is loaded',

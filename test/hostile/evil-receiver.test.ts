@@ -1,5 +1,5 @@
 /** A receiver that lies, one that only pretends to be one, and what a real sender lets out to either. */
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { acceptChannel } from '../../proto/channel.ts';
 import { generateCode } from '../../proto/code.ts';
 import type { EntryReader } from '../../proto/entry-reader.ts';
@@ -8,6 +8,11 @@ import { generateKeyPair } from '../../proto/noise.ts';
 import { type MemoryImage, MemorySource, testImage } from '../memory.ts';
 import { pause, until, webSocketServer } from '../proto/wire.ts';
 import { HELLO, ScriptedReceiver, sender, stage, statuses } from './hosts.ts';
+
+vi.mock(import('../../proto/code.ts'), async (original) => ({
+  ...(await original()),
+  ...(await import('../proto/cheap-stretching.ts')),
+}));
 
 const MIB = 1024 * 1024;
 const OTHER = `sha256:${'ab'.repeat(32)}`;

@@ -1,5 +1,5 @@
 /** A sender that knows the code and lies: what a real receiver makes of it. PROTOCOL.md sections 6 to 9. */
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { digestOf } from '../../agent/engine/metadata.ts';
 import { type Digest, encodeHeader, encodeTrailer } from '../../proto/entry.ts';
 import { Lane } from '../../proto/lane.ts';
@@ -10,6 +10,11 @@ import { type MemoryImage, MemorySink, testImage } from '../memory.ts';
 import { codeOf, pause, Script } from '../proto/wire.ts';
 import { HELLO, offered, pairWith, receiver, ScriptedSender, sendBlobs, statuses } from './hosts.ts';
 import { bomb } from './lies.ts';
+
+vi.mock(import('../../proto/code.ts'), async (original) => ({
+  ...(await original()),
+  ...(await import('../proto/cheap-stretching.ts')),
+}));
 
 const MIB = 1024 * 1024;
 const OTHER = `sha256:${'ab'.repeat(32)}` as const;
@@ -453,8 +458,10 @@ describe('further connections', () => {
       scene.evil.connect().catch(() => undefined),
       scene.evil.connect().catch(() => undefined),
     ]);
+    const open = () => both.filter((channel) => channel?.socket.open);
+    await expect.poll(open).toHaveLength(1);
     await pause(100);
-    expect(both.filter((channel) => channel?.socket.open)).toHaveLength(1);
+    expect(open()).toHaveLength(1);
   });
 });
 

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { deriveKey, generateCode } from '../../proto/code.ts';
-import { CODE_WRONG_TRIES_MAX, HANDSHAKE_TIMEOUT_MS, SALT_BYTES } from '../../proto/limits.ts';
+import { CODE_WRONG_TRIES_MAX, SALT_BYTES } from '../../proto/limits.ts';
 import { until } from '../proto/wire.ts';
 import { type Engine, engineSupport, startEngine } from '../rig/engine.ts';
 import { loadImage } from '../rig/images.ts';
@@ -11,8 +11,9 @@ import { type BuiltReceiver, cpuMs, type Program, peakMib, program } from './bui
 import { clientFrame, greet, guess, rawPeer, STAGES, type Stage, strangers } from './strangers.ts';
 
 const SOCKETS = 2_000;
-/** Of the whole command on a busy machine; what it took is printed. */
-const PAIR_MAX_MS = 15_000;
+/** Of the whole command; what it took is printed. A machine that is busy takes that many times what it takes in peace. */
+const PAIR_MAX_MS = 5_000;
+const PAIR_MAX_TIMES = 20;
 const GUESSES = 1_000;
 const PROOFS_AT_ONCE = 20;
 const PREAMBLES = 300;
@@ -42,11 +43,14 @@ describeOn(
   () => {
     let engine: Engine;
     let built: Program;
+    let inPeaceMs: number;
 
     beforeAll(async () => {
       engine = await startEngine({ flavour: '20' });
       built = await program(engine);
       await loadImage(engine, { name: 'web:1.0', layers: [{ 'srv/v': '1' }] });
+      await using receiver = await built.receive();
+      inPeaceMs = await honest(receiver);
     });
     afterAll(async () => {
       await built?.[Symbol.asyncDispose]();
@@ -56,7 +60,7 @@ describeOn(
     /** `send` pairs, and both sides end well; gives the time that it took to pair. */
     async function honest(receiver: BuiltReceiver): Promise<number> {
       const started = performance.now();
-      await using sender = built.send(['web:1.0'], receiver);
+      await using sender = built.send(['web:1.0', '--connect-timeout', '2m'], receiver);
       await sender.waitFor('paired');
       const ms = performance.now() - started;
       expect([(await sender.exit).code, (await receiver.imgmv.exit).code]).toEqual([0, 0]);
@@ -74,13 +78,13 @@ describeOn(
           from: CROWDS[from],
           againAfterMs: 2_000,
         });
-        await until(() => crowd.dialled >= SOCKETS * 1.1, 20_000);
+        await until(() => crowd.dialled >= SOCKETS * 1.1);
         const peak = await peakMib(receiver.imgmv);
         const ms = await honest(receiver);
         console.log(
           `paired after ${ms.toFixed(0)} ms beside ${crowd.dialled} strangers, ${peak} MiB at most`,
         );
-        expect(ms).toBeLessThan(PAIR_MAX_MS);
+        expect(ms).toBeLessThan(Math.max(PAIR_MAX_MS, PAIR_MAX_TIMES * inPeaceMs));
         expect(peak).toBeLessThan(PEAK_MAX_MIB);
       });
     });
@@ -156,14 +160,15 @@ describeOn(
       ['pongs', Buffer.alloc(0), clientFrame(Buffer.from('x'), 0x8a), 0],
     ])(`${FRAMES} %s of a stranger end its connection and nothing else`, async (_what, first, each, code) => {
       await using receiver = await built.receive();
+      const silent = await rawPeer(receiver.port, '127.0.8.8');
       const peer = await rawPeer(receiver.port, '127.0.9.9');
       const startedAt = await cpuMs(receiver.imgmv);
       peer.socket.write(first);
       peer.socket.write(Buffer.concat(Array<Buffer>(FRAMES).fill(each)));
-      const began = performance.now();
       expect(await peer.closeCode()).toBe(code);
-      // It is not just the handshake's deadline that ends it.
-      expect(performance.now() - began).toBeLessThan(HANDSHAKE_TIMEOUT_MS * 0.8);
+      // It is not just the handshake's deadline that ends it: that one comes first to who was here first.
+      expect(silent.socket.destroyed).toBe(false);
+      silent.socket.destroy();
       const spentMs = (await cpuMs(receiver.imgmv)) - startedAt;
       const peak = await peakMib(receiver.imgmv);
       console.log(`${spentMs} ms of processor time, ${peak} MiB at most`);

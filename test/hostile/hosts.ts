@@ -179,7 +179,7 @@ export function pairPreamble(change: Partial<Preamble> = {}): Preamble {
 
 /** Dials and runs the handshake of a pairing; with a key in place of the code there is no scrypt. */
 export async function pairWith(port: number, key: Buffer | Secret, s = generateKeyPair()) {
-  const socket = await dial(`ws://127.0.0.1:${port}`, { timeoutMs: 5_000 });
+  const socket = await dial(`ws://127.0.0.1:${port}`, { timeoutMs: 30_000 });
   let listener = pairPreamble();
   const channel = await dialChannel(socket, {
     preamble: pairPreamble(),
@@ -270,7 +270,7 @@ export class ScriptedSender extends ScriptedPeer {
 
   /** Dials one more connection; `change` says what of its preamble is a lie. */
   async connect(change: Partial<Preamble> = {}, s = this.s): Promise<Channel> {
-    const socket = await dial(`ws://127.0.0.1:${this.#port}`, { timeoutMs: 5_000 });
+    const socket = await dial(`ws://127.0.0.1:${this.#port}`, { timeoutMs: 30_000 });
     return dialChannel(socket, {
       preamble: pairPreamble({ kind: 'lane', lane: 1, sessionId: this.sessionId, ...change }),
       credentials: async () => ({ s, rs: this.rs }),

@@ -6,7 +6,8 @@ import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { run } from '../rig/command.ts';
 import type { Engine } from '../rig/engine.ts';
-import { requireRoot, type Support, supportOf } from '../rig/support.ts';
+import { requireRoot } from '../rig/root.ts';
+import { type Support, supportOf } from '../rig/support.ts';
 
 const DEBIAN_BASE = 'packaging-debian:1';
 /** Stands for node:20-bookworm-slim. */

@@ -1,9 +1,10 @@
 /** The package as it would be published: what is in it, and that it installs and runs from elsewhere. */
-import { readFile } from 'node:fs/promises';
+import { access, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
 import { run } from '../rig/command.ts';
+import { IMGMV } from '../rig/imgmv.ts';
 import { scratchDirectory } from '../rig/scratch.ts';
 
 const PROJECT = fileURLToPath(new URL('../..', import.meta.url));
@@ -21,6 +22,7 @@ it(
   async () => {
     await using directory = await scratchDirectory();
     // `npm test` has just built; building again would take dist/ from under the other tests.
+    await access(IMGMV);
     const report = await run(
       ['npm', 'pack', '--ignore-scripts', '--json', '--pack-destination', directory.path],
       { cwd: PROJECT },

@@ -33,7 +33,7 @@ export async function codeOf(action: Promise<unknown> | (() => unknown)): Promis
 }
 
 /** Resolves when `met` is true; fails the test after `timeoutMs`. */
-export async function until(met: () => boolean, timeoutMs = 5_000): Promise<void> {
+export async function until(met: () => boolean, timeoutMs = 60_000): Promise<void> {
   const late = performance.now() + timeoutMs;
   while (!met()) {
     if (performance.now() > late) throw new Error(`not met within ${timeoutMs} ms: ${met}`);
@@ -115,7 +115,7 @@ export async function webSocketServer(): Promise<WebSocketServer> {
 export async function sockets(): Promise<Ends<Socket>> {
   const server = await webSocketServer();
   const [dialler, listener] = await Promise.all([
-    dial(`ws://127.0.0.1:${server.port}`, { timeoutMs: 5_000 }),
+    dial(`ws://127.0.0.1:${server.port}`, { timeoutMs: 30_000 }),
     server.next(),
   ]);
   return {

@@ -13,8 +13,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { newerDebian } from './chroot.ts';
 import { type Input, run, tied } from './command.ts';
 import type { Host } from './hosts.ts';
+import { requireRoot } from './root.ts';
 import { scratchDirectory } from './scratch.ts';
-import { requireRoot, type Support, supportOf } from './support.ts';
+import { type Support, supportOf } from './support.ts';
 
 /**
  * 20 = Docker 20.10, classic store; 28 = Docker 28, classic store; 28c = Docker 28, containerd store;
@@ -62,7 +63,7 @@ interface Daemon {
 }
 
 const DEFAULT_TMPFS_BYTES = 4 * 2 ** 30;
-const START_TIMEOUT_MS = 60_000;
+const START_TIMEOUT_MS = 180_000;
 const STOP_TIMEOUT_MS = 15_000;
 const POLL_MS = 50;
 /** Where a chroot sees the engine's directory. */

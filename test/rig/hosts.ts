@@ -3,7 +3,8 @@ import { execFileSync } from 'node:child_process';
 import { readdir } from 'node:fs/promises';
 import { atExit, isAlive } from './cleanup.ts';
 import { run } from './command.ts';
-import { requirePrograms, requireRoot, type Support, supportOf } from './support.ts';
+import { requireRoot } from './root.ts';
+import { requirePrograms, type Support, supportOf } from './support.ts';
 
 export interface Host {
   /** Of the network namespace. */

@@ -51,7 +51,7 @@ export interface Imgmv extends AsyncDisposable {
   kill(signal?: NodeJS.Signals): void;
 }
 
-const WAIT_TIMEOUT_MS = 60_000;
+const WAIT_TIMEOUT_MS = 150_000;
 
 export function runImgmv(args: readonly string[], options: ImgmvOptions = {}): Imgmv {
   const command = [process.execPath, IMGMV, ...args];

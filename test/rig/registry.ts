@@ -38,7 +38,7 @@ const MANIFESTS = [
 ];
 
 const PROGRAM = 'docker-registry';
-const START_TIMEOUT_MS = 15_000;
+const START_TIMEOUT_MS = 120_000;
 const POLL_MS = 20;
 
 /** Whether this machine can run registries. */

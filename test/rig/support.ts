@@ -15,11 +15,6 @@ export async function supportOf(attempt: () => Promise<unknown>): Promise<Suppor
   }
 }
 
-/** Throws unless this process is root: the rig mounts, and makes namespaces. */
-export function requireRoot(): void {
-  if (process.getuid?.() !== 0) throw new Error('not root');
-}
-
 /** Throws unless these are on the path, naming the first that is not. */
 export async function requirePrograms(...programs: readonly string[]): Promise<void> {
   const directories = (process.env.PATH ?? '').split(':');

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { parseYaml } from '../../../agent/choose/compose-yaml.ts';
 import { COMPOSE_FILE_MAX_BYTES, YAML_LEXEMES_MAX } from '../../../agent/choose/limits.ts';
+import { cpuMs } from '../../cpu-time.ts';
 
 const filled = (piece: string, before = '') =>
   before + piece.repeat(Math.floor((COMPOSE_FILE_MAX_BYTES - before.length) / piece.length));
@@ -11,11 +12,10 @@ it.each<readonly [string, string, RegExp]>([
   ['separates nothing', filled(',', 'a: {'), /more YAML than/],
   ['is many documents', filled('---\n'), /more YAML than 200000 words and signs$/],
   ['names nothing', filled('- *a\n'), /more YAML than/],
-])('refuses a file that %s soon, and with little memory', (_name, text, message) => {
+])('refuses a file that %s soon, and with little memory', async (_name, text, message) => {
   const before = process.memoryUsage().rss;
-  const startedAt = performance.now();
-  expect(() => parseYaml(text, 'c.yaml')).toThrow(message);
-  expect(performance.now() - startedAt).toBeLessThan(3_000);
+  const ms = await cpuMs(() => expect(() => parseYaml(text, 'c.yaml')).toThrow(message));
+  expect(ms).toBeLessThan(10_000);
   expect(process.memoryUsage().rss - before).toBeLessThan(400 * 1024 * 1024);
 });
 

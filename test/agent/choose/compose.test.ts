@@ -3,6 +3,7 @@ import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { composeImages } from '../../../agent/choose/compose.ts';
 import { parseDotenv } from '../../../agent/choose/dotenv.ts';
+import { cpuMs } from '../../cpu-time.ts';
 import { scratchDirectory } from '../../rig/scratch.ts';
 import { badCases, filesOf, goodCases, PATH, variableFiles } from './compose-cases.ts';
 
@@ -104,12 +105,13 @@ describe('.env', () => {
 
 describe('bounds', () => {
   const refused = async (files: Readonly<Record<string, string>>, message: string) => {
-    const begun = performance.now();
-    await expect(imagesOf(files)).rejects.toMatchObject({
-      code: 'usage',
-      message: expect.stringContaining(message),
-    });
-    expect(performance.now() - begun).toBeLessThan(10_000);
+    const ms = await cpuMs(() =>
+      expect(imagesOf(files)).rejects.toMatchObject({
+        code: 'usage',
+        message: expect.stringContaining(message),
+      }),
+    );
+    expect(ms).toBeLessThan(10_000);
   };
   const laughs = (merge: (before: string) => string) =>
     ['x0: &x0 {k: v}', ...Array.from({ length: 200 }, (_, n) => `x${n + 1}: &x${n + 1} ${merge(`*x${n}`)}`)]

@@ -42,14 +42,12 @@ it.each(['at its deadline', 'at a stop'])('ends one with all that it has started
   const failed = expect(asked).rejects.toMatchObject({
     code: when === 'at its deadline' ? 'push-failed' : 'sigint',
   });
-  const started = await vi.waitFor(async () => {
-    const pid = Number(await readFile(file, 'utf8'));
-    expect(pid).toBeGreaterThan(0);
-    return pid;
-  });
+  const pidOf = async () => Number(await readFile(file, 'utf8').catch(() => ''));
+  await expect.poll(pidOf).toBeGreaterThan(0);
+  const started = await pidOf();
   if (when === 'at a stop') stop.abort(new ImgmvError('sigint', 'stopped'));
   await failed;
-  await vi.waitFor(async () => expect(await runs(started)).toBe(false));
+  await expect.poll(() => runs(started)).toBe(false);
 });
 
 /** What is dead and not yet waited for does not. */

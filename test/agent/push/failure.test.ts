@@ -1,15 +1,17 @@
 import { expect, it } from 'vitest';
 import { mayPass, pushFailed } from '../../../agent/push/failure.ts';
 import { parseTarget } from '../../../agent/reference.ts';
+import { cpuMs } from '../../cpu-time.ts';
 
 const NAME = parseTarget('r.example/a/b:1', 'the name');
 
-it('judges what an engine said in no time, however long a registry made it', () => {
+it('judges what an engine said in no time, however long a registry made it', async () => {
   const said = 'status '.repeat(9_000);
-  const startedAt = performance.now();
-  expect(mayPass(said, NAME)).toBe(false);
-  expect(pushFailed(NAME, said, undefined, 1).hint).toBeUndefined();
-  expect(performance.now() - startedAt).toBeLessThan(200);
+  const ms = await cpuMs(() => {
+    expect(mayPass(said, NAME)).toBe(false);
+    expect(pushFailed(NAME, said, undefined, 1).hint).toBeUndefined();
+  });
+  expect(ms).toBeLessThan(400);
 });
 
 it('finds in a long text what may pass at its beginning, and what does not anywhere', () => {

@@ -64,7 +64,8 @@ it('tells for how long a push has not moved', async () => {
   };
   const { events } = await pushed(['r.example/a:1'], push);
   const stalls = events.flatMap((one) => (one.event === 'progress' ? [one] : []));
-  expect(stalls.at(-1)).toMatchObject({ phase: 'push', bytes: 3, bytesTotal: 9, stalledSeconds: 1 });
+  expect(stalls.at(-1)).toMatchObject({ phase: 'push', bytes: 3, bytesTotal: 9 });
+  expect(stalls.at(-1)?.stalledSeconds).toBeGreaterThanOrEqual(1);
 });
 
 it('takes nothing back where a push fails, and the run ends with 17', async () => {
