@@ -8,7 +8,8 @@ import { type Relayed, startMidway } from './relayed.ts';
 import { expectEnd, holdings, type Scene, startScene } from './scene.ts';
 
 const MIB = 2 ** 20;
-const LAYER_BYTES = 32 * MIB;
+/** In all just enough to be committed layer by layer. */
+const LAYER_BYTES = 17 * MIB;
 const LAYERS = 4;
 const IMAGE_BYTES = LAYERS * LAYER_BYTES;
 /** A connection that is lost for good need not be waited for. */
