@@ -13,8 +13,8 @@ import { startRelay } from './relay.ts';
 import { expectEnd, type Scene, startScene } from './scene.ts';
 
 /** With all the pauses of a push that is tried again and again: 2, 6 and 18 s. */
-const RETRIES_TIMEOUT_MS = 150_000;
-const TEST_TIMEOUT_MS = 120_000;
+const RETRIES_TIMEOUT_MS = 90_000;
+const TEST_TIMEOUT_MS = 60_000;
 const WRONG = 'wrong-horse-battery';
 const DIGEST = /^sha256:[0-9a-f]{64}$/;
 
