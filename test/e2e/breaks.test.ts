@@ -13,6 +13,8 @@ const MIB = 2 ** 20;
 const LARGE_BYTES = 160 * MIB;
 /** Enough to be committed layer by layer, and several windows of a lane. */
 const IMAGE_BYTES = 68 * MIB;
+/** More than a quarter of it and a window. */
+const SHORT_BYTES = 24 * MIB;
 const CUTS = 8;
 /** A window of the lane, and what its records, credits and handshakes take. */
 const AGAIN_MAX_BYTES = 8 * MIB + 64 * 1024;
@@ -168,10 +170,10 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
       it.concurrent.each(flavour === '20' ? stops : [])(
         `is named and gone on with after ${STOP_MS / 1000} s in which %s`,
         async (_what, stop, goOn) => {
-          const { images, arrived } = await image();
+          const { images, arrived } = await image(SHORT_BYTES);
           await using run = await startRelayed(scene, { images });
           const { receiver, sender } = run;
-          await reached(run, IMAGE_BYTES / 4);
+          await reached(run, SHORT_BYTES / 4);
           stop(run);
           const stoppedAt = performance.now();
           const told = await Promise.race([sender.waitFor('silent'), receiver.imgmv.waitFor('silent')]);

@@ -6,7 +6,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, open, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
 import { get } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -63,8 +63,8 @@ interface Daemon {
 
 const DEFAULT_TMPFS_BYTES = 4 * 2 ** 30;
 const START_TIMEOUT_MS = 60_000;
-const STOP_TIMEOUT_MS = 15_000;
 const POLL_MS = 50;
+const CGROUPS = '/sys/fs/cgroup';
 /** Where a chroot sees the engine's directory. */
 const INSIDE = '/mnt';
 
@@ -102,6 +102,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   let daemon: Daemon | undefined;
   const dispose = async () => {
     await daemon?.stop();
+    await removeCgroups(path);
     await data.release();
     await directory[Symbol.asyncDispose]();
   };
@@ -127,6 +128,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       kill: (signal) => process.kill(pid, signal),
       async restart() {
         await daemon?.exited;
+        await removeCgroups(path);
         // What a reboot would clear: ids in there are of processes that were in the namespace of the dead one.
         for (const name of ['pid', 'exec']) await rm(join(path, name), { recursive: true, force: true });
         daemon = await start();
@@ -176,9 +178,9 @@ async function startDaemon(path: string, argv: readonly string[], env: NodeJS.Pr
   await log.close();
   try {
     await ready(join(path, 'docker.sock'), starter, join(path, 'log'));
-    return { pid: await firstChild(starter), exited, stop: () => stop(path, starter, exited) };
+    return { pid: await firstChild(starter), exited, stop: () => stop(starter, exited) };
   } catch (error) {
-    await stop(path, starter, exited);
+    await stop(starter, exited);
     throw error;
   }
 }
@@ -285,21 +287,25 @@ function signalUnlessGone(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
-/** An orderly end takes dockerd a second more, and all it is good for are the cgroups of running containers. */
-async function stop(path: string, starter: ChildProcess, exited: Promise<void>): Promise<void> {
+/** Not in order: that takes dockerd a second, and ten more where a container runs. */
+async function stop(starter: ChildProcess, exited: Promise<void>): Promise<void> {
   if (starter.pid === undefined) return;
-  const patience = setTimeout(() => starter.kill('SIGKILL'), STOP_TIMEOUT_MS);
   const daemon = await firstChild(starter).catch(() => Number.NaN);
-  const orderly = (await containers(path)).length > 0;
-  // A daemon that a test has stopped must go on to see the end.
-  for (const signal of orderly ? (['SIGTERM', 'SIGCONT'] as const) : (['SIGKILL'] as const)) {
-    if (!Number.isNaN(daemon)) signalUnlessGone(daemon, signal);
-  }
+  if (Number.isNaN(daemon)) starter.kill('SIGKILL');
+  // Its starter ends after it, and after all that is in its namespace.
+  else signalUnlessGone(daemon, 'SIGKILL');
   await exited;
-  clearTimeout(patience);
 }
 
-/** Those that run. */
-async function containers(path: string): Promise<readonly string[]> {
-  return readdir(join(path, 'exec', 'runtime-runc', 'moby')).catch(() => []);
+/** Removes what is left of the containers of a daemon that was killed: they are gone, their cgroups are not. */
+async function removeCgroups(path: string): Promise<void> {
+  const running = await readdir(join(path, 'exec', 'runtime-runc', 'moby')).catch(() => []);
+  if (running.length === 0) return;
+  // One tree, or one for each controller.
+  const trees = ['.', ...(await readdir(CGROUPS))].map((tree) => join(CGROUPS, tree, 'docker'));
+  for (const id of running) for (const tree of trees) await rmdir(join(tree, id)).catch(unlessMissing);
+}
+
+function unlessMissing(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw error;
 }
