@@ -11,7 +11,7 @@ COPY package.json package-lock.json ./
 # No package runs a script, and none gets a ready-made binary from elsewhere: the zstd addon is compiled from
 # the sources that package-lock.json pins, with the headers that come with Node.
 RUN npm ci --ignore-scripts --no-audit --no-fund \
- && npm_config_build_from_source=true npm_config_nodedir=/usr/local npm rebuild zstd-napi
+ && JOBS=max npm_config_build_from_source=true npm_config_nodedir=/usr/local npm rebuild zstd-napi
 COPY tsconfig.json ./
 COPY packaging packaging
 COPY proto proto

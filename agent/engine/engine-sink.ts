@@ -21,7 +21,7 @@ import {
 import { clashes, shownName } from '../plan.ts';
 import { familiarName, parseTarget } from '../reference.ts';
 import type { Engine, InspectedManifest, ListedByEngine } from './engine.ts';
-import { EngineWriter } from './engine-writer.ts';
+import { EngineWriter, LAYERWISE_MIN_BYTES } from './engine-writer.ts';
 import { dropHelper, type Helper, Helpers, helpersAmong, isOver, isPrivateName } from './helpers.ts';
 import { sameDigests } from './image-parts.ts';
 import { holdsPlatform, type Inventory, takeInventory } from './inventory.ts';
@@ -33,6 +33,8 @@ export interface EngineSinkOptions {
   readonly noReplace: boolean;
   /** Take images for which there seems to be no room. */
   readonly ignoreSpace: boolean;
+  /** From how many bytes on an image is committed layer by layer; `LAYERWISE_MIN_BYTES` when left out. */
+  readonly layerwiseMinBytes?: number;
 }
 
 /** What the images so far leave for the next one. */
@@ -223,6 +225,7 @@ export class EngineSink implements Sink {
       signal,
       setNames: (from) => setNames(this.#engine, from, answer, this.#options),
       waited: this.#waited,
+      layerwiseMinBytes: this.#options.layerwiseMinBytes ?? LAYERWISE_MIN_BYTES,
     });
     const settled = awaited<void>();
     this.#settled.set(image, settled.promise);

@@ -28,8 +28,8 @@ import { type Gone, heldLayers, type Inventory, takeInventory } from './inventor
 import { Load } from './load.ts';
 import { isZstd } from './metadata.ts';
 
-/** From here on layers are committed one by one: what is less is soon sent again. */
-const LAYERWISE_MIN_BYTES = 64 * 2 ** 20;
+/** From here on layers are committed one by one, unless told otherwise: what is less is soon sent again. */
+export const LAYERWISE_MIN_BYTES = 64 * 2 ** 20;
 
 export interface EngineWriterOptions {
   readonly helpers: Helpers;
@@ -44,6 +44,8 @@ export interface EngineWriterOptions {
   readonly setNames: (from: string) => Promise<SetName[]>;
   /** Counts how long layers wait for the engine to take them. */
   readonly waited: Stopwatch;
+  /** From here on layers are committed one by one. */
+  readonly layerwiseMinBytes: number;
 }
 
 /** An image that the engine has under this id. */
@@ -76,7 +78,7 @@ export class EngineWriter implements ImageWriter {
   /** A single layer is as safe in one load: nothing could be kept before it has come. */
   #layerwise(missing: readonly Digest[] | undefined, below: number): Incoming | undefined {
     const count = missing?.length ?? this.#image.layers?.length ?? 0;
-    if (count < 2 || bytesToCome(this.#image, missing) < LAYERWISE_MIN_BYTES) return undefined;
+    if (count < 2 || bytesToCome(this.#image, missing) < this.#options.layerwiseMinBytes) return undefined;
     if (this.#engine.info.store === 'classic' && repeatsLarge(this.#image)) return undefined;
     return new Incoming(this.#engine, this.#image, {
       ...this.#options,

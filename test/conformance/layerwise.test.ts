@@ -18,14 +18,18 @@ const FLAVOURS = [
   { flavour: '28c', store: 'containerd', required: false },
 ] as const satisfies readonly { flavour: Flavour; store: Store; required: boolean }[];
 
-/** A base, two small layers, a copy of one of them, two large ones, and another copy on top: 80 MiB in all. */
+const LAYERWISE_MIN_BYTES = 10 * MIB;
+/**
+ * A base, two small layers, a copy of one of them, two large ones, and another copy on top: 12 MiB in all. The
+ * size from which on engines get them one by one is lowered for that; whole-size images are in kept.test.ts.
+ */
 const LAYERS = [
-  { 'srv/base': { bytes: 30 * MIB, seed: 1 } },
+  { 'srv/base': { bytes: 5 * MIB, seed: 1 } },
   { 'etc/small': 'small\n' },
   { 'etc/other': 'other\n' },
-  { 'srv/middle': { bytes: 20 * MIB, seed: 2 } },
+  { 'srv/middle': { bytes: 3 * MIB, seed: 2 } },
   { 'etc/small': 'small\n' },
-  { 'srv/top': { bytes: 30 * MIB, seed: 3 } },
+  { 'srv/top': { bytes: 4 * MIB, seed: 3 } },
   { 'etc/small': 'small\n' },
 ];
 
@@ -53,7 +57,11 @@ for (const { flavour, store, required } of FLAVOURS) {
 
       /** As a session of its own would have it. */
       async function begin(image = big.image) {
-        const sink = await EngineSink.open(engine, { noReplace: false, ignoreSpace: false });
+        const sink = await EngineSink.open(engine, {
+          noReplace: false,
+          ignoreSpace: false,
+          layerwiseMinBytes: LAYERWISE_MIN_BYTES,
+        });
         open.push(sink);
         const [answer] = await sink.plan([image]);
         if (!answer) throw new Error('no answer');
@@ -72,7 +80,7 @@ for (const { flavour, store, required } of FLAVOURS) {
         await using scratch = await scratchDirectory();
         const archive = join(scratch.path, 'big.tar');
         await rig.docker(['save', 'big:1', '-o', archive]);
-        expect((await stat(archive)).size).toBeGreaterThan(80 * MIB);
+        expect((await stat(archive)).size).toBeGreaterThan(12 * MIB);
         expect(await helpersAmong(await engine.list())).toEqual([]);
         expect((await rig.docker(['image', 'ls', '-aq'])).trim().split('\n')).toHaveLength(1);
       };
@@ -104,7 +112,7 @@ for (const { flavour, store, required } of FLAVOURS) {
         await expect.poll(() => first.writer.keptBytes()).toBeGreaterThanOrEqual(layer(0).bytes.length);
         await give(first.writer, layer(3));
         if (store === 'containerd')
-          await expect.poll(() => first.writer.keptBytes()).toBeGreaterThan(50 * MIB);
+          await expect.poll(() => first.writer.keptBytes()).toBeGreaterThan(8 * MIB);
         await first.writer.abort(new ImgmvError('peer-lost', 'lost'));
         const shown = await rig.docker(['image', 'ls', '--format', '{{.Repository}}']);
         expect(new Set(shown.trim().split('\n'))).toEqual(new Set(['imgmv-incoming']));
@@ -166,7 +174,7 @@ for (const { flavour, store, required } of FLAVOURS) {
 
       it('keeps nothing of what has come in part', async () => {
         const { writer } = await begin();
-        const half = layer(0).bytes.subarray(0, 10 * MIB);
+        const half = layer(0).bytes.subarray(0, 2 * MIB);
         const broken = (async function* () {
           yield half;
           throw new ImgmvError('peer-lost', 'lost');

@@ -9,7 +9,12 @@ import { type Relayed, startRelayed } from './relayed.ts';
 import { expectEnd, expectGone, type Scene, startScene } from './scene.ts';
 
 const MIB = 2 ** 20;
-const IMAGE_BYTES = 160 * MIB;
+/** So large that a part of it is left after all cuts, though what is under way goes again each time. */
+const LARGE_BYTES = 160 * MIB;
+/** Enough to be committed layer by layer, and several windows of a lane. */
+const IMAGE_BYTES = 68 * MIB;
+/** More than a quarter of it and a window. */
+const SHORT_BYTES = 24 * MIB;
 const CUTS = 8;
 /** A window of the lane, and what its records, credits and handshakes take. */
 const AGAIN_MAX_BYTES = 8 * MIB + 64 * 1024;
@@ -24,51 +29,67 @@ const TEST_TIMEOUT_MS = 300_000;
 
 type Act = (run: Relayed) => void;
 
+interface TestImage {
+  /** Its name. */
+  readonly images: readonly string[];
+  /** Fails unless it is at the target, and removes it there. */
+  readonly arrived: () => Promise<void>;
+}
+
 for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
   describeOn(
     `a connection that breaks, ${flavour} to ${flavour}`,
     [await engineSupport(flavour)],
     () => {
       let scene: Scene;
-      let id: string;
+      let one: TestImage;
+      let seeds = 0;
 
       beforeAll(async () => {
         scene = await startScene({ source: flavour, target: flavour });
-        const half = IMAGE_BYTES / 2;
-        const layers = [{ 'srv/a': { bytes: half, seed: 1 } }, { 'srv/b': { bytes: half, seed: 2 } }];
-        ({ id } = await loadImage(scene.source, { name: 'big:1', layers }));
+        one = await image();
       });
       afterAll(() => scene?.[Symbol.asyncDispose]());
 
-      const arrived = async () => {
-        const found = await scene.target.docker(['image', 'inspect', '--format', '{{.Id}}', 'big:1']);
-        expect(found.trim()).toBe(id);
-        await scene.target.docker(['image', 'rm', 'big:1']);
-      };
+      /** Another image on the source. */
+      async function image(bytes = IMAGE_BYTES): Promise<TestImage> {
+        const half = () => ({ data: { bytes: bytes / 2, seed: ++seeds } });
+        const { name, id } = await loadImage(scene.source, {
+          name: `big:${seeds}`,
+          layers: [half(), half()],
+        });
+        const arrived = async () => {
+          const found = await scene.target.docker(['image', 'inspect', '--format', '{{.Id}}', name]);
+          expect(found.trim()).toBe(id);
+          await scene.target.docker(['image', 'rm', name]);
+        };
+        return { images: [name], arrived };
+      }
 
       it(
         `goes on where it was, ${CUTS} times, without a new code`,
         async () => {
-          await using run = await startRelayed(scene);
+          const { images, arrived } = await image(LARGE_BYTES);
+          await using run = await startRelayed(scene, { images });
           const { receiver, relay, sender } = run;
           for (let cut = 1; cut <= CUTS; cut++) {
-            await reached(run, (cut * IMAGE_BYTES) / (CUTS + 1));
+            await reached(run, (cut * LARGE_BYTES) / (CUTS + 1));
             relay.cut();
             const before = relay.bytes;
             await reached(run, before + 256 * 1024);
           }
           await expectEnd(sender, 0, /"loaded"/);
           await expectEnd(receiver.imgmv, 0, /"loaded"/);
-          expect(relay.bytes).toBeLessThan(IMAGE_BYTES + CUTS * AGAIN_MAX_BYTES);
+          expect(relay.bytes).toBeLessThan(LARGE_BYTES + CUTS * AGAIN_MAX_BYTES);
           const tries = (await toldBy(sender)).filter(({ event }) => event === 'reconnecting');
           // A cut that hits one lane while the other is still on its way back is not told apart.
           expect(tries.length).toBeGreaterThan(CUTS / 2);
           for (const { attempt, kept } of tries) {
             expect(attempt).toBeGreaterThan(0);
             expect(attempt).toBeLessThanOrEqual(TRIES_MAX);
-            expect(kept).toBeLessThanOrEqual(IMAGE_BYTES * 1.01);
+            expect(kept).toBeLessThanOrEqual(LARGE_BYTES * 1.01);
           }
-          expect(Number(tries.at(-1)?.kept)).toBeGreaterThan(IMAGE_BYTES / 2);
+          expect(Number(tries.at(-1)?.kept)).toBeGreaterThan(LARGE_BYTES / 2);
           await arrived();
           await expectGone(receiver);
         },
@@ -78,9 +99,11 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
       it(
         'is given up when it does not come back, and nothing stays',
         async () => {
+          const { images } = one;
           const before = await scene.look();
           const patience = ['--reconnect', '3s'];
           await using run = await startRelayed(scene, {
+            images,
             receiveArgs: patience,
             sendArgs: ['--json', ...patience],
           });
@@ -100,7 +123,8 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
       it.each(flavour === '20' ? messages.map((message, chunk) => ({ message, chunk })) : [])(
         'opens the lane of blobs again when its $message is lost',
         async ({ chunk }) => {
-          await using run = await startRelayed(scene, { relay: { cutAt: { connection: 1, chunk } } });
+          const { images, arrived } = one;
+          await using run = await startRelayed(scene, { images, relay: { cutAt: { connection: 1, chunk } } });
           const { receiver, sender } = run;
           await expectEnd(sender, 0, /"reconnecting".*"loaded"/s);
           await expectEnd(receiver.imgmv, 0, /"loaded"/);
@@ -110,10 +134,11 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
         TEST_TIMEOUT_MS,
       );
 
-      it.each(flavour === '20' ? ['result'] : [])(
+      it.concurrent.each(flavour === '20' ? ['result'] : [])(
         'does not lose the last %s, be it late',
         async () => {
-          await using run = await startRelayed(scene);
+          const { images, arrived } = await image();
+          await using run = await startRelayed(scene, { images });
           const { receiver, relay, sender } = run;
           await firstOf(sender, ({ phase }) => phase === 'load');
           relay.swallow();
@@ -141,13 +166,14 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
           ({ receiver }) => receiver.imgmv.kill('SIGCONT'),
         ],
       ] as const satisfies readonly (readonly [string, Act, Act])[];
-      // What an engine does has no part in these.
-      it.each(flavour === '20' ? stops : [])(
+      // What an engine does has no part in these, and most of their time they wait: they do so together.
+      it.concurrent.each(flavour === '20' ? stops : [])(
         'is named while %s, and goes on',
         async (_what, stop, goOn) => {
-          await using run = await startRelayed(scene);
+          const { images, arrived } = await image(SHORT_BYTES);
+          await using run = await startRelayed(scene, { images });
           const { receiver, sender } = run;
-          await reached(run, IMAGE_BYTES / 4);
+          await reached(run, SHORT_BYTES / 4);
           stop(run);
           const told = await Promise.race([sender.waitFor('silent'), receiver.imgmv.waitFor('silent')]);
           expect(told.seconds).toBeGreaterThanOrEqual(15);
@@ -167,7 +193,8 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
       it.each(flavour === '20' ? engines : [])(
         'tells a stall of %s from a break',
         async (part, side) => {
-          await using run = await startRelayed(scene);
+          const { images, arrived } = one;
+          await using run = await startRelayed(scene, { images });
           const { receiver, sender } = run;
           await reached(run, IMAGE_BYTES / 4);
           scene[side].kill('SIGSTOP');

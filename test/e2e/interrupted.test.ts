@@ -21,8 +21,8 @@ const MIB = 2 ** 20;
 /** A connection that is lost for good need not be waited for. */
 const RECONNECT = ['--reconnect', '2s'];
 const LOST = /the connection to \S+ was lost, and did not come back/;
-/** More than the window of a lane and the buffers of both kernels hold, so that it is midway for all. */
-const IMAGE_BYTES = 48 * MIB;
+/** Twice what is taken before the connection is held and the window of a lane, so that it is midway for all. */
+const IMAGE_BYTES = 24 * MIB;
 const HOLD_AFTER_BYTES = 4 * MIB;
 /** Far behind the handshake and within one of the records, which are 64 KiB. */
 const FLIP_AT = 2 * MIB + 30_000;

@@ -82,7 +82,8 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
       return { sent, received, output, ...onlyImage(sent, received) };
     };
 
-    it(
+    // Each has an image and a repository of its own, and the longest of them mostly wait.
+    it.concurrent(
       'without a password: the digest is what the registry has, and both sides tell it',
       async () => {
         const name = `${open.address}/team/web:1.0`;
@@ -97,7 +98,7 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
       TEST_TIMEOUT_MS,
     );
 
-    it(
+    it.concurrent(
       'with --then-push, as text on both sides, and an image that is there is pushed, too',
       async () => {
         const name = `${open.address}/team/then:1.0`;
@@ -147,7 +148,7 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
         }),
       ],
     ];
-    it.each(logins)(
+    it.concurrent.each(logins)(
       'with the password in %s',
       async (_, login) => {
         const name = `${closed.address}/team/login:${++made}`;
@@ -163,7 +164,7 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
       TEST_TIMEOUT_MS,
     );
 
-    it(
+    it.concurrent(
       'with a wrong password: loaded, tried once, and 17 on both sides with what to do',
       async () => {
         const name = `${closed.address}/team/wrong:1`;
@@ -201,7 +202,7 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
       TEST_TIMEOUT_MS,
     );
 
-    it(
+    it.concurrent(
       'without credentials, and with a configuration or a helper that is not good',
       async () => {
         const name = `${closed.address}/team/none:1`;
@@ -239,7 +240,7 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
       TEST_TIMEOUT_MS,
     );
 
-    it(
+    it.concurrent(
       'to a registry that is down: tried again, then 17',
       async () => {
         const registry = await startRegistry();
@@ -263,7 +264,7 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
       RETRIES_TIMEOUT_MS,
     );
 
-    it(
+    it.concurrent(
       'through a connection that is cut midway: it gets there, and its progress is told',
       async () => {
         const bytes = 12_000_000;
@@ -293,7 +294,7 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
       RETRIES_TIMEOUT_MS,
     );
 
-    it(
+    it.concurrent(
       'stopped while it pushes: the image stays, and the statuses are those of a stop',
       async () => {
         await using relay = await startRelay({
@@ -317,7 +318,7 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
       TEST_TIMEOUT_MS,
     );
 
-    it(
+    it.concurrent(
       'leaves a name without a registry, and no name at all, where they are',
       async () => {
         const { id } = await image('plain:1');
@@ -344,7 +345,7 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
       TEST_TIMEOUT_MS,
     );
 
-    it(
+    it.concurrent(
       'is in no argument and no environment: the password while the push goes on',
       async () => {
         await using relay = await startRelay({
@@ -374,7 +375,7 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
       TEST_TIMEOUT_MS,
     );
 
-    it(
+    it.concurrent(
       'by imgmv copy, under the new name',
       async () => {
         await image('copied:1');

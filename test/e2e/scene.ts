@@ -75,14 +75,16 @@ const CONTENT = 'containerd/daemon/io.containerd.content.v1.content';
 
 export async function startScene({ sourceBytes, targetBytes, ...flavours }: SceneOptions): Promise<Scene> {
   const directory = await scratchDirectory();
-  const source = await startEngine({
-    flavour: flavours.source,
-    ...(sourceBytes !== undefined && { tmpfsBytes: sourceBytes }),
-  });
-  const target = await startEngine({
-    flavour: flavours.target,
-    ...(targetBytes !== undefined && { tmpfsBytes: targetBytes }),
-  });
+  const [source, target] = await Promise.all([
+    startEngine({
+      flavour: flavours.source,
+      ...(sourceBytes !== undefined && { tmpfsBytes: sourceBytes }),
+    }),
+    startEngine({
+      flavour: flavours.target,
+      ...(targetBytes !== undefined && { tmpfsBytes: targetBytes }),
+    }),
+  ]);
   let codeFiles = 0;
   const look = async (): Promise<Look> => ({
     source: await heldBy(source),

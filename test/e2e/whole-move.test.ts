@@ -1,5 +1,5 @@
 /** A server moves by a move file: chosen, renamed, sent, loaded, pushed on and reported, by real engines and a real registry. */
-import { mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { ReportData } from '../../cli/report/model.ts';
@@ -212,7 +212,8 @@ for (const target of ['20', '28c'] as const satisfies readonly Flavour[])
         TEST_TIMEOUT_MS,
       );
 
-      it(
+      // What they set has names of its own each, and most of the time the first of the others waits.
+      it.concurrent(
         'names that the receiving side alone gives are told by both',
         async () => {
           const place = ['--registry', registry.address, '--project', 'theirs'];
@@ -240,7 +241,7 @@ for (const target of ['20', '28c'] as const satisfies readonly Flavour[])
         TEST_TIMEOUT_MS,
       );
 
-      it.each([
+      it.concurrent.each([
         ['is gone', false, /connection refused/, /is 127\.0\.0\.1:\d+ up, and can the engine reach it\?/],
         ['wants another password', true, /unauthorized|401/i, /the credentials came from .*`docker login/],
       ])(
@@ -249,20 +250,24 @@ for (const target of ['20', '28c'] as const satisfies readonly Flavour[])
           await using gone = await startRegistry({ htpasswd });
           if (!htpasswd) await gone[Symbol.asyncDispose]();
           const auth = Buffer.from(`${USER}:not-${PASSWORD}`).toString('base64');
-          await mkdir(at('docker'), { recursive: true });
-          await writeFile(at('docker/config.json'), JSON.stringify({ auths: { [gone.address]: { auth } } }));
-          const report = at('reports/failed.json');
-          await rm(report, { force: true });
+          const docker = at(`docker-${htpasswd}`);
+          await mkdir(docker);
+          await writeFile(
+            join(docker, 'config.json'),
+            JSON.stringify({ auths: { [gone.address]: { auth } } }),
+          );
+          const report = at(`reports/failed-${htpasswd}.json`);
+          const there = at(`reports/there-${htpasswd}.json`);
           await using receiver = await scene.receive({
-            args: ['--once', '--allow-push', `${gone.address}/*`, '--report', at('reports/there.json')],
-            env: { DOCKER_CONFIG: at('docker') },
+            args: ['--once', '--allow-push', `${gone.address}/*`, '--report', there],
+            env: { DOCKER_CONFIG: docker },
           });
           const args = ['team/web:1.0', '--then-push', '--registry', gone.address];
           await using sender = scene.send(receiver, [...args, '--json', '--report', report]);
           await told(sender, receiver, 17);
           const names = [`${gone.address}/team/web:1.0`];
           expect(await namesAt(scene.target)).toEqual(expect.arrayContaining(names));
-          for (const file of [report, at('reports/there.json')]) {
+          for (const file of [report, there]) {
             const { exit, images: shown, totals } = json(await readFile(file, 'utf8'));
             expect([exit, totals.failed]).toEqual([17, 0]);
             expect(shown).toHaveLength(1);

@@ -6,7 +6,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { mkdir, open, readFile, rm, writeFile } from 'node:fs/promises';
+import { mkdir, open, readdir, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
 import { get } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -64,8 +64,8 @@ interface Daemon {
 
 const DEFAULT_TMPFS_BYTES = 4 * 2 ** 30;
 const START_TIMEOUT_MS = 180_000;
-const STOP_TIMEOUT_MS = 15_000;
 const POLL_MS = 50;
+const CGROUPS = '/sys/fs/cgroup';
 /** Where a chroot sees the engine's directory. */
 const INSIDE = '/mnt';
 
@@ -103,6 +103,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   let daemon: Daemon | undefined;
   const dispose = async () => {
     await daemon?.stop();
+    await removeCgroups(path);
     await data.release();
     await directory[Symbol.asyncDispose]();
   };
@@ -128,6 +129,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
       kill: (signal) => process.kill(pid, signal),
       async restart() {
         await daemon?.exited;
+        await removeCgroups(path);
         // What a reboot would clear: ids in there are of processes that were in the namespace of the dead one.
         for (const name of ['pid', 'exec']) await rm(join(path, name), { recursive: true, force: true });
         daemon = await start();
@@ -286,14 +288,25 @@ function signalUnlessGone(pid: number, signal: NodeJS.Signals): void {
   }
 }
 
+/** Not in order: that takes dockerd a second, and ten more where a container runs. */
 async function stop(starter: ChildProcess, exited: Promise<void>): Promise<void> {
   if (starter.pid === undefined) return;
-  const patience = setTimeout(() => starter.kill('SIGKILL'), STOP_TIMEOUT_MS);
   const daemon = await firstChild(starter).catch(() => Number.NaN);
-  // A daemon that a test has stopped must go on to see the end.
-  for (const signal of ['SIGTERM', 'SIGCONT'] as const) {
-    if (!Number.isNaN(daemon)) signalUnlessGone(daemon, signal);
-  }
+  if (Number.isNaN(daemon)) starter.kill('SIGKILL');
+  // Its starter ends after it, and after all that is in its namespace.
+  else signalUnlessGone(daemon, 'SIGKILL');
   await exited;
-  clearTimeout(patience);
+}
+
+/** Removes what is left of the containers of a daemon that was killed: they are gone, their cgroups are not. */
+async function removeCgroups(path: string): Promise<void> {
+  const running = await readdir(join(path, 'exec', 'runtime-runc', 'moby')).catch(() => []);
+  if (running.length === 0) return;
+  // One tree, or one for each controller.
+  const trees = ['.', ...(await readdir(CGROUPS))].map((tree) => join(CGROUPS, tree, 'docker'));
+  for (const id of running) for (const tree of trees) await rmdir(join(tree, id)).catch(unlessMissing);
+}
+
+function unlessMissing(error: NodeJS.ErrnoException): void {
+  if (error.code !== 'ENOENT' && error.code !== 'ENOTDIR') throw error;
 }

@@ -96,7 +96,7 @@ async function compose(options: ImageOptions): Promise<Composed> {
   const diffIds = tars.map(sha256);
   const layers = tars.map((tar) =>
     options.gzip
-      ? add(blobs, `${OCI}.layer.v1.tar+gzip`, gzipSync(tar))
+      ? add(blobs, `${OCI}.layer.v1.tar+gzip`, gzipSync(tar, { level: 1 }))
       : add(blobs, `${OCI}.layer.v1.tar`, tar),
   );
   const created = CREATED.toISOString();

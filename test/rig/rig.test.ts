@@ -135,7 +135,7 @@ it('runs the built command line', async () => {
 
 it('makes the same layer again, byte for byte', async () => {
   const spec = { 'data/a': { bytes: 100_000, seed: 1, halfCompressible: true }, 'data/b': { linkTo: 'a' } };
-  expect(await layerTar(spec)).toEqual(await layerTar(spec));
+  expect((await layerTar(spec)).equals(await layerTar(spec))).toBe(true);
   expect(randomBytes({ bytes: 10, seed: 1 })).not.toEqual(randomBytes({ bytes: 10, seed: 2 }));
 });
 
