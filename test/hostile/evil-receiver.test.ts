@@ -1,4 +1,6 @@
 /** A receiver that lies, one that only pretends to be one, and what a real sender lets out to either. */
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, test } from 'vitest';
 import { acceptChannel } from '../../proto/channel.ts';
 import { generateCode } from '../../proto/code.ts';
@@ -7,6 +9,7 @@ import { ImgmvError } from '../../proto/errors.ts';
 import { generateKeyPair } from '../../proto/noise.ts';
 import { type MemoryImage, MemorySource, testImage } from '../memory.ts';
 import { pause, until, webSocketServer } from '../proto/wire.ts';
+import { scratchDirectory } from '../rig/scratch.ts';
 import { HELLO, ScriptedReceiver, sender, stage, statuses } from './hosts.ts';
 
 const MIB = 1024 * 1024;
@@ -113,6 +116,29 @@ describe('answers that end the session before a byte of an image is sent', () =>
     await scene.evil.say({ type: 'answer', images: answers, last: true });
     expect((await scene.run).error?.code).toBe('protocol-violation');
   });
+});
+
+test('nothing that it says is run', async () => {
+  await using scratch = await scratchDirectory();
+  const mark = join(scratch.path, 'mark');
+  const image = await testImage();
+  await using scene = await paired([image]);
+  await scene.evil.hear('offer');
+  const words = [`touch ${mark}`, `$(touch ${mark})`, `'; touch ${mark} #`];
+  const error = { code: 'engine-refused', message: words[1], hint: words[0] };
+  const answer = {
+    image: 0,
+    action: 'refuse',
+    reason: words[2],
+    warning: words[0],
+    refs: image.image.names,
+    error,
+  };
+  await scene.evil.say({ type: 'answer', images: [answer], last: true });
+  await scene.evil.hear('finish');
+  await scene.evil.end();
+  expect(statuses(await scene.run)).toEqual(['failed engine-refused']);
+  expect(await readdir(scratch.path)).toEqual([]);
 });
 
 describe('messages that end the session', () => {

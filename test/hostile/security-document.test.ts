@@ -60,28 +60,34 @@ describe('the document', () => {
 describe('its sentences', () => {
   const held = [...MUTATIONS.flatMap(({ says }) => says), ...HELD_OTHERWISE.map(({ says }) => says)];
 
-  test.each(promises)('$section: “$sentence”', ({ sentence }) => {
-    expect(
-      held.filter((says) => sentence.startsWith(says)),
-      'no edit makes this sentence false: add one to test/mutations/list/, with a test that notices; if the sentence ' +
-        'has only been reworded, change the beginning that the entries quote',
-    ).not.toEqual([]);
-  });
+  test.each(promises.map(({ section, sentence }) => [section, sentence]))(
+    '%s: “%s”',
+    (_section, sentence) => {
+      expect(
+        held.filter((says) => sentence.startsWith(says)),
+        'no edit makes this sentence false: add one to test/mutations/list/, with a test that notices; if the sentence ' +
+          'has only been reworded, change the beginning that the entries quote',
+      ).not.toEqual([]);
+    },
+  );
 
   test('are where the heading says', () => {
     expect(promises.length).toBeGreaterThan(30);
     expect(new Set(promises.map(({ section }) => section)).size).toBe(12);
   });
 
-  test.each(HELD_OTHERWISE)('without an edit: $says', ({ says, test: shown }) => {
-    expect(promisesThatBegin(promises, says)).toHaveLength(1);
-    expect(MUTATIONS.some((mutation) => mutation.says.includes(says))).toBe(false);
-    if (shown) expectTest(shown.file, shown.title);
-  });
+  test.each(HELD_OTHERWISE.map((one) => [one.says, one] as const))(
+    'without an edit: “%s”',
+    (says, { test: shown }) => {
+      expect(promisesThatBegin(promises, says)).toHaveLength(1);
+      expect(MUTATIONS.some((mutation) => mutation.says.includes(says))).toBe(false);
+      if (shown) expectTest(shown.file, shown.title);
+    },
+  );
 });
 
 describe('the edit', () => {
-  test.each(MUTATIONS)('$name', (mutation) => {
+  test.each(MUTATIONS.map((mutation) => [mutation.name, mutation] as const))('%s', (_name, mutation) => {
     expect(() => mutatedFile(ROOT, mutation)).not.toThrow();
     for (const file of mutation.tests.files)
       expect(existsSync(`${ROOT}${file}`), `${file} does not exist`).toBe(true);

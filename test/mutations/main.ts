@@ -16,6 +16,7 @@ import { MUTATIONS } from './list.ts';
 import { type Mutation, mutatedFile } from './mutation.ts';
 import { build, runTests, type TestRun } from './run-tests.ts';
 import { scratchTree } from './scratch-tree.ts';
+import { usesProgram } from './uses-program.ts';
 
 /** `survived`: all tests pass with the edit. `unusable`: nothing can be said, and somebody has to look at the entry. */
 type Verdict = 'killed' | 'SURVIVED' | 'skipped' | 'unusable';
@@ -103,7 +104,7 @@ async function tryOut(mutation: Mutation, baselines: Baselines): Promise<Outcome
       };
     await using tree = await scratchTree(ROOT);
     await tree.write(mutation.file, text);
-    await build(tree.path);
+    if (mutation.tests.files.some((file) => usesProgram(ROOT, file))) await build(tree.path);
     return verdictOf(await runTests(tree.path, mutation.tests));
   } catch (error) {
     return { verdict: 'unusable', detail: error instanceof Error ? error.message : String(error) };

@@ -117,7 +117,7 @@ export const ARCHIVES: readonly Mutation[] = [
     file: 'agent/archive/blob-writer.ts',
     find: 'if (this.#bytes > this.#image.bytes * IMAGE_BYTES_FACTOR_MAX + IMAGE_BYTES_ALLOWANCE)',
     replace: 'if (false)',
-    tests: tests('test/agent/archive/blob-writer.test.ts'),
+    tests: tests('test/hostile/archive-receiver.test.ts'),
     says: ['Metadata has a bound of its own'],
   },
   {

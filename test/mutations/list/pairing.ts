@@ -88,7 +88,7 @@ export const PAIRING: readonly Mutation[] = [
     file: 'proto/limits.ts',
     find: 'export const CODE_WRONG_TRIES_MAX = 5;',
     replace: 'export const CODE_WRONG_TRIES_MAX = 6;',
-    tests: listener('five wrong codes burn it'),
+    tests: pairing,
     says: [FIVE_TRIES],
   },
   {
@@ -126,8 +126,8 @@ export const PAIRING: readonly Mutation[] = [
   {
     name: 'two senders at once are both in',
     file: 'agent/peer/listener.ts',
-    find: '    this.#accept = undefined;\n    const { role, hello, emit, patienceMs',
-    replace: '    const { role, hello, emit, patienceMs',
+    find: '    pairing.use();\n    this.#accept = undefined;\n',
+    replace: '',
     tests: listener('races'),
     says: [FIVE_TRIES],
   },

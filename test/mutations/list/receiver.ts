@@ -102,7 +102,7 @@ export const RECEIVER: readonly Mutation[] = [
     find: "  const stopped = code === 'sigint'",
     replace:
       "  if (hint) process.getBuiltinModule('node:child_process').spawnSync('sh', ['-c', hint]);\n  const stopped = code === 'sigint'",
-    tests: tests('test/hostile/built-sender.test.ts', 'nothing that it says is run'),
+    tests: evil('nothing that it says is run'),
     says: [CHECKED],
   },
 ];

@@ -4,7 +4,7 @@ import { type Mutation, tests } from '../mutation.ts';
 const secret = tests('test/proto/secret.test.ts');
 const codeFile = tests('test/cli/code-file.test.ts');
 const credentials = tests('test/agent/push/credentials.test.ts');
-const text = tests('test/cli/escape.test.ts');
+const text = tests('test/cli/renderer-json.test.ts');
 
 const ARGUMENT = 'The code is never an argument';
 const SHOWN = 'It is shown only on a terminal';
@@ -111,6 +111,14 @@ export const SECRETS: readonly Mutation[] = [
     replace: "event: 'attempt', address: pairing.code.reveal(), left: pairing.triesLeft",
     tests: tests('test/hostile/listener.test.ts', 'five wrong codes burn it'),
     says: [REPEATS],
+  },
+  {
+    name: 'a sender may have images pushed that nobody allowed',
+    file: 'agent/receive.ts',
+    find: 'if (asked && options.push === undefined)',
+    replace: 'if (false)',
+    tests: tests('test/e2e/push.test.ts', 'was not told to allow it'),
+    says: [DOCKERS],
   },
   {
     name: 'credentials are in the path of a push',

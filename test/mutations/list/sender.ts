@@ -194,6 +194,14 @@ export const SENDER: readonly Mutation[] = [
     says: [NAMES],
   },
   {
+    name: 'an image is present by its id, whatever its layers are',
+    file: 'agent/engine/engine-sink.ts',
+    find: '    if (!sameDigests(there.RootFS.Layers ?? [], image.diffIds)) return undefined;\n',
+    replace: '',
+    tests: lies,
+    says: [METADATA],
+  },
+  {
     name: 'a lie ends the session',
     file: 'agent/peer/peer-source.ts',
     find: "if (error?.code === 'protocol-violation' && error.host === undefined)",
@@ -254,7 +262,7 @@ export const SENDER: readonly Mutation[] = [
     file: 'agent/engine/engine-writer.ts',
     find: '    if (this.#bytes > maxBytes)\n',
     replace: '    if (false)\n',
-    tests: tests('test/agent/engine/engine-writer.test.ts'),
+    tests: built('bounded memory'),
     says: [BOUNDS],
   },
   {
@@ -262,7 +270,7 @@ export const SENDER: readonly Mutation[] = [
     file: 'agent/engine/engine-writer.ts',
     find: '    if (++this.#blobs > BLOBS_PER_IMAGE_MAX)\n',
     replace: '    if (++this.#blobs < 0)\n',
-    tests: tests('test/agent/engine/engine-writer.test.ts'),
+    tests: built('bounded memory'),
     says: [BOUNDS],
   },
   {

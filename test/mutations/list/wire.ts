@@ -306,7 +306,7 @@ export const WIRE: readonly Mutation[] = [
     find: '        handler(this.#receive.decrypt(message));\n      } catch (error) {\n',
     replace:
       '        handler(this.#receive.decrypt(message));\n      } catch (error) {\n        throw error;\n',
-    tests: channel,
+    tests: tests('test/proto/channel.test.ts', 'a fault in a handler closes'),
     says: [NO_CRASH],
   },
   {
