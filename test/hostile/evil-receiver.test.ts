@@ -311,6 +311,22 @@ describe('a sender gives no more than was asked for', () => {
     expect(statuses(await scene.run)).toEqual(['present', 'refused refused']);
   });
 
+  test('one layer to a receiver that wants one', async () => {
+    const image = await testImage();
+    await using scene = await paired([image]);
+    const { evil } = scene;
+    await evil.hear('offer');
+    const { names: refs, diffIds } = image.image;
+    const missing = diffIds.slice(1);
+    await evil.say({ type: 'answer', images: [{ image: 0, action: 'send', refs, missing }], last: true });
+    const { entries, lane } = await evil.lane();
+    expect(await takeImage(entries)).toEqual({ kinds: ['layer', 'config'], complete: true });
+    await evil.say({ type: 'result', image: 0, status: 'loaded', targetId: image.image.id, refs });
+    await evil.hear('finish');
+    await Promise.all([evil.end(), lane.end()]);
+    expect(statuses(await scene.run)).toEqual(['loaded']);
+  });
+
   test('one window to a receiver that takes nothing', async () => {
     await using scene = await paired([await large()]);
     await scene.evil.answerAll();

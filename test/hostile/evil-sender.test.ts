@@ -140,6 +140,18 @@ describe('offers that end the session', () => {
     await expectViolation(scene);
   });
 
+  test('an image twice, under two names', async () => {
+    await using scene = await paired();
+    const image = await testImage({ name: 'a:1' });
+    const names = [{ source: 'b:1', target: 'b:1' }];
+    await scene.evil.say({
+      type: 'offer',
+      images: [offered(image, 0), { ...offered(image, 1), names }],
+      last: true,
+    });
+    await expectViolation(scene);
+  });
+
   test('more names and layers than are allowed, of fewer images', async () => {
     await using scene = await paired();
     const names = Array.from({ length: NAMES_PER_IMAGE_MAX }, () => ({ source: 'a:1', target: 'a:1' }));

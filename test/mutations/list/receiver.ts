@@ -18,10 +18,18 @@ export const RECEIVER: readonly Mutation[] = [
   },
   {
     name: 'an image is sent that is present or refused',
-    file: 'agent/plan.ts',
-    find: "return action === 'send' ? bytesToCome(image, missing) : 0;",
-    replace: 'return bytesToCome(image, missing);',
-    tests: tests('test/agent/plan.test.ts'),
+    file: 'agent/traffic.ts',
+    find: "answer.action === 'send' || answer.withdrawn === true",
+    replace: 'answer !== undefined',
+    tests: evil('nothing for images that are present or refused'),
+    says: [ASKED],
+  },
+  {
+    name: 'all layers of an image are sent, whatever is missing',
+    file: 'agent/copy.ts',
+    find: 'this.#wanted = answer.missing;',
+    replace: 'this.#wanted = undefined;',
+    tests: evil('one layer to a receiver that wants one'),
     says: [ASKED],
   },
   {
