@@ -3,7 +3,7 @@
  *
  *     npm run test:mutations -- [--only TEXT] [--list] [--jobs N]
  *
- * `--only` takes the entries whose name, file, tests or promise hold TEXT; `--list` only names them. Each entry is
+ * `--only`, which may be given again, takes the entries whose name, file, tests or promise hold TEXT; `--list` only names them. Each entry is
  * run in a copy of the tree, and its tests have to pass in a copy without the edit. Ends with 1 if an edit was not
  * noticed, or if nothing can be said of one.
  */
@@ -33,7 +33,7 @@ const NONSENSE = /^(SyntaxError|ReferenceError|TypeError)\b/;
 
 const { values } = parseArgs({
   options: {
-    only: { type: 'string' },
+    only: { type: 'string', multiple: true, default: [] },
     list: { type: 'boolean', default: false },
     jobs: { type: 'string', default: '1' },
   },
@@ -46,7 +46,7 @@ async function main(): Promise<number> {
   if (!(Number.isInteger(jobs) && jobs >= 1 && jobs <= 16))
     throw new Error(`--jobs: got ${values.jobs}, want a number from 1 to 16`);
   const chosen = MUTATIONS.filter((mutation) => fits(mutation, values.only));
-  if (chosen.length === 0) throw new Error(`--only: no entry has ${JSON.stringify(values.only)} in it`);
+  if (chosen.length === 0) throw new Error(`--only: no entry has ${values.only.join(' or ')} in it`);
   if (values.list) {
     for (const { name, file, tests } of chosen) say(`${name}\n  ${file} → ${tests.files.join(', ')}`);
     return 0;
@@ -83,9 +83,9 @@ async function main(): Promise<number> {
   return count('SURVIVED') + count('unusable') === 0 ? 0 : 1;
 }
 
-function fits({ name, file, tests, says }: Mutation, only: string | undefined): boolean {
-  if (only === undefined) return true;
-  return [name, file, ...tests.files, tests.pattern ?? '', ...says].some((text) => text.includes(only));
+function fits({ name, file, tests, says }: Mutation, only: readonly string[]): boolean {
+  const texts = [name, file, ...tests.files, tests.pattern ?? '', ...says];
+  return only.length === 0 || only.some((part) => texts.some((text) => text.includes(part)));
 }
 
 async function tryOut(mutation: Mutation, baselines: Baselines): Promise<Outcome> {

@@ -5,6 +5,7 @@ const entries = tests('test/proto/entry.test.ts');
 const zstd = tests('test/proto/compression.test.ts');
 const evil = (pattern?: string) => tests('test/hostile/evil-sender.test.ts', pattern);
 const built = (pattern: string) => tests('test/hostile/built-receiver.test.ts', pattern);
+const verified = tests('test/agent/engine/verify.test.ts');
 const lies = built('lies in one session');
 
 const NAMES = 'It can set only the names';
@@ -70,7 +71,7 @@ export const SENDER: readonly Mutation[] = [
     file: 'agent/engine/engine-writer.ts',
     find: '    await this.#verify(this.#loadedName ?? config, config, diffIds);\n',
     replace: '',
-    tests: lies,
+    tests: verified,
     says: [NAMES, METADATA, INCOMPLETE],
   },
   {
@@ -86,15 +87,23 @@ export const SENDER: readonly Mutation[] = [
     file: 'agent/engine/engine-writer.ts',
     find: 'if (got.Id !== wantId || !sameDigests(gotDiffIds, wantDiffIds))',
     replace: 'if (got.Id !== wantId)',
-    tests: lies,
+    tests: verified,
     says: [METADATA],
+  },
+  {
+    name: 'an image of which the engine lacks a part has its names',
+    file: 'agent/engine/engine-writer.ts',
+    find: '    if (incompleteOne)\n',
+    replace: '    if (false)\n',
+    tests: verified,
+    says: [METADATA, INCOMPLETE],
   },
   {
     name: 'an image for windows is loaded as one for linux',
     file: 'agent/engine/engine-writer.ts',
     find: '    if (got.Os !== os)\n',
     replace: '    if (false)\n',
-    tests: lies,
+    tests: verified,
     says: [METADATA],
   },
   {
