@@ -100,11 +100,11 @@ export const PAIRING: readonly Mutation[] = [
     says: [FIVE_TRIES],
   },
   {
-    name: 'a right guess that was on its way gets in behind the last try',
+    name: 'guesses that come at once are all tried',
     file: 'agent/peer/listener.ts',
     find: '          if (death) throw death;\n',
     replace: '',
-    tests: tests('test/hostile/listener.test.ts', 'guesses'),
+    tests: tests('test/hostile/flood.test.ts', 'guesses at once'),
     says: [FIVE_TRIES],
   },
   {
