@@ -14,23 +14,12 @@ import { align } from '../bench/table.ts';
 import { Baselines } from './baselines.ts';
 import { MUTATIONS } from './list.ts';
 import { type Mutation, mutatedFile } from './mutation.ts';
-import { build, runTests, type TestRun } from './run-tests.ts';
+import { build, runTests } from './run-tests.ts';
 import { scratchTree } from './scratch-tree.ts';
 import { usesProgram } from './uses-program.ts';
-
-/** `survived`: all tests pass with the edit. `unusable`: nothing can be said, and somebody has to look at the entry. */
-type Verdict = 'killed' | 'SURVIVED' | 'skipped' | 'unusable';
-
-interface Outcome {
-  readonly verdict: Verdict;
-  /** The test that noticed, or why there is none. */
-  readonly detail: string;
-}
+import { type Outcome, type Verdict, verdictOf } from './verdict.ts';
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url)).replace(/\/$/, '');
-/** What an edit must not be noticed by: that would be true of any nonsense. */
-const NONSENSE = /^(SyntaxError|ReferenceError|TypeError)\b/;
-
 const { values } = parseArgs({
   options: {
     only: { type: 'string', multiple: true, default: [] },
@@ -109,14 +98,6 @@ async function tryOut(mutation: Mutation, baselines: Baselines): Promise<Outcome
   } catch (error) {
     return { verdict: 'unusable', detail: error instanceof Error ? error.message : String(error) };
   }
-}
-
-function verdictOf({ failures, broken }: TestRun): Outcome {
-  if (broken !== undefined) return { verdict: 'unusable', detail: broken };
-  const noticed = failures.find(({ message }) => !NONSENSE.test(message));
-  if (noticed) return { verdict: 'killed', detail: noticed.title };
-  if (failures[0]) return { verdict: 'unusable', detail: `${failures[0].title}: ${failures[0].message}` };
-  return { verdict: 'SURVIVED', detail: 'all its tests pass' };
 }
 
 function say(line: string): void {
