@@ -61,7 +61,7 @@ export interface ListenAddress {
 
 /** `ADDR:PORT`, `[::1]:7373`, `:7373`, `7373` or `ADDR`. */
 export function parseListen(text: string): ListenAddress {
-  const [, six, four, port] = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:[\]]*))?(?::([0-9]+))?$/.exec(text) ?? [];
+  const [, six, four, port] = /^(?:\[([0-9a-fA-F:.]+)\]|([^\s:[\]]*))(?::([0-9]+))?$/.exec(text) ?? [];
   if (six === undefined && port === undefined && /^[0-9]+$/.test(text))
     return { address: undefined, port: portOf(text) };
   const address = six ?? four;

@@ -2,6 +2,7 @@
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { generateCode } from '../../proto/code.ts';
 import { atExit } from '../rig/cleanup.ts';
@@ -174,11 +175,14 @@ describeOn(
 
     it('receive with --json keeps the code out of standard output', async () => {
       const where = ['--listen', '127.0.0.1:0', '--docker-host', scene.target.dockerHost];
-      await using receiver = imgmvOnTerminal(['receive', '--once', '--json', ...where]);
+      const output = join(scene.directory, 'output');
+      const command = imgmvCommand(['receive', '--once', '--json', ...where]);
+      await using receiver = onTerminal(`${command} > '${output}'`);
       const [, code = ''] = await receiver.shows(CODE);
-      await receiver.shows(/"listening"/);
-      for (const line of receiver.text.split('\r\n').filter((line) => line.startsWith('{')))
-        expect(line).not.toContain(code);
+      await expect
+        .poll(() => readFile(output, 'utf8'), { timeout: SHOW_TIMEOUT_MS })
+        .toContain('"listening"');
+      expect(await readFile(output, 'utf8')).not.toContain(code);
       receiver.type('\u0003');
       expect(await receiver.exit).toBe(130);
     });

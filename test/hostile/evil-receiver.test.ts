@@ -1,4 +1,6 @@
 /** A receiver that lies, one that only pretends to be one, and what a real sender lets out to either. */
+import { readdir } from 'node:fs/promises';
+import { join } from 'node:path';
 import { describe, expect, test, vi } from 'vitest';
 import { acceptChannel } from '../../proto/channel.ts';
 import { generateCode } from '../../proto/code.ts';
@@ -7,6 +9,7 @@ import { ImgmvError } from '../../proto/errors.ts';
 import { generateKeyPair } from '../../proto/noise.ts';
 import { type MemoryImage, MemorySource, testImage } from '../memory.ts';
 import { pause, until, webSocketServer } from '../proto/wire.ts';
+import { scratchDirectory } from '../rig/scratch.ts';
 import { HELLO, ScriptedReceiver, sender, stage, statuses } from './hosts.ts';
 
 vi.mock(import('../../proto/code.ts'), async (original) => ({
@@ -118,6 +121,29 @@ describe('answers that end the session before a byte of an image is sent', () =>
     await scene.evil.say({ type: 'answer', images: answers, last: true });
     expect((await scene.run).error?.code).toBe('protocol-violation');
   });
+});
+
+test('nothing that it says is run', async () => {
+  await using scratch = await scratchDirectory();
+  const mark = join(scratch.path, 'mark');
+  const image = await testImage();
+  await using scene = await paired([image]);
+  await scene.evil.hear('offer');
+  const words = [`touch ${mark}`, `$(touch ${mark})`, `'; touch ${mark} #`];
+  const error = { code: 'engine-refused', message: words[1], hint: words[0] };
+  const answer = {
+    image: 0,
+    action: 'refuse',
+    reason: words[2],
+    warning: words[0],
+    refs: image.image.names,
+    error,
+  };
+  await scene.evil.say({ type: 'answer', images: [answer], last: true });
+  await scene.evil.hear('finish');
+  await scene.evil.end();
+  expect(statuses(await scene.run)).toEqual(['failed engine-refused']);
+  expect(await readdir(scratch.path)).toEqual([]);
 });
 
 describe('messages that end the session', () => {
@@ -288,6 +314,22 @@ describe('a sender gives no more than was asked for', () => {
     expect(lane.bytesReceived).toBeLessThan(4_000);
     await evil.end();
     expect(statuses(await scene.run)).toEqual(['present', 'refused refused']);
+  });
+
+  test('one layer to a receiver that wants one', async () => {
+    const image = await testImage();
+    await using scene = await paired([image]);
+    const { evil } = scene;
+    await evil.hear('offer');
+    const { names: refs, diffIds } = image.image;
+    const missing = diffIds.slice(1);
+    await evil.say({ type: 'answer', images: [{ image: 0, action: 'send', refs, missing }], last: true });
+    const { entries, lane } = await evil.lane();
+    expect(await takeImage(entries)).toEqual({ kinds: ['layer', 'config'], complete: true });
+    await evil.say({ type: 'result', image: 0, status: 'loaded', targetId: image.image.id, refs });
+    await evil.hear('finish');
+    await Promise.all([evil.end(), lane.end()]);
+    expect(statuses(await scene.run)).toEqual(['loaded']);
   });
 
   test('one window to a receiver that takes nothing', async () => {

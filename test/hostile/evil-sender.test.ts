@@ -3,7 +3,7 @@ import { describe, expect, test, vi } from 'vitest';
 import { digestOf } from '../../agent/engine/metadata.ts';
 import { type Digest, encodeHeader, encodeTrailer } from '../../proto/entry.ts';
 import { Lane } from '../../proto/lane.ts';
-import { JOBS_MAX } from '../../proto/limits.ts';
+import { JOBS_MAX, NAMES_PER_IMAGE_MAX, OFFER_ITEMS_MAX } from '../../proto/limits.ts';
 import { Control, type Message } from '../../proto/messages.ts';
 import { generateKeyPair } from '../../proto/noise.ts';
 import { type MemoryImage, MemorySink, testImage } from '../memory.ts';
@@ -141,6 +141,28 @@ describe('offers that end the session', () => {
     const image = offered(await testImage(), 0);
     const images = Array.from({ length: 101 }, () => image);
     for (let count = 0; count < 100; count++)
+      void scene.evil.say({ type: 'offer', images, last: false }).catch(() => {});
+    await expectViolation(scene);
+  });
+
+  test('an image twice, under two names', async () => {
+    await using scene = await paired();
+    const image = await testImage({ name: 'a:1' });
+    const names = [{ source: 'b:1', target: 'b:1' }];
+    await scene.evil.say({
+      type: 'offer',
+      images: [offered(image, 0), { ...offered(image, 1), names }],
+      last: true,
+    });
+    await expectViolation(scene);
+  });
+
+  test('more names and layers than are allowed, of fewer images', async () => {
+    await using scene = await paired();
+    const names = Array.from({ length: NAMES_PER_IMAGE_MAX }, () => ({ source: 'a:1', target: 'a:1' }));
+    const image = { ...offered(await testImage(), 0), names };
+    const images = Array.from({ length: 60 }, () => image);
+    for (let items = 0; items <= OFFER_ITEMS_MAX; items += images.length * names.length)
       void scene.evil.say({ type: 'offer', images, last: false }).catch(() => {});
     await expectViolation(scene);
   });

@@ -319,6 +319,19 @@ describe('a reader refuses', () => {
     expect(await codeOf(take(new EntryReader(ends.listener)))).toBe('protocol-violation');
   });
 
+  test('bytes beyond the declared size, and gives none of them on', async () => {
+    await using ends = await lanes(WINDOW);
+    await ends.dialler.write(bytes(header('0000000000000004'), '00000003 68656c', '00000002 6c6f', END));
+    await ends.dialler.write(bytes(trailer(FIVE)));
+    const item = await new EntryReader(ends.listener).next();
+    if (!item || 'type' in item) throw new Error('a blob was expected');
+    const given: string[] = [];
+    const read = async () => {
+      for await (const part of item.body) given.push(part.toString());
+    };
+    expect([await codeOf(read()), given.join('')]).toEqual(['integrity', 'hel']);
+  });
+
   test('a blob that was given up, whatever its bytes were', async () => {
     await using ends = await lanes(WINDOW);
     const abandoned = `01${'00'.repeat(15)}`;

@@ -139,6 +139,14 @@ describe('framing', () => {
     expect(await codeOf(new Control(ends.listener).receive())).toBe('protocol-violation');
   });
 
+  test('a length over the limit is refused before a byte of the message has come', async () => {
+    await using ends = await lanes(WINDOW);
+    const length = Buffer.alloc(4);
+    length.writeUInt32BE(MESSAGE_MAX_BYTES + 1, 0);
+    await ends.dialler.write(length);
+    expect(await codeOf(new Control(ends.listener).receive())).toBe('protocol-violation');
+  });
+
   test('a message of exactly the limit is taken', async () => {
     await using ends = await lanes(WINDOW);
     const padding = ' '.repeat(MESSAGE_MAX_BYTES - '{"type":"finish"}'.length);

@@ -24,6 +24,8 @@ export interface RegistryOptions {
   readonly tls?: boolean;
   /** In place of this host's loopback: on the cable of another one. */
   readonly host?: Host;
+  /** With `host`: on that host's loopback, at this port. */
+  readonly port?: number;
 }
 
 export const USER = 'mover';
@@ -47,17 +49,22 @@ export async function registrySupport(): Promise<Support> {
 }
 
 /** Starts a registry and waits until it listens. Any number may run side by side. Throws if it does not start. */
-export async function startRegistry({ htpasswd, tls, host }: RegistryOptions = {}): Promise<Registry> {
+export async function startRegistry({
+  htpasswd,
+  tls,
+  host,
+  port = 0,
+}: RegistryOptions = {}): Promise<Registry> {
   const directory = await scratchDirectory();
   const at = (name: string) => join(directory.path, name);
-  const ip = host?.address ?? '127.0.0.1';
+  const ip = port === 0 ? (host?.address ?? '127.0.0.1') : '127.0.0.1';
   if (htpasswd) await writeFile(at('htpasswd'), `${USER}:${HASH}\n`);
   if (tls) await makeCertificate(directory.path, ip);
   const config = {
     version: '0.1',
     storage: { filesystem: { rootdirectory: at('data') } },
     // The kernel picks the port, the log tells it.
-    http: { addr: `${ip}:0`, ...(tls && { tls: { certificate: at('cert.pem'), key: at('key.pem') } }) },
+    http: { addr: `${ip}:${port}`, ...(tls && { tls: { certificate: at('cert.pem'), key: at('key.pem') } }) },
     ...(htpasswd && { auth: { htpasswd: { realm: 'test', path: at('htpasswd') } } }),
   };
   // JSON is YAML, too.

@@ -1,4 +1,4 @@
-/** An engine that answers `docker load`, a list of images, or a push, as a test wants, on a unix socket of its own. */
+/** An engine that answers `docker load`, a list of images, a push, or what else is about one image as a test wants, on a unix socket of its own. */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { Socket } from 'node:net';
 import { join } from 'node:path';
@@ -12,7 +12,12 @@ export interface FakeEngine extends AsyncDisposable {
   readonly engine: Engine;
 }
 
-export async function fakeEngine(onLoad: Script, onList?: Script, onPush?: Script): Promise<FakeEngine> {
+export async function fakeEngine(
+  onLoad: Script,
+  onList?: Script,
+  onPush?: Script,
+  onImage?: Script,
+): Promise<FakeEngine> {
   const directory = await scratchDirectory();
   const sockets = new Set<Socket>();
   const server = createServer((request, response) => {
@@ -20,6 +25,7 @@ export async function fakeEngine(onLoad: Script, onList?: Script, onPush?: Scrip
     if (path.startsWith('/images/load')) return void onLoad(request, response);
     if (path.startsWith('/images/json') && onList) return void onList(request, response);
     if (path.includes('/push?') && onPush) return void onPush(request, response);
+    if (path.startsWith('/images/') && onImage) return void onImage(request, response);
     const os = { Version: '20.10.24', Os: 'linux', Arch: 'amd64' };
     response.end(JSON.stringify(path.includes('/version') ? os : { DriverStatus: [] }));
   });

@@ -1,0 +1,22 @@
+/**
+ * Sentences of docs/SECURITY.md that no single edit of the code makes false. Each has a reason, and where there is
+ * one, the test that would fail if the sentence were false.
+ */
+export interface HeldOtherwise {
+  /** The beginning of the sentence. */
+  readonly says: string;
+  readonly reason: string;
+  /** `test/…: title`; absent for a sentence that only says what is not promised. */
+  readonly test?: { readonly file: string; readonly title: string };
+}
+
+export const HELD_OTHERWISE: readonly HeldOtherwise[] = [
+  {
+    says: 'Whether an image arrived is its word',
+    reason: 'it says what a receiver can do, not what it cannot',
+    test: {
+      file: 'test/hostile/evil-receiver.test.ts',
+      title: 'what the result says is the outcome, whatever the receiver does',
+    },
+  },
+];

@@ -1,0 +1,17 @@
+/** All mutations. A new promise in docs/SECURITY.md, or a new check that one rests upon, gets an entry here. */
+import { ARCHIVES } from './list/archives.ts';
+import { PAIRING } from './list/pairing.ts';
+import { RECEIVER } from './list/receiver.ts';
+import { SECRETS } from './list/secrets.ts';
+import { SENDER } from './list/sender.ts';
+import { WIRE } from './list/wire.ts';
+import type { Mutation } from './mutation.ts';
+
+export const MUTATIONS: readonly Mutation[] = [
+  ...WIRE,
+  ...PAIRING,
+  ...SENDER,
+  ...RECEIVER,
+  ...ARCHIVES,
+  ...SECRETS,
+];

@@ -1,0 +1,116 @@
+/** Against a receiver that has the code and lies: what a sender checks. */
+import { type Mutation, tests } from '../mutation.ts';
+
+const evil = (pattern?: string) => tests('test/hostile/evil-receiver.test.ts', pattern);
+const answers = evil('answers that end the session|messages that end the session');
+
+const ASKED = 'It gets what it asked for';
+const CHECKED = 'Its answers are checked against the offer';
+
+export const RECEIVER: readonly Mutation[] = [
+  {
+    name: 'a layer is sent that was not offered',
+    file: 'agent/peer/wire-images.ts',
+    find: 'if (digests.some((digest) => !offered.has(digest)))',
+    replace: 'if (false)',
+    tests: answers,
+    says: [ASKED, CHECKED],
+  },
+  {
+    name: 'an image is sent that is present or refused',
+    file: 'agent/traffic.ts',
+    find: "answer.action === 'send' || answer.withdrawn === true",
+    replace: 'answer !== undefined',
+    tests: evil('nothing for images that are present or refused'),
+    says: [ASKED],
+  },
+  {
+    name: 'all layers of an image are sent, whatever is missing',
+    file: 'agent/copy.ts',
+    find: 'this.#wanted = answer.missing;',
+    replace: 'this.#wanted = undefined;',
+    tests: evil('one layer to a receiver that wants one'),
+    says: [ASKED],
+  },
+  {
+    name: 'a receiver gets more than its window',
+    file: 'proto/outgoing.ts',
+    find: 'return Math.min(this.#limit - this.#sent.to, this.#sent.free);',
+    replace: 'return this.#sent.free;',
+    tests: tests('test/proto/lane.test.ts', 'two lanes'),
+    says: [ASKED],
+  },
+  {
+    name: 'layers are sent as often as a receiver asks',
+    file: 'agent/peer/peer-sink.ts',
+    find: 'if (!end || this.#results.get(message.image)?.value)\n',
+    replace: 'if (!end)\n',
+    tests: answers,
+    says: [ASKED],
+  },
+  {
+    name: 'an answer may be about another image',
+    file: 'agent/peer/wire-images.ts',
+    find: 'if (answered?.image !== number || !answersNames(image.names, answered.refs))',
+    replace: 'if (!answered || !answersNames(image.names, answered.refs))',
+    tests: answers,
+    says: [CHECKED],
+  },
+  {
+    name: 'an answer may name what was not offered',
+    file: 'agent/peer/wire-images.ts',
+    find: "if (source === undefined) throw violation('a name that was not offered');",
+    replace: 'if (source === undefined) return { source: target, target };',
+    tests: answers,
+    says: [CHECKED],
+  },
+  {
+    name: 'an answer may leave names out',
+    file: 'agent/peer/wire-images.ts',
+    find: 'if (answered?.image !== number || !answersNames(image.names, answered.refs))',
+    replace: 'if (answered?.image !== number)',
+    tests: answers,
+    says: [CHECKED],
+  },
+  {
+    name: 'there may be more answers than offers',
+    file: 'agent/peer/peer-sink.ts',
+    find: 'if (!answers || answers.length + images.length > asked.length)',
+    replace: 'if (!answers)',
+    tests: answers,
+    says: [CHECKED],
+  },
+  {
+    name: 'a result may come twice, or for what was not offered',
+    file: 'agent/peer/peer-sink.ts',
+    find: 'if (!result || result.value) throw violation(`a result for image',
+    replace: 'if (!result) throw violation(`a result for image',
+    tests: answers,
+    says: [CHECKED],
+  },
+  {
+    name: 'a result may be under a name that was not offered',
+    file: 'agent/peer/peer-sink.ts',
+    find: '        for (const name of message.refs) fromWireName(this.#offered[message.image], name);\n',
+    replace: '',
+    tests: answers,
+    says: [CHECKED],
+  },
+  {
+    name: 'a receiver may tell of pushes that nobody asked for',
+    file: 'agent/peer/peer-sink.ts',
+    find: '        checkPushed(message, this.#pushes);\n',
+    replace: '',
+    tests: answers,
+    says: [CHECKED],
+  },
+  {
+    name: 'a hint of the other side is run',
+    file: 'agent/peer/failure.ts',
+    find: "  const stopped = code === 'sigint'",
+    replace:
+      "  if (hint) process.getBuiltinModule('node:child_process').spawnSync('sh', ['-c', hint]);\n  const stopped = code === 'sigint'",
+    tests: evil('nothing that it says is run'),
+    says: [CHECKED],
+  },
+];

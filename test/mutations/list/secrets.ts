@@ -1,0 +1,196 @@
+/** Against other users of the host, readers of logs, and text that acts. */
+import { type Mutation, tests } from '../mutation.ts';
+
+const secret = tests('test/proto/secret.test.ts');
+const codeFile = tests('test/cli/code-file.test.ts');
+const credentials = tests('test/agent/push/credentials.test.ts');
+const text = tests('test/cli/renderer-json.test.ts');
+
+const ARGUMENT = 'The code is never an argument';
+const SHOWN = 'It is shown only on a terminal';
+const ECHO = 'It is typed without echo.';
+const REPEATS = 'No output, error or log repeats it.';
+const DOCKERS = 'Credentials for registries are docker';
+const NOWHERE = 'They are in no argument';
+const HELPER = 'A credential helper is asked';
+const ESCAPED = 'Text from the other side is shown';
+
+export const SECRETS: readonly Mutation[] = [
+  {
+    name: 'the code is the title of the process',
+    file: 'agent/peer/pairing.ts',
+    find: 'this.code = generateCode();',
+    replace: 'this.code = generateCode();\n    process.title = this.code.reveal();',
+    tests: tests('test/hostile/built-wire.test.ts', 'the code and its key are in no argument'),
+    says: [ARGUMENT],
+  },
+  {
+    name: 'the code is shown on standard output',
+    file: 'cli/receive.ts',
+    find: 'process.stderr.write(`\\n  Pairing code:',
+    replace: 'process.stdout.write(`\\n  Pairing code:',
+    tests: tests('test/e2e/terminal.test.ts', 'keeps the code out of standard output'),
+    says: [SHOWN],
+  },
+  {
+    name: 'the code is shown where there is no terminal',
+    file: 'cli/receive.ts',
+    find: 'if (flags.codeFile === undefined && !process.stderr.isTTY)',
+    replace: 'if (false)',
+    tests: tests('test/e2e/bad-input.test.ts'),
+    says: [SHOWN],
+  },
+  {
+    name: 'everybody may read the code file',
+    file: 'cli/code-file.ts',
+    find: "open(temporary, 'wx', 0o600)",
+    replace: "open(temporary, 'wx', 0o644)",
+    tests: codeFile,
+    says: [SHOWN],
+  },
+  {
+    name: 'a code file that exists is replaced',
+    file: 'cli/code-file.ts',
+    find: 'await link(temporary, this.path);',
+    replace: "await (await import('node:fs/promises')).copyFile(temporary, this.path);",
+    tests: codeFile,
+    says: [SHOWN],
+  },
+  {
+    name: 'the code file stays',
+    file: 'cli/code-file.ts',
+    find: '      unlinkSync(this.path);\n',
+    replace: '',
+    tests: codeFile,
+    says: [SHOWN],
+  },
+  {
+    name: 'what is typed is echoed',
+    file: 'cli/code-input.ts',
+    find: 'write: (_chunk, _encoding, done) => done()',
+    replace: 'write: (chunk, _encoding, done) => process.stderr.write(chunk, done)',
+    tests: tests('test/e2e/terminal.test.ts', 'send asks for the code and does not echo it'),
+    says: [ECHO],
+  },
+  {
+    name: 'a secret shows in a template',
+    file: 'proto/secret.ts',
+    find: 'toString(): string {\n    return MASK;',
+    replace: 'toString(): string {\n    return String(this.#value);',
+    tests: secret,
+    says: [REPEATS],
+  },
+  {
+    name: 'a secret shows in JSON',
+    file: 'proto/secret.ts',
+    find: 'toJSON(): string {\n    return MASK;',
+    replace: 'toJSON(): string {\n    return String(this.#value);',
+    tests: secret,
+    says: [REPEATS],
+  },
+  {
+    name: 'a secret shows in a log',
+    file: 'proto/secret.ts',
+    find: '[inspect.custom](): string {\n    return MASK;',
+    replace: '[inspect.custom](): string {\n    return String(this.#value);',
+    tests: secret,
+    says: [REPEATS],
+  },
+  {
+    name: 'an error repeats what was typed',
+    file: 'proto/code.ts',
+    find: 'unknown.length === 1\n        ? `word ${positions} is not in the word list`',
+    replace: 'unknown.length === 1\n        ? `word ${typed} is not in the word list`',
+    tests: tests('test/proto/code.test.ts'),
+    says: [REPEATS],
+  },
+  {
+    name: 'an event of --json has the code',
+    file: 'agent/receive.ts',
+    find: "    event: 'listening',\n    address,\n",
+    replace: "    event: 'listening',\n    address: pairing.code.reveal(),\n",
+    tests: tests('test/e2e/terminal.test.ts', 'keeps the code out of standard output'),
+    says: [REPEATS],
+  },
+  {
+    name: 'a sender may have images pushed that nobody allowed',
+    file: 'agent/receive.ts',
+    find: 'if (asked && options.push === undefined)',
+    replace: 'if (false)',
+    tests: tests('test/e2e/push.test.ts', 'was not told to allow it'),
+    says: [DOCKERS],
+  },
+  {
+    name: 'credentials are in the path of a push',
+    file: 'agent/push/push.ts',
+    find: 'engine.push(familiarName(reference), tag, credentials?.auth, either)',
+    replace:
+      'engine.push(familiarName(reference), credentials?.auth.reveal() ?? tag, credentials?.auth, either)',
+    tests: tests('test/agent/push/push.test.ts'),
+    says: [DOCKERS],
+  },
+  {
+    name: 'the password of a registry is repeated to the other host',
+    file: 'agent/push/credentials.ts',
+    find: 'hiddenIn: (text) => hideSecrets(text, secretsIn(auth))',
+    replace: 'hiddenIn: (text) => text',
+    tests: tests('test/agent/push/push.test.ts'),
+    says: [NOWHERE],
+  },
+  {
+    name: 'a password in base64 is repeated',
+    file: 'agent/push/hidden.ts',
+    find: '    ...base64Of(secret),\n',
+    replace: '',
+    tests: tests('test/agent/push/hidden.test.ts'),
+    says: [NOWHERE],
+  },
+  {
+    name: 'a helper gets the registry as an argument',
+    file: 'agent/push/credential-helper.ts',
+    find: 'child.stdin?.end(server);',
+    replace: 'child.stdin?.end();',
+    tests: credentials,
+    says: [HELPER],
+  },
+  {
+    name: 'a helper may be any command line',
+    file: 'agent/push/credential-helper.ts',
+    find: 'if (!/^[A-Za-z0-9._-]+$/.test(helper))',
+    replace: 'if (false)',
+    tests: credentials,
+    says: [HELPER],
+  },
+  {
+    name: 'what a helper says is in the error',
+    file: 'agent/push/credential-helper.ts',
+    find: "return fail('gave something else than credentials', see);",
+    replace: 'return fail(`gave ${end.output}`, see);',
+    tests: credentials,
+    says: [HELPER],
+  },
+  {
+    name: 'control characters reach the terminal',
+    file: 'cli/escape.ts',
+    find: '\\p{Cc}',
+    replace: '\\x00',
+    tests: text,
+    says: [ESCAPED],
+  },
+  {
+    name: 'marks of direction reach the terminal',
+    file: 'cli/escape.ts',
+    find: '\\p{Cf}',
+    replace: '',
+    tests: text,
+    says: [ESCAPED],
+  },
+  {
+    name: 'lines of --json are not escaped',
+    file: 'cli/renderer-json.ts',
+    find: 'this.#stream.write(`${escapeText(line)}\\n`);',
+    replace: 'this.#stream.write(`${line}\\n`);',
+    tests: text,
+    says: [ESCAPED],
+  },
+];
