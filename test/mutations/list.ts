@@ -1,6 +1,7 @@
 /** All mutations. A new promise in docs/SECURITY.md, or a new check that one rests upon, gets an entry here. */
 import { ARCHIVES } from './list/archives.ts';
 import { PAIRING } from './list/pairing.ts';
+import { PRIVATE_IMAGES } from './list/private-images.ts';
 import { RECEIVER } from './list/receiver.ts';
 import { SECRETS } from './list/secrets.ts';
 import { SENDER } from './list/sender.ts';
@@ -11,6 +12,7 @@ export const MUTATIONS: readonly Mutation[] = [
   ...WIRE,
   ...PAIRING,
   ...SENDER,
+  ...PRIVATE_IMAGES,
   ...RECEIVER,
   ...ARCHIVES,
   ...SECRETS,

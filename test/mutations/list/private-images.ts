@@ -1,0 +1,110 @@
+/** Against a sender that has the code and wants what is on the target. */
+import { type Mutation, tests } from '../mutation.ts';
+
+const stolen = (pattern: string) => tests('test/hostile/private-images.test.ts', pattern);
+
+const READS = 'A sender reads no image';
+const DIGITS = 'The full digest of an image';
+const LAYER = 'Even if it knows a digest';
+const PRESENT = 'An image counts as present only';
+const PUSHED = 'Nothing is pushed unless';
+const ANSWER = 'What a registry answers';
+
+export const PRIVATE_IMAGES: readonly Mutation[] = [
+  {
+    name: 'any blob of a containerd store stands for a layer',
+    file: 'agent/engine/inventory.ts',
+    find: "return store === 'classic' ? layers.hasDiffId(digest) : layers.has(digest);",
+    replace: 'return layers !== undefined;',
+    tests: stolen('is no layer'),
+    says: [READS, LAYER],
+  },
+  {
+    name: 'a blob counts as a layer that was to come and did not',
+    file: 'agent/engine/inventory.ts',
+    find: 'planned.has(digest) && !(known.has(digest) && lies(digest))',
+    replace: 'planned.has(digest) && !lies(digest)',
+    tests: stolen('nor is it one that an image before was to bring'),
+    says: [READS, LAYER],
+  },
+  {
+    name: 'metadata of images counts as layers where a manifest says so',
+    file: 'agent/engine/store-graph.ts',
+    find: '!metadata.has(digest) && (uncompressed !== undefined || layers.has(digest))',
+    replace: 'uncompressed !== undefined || layers.has(digest)',
+    tests: tests('test/agent/engine/store-graph.test.ts'),
+    says: [LAYER],
+  },
+  {
+    name: 'a plan tells full digests in its texts',
+    file: 'agent/peer/discretion.ts',
+    find: 'return this.#offered.has(digest) ? found : shortId(digest);',
+    replace: 'return found;',
+    tests: stolen('12 digits'),
+    says: [DIGITS],
+  },
+  {
+    name: 'a classic store has an image whose id is offered',
+    file: 'agent/engine/engine-sink.ts',
+    find: 'if (!sameDigests(there.RootFS.Layers ?? [], image.diffIds)) return undefined;',
+    replace: '',
+    tests: stolen('on 20 are not had by their id alone'),
+    says: [PRESENT],
+  },
+  {
+    name: 'a containerd store has an image whose id is offered',
+    file: 'agent/engine/inventory.ts',
+    find: 'if (await hasLayers(content, config.digest, diffIds)) return true;',
+    replace: 'return true;',
+    tests: stolen('on 28c are not had by their id alone'),
+    says: [PRESENT],
+  },
+  {
+    name: 'a push that nobody allowed is made for the asking',
+    file: 'agent/receive.ts',
+    find: 'if (asked && options.push === undefined)',
+    replace: 'if (asked && false)',
+    tests: stolen('are not pushed for a sender that asks'),
+    says: [PUSHED],
+  },
+  {
+    name: 'a pattern of --push allows other registries',
+    file: 'agent/push/pattern.ts',
+    find: 'if (domain !== this.#domain) return false;',
+    replace: '',
+    tests: tests('test/agent/push/policy.test.ts'),
+    says: [PUSHED],
+  },
+  {
+    name: 'a rule may take its registry from the name that the sender chose',
+    file: 'agent/push/policy.ts',
+    find: 'made?.name === target && made.registry === reference.domain && !isNear(reference.domain)',
+    replace: 'made?.name === target && !isNear(reference.domain)',
+    tests: tests('test/agent/push/policy.test.ts'),
+    says: [PUSHED],
+  },
+  {
+    name: 'an address is pushed to without a pattern',
+    file: 'agent/push/policy.ts',
+    find: 'made.registry === reference.domain && !isNear(reference.domain)',
+    replace: 'made.registry === reference.domain',
+    tests: tests('test/agent/push/policy.test.ts'),
+    says: [PUSHED],
+  },
+  {
+    name: 'an index is pushed with manifests that did not come',
+    file: 'agent/push/pushing-sink.ts',
+    find: 'else if (foreign && foreign.length > 0)',
+    replace: 'else if (foreign && foreign.length < 0)',
+    tests: stolen('an index that names a private manifest'),
+    says: [READS, PUSHED],
+  },
+  {
+    name: 'the sender hears what the registry said',
+    file: 'agent/peer/pushed.ts',
+    find: '...(error && { problem }),',
+    replace: '...(error && { problem, error: { code: error.code, message: error.message } }),',
+    tests: tests('test/agent/peer/pushed.test.ts'),
+    says: [ANSWER],
+  },
+];
