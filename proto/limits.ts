@@ -56,7 +56,7 @@ export const RECONNECT_PAUSE_MIN_MS = 250;
 export const RECONNECT_PAUSE_MAX_MS = 5_000;
 /** How long a dialler comes back to a listener that breaks its connections off before message 3. */
 export const CROWDED_OUT_MS = 10_000;
-export const CROWDED_OUT_PAUSE_MS = 100;
+export const CROWDED_OUT_PAUSE_MS = 25;
 export const LINGER_MS = 10_000;
 /** The same while the sender cannot be heard. */
 export const LINGER_UNHEARD_MS = 60_000;
