@@ -7,7 +7,7 @@ import { engineEvent } from './hello.ts';
 
 export interface CleanOptions {
   readonly engine: EndpointOptions;
-  /** What may be of a session that goes on where it cannot be seen, too. */
+  /** What a session may still use, too: it gets those layers again. */
   readonly force: boolean;
   readonly emit: Emit;
   readonly signal: AbortSignal;
@@ -18,7 +18,7 @@ export async function clean({ engine: endpoint, force, emit, signal }: CleanOpti
   emit(engineEvent(engine));
   const removed: KeptImage[] = [];
   const kept: (KeptImage & { reason: string })[] = [];
-  for (const helper of await helpersAmong(await engine.list())) {
+  for (const helper of helpersAmong(await engine.list())) {
     signal.throwIfAborted();
     const reason = whyKept(helper, force);
     if (reason !== undefined) kept.push({ ...toldOf(helper), reason });
@@ -29,9 +29,10 @@ export async function clean({ engine: endpoint, force, emit, signal }: CleanOpti
 }
 
 function whyKept(helper: Helper, force: boolean): string | undefined {
-  if (helper.live === true) return 'its session goes on';
-  if (helper.live === false || isOver(helper) || force) return undefined;
-  return 'its session may go on in a container, which cannot be seen from here: --force removes it';
+  if (force || isOver(helper) || helper.live === false) return undefined;
+  return helper.live
+    ? 'the imgmv that made it still runs: --force removes it all the same'
+    : 'its session may go on where it cannot be seen from here, as in a container: --force removes it';
 }
 
 function toldOf({ name, image, bytes, since }: Helper): KeptImage {

@@ -1,5 +1,6 @@
 /** The whole of `imgmv receive`: a listener, a code, and for each session a move from the peer to the engine, or to files. */
 import { hostname } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { ImgmvError, toImgmvError } from '../proto/errors.ts';
 import { JOBS_MAX, RETRIES_MAX } from '../proto/limits.ts';
 import type { Secret } from '../proto/secret.ts';
@@ -12,6 +13,7 @@ import { type Emit, errorEvent } from './events.ts';
 import { archiveHost, engineEvent, type Host, helloOf, keeperOf } from './hello.ts';
 import type { Sink } from './image.ts';
 import { move } from './move.ts';
+import { CodePause } from './peer/code-pause.ts';
 import { type AcceptedSession, Listener } from './peer/listener.ts';
 import { PeerSource } from './peer/peer-source.ts';
 import type { PushPattern } from './push/pattern.ts';
@@ -78,10 +80,12 @@ export async function receive(options: ReceiveOptions): Promise<number> {
       unauthenticatedPerAddress: options.unauthenticatedPerAddress,
     }),
   });
+  const pause = new CodePause();
   try {
     for (;;) {
-      const accepted = await nextSession(listener, options);
+      const accepted = await nextSession(listener, pause, options);
       if (!accepted) continue;
+      pause.reset();
       const exit = await serve(accepted, openSink, options);
       if (options.once) return exit;
       signal.throwIfAborted();
@@ -128,9 +132,10 @@ async function openPlace(options: ReceiveOptions): Promise<Target> {
   };
 }
 
-/** Undefined where the code was burnt and another one is due. */
+/** Undefined where the code was burnt, or nothing came of its use, and another one is due. */
 async function nextSession(
   listener: Listener,
+  pause: CodePause,
   options: ReceiveOptions,
 ): Promise<AcceptedSession | undefined> {
   const { emit, once, showCode, signal, ttlMs } = options;
@@ -153,8 +158,19 @@ async function nextSession(
     // Only a stop, or a code that nobody wanted, ends a receiver that serves one session after another.
     if (once || signal.aborted || failure.code === 'code-expired') throw failure;
     emit(errorEvent(failure));
+    if (failure.code === 'code-burnt') await pauseAfterBurntCode(pause.next(), options);
     return undefined;
   }
+}
+
+/**
+ * Strangers could have us make one code after the other, each of which costs a scrypt and gives them five guesses.
+ * The burnt code stays the one that diallers are told of, and the next is made when the pause is over, not ahead.
+ */
+async function pauseAfterBurntCode(ms: number, { emit, signal }: ReceiveOptions): Promise<void> {
+  emit({ event: 'warning', message: `the next pairing code comes in ${ms / 1000} s` });
+  await sleep(ms, undefined, { signal }).catch(() => {});
+  signal.throwIfAborted();
 }
 
 /** What was well when this side began to listen is no fault of how it was called, nor of the sender. */

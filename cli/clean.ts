@@ -9,7 +9,7 @@ interface CleanFlags extends CommonOptions {
 export function cleanCommand(): Command {
   return new Command('clean')
     .description('remove layers that interrupted runs kept in the engine of this host')
-    .option('--force', 'also what may belong to a session that cannot be seen from here')
+    .option('--force', 'also what a session may still use, which then gets it again')
     .option('--docker-host <address>', 'the engine: unix:///path, tcp://host:port or ssh://user@host')
     .option('--context <name>', 'the engine of this docker context')
     .option('--json', 'one JSON object a line on standard output')
@@ -23,7 +23,8 @@ Examples:
 
 A run that breaks off keeps the layers that have arrived, so that the next one
 need not get them again. They go when that image is complete, after 24 hours, or
-by this command. Nothing else is touched, and no session that goes on.`,
+by this command. Nothing else is touched, and without --force nothing that an
+imgmv which still runs may use.`,
     )
     .action(async (flags: CleanFlags) => {
       await run(flags, async ({ engine, emit, signal }) => {

@@ -4,10 +4,10 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { CipherState } from './cipher-state.ts';
-import { ImgmvError, violation } from './errors.ts';
+import { ALTERED_HINT, ImgmvError, violation } from './errors.ts';
 import { HANDSHAKE_TIMEOUT_MS, PREAMBLE_BYTES, SALT_BYTES, SESSION_ID_BYTES } from './limits.ts';
 import { HandshakeState, type KeyPair, type Pattern } from './noise.ts';
-import { errorOfClose, type Socket, type SocketClose, SUBPROTOCOL } from './websocket.ts';
+import { errorOfClose, type Negotiation, type Socket, type SocketClose } from './websocket.ts';
 
 export type Role = 'sender' | 'receiver';
 export type ConnectionKind = 'pair' | 'trusted' | 'reconnect' | 'lane';
@@ -79,8 +79,12 @@ function patternOf(kind: ConnectionKind): Pattern {
   return kind === 'pair' ? 'XXpsk3' : 'XX';
 }
 
-function prologueOf(dialler: Buffer, listener: Buffer): Buffer {
-  return Buffer.concat([Buffer.from(SUBPROTOCOL, 'latin1'), dialler, listener]);
+/**
+ * PROTOCOL.md section 3.1. Each side takes in what it sent and received itself, so whoever changes an offer on the
+ * way, to make two hosts speak an older version than both know, makes their handshake fail.
+ */
+export function prologueOf({ offered, selected }: Negotiation, dialler: Buffer, listener: Buffer): Buffer {
+  return Buffer.concat([Buffer.from(`${selected}\n${offered.join(',')}\n`, 'latin1'), dialler, listener]);
 }
 
 /** How a connection is to be authenticated. */
@@ -204,9 +208,9 @@ export async function dialChannel(socket: Socket, options: DiallerOptions): Prom
     if (kind !== 'pair' && !listener.sessionId.equals(options.preamble.sessionId))
       throw violation('it was asked for one session and gave another');
     const credentials = await options.credentials(listener);
-    const handshake = start(true, listener.kind, prologueOf(ours, theirs), credentials);
+    const handshake = start(true, listener.kind, prologueOf(socket.negotiation, ours, theirs), credentials);
     socket.send(handshake.writeMessage(new Uint8Array()));
-    handshake.readMessage(await nextMessage(socket));
+    readAnswer(handshake, await nextMessage(socket));
     checkPinned(handshake, credentials);
     socket.send(handshake.writeMessage(new Uint8Array()));
     return new Channel(socket, handshake, listener);
@@ -225,18 +229,19 @@ export async function acceptChannel(socket: Socket, options: ListenerOptions): P
     const credentials = await coming;
     const first = await nextMessage(socket);
     options.onStep?.(2);
+    const handshake = start(false, preamble.kind, prologueOf(socket.negotiation, theirs, ours), credentials);
+    // Reading it costs no more than a hash and a tag.
+    handshake.readMessage(first);
     await options.turn?.();
     if (!socket.open) throw errorOfClose(await socket.closed);
-    const handshake = start(false, preamble.kind, prologueOf(theirs, ours), credentials);
-    handshake.readMessage(first);
     socket.send(handshake.writeMessage(new Uint8Array()));
     const last = await nextMessage(socket);
     options.beforeProof?.();
     try {
       handshake.readMessage(last);
     } catch (cause) {
-      // Only the last message depends on the code: see PROTOCOL.md section 3.2.
-      if (preamble.kind === 'pair')
+      // Only what follows the static key in message 3 depends on the code: see PROTOCOL.md section 3.2.
+      if (handshake.wrongPsk)
         throw new ImgmvError('wrong-code', 'the other side gave a wrong code', { cause });
       throw cause;
     }
@@ -253,6 +258,18 @@ function start(
   { s, psk }: Credentials,
 ): HandshakeState {
   return new HandshakeState({ pattern: patternOf(kind), initiator, prologue, s, ...(psk && { psk }) });
+}
+
+/** Message 2 is the first that shows whether both sides have seen the same prologue. */
+function readAnswer(handshake: HandshakeState, message: Buffer): void {
+  try {
+    handshake.readMessage(message);
+  } catch (cause) {
+    throw new ImgmvError('handshake-failed', 'the handshake of the two hosts was altered on the way', {
+      cause,
+      hint: ALTERED_HINT,
+    });
+  }
 }
 
 function checkPinned(handshake: HandshakeState, { rs }: Credentials): void {

@@ -102,6 +102,10 @@ export function codeOfClose(close: number): ErrorCode | undefined {
   return ERROR_CODES.find((code) => TABLE[code].close === close);
 }
 
+/** What to do about a handshake that does not fit on the two sides. */
+export const ALTERED_HINT =
+  'something between them changes the connection, perhaps to make them use an older version: connect them directly';
+
 /** What it means, and what to do, when the other side closes with one of these codes. Before a code is
  * proven anybody may have said so: the words claim no more than that. */
 const TOLD: Partial<Record<ErrorCode, readonly [message: string, hint: string]>> = {
@@ -119,9 +123,13 @@ const TOLD: Partial<Record<ErrorCode, readonly [message: string, hint: string]>>
   ],
   'code-burnt': [
     'the other host says that its code was tried too often and is dead',
-    'start `imgmv receive` there again for a new code',
+    'look there for a new code, or start `imgmv receive` again',
   ],
   'try-later': ['the other host refuses this address for now, after a wrong code', 'wait, then try again'],
+  'handshake-failed': [
+    'the other host says that the handshake failed: it was altered on the way, or meant for another host',
+    ALTERED_HINT,
+  ],
   'peer-stopped': ['the other host stopped', 'see what it shows, then run both commands again'],
   'session-unknown': ['the other host does not know this session', 'run both commands again'],
   'role-mismatch': [

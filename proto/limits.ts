@@ -30,8 +30,11 @@ export const CODE_WORDS = 6;
 export const SCRYPT_LOG2_N = 15;
 export const SCRYPT_R = 8;
 export const SCRYPT_P = 1;
-/** Completed handshakes with a wrong code after which the code is dead. */
+/** Messages 3 with a key that decrypts and a wrong code, after which the code is dead. */
 export const CODE_WRONG_TRIES_MAX = 5;
+/** Before a code that takes the place of a burnt one; doubled from one to the next. */
+export const CODE_PAUSE_MIN_MS = 1_000;
+export const CODE_PAUSE_MAX_MS = 60_000;
 export const CODE_TTL_MS = 10 * 60_000;
 export const CODE_TTL_MIN_MS = 10_000;
 export const CODE_TTL_MAX_MS = 7 * 24 * 3_600_000;
@@ -53,7 +56,7 @@ export const RECONNECT_PAUSE_MIN_MS = 250;
 export const RECONNECT_PAUSE_MAX_MS = 5_000;
 /** How long a dialler comes back to a listener that breaks its connections off before message 3. */
 export const CROWDED_OUT_MS = 10_000;
-export const CROWDED_OUT_PAUSE_MS = 100;
+export const CROWDED_OUT_PAUSE_MS = 25;
 export const LINGER_MS = 10_000;
 /** The same while the sender cannot be heard. */
 export const LINGER_UNHEARD_MS = 60_000;
@@ -72,6 +75,10 @@ export const UNAUTHENTICATED_MAX_SOCKETS = 32;
 export const UNAUTHENTICATED_PER_ADDRESS_MAX_SOCKETS = 4;
 /** How long one of them may stand still before another takes its place that has no better claim to it. */
 export const UNAUTHENTICATED_GRACE_MS = 250;
+/** Answers to message 1 in any second: each costs public-key work. Who comes too soon waits. */
+export const ANSWERS_MAX_PER_S = 50;
+/** The same of one address; of IPv6, of one /64. */
+export const ANSWERS_PER_ADDRESS_MAX_PER_S = 5;
 export const PENALTY_MIN_MS = 15_000;
 export const PENALTY_MAX_MS = 600_000;
 /** Addresses remembered for penalties; the oldest is forgotten first. */

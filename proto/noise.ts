@@ -143,12 +143,13 @@ export class HandshakeState {
   readonly #initiator: boolean;
   readonly #s: KeyPair;
   readonly #psk: Uint8Array | undefined;
-  readonly #e: KeyPair;
+  #e: KeyPair | undefined;
   #re: Uint8Array | undefined;
   #rs: Buffer | undefined;
   #turn = 0;
   #wasSplit = false;
   #failure: unknown;
+  #wrongPsk = false;
 
   constructor({ pattern, initiator, prologue, s, psk, e }: HandshakeOptions) {
     if ((psk !== undefined) !== (pattern === 'XXpsk3')) {
@@ -162,7 +163,7 @@ export class HandshakeState {
     this.#messages = MESSAGE_PATTERNS[pattern];
     this.#initiator = initiator;
     this.#s = s;
-    this.#e = e ?? generateKeyPair();
+    this.#e = e;
     this.#psk = psk;
   }
 
@@ -175,6 +176,15 @@ export class HandshakeState {
   get h(): Buffer {
     this.#requireFinished('taking the handshake hash');
     return this.#symmetric.h;
+  }
+
+  /**
+   * Whether the handshake failed because the two sides have different psks: all of a message was readable up to
+   * its psk, the static key included, and what the psk protects was not. A message that is merely garbage fails
+   * earlier, and tests no psk.
+   */
+  get wrongPsk(): boolean {
+    return this.#wrongPsk;
   }
 
   /** The other's static public key, once the message that proves it was read: 2 at the initiator, 3 at the responder. */
@@ -232,6 +242,8 @@ export class HandshakeState {
     const parts: Uint8Array[] = [];
     for (const token of tokens) {
       if (token === 'e') {
+        // Made no earlier: a message that is refused costs no public-key work.
+        this.#e ??= generateKeyPair();
         parts.push(this.#e.publicKey);
         this.#mixE(this.#e.publicKey);
       } else if (token === 's') {
@@ -271,7 +283,12 @@ export class HandshakeState {
         this.#mix(token);
       }
     }
-    return this.#symmetric.decryptAndHash(rest);
+    try {
+      return this.#symmetric.decryptAndHash(rest);
+    } catch (error) {
+      this.#wrongPsk = tokens.includes('psk');
+      throw error;
+    }
   }
 
   /** With a psk, each `e` is mixed into the key as well, so that no two messages share one (section 9.2). */
@@ -287,7 +304,7 @@ export class HandshakeState {
     }
     // The first letter of a token is the initiator's key, the second the responder's.
     const [ours, theirs] = this.#initiator ? [token[0], token[1]] : [token[1], token[0]];
-    const keyPair = ours === 'e' ? this.#e : this.#s;
+    const keyPair = ours === 'e' ? required(this.#e) : this.#s;
     this.#symmetric.mixKey(dh(keyPair, required(theirs === 'e' ? this.#re : this.#rs)));
   }
 

@@ -29,6 +29,13 @@ const OPTIONS = {
 /** Messages that may wait before anybody reads them: a handshake never has more than two on their way. */
 const UNREAD_MAX_MESSAGES = 8;
 
+/** What the two sides said of versions in the opening handshake, as this side sent and received it. */
+export interface Negotiation {
+  /** All subprotocols that the dialler offered, in its order. */
+  readonly offered: readonly string[];
+  readonly selected: string;
+}
+
 export interface SocketClose {
   readonly code: number;
   readonly reason: string;
@@ -39,6 +46,7 @@ export interface SocketClose {
 export class Socket {
   readonly closed: Promise<SocketClose>;
   readonly remoteAddress: string;
+  readonly negotiation: Negotiation;
   readonly #ws: WebSocket;
   #backlog = 0;
   #handler: ((message: Buffer) => void) | undefined;
@@ -52,8 +60,10 @@ export class Socket {
   bytesReceived = 0;
 
   /** `duplex`: what `ws` runs on. */
-  constructor(ws: WebSocket, duplex: Duplex, remoteAddress: string) {
+  constructor(ws: WebSocket, duplex: Duplex, remoteAddress: string, offered: readonly string[]) {
     this.#ws = ws;
+    // RFC 6455 section 4.1: ws lets nobody select what was not offered.
+    this.negotiation = { offered, selected: ws.protocol };
     this.remoteAddress = remoteAddress;
     // The other side has closed its half and reads no more. What it has not taken would keep ws waiting for
     // ever, since there is no deadline but for a closing handshake that it began itself.
@@ -167,7 +177,8 @@ function truncateUtf8(text: string, maxBytes: number): string {
 export function dial(url: string, options: { timeoutMs: number; signal?: AbortSignal }): Promise<Socket> {
   const { timeoutMs, signal } = options;
   return new Promise((resolve, reject) => {
-    const ws = new WebSocket(url, [SUBPROTOCOL], {
+    const offered = [SUBPROTOCOL];
+    const ws = new WebSocket(url, offered, {
       ...OPTIONS,
       handshakeTimeout: timeoutMs,
       followRedirects: false,
@@ -204,7 +215,7 @@ export function dial(url: string, options: { timeoutMs: number; signal?: AbortSi
       clearTimeout(deadline);
       signal?.removeEventListener('abort', onAbort);
       ws.removeAllListeners();
-      resolve(new Socket(ws, duplex as Duplex, new URL(url).host));
+      resolve(new Socket(ws, duplex as Duplex, new URL(url).host, offered));
     });
   });
 }
@@ -298,9 +309,14 @@ const server = new WebSocketServer({
   handleProtocols: (offered) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
 });
 
+/** The subprotocols of an upgrade request. White space and the number of headers are a proxy's to change. */
+function offeredBy(request: IncomingMessage): readonly string[] {
+  return (request.headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim());
+}
+
 /** Whether an upgrade request offers the version that we speak, another one of ours, or none of ours. */
 export function versionOffered(request: IncomingMessage): 'ours' | 'other' | 'none' {
-  const offered = (request.headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim());
+  const offered = offeredBy(request);
   if (offered.includes(SUBPROTOCOL)) return 'ours';
   return offered.some((name) => name.startsWith(SUBPROTOCOL_PREFIX)) ? 'other' : 'none';
 }
@@ -313,7 +329,7 @@ export function upgrade(request: IncomingMessage, duplex: Duplex, head: Buffer):
     duplex.once('close', onClose);
     server.handleUpgrade(request, duplex, head, (ws) => {
       duplex.removeListener('close', onClose);
-      resolve(new Socket(ws, duplex, address));
+      resolve(new Socket(ws, duplex, address, offeredBy(request)));
     });
   });
 }

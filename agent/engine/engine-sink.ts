@@ -91,15 +91,15 @@ export class EngineSink implements Sink {
   }
 
   static async open(engine: Engine, options: EngineSinkOptions): Promise<EngineSink> {
-    return new EngineSink(engine, await Helpers.begin(randomBytes(6).toString('hex')), options);
+    return new EngineSink(engine, new Helpers(randomBytes(6).toString('hex')), options);
   }
 
   async plan(images: readonly Image[]): Promise<readonly Answer[]> {
     // One list for all: with hundreds of images it is what takes the time.
     let listed = await this.#engine.list();
-    const helpers = await helpersAmong(listed);
+    const helpers = helpersAmong(listed);
     // What some run left, and none came back for.
-    const over = helpers.filter(isOver);
+    const over = helpers.filter((helper) => isOver(helper) && !this.#helpers.owns(helper));
     for (const helper of over) await dropHelper(this.#engine, helper);
     // What was theirs alone is not here any more.
     if (over.length > 0) listed = await this.#engine.list();
@@ -261,7 +261,7 @@ export class EngineSink implements Sink {
   async #dropHelpersOf(image: Image, targetId: Digest): Promise<void> {
     if (!this.#helpersThere) return;
     try {
-      for (const helper of await helpersAmong(await this.#engine.list()))
+      for (const helper of helpersAmong(await this.#engine.list()))
         if (await this.#isLeftOf(image, targetId, helper)) await dropHelper(this.#engine, helper);
     } catch (error) {
       if (toImgmvError(error).code === 'internal') throw error;
@@ -271,7 +271,8 @@ export class EngineSink implements Sink {
   async #isLeftOf({ id }: Image, targetId: Digest, helper: Helper): Promise<boolean> {
     // An earlier try of this very session has nothing under way any more.
     const mine = this.#helpers.owns(helper);
-    if (helper.id !== targetId) return helper.image === id && (mine || helper.live !== true);
+    if (helper.id !== targetId)
+      return helper.image === id && (mine || helper.live !== true || isOver(helper));
     // A run that was killed while the engine loaded an image whole leaves it under its private name, which
     // may be the only one; and one that still goes on somewhere is about to give it its names.
     if (!mine && helper.live !== false && !isOver(helper)) return false;
@@ -309,7 +310,7 @@ export class EngineSink implements Sink {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#helpers[Symbol.asyncDispose]();
+    this.#helpers[Symbol.dispose]();
   }
 }
 

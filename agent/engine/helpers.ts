@@ -5,13 +5,14 @@
  */
 import { createHash } from 'node:crypto';
 import { readFileSync, readlinkSync } from 'node:fs';
-import { connect, createServer, type Server } from 'node:net';
 import { toImgmvError } from '../../proto/errors.ts';
 import type { Digest } from '../image.ts';
 import type { Engine, ListedByEngine } from './engine.ts';
 
 const REPOSITORY = 'imgmv-incoming';
-const NAME = /^imgmv-incoming:([0-9a-f]{12})-([0-9a-f]{8})-([0-9]{10})-[0-9]{1,6}$/;
+/** Session, place, since when, process and its start, number. */
+const NAME =
+  /^imgmv-incoming:([0-9a-f]{12})-([0-9a-f]{8})-([0-9]{10})-([0-9]{1,7})\.([0-9]{1,20})-[0-9]{1,6}$/;
 const LABEL = 'io.imgmv.incoming';
 /** Longer than the longest session that is not asked for. */
 const KEPT_MAX_MS = 24 * 60 * 60_000;
@@ -26,24 +27,19 @@ export interface Helper {
   /** What the engine says that it takes, with the layers below that were there before. */
   readonly bytes: number;
   readonly since: Date;
-  /** Whether its session goes on; undefined where that cannot be seen from here. */
+  /** Whether the session that made it goes on, or may, as its process runs; undefined where that cannot be seen from here. */
   readonly live: boolean | undefined;
 }
 
-/** The private names of one session, and the sign that the session lives. */
-export class Helpers implements AsyncDisposable {
+/** The private names of one session, which lives until this is disposed of. */
+export class Helpers implements Disposable {
   readonly #session: string;
-  readonly #sign: Server | undefined;
   #count = 0;
 
-  private constructor(session: string, sign: Server | undefined) {
-    this.#session = session;
-    this.#sign = sign;
-  }
-
   /** `session`: 12 hex digits, new for each session. */
-  static async begin(session: string): Promise<Helpers> {
-    return new Helpers(session, await giveSign(session));
+  constructor(session: string) {
+    this.#session = session;
+    sessionsHere.add(session);
   }
 
   /** Whether this session has left it. */
@@ -53,11 +49,12 @@ export class Helpers implements AsyncDisposable {
 
   /** A name that no image has. */
   nextName(): string {
-    return `${REPOSITORY}:${this.#session}-${PLACE ?? '0'.repeat(8)}-${seconds(Date.now())}-${this.#count++}`;
+    const { place, pid, started } = HERE ?? NOWHERE;
+    return `${REPOSITORY}:${this.#session}-${place}-${seconds(Date.now())}-${pid}.${started}-${this.#count++}`;
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    this.#sign?.close();
+  [Symbol.dispose](): void {
+    sessionsHere.delete(this.#session);
   }
 }
 
@@ -72,22 +69,22 @@ export function isPrivateName(name: string): boolean {
 }
 
 /** What is ours in an engine, of whatever session, among all that it has `listed`. */
-export async function helpersAmong(listed: readonly ListedByEngine[]): Promise<readonly Helper[]> {
+export function helpersAmong(listed: readonly ListedByEngine[]): readonly Helper[] {
   const found: Helper[] = [];
   for (const { Id, RepoTags, Labels, Size } of listed)
     for (const name of RepoTags ?? []) {
-      const [, session, place, at] = NAME.exec(name) ?? [];
-      if (session === undefined || at === undefined) continue;
+      const [, session = '', place = '', at, pid, started = ''] = NAME.exec(name) ?? [];
+      if (at === undefined) continue;
       const image = Labels?.[LABEL] as Digest | undefined;
-      const live = place === PLACE ? await showsSign(session) : undefined;
+      const live = isLive(session, { place, pid: Number(pid), started });
       found.push({ name, id: Id, image, bytes: Size, since: new Date(Number(at) * 1000), live });
     }
   return found;
 }
 
-/** Whether its time is over, whoever left it. */
-export function isOver({ since, live }: Helper): boolean {
-  return live !== true && Date.now() - since.getTime() > KEPT_MAX_MS;
+/** Whether its time is over, whoever made it and whether or not that one lives. */
+export function isOver({ since }: Helper): boolean {
+  return Date.now() - since.getTime() > KEPT_MAX_MS;
 }
 
 /** Removes a helper. False where the engine does not want to, since something uses it. */
@@ -102,45 +99,64 @@ export async function dropHelper(engine: Engine, { name }: Helper): Promise<bool
 }
 
 /**
- * Names of sessions are seen through abstract sockets (unix(7)), which end with their process and are no
- * files. Those of another network namespace cannot be seen: a place is one boot of one of these.
+ * Whether a session lives is told by its process, which its private names name by id and start time: no other
+ * process of one boot and PID namespace ever has both, so nobody can pose as it. A socket or a file of some name
+ * could be held by any local user, or is not seen by others who share the docker socket. Both facts are open to all
+ * users, unless /proc hides them. A process of another namespace, as that of a container, cannot be seen.
  */
-const PLACE = placeHere();
+interface Process {
+  /** One boot of one PID namespace. */
+  readonly place: string;
+  readonly pid: number;
+  /** Clock ticks since boot. */
+  readonly started: string;
+}
 
-function placeHere(): string | undefined {
+const NOWHERE: Process = { place: '0'.repeat(8), pid: 0, started: '0' };
+const HERE = processHere();
+/** Sessions of this process that have not ended. */
+const sessionsHere = new Set<string>();
+
+function processHere(): Process | undefined {
   try {
     const boot = readFileSync('/proc/sys/kernel/random/boot_id', 'utf8');
-    const place = `${boot}${readlinkSync('/proc/self/ns/net')}`;
-    return createHash('sha256').update(place).digest('hex').slice(0, 8);
+    const place = createHash('sha256')
+      .update(`${boot}${readlinkSync('/proc/self/ns/pid')}`)
+      .digest('hex');
+    const stat = statOf(process.pid);
+    return stat && { place: place.slice(0, 8), pid: process.pid, started: stat.started };
   } catch {
     // No Linux: whether a session lives is not known there.
     return undefined;
   }
 }
 
-async function giveSign(session: string): Promise<Server | undefined> {
-  if (PLACE === undefined) return undefined;
-  const server = createServer((socket) => socket.destroy()).unref();
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', reject);
-    server.listen(signOf(session), resolve);
-  });
-  return server;
+function isLive(session: string, { place, pid, started }: Process): boolean | undefined {
+  if (place !== HERE?.place) return undefined;
+  if (pid === HERE.pid && started === HERE.started) return sessionsHere.has(session);
+  try {
+    process.kill(pid, 0);
+  } catch (error) {
+    // EPERM is a process of another user, and one that /proc may hide.
+    if ((error as NodeJS.ErrnoException).code === 'ESRCH') return false;
+  }
+  const stat = statOf(pid);
+  return stat && stat.started === started && !ENDED_STATES.includes(stat.state);
 }
 
-function showsSign(session: string): Promise<boolean> {
-  return new Promise((resolve) => {
-    const socket = connect(signOf(session));
-    socket.once('connect', () => {
-      socket.destroy();
-      resolve(true);
-    });
-    socket.once('error', () => resolve(false));
-  });
-}
+/** It has ended, and its parent has not asked for its status. */
+const ENDED_STATES = ['Z', 'X', 'x'];
 
-function signOf(session: string): string {
-  return `\0imgmv-${session}`;
+/** proc(5): behind the name in brackets, which may hold anything, state is the first field and starttime the 20th. */
+function statOf(pid: number): { readonly state: string; readonly started: string } | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
+    const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    const [state, started] = [fields[0], fields[19]];
+    return state === undefined || started === undefined ? undefined : { state, started };
+  } catch {
+    return undefined;
+  }
 }
 
 function seconds(ms: number): string {

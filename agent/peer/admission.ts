@@ -24,8 +24,11 @@ export interface AdmissionOptions {
   readonly now: () => number;
 }
 
+/** Later than any time. */
+const MOVING = Number.MAX_SAFE_INTEGER;
+
 export class Admission {
-  /** Since when each has stood still; who has for the longest time comes first. */
+  /** Since when each has stood still; `MOVING` while it is ours to go on. */
   readonly #strangers = new Map<Stranger, number>();
   readonly #penalties = new Map<string, { until: number; lengthMs: number }>();
   readonly #perAddressMax: number;
@@ -48,7 +51,8 @@ export class Admission {
    * us to begin no more than a few handshakes. How far one got does not count: that is cheap for a stranger.
    */
   admit(stranger: Stranger): boolean {
-    const all = [...this.#strangers.keys()];
+    // Sorting is stable, here and below: the first of equals is the one that has stood still for the longest time.
+    const all = [...this.#strangers].sort(([, a], [, b]) => a - b).map(([one]) => one);
     const same = all.filter(({ address }) => address === stranger.address);
     const mayStay = (one: Stranger) =>
       this.#now() - (this.#strangers.get(one) ?? 0) < UNAUTHENTICATED_GRACE_MS;
@@ -58,7 +62,6 @@ export class Admission {
       this.#evict(oldest);
     } else if (all.length >= UNAUTHENTICATED_MAX_SOCKETS) {
       const moreCrowded = crowdsOf([...all, stranger]);
-      // Sorting is stable: the first of equals is the one that has stood still for the longest time.
       const least = all.sort(moreCrowded)[0] as Stranger;
       if (moreCrowded(least, stranger) === 0 && mayStay(least)) return false;
       this.#evict(least);
@@ -69,7 +72,12 @@ export class Admission {
 
   /** It took the next step of its handshake. */
   advance(stranger: Stranger): void {
-    if (this.#strangers.delete(stranger)) this.#strangers.set(stranger, this.#now());
+    if (this.#strangers.has(stranger)) this.#strangers.set(stranger, this.#now());
+  }
+
+  /** It waits for an answer that we hold back: until it advances it does not stand still. */
+  hold(stranger: Stranger): void {
+    if (this.#strangers.has(stranger)) this.#strangers.set(stranger, MOVING);
   }
 
   /** It proved the code, or is gone. */

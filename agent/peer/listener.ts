@@ -2,10 +2,9 @@
  * The side that waits: an HTTP server that does nothing but upgrade, a pairing code, and the session that
  * comes of it. Nobody gets work or memory out of it before having proven the code. docs/SECURITY.md says against whom.
  */
-import { createServer, type IncomingMessage, type Server } from 'node:http';
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket as NetSocket } from 'node:net';
 import type { Duplex } from 'node:stream';
-import { setImmediate } from 'node:timers/promises';
 import {
   acceptChannel,
   type Channel,
@@ -30,6 +29,7 @@ import { awaited } from '../awaited.ts';
 import { type Clock, SYSTEM_CLOCK } from '../clock.ts';
 import type { Emit } from '../events.ts';
 import { Admission, type Stranger } from './admission.ts';
+import { Answers } from './answers.ts';
 import { Pairing } from './pairing.ts';
 import { Session } from './session.ts';
 
@@ -78,9 +78,11 @@ export class Listener {
   readonly #options: ListenOptions;
   readonly #clock: Clock;
   readonly #admission: Admission;
+  readonly #answers: Answers;
   readonly #sockets = new Set<Duplex>();
-  #turn: Promise<void> = Promise.resolve();
   #pairing: Pairing | undefined;
+  /** The code of whose altered handshakes people were told. */
+  #toldAltered: Pairing | undefined;
   #accept: Accept | undefined;
   #running: Running | undefined;
 
@@ -92,16 +94,24 @@ export class Listener {
     this.#options = options;
     this.#clock = options.clock ?? SYSTEM_CLOCK;
     const perAddressMax = options.unauthenticatedPerAddress;
+    const now = () => this.#clock.monotonic();
+    this.#answers = new Answers(now);
     this.#admission = new Admission({
-      now: () => this.#clock.monotonic(),
+      now,
       ...(perAddressMax !== undefined && { perAddressMax }),
     });
     server.on('connection', (socket) => this.#connected(socket));
-    server.on('request', (_request, response) => {
-      response
-        .writeHead(426, { Connection: 'close', Upgrade: 'websocket', 'Sec-WebSocket-Protocol': SUBPROTOCOL })
-        .end();
-    });
+    // A request that expects something would otherwise be answered by Node, which keeps its connection.
+    for (const event of ['request', 'checkContinue', 'checkExpectation'])
+      server.on(event, (_request: IncomingMessage, response: ServerResponse) => {
+        response
+          .writeHead(426, {
+            Connection: 'close',
+            Upgrade: 'websocket',
+            'Sec-WebSocket-Protocol': SUBPROTOCOL,
+          })
+          .end();
+      });
     server.on('upgrade', (request, duplex, head) => void this.#upgrade(request, duplex, head));
   }
 
@@ -184,9 +194,12 @@ export class Listener {
     // A browser names the page that dials: no page has business here, and each could use up the tries.
     const version = request.headers.origin === undefined ? versionOffered(request) : 'none';
     if (version !== 'ours') {
+      const status = version === 'other' ? '426 Upgrade Required' : '400 Bad Request';
+      // A server's sockets stay half open until the client ends its half, which it need never do.
       duplex.end(
-        `HTTP/1.1 ${version === 'other' ? '426 Upgrade Required' : '400 Bad Request'}\r\nConnection: close\r\n` +
+        `HTTP/1.1 ${status}\r\nConnection: close\r\n` +
           `Sec-WebSocket-Protocol: ${SUBPROTOCOL}\r\nContent-Length: 0\r\n\r\n`,
+        () => duplex.destroy(),
       );
       return;
     }
@@ -206,7 +219,11 @@ export class Listener {
       channel = await acceptChannel(socket, {
         handshakeTimeoutMs: HANDSHAKE_TIMEOUT_MS,
         onStep: () => this.#admission.advance(stranger),
-        turn: () => this.#nextTurn(),
+        turn: async () => {
+          this.#admission.hold(stranger);
+          await this.#answers.turn(stranger.address, socket.closed);
+          this.#admission.advance(stranger);
+        },
         beforeProof: () => {
           // Of many that guess at once, those behind the last try have to hear of its end, not of theirs.
           const death = kept?.pairing?.death;
@@ -224,21 +241,13 @@ export class Listener {
         },
       });
     } catch (error) {
-      if (kept?.pairing && toImgmvError(error).code === 'wrong-code')
-        this.#wrongCode(kept.pairing, stranger.address);
+      const { code } = toImgmvError(error);
+      if (kept?.pairing && code === 'wrong-code') this.#wrongCode(kept.pairing, stranger.address);
+      if (kept?.pairing && code === 'handshake-failed') this.#altered(kept.pairing, stranger.address);
       throw error;
     }
     this.#admission.leave(stranger);
     if (kept) await this.#authenticated(channel, kept, stranger.address);
-  }
-
-  /**
-   * One handshake between two looks at what has come: the answer to message 1 takes milliseconds, and many at
-   * once would keep a message 3 that is there already waiting behind them.
-   */
-  #nextTurn(): Promise<void> {
-    this.#turn = this.#turn.then(() => setImmediate());
-    return this.#turn;
   }
 
   #admit(dialler: Preamble) {
@@ -266,6 +275,14 @@ export class Listener {
     pairing.wrongTry();
     this.#admission.punish(address);
     this.#options.emit({ event: 'attempt', address, left: pairing.triesLeft });
+  }
+
+  /** Told once for each code: strangers can bring it about as often as they like. */
+  #altered(pairing: Pairing, address: string): void {
+    if (this.#toldAltered === pairing) return;
+    this.#toldAltered = pairing;
+    const message = `${address} began to pair, and the handshake failed: it was altered on the way, or is no imgmv`;
+    this.#options.emit({ event: 'warning', message });
   }
 
   async #authenticated(

@@ -45,7 +45,7 @@ export class Pairing {
         'code-burnt',
         `somebody gave ${this.#wrongTries} wrong codes: the pairing code is dead`,
         {
-          hint: 'run `imgmv receive` again for a new code; if the tries were not yours, find out who can reach this port',
+          hint: 'run `imgmv receive` again for a new code, unless one follows by itself; if the tries were not yours, find out who can reach this port',
         },
       );
     // Either clock ends it: the wall clock may be set back, the monotonic one stands still in sleep.

@@ -143,7 +143,7 @@ for (const flavour of ['20', '28c'] as const) {
       });
 
       it('does not show what an interrupted run has kept', async () => {
-        const kept = 'imgmv-incoming:0123456789ab-01234567-1700000000-1';
+        const kept = 'imgmv-incoming:0123456789ab-01234567-1700000000-4711.275813-1';
         const { id } = await loadImage(engine, { name: 'kept:1', layers: [{ 'etc/kept': 'it' }] });
         await engine.docker(['tag', 'kept:1', kept]);
         expect(await listed('kept:1')).toMatchObject([{ id, names: ['kept:1'] }]);

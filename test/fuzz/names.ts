@@ -19,7 +19,7 @@ import { target } from './target.ts';
 import { nastyText, textLike } from './text.ts';
 
 const PLATFORM = { os: 'linux', architecture: 'amd64' } as const;
-const PRIVATE = 'imgmv-incoming:0123456789ab-01234567-1700000000-1';
+const PRIVATE = 'imgmv-incoming:0123456789ab-01234567-1700000000-4711.275813-1';
 const DIGEST = `sha256:${'ab'.repeat(32)}`;
 
 const name = fc

@@ -3,13 +3,14 @@ import { Channel, emptyBytes16, type Preamble } from '../../proto/channel.ts';
 import { CipherState } from '../../proto/cipher-state.ts';
 import type { Lane } from '../../proto/lane.ts';
 import type { HandshakeState } from '../../proto/noise.ts';
-import type { Socket, SocketClose } from '../../proto/websocket.ts';
+import { type Negotiation, type Socket, type SocketClose, SUBPROTOCOL } from '../../proto/websocket.ts';
 
 /** As much of a `Socket` as channels use. Give it `messages`; what it was given is in `sent`. */
 export class FakeSocket {
   readonly sent: Buffer[] = [];
   readonly closed: Promise<SocketClose>;
   readonly remoteAddress = '192.0.2.1';
+  readonly negotiation: Negotiation = { offered: [SUBPROTOCOL], selected: SUBPROTOCOL };
   bytesSent = 0;
   bytesReceived = 0;
   backlog = 0;

@@ -27,7 +27,7 @@ import {
 const MIB = 2 ** 20;
 const PEAK_MAX_MIB = 250;
 /** As agent/engine/helpers.ts makes them. */
-const PRIVATE_TAG = '0123456789ab-01234567-1700000000-1';
+const PRIVATE_TAG = '0123456789ab-01234567-1700000000-4711.275813-1';
 /** An image of the target, and a name that the liars are after. */
 const VICTIM = 'alpine:latest';
 /** More of its names, one for each lie. */

@@ -91,8 +91,8 @@ export interface Receiver extends ListeningHost {
 }
 
 /** A whole receiver, as agent/receive.ts puts it together, for one session. */
-export async function receiver(sink: Sink): Promise<Receiver> {
-  const host = await listeningHost();
+export async function receiver(sink: Sink, clock?: Clock): Promise<Receiver> {
+  const host = await listeningHost(clock);
   const pairing = host.listener.newPairing(TTL_MS);
   const stop = new AbortController();
   const accepting = host.listener.accept(pairing, stop.signal);

@@ -1,20 +1,31 @@
 /** The listener against strangers: guesses, age, races, floods, silence, replays. PROTOCOL.md sections 2 and 3. */
-import { once } from 'node:events';
+import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
 import { describe, expect, test } from 'vitest';
 import { acceptChannel, type Channel, dialChannel, encodePreamble } from '../../proto/channel.ts';
+import { ImgmvError } from '../../proto/errors.ts';
 import {
+  ANSWERS_MAX_PER_S,
+  ANSWERS_PER_ADDRESS_MAX_PER_S,
   CODE_WRONG_TRIES_MAX,
-  UNAUTHENTICATED_GRACE_MS,
-  UNAUTHENTICATED_MAX_SOCKETS,
-  UNAUTHENTICATED_PER_ADDRESS_MAX_SOCKETS,
 } from '../../proto/limits.ts';
 import { generateKeyPair, HandshakeState } from '../../proto/noise.ts';
 import { dial } from '../../proto/websocket.ts';
-import { MemorySink } from '../memory.ts';
-import { codeOf, pause, sockets, until } from '../proto/wire.ts';
-import { type HeldSocket, heldTcp, listeningHost, pairPreamble, pairWith, receiver } from './hosts.ts';
-import { clientFrame, upgradeRequest } from './strangers.ts';
+import { MemorySink, MemorySource, testImage } from '../memory.ts';
+import { codeOf, NEGOTIATED, pause, sockets, until } from '../proto/wire.ts';
+import {
+  type HeldSocket,
+  heldTcp,
+  listeningHost,
+  pairPreamble,
+  pairWith,
+  receiver,
+  ScriptedSender,
+  sender,
+  statuses,
+} from './hosts.ts';
+import { clientFrame, greet, messageOne, rawPeer, upgradeRequest } from './strangers.ts';
+import { tap } from './tap.ts';
 
 const WRONG = Buffer.alloc(32, 9);
 const TTL_MS = 600_000;
@@ -32,6 +43,17 @@ async function told(port: number, psk: Buffer): Promise<{ code: string; hint?: s
     return await channel.ended();
   } catch (error) {
     return error as { code: string; hint?: string };
+  }
+}
+
+/** As a sender does it: who is thrown out before the proof dials again. */
+async function pairInTheEnd(port: number, psk: Buffer): Promise<Channel> {
+  for (const late = performance.now() + 20_000; ; await pause(25)) {
+    try {
+      return (await pairWith(port, psk)).channel;
+    } catch (error) {
+      if (performance.now() > late || !(error instanceof ImgmvError)) throw error;
+    }
   }
 }
 
@@ -86,7 +108,7 @@ describe('guesses', () => {
       const handshake = new HandshakeState({
         pattern: 'XXpsk3',
         initiator: true,
-        prologue: Buffer.concat([Buffer.from('imgmv.1'), ours, theirs]),
+        prologue: Buffer.concat([NEGOTIATED, ours, theirs]),
         s: generateKeyPair(),
         psk,
       });
@@ -102,6 +124,66 @@ describe('guesses', () => {
     release[0]?.();
     expect(await right).toBe(4312);
     expect((await host.run).error?.code).toBe('code-burnt');
+  });
+});
+
+describe('what is no try', () => {
+  /** Runs the handshake with a wrong code, and sends what `change` makes of message 3; gives the close code. */
+  async function proof(port: number, change: (message: Buffer) => Buffer): Promise<number> {
+    const socket = await dial(`ws://127.0.0.1:${port}`, { timeoutMs: 5_000 });
+    const ours = encodePreamble(pairPreamble());
+    socket.send(ours);
+    const theirs = (await socket.next()) ?? Buffer.alloc(0);
+    const prologue = Buffer.concat([NEGOTIATED, ours, theirs]);
+    const s = generateKeyPair();
+    const handshake = new HandshakeState({ pattern: 'XXpsk3', initiator: true, prologue, s, psk: WRONG });
+    socket.send(handshake.writeMessage(Buffer.alloc(0)));
+    handshake.readMessage((await socket.next()) ?? Buffer.alloc(0));
+    socket.send(change(handshake.writeMessage(Buffer.alloc(0))));
+    return (await socket.closed).code;
+  }
+  const turned = (at: number) => (message: Buffer) =>
+    Buffer.from(message.map((byte, index) => (index === at ? byte ^ 1 : byte)));
+
+  test.each([
+    ['of random bytes', () => randomBytes(64)],
+    ['with a bit of its key turned', turned(31)],
+    ['with a bit of its key’s tag turned', turned(47)],
+    ['that is cut in its key', (message: Buffer) => message.subarray(0, 40)],
+    ['that is empty', () => Buffer.alloc(0)],
+  ])('a message 3 %s burns nothing, and is told once', async (_name, change) => {
+    const { at, clock } = stillClock();
+    await using host = await listeningHost(clock);
+    const pairing = host.listener.newPairing(TTL_MS);
+    void host.listener.accept(pairing, new AbortController().signal).catch(() => {});
+    for (let tries = 0; tries <= CODE_WRONG_TRIES_MAX; tries++) {
+      expect(await proof(host.port, change)).toBe(4512);
+      at.monotonic += 1_000;
+    }
+    expect(pairing.triesLeft).toBe(CODE_WRONG_TRIES_MAX);
+    expect(host.events).toEqual([
+      { event: 'warning', message: expect.stringMatching(/^127\.0\.0\.1 began to pair, .* altered/) },
+    ]);
+    // And no penalty: the honest sender may have the same address.
+    const { channel } = await pairWith(host.port, await pairing.psk);
+    await until(() => channel.socket.open);
+    channel.close();
+  });
+
+  test('a message 3 whose key decrypts is one, whatever stands behind the key', async () => {
+    const { at, clock } = stillClock();
+    await using host = await listeningHost(clock);
+    const pairing = host.listener.newPairing(TTL_MS);
+    void host.listener.accept(pairing, new AbortController().signal).catch(() => {});
+    for (const [index, change] of [
+      turned(48),
+      turned(63),
+      (message: Buffer) => message.subarray(0, 48),
+    ].entries()) {
+      expect(await proof(host.port, change)).toBe(4012);
+      expect(pairing.triesLeft).toBe(CODE_WRONG_TRIES_MAX - 1 - index);
+      at.monotonic += 60_000;
+    }
   });
 });
 
@@ -143,8 +225,11 @@ describe('age', () => {
 
 describe('races', () => {
   test('two senders at once, twenty times: exactly one is in, the other is told that the code is used', async () => {
-    await using host = await listeningHost();
+    const { at, clock } = stillClock();
+    await using host = await listeningHost(clock);
     for (let race = 0; race < 20; race++) {
+      // No more answers in a second than one address gets.
+      at.monotonic += 1_000;
       const pairing = host.listener.newPairing(TTL_MS);
       const accepting = host.listener.accept(pairing, new AbortController().signal);
       accepting.catch(() => {});
@@ -183,15 +268,6 @@ describe('floods', () => {
     request('imgmv.1') + frame(preamble) + frame(Buffer.from(generateKeyPair().publicKey)),
   ];
 
-  /** Until no more of them than `most` are left, and those are past the moment for which they cannot be moved. */
-  async function settled(held: readonly HeldSocket[], most: number): Promise<void> {
-    let closed = 0;
-    const count = () => void closed++;
-    for (const socket of held) void socket.closed.then(count);
-    await until(() => closed >= held.length - most);
-    await pause(UNAUTHENTICATED_GRACE_MS + 50);
-  }
-
   test('200 sockets held open, at every stage and from 50 addresses: an honest sender gets in', async () => {
     await using host = await listeningHost();
     const pairing = host.listener.newPairing(TTL_MS);
@@ -200,8 +276,8 @@ describe('floods', () => {
     const held: HeldSocket[] = [];
     for (let at = 0; at < 200; at++)
       held.push(heldTcp(host.port, `127.0.0.${2 + (at % 50)}`, STAGES[at % STAGES.length] ?? ''));
-    await settled(held, UNAUTHENTICATED_MAX_SOCKETS);
-    const { channel } = await pairWith(host.port, await pairing.psk);
+    await pause(300);
+    const channel = await pairInTheEnd(host.port, await pairing.psk);
     await pause(50);
     expect(channel.socket.open).toBe(true);
     for (const socket of held) socket.destroy();
@@ -215,8 +291,8 @@ describe('floods', () => {
     const held = Array.from({ length: 200 }, (_, at) =>
       heldTcp(host.port, '127.0.0.1', STAGES[at % 5] ?? ''),
     );
-    await settled(held, UNAUTHENTICATED_PER_ADDRESS_MAX_SOCKETS);
-    const { channel } = await pairWith(host.port, await pairing.psk);
+    await pause(300);
+    const channel = await pairInTheEnd(host.port, await pairing.psk);
     await pause(50);
     expect(channel.socket.open).toBe(true);
     for (const socket of held) socket.destroy();
@@ -250,21 +326,55 @@ describe('floods', () => {
   });
 
   test.each([
-    ['no upgrade', 'GET / HTTP/1.1\r\nHost: x\r\n\r\n', 'HTTP/1.1 426'],
-    ['another version', request('imgmv.2'), 'HTTP/1.1 426'],
-    ['another protocol', request('chat'), 'HTTP/1.1 400'],
-    ['headers of 9 kB', `GET / HTTP/1.1\r\nHost: ${'x'.repeat(9_000)}\r\n\r\n`, 'HTTP/1.1 431'],
-    ['no HTTP', 'SSH-2.0-x\r\n\r\n', 'HTTP/1.1 400'],
-  ])('%s is answered and closed', async (_name, bytes, want) => {
+    ['a browser’s', 'Origin: https://page.example\r\n'],
+    ['a sandboxed page’s', 'Origin: null\r\n'],
+    ['an empty', 'origin: \r\n'],
+  ])('an upgrade with %s origin is refused, whatever else it says', async (_name, header) => {
     await using host = await listeningHost();
-    const socket = connect(host.port, '127.0.0.1');
+    const asked = request('imgmv.1').replace('Host: x\r\n', `Host: x\r\n${header}`);
+    expect((await refused(host.port, asked)).startsWith('HTTP/1.1 400')).toBe(true);
+  });
+
+  /** What a client is answered that never ends its half; resolves once the listener has closed both. */
+  async function refused(port: number, bytes: string): Promise<string> {
+    const socket = connect({ port, host: '127.0.0.1', allowHalfOpen: true });
     let answer = '';
     socket.on('data', (data: Buffer) => {
       answer += data.toString('latin1');
     });
     socket.on('error', () => {});
-    socket.write(bytes);
-    await once(socket, 'close');
+    socket.write(bytes, 'latin1');
+    const closed = new Promise<void>((resolve) => socket.on('close', () => resolve()));
+    // Bytes for a connection that is closed are answered with a reset, and for one that is half open with nothing.
+    const knock = setInterval(() => socket.write('x'), 50);
+    try {
+      await Promise.race([
+        closed,
+        pause(15_000).then(() => {
+          throw new Error(`it is still open after ${JSON.stringify(answer.slice(0, 40))}`);
+        }),
+      ]);
+    } finally {
+      clearInterval(knock);
+      socket.destroy();
+    }
+    return answer;
+  }
+
+  test.each([
+    ['no upgrade', 'GET / HTTP/1.1\r\nHost: x\r\n\r\n', 'HTTP/1.1 426'],
+    ['another version', request('imgmv.2'), 'HTTP/1.1 426'],
+    ['another protocol', request('chat'), 'HTTP/1.1 400'],
+    ['no key', request('imgmv.1').replace(/Sec-WebSocket-Key.*\r\n/, ''), 'HTTP/1.1 400'],
+    ['a body', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nx', 'HTTP/1.1 426'],
+    ['an expectation', 'GET / HTTP/1.1\r\nHost: x\r\nExpect: much\r\n\r\n', 'HTTP/1.1 426'],
+    ['a continuation', 'PUT / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n\r\n', 'HTTP/1.1 426'],
+    ['CONNECT', 'CONNECT x:1 HTTP/1.1\r\nHost: x\r\n\r\n', ''],
+    ['headers of 9 kB', `GET / HTTP/1.1\r\nHost: ${'x'.repeat(9_000)}\r\n\r\n`, 'HTTP/1.1 431'],
+    ['no HTTP', 'SSH-2.0-x\r\n\r\n', 'HTTP/1.1 400'],
+  ])('%s is answered and closed, though the client never ends its half', async (_name, bytes, want) => {
+    await using host = await listeningHost();
+    const answer = await refused(host.port, bytes);
     expect(answer.startsWith(want)).toBe(true);
     if (want.endsWith('426')) expect(answer).toContain('Sec-WebSocket-Protocol: imgmv.1\r\n');
   });
@@ -302,5 +412,107 @@ describe('replays', () => {
     for (const message of recorded) socket.send(message);
     expect((await socket.closed).code).toBe(4512);
     expect(host.pairing.triesLeft).toBe(CODE_WRONG_TRIES_MAX);
+  });
+});
+
+describe('answers', () => {
+  const SILENCE_MS = 300;
+
+  /** Sends a message 1 and gives message 2, or undefined while there is none. */
+  async function asks(port: number, from: string) {
+    const peer = await rawPeer(port, from);
+    const theirs = (await greet(peer)) ?? Buffer.alloc(0);
+    peer.socket.write(clientFrame(messageOne(theirs)));
+    const answer = peer.next();
+    return { peer, answer, soon: () => Promise.race([answer, pause(SILENCE_MS)]) };
+  }
+
+  test('to five pairings of an address a second: the sixth waits, and one from elsewhere does not', async () => {
+    const { at, clock } = stillClock();
+    await using host = await listeningHost(clock);
+    const pairing = host.listener.newPairing(TTL_MS);
+    void host.listener.accept(pairing, new AbortController().signal).catch(() => {});
+    for (let n = 0; n < ANSWERS_PER_ADDRESS_MAX_PER_S; n++) {
+      const { peer, answer } = await asks(host.port, '127.0.0.2');
+      expect((await answer)?.length).toBe(96);
+      peer.socket.destroy();
+    }
+    const sixth = await asks(host.port, '127.0.0.2');
+    expect(await sixth.soon()).toBeUndefined();
+    const { channel } = await pairWith(host.port, await pairing.psk);
+    await until(() => channel.socket.open);
+    expect(await sixth.soon()).toBeUndefined();
+    at.monotonic += 1_000;
+    expect((await sixth.answer)?.length).toBe(96);
+    sixth.peer.socket.destroy();
+    channel.close();
+  });
+
+  test('to fifty a second in all', async () => {
+    const { at, clock } = stillClock();
+    await using host = await listeningHost(clock);
+    const pairing = host.listener.newPairing(TTL_MS);
+    void host.listener.accept(pairing, new AbortController().signal).catch(() => {});
+    for (let n = 0; n < ANSWERS_MAX_PER_S; n++) {
+      const { peer, answer } = await asks(host.port, `127.0.${n}.2`);
+      expect((await answer)?.length).toBe(96);
+      peer.socket.destroy();
+    }
+    const next = await asks(host.port, '127.0.77.2');
+    expect(await next.soon()).toBeUndefined();
+    at.monotonic += 1_000;
+    expect((await next.answer)?.length).toBe(96);
+    next.peer.socket.destroy();
+  });
+
+  test('to pairings, lanes and reconnects alike, and a lane that waits is not lost', async () => {
+    const { at, clock } = stillClock();
+    await using host = await receiver(new MemorySink(), clock);
+    const evil = await ScriptedSender.pair(host);
+    const stranger = () => generateKeyPair();
+    // With the pairing five; none of them by somebody who has the key of the session.
+    for (const change of [
+      {},
+      {},
+      { kind: 'reconnect', lane: 0, generation: 1 },
+      { kind: 'reconnect', lane: 0, generation: 2 },
+    ] as const)
+      expect((await (await evil.connect(change, stranger())).ended()).code).toBe('handshake-failed');
+    let opened = false;
+    const lane = evil.lane().then((open) => {
+      opened = true;
+      return open;
+    });
+    await pause(SILENCE_MS);
+    expect(opened).toBe(false);
+    at.monotonic += 1_000;
+    await lane;
+  });
+});
+
+describe('an offer of versions that is changed on the way', () => {
+  test.each([
+    ['a newer one is added', 'imgmv.2, imgmv.1'],
+    ['another protocol is added', 'imgmv.1, chat'],
+  ])('%s: neither side takes the other, both are told, and nothing is used up', async (_name, offered) => {
+    await using host = await receiver(new MemorySink());
+    await using between = await tap({
+      port: host.port,
+      head: (head, from) => (from === 'dialler' ? head.replace(': imgmv.1\r\n', `: ${offered}\r\n`) : head),
+    });
+    const image = await testImage({ name: 'web:1.0' });
+    const { error } = await sender(between.port, host.code, new MemorySource([image]));
+    expect(error).toMatchObject({
+      code: 'handshake-failed',
+      exit: 12,
+      message: expect.stringContaining('altered on the way'),
+      hint: expect.stringContaining('older version'),
+    });
+    await until(() => host.events.length > 0);
+    expect(host.events).toEqual([
+      { event: 'warning', message: expect.stringMatching(/began to pair.*altered on the way/) },
+    ]);
+    expect(host.pairing.triesLeft).toBe(CODE_WRONG_TRIES_MAX);
+    expect(statuses(await sender(host.port, host.code, new MemorySource([image])))).toEqual(['loaded']);
   });
 });

@@ -2,6 +2,7 @@
 import { connect, type Socket } from 'node:net';
 import { encodePreamble } from '../../proto/channel.ts';
 import { generateKeyPair, HandshakeState } from '../../proto/noise.ts';
+import { NEGOTIATED } from '../proto/wire.ts';
 import { pairPreamble } from './hosts.ts';
 
 /** How far a stranger goes before it falls silent. */
@@ -57,8 +58,8 @@ const KEYS = { s: generateKeyPair(), e: generateKeyPair() };
 const SERVER_PREAMBLE = /\r\n\r\n\x82\x30(.{48})/s;
 
 /** Message 1 hides nothing and proves nothing: whoever has seen the preamble can make it, with any psk. */
-function messageOne(theirs: Buffer): Buffer {
-  const prologue = Buffer.concat([Buffer.from('imgmv.1'), PREAMBLE, theirs]);
+export function messageOne(theirs: Buffer): Buffer {
+  const prologue = Buffer.concat([NEGOTIATED, PREAMBLE, theirs]);
   const options = { pattern: 'XXpsk3', initiator: true, prologue, psk: Buffer.alloc(32), ...KEYS } as const;
   return new HandshakeState(options).writeMessage(Buffer.alloc(0));
 }
@@ -196,7 +197,7 @@ export async function guess(port: number, from: string, ready: () => Promise<voi
   try {
     const theirs = await greet(peer);
     if (theirs?.length !== PREAMBLE.length) return theirs ? theirs.readUInt16BE(0) : 0;
-    const prologue = Buffer.concat([Buffer.from('imgmv.1'), PREAMBLE, theirs]);
+    const prologue = Buffer.concat([NEGOTIATED, PREAMBLE, theirs]);
     const psk = Buffer.alloc(32, from);
     const handshake = new HandshakeState({ pattern: 'XXpsk3', initiator: true, prologue, psk, ...KEYS });
     peer.socket.write(clientFrame(handshake.writeMessage(Buffer.alloc(0))));

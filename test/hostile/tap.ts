@@ -31,6 +31,8 @@ export interface TapOptions {
   readonly port: number;
   /** Where a connection goes in place of `port`. */
   readonly portOf?: (connection: number) => number;
+  /** What is passed on of the upgrade request of a dialler, and of its answer; both as they are when left out. */
+  readonly head?: (text: string, from: Passing['from']) => string;
   /** What is passed on for a data frame, as it is when left out; what is given to `back` goes to who sent it. */
   readonly alter?: (passing: Passing, back: (payload: Buffer) => void) => readonly Frame[];
 }
@@ -63,7 +65,8 @@ export async function tap(options: TapOptions): Promise<Tap> {
           const end = held.indexOf('\r\n\r\n');
           if (end < 0) return;
           upgraded = true;
-          ends[to].write(held.subarray(0, end + 4));
+          const text = held.subarray(0, end + 4).toString('latin1');
+          ends[to].write(options.head?.(text, from) ?? text, 'latin1');
           held = held.subarray(end + 4);
         }
         for (let found = readFrame(held); found; found = readFrame(held)) {

@@ -13,7 +13,7 @@ import { codeOfClose, ERROR_CODES, ImgmvError } from '../../proto/errors.ts';
 import { HANDSHAKE_TIMEOUT_MS, NOISE_MESSAGE_MAX_BYTES, RECORD_MAX_BYTES } from '../../proto/limits.ts';
 import { generateKeyPair, HandshakeState } from '../../proto/noise.ts';
 import type { Socket } from '../../proto/websocket.ts';
-import { channels, codeOf, lanePreamble, pause, sockets, until } from './wire.ts';
+import { channels, codeOf, lanePreamble, NEGOTIATED, pause, sockets, until } from './wire.ts';
 
 const SESSION = '00112233445566778899aabbccddeeff';
 const SALT = 'f0f1f2f3f4f5f6f7f8f9fafbfcfdfeff';
@@ -71,6 +71,11 @@ function dialWith(socket: Socket, ours: Preamble, credentials: Credentials = { s
   return dialChannel(socket, { preamble: ours, credentials: async () => credentials });
 }
 
+/** A socket as if this offer had been sent, or received, in its opening handshake. */
+function said(socket: Socket, offered: readonly string[]): void {
+  Object.defineProperty(socket, 'negotiation', { value: { offered, selected: 'imgmv.1' } });
+}
+
 describe('preamble', () => {
   test.each(PREAMBLES)('%s', (_name, decoded, hex) => {
     expect(encodePreamble(decoded).toString('hex')).toBe(bytes(hex).toString('hex'));
@@ -105,7 +110,7 @@ describe('handshake', () => {
     const handshake = new HandshakeState({
       pattern: change.psk ? 'XXpsk3' : 'XX',
       initiator: true,
-      prologue: change.prologue ?? Buffer.concat([Buffer.from('imgmv.1'), ours, theirs]),
+      prologue: change.prologue ?? Buffer.concat([NEGOTIATED, ours, theirs]),
       s: keys.dialler,
       ...(change.psk && { psk: change.psk }),
     });
@@ -161,12 +166,46 @@ describe('handshake', () => {
   test('a preamble that was changed on the way is refused by the dialler, before its message 3', async () => {
     await using ends = await sockets();
     const accepting = codeOf(accept(ends.listener));
-    const prologue = Buffer.concat([Buffer.from('imgmv.1'), bytes(LANE), bytes(LANE)]);
+    const prologue = Buffer.concat([NEGOTIATED, bytes(LANE), bytes(LANE)]);
     await expect(dialByHand(ends.dialler, LANE, { prologue })).rejects.toMatchObject({
       code: 'handshake-failed',
     });
     ends.dialler.destroy();
     expect(await accepting).toBe('peer-lost');
+  });
+
+  test.each([
+    ['a newer version is taken out of the offer', ['imgmv.2', 'imgmv.1'], ['imgmv.1']],
+    ['the offer is put in another order', ['imgmv.2', 'imgmv.1'], ['imgmv.1', 'imgmv.2']],
+    ['a protocol is added', ['imgmv.1'], ['imgmv.1', 'chat']],
+  ])(
+    'where %s on the way the handshake fails on both sides, of a lane as of a pairing',
+    async (_name, sent, received) => {
+      for (const kind of ['pair', 'lane'] as const) {
+        await using ends = await sockets();
+        said(ends.dialler, sent);
+        said(ends.listener, received);
+        const secret = kind === 'pair' ? { psk } : {};
+        const accepting = codeOf(accept(ends.listener, {}, { s: keys.listener, ...secret }));
+        const dialling = dialWith(ends.dialler, preamble({ kind, lane: kind === 'pair' ? 0 : 1 }), {
+          s: keys.dialler,
+          ...secret,
+        });
+        await expect(dialling).rejects.toMatchObject({
+          code: 'handshake-failed',
+          message: expect.stringContaining('altered on the way'),
+        });
+        expect(await accepting).toBe('handshake-failed');
+        expect((await ends.dialler.closed).code).toBe(4512);
+      }
+    },
+  );
+
+  test('the same offer of several versions on both sides is taken', async () => {
+    await using ends = await sockets();
+    for (const socket of [ends.dialler, ends.listener]) said(socket, ['imgmv.2', 'imgmv.1']);
+    const accepting = accept(ends.listener);
+    expect((await dialWith(ends.dialler, preamble({}))).h).toEqual((await accepting).h);
   });
 
   test('another key than the pinned one is refused by either side', async () => {

@@ -44,14 +44,14 @@ const FIRST_FRAGMENT = 0x02;
 const NEXT_FRAGMENT = 0x00;
 
 /** An upgraded connection of ours, its client a plain TCP socket. */
-async function rawClient() {
+async function rawClient(protocols = 'imgmv.1') {
   const server = await webSocketServer();
   const client = connect(server.port, '127.0.0.1');
   client.on('error', () => {});
   const received: Buffer[] = [];
   client.on('data', (bytes: Buffer) => received.push(bytes));
   const closed = once(client, 'close');
-  client.write(opening('/any/path?and=query', 'imgmv.1'));
+  client.write(opening('/any/path?and=query', protocols));
   const socket = await server.next();
   await until(() => Buffer.concat(received).includes('\r\n\r\n'));
   const answer = Buffer.concat(received.splice(0)).toString('latin1');
@@ -75,6 +75,16 @@ describe('a listener’s socket', () => {
     expect(raw.answer).toContain('Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n');
     expect(raw.answer).toContain('Sec-WebSocket-Protocol: imgmv.1\r\n');
     expect(raw.answer).not.toContain('Extensions');
+  });
+
+  test.each([
+    ['imgmv.1', ['imgmv.1']],
+    ['imgmv.2, imgmv.1', ['imgmv.2', 'imgmv.1']],
+    [' chat ,imgmv.1', ['chat', 'imgmv.1']],
+    ['imgmv.2\r\nSec-WebSocket-Protocol: imgmv.1', ['imgmv.2', 'imgmv.1']],
+  ])('knows the whole offer %j, for the prologue', async (protocols, offered) => {
+    await using raw = await rawClient(protocols);
+    expect(raw.socket.negotiation).toEqual({ offered, selected: 'imgmv.1' });
   });
 
   test('messages are single binary frames, unmasked, with no extension bit', async () => {

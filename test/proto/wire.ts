@@ -16,6 +16,9 @@ import { Lane } from '../../proto/lane.ts';
 import { generateKeyPair } from '../../proto/noise.ts';
 import { dial, type Socket, upgrade } from '../../proto/websocket.ts';
 
+/** How a prologue begins where one version was offered and selected, as PROTOCOL.md section 3.1 has it. */
+export const NEGOTIATED = Buffer.from('imgmv.1\nimgmv.1\n');
+
 export interface Ends<T> extends AsyncDisposable {
   readonly dialler: T;
   readonly listener: T;

@@ -88,6 +88,36 @@ describe('room', () => {
     expect(evicted).not.toContain('held 0');
   });
 
+  it('is kept by who waits for us, but not against a less crowded network', () => {
+    const { admit, admitted, evicted, turnedAway, clock } = admission();
+    const held = Array.from({ length: 32 }, (_, n) => admit(`held ${n}`, `10.0.0.${n}`));
+    for (const one of held.slice(1)) admitted.hold(one);
+    clock.now = 10_000;
+    admit('equal', '10.0.0.77');
+    admit('too many', '10.0.0.78');
+    expect([evicted, turnedAway]).toEqual([['held 0'], ['too many']]);
+    admit('elsewhere', '192.0.2.1');
+    expect(evicted).toEqual(['held 0', 'equal']);
+  });
+
+  it('is lost by who stands still, not by who waits for us, of one address', () => {
+    const { admit, admitted, evicted, turnedAway, clock } = admission({ perAddressMax: 2 });
+    const waiting = admit('waiting', 'x');
+    admitted.hold(waiting);
+    admit('still', 'x');
+    clock.now = UNAUTHENTICATED_GRACE_MS;
+    admit('third', 'x');
+    expect([evicted, turnedAway]).toEqual([['still'], []]);
+    clock.now += UNAUTHENTICATED_GRACE_MS;
+    admitted.advance(waiting);
+    admit('fourth', 'x');
+    admit('fifth', 'x');
+    expect([evicted, turnedAway]).toEqual([['still', 'third'], ['fifth']]);
+    clock.now += UNAUTHENTICATED_GRACE_MS;
+    admit('sixth', 'x');
+    expect(evicted).toEqual(['still', 'third', 'waiting']);
+  });
+
   it('is not given back to who was evicted and takes a step all the same', () => {
     const { admit, admitted, clock } = admission();
     const [first = admit('none', '')] = fill(admit);

@@ -1,0 +1,106 @@
+/** Whose message 1 is answered, when, on a clock that stands still until it is moved. */
+import { setImmediate } from 'node:timers/promises';
+import { describe, expect, it } from 'vitest';
+import { Answers } from '../../../agent/peer/answers.ts';
+import { ANSWERS_MAX_PER_S, ANSWERS_PER_ADDRESS_MAX_PER_S } from '../../../proto/limits.ts';
+
+const STAYS = new Promise<never>(() => {});
+
+function answering() {
+  const clock = { now: 7 };
+  const answers = new Answers(() => clock.now);
+  const answered: string[] = [];
+  const ask = (address: string, gone: Promise<unknown> = STAYS) =>
+    void answers.turn(address, gone).then(() => answered.push(address));
+  /** Until nobody else is answered at this time. */
+  const settled = async () => {
+    for (let seen = -1; seen !== answered.length; ) {
+      seen = answered.length;
+      for (let turn = 0; turn < 5; turn++) await setImmediate();
+    }
+    return answered.splice(0);
+  };
+  /** The timer is a real one, and looks at the clock once it fires. */
+  const later = async (ms: number, count: number) => {
+    clock.now += ms;
+    await expect.poll(() => answered.length, { timeout: 20_000 }).toBeGreaterThanOrEqual(count);
+    return settled();
+  };
+  return { ask, settled, later, clock };
+}
+
+/** Addresses of as many networks. */
+function addresses(count: number): string[] {
+  return Array.from({ length: count }, (_, n) => `10.${Math.floor(n / 250)}.${n % 250}.1`);
+}
+
+describe('answers', () => {
+  it('go to five of an address in any second, and the others wait', async () => {
+    const { ask, settled, later, clock } = answering();
+    for (let n = 0; n < 12; n++) ask('10.0.0.1');
+    expect(await settled()).toHaveLength(ANSWERS_PER_ADDRESS_MAX_PER_S);
+    clock.now += 999;
+    ask('10.0.0.1');
+    expect(await settled()).toEqual([]);
+    expect(await later(1, 5)).toHaveLength(ANSWERS_PER_ADDRESS_MAX_PER_S);
+    expect(await later(1_000, 3)).toHaveLength(3);
+  });
+
+  it('go to fifty in all in any second', async () => {
+    const { ask, settled, later, clock } = answering();
+    const all = addresses(120);
+    for (const address of all.slice(0, 30)) ask(address);
+    expect(await settled()).toHaveLength(30);
+    clock.now += 600;
+    for (const address of all.slice(30)) ask(address);
+    expect(await settled()).toHaveLength(ANSWERS_MAX_PER_S - 30);
+    // The first 30 are more than a second ago, the other 20 are not.
+    expect(await later(400, 30)).toHaveLength(30);
+    expect(await later(600, 20)).toHaveLength(20);
+    expect(await later(400, 20)).toHaveLength(20);
+  });
+
+  it('come at once from another address while one waits', async () => {
+    const { ask, settled } = answering();
+    for (let n = 0; n < 30; n++) ask('10.0.0.1');
+    await settled();
+    ask('10.0.0.2');
+    expect(await settled()).toEqual(['10.0.0.2']);
+  });
+
+  it('come first to whose network, and then address, has had the fewest', async () => {
+    const { ask, settled, later } = answering();
+    for (let n = 0; n < 200; n++) ask(`10.0.0.${n}`);
+    expect(await settled()).toHaveLength(ANSWERS_MAX_PER_S);
+    for (let n = 0; n < 5; n++) ask('10.0.0.199');
+    ask('192.0.2.1');
+    const [first, ...others] = await later(1_000, ANSWERS_MAX_PER_S);
+    expect([first, others[0]]).toEqual(['10.0.0.50', '192.0.2.1']);
+    expect(others.filter((address) => address === '10.0.0.199')).toEqual([]);
+  });
+
+  it('count a /64 of IPv6 as one address', async () => {
+    const { ask, settled } = answering();
+    for (let n = 1; n <= 9; n++) ask(`2001:db8:1:2::${n}`);
+    ask('2001:db8:1:3::1');
+    const answered = await settled();
+    expect(answered).toHaveLength(ANSWERS_PER_ADDRESS_MAX_PER_S + 1);
+    expect(answered).toContain('2001:db8:1:3::1');
+  });
+
+  it('are not spent on who has gone', async () => {
+    const { ask, settled, later } = answering();
+    for (let n = 0; n < 5; n++) ask('10.0.0.1');
+    await settled();
+    let go: () => void = () => {};
+    const gone = new Promise<void>((resolve) => {
+      go = resolve;
+    });
+    for (let n = 0; n < 5; n++) ask('10.0.0.1', gone);
+    for (let n = 0; n < 5; n++) ask('10.0.0.1');
+    go();
+    // It is told that there is no answer to wait for.
+    expect(await settled()).toHaveLength(5);
+    expect(await later(1_000, 5)).toHaveLength(ANSWERS_PER_ADDRESS_MAX_PER_S);
+  });
+});
