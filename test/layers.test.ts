@@ -14,7 +14,6 @@ const OWNERS: Readonly<Record<string, string | readonly string[]>> = {
   ws: 'proto/websocket.ts',
   'zstd-napi/binding.js': 'proto/compression.ts',
   tweetnacl: 'proto/noise.ts',
-  dockerode: 'agent/engine/engine.ts',
   'cli-progress': 'cli/bars.ts',
   'pretty-bytes': 'cli/sizes.ts',
   '@clack/core': 'cli/picker.ts',

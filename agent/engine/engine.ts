@@ -1,13 +1,9 @@
-/**
- * One engine and the calls that imgmv makes of its API, each with a deadline and with its errors named. The
- * only file that knows dockerode; `save`, `load` and `push` are requests of our own over the same connection,
- * since dockerode's hang when the other end goes away in the body.
- */
+/** One engine and the calls that imgmv makes of its API, each with a deadline and with its errors named. */
 import type { IncomingMessage, RequestOptions } from 'node:http';
-import Docker from 'dockerode';
 import { ImgmvError } from '../../proto/errors.ts';
 import type { Secret } from '../../proto/secret.ts';
 import type { Digest, Platform, Store } from '../image.ts';
+import { answerTo, ask, type Question, Refusal, readError } from './ask.ts';
 import { ContentStore } from './content.ts';
 import { type Endpoint, type EndpointOptions, findEndpoint } from './endpoint.ts';
 import { type Transport, transportTo } from './transport.ts';
@@ -58,17 +54,36 @@ export interface InspectedManifest {
   readonly Kind: string;
 }
 
+/** What of `GET /containers/json` we use. */
+export interface ListedContainer {
+  readonly Names: readonly string[];
+  readonly Image: string;
+  readonly ImageID: string;
+}
+
+/** What of `GET /version` we use. */
+interface Version {
+  readonly Version: string;
+  readonly Os: string;
+  readonly Arch: string;
+  readonly Components?: readonly { readonly Name: string }[];
+}
+
+/** What of `GET /info` we use. */
+interface Info {
+  readonly DriverStatus?: readonly (readonly [string, string])[] | null;
+  readonly DockerRootDir?: unknown;
+}
+
 export class Engine {
   readonly endpoint: Endpoint;
   readonly info: EngineInfo;
   readonly transport: Transport;
-  readonly #docker: Docker;
   #content: Promise<ContentStore | undefined> | undefined;
 
-  private constructor(endpoint: Endpoint, transport: Transport, docker: Docker, info: EngineInfo) {
+  private constructor(endpoint: Endpoint, transport: Transport, info: EngineInfo) {
     this.endpoint = endpoint;
     this.transport = transport;
-    this.#docker = docker;
     this.info = info;
   }
 
@@ -76,25 +91,12 @@ export class Engine {
   static async connect(options: EndpointOptions): Promise<Engine> {
     const endpoint = await findEndpoint(options);
     const transport = transportTo(endpoint);
-    const docker = new Docker({
-      // docker-modem fills what is not named here from DOCKER_HOST and the like, even beside a socketPath.
-      host: undefined,
-      port: undefined,
-      socketPath: undefined,
-      timeout: undefined,
-      ca: undefined,
-      cert: undefined,
-      key: undefined,
-      agent: undefined,
-      ...transport.options,
-      protocol: transport.protocol,
-    } as unknown as Docker.DockerOptions);
     try {
       const [version, info] = await Promise.all([
-        deadline(docker.version(), PING_TIMEOUT_MS, 'answer'),
-        deadline(docker.info(), PING_TIMEOUT_MS, 'answer'),
+        ask(transport, { path: '/version' }, PING_TIMEOUT_MS),
+        ask(transport, { path: '/info' }, PING_TIMEOUT_MS),
       ]);
-      return new Engine(endpoint, transport, docker, describe(version, info));
+      return new Engine(endpoint, transport, describe(version as Partial<Version>, info as Info));
     } catch (error) {
       throw unavailable(endpoint, error, options.env);
     }
@@ -102,13 +104,13 @@ export class Engine {
 
   /** Undefined where there is no such image. `name` is a reference, an id, or a prefix of one. */
   async inspect(name: string): Promise<InspectedImage | undefined> {
-    const path = `/images/${encodeName(name)}/json?`;
-    const manifests = this.info.store === 'containerd' ? { manifests: true } : {};
+    const path = `/images/${encodeName(name)}/json`;
+    const query = this.info.store === 'containerd' ? { query: { manifests: 'true' } } : {};
     try {
-      return await this.#call<InspectedImage>(`inspect ${name}`, { path, method: 'GET', options: manifests });
+      return await this.#call<InspectedImage>(`inspect ${name}`, { path, ...query });
     } catch (error) {
-      // A name that can be none: nothing has it.
-      if (statusOf((error as Error).cause) === 400) return undefined;
+      // Some names are none: nothing has them.
+      if (error instanceof NotFound || isRefusal((error as Error).cause, 400)) return undefined;
       throw error;
     }
   }
@@ -124,22 +126,22 @@ export class Engine {
 
   /** Bytes that each step of its history added, bottom first: of a layer about what it takes unpacked. */
   async history(id: Digest): Promise<readonly number[]> {
-    const path = `/images/${encodeName(id)}/history?`;
-    const steps = await this.#call<readonly { Size: number }[]>(`read the history of ${id}`, {
-      path,
-      method: 'GET',
-      options: {},
-    });
+    const path = `/images/${encodeName(id)}/history`;
+    const steps = await orNone(
+      this.#call<readonly { Size: number }[]>(`read the history of ${id}`, { path }),
+    );
     return (steps ?? []).map(({ Size }) => Size).reverse();
   }
 
   /** All images but those that are only steps of others. It takes a containerd store milliseconds for each. */
   async list({ all = false } = {}): Promise<readonly ListedByEngine[]> {
-    const options = { ...(all && { all }), ...(this.info.store === 'containerd' && { manifests: true }) };
+    const query = {
+      ...(all && { all: 'true' }),
+      ...(this.info.store === 'containerd' && { manifests: 'true' }),
+    };
     for (let tries = 1; ; tries++) {
       try {
-        const listed = await this.#guard('list images', this.#docker.listImages(options));
-        return listed as unknown as readonly ListedByEngine[];
+        return await this.#call<readonly ListedByEngine[]>('list images', { path: '/images/json', query });
       } catch (error) {
         // With a containerd store the engine stumbles over an image that is removed while it makes the list.
         if (!(error instanceof NotFound) || tries === LIST_TRIES_MAX) throw error;
@@ -148,25 +150,21 @@ export class Engine {
   }
 
   /** Those that run. */
-  async containers(): Promise<readonly Docker.ContainerInfo[]> {
-    return this.#guard('list containers', this.#docker.listContainers());
+  containers(): Promise<readonly ListedContainer[]> {
+    return this.#call('list containers', { path: '/containers/json' });
   }
 
   /** Points `repository:tag` to `name`. False where `name` is not there (any more). */
   async tag(name: string, repository: string, tag: string): Promise<boolean> {
-    const path = `/images/${encodeName(name)}/tag?`;
-    const done = await this.#call(
-      `tag ${name}`,
-      { path, method: 'POST', options: { repo: repository, tag } },
-      { 201: true },
-    );
-    return done !== undefined;
+    const path = `/images/${encodeName(name)}/tag`;
+    const tagged = this.#call(`tag ${name}`, { method: 'POST', path, query: { repo: repository, tag } });
+    return (await orNone(tagged.then(() => true))) ?? false;
   }
 
   /** Drops one name. Only private names of ours are ever given here: by id, docker would drop the user's too. */
   async dropName(name: string): Promise<void> {
-    const path = `/images/${encodeName(name)}?`;
-    await this.#call(`remove ${name}`, { path, method: 'DELETE', options: { noprune: 1 } });
+    const path = `/images/${encodeName(name)}`;
+    await orNone(this.#call(`remove ${name}`, { method: 'DELETE', path, query: { noprune: '1' } }));
   }
 
   /** The stream of `GET /images/{id}/get`: a tar. Destroy it to stop. */
@@ -219,47 +217,21 @@ export class Engine {
 
   /** The head of an answer whose body is a stream. */
   async #answerTo(what: string, given: RequestOptions & { signal: AbortSignal }): Promise<IncomingMessage> {
-    const { request, options } = this.transport;
-    const sent = request({ ...options, ...given });
     try {
-      return await new Promise<IncomingMessage>((resolve, reject) => {
-        sent.once('response', resolve);
-        sent.once('error', reject);
-        sent.end();
-      });
+      return await answerTo(this.transport, given);
     } catch (error) {
       given.signal.throwIfAborted();
       throw this.lost(what, error);
     }
   }
 
-  #call<T>(
-    what: string,
-    request: { path: string; method: string; options: Record<string, unknown> },
-    statusCodes: Record<number, boolean> = { 200: true },
-  ): Promise<T | undefined> {
-    const modem = this.#docker.modem as {
-      dial(options: object, callback: (error: unknown, data: unknown) => void): void;
-    };
-    const dialled = new Promise<T>((resolve, reject) => {
-      modem.dial({ ...request, statusCodes }, (error, data) =>
-        error ? reject(error) : resolve((data ?? {}) as T),
-      );
-    });
-    return this.#guard(what, dialled).catch((error: unknown) => {
-      if (error instanceof NotFound) return undefined;
-      throw error;
-    });
-  }
-
-  async #guard<T>(what: string, call: Promise<T>): Promise<T> {
+  async #call<T>(what: string, question: Question): Promise<T> {
     try {
-      return await deadline(call, CALL_TIMEOUT_MS, what);
+      return (await ask(this.transport, question, CALL_TIMEOUT_MS)) as T;
     } catch (error) {
-      const status = statusOf(error);
-      if (status === undefined) throw this.lost(what, error);
-      const Refusal = status === 404 ? NotFound : ImgmvError;
-      throw new Refusal('engine-refused', `the docker engine refused to ${what}: ${messageOf(error)}`, {
+      if (!(error instanceof Refusal)) throw this.lost(what, error);
+      const Refused = error.status === 404 ? NotFound : ImgmvError;
+      throw new Refused('engine-refused', `the docker engine refused to ${what}: ${error.message}`, {
         cause: error,
       });
     }
@@ -269,13 +241,17 @@ export class Engine {
 /** HTTP 404: what the call is about is not there. */
 class NotFound extends ImgmvError {}
 
-async function readError(response: IncomingMessage): Promise<string> {
-  let text = '';
-  for await (const chunk of response.setEncoding('utf8')) if (text.length < 4096) text += chunk;
+function isRefusal(error: unknown, status: number): boolean {
+  return error instanceof Refusal && error.status === status;
+}
+
+/** Undefined where what the call is about is not there. */
+async function orNone<T>(call: Promise<T>): Promise<T | undefined> {
   try {
-    return String((JSON.parse(text) as { message?: unknown }).message ?? text);
-  } catch {
-    return text.trim();
+    return await call;
+  } catch (error) {
+    if (error instanceof NotFound) return undefined;
+    throw error;
   }
 }
 
@@ -284,18 +260,20 @@ function encodeName(name: string): string {
   return name.replace(/[^A-Za-z0-9._:@/-]/g, encodeURIComponent);
 }
 
-function describe(version: Docker.DockerVersion, info: Record<string, unknown>): EngineInfo {
-  const components = (version as { Components?: readonly { Name: string }[] }).Components ?? [];
-  const podman = components.some(({ Name }) => /podman/i.test(Name));
-  const status = (info.DriverStatus ?? []) as readonly (readonly [string, string])[];
+function describe(version: Partial<Version> | undefined, info: Info | undefined): EngineInfo {
+  const { Version, Os, Arch, Components = [] } = version ?? {};
+  if (!Version || !Os || !Arch || !info)
+    throw new Error('what answers there does not say which engine it is');
+  const podman = Components.some(({ Name }) => /podman/i.test(Name));
+  const status = info.DriverStatus ?? [];
   const containerd = status.some(
     ([key, value]) => key === 'driver-type' && value.startsWith('io.containerd.snapshotter'),
   );
   return {
     kind: podman ? 'podman' : 'docker',
-    version: version.Version,
+    version: Version,
     store: containerd ? 'containerd' : 'classic',
-    platform: { os: version.Os, architecture: version.Arch },
+    platform: { os: Os, architecture: Arch },
     dataRoot: typeof info.DockerRootDir === 'string' ? info.DockerRootDir : undefined,
   };
 }
@@ -338,24 +316,4 @@ function unavailable(endpoint: Endpoint, error: unknown, env: EndpointOptions['e
 
 function messageOf(error: unknown): string {
   return error instanceof Error ? error.message.trim() : String(error);
-}
-
-function statusOf(error: unknown): number | undefined {
-  return (error as { statusCode?: number } | undefined)?.statusCode;
-}
-
-/** An engine that dies in the body of an answer leaves docker-modem without an answer for ever. */
-async function deadline<T>(call: Promise<T>, timeoutMs: number, what: string): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new Error(`no answer within ${timeoutMs / 1000} s (${what})`)),
-      timeoutMs,
-    );
-  });
-  try {
-    return await Promise.race([call, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -14,7 +14,6 @@ export interface Transport {
     rejectUnauthorized?: boolean;
   };
   readonly request: typeof requestHttp;
-  readonly protocol: 'http' | 'https';
 }
 
 export function transportTo(endpoint: Endpoint): Transport {
@@ -34,14 +33,13 @@ export function transportTo(endpoint: Endpoint): Transport {
       return {
         options: { ...address, ...keys, rejectUnauthorized: !skipVerify },
         request: requestHttps,
-        protocol: 'https',
       };
     }
   }
 }
 
 function plain(options: RequestOptions): Transport {
-  return { options, request: requestHttp, protocol: 'http' };
+  return { options, request: requestHttp };
 }
 
 /** Each connection is one `ssh … docker system dial-stdio`, as docker/cli cli/connhelper has it. */

@@ -1,6 +1,7 @@
 /** Where an engine is said to be: addresses, and the files of docker contexts. */
 import { createHash } from 'node:crypto';
 import { mkdirSync, mkdtempSync, writeFileSync } from 'node:fs';
+import { request as requestHttps } from 'node:https';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import fc from 'fast-check';
@@ -29,14 +30,14 @@ const addresses = textLike(
 async function holdsForEndpoint(options: EndpointOptions): Promise<void> {
   const endpoint = await decodedLater(['usage'], () => findEndpoint(options));
   if (!endpoint) return;
-  const { options: to, protocol } = transportTo(endpoint);
+  const { options: to, request } = transportTo(endpoint);
   if (endpoint.address.startsWith('unix://'))
     return holds(to.socketPath === endpoint.address.slice(7), 'a socket is the one that was named');
   holds(typeof to.host === 'string' && to.host !== '', 'a host is named');
   const port = Number(to.port ?? 22);
   holds(Number.isInteger(port) && port >= 0 && port <= 65_535, 'a port is one');
   const secure = endpoint.tls !== undefined || endpoint.address.toLowerCase().startsWith('https:');
-  if (to.agent === undefined) holds((protocol === 'https') === secure, 'keys and https: mean TLS');
+  if (to.agent === undefined) holds((request === requestHttps) === secure, 'keys and https: mean TLS');
 }
 
 const direct = target<{ address: string; by: number; secure: boolean }>({

@@ -1,2 +1,0 @@
-/** Stands in for packages that dockerode loads and imgmv never uses: see bundle.ts. */
-module.exports = {};
