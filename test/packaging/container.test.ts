@@ -26,7 +26,9 @@ const ENGINE_BYTES = 6 * 2 ** 30;
 const OWN_MAX_BYTES = 130e6;
 /** Of nobody here: the container reaches the socket by this group or not at all. */
 const SOCKET_GROUP = 54_321;
-const LOG_TIMEOUT_MS = 30_000;
+/** Of tests that start several containers, on a machine that does other things. */
+const TEST_TIMEOUT_MS = 180_000;
+const LOG_TIMEOUT_MS = 60_000;
 /** The Dockerfile's USER. */
 const CONTAINER_USER = 65_532;
 /** Whoever runs a script: the owner of the directory for the code. */
@@ -98,23 +100,27 @@ describeOn(
       expect(dockerfile).toMatch(/^ARG NODE_IMAGE=node:24-bookworm-slim(@sha256:[0-9a-f]{64})?$/m);
     });
 
-    it('holds its SBOM, and the licenses of all that is in it', async () => {
-      const files = join(directory.path, 'files');
-      await mkdir(files);
-      const container = (await source.docker(['create', 'imgmv'])).trim();
-      await source.docker(['cp', `${container}:/opt/imgmv`, files]);
-      await source.docker(['rm', container]);
-      const built = (name: string) => readFile(join(files, 'imgmv', name), 'utf8');
-      const sbom = await readFile(join(PROJECT, 'dist/imgmv.cdx.json'), 'utf8');
-      expect(await built('dist/imgmv.cdx.json')).toBe(sbom);
-      // As docs/install.md has it, for an image without a shell.
-      const print = 'process.stdout.write(require("fs").readFileSync("/opt/imgmv/dist/imgmv.cdx.json"))';
-      const node = ['run', '--rm', '--network', 'none', '--entrypoint', '/usr/local/bin/node', 'imgmv'];
-      expect(await source.docker([...node, '-e', print])).toBe(sbom);
-      expect(await built('LICENSE')).toContain('Apache License');
-      expect(await built('dist/THIRD-PARTY-LICENSES.txt')).toContain('valibot');
-      expect(await built('node_modules/zstd-napi/LICENSE.zstd')).toContain('For Zstandard software');
-    });
+    it(
+      'holds its SBOM, and the licenses of all that is in it',
+      async () => {
+        const files = join(directory.path, 'files');
+        await mkdir(files);
+        const container = (await source.docker(['create', 'imgmv'])).trim();
+        await source.docker(['cp', `${container}:/opt/imgmv`, files]);
+        await source.docker(['rm', container]);
+        const built = (name: string) => readFile(join(files, 'imgmv', name), 'utf8');
+        const sbom = await readFile(join(PROJECT, 'dist/imgmv.cdx.json'), 'utf8');
+        expect(await built('dist/imgmv.cdx.json')).toBe(sbom);
+        // As docs/install.md has it, for an image without a shell.
+        const print = 'process.stdout.write(require("fs").readFileSync("/opt/imgmv/dist/imgmv.cdx.json"))';
+        const node = ['run', '--rm', '--network', 'none', '--entrypoint', '/usr/local/bin/node', 'imgmv'];
+        expect(await source.docker([...node, '-e', print])).toBe(sbom);
+        expect(await built('LICENSE')).toContain('Apache License');
+        expect(await built('dist/THIRD-PARTY-LICENSES.txt')).toContain('valibot');
+        expect(await built('node_modules/zstd-napi/LICENSE.zstd')).toContain('For Zstandard software');
+      },
+      TEST_TIMEOUT_MS,
+    );
 
     it('shows its version and its help', async () => {
       const version = await source.docker(['run', '--rm', '--network', 'none', 'imgmv', '--version']);
@@ -184,28 +190,33 @@ describeOn(
     it.each([
       ['keeps the code out of the log of docker', (command: string) => command, false],
       ['would have the code in the log without that option', without('--log-driver none'), true],
-    ] as const)('as docs/install.md has it run at a terminal, it %s', async (_, edit, logged) => {
-      const command = edit(await documentedCommand(target.socketPath));
-      await using terminal = await startTmux(command, {
-        columns: 120,
-        rows: 40,
-        env: { DOCKER_HOST: target.dockerHost, HOME: directory.path },
-      });
-      const screen = await terminal.shows(/Pairing code: +([a-z]+-){5}[a-z]+/);
-      const [code = ''] = /(?:[a-z]+-){5}[a-z]+/.exec(screen) ?? [];
-      const logging = await target.docker([
-        ...['container', 'inspect', '--format', '{{.HostConfig.LogConfig.Type}}:{{.LogPath}}'],
-        (await target.docker(['ps', '--quiet'])).trim(),
-      ]);
-      expect(logging.trim()).toMatch(logged ? /^json-file:\/.*-json\.log$/ : /^none:$/);
-      // All files that the engine keeps of its containers.
-      const containers = join(target.dataRoot, 'containers');
-      const holdingCode = () => run(['sh', '-euc', 'grep -rlF -- "$1" "$2" || true', 'sh', code, containers]);
-      if (logged) await expect.poll(holdingCode, { timeout: LOG_TIMEOUT_MS }).toMatch(/-json\.log\n$/);
-      else expect(await holdingCode()).toBe('');
-      await terminal.press('C-c');
-      await terminal.shows(/exit status 130/);
-    });
+    ] as const)(
+      'as docs/install.md has it run at a terminal, it %s',
+      async (_, edit, logged) => {
+        const command = edit(await documentedCommand(target.socketPath));
+        await using terminal = await startTmux(command, {
+          columns: 120,
+          rows: 40,
+          env: { DOCKER_HOST: target.dockerHost, HOME: directory.path },
+        });
+        const screen = await terminal.shows(/Pairing code: +([a-z]+-){5}[a-z]+/);
+        const [code = ''] = /(?:[a-z]+-){5}[a-z]+/.exec(screen) ?? [];
+        const logging = await target.docker([
+          ...['container', 'inspect', '--format', '{{.HostConfig.LogConfig.Type}}:{{.LogPath}}'],
+          (await target.docker(['ps', '--quiet'])).trim(),
+        ]);
+        expect(logging.trim()).toMatch(logged ? /^json-file:\/.*-json\.log$/ : /^none:$/);
+        // All files that the engine keeps of its containers.
+        const containers = join(target.dataRoot, 'containers');
+        const holdingCode = () =>
+          run(['sh', '-euc', 'grep -rlF -- "$1" "$2" || true', 'sh', code, containers]);
+        if (logged) await expect.poll(holdingCode, { timeout: LOG_TIMEOUT_MS }).toMatch(/-json\.log\n$/);
+        else expect(await holdingCode()).toBe('');
+        await terminal.press('C-c');
+        await terminal.shows(/exit status 130/);
+      },
+      TEST_TIMEOUT_MS,
+    );
 
     it('stops on SIGTERM as the first process of its container', async () => {
       const name = 'waiting';
