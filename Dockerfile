@@ -1,5 +1,5 @@
-# imgmv in a container; docs/install.md has the lines to run it with.
-ARG NODE_IMAGE=node:20-bookworm-slim
+# imgmv in a container; docs/install.md has the lines to run it with. `npm run pin` adds the digests of these images.
+ARG NODE_IMAGE=node:24-bookworm-slim
 ARG BASE_IMAGE=debian:bookworm-slim
 
 FROM ${NODE_IMAGE} AS build
@@ -23,6 +23,7 @@ RUN mkdir --parents /out/dist /out/node_modules/zstd-napi/build/Release \
  && cp dist/* /out/dist/ && cp package.json /out/ \
  && cd node_modules/zstd-napi \
  && cp package.json binding.js LICENSE NOTICE /out/node_modules/zstd-napi/ \
+ && cp deps/zstd/LICENSE /out/node_modules/zstd-napi/LICENSE.zstd \
  && cp build/Release/binding.node /out/node_modules/zstd-napi/build/Release/
 
 FROM ${BASE_IMAGE}

@@ -1,2 +1,2 @@
-/** Stands in for packages that dockerode loads and imgmv never uses: see bundle.ts. */
+/** Stands in for packages that dockerode loads and imgmv never uses: see program.ts. */
 module.exports = {};

@@ -1,6 +1,7 @@
 /**
  * Stand-ins for the two public images that the Dockerfile starts from, since tests reach no registry: made of
- * this machine's own Debian packages and Node. They replace NODE_IMAGE and BASE_IMAGE, and nothing else.
+ * this machine's own Debian packages and npm, and of a Node from npm's registry. They replace NODE_IMAGE and BASE_IMAGE,
+ * and nothing else.
  */
 import { cp, mkdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -8,9 +9,10 @@ import { run } from '../rig/command.ts';
 import type { Engine } from '../rig/engine.ts';
 import { requireRoot } from '../rig/root.ts';
 import { type Support, supportOf } from '../rig/support.ts';
+import type { NewerNode } from './newer-node.ts';
 
 const DEBIAN_BASE = 'packaging-debian:1';
-/** Stands for node:20-bookworm-slim. */
+/** Stands for node:24-bookworm-slim. */
 export const NODE_IMAGE = 'packaging-node:1';
 /** Stands for debian:bookworm-slim; holds the libraries that Node is linked to, and no more. */
 export const BASE_IMAGE = 'packaging-base:1';
@@ -39,12 +41,12 @@ export async function nodeImageSupport(): Promise<Support> {
       'command -v dpkg-query apt-cache >/dev/null || { echo "not a Debian" >&2; exit 1; }',
     ]);
     await run(['dpkg-query', '--show', ...PACKAGES]);
-    await headers();
+    if (process.arch !== 'x64') throw new Error(`a Node for x64 is pinned, not for ${process.arch}`);
   });
 }
 
 /** Puts both images on the engine. The directory is scratch. */
-export async function makeNodeImages(engine: Engine, directory: string): Promise<void> {
+export async function makeNodeImages(engine: Engine, node: NewerNode, directory: string): Promise<void> {
   const archive = join(directory, 'debian.tar');
   await run(['sh', '-euc', DEBIAN, 'debian', archive, ...PACKAGES]);
   await engine.docker(['import', archive, DEBIAN_BASE]);
@@ -52,16 +54,17 @@ export async function makeNodeImages(engine: Engine, directory: string): Promise
   const context = join(directory, 'node');
   await mkdir(context);
   const npm = (await run(['readlink', '-f', await which('npm')])).trim();
-  await cp(process.execPath, join(context, 'node'));
+  const binary = join(node.prefix, 'bin/node');
+  await cp(binary, join(context, 'node'));
   await cp(dirname(dirname(npm)), join(context, 'npm'), { recursive: true });
-  await cp(await headers(), join(context, 'include'), { recursive: true });
+  await cp(join(node.prefix, 'include/node'), join(context, 'include'), { recursive: true });
   const { settings, certificates } = await npmSettings();
   await writeFile(join(context, 'ca.pem'), certificates);
   await writeFile(join(context, 'Dockerfile'), dockerfile(settings));
   await engine.docker(['build', '--quiet', '--network', 'none', '--tag', NODE_IMAGE, context]);
 
   const libraries = join(directory, 'base.tar');
-  await run(['sh', '-euc', LIBRARIES, 'libraries', libraries, process.execPath]);
+  await run(['sh', '-euc', LIBRARIES, 'libraries', libraries, binary]);
   await engine.docker(['import', libraries, BASE_IMAGE]);
 }
 
@@ -125,13 +128,6 @@ async function npmSettings(): Promise<{ settings: Record<string, string>; certif
   const file = [configured, process.env.NODE_EXTRA_CA_CERTS].find((path) => path && path !== 'null');
   if (file === undefined) return { settings, certificates: '' };
   return { settings: { ...settings, cafile: '/etc/npm-ca.pem' }, certificates: await readFile(file, 'utf8') };
-}
-
-/** Node's headers, which node-gyp compiles against. */
-async function headers(): Promise<string> {
-  const path = join(dirname(dirname(process.execPath)), 'include/node');
-  await readFile(join(path, 'node_api.h'));
-  return path;
 }
 
 async function which(command: string): Promise<string> {

@@ -1,5 +1,7 @@
 /** The package as it would be published: what is in it, and that it installs and runs from elsewhere. */
 import { access, readFile } from 'node:fs/promises';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { expect, it } from 'vitest';
@@ -8,8 +10,8 @@ import { IMGMV } from '../rig/imgmv.ts';
 import { scratchDirectory } from '../rig/scratch.ts';
 
 const PROJECT = fileURLToPath(new URL('../..', import.meta.url));
-const INSTALL_TIMEOUT_MS = 300_000;
-const PACKED_MAX_BYTES = 560_000;
+const INSTALL_TIMEOUT_MS = 900_000;
+const PACKED_MAX_BYTES = 460_000;
 
 interface Packed {
   readonly filename: string;
@@ -34,6 +36,7 @@ it(
       'LICENSE',
       'README.md',
       'dist/THIRD-PARTY-LICENSES.txt',
+      'dist/imgmv.cdx.json',
       'dist/imgmv.js',
       'docs/SECURITY.md',
       'docs/archives.md',
@@ -50,7 +53,19 @@ it(
 
     const prefix = join(directory.path, 'prefix');
     const archive = join(directory.path, packed.filename);
-    await run(['npm', 'install', '--global', '--no-audit', '--no-fund', '--prefix', prefix, archive]);
+    await using downloads = await downloadSite();
+    await run(['npm', 'install', '--global', '--no-audit', '--no-fund', '--prefix', prefix, archive], {
+      env: { ...downloads.env, npm_config_build_from_source: 'true' },
+    });
+    expect(downloads.asked).toEqual([]);
+    // Without the variable the addon would come from there.
+    const modules = join(prefix, 'lib/node_modules/imgmv/node_modules');
+    const installing = run([process.execPath, join(modules, 'prebuild-install/bin.js'), '-r', 'napi'], {
+      env: downloads.env,
+      cwd: join(modules, 'zstd-napi'),
+    });
+    await expect(installing).rejects.toThrow('status 1');
+    expect(downloads.asked).toEqual([expect.stringMatching(/zstd-napi-v[0-9.]+-napi-v[0-9]+-linux-/)]);
     const imgmv = join(prefix, 'bin/imgmv');
     const { version } = JSON.parse(await readFile(join(PROJECT, 'package.json'), 'utf8')) as {
       version: string;
@@ -72,3 +87,22 @@ it(
   },
   INSTALL_TIMEOUT_MS,
 );
+
+/** Stands for the place where the addon's maker has ready-made binaries, and has none. */
+async function downloadSite() {
+  const asked: string[] = [];
+  const server = createServer(({ url = '' }, response) => {
+    asked.push(url);
+    response.writeHead(404).end();
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  const site = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+  return {
+    asked,
+    env: { ...process.env, npm_config_zstd_napi_binary_host: site },
+    async [Symbol.asyncDispose]() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+}
