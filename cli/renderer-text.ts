@@ -294,7 +294,7 @@ export class TextRenderer implements Renderer {
       return;
     }
     this.#pushes++;
-    this.#out(`${this.#paint('32', 'pushed')} ${name} ${digest}`);
+    this.#out(`${this.#paint('32', 'pushed')} ${name} ${escapeText(digest ?? '')}`);
     if (warning !== null) this.#line(`${this.#paint('33', 'warning:')} ${name}: ${escapeText(warning)}`);
   }
 

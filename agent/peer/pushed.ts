@@ -3,7 +3,7 @@ import { violation } from '../../proto/errors.ts';
 import { MESSAGE_LIST_BYTES, TEXT_MAX_CHARACTERS } from '../../proto/limits.ts';
 import type { Result } from '../../proto/messages.ts';
 import type { Digest, Pushed } from '../image.ts';
-import { fromWire, toWire } from './failure.ts';
+import { fromWire, saidBy, toWire } from './failure.ts';
 
 type WirePushed = NonNullable<Result['pushed']>;
 
@@ -35,7 +35,7 @@ export function pushedFromWire(pushed: WirePushed, host: string): readonly Pushe
   return pushed.map(({ target, digest, warning, error }) => ({
     target,
     ...(digest !== undefined && { digest: digest as Digest }),
-    ...(warning !== undefined && { warning }),
+    ...(warning !== undefined && { warning: saidBy(host, warning) }),
     ...(error && { error: fromWire(error, host) }),
   }));
 }

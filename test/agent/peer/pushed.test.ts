@@ -39,9 +39,9 @@ it('says all of a few names, and where it was', () => {
   expect(told).toMatchObject([
     {
       target: 'r.example/a:1',
-      error: { code: 'push-failed', message: `on host-b: ${error.message}`, hint: 'h', host: 'host-b' },
+      error: { code: 'push-failed', message: `on host-b: ${error.message}`, hint: 'hint from host-b: h' },
     },
-    { target: 'r.example/b:1', digest: DIGEST, warning: 'w' },
+    { target: 'r.example/b:1', digest: DIGEST, warning: 'on host-b: w' },
   ]);
 });
 
