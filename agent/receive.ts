@@ -3,17 +3,21 @@ import { hostname } from 'node:os';
 import { ImgmvError, toImgmvError } from '../proto/errors.ts';
 import { JOBS_MAX, RETRIES_MAX } from '../proto/limits.ts';
 import type { Secret } from '../proto/secret.ts';
+import type { AcceptPattern } from './accepted-names.ts';
+import { AcceptingSink } from './accepting-sink.ts';
 import type { WriteStdout } from './archive/output.ts';
+import { ConfirmingSink } from './confirming-sink.ts';
 import { checkDestination, type Destination, destinationText, openDestination } from './destination.ts';
 import type { EndpointOptions } from './engine/endpoint.ts';
 import { Engine } from './engine/engine.ts';
 import { EngineSink } from './engine/engine-sink.ts';
-import { type Emit, errorEvent } from './events.ts';
+import { type Emit, errorEvent, type PlanImage } from './events.ts';
 import { archiveHost, engineEvent, type Host, helloOf, keeperOf } from './hello.ts';
-import type { Sink } from './image.ts';
+import type { Answer, Sink } from './image.ts';
 import { move } from './move.ts';
 import { type AcceptedSession, Listener } from './peer/listener.ts';
 import { PeerSource } from './peer/peer-source.ts';
+import { planImage } from './plan.ts';
 import { pushBy } from './push/push.ts';
 import { PushingSink } from './push/pushing-sink.ts';
 import type { Renaming } from './rename.ts';
@@ -35,6 +39,13 @@ export interface ReceiveOptions {
   readonly ignoreSpace: boolean;
   /** Of what the sender wants its images to be called. */
   readonly renaming: Renaming;
+  /** The names that a session may set; undefined: all. */
+  readonly accept?: readonly AcceptPattern[];
+  /**
+   * Asked once a session before anything moves, unless the sender wants a plan only; undefined: nobody is. The signal is
+   * aborted when no answer is wanted any more.
+   */
+  readonly confirm?: (asked: Asked, signal: AbortSignal) => Promise<boolean>;
   /** Whether what was loaded into the engine is pushed on; undefined: never. */
   readonly push?: 'always' | 'if-asked';
   readonly unauthenticatedPerAddress?: number;
@@ -43,6 +54,13 @@ export interface ReceiveOptions {
   readonly showCode: (code: Secret, listening: Listening) => Promise<{ codeFile?: string }>;
   readonly signal: AbortSignal;
   readonly emit: Emit;
+}
+
+/** What somebody has to confirm. */
+export interface Asked {
+  readonly images: readonly PlanImage[];
+  /** As it calls itself, and where it is. */
+  readonly peer: { readonly name: string; readonly address: string };
 }
 
 export interface Listening {
@@ -63,7 +81,7 @@ export async function receive(options: ReceiveOptions): Promise<number> {
     address: options.address,
     port: options.port,
     role: 'receiver',
-    hello: helloOf(host, hostname()),
+    hello: helloOf({ ...host, confirms: options.confirm !== undefined }, hostname()),
     emit,
     ...(options.patienceMs !== undefined && { patienceMs: options.patienceMs }),
     ...(options.unauthenticatedPerAddress !== undefined && {
@@ -91,10 +109,16 @@ interface Target {
 
 async function openTarget(options: ReceiveOptions): Promise<Target> {
   const { host, openSink } = await openPlace(options);
-  const { renaming } = options;
-  if (!renaming.active) return { host, openSink };
-  const warn = (message: string) => options.emit({ event: 'warning', message });
-  return { host, openSink: async (push) => new RenamingSink(await openSink(push), renaming, warn) };
+  const { accept, emit, renaming } = options;
+  const warn = (message: string) => emit({ event: 'warning', message });
+  return {
+    host,
+    openSink: async (push) => {
+      const place = await openSink(push);
+      const accepting = accept ? new AcceptingSink(place, accept) : place;
+      return renaming.active ? new RenamingSink(accepting, renaming, warn) : accepting;
+    },
+  };
 }
 
 async function openPlace(options: ReceiveOptions): Promise<Target> {
@@ -167,7 +191,7 @@ async function serve(
   openSink: Target['openSink'],
   options: ReceiveOptions,
 ): Promise<number> {
-  const { emit, maxSessionMs, signal } = options;
+  const { confirm, emit, maxSessionMs, signal } = options;
   const stop = () => session.fail(toImgmvError(signal.reason));
   signal.addEventListener('abort', stop, { once: true });
   if (signal.aborted) stop();
@@ -189,12 +213,19 @@ async function serve(
     const asked = session.peer.push === true;
     if (asked && options.push === undefined) await session.during(refusePush(session.peer.name));
     const push = options.push === 'always' || asked;
-    await using sink = await session.during(openSink(push).catch(refuseSession));
+    const planOnly = session.peer.purpose === 'plan';
+    const place = await session.during(openSink(push).catch(refuseSession));
+    const ask = (answers: readonly Answer[], until: AbortSignal) => {
+      const images = answers.map((one) => planImage(one, place.store, { layers: false, pushes: push }));
+      return (confirm as NonNullable<typeof confirm>)({ images, peer }, until);
+    };
+    await using sink =
+      confirm && !planOnly ? new ConfirmingSink(place, { ask, signal: session.signal }) : place;
     const moved = move(source, sink, {
       pushes: push,
       signal: session.signal,
       wireBytes: () => session.wireBytes,
-      planOnly: session.peer.purpose === 'plan',
+      planOnly,
       // The sender decides.
       jobs: JOBS_MAX,
       retries: RETRIES_MAX,

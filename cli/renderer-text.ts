@@ -81,6 +81,8 @@ export class TextRenderer implements Renderer {
         return;
       case 'paired':
         return this.say(`Paired with ${event.peer.name} (${event.peer.address}).`);
+      case 'confirming':
+        return this.say(`Waiting for ${event.peer}: somebody there is asked before anything moves.`);
       case 'attempt':
         return this.#line(
           `${this.#paint('33', 'warning:')} ${event.address} gave a wrong code; ${event.left} tries left`,

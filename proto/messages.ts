@@ -49,6 +49,8 @@ export const KEEPS_IDS = 'keeps-ids';
 export const PLACES = 'places';
 /** A capability: of a receiver, that it pushes what is to be pushed; of a sender, that it reads what is told of that. */
 export const PUSH = 'push';
+/** A capability: of a receiver, that somebody there is asked before it answers an offer that is no plan. */
+export const CONFIRMS = 'confirms';
 
 const hello = v.object({
   type: v.literal('hello'),
