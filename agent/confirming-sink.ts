@@ -84,8 +84,9 @@ function effectOf({ target, replaces }: PlannedName): `${string} ${Digest | unde
   return `${target} ${replaces}`;
 }
 
-/** One that is refused anyway keeps its own reason. */
+/** One that is refused anyway keeps its own reason. Of what is here the sender learns nothing. */
 function refused(answer: Answer, reason: string): Answer {
-  const { image, action, refs } = answer;
+  const { image, action } = answer;
+  const refs = answer.refs.map(({ replaces: _, ...name }) => name);
   return action === 'refuse' ? answer : { image, action: 'refuse', refs, reason };
 }

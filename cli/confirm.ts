@@ -27,20 +27,22 @@ export async function confirmPlan(asked: Asked, { input, output, signal }: Confi
   const lines = createInterface({ input, output, terminal: true, historySize: 0 });
   return new Promise((resolve) => {
     const end = (yes: boolean) => {
-      signal.removeEventListener('abort', onAbort);
+      signal.removeEventListener('abort', giveUp);
+      lines.off('close', giveUp);
       resolve(yes);
       lines.close();
       input.pause();
     };
-    const onAbort = () => {
+    /** The line of the question ends here, and not by Enter. */
+    const giveUp = () => {
       output.write('\n');
       end(false);
     };
-    signal.addEventListener('abort', onAbort, { once: true });
+    signal.addEventListener('abort', giveUp, { once: true });
     lines.once('line', (line) => end(/^y(?:es)?$/i.test(line.trim())));
     lines.once('SIGINT', interrupt);
     // Ctrl-D, or a terminal that has gone.
-    lines.once('close', () => end(false));
+    lines.once('close', giveUp);
     const seconds = CONFIRM_WAIT_MS / 1000;
     lines.setPrompt(`Do this? Without an answer within ${seconds} s it is refused. [y/N] `);
     lines.prompt();

@@ -86,7 +86,7 @@ export function receiveCommand(): Command {
     .option('--code-file <file>', 'write the pairing code to this new file (0600) instead of the terminal')
     .option(
       '--accept <pattern...>',
-      'set only names that match, such as "team/*" or "reg.example/team/*"; without a tag in the pattern every tag does',
+      'set only names that match, such as "team/*" or "reg.example/*"; a pattern without a tag matches every tag',
       collect(parseAcceptPattern),
     )
     .option('--confirm', 'show on this terminal what is to be done, and ask before anything moves')

@@ -60,7 +60,7 @@ it.each([
   ['l*', ['lynx:1', 'lab/web:1'], true],
   ['l*', ['web:1', 'docker.io/library/web:1'], false],
   ['docker.io/lib*', ['web:1'], false],
-] as const)('%s: %j is %s', (pattern, names, accepted) => {
+] as const)('the pattern %s on %j: %s', (pattern, names, accepted) => {
   const parsed = parseAcceptPattern(pattern);
   for (const name of names) expect([name, acceptsName(parsed, name)]).toEqual([name, accepted]);
 });

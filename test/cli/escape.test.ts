@@ -31,7 +31,7 @@ it.each([
   ['a mark with nothing before it', '\u0338=', '\\u0338='],
   ['marks on a blank or a quote', '" \u0336\u0336"\u0338', '" \\u0336\\u0336"\\u0338'],
   ['a mark on what is not shown', 'a\ufe0f\u20e3', 'a\\ufe0f\\u20e3'],
-])('escapes %s', (_what, text, shown) => {
+])('escapes what would act or hide: %s', (_what, text, shown) => {
   expect(escapeText(text)).toBe(shown);
   expect(UNSAFE.test(text)).toBe(true);
   expect(UNSAFE.test(shown)).toBe(false);
