@@ -116,6 +116,8 @@ type Told =
       };
       readonly role: 'sender' | 'receiver';
     }
+  /** Somebody at the other host is asked whether anything is to move. */
+  | { readonly event: 'confirming'; readonly peer: string }
   | { readonly event: 'attempt'; readonly address: string; readonly left: number }
   | {
       readonly event: 'plan';

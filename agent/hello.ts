@@ -1,6 +1,6 @@
 /** What a host says of itself: to the other one, and to whoever watches. */
 import { readFileSync } from 'node:fs';
-import { type Hello, KEEPS_IDS, PLACES, PUSH } from '../proto/messages.ts';
+import { CONFIRMS, type Hello, KEEPS_IDS, PLACES, PUSH } from '../proto/messages.ts';
 import type { Engine, EngineInfo } from './engine/engine.ts';
 import type { Event, Keeper } from './events.ts';
 
@@ -28,6 +28,8 @@ export interface Host {
   readonly places?: boolean;
   /** What comes here is pushed on, or may be if the sender wants that. */
   readonly pushes?: boolean;
+  /** Somebody here is asked before anything moves. */
+  readonly confirms?: boolean;
 }
 
 /** Files take images of any platform; the one named is this host's, as Go calls it. */
@@ -41,7 +43,7 @@ export function archiveHost(kind: string, places = false): Host {
 }
 
 export function helloOf(
-  { info, keepsIds, places, pushes }: Host,
+  { info, keepsIds, places, pushes, confirms }: Host,
   hostName: string,
   purpose?: Hello['purpose'],
 ): Omit<Hello, 'type' | 'role'> {
@@ -55,6 +57,7 @@ export function helloOf(
       ...(keepsIds ? [KEEPS_IDS] : []),
       ...(places || purpose ? [PLACES] : []),
       ...(pushes || purpose ? [PUSH] : []),
+      ...(confirms ? [CONFIRMS] : []),
     ],
     ...(purpose && { purpose }),
   };

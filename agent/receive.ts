@@ -4,24 +4,27 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { ImgmvError, toImgmvError } from '../proto/errors.ts';
 import { JOBS_MAX, RETRIES_MAX } from '../proto/limits.ts';
 import type { Secret } from '../proto/secret.ts';
+import { AcceptingSink } from './accepting-sink.ts';
 import type { WriteStdout } from './archive/output.ts';
+import { ConfirmingSink } from './confirming-sink.ts';
 import { checkDestination, type Destination, destinationText, openDestination } from './destination.ts';
 import type { EndpointOptions } from './engine/endpoint.ts';
 import { Engine } from './engine/engine.ts';
 import { EngineSink } from './engine/engine-sink.ts';
-import { type Emit, errorEvent } from './events.ts';
+import { type Emit, errorEvent, type PlanImage } from './events.ts';
 import { archiveHost, engineEvent, type Host, helloOf, keeperOf } from './hello.ts';
-import type { Sink } from './image.ts';
+import type { Answer, Sink } from './image.ts';
 import { move } from './move.ts';
 import { CodePause } from './peer/code-pause.ts';
 import { type AcceptedSession, Listener } from './peer/listener.ts';
 import { PeerSource } from './peer/peer-source.ts';
-import type { PushPattern } from './push/pattern.ts';
+import { planImage } from './plan.ts';
 import { PushRules } from './push/policy.ts';
 import { pushBy } from './push/push.ts';
 import { PushingSink } from './push/pushing-sink.ts';
 import type { Renaming } from './rename.ts';
 import { RenamingSink } from './renaming-sink.ts';
+import type { TargetPattern } from './target-pattern.ts';
 
 export interface ReceiveOptions {
   readonly engine: EndpointOptions;
@@ -39,6 +42,13 @@ export interface ReceiveOptions {
   readonly ignoreSpace: boolean;
   /** Of what the sender wants its images to be called. */
   readonly renaming: Renaming;
+  /** The names that a session may set; undefined: all. */
+  readonly accept?: readonly TargetPattern[];
+  /**
+   * Asked once a session before anything moves, unless the sender wants a plan only; undefined: nobody is. The signal is
+   * aborted when no answer is wanted any more.
+   */
+  readonly confirm?: (asked: Asked, signal: AbortSignal) => Promise<boolean>;
   /** Whether what was loaded into the engine is pushed on; undefined: never. */
   readonly push?: ReceiverPush;
   readonly unauthenticatedPerAddress?: number;
@@ -52,7 +62,14 @@ export interface ReceiveOptions {
 export interface ReceiverPush {
   readonly when: 'always' | 'if-asked';
   /** Empty: of the names that the rules of `renaming` make, those in registries that they spell out. */
-  readonly patterns: readonly PushPattern[];
+  readonly patterns: readonly TargetPattern[];
+}
+
+/** What somebody has to confirm. */
+export interface Asked {
+  readonly images: readonly PlanImage[];
+  /** As it calls itself, and where it is. */
+  readonly peer: { readonly name: string; readonly address: string };
 }
 
 export interface Listening {
@@ -73,7 +90,7 @@ export async function receive(options: ReceiveOptions): Promise<number> {
     address: options.address,
     port: options.port,
     role: 'receiver',
-    hello: helloOf(host, hostname()),
+    hello: helloOf({ ...host, confirms: options.confirm !== undefined }, hostname()),
     emit,
     ...(options.patienceMs !== undefined && { patienceMs: options.patienceMs }),
     ...(options.unauthenticatedPerAddress !== undefined && {
@@ -104,10 +121,16 @@ interface Target {
 
 async function openTarget(options: ReceiveOptions): Promise<Target> {
   const { host, openSink } = await openPlace(options);
-  const { renaming } = options;
-  if (!renaming.active) return { host, openSink };
-  const warn = (message: string) => options.emit({ event: 'warning', message });
-  return { host, openSink: async (asked) => new RenamingSink(await openSink(asked), renaming, warn) };
+  const { accept, emit, renaming } = options;
+  const warn = (message: string) => emit({ event: 'warning', message });
+  return {
+    host,
+    openSink: async (asked) => {
+      const place = await openSink(asked);
+      const accepting = accept ? new AcceptingSink(place, accept) : place;
+      return renaming.active ? new RenamingSink(accepting, renaming, warn) : accepting;
+    },
+  };
 }
 
 async function openPlace(options: ReceiveOptions): Promise<Target> {
@@ -194,7 +217,7 @@ async function serve(
   openSink: Target['openSink'],
   options: ReceiveOptions,
 ): Promise<number> {
-  const { emit, maxSessionMs, signal } = options;
+  const { confirm, emit, maxSessionMs, signal } = options;
   const stop = () => session.fail(toImgmvError(signal.reason));
   signal.addEventListener('abort', stop, { once: true });
   if (signal.aborted) stop();
@@ -215,12 +238,20 @@ async function serve(
     await using source = new PeerSource(session, lane);
     const asked = session.peer.push === true;
     if (asked && options.push === undefined) await session.during(refusePush(session.peer.name));
-    await using sink = await session.during(openSink(asked).catch(refuseSession));
+    const planOnly = session.peer.purpose === 'plan';
+    const pushes = asked || options.push?.when === 'always';
+    const place = await session.during(openSink(asked).catch(refuseSession));
+    const ask = (answers: readonly Answer[], until: AbortSignal) => {
+      const images = answers.map((one) => planImage(one, place.store, { layers: false, pushes }));
+      return (confirm as NonNullable<typeof confirm>)({ images, peer }, until);
+    };
+    await using sink =
+      confirm && !planOnly ? new ConfirmingSink(place, { ask, signal: session.signal }) : place;
     const moved = move(source, sink, {
-      pushes: asked || options.push?.when === 'always',
+      pushes,
       signal: session.signal,
       wireBytes: () => session.wireBytes,
-      planOnly: session.peer.purpose === 'plan',
+      planOnly,
       // The sender decides.
       jobs: JOBS_MAX,
       retries: RETRIES_MAX,

@@ -3,39 +3,34 @@
 import { toImgmvError } from '../proto/errors.ts';
 import { NAMES_PER_IMAGE_MAX } from '../proto/limits.ts';
 import { unique } from './choose/meant.ts';
-import type { Answer, Image, ImageWriter, Retry, Sink, Store, Waits } from './image.ts';
+import { ForwardingSink, planOthers } from './forwarding-sink.ts';
+import type { Answer, Image, ImageWriter, Retry, Sink } from './image.ts';
 import type { Renaming } from './rename.ts';
 
-export class RenamingSink implements Sink {
-  readonly store: Store | undefined;
-  readonly finish?: () => Promise<void>;
-  readonly #inner: Sink;
+export class RenamingSink extends ForwardingSink {
   readonly #renaming: Renaming;
   readonly #warn: (message: string) => void;
   /** Images as they come, and as they are called behind the rules. */
   readonly #renamed = new Map<Image, Image>();
 
-  /** Disposes of `inner` when it is disposed of. `warn` is told of rules that come to nothing. */
+  /** `warn` is told of rules that come to nothing. */
   constructor(inner: Sink, renaming: Renaming, warn: (message: string) => void = () => {}) {
-    this.store = inner.store;
-    if (inner.finish) this.finish = () => inner.finish?.() ?? Promise.resolve();
-    this.#inner = inner;
+    super(inner);
     this.#renaming = renaming;
     this.#warn = warn;
   }
 
   /** An image of whose name a rule makes none is refused. */
-  async plan(images: readonly Image[]): Promise<readonly Answer[]> {
-    const refused = new Map<Image, Answer>();
-    for (const image of images) {
-      const reason = this.#rename(image);
-      if (reason !== undefined) refused.set(image, { image, action: 'refuse', reason, refs: image.names });
-    }
-    for (const warning of this.#renaming.warnings()) this.#warn(warning);
-    const left = images.filter((image) => !refused.has(image));
-    const answers = await this.#inner.plan(left.map((image) => this.#innerOf(image)));
-    const told = new Map(left.map((image, at) => [image, { ...(answers[at] as Answer), image }]));
-    return images.map((image) => (refused.get(image) ?? told.get(image)) as Answer);
+  override plan(images: readonly Image[]): Promise<readonly Answer[]> {
+    return planOthers(
+      images,
+      (image) => this.#rename(image),
+      async (others) => {
+        for (const warning of this.#renaming.warnings()) this.#warn(warning);
+        const answers = await super.plan(others.map((image) => this.#innerOf(image)));
+        return others.map((image, at) => ({ ...(answers[at] as Answer), image }));
+      },
+    );
   }
 
   /** Why it cannot be, where it cannot. */
@@ -61,19 +56,11 @@ export class RenamingSink implements Sink {
     return this.#renamed.get(image) ?? image;
   }
 
-  async retry(retry: Retry): Promise<void> {
-    await this.#inner.retry?.({ ...retry, images: retry.images.map((image) => this.#innerOf(image)) });
+  override retry(retry: Retry): Promise<void> {
+    return super.retry({ ...retry, images: retry.images.map((image) => this.#innerOf(image)) });
   }
 
-  writer(answer: Answer, signal: AbortSignal): Promise<ImageWriter> {
-    return this.#inner.writer({ ...answer, image: this.#innerOf(answer.image) }, signal);
-  }
-
-  waits(): Waits {
-    return this.#inner.waits();
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return Promise.resolve(this.#inner[Symbol.asyncDispose]());
+  override writer(answer: Answer, signal: AbortSignal): Promise<ImageWriter> {
+    return super.writer({ ...answer, image: this.#innerOf(answer.image) }, signal);
   }
 }

@@ -2,7 +2,7 @@
 import { hostname } from 'node:os';
 import { ImgmvError, toImgmvError } from '../proto/errors.ts';
 import { NAMES_PER_IMAGE_MAX } from '../proto/limits.ts';
-import { PUSH } from '../proto/messages.ts';
+import { CONFIRMS, PUSH } from '../proto/messages.ts';
 import type { Secret } from '../proto/secret.ts';
 import type { Emit, Event, PlanImage } from './events.ts';
 import { helloOf, keeperOf } from './hello.ts';
@@ -69,6 +69,8 @@ export async function send(options: SendOptions): Promise<Ledger> {
     });
     if (thenPush && !session.peer.capabilities.includes(PUSH))
       await session.during(refusePush(session.peer.name));
+    if (!planOnly && session.peer.capabilities.includes(CONFIRMS))
+      emit({ event: 'confirming', peer: session.peer.name });
     await using sink = new PeerSink({
       session,
       openLane,

@@ -1,4 +1,5 @@
 /** How images are called in what people read. */
+import { escapeText } from './escape.ts';
 
 interface Named {
   readonly refs: readonly { readonly source: string; readonly target: string }[];
@@ -35,7 +36,7 @@ function shortSource(source: string): string {
   return source.startsWith('sha256:') ? short(source) : source;
 }
 
-/** As docker shows ids: 12 digits. */
+/** As docker shows ids: 12 digits. An engine may say what is no id: it is text then. */
 export function short(id: string): string {
-  return id.replace(/^sha256:/, '').slice(0, 12);
+  return escapeText(id.replace(/^sha256:/, '').slice(0, 12));
 }

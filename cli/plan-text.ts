@@ -9,14 +9,19 @@ const HEADINGS = ['IMAGE', 'PLATFORM', 'ACTION', 'LAYERS', 'TO SEND', 'OF'] as c
 /** With more images their layers would bury them; --json tells all. */
 const LAYERS_SHOWN_FOR_IMAGES = 5;
 
+export interface PlanTextOptions {
+  /** Whoever reads it is at the target. */
+  readonly receiver?: boolean;
+}
+
 /** Ends with a newline. Sizes are those before compression. */
-export function planText(images: readonly PlanImage[]): string {
+export function planText(images: readonly PlanImage[], { receiver = false }: PlanTextOptions = {}): string {
   const [headings = '', ...rows] = tableLines(HEADINGS, images.map(rowOf));
   const lines = [headings];
   const bringers = bringersOf(images);
   for (const [at, image] of images.entries()) {
     lines.push(rows[at] ?? '');
-    lines.push(...notesOf(image).map((note) => `  ${escapeText(note)}`));
+    lines.push(...notesOf(image, receiver).map((note) => `  ${escapeText(note)}`));
     const partly = image.layersMissing > 0 && image.layersMissing < image.layers;
     if (partly && images.length <= LAYERS_SHOWN_FOR_IMAGES) lines.push(...layersOf(image, bringers));
   }
@@ -35,7 +40,7 @@ function rowOf(image: PlanImage): readonly string[] {
   ];
 }
 
-function notesOf(image: PlanImage): readonly string[] {
+function notesOf(image: PlanImage, receiver: boolean): readonly string[] {
   const { refs, reason, warning, idChange, action } = image;
   return [
     ...namingLines(image),
@@ -43,13 +48,15 @@ function notesOf(image: PlanImage): readonly string[] {
     ...refs.flatMap(({ target, replaces }) =>
       replaces === null || action === 'refuse'
         ? []
-        : [`${target} is ${short(replaces)} there now, which will lose this name`],
+        : [`${target} is ${short(replaces)} ${receiver ? 'here' : 'there'} now, which will lose this name`],
     ),
     ...(image.pushes?.map((name) => `will be pushed: ${name}`) ?? []),
     ...(image.pushes?.length === 0 && action !== 'refuse'
       ? ['cannot be pushed: no name of it has a registry']
       : []),
-    ...(refs.length === 0 ? ['goes by its id: it arrives without a name (--as NAME:TAG gives one)'] : []),
+    ...(refs.length === 0
+      ? [`goes by its id: it arrives without a name${receiver ? '' : ' (--as NAME:TAG gives one)'}`]
+      : []),
     ...(warning === null ? [] : [`warning: ${warning}`]),
     ...(idChange === null || action === 'refuse' ? [] : [`another id at the target: ${idChange}`]),
   ];

@@ -2,10 +2,10 @@ import { Command } from 'commander';
 import type { Format } from '../agent/archive/each-sink.ts';
 import { endpointText, type ImageEndpoint } from '../agent/archive/endpoint.ts';
 import type { Destination } from '../agent/destination.ts';
-import { PushPattern } from '../agent/push/pattern.ts';
 import { isNear } from '../agent/push/policy.ts';
 import { type ReceiverPush, receive } from '../agent/receive.ts';
 import type { Renaming } from '../agent/rename.ts';
+import { parseTargetPattern, type TargetPattern } from '../agent/target-pattern.ts';
 import { ImgmvError } from '../proto/errors.ts';
 import {
   CODE_TTL_MAX_MS,
@@ -16,7 +16,9 @@ import {
 } from '../proto/limits.ts';
 import { ownAddress, withPort } from './addresses.ts';
 import { CodeFile } from './code-file.ts';
+import { confirmPlan } from './confirm.ts';
 import {
+  collect,
   countUpTo,
   durationBetween,
   type ListenAddress,
@@ -49,6 +51,8 @@ interface ReceiveFlags extends CommonOptions, RenamingFlags {
   readonly maxSession?: number;
   readonly reconnect?: number;
   readonly codeFile?: string;
+  readonly accept?: readonly TargetPattern[];
+  readonly confirm?: true;
   readonly replace: boolean;
   readonly ignoreSpace?: true;
   readonly push?: true | readonly string[];
@@ -82,6 +86,12 @@ export function receiveCommand(): Command {
     )
     .option('--reconnect <duration>', RECONNECT_HELP, parseDuration)
     .option('--code-file <file>', 'write the pairing code to this new file (0600) instead of the terminal')
+    .option(
+      '--accept <pattern...>',
+      'set only names that match, such as "team/*" or "reg.example/*"; a pattern without a tag matches every tag',
+      collect((text) => parseTargetPattern(text, '--accept')),
+    )
+    .option('--confirm', 'show on this terminal what is to be done, and ask before anything moves')
     .option('--no-replace', 'refuse images whose name another image has here')
     .option('--ignore-space', 'take images for which the disk of this host seems too full')
     .option(
@@ -116,6 +126,8 @@ Examples:
   $ imgmv receive --once --listen 10.0.0.2:7400 --ttl 2m
   $ imgmv receive --once --json --code-file /run/imgmv-code
   $ imgmv receive --no-replace            takes one session after another, each with a new code
+  $ imgmv receive --once --accept 'team/*' db:16      sets no other names
+  $ imgmv receive --once --confirm        shows the plan, and asks before anything moves
   $ imgmv receive --once --registry registry.example:5000 --project team
   $ imgmv receive --once --report received.html
   $ imgmv receive --once --push 'registry.example/team/*'   and on into that registry
@@ -130,6 +142,10 @@ The port is open until the session ends, or the code has expired.`,
         if (flags.codeFile === undefined && !process.stderr.isTTY)
           throw new ImgmvError('usage', 'there is no terminal to show the pairing code on', {
             hint: '--code-file FILE writes it to a file, which only you can read',
+          });
+        if (flags.confirm && !(process.stdin.isTTY && process.stderr.isTTY))
+          throw new ImgmvError('usage', 'there is no terminal to ask on, which --confirm does', {
+            hint: 'run it on a terminal, or leave --confirm out; --accept PATTERN says which names may be set',
           });
         const destination = destinationFrom(flags);
         const { renaming } = namingOf(undefined, flags);
@@ -149,6 +165,11 @@ The port is open until the session ends, or the code has expired.`,
             noReplace: !flags.replace,
             ignoreSpace: flags.ignoreSpace === true,
             renaming,
+            ...(flags.accept && { accept: flags.accept }),
+            ...(flags.confirm && {
+              confirm: (asked, until) =>
+                confirmPlan(asked, { input: process.stdin, output: process.stderr, signal: until }),
+            }),
             ...(push && { push }),
             ...(flags.maxUnauthenticated !== undefined && {
               unauthenticatedPerAddress: flags.maxUnauthenticated,
@@ -206,7 +227,7 @@ function pushFrom(
   if (!given) return undefined;
   const option = push ? '--push' : '--allow-push';
   requirePushable(destination, option);
-  const patterns = given === true ? [] : given.map((text) => new PushPattern(text, option));
+  const patterns = given === true ? [] : given.map((text) => parseTargetPattern(text, option));
   if (patterns.length === 0) requireMadeNames(renaming, option);
   return { when: push ? 'always' : 'if-asked', patterns };
 }

@@ -81,6 +81,8 @@ export class TextRenderer implements Renderer {
         return;
       case 'paired':
         return this.say(`Paired with ${event.peer.name} (${event.peer.address}).`);
+      case 'confirming':
+        return this.say(`Waiting for ${event.peer}: somebody there is asked before anything moves.`);
       case 'attempt':
         return this.#line(
           `${this.#paint('33', 'warning:')} ${event.address} gave a wrong code; ${event.left} tries left`,
@@ -294,7 +296,7 @@ export class TextRenderer implements Renderer {
       return;
     }
     this.#pushes++;
-    this.#out(`${this.#paint('32', 'pushed')} ${name} ${digest}`);
+    this.#out(`${this.#paint('32', 'pushed')} ${name} ${escapeText(digest ?? '')}`);
     if (warning !== null) this.#line(`${this.#paint('33', 'warning:')} ${name}: ${escapeText(warning)}`);
   }
 

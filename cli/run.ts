@@ -3,6 +3,7 @@
 import type { EndpointOptions } from '../agent/engine/endpoint.ts';
 import { type Emit, errorEvent } from '../agent/events.ts';
 import { type ImgmvError, toImgmvError } from '../proto/errors.ts';
+import { escapeText } from './escape.ts';
 import type { Renderer } from './renderer.ts';
 import { JsonRenderer } from './renderer-json.ts';
 import { TextRenderer } from './renderer-text.ts';
@@ -82,9 +83,13 @@ function rendererFor({ json, quiet }: CommonOptions): Renderer {
   return new TextRenderer({ stream: process.stderr, result: process.stdout, quiet: quiet === true, color });
 }
 
+function stackOf({ cause, stack = '' }: ImgmvError): string {
+  return (cause instanceof Error ? cause.stack : undefined) ?? stack;
+}
+
 function tell(error: ImgmvError, emit: Emit, target: string | undefined): number {
   if (error.code === 'internal' && process.env.IMGMV_DEBUG)
-    process.stderr.write(`${(error.cause as Error | undefined)?.stack ?? error.stack}\n`);
+    process.stderr.write(`${stackOf(error).split('\n').map(escapeText).join('\n')}\n`);
   const event = errorEvent(error);
   const hint = error.code === 'internal' ? 'this is a fault of imgmv; IMGMV_DEBUG=1 shows where' : null;
   emit({ ...event, hint: event.hint ?? hint, ...(target !== undefined && { target }) });

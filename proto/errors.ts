@@ -22,6 +22,7 @@ const TABLE = {
   'peer-stopped': { exit: 11, close: 4111, retry: true },
   'session-unknown': { exit: 11, close: 4211, retry: false },
   'session-too-long': { exit: 11, close: 4311, retry: true },
+  'peer-failed': { exit: 11, close: 4411, retry: false },
   'wrong-code': { exit: 12, close: 4012, retry: false },
   'bad-code': { exit: 12, close: 4012, retry: false },
   'code-used': { exit: 12, close: 4112, retry: false },
@@ -105,6 +106,23 @@ export function codeOfClose(close: number): ErrorCode | undefined {
 /** What to do about a handshake that does not fit on the two sides. */
 export const ALTERED_HINT =
   'something between them changes the connection, perhaps to make them use an older version: connect them directly';
+/**
+ * What a code that the other side sent means on this side. How the other side was called, a fault of its program and
+ * a signal that stopped it say nothing about this process: it has lost the other host.
+ */
+export function codeToldByPeer(code: ErrorCode): ErrorCode {
+  switch (code) {
+    case 'usage':
+    case 'internal':
+      return 'peer-failed';
+    case 'sighup':
+    case 'sigint':
+    case 'sigterm':
+      return 'peer-stopped';
+    default:
+      return code;
+  }
+}
 
 /** What it means, and what to do, when the other side closes with one of these codes. Before a code is
  * proven anybody may have said so: the words claim no more than that. */
@@ -130,6 +148,10 @@ const TOLD: Partial<Record<ErrorCode, readonly [message: string, hint: string]>>
     'the other host says that the handshake failed: it was altered on the way, or meant for another host',
     ALTERED_HINT,
   ],
+  'peer-failed': [
+    'the other host says that imgmv failed there',
+    'see what it shows, then run both commands again',
+  ],
   'peer-stopped': ['the other host stopped', 'see what it shows, then run both commands again'],
   'session-unknown': ['the other host does not know this session', 'run both commands again'],
   'role-mismatch': [
@@ -147,10 +169,11 @@ const TOLD: Partial<Record<ErrorCode, readonly [message: string, hint: string]>>
 };
 
 /**
- * The error for a close code of the other side. `detail` is what it gave as the reason: only a number of
+ * The error for a close code of the other side, `told`. `detail` is what it gave as the reason: only a number of
  * seconds to wait is taken from it.
  */
-export function errorToldByPeer(code: ErrorCode, detail: string): ImgmvError {
+export function errorToldByPeer(told: ErrorCode, detail: string): ImgmvError {
+  const code = codeToldByPeer(told);
   const [message, hint] = TOLD[code] ?? [`the other host ended the session (${code})`, 'see what it shows'];
   const seconds = /^wait ([0-9]{1,4}) s$/.exec(detail)?.[1];
   return new ImgmvError(code, message, {

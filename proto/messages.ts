@@ -51,6 +51,8 @@ export const KEEPS_IDS = 'keeps-ids';
 export const PLACES = 'places';
 /** A capability: of a receiver, that it pushes what is to be pushed; of a sender, that it reads what is told of that. */
 export const PUSH = 'push';
+/** A capability: of a receiver, that somebody there is asked before it answers an offer that is no plan. */
+export const CONFIRMS = 'confirms';
 
 /** Why a push failed, as far as that is told: what a registry said is for whoever pushes. */
 export const PUSH_PROBLEMS = [

@@ -1,5 +1,5 @@
 /** Errors on their way between hosts. */
-import { ImgmvError } from '../../proto/errors.ts';
+import { codeToldByPeer, exitStatusOf, ImgmvError } from '../../proto/errors.ts';
 import { TEXT_MAX_CHARACTERS } from '../../proto/limits.ts';
 import type { WireFailure } from '../../proto/messages.ts';
 
@@ -12,11 +12,19 @@ export function toWire(error: ImgmvError): WireFailure {
   };
 }
 
-/** `host` is where it happened, and stands in front of the message. A stop there is no stop here. */
-export function fromWire({ code, message, hint }: WireFailure, host: string): ImgmvError {
-  const stopped = code === 'sigint' || code === 'sigterm' || code === 'sighup';
-  return new ImgmvError(stopped ? 'peer-stopped' : code, `on ${host}: ${message}`, {
+/** Exit statuses of what ends a session before there is one: nothing that happens to an image has them. */
+const BEFORE_SESSION = [exitStatusOf('wrong-code'), exitStatusOf('version-mismatch')];
+
+/** `host` is where it happened. It stands in front of the message and of the hint, which are its words and not ours. */
+export function fromWire({ code: told, message, hint }: WireFailure, host: string): ImgmvError {
+  const code = BEFORE_SESSION.includes(exitStatusOf(told)) ? 'peer-failed' : codeToldByPeer(told);
+  return new ImgmvError(code, saidBy(host, message), {
     host,
-    ...(hint !== undefined && { hint }),
+    ...(hint !== undefined && { hint: `hint from ${host}: ${hint}` }),
   });
+}
+
+/** Text that the other host sent, as we show it. */
+export function saidBy(host: string, text: string): string {
+  return `on ${host}: ${text}`;
 }

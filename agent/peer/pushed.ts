@@ -3,6 +3,7 @@ import { ImgmvError, violation } from '../../proto/errors.ts';
 import { MESSAGE_LIST_BYTES, TEXT_MAX_CHARACTERS } from '../../proto/limits.ts';
 import type { PushProblem, Result } from '../../proto/messages.ts';
 import type { Digest, Pushed } from '../image.ts';
+import { saidBy } from './failure.ts';
 
 type WirePushed = NonNullable<Result['pushed']>;
 
@@ -29,7 +30,7 @@ export function pushedFromWire(pushed: WirePushed, host: string): readonly Pushe
   return pushed.map(({ target, digest, warning, problem }) => ({
     target,
     ...(digest !== undefined && { digest: digest as Digest }),
-    ...(warning !== undefined && { warning }),
+    ...(warning !== undefined && { warning: saidBy(host, warning) }),
     ...(problem && { problem, error: failureThere(target, problem, host) }),
   }));
 }

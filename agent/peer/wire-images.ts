@@ -3,7 +3,7 @@ import { violation } from '../../proto/errors.ts';
 import type { AnsweredImage, OfferedImage } from '../../proto/messages.ts';
 import type { Answer, Digest, Image, LayerBlob, Name } from '../image.ts';
 import { familiarName, parseReference } from '../reference.ts';
-import { fromWire } from './failure.ts';
+import { fromWire, saidBy } from './failure.ts';
 
 export function toOffer(image: Image, number: number): OfferedImage {
   const { id, root, store, platform, names, diffIds, config, layers, bytes } = image;
@@ -42,8 +42,8 @@ export function toAnswer(
     image,
     action: answered.action,
     refs,
-    ...(answered.reason !== undefined && { reason: answered.reason }),
-    ...(answered.warning !== undefined && { warning: answered.warning }),
+    ...(answered.reason !== undefined && { reason: saidBy(host, answered.reason) }),
+    ...(answered.warning !== undefined && { warning: saidBy(host, answered.warning) }),
     ...(answered.missing !== undefined && { missing: offeredOnly(answered.missing, image.layers) }),
     ...(answered.error && { error: fromWire(answered.error, host) }),
   };

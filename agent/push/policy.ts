@@ -3,7 +3,7 @@ import { isIP } from 'node:net';
 import type { Name } from '../image.ts';
 import { parseTarget } from '../reference.ts';
 import type { Renaming } from '../rename.ts';
-import type { PushPattern } from './pattern.ts';
+import { matchesTarget, type TargetPattern } from '../target-pattern.ts';
 
 export interface PushPolicy {
   /** The other side, or the command line, wants each image pushed: a name that is not pushed is a failure. */
@@ -17,10 +17,10 @@ export const EVERY_NAME: PushPolicy = { asked: true, allows: () => true };
 /** Of a receiver: what its patterns allow, or without any, the names that its own rules make. */
 export class PushRules implements PushPolicy {
   readonly asked: boolean;
-  readonly #patterns: readonly PushPattern[];
+  readonly #patterns: readonly TargetPattern[];
   readonly #renaming: Renaming;
 
-  constructor(patterns: readonly PushPattern[], renaming: Renaming, asked: boolean) {
+  constructor(patterns: readonly TargetPattern[], renaming: Renaming, asked: boolean) {
     this.asked = asked;
     this.#patterns = patterns;
     this.#renaming = renaming;
@@ -28,7 +28,7 @@ export class PushRules implements PushPolicy {
 
   allows({ offered, target }: Name): boolean {
     const reference = parseTarget(target, 'the name to push');
-    if (this.#patterns.length > 0) return this.#patterns.some((pattern) => pattern.matches(reference));
+    if (this.#patterns.length > 0) return this.#patterns.some((pattern) => matchesTarget(pattern, target));
     const made = offered === undefined ? undefined : this.#renaming.made(offered);
     return made?.name === target && made.registry === reference.domain && !isNear(reference.domain);
   }

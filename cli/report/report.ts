@@ -79,6 +79,7 @@ export class Report {
         return;
       case 'listening':
       case 'attempt':
+      case 'confirming':
       case 'estimate':
       case 'progress':
       case 'silent':

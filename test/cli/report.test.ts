@@ -11,10 +11,10 @@ import type { ReportData } from '../../cli/report/model.ts';
 import { Report } from '../../cli/report/report.ts';
 import { headlineOf, losses, percent, time, titleOf, verdictOf } from '../../cli/report/words.ts';
 import { ImgmvError } from '../../proto/errors.ts';
+import { UNSAFE } from '../unsafe-text.ts';
 import { HOSTILE, hostileReport, idOf, many, reported, variety } from './reports.ts';
 
 const MB = 1_000_000;
-const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\u{e0000}-\u{e0fff}]/u;
 const forms = [
   ['HTML', htmlReport],
   ['Markdown', markdownReport],

@@ -236,6 +236,8 @@ export const HOSTILE = [
   '\u202ertl\u0007\u001b[31m',
   '[link](http://evil.example) **bold** _it_ ~~no~~ @somebody www.evil.example',
   '<!-- -->{{x}}%',
+  'a\u3164b\u00a0c\ue000d\u2800e\ud800f',
+  `\u0338Z${'\u0301'.repeat(9)} \u0336x`,
 ] as const;
 
 /** All that comes from elsewhere is hostile, everywhere. */

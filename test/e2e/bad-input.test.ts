@@ -363,7 +363,7 @@ describeOn(
       const before = await scene.look();
       await using receiver = await scene.receive();
       await using sender = scene.send(receiver, ['web:arm']);
-      await expectEnd(sender, 0, /warning: web:arm: made for arm64, this engine runs amd64/);
+      await expectEnd(sender, 0, /warning: web:arm: on \S+: made for arm64, this engine runs amd64/);
       await expectEnd(receiver.imgmv, 0, /made for arm64/);
       await scene.target.docker(['image', 'rm', 'web:arm']);
       await scene.expectUnchanged(before, receiver);
@@ -431,7 +431,7 @@ describeOn('a windows image', [await engineSupport('20'), await engineSupport('2
     await loadImage(scene.source, { name: 'win:1', layers: [{ 'Files/a': 'a' }], os: 'windows' });
     await using receiver = await scene.receive();
     await using sender = scene.send(receiver, ['win:1']);
-    await expectEnd(sender, 16, /win:1: an image for windows cannot be loaded on linux/);
+    await expectEnd(sender, 16, /win:1: on \S+: an image for windows cannot be loaded on linux/);
     await expectEnd(receiver.imgmv, 16, /an image for windows/);
     expect(await holdings(scene.target)).toEqual(['']);
     await expectGone(receiver);

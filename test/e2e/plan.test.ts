@@ -66,7 +66,7 @@ for (const flavour of ['20', '28c'] as const) {
         const before = await scene.look();
         await using receiver = await scene.receive({ args: ['--once', '--no-replace'] });
         await using planner = scene.send(receiver, ['above:1'], { command: 'plan' });
-        await expectEnd(planner, 16, /refused: above:1 is .* --no-replace was given/);
+        await expectEnd(planner, 16, /refused: on \S+: above:1 is .* --no-replace was given/);
         await expectEnd(receiver.imgmv, 16, /"done"/);
         await scene.expectUnchanged(before, receiver);
       });

@@ -1,4 +1,5 @@
 /** Names that change on the way, by rules of the sender, of the receiver or of both. */
+import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { type Engine, engineSupport } from '../rig/engine.ts';
@@ -130,10 +131,13 @@ for (const { source, target } of PAIRS) {
 
       it('two images that would take one name are both refused, by rules of either side', async () => {
         const ended = await move(['web:1.0', 'web:1.1', '--retag', 'web=app:1'], [], 16);
-        for (const events of [ended.sent, ended.received])
+        for (const [events, where] of [
+          [ended.sent, `on ${hostname()}: `],
+          [ended.received, ''],
+        ] as const)
           expect(events.find(({ event }) => event === 'plan')?.images).toMatchObject([
-            { action: 'refuse', reason: `app:1 would also be the name of web:1.1 (${two.id})` },
-            { action: 'refuse', reason: `app:1 would also be the name of web:1.0 (${one.id})` },
+            { action: 'refuse', reason: `${where}app:1 would also be the name of web:1.1 (${two.id})` },
+            { action: 'refuse', reason: `${where}app:1 would also be the name of web:1.0 (${one.id})` },
           ]);
         expect(await tags(scene.target)).toEqual({});
         const partly = await move(['web:*', 'ten:0'], ['--retag', 'web=app:1'], 17);

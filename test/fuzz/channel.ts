@@ -308,7 +308,9 @@ const closes = target<{ code: number; reason: string }>({
   }),
   check: ({ code, reason }) => {
     const told = errorOfClose({ code, reason });
-    holds(told.code === (codeOfClose(code) ?? 'peer-lost'), 'a close code means what the table says');
+    const named = codeOfClose(code) ?? 'peer-lost';
+    const ours = named === 'usage' || named === 'internal' ? 'peer-failed' : named;
+    holds(told.code === ours, 'a close code means what the table says');
     const seconds = /^wait ([0-9]{1,4}) s$/.exec(reason)?.[1];
     const shown = `${told.message} ${told.hint ?? ''}`;
     holds(/^[\x20-\x7e]+$/.test(shown), `what is shown of a reason is ours: ${shown}`);

@@ -3,8 +3,9 @@ import fc from 'fast-check';
 import { parseList } from '../../agent/choose/list-file.ts';
 import { parsePatterns } from '../../agent/choose/pattern.ts';
 import { choose } from '../../agent/choose/selection.ts';
-import { parseReference } from '../../agent/reference.ts';
+import { canonical, familiar, parseReference } from '../../agent/reference.ts';
 import { parseRetag, Renaming } from '../../agent/rename.ts';
+import { matchesTarget, parseTargetPattern } from '../../agent/target-pattern.ts';
 import { decoded, decodedLater, holds } from './refusal.ts';
 import { target } from './target.ts';
 import { nastyText, textLike } from './text.ts';
@@ -113,4 +114,53 @@ const retags = target({
   },
 });
 
-export const choosingTargets = [patterns, retags];
+/** What a name is in which registry, as docker reads it: nothing in a pattern stands for another one. */
+const accepted = target<{ pattern: string; names: readonly string[] }>({
+  name: 'options/accept',
+  share: 10,
+  input: fc.record({
+    pattern: textLike(
+      fc.oneof(
+        glob,
+        fc.constantFrom('*/*', '*', 'reg.example:5000/*', 'localhost/*:1', '[ab]/*', 'l*/?*', 'UP/*'),
+      ),
+    ),
+    names: fc.array(
+      fc
+        .tuple(
+          fc.constantFrom(
+            '',
+            'docker.io/',
+            'index.docker.io/',
+            'reg.example:5000/',
+            'localhost/',
+            'UP/',
+            'a:1/',
+          ),
+          fc.constantFrom('web', 'library/web', 'team/web', 'a/b/c', 'reg.example/web'),
+          fc.constantFrom(':1', ':1.0', ''),
+        )
+        .map((parts) => parts.join('')),
+      { maxLength: 6 },
+    ),
+  }),
+  check: ({ pattern, names }) => {
+    const parsed = decoded(['usage'], () => parseTargetPattern(pattern, '--accept'));
+    if (!parsed) return;
+    const started = performance.now();
+    for (const name of [...names, ...NAMES]) {
+      const read = parseReference(name);
+      if (!read || !matchesTarget(parsed, name)) continue;
+      holds(read.tag !== undefined, 'a name that is set has a tag');
+      holds(
+        pattern.startsWith(`${read.domain}/`) || read.domain === 'docker.io',
+        `a registry is accepted only where it is written: ${name}`,
+      );
+      holds(matchesTarget(parsed, canonical(read)), `${name} is the same name in full`);
+      holds(matchesTarget(parsed, familiar(read)), `${name} is the same name in short`);
+    }
+    holds(performance.now() - started < MATCH_MS, 'a pattern is matched in time');
+  },
+});
+
+export const choosingTargets = [patterns, retags, accepted];

@@ -20,6 +20,7 @@ import { jsonReport } from '../../cli/report/json.ts';
 import { markdownReport } from '../../cli/report/markdown.ts';
 import type { ReportCommand } from '../../cli/report/model.ts';
 import { Report } from '../../cli/report/report.ts';
+import { UNSAFE } from '../unsafe-text.ts';
 import { holds } from './refusal.ts';
 import { target } from './target.ts';
 import { nastyText, textLike } from './text.ts';
@@ -126,9 +127,6 @@ const hosts = target({
     if (url.protocol === 'ws:' && url.port === '') holds(Number(typed) === 80, 'port 80 has to be asked for');
   },
 });
-
-/** Anything that may act on a terminal, turn text around or hide. */
-const UNSAFE = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\u{e0000}-\u{e0fff}]/u;
 
 const escapes = target({
   name: 'terminal/escape',

@@ -292,8 +292,13 @@ const failures = target<{ code: number; message: string; hint: string | null; ho
     const told = decodeMessage(encodeMessage({ type: 'failed', image: 0, error: toWire(error) }).subarray(4));
     holds(told.type === 'failed', 'a failure is told');
     if (told.type !== 'failed') return;
-    const { exit } = fromWire(told.error, host);
+    const { exit, message, hint: shown } = fromWire(told.error, host);
     holds(exit < 129, 'a signal of the other host is none here');
+    holds(![0, 1, 2, 12, 15].includes(exit), 'how this side was called and its faults are its own');
+    holds(
+      [message, shown ?? `hint from ${host}: `].every((text) => text.includes(`${host}: `)),
+      'whose words they are is said',
+    );
   },
 });
 

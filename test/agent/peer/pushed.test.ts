@@ -52,7 +52,7 @@ it('tells the other host the kind of problem, and nothing that a registry or a f
         host: 'host-b',
       },
     },
-    { target: 'r.example/b:1', digest: DIGEST, warning: 'w' },
+    { target: 'r.example/b:1', digest: DIGEST, warning: 'on host-b: w' },
   ]);
 });
 

@@ -69,10 +69,10 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
   },
   {
     name: 'a pattern of --push allows other registries',
-    file: 'agent/push/pattern.ts',
-    find: 'if (domain !== this.#domain) return false;',
+    file: 'agent/target-pattern.ts',
+    find: 'reference.domain === domain &&',
     replace: '',
-    tests: tests('test/agent/push/policy.test.ts'),
+    tests: tests('test/agent/target-pattern.test.ts'),
     says: [PUSHED],
   },
   {
