@@ -7,6 +7,8 @@ import { ImgmvError } from '../../proto/errors.ts';
 import { LAYERS_MAX, NAMES_PER_IMAGE_MAX, OFFER_IMAGES_MAX } from '../../proto/limits.ts';
 import { CONFIG_TYPE, readConfig } from '../engine/metadata.ts';
 import type { Digest } from '../image.ts';
+import { ARCHIVE_KEYS } from '../image-keys.ts';
+import { parseJson, strictJson } from '../strict-json.ts';
 import {
   type ArchivedImage,
   archivedName,
@@ -20,10 +22,10 @@ import {
 } from './archived-image.ts';
 import type { Contents, FileFacts } from './contents.ts';
 import { entryName } from './entry-name.ts';
-import { parseJson } from './json.ts';
 import { LINKS_FOLLOWED_MAX } from './limits.ts';
 
 export const MANIFEST = 'manifest.json';
+const REPOSITORIES = 'repositories';
 const DIGEST_NAME = /^(?:blobs\/sha256\/)?([0-9a-f]{64})(?:\.json)?$/;
 
 const strings = (max: number) => v.nullish(v.pipe(v.array(v.string()), v.maxLength(max)), []);
@@ -36,6 +38,7 @@ const manifest = v.pipe(
 
 /** Throws integrity for the first thing that is wrong. */
 export function dockerArchiveImages(contents: Contents): readonly ArchivedImage[] {
+  checkRepositories(contents);
   const images = new Map<Digest, { one: ArchivedImage; names: string[] }>();
   const reading = new MetadataReading();
   for (const { Config, RepoTags, Layers } of readManifest(contents)) {
@@ -53,11 +56,17 @@ export function configsOfManifest(contents: Contents): readonly Digest[] | undef
   return readManifest(contents).map(({ Config }) => fileAt(contents, Config).facts.digest);
 }
 
+/** imgmv takes no name from it; other readers do. Throws integrity where they could differ. */
+export function checkRepositories({ files }: Contents): void {
+  const facts = files.get(REPOSITORIES);
+  if (facts) strictJson(metadataBytes(facts, REPOSITORIES), REPOSITORIES, null);
+}
+
 function readManifest(contents: Contents) {
   const facts = contents.files.get(MANIFEST);
   if (!facts)
     throw new ImgmvError('integrity', `it holds neither ${MANIFEST} nor oci-layout: no image archive`);
-  return parseJson(manifest, metadataBytes(facts, MANIFEST), MANIFEST);
+  return parseJson(manifest, metadataBytes(facts, MANIFEST), MANIFEST, ARCHIVE_KEYS);
 }
 
 function imageOf(

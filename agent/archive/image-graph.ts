@@ -5,6 +5,7 @@ import {
   type Child,
   CONFIG_TYPE,
   type Config,
+  checkConfig,
   childrenOf,
   digestOf,
   isImageConfigType,
@@ -155,12 +156,14 @@ export class ImageGraph {
       const read = readConfig(configBytes);
       this.#checkLayers(metadata.value, read.rootfs.diff_ids ?? []);
       this.#candidates.push({ manifest: metadata.value, configBytes, config: read });
-    } else
+    } else {
+      checkConfig(configBytes);
       for (const layer of layers)
         this.#layers.set(
           layer.digest,
           this.#layers.get(layer.digest) ?? this.#stored(layer.digest, layer.size),
         );
+    }
     this.#keep('config', config.digest, configBytes);
     this.#keep('manifest', digest, bytes);
     return true;

@@ -4,11 +4,12 @@ import { ImgmvError } from '../../proto/errors.ts';
 import { OFFER_IMAGES_MAX } from '../../proto/limits.ts';
 import { isIndexType } from '../engine/metadata.ts';
 import type { Digest } from '../image.ts';
+import { LAYOUT_KEYS, MANIFEST_KEYS } from '../image-keys.ts';
+import { parseJson } from '../strict-json.ts';
 import { type ArchivedImage, archivedName, MetadataReading, metadataBytes, named } from './archived-image.ts';
 import type { Contents } from './contents.ts';
-import { configsOfManifest } from './docker-archive.ts';
+import { checkRepositories, configsOfManifest } from './docker-archive.ts';
 import { ImageGraph } from './image-graph.ts';
-import { parseJson } from './json.ts';
 
 export const LAYOUT = 'oci-layout';
 export const INDEX = 'index.json';
@@ -47,6 +48,7 @@ export function ociImages(contents: Contents): readonly ArchivedImage[] {
   if (link !== undefined)
     throw new ImgmvError('integrity', `${JSON.stringify(link)} is a link, which an OCI layout does not have`);
   readLayout(contents);
+  checkRepositories(contents);
   for (const [name, { digest }] of files) {
     const hex = BLOB.exec(name)?.[1];
     if (hex !== undefined && digest !== `sha256:${hex}`)
@@ -82,7 +84,7 @@ export function blobName(digest: Digest): string {
 function readLayout({ files }: Contents): void {
   const facts = files.get(LAYOUT);
   if (!facts) throw new ImgmvError('integrity', `it holds no ${LAYOUT}: no OCI image layout`);
-  parseJson(layout, metadataBytes(facts, LAYOUT), LAYOUT);
+  parseJson(layout, metadataBytes(facts, LAYOUT), LAYOUT, LAYOUT_KEYS);
 }
 
 export function readIndex({ files }: Pick<Contents, 'files'>): LayoutIndex {
@@ -92,7 +94,7 @@ export function readIndex({ files }: Pick<Contents, 'files'>): LayoutIndex {
 }
 
 export function parseIndex(bytes: Buffer): LayoutIndex {
-  return parseJson(index, bytes, INDEX);
+  return parseJson(index, bytes, INDEX, MANIFEST_KEYS);
 }
 
 /** Docker from 25 on describes the same images twice; a classic engine goes by the one, a containerd store by the other. */

@@ -415,7 +415,7 @@ describe('an archive with', () => {
   it('126 layers is read, and 501 are too many', async () => {
     for (const [count, message] of [
       [126, undefined],
-      [501, /breaks its format|the image format/],
+      [501, /breaks its format/],
     ] as const) {
       const many = await testImage({
         layers: Array.from({ length: count }, (_, at) => ({ [`f${at}`]: `${at}` })),
