@@ -6,7 +6,7 @@ import type { Digest } from '../image.ts';
 import { CONFIG_KEYS } from '../image-keys.ts';
 import { familiar, parseReference, withDefaultTag } from '../reference.ts';
 import { parseJson } from '../strict-json.ts';
-import type { Archive } from './archive-source.ts';
+import type { Archive } from './archive.ts';
 import type { ArchivedImage } from './archived-image.ts';
 
 const IDS_SHOWN_MAX = 10;

@@ -1,7 +1,7 @@
 /** The files of an OCI layout or a `dir:` on disk as contents. Links are not followed, wherever below it they are. */
 import type { FileHandle } from 'node:fs/promises';
 import { ImgmvError } from '../../proto/errors.ts';
-import { type Contents, type FileFacts, Measure, type ReadFile } from './contents.ts';
+import { type Contents, Heads, type ReadFile, type StoredFile } from './contents.ts';
 import { fileBytes } from './file-bytes.ts';
 import { Folder } from './folder.ts';
 
@@ -12,7 +12,7 @@ interface Place {
 }
 
 export class DirectoryContents implements Contents {
-  readonly files: ReadonlyMap<string, FileFacts>;
+  readonly files: ReadonlyMap<string, StoredFile>;
   readonly links: ReadonlyMap<string, string> = new Map();
   readonly #folders: readonly Folder[];
   readonly #places: ReadonlyMap<string, Place>;
@@ -20,14 +20,14 @@ export class DirectoryContents implements Contents {
   private constructor(
     folders: readonly Folder[],
     places: ReadonlyMap<string, Place>,
-    files: ReadonlyMap<string, FileFacts>,
+    files: ReadonlyMap<string, StoredFile>,
   ) {
     this.#folders = folders;
     this.#places = places;
     this.files = files;
   }
 
-  /** Reads the files whose names `wanted` takes, in `paths` of `path` ('' is `path` itself). */
+  /** Looks at the files whose names `wanted` takes, in `paths` of `path` ('' is `path` itself). */
   static async open(
     path: string,
     paths: readonly string[],
@@ -36,9 +36,9 @@ export class DirectoryContents implements Contents {
   ): Promise<DirectoryContents> {
     const folders: Folder[] = [await Folder.open(path)];
     try {
-      const files = new Map<string, FileFacts>();
+      const files = new Map<string, StoredFile>();
       const places = new Map<string, Place>();
-      const measure = new Measure();
+      const heads = new Heads();
       for (const below of paths) {
         const folder = await folderBelow(folders, below);
         for (const name of [...((await folder?.names()) ?? [])].sort()) {
@@ -46,7 +46,8 @@ export class DirectoryContents implements Contents {
           if (!folder || !wanted(full)) continue;
           const place = { folder, name };
           await using file = await openBlob(place);
-          files.set(full, await measure.file(fileBytes(file, 0, Number.POSITIVE_INFINITY, signal)));
+          const { size } = await file.stat();
+          files.set(full, await heads.of(size, fileBytes(file, 0, size, signal)));
           places.set(full, place);
         }
       }

@@ -18,7 +18,6 @@ export const IMAGE_NAME = 'io.containerd.image.name';
 export const REF_NAME = 'org.opencontainers.image.ref.name';
 /** With the value `config`: the image is of a classic store, where that is its root; the manifest was made for it. */
 export const ROOT_KIND = 'io.imgmv.root';
-const BLOB = /^blobs\/sha256\/([^/]+)$/;
 
 const layout = v.object({ imageLayoutVersion: v.literal('1.0.0') });
 const index = v.object({
@@ -49,11 +48,6 @@ export function ociImages(contents: Contents): readonly ArchivedImage[] {
     throw new ImgmvError('integrity', `${JSON.stringify(link)} is a link, which an OCI layout does not have`);
   readLayout(contents);
   checkRepositories(contents);
-  for (const [name, { digest }] of files) {
-    const hex = BLOB.exec(name)?.[1];
-    if (hex !== undefined && digest !== `sha256:${hex}`)
-      throw new ImgmvError('integrity', `the blob ${JSON.stringify(name)} is ${digest}`);
-  }
   const reading = new MetadataReading();
   const found = new Map<Digest, { one: ArchivedImage; names: string[]; labels: string[] }>();
   for (const { annotations = {}, ...root } of readIndex(contents).manifests) {
@@ -119,7 +113,8 @@ function merged(images: readonly ArchivedImage[]): readonly ArchivedImage[] {
     const same = byId.get(one.image.id);
     const names = [...(same?.image.names ?? []), ...one.image.names].map(({ target }) => target);
     const labels = [...(same?.labels ?? []), ...one.labels];
-    byId.set(one.image.id, { ...(same ?? one), image: named((same ?? one).image, names), labels });
+    const claims = [...(same?.claims ?? []), ...one.claims];
+    byId.set(one.image.id, { ...(same ?? one), image: named((same ?? one).image, names), labels, claims });
   }
   return [...byId.values()];
 }

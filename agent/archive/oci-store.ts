@@ -10,6 +10,7 @@ import { MANIFEST_KEYS } from '../image-keys.ts';
 import { canonical, parseTarget } from '../reference.ts';
 import { strictJson } from '../strict-json.ts';
 import type { BlobStore, WholeImage } from './blob-store.ts';
+import { type Contents, measured } from './contents.ts';
 import { once } from './file-bytes.ts';
 import { FILE_MODE, Folder } from './folder.ts';
 import { makeDirectories, removeEmpty } from './made-directories.ts';
@@ -58,7 +59,10 @@ export class OciStore implements BlobStore {
     process.once('exit', this.#removeTemporary);
   }
 
-  /** A layout that is there is checked as one that is read. Throws usage for a directory that holds something else. */
+  /**
+   * Of a layout that is there each blob is checked against its name: that fixes what the manifests say of them, and
+   * nothing has to be decompressed. Throws usage for a directory that holds something else.
+   */
   static async open(given: string, signal: AbortSignal): Promise<OciStore> {
     const path = resolve(given);
     const isThere = await OciStore.isThere(given);
@@ -68,6 +72,7 @@ export class OciStore implements BlobStore {
       if (!isThere) return new OciStore(root, [], new Map(), EMPTY, made);
       await using contents = await openOciLayout(path, signal);
       const there = ociImages(contents).map(({ image }) => image);
+      await requireBlobs(contents, signal);
       const sizes = new Map<Digest, number>();
       for (const [name, { size }] of contents.files)
         if (name.startsWith(`${BLOBS}/`)) sizes.set(`sha256:${name.slice(BLOBS.length + 1)}`, size);
@@ -226,6 +231,16 @@ export class OciStore implements BlobStore {
       await removeEmpty([BLOBS, 'blobs'].map((one) => this.#root.at(one)));
     await this.#root[Symbol.asyncDispose]();
     if (!this.#committed) await removeEmpty(this.#made);
+  }
+}
+
+/** Images to come are going to lean on them. Throws integrity for one that is another than its name says. */
+async function requireBlobs(contents: Contents, signal: AbortSignal): Promise<void> {
+  const blobs = new Set([...contents.files.keys()].filter((name) => name.startsWith(`${BLOBS}/`)));
+  for await (const { name, body } of contents.read(blobs, signal)) {
+    const { digest } = await measured(body, 'none', undefined);
+    if (digest !== `sha256:${name.slice(BLOBS.length + 1)}`)
+      throw new ImgmvError('integrity', `the blob ${JSON.stringify(name)} is ${digest}`);
   }
 }
 
