@@ -1,5 +1,6 @@
 /** What a run tells while it goes on: the objects of `--json`, which the terminal renders too. */
 import type { ErrorCode, ImgmvError } from '../proto/errors.ts';
+import type { ReadingPhase } from './archive/reading-meter.ts';
 import type { Bottleneck } from './image.ts';
 
 interface EventRef {
@@ -91,11 +92,22 @@ type Told =
       readonly store: string;
     }
   | {
+      /** When the reading of an archive begins, then every half second while it goes on, and then at its end. */
       readonly event: 'reading';
-      /** As it was named; it is read and checked as a whole. */
+      /** As it was named. */
       readonly archive: string;
       /** The directory where a copy of it is kept meanwhile, since it comes but once; null for none. */
       readonly spool: string | null;
+      /** First what is in it is looked up; then the layers of the images that were chosen are checked. */
+      readonly phase: ReadingPhase;
+      /** Of the archive as it is stored, in this phase. */
+      readonly bytes: number;
+      /** What `bytes` will be in the end; null where a stream does not tell its length. */
+      readonly bytesTotal: number | null;
+      /** Bytes that what is compressed in it has become, so far and in both phases. */
+      readonly inflated: number;
+      /** The phase has ended; not told of one that was over at once. */
+      readonly done: boolean;
     }
   /** Images go into files: as they were named. */
   | { readonly event: 'writing'; readonly archive: string }

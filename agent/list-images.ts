@@ -10,7 +10,7 @@ import { platformName } from './plan.ts';
 export async function listImages(options: PlaceOptions): Promise<void> {
   const images: ListedImage[] = [];
   let layerBytes: number | null = 0;
-  for (const place of await openPlaces(options))
+  for (const place of await openPlaces(options, { check: false }))
     try {
       const all = await place.describe();
       images.push(...(await listed(place, all)));

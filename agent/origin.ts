@@ -1,14 +1,9 @@
-/** Where the images of a run come from: an engine, archives, or both; all of it checked before anything else. */
-import { tmpdir } from 'node:os';
+/** Where the images of a run come from: an engine, archives, or both; what is chosen of these is checked before anything else. */
 import { ImgmvError } from '../proto/errors.ts';
+import type { Archive } from './archive/archive.ts';
 import { ArchiveCatalogue } from './archive/archive-catalogue.ts';
-import { type Archive, ArchiveSource } from './archive/archive-source.ts';
-import {
-  type ArchiveEndpoint,
-  type EngineEndpoint,
-  endpointText,
-  type ImageEndpoint,
-} from './archive/endpoint.ts';
+import { ArchiveSource, allOf, checkImages, originsOf } from './archive/archive-source.ts';
+import type { ArchiveEndpoint, EngineEndpoint, ImageEndpoint } from './archive/endpoint.ts';
 import { openArchives } from './archive/open-archives.ts';
 import { atOnce, LOOKUPS_AT_ONCE } from './at-once.ts';
 import { type Meant, merged, type Naming, named, requireOne } from './choose/meant.ts';
@@ -30,6 +25,7 @@ import type { Emit } from './events.ts';
 import { archiveHost, engineEvent, type Host } from './hello.ts';
 import type { Image, Source } from './image.ts';
 import { JoinedSource } from './joined-source.ts';
+import { Reading } from './reading.ts';
 
 /** Where images are looked for, and which of them are meant. */
 export interface PlaceOptions {
@@ -41,6 +37,8 @@ export interface PlaceOptions {
   readonly pick?: Pick;
   readonly engine: EndpointOptions;
   readonly stdin: AsyncIterable<Buffer>;
+  /** What an archive may inflate to in all; its default where left out. */
+  readonly maxBytes?: number;
   /** Aborted with an ImgmvError to stop. */
   readonly signal: AbortSignal;
   readonly emit: Emit;
@@ -75,7 +73,7 @@ export interface Place extends AsyncDisposable {
 /** Throws image-not-found where one of the images is not there, integrity for an archive that is not good. */
 export async function openOrigin(options: OriginOptions): Promise<Origin> {
   const { ignoreSpace, naming } = options;
-  const places = await openPlaces(options);
+  const places = await openPlaces(options, { check: true });
   const sources: Source[] = [];
   try {
     if (naming.as !== undefined)
@@ -89,17 +87,23 @@ export async function openOrigin(options: OriginOptions): Promise<Origin> {
     await source.images();
     return { source, host: (places.at(-1) as Place).host };
   } catch (error) {
-    for (const opened of sources.length > 0 ? sources : places) await opened[Symbol.asyncDispose]();
+    for (const opened of [...sources, ...places.slice(sources.length)]) await opened[Symbol.asyncDispose]();
     throw error;
   }
 }
 
-/** At least one; an engine comes last. Throws as `openOrigin`. */
-export async function openPlaces(options: PlaceOptions): Promise<readonly Place[]> {
+/**
+ * At least one; an engine comes last. `check`: the layers of what is chosen in archives are read and checked, without
+ * which there is no source of it. Throws as `openOrigin`.
+ */
+export async function openPlaces(
+  options: PlaceOptions,
+  { check }: { readonly check: boolean },
+): Promise<readonly Place[]> {
   const places: Place[] = [];
   try {
     const archives = (options.from ?? []).filter((one) => one.kind !== 'docker-daemon');
-    if (archives.length > 0) places.push(await openArchivePlace(archives, options));
+    if (archives.length > 0) places.push(await openArchivePlace(archives, options, check));
     if (!options.from || options.from.length > archives.length) places.push(await openEnginePlace(options));
     return places;
   } catch (error) {
@@ -142,8 +146,10 @@ function patternsOf(endpoint: EngineEndpoint): readonly Pattern[] {
 
 async function openArchivePlace(
   endpoints: readonly ArchiveEndpoint[],
-  { emit, selection, stdin, signal }: PlaceOptions,
+  options: PlaceOptions,
+  check: boolean,
 ): Promise<Place> {
+  const { emit, selection, signal } = options;
   if (endpoints.filter(({ path }) => path === '-').length > 1)
     throw new ImgmvError('usage', 'standard input holds one archive, and is named twice');
   const opened: (readonly Archive[])[] = [];
@@ -151,21 +157,32 @@ async function openArchivePlace(
     for (const archive of opened.flat()) await archive[Symbol.asyncDispose]();
   };
   try {
+    const readings: Reading[] = [];
     for (const endpoint of endpoints) {
-      const spool = endpoint.path === '-' ? tmpdir() : null;
-      emit({ event: 'reading', archive: endpointText(endpoint), spool });
-      opened.push(await openArchives(endpoint, { stdin, signal }));
+      const reading = new Reading(endpoint, emit);
+      readings.push(reading);
+      opened.push(await reading.during((meter) => openArchives(endpoint, { ...options, meter })));
     }
     const all = opened.flat();
     const catalogue = new ArchiveCatalogue(all);
     const chosen = picks(selection)
       ? await choose(catalogue, selection, warnBy(emit))
       : await byEndpoint(endpoints, opened, selection);
+    const ids = chosen.map(({ id }) => id);
+    const origins = originsOf(all);
+    for (const [at, archives] of check ? opened.entries() : []) {
+      const own = ids.filter((id) => archives.includes(origins.get(id)?.archive as Archive));
+      await readings[at]?.during(() => checkImages(archives, own, signal));
+    }
     return {
       host: archiveHost(endpoints[0]?.kind ?? 'docker-archive'),
       catalogue,
       chosen,
-      describe: () => new ArchiveSource(all).images(),
+      describe: async () =>
+        allOf(all).flatMap(({ id, names }) => {
+          const found = origins.get(id)?.found;
+          return found ? [{ ...found.image, names }] : [];
+        }),
       source: (meant) => new ArchiveSource(all, meant),
       [Symbol.asyncDispose]: close,
     };

@@ -7,13 +7,15 @@ import { familiar, parseTarget } from '../agent/reference.ts';
 import { ImgmvError } from '../proto/errors.ts';
 import { JOBS, RETRIES } from '../proto/limits.ts';
 import { addChoosingOptions, CHOOSING_HELP, type ChoosingFlags, selectionOf } from './choosing.ts';
-import { parseRetries, RETRIES_HELP } from './options.ts';
+import { parseRetries, parseSize, RETRIES_HELP } from './options.ts';
 import {
   destinationOf,
   EACH_HELP,
   FORMAT_HELP,
+  MAX_BYTES_HELP,
   OVERWRITE_HELP,
   parseFormat,
+  requireArchive,
   requireHeard,
   requirePickedOnce,
   requirePushable,
@@ -31,6 +33,7 @@ interface CopyFlags extends CommonOptions, ChoosingFlags, RenamingFlags {
   readonly overwrite?: true;
   readonly replace: boolean;
   readonly ignoreSpace?: true;
+  readonly maxBytes?: number;
   readonly push?: true;
   readonly retries?: number;
 }
@@ -48,6 +51,7 @@ export function copyCommand(): Command {
     .option('--overwrite', OVERWRITE_HELP)
     .option('--no-replace', 'refuse images whose name another image has in DEST')
     .option('--ignore-space', 'copy images for which a disk seems too full')
+    .option('--max-bytes <size>', MAX_BYTES_HELP, parseSize)
     .option('--push', 'push what is in the engine then to where its names say, as `docker push` would')
     .option('--retries <n>', RETRIES_HELP, parseRetries)
     .option('--report <file>', REPORT_HELP)
@@ -79,8 +83,9 @@ Examples:
 
 ${CHOOSING_HELP}
 
-An archive is read as a whole and checked before anything else happens. Its digests, sizes and
-names have to agree; no other names than those shown reach the engine.`,
+Images of an archive are read as a whole and checked before anything else happens. Their digests,
+sizes and names have to agree; no other names than those shown reach the engine. Files that are
+made are for their owner only (mode 0600).`,
     )
     .action(async (places: readonly string[], flags: CopyFlags) => {
       await run({ ...flags, command: 'copy' }, async ({ engine, emit, signal }) => {
@@ -94,6 +99,7 @@ names have to agree; no other names than those shown reach the engine.`,
             hint: 'imgmv copy SOURCE… DEST, or imgmv copy --all DEST for the images of the engine',
           });
         requirePickedOnce(sources, selection);
+        requireArchive(sources, flags);
         const destination = destinationOf(last, flags.each, flags.format);
         requireHeard(destination, flags);
         if (flags.push) requirePushable(destination, '--push');
@@ -111,6 +117,7 @@ names have to agree; no other names than those shown reach the engine.`,
           ignoreSpace: flags.ignoreSpace === true,
           push: flags.push === true,
           stdin: process.stdin,
+          ...(flags.maxBytes !== undefined && { maxBytes: flags.maxBytes }),
           stdout: writeStdout,
           signal,
           emit,

@@ -9,11 +9,20 @@ import {
   IMAGE_HELP,
   selectionOf,
 } from './choosing.ts';
-import { collectEndpoints, FROM_HELP, requirePickedOnce, requireStdinOnce } from './places.ts';
+import { parseSize } from './options.ts';
+import {
+  collectEndpoints,
+  FROM_HELP,
+  MAX_BYTES_HELP,
+  requireArchive,
+  requirePickedOnce,
+  requireStdinOnce,
+} from './places.ts';
 import { type CommonOptions, run } from './run.ts';
 
 interface ListFlags extends CommonOptions, ChoosingFlags {
   readonly from?: readonly ImageEndpoint[];
+  readonly maxBytes?: number;
 }
 
 export function lsCommand(): Command {
@@ -22,6 +31,7 @@ export function lsCommand(): Command {
     .argument('[IMAGE...]', IMAGE_HELP)
     .option('--from <source>', FROM_HELP, collectEndpoints);
   return addChoosingOptions(command)
+    .option('--max-bytes <size>', `with --from: ${MAX_BYTES_HELP}`, parseSize)
     .option('--docker-host <address>', 'the engine: unix:///path, tcp://host:port or ssh://user@host')
     .option('--context <name>', 'the engine of this docker context')
     .option('--json', 'one JSON object a line on standard output')
@@ -37,11 +47,14 @@ Examples:
 
 ${CHOOSING_HELP}
 
-SHARED is what of an image other images there have, too, and how many.`,
+SHARED is what of an image other images there have, too, and how many. Of archives the list shows
+what they say of themselves: layers are not read, and only what is compressed as a whole is
+decompressed.`,
     )
     .action(async (images: readonly string[], flags: ListFlags) => {
       await run(flags, async ({ engine, emit, signal }) => {
         requireStdinOnce(flags);
+        requireArchive(flags.from, flags);
         const chosen = await selectionOf(images, flags, { emit, signal });
         if (flags.from) requirePickedOnce(flags.from, chosen);
         // With or without a name, as `docker images` has it; of nothing there is a list, too.
@@ -49,6 +62,7 @@ SHARED is what of an image other images there have, too, and how many.`,
         const orNothing = picksNothing(chosen);
         await listImages({
           ...(flags.from && { from: flags.from }),
+          ...(flags.maxBytes !== undefined && { maxBytes: flags.maxBytes }),
           selection: { ...chosen, ...everything, orNothing },
           engine,
           stdin: process.stdin,

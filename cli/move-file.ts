@@ -52,6 +52,8 @@ export interface MoveFile {
   /** Milliseconds. */
   readonly reconnect?: number;
   readonly ignoreSpace?: true;
+  /** Bytes. */
+  readonly maxBytes?: number;
   readonly jobs?: number;
   readonly retries?: number;
   readonly level?: number;

@@ -18,6 +18,27 @@ export function parseDuration(text: string): number {
   return ms;
 }
 
+const UNIT_BYTES = {
+  kB: 1e3,
+  MB: 1e6,
+  GB: 1e9,
+  TB: 1e12,
+  KiB: 2 ** 10,
+  MiB: 2 ** 20,
+  GiB: 2 ** 30,
+  TiB: 2 ** 40,
+} as const;
+const SIZE_MAX_BYTES = 1_000 * UNIT_BYTES.TiB;
+
+/** `500MB`, `2GiB`, in bytes. */
+export function parseSize(text: string): number {
+  const [, count, unit] = /^([0-9]{1,6})([kMGT]B|[KMGT]iB)$/.exec(text) ?? [];
+  const bytes = Number(count) * (UNIT_BYTES[unit as keyof typeof UNIT_BYTES] ?? Number.NaN);
+  if (!(bytes > 0 && bytes <= SIZE_MAX_BYTES))
+    throw new InvalidArgumentError('Expected a size such as 500MB or 2GiB, up to 1000TiB.');
+  return bytes;
+}
+
 /** A time: so long ago, or the day or moment that is written as ISO 8601 has it. */
 export function parseSince(text: string): Date {
   if (/^[0-9]+[smhd]$/.test(text)) return new Date(Date.now() - parseDuration(text));

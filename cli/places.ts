@@ -15,6 +15,7 @@ import { collect } from './options.ts';
 
 export const FROM_HELP =
   'archives in place of the engine: docker-archive:FILE, oci-archive:FILE, oci:DIR or dir:DIR; may be given again';
+export const MAX_BYTES_HELP = 'how much an archive may decompress to in all, such as 2TiB (default: 1TiB)';
 export const EACH_HELP = 'one archive per image in this directory, such as web_1.0.tar.zst';
 export const FORMAT_HELP = 'of the archives of --each: tar, tar.gz or tar.zst (default: tar.zst)';
 export const OVERWRITE_HELP = 'replace a file, or a dir:, that exists';
@@ -98,6 +99,17 @@ export function requirePickedOnce(places: readonly ImageEndpoint[], selection: S
     throw new ImgmvError('usage', `${endpointText(picked)} names its image already`, {
       hint: 'images are chosen among those of archives that are named without one',
     });
+}
+
+/** Throws usage for a bound on archives where none is read. */
+export function requireArchive(
+  places: readonly ImageEndpoint[] | undefined,
+  { maxBytes }: { readonly maxBytes?: number },
+): void {
+  if (maxBytes === undefined || places?.some(({ kind }) => kind !== 'docker-daemon')) return;
+  throw new ImgmvError('usage', '--max-bytes bounds the archives that are read, and there is none', {
+    hint: 'what an engine holds is not decompressed here',
+  });
 }
 
 interface StdinFlags {

@@ -10,6 +10,7 @@ import { etaOf, layers, names, onTheWire, pace, size } from './sizes.ts';
 
 const PLAIN_INTERVAL_MS = 5_000;
 const ALL = 'all';
+const ARCHIVE = 'archive';
 /** From here on nothing moving is worth a word. */
 const STALL_SECONDS = 5;
 
@@ -45,6 +46,8 @@ export class TextRenderer implements Renderer {
   readonly #color: boolean;
   readonly #bars: Bars;
   readonly #underWay = new Map<string, UnderWay>();
+  /** Archives that are read, by when something was said of them. */
+  readonly #archives = new Map<string, number>();
   #limits = LIMITS;
   #images: readonly PlanImage[] = [];
   #planOnly = false;
@@ -73,10 +76,7 @@ export class TextRenderer implements Renderer {
         this.#limits = { ...this.#limits, load: 'writing' };
         return this.say(`Writing ${event.archive}.`);
       case 'reading':
-        this.#limits = { ...this.#limits, save: 'reading' };
-        return this.say(
-          `Reading ${event.archive}${event.spool === null ? '' : `, kept in ${event.spool} until the end`}.`,
-        );
+        return this.#reading(event);
       case 'listening':
         return;
       case 'paired':
@@ -124,6 +124,29 @@ export class TextRenderer implements Renderer {
 
   end(): void {
     this.#bars.clear();
+  }
+
+  #reading(event: EventOf<'reading'>): void {
+    const { archive, bytes, bytesTotal, done, inflated, phase, spool } = event;
+    this.#limits = { ...this.#limits, save: 'reading' };
+    const now = performance.now();
+    const saidAt = this.#archives.get(archive);
+    if (saidAt === undefined) {
+      this.#archives.set(archive, now);
+      return this.say(`Reading ${archive}${spool === null ? '' : `, kept in ${spool} until the end`}.`);
+    }
+    if (done) return this.end();
+    if (this.#quiet || (bytes === 0 && inflated === 0)) return;
+    const of = bytesTotal === null ? '' : ` of ${size(bytesTotal)}`;
+    const words = `${size(bytes)}${of}${inflated === 0 ? '' : `, ${size(inflated)} decompressed`}`;
+    const doing = phase === 'index' ? 'looking through' : 'checking';
+    if (this.#stream.isTTY) {
+      const name = escapeText(archive);
+      this.#bars.draw(ARCHIVE, { name, bytes, bytesTotal: bytesTotal ?? 0, words: `${doing}: ${words}` });
+    } else if (now - saidAt >= PLAIN_INTERVAL_MS) {
+      this.#archives.set(archive, now);
+      this.say(`${archive}: ${doing}, ${words}`);
+    }
   }
 
   #plan(event: EventOf<'plan'>): void {

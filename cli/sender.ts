@@ -12,9 +12,16 @@ import { addChoosingOptions, type ChoosingFlags, selectionOf } from './choosing.
 import { promptForCode, readCodeFile } from './code-input.ts';
 import { mergeMove } from './move-file/merge.ts';
 import { readMoveFile } from './move-file.ts';
-import { parseDuration, parseTarget, RECONNECT_HELP } from './options.ts';
+import { parseDuration, parseSize, parseTarget, RECONNECT_HELP } from './options.ts';
 import { pickImages } from './picker.ts';
-import { collectEndpoints, FROM_HELP, requirePickedOnce, requireStdinOnce } from './places.ts';
+import {
+  collectEndpoints,
+  FROM_HELP,
+  MAX_BYTES_HELP,
+  requireArchive,
+  requirePickedOnce,
+  requireStdinOnce,
+} from './places.ts';
 import { addRenamingOptions, namingOf, type RenamingFlags } from './renaming.ts';
 import { type CommonOptions, run } from './run.ts';
 
@@ -29,6 +36,7 @@ export interface SenderFlags extends CommonOptions, ChoosingFlags, RenamingFlags
   readonly jobs?: number;
   readonly retries?: number;
   readonly ignoreSpace?: true;
+  readonly maxBytes?: number;
   readonly thenPush?: true;
   readonly connectTimeout?: number;
   readonly reconnect?: number;
@@ -51,6 +59,7 @@ export function addSenderOptions(command: Command): Command {
     )
     .option('--reconnect <duration>', RECONNECT_HELP, parseDuration)
     .option('--ignore-space', 'save images for which the disk of this host seems too full')
+    .option('--max-bytes <size>', `with --from: ${MAX_BYTES_HELP}`, parseSize)
     .option('--then-push', 'let the target push what it has loaded to where the names say')
     .option('--docker-host <address>', 'the engine: unix:///path, tcp://host:port or ssh://user@host')
     .option('--context <name>', 'the engine of this docker context')
@@ -92,6 +101,7 @@ export async function sendImages(
       });
     const { dockerHost, context } = asked;
     const engine = { env: given.env, ...(dockerHost && { dockerHost }), ...(context && { context }) };
+    requireArchive(from, asked);
     const stdinTaken = requireStdinOnce(asked);
     const naming = namingOf(nameGiven(asked), asked);
     const selection = await selectionOf(asked.images, asked, { emit, signal });
@@ -115,6 +125,7 @@ export async function sendImages(
       thenPush: asked.thenPush === true,
       signal,
       emit,
+      ...(asked.maxBytes !== undefined && { maxBytes: asked.maxBytes }),
       ...(level !== undefined && { level }),
       ...(connectTimeout !== undefined && { connectTimeoutMs: connectTimeout }),
       ...(reconnect !== undefined && { patienceMs: reconnect }),

@@ -3,10 +3,11 @@ import * as v from 'valibot';
 import { ImgmvError } from '../../proto/errors.ts';
 import type { Catalogue, Chosen, Listed } from '../choose/selection.ts';
 import type { Digest } from '../image.ts';
+import { CONFIG_KEYS } from '../image-keys.ts';
 import { familiar, parseReference, withDefaultTag } from '../reference.ts';
-import type { Archive } from './archive-source.ts';
+import { parseJson } from '../strict-json.ts';
+import type { Archive } from './archive.ts';
 import type { ArchivedImage } from './archived-image.ts';
-import { parseJson } from './json.ts';
 
 const IDS_SHOWN_MAX = 10;
 const PLACES_SHOWN_MAX = 3;
@@ -87,6 +88,6 @@ function namesOf({ names }: ArchivedImage['image']): readonly string[] {
 /** An image that does not say when it was made is taken for as old as can be. */
 function toldBy({ image, metadata }: ArchivedImage): Pick<Listed, 'created' | 'labels'> {
   const bytes = metadata.find(({ kind, digest }) => kind === 'config' && digest === image.config)?.bytes;
-  const { created, config } = bytes ? parseJson(told, bytes, 'a config') : {};
+  const { created, config } = bytes ? parseJson(told, bytes, 'a config', CONFIG_KEYS) : {};
   return { created: new Date(created ?? 0), labels: config?.Labels ?? {} };
 }

@@ -4,21 +4,14 @@ import { ImgmvError } from '../../proto/errors.ts';
 import { Stopwatch } from '../../proto/stopwatch.ts';
 import { type Meant, unique } from '../choose/meant.ts';
 import type { Answer, Blob, Digest, Image, Name, Source, Waits } from '../image.ts';
+import type { Archive } from './archive.ts';
 import type { ArchivedImage, StoredLayer } from './archived-image.ts';
 import { inflated } from './compression.ts';
 import type { Contents, ReadFile } from './contents.ts';
 import { once } from './file-bytes.ts';
 
-/** An archive that has been read and checked. */
-export interface Archive extends AsyncDisposable {
-  /** As it was given, for errors. */
-  readonly label: string;
-  readonly contents: Contents;
-  readonly images: readonly ArchivedImage[];
-}
-
 /** Where an image is. */
-interface Origin {
+export interface Origin {
   readonly archive: Archive;
   readonly found: ArchivedImage;
 }
@@ -28,20 +21,38 @@ export class ArchiveSource implements Source {
   readonly #origins: ReadonlyMap<Image, Origin>;
   readonly #reading = new Stopwatch();
 
-  /** Closes `archives` when it is disposed of. `meant` are all of their images, as they are called there, if left out. */
-  constructor(archives: readonly Archive[], meant: readonly Meant[] = allOf(archives)) {
+  /** Closes `archives` when it is disposed of. The images have been checked. */
+  constructor(archives: readonly Archive[], meant: readonly Meant[]) {
     this.#archives = archives;
-    const origins = new Map<Digest, Origin>();
-    for (const archive of archives)
-      for (const found of archive.images)
-        if (!origins.has(found.image.id)) origins.set(found.image.id, { archive, found });
+    const origins = originsOf(archives);
     this.#origins = new Map(
       meant.map(({ id, names }) => {
         const origin = origins.get(id);
-        if (!origin) throw new ImgmvError('internal', `image ${id} is in none of these archives`);
-        return [{ ...origin.found.image, names }, origin];
+        const found = origin?.archive.checked(origin.found);
+        if (!origin || !found) throw new ImgmvError('internal', `image ${id} has not been checked`);
+        return [
+          { ...found.image, names },
+          { archive: origin.archive, found },
+        ];
       }),
     );
+  }
+
+  /**
+   * Checks the images that are meant, which are all of these archives, as they are called there, if left out. Throws
+   * integrity for what is not good in one of them.
+   */
+  static async open(
+    archives: readonly Archive[],
+    signal: AbortSignal,
+    meant: readonly Meant[] = allOf(archives),
+  ): Promise<ArchiveSource> {
+    await checkImages(
+      archives,
+      meant.map(({ id }) => id),
+      signal,
+    );
+    return new ArchiveSource(archives, meant);
   }
 
   async images(): Promise<readonly Image[]> {
@@ -49,6 +60,16 @@ export class ArchiveSource implements Source {
   }
 
   async planned(answers: readonly Answer[]): Promise<readonly Answer[]> {
+    const times = new Map<Contents, Map<string, number>>();
+    for (const { action, image, missing } of answers) {
+      const origin = action === 'send' ? this.#origins.get(image) : undefined;
+      if (!origin) continue;
+      const { contents } = origin.archive;
+      const ofContents = times.get(contents) ?? new Map<string, number>();
+      times.set(contents, ofContents);
+      for (const { file } of layersOf(origin, missing)) ofContents.set(file, (ofContents.get(file) ?? 0) + 1);
+    }
+    for (const [contents, ofContents] of times) contents.willRead?.(ofContents);
     return answers;
   }
 
@@ -61,9 +82,7 @@ export class ArchiveSource implements Source {
     const origin = this.#origins.get(image);
     if (!origin) throw new ImgmvError('internal', `image ${image.id} is not of this source`);
     const { archive, found } = origin;
-    const some = wanted && new Set(wanted);
-    const layers = [...found.layers.values()].filter(({ digest }) => some?.has(digest) !== false);
-    const byFile = new Map(layers.map((layer) => [layer.file, layer]));
+    const byFile = new Map(layersOf(origin, wanted).map((layer) => [layer.file, layer]));
     for await (const file of archive.contents.read(new Set(byFile.keys()), signal))
       yield this.#layer(archive, byFile.get(file.name) as StoredLayer, file);
     for (const { kind, digest, bytes } of found.metadata)
@@ -95,7 +114,37 @@ export class ArchiveSource implements Source {
   }
 }
 
-function allOf(archives: readonly Archive[]): readonly Meant[] {
+/** The layers that a sink wants, where they are. */
+function layersOf({ found }: Origin, wanted: readonly Digest[] | undefined): readonly StoredLayer[] {
+  const some = wanted && new Set(wanted);
+  return [...found.layers.values()].filter(({ digest }) => some?.has(digest) !== false);
+}
+
+/** By their ids: an image comes from the first archive that has it. */
+export function originsOf(archives: readonly Archive[]): ReadonlyMap<Digest, Origin> {
+  const origins = new Map<Digest, Origin>();
+  for (const archive of archives)
+    for (const found of archive.images)
+      if (!origins.has(found.image.id)) origins.set(found.image.id, { archive, found });
+  return origins;
+}
+
+/** Reads and checks the layers of these images, each where it would come from. */
+export async function checkImages(
+  archives: readonly Archive[],
+  ids: readonly Digest[],
+  signal: AbortSignal,
+): Promise<void> {
+  const origins = originsOf(archives);
+  const wanted = ids.flatMap((id) => origins.get(id) ?? []);
+  for (const archive of archives) {
+    const found = wanted.filter((origin) => origin.archive === archive).map((origin) => origin.found);
+    if (found.length > 0) await archive.check(found, signal);
+  }
+}
+
+/** As they are called there. */
+export function allOf(archives: readonly Archive[]): readonly Meant[] {
   const names = new Map<Digest, readonly Name[]>();
   for (const { image } of archives.flatMap(({ images }) => images))
     names.set(image.id, unique([...(names.get(image.id) ?? []), ...image.names]));

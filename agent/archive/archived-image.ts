@@ -1,10 +1,10 @@
-/** An image of an archive, checked against the bytes that are there: config, diffIDs and layers agree. */
+/** An image of an archive, as its documents describe it: config, diffIDs and layers agree. archive.ts checks the bytes. */
 import { ImgmvError } from '../../proto/errors.ts';
 import { NAMES_PER_IMAGE_MAX, REFERENCE_MAX_BYTES } from '../../proto/limits.ts';
 import type { Config } from '../engine/metadata.ts';
 import type { BlobKind, Digest, Image, LayerBlob, Platform } from '../image.ts';
 import { familiar, parseReference, withDefaultTag } from '../reference.ts';
-import type { FileFacts, Inside } from './contents.ts';
+import type { StoredFile } from './contents.ts';
 import { METADATA_READ_MAX_BYTES } from './limits.ts';
 
 export interface ArchivedImage {
@@ -15,6 +15,8 @@ export interface ArchivedImage {
   /** Each behind what it points to. */
   readonly metadata: readonly MetadataBlob[];
   readonly layers: ReadonlyMap<Digest, StoredLayer>;
+  /** What the files of its layers have to be. */
+  readonly claims: readonly LayerClaim[];
 }
 
 export interface MetadataBlob {
@@ -27,12 +29,20 @@ export interface MetadataBlob {
 export interface StoredLayer extends LayerBlob {
   /** The file's name among the contents. */
   readonly file: string;
-  /** The file is compressed, and the layer is what is in it. */
+  /** The file is compressed, and the layer is what is in it: its size is known when it has been read. */
   readonly inflate: boolean;
 }
 
+export interface LayerClaim {
+  readonly file: string;
+  /** Of the file as it is, where the archive says it. */
+  readonly stored?: Digest;
+  /** Of what is in it, where the config names it: of the layer at this place, from 0. */
+  readonly diffId?: { readonly digest: Digest; readonly at: number };
+}
+
 /** The bytes of a file that has to be metadata. Throws integrity where it is none, or is too large to be any. */
-export function metadataBytes({ bytes, size }: FileFacts, name: string): Buffer {
+export function metadataBytes({ bytes, size }: StoredFile, name: string): Buffer {
   if (bytes !== undefined) return bytes;
   throw new ImgmvError(
     'integrity',
@@ -45,8 +55,8 @@ export class MetadataReading {
   #bytes = 0;
 
   /** The bytes of metadata that are to be read now. Throws integrity where it becomes too much, or is none. */
-  of(facts: FileFacts, name: string): Buffer {
-    const bytes = metadataBytes(facts, name);
+  of(file: StoredFile, name: string): Buffer {
+    const bytes = metadataBytes(file, name);
     this.#bytes += bytes.length;
     if (this.#bytes > METADATA_READ_MAX_BYTES)
       throw new ImgmvError(
@@ -55,24 +65,6 @@ export class MetadataReading {
       );
     return bytes;
   }
-}
-
-/** What a layer is uncompressed. Throws integrity for a damaged one, and for a bomb. */
-export function plainLayer(facts: FileFacts, name: string): Inside {
-  if (facts.inside === undefined) return facts;
-  if (!(facts.inside instanceof ImgmvError)) return facts.inside;
-  throw new ImgmvError('integrity', `the layer ${JSON.stringify(name)}: ${facts.inside.message}`, {
-    cause: facts.inside,
-  });
-}
-
-/** Throws integrity unless layer number `at` is what the config says. */
-export function checkDiffId(want: Digest | undefined, got: Digest, at: number, name: string): void {
-  if (want === got) return;
-  throw new ImgmvError(
-    'integrity',
-    `layer ${at + 1}, ${JSON.stringify(name)}, is ${got}, and its config says ${want}`,
-  );
 }
 
 export function platformOf({ os, architecture, variant }: Config): Platform {

@@ -4,6 +4,7 @@ import { createGunzip } from 'node:zlib';
 import { Decompressor } from '../../proto/compression.ts';
 import { ImgmvError } from '../../proto/errors.ts';
 import { isGzip, isZstd } from '../engine/metadata.ts';
+import type { Inflation } from './inflation.ts';
 import { INFLATED_ALLOWANCE_BYTES, INFLATED_FACTOR_MAX } from './limits.ts';
 
 export type Compression = 'none' | 'gzip' | 'zstd';
@@ -23,12 +24,14 @@ export function unreadCompression(head: Uint8Array): string | undefined {
 }
 
 /**
- * What `source` holds. Throws integrity for damage, for bytes behind the end, for a zstd window over 8 MiB, and
- * for what becomes more than INFLATED_FACTOR_MAX allows, as soon as it does.
+ * What `source` holds. Throws integrity for damage, for bytes behind the end, for a zstd window over 8 MiB, for
+ * what becomes more than INFLATED_FACTOR_MAX allows, and for what is too much for `inflation`, as soon as it is.
+ * Without that it has been counted before.
  */
 export async function* inflated(
   compression: Exclude<Compression, 'none'>,
   source: AsyncIterable<Buffer>,
+  inflation?: Inflation,
 ): AsyncGenerator<Buffer> {
   let taken = 0;
   let lost: unknown;
@@ -51,6 +54,7 @@ export async function* inflated(
   try {
     for await (const chunk of output) {
       given += chunk.length;
+      inflation?.add(chunk.length);
       if (given > taken * INFLATED_FACTOR_MAX + INFLATED_ALLOWANCE_BYTES)
         throw new ImgmvError(
           'integrity',

@@ -1,22 +1,33 @@
 /**
- * What an archive holds, as files with names, once all of it has been read: each with its true digest, and that
- * of what is in it where it is compressed. tar-contents.ts and directory-contents.ts make it.
+ * What an archive holds, as files with names. That there is a file, how large it is and what it says, where it is
+ * small, is known at once; what a layer is only when it has been read. tar-contents.ts and directory-contents.ts
+ * make it.
  */
 import { createHash } from 'node:crypto';
-import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
+import { ImgmvError } from '../../proto/errors.ts';
 import { METADATA_MAX_BYTES } from '../../proto/limits.ts';
+import { digestOf } from '../engine/metadata.ts';
 import type { Digest } from '../image.ts';
 import { type Compression, compressionOf, inflated } from './compression.ts';
+import type { Inflation } from './inflation.ts';
 import { METADATA_IN_MEMORY_MAX_BYTES } from './limits.ts';
 
+/** What is known of a file before it has been read to its end. */
+export interface StoredFile {
+  readonly size: number;
+  readonly compression: Compression;
+  /** Of a small file that looks like JSON, or like a line of text. */
+  readonly bytes?: Buffer;
+  /** Where it had to be read anyway. */
+  readonly digest?: Digest;
+}
+
+/** What a file is. */
 export interface FileFacts {
   readonly size: number;
   readonly digest: Digest;
-  readonly compression: Compression;
-  /** Of what is in a compressed file, or why it cannot be read. */
-  readonly inside?: Inside | ImgmvError;
-  /** Of a small file that looks like JSON, or like a line of text. */
-  readonly bytes?: Buffer;
+  /** Of what is in a compressed file; absent where it was not asked for. */
+  readonly inside?: Inside;
 }
 
 export interface Inside {
@@ -32,49 +43,68 @@ export interface ReadFile {
 }
 
 export interface Contents extends AsyncDisposable {
-  readonly files: ReadonlyMap<string, FileFacts>;
+  readonly files: ReadonlyMap<string, StoredFile>;
   /** Links by where they lead. */
   readonly links: ReadonlyMap<string, string>;
   /** Those files, in the order in which they are stored. Throws the reason of `signal`. */
   read(names: ReadonlySet<string>, signal: AbortSignal): AsyncIterable<ReadFile>;
+  /**
+   * How often each file is going to be read from now on, for contents that have one order: what comes before its
+   * time may be kept.
+   */
+  willRead?(times: ReadonlyMap<string, number>): void;
 }
 
-/** Reads files for their facts, and keeps the small ones within bounds. */
-export class Measure {
+const digests = new WeakMap<Buffer, Digest>();
+
+/** The digest of small files that look like metadata, and of those that have been read; undefined for others. */
+export function knownDigest({ bytes, digest }: StoredFile): Digest | undefined {
+  if (digest !== undefined || bytes === undefined) return digest;
+  const known = digests.get(bytes) ?? digestOf(bytes);
+  digests.set(bytes, known);
+  return known;
+}
+
+/** Reads the beginnings of files, and keeps the small ones within bounds. */
+export class Heads {
   #kept = 0;
 
-  /** Reads `body` to its end. Throws integrity where small files are too many. */
-  async file(body: AsyncIterable<Buffer>): Promise<FileFacts> {
-    const hash = createHash('sha256');
-    let size = 0;
-    const hashed = (async function* () {
-      for await (const chunk of body) {
-        hash.update(chunk);
-        size += chunk.length;
-        yield chunk;
-      }
-    })();
-    const head = await firstBytes(hashed);
+  /** `body` has `size` bytes, and is read as far as that takes. Throws integrity where small files are too many. */
+  async of(size: number, body: AsyncGenerator<Buffer>): Promise<StoredFile> {
+    const head = await firstBytes(body);
     const compression = compressionOf(head);
-    const all = withHead(head, hashed);
-    let bytes: Buffer | undefined;
-    let inside: Inside | ImgmvError | undefined;
-    if (compression !== 'none') inside = await insideOf(compression, all);
-    else if (isText(head)) bytes = await smallBytes(all);
-    // What was not needed for that belongs to the digest all the same.
-    for await (const _ of all);
-    if (bytes && size <= METADATA_MAX_BYTES) this.#kept += size;
-    else bytes = undefined;
+    if (compression !== 'none' || !isText(head) || size > METADATA_MAX_BYTES) return { size, compression };
+    this.#kept += size;
     if (this.#kept > METADATA_IN_MEMORY_MAX_BYTES)
       throw new ImgmvError('integrity', `more than ${METADATA_IN_MEMORY_MAX_BYTES} bytes of metadata`);
-    return {
-      size,
-      digest: `sha256:${hash.digest('hex')}`,
-      compression,
-      ...(inside && { inside }),
-      ...(bytes && { bytes }),
-    };
+    const parts = [head];
+    for (let next = await body.next(); !next.done; next = await body.next()) parts.push(next.value);
+    return { size, compression, bytes: Buffer.concat(parts) };
   }
+}
+
+/**
+ * Reads `body` to its end. `inflation`: what is in it is wanted, too, and counts there. Throws integrity for what
+ * cannot be decompressed.
+ */
+export async function measured(
+  body: AsyncIterable<Buffer>,
+  compression: Compression,
+  inflation: Inflation | undefined,
+): Promise<FileFacts> {
+  const hash = createHash('sha256');
+  let size = 0;
+  const hashed = async function* () {
+    for await (const chunk of body) {
+      hash.update(chunk);
+      size += chunk.length;
+      yield chunk;
+    }
+  };
+  let inside: Inside | undefined;
+  if (compression !== 'none' && inflation) inside = await insideOf(compression, hashed(), inflation);
+  else for await (const _ of hashed());
+  return { size, digest: `sha256:${hash.digest('hex')}`, ...(inside && { inside }) };
 }
 
 /** As many bytes tell the compressions apart that are read. */
@@ -82,36 +112,21 @@ const MAGIC_BYTES = 4;
 
 async function insideOf(
   compression: Exclude<Compression, 'none'>,
-  source: AsyncGenerator<Buffer>,
-): Promise<Inside | ImgmvError> {
+  source: AsyncIterable<Buffer>,
+  inflation: Inflation,
+): Promise<Inside> {
   const hash = createHash('sha256');
   let size = 0;
   let head: Buffer = Buffer.alloc(0);
-  let lost: unknown;
-  // Kept open when the inflating gives up: the rest is still to be hashed.
-  const open = async function* () {
-    try {
-      for (let next = await source.next(); !next.done; next = await source.next()) yield next.value;
-    } catch (error) {
-      lost = error;
-      throw error;
+  for await (const chunk of inflated(compression, source, inflation)) {
+    // The first pieces may be as small as whoever made it likes.
+    if (head.length < MAGIC_BYTES) {
+      head = Buffer.concat([head, chunk.subarray(0, MAGIC_BYTES - head.length)]);
+      if (compressionOf(head) !== 'none')
+        throw new ImgmvError('integrity', `it is ${compressionOf(head)} inside ${compression}`);
     }
-  };
-  try {
-    for await (const chunk of inflated(compression, open())) {
-      // The first pieces may be as small as whoever made it likes.
-      if (head.length < MAGIC_BYTES) {
-        head = Buffer.concat([head, chunk.subarray(0, MAGIC_BYTES - head.length)]);
-        if (compressionOf(head) !== 'none')
-          return new ImgmvError('integrity', `it is ${compressionOf(head)} inside ${compression}`);
-      }
-      hash.update(chunk);
-      size += chunk.length;
-    }
-  } catch (error) {
-    // A file that cannot be read is another matter than a file that is no good, which may not be wanted.
-    if (lost !== undefined) throw lost;
-    return toImgmvError(error);
+    hash.update(chunk);
+    size += chunk.length;
   }
   return { size, digest: `sha256:${hash.digest('hex')}` };
 }
@@ -125,36 +140,6 @@ async function firstBytes(source: AsyncGenerator<Buffer>): Promise<Buffer> {
     head = head.length === 0 ? next.value : Buffer.concat([head, next.value]);
   }
   return head;
-}
-
-/** Gives `head` once, then goes on with `rest` wherever that is; may be left and taken up again. */
-function withHead(head: Buffer, rest: AsyncGenerator<Buffer>): AsyncGenerator<Buffer> {
-  let first: Buffer | undefined = head.length > 0 ? head : undefined;
-  const generator: AsyncGenerator<Buffer> = {
-    async next() {
-      const value = first;
-      first = undefined;
-      return value === undefined ? rest.next() : { value, done: false };
-    },
-    // Not passed on: `for await` would end what is still to be read.
-    return: async (value: unknown) => ({ value: await value, done: true }),
-    throw: (error) => Promise.reject(error),
-    [Symbol.asyncIterator]: () => generator,
-    [Symbol.asyncDispose]: async () => {},
-  };
-  return generator;
-}
-
-/** Undefined where it is not small. */
-async function smallBytes(source: AsyncGenerator<Buffer>): Promise<Buffer | undefined> {
-  const parts: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of source) {
-    bytes += chunk.length;
-    if (bytes > METADATA_MAX_BYTES) return undefined;
-    parts.push(chunk);
-  }
-  return Buffer.concat(parts);
 }
 
 /** Metadata is JSON; the file `version` of a `dir:` begins with a letter. A tar begins so, too, and is let go. */

@@ -3,11 +3,12 @@ import * as v from 'valibot';
 import { ImgmvError } from '../../proto/errors.ts';
 import { digestOf, isIndexType } from '../engine/metadata.ts';
 import type { Digest } from '../image.ts';
+import { MANIFEST_KEYS } from '../image-keys.ts';
+import { parseJson } from '../strict-json.ts';
 import { type ArchivedImage, MetadataReading, metadataBytes } from './archived-image.ts';
 import type { Contents } from './contents.ts';
 import { MANIFEST } from './docker-archive.ts';
 import { ImageGraph } from './image-graph.ts';
-import { parseJson } from './json.ts';
 
 export const OCI_MANIFEST_TYPE = 'application/vnd.oci.image.manifest.v1+json';
 const typed = v.object({ mediaType: v.optional(v.string(), OCI_MANIFEST_TYPE) });
@@ -21,7 +22,7 @@ export function dirImages({ files }: Contents): readonly ArchivedImage[] {
   const facts = files.get(MANIFEST);
   if (!facts) throw new ImgmvError('integrity', `it holds no ${MANIFEST}`);
   const bytes = metadataBytes(facts, MANIFEST);
-  const { mediaType } = parseJson(typed, bytes, MANIFEST);
+  const { mediaType } = parseJson(typed, bytes, MANIFEST, MANIFEST_KEYS);
   if (isIndexType(mediaType))
     throw new ImgmvError('integrity', 'it holds an index of several images, of which a dir: keeps no order', {
       hint: 'skopeo copy without --all writes one of them; oci: keeps them all',

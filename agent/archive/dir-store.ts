@@ -1,7 +1,7 @@
 /** skopeo's `dir:` format, of one image: made beside its place, and moved there when the image is whole. */
 import { randomBytes } from 'node:crypto';
 import { renameSync, rmSync } from 'node:fs';
-import { mkdir, open, readdir, rename, rm, rmdir, statfs, unlink } from 'node:fs/promises';
+import { chmod, lstat, mkdir, open, readdir, rename, rm, rmdir, statfs, unlink } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { ImgmvError } from '../../proto/errors.ts';
 import { isIndexType } from '../engine/metadata.ts';
@@ -10,6 +10,7 @@ import type { BlobStore, WholeImage } from './blob-store.ts';
 import { dirName } from './dir-image.ts';
 import { MANIFEST } from './docker-archive.ts';
 import { once } from './file-bytes.ts';
+import { FILE_MODE, FOLDER_MODE } from './folder.ts';
 import { DIRECTORY, kindAt } from './kind-at.ts';
 import { makeDirectories, removeEmpty } from './made-directories.ts';
 import { noRoomFor } from './spool.ts';
@@ -53,7 +54,7 @@ export class DirStore implements BlobStore {
     const temporary = join(dirname(path), `.${basename(path)}.imgmv-${randomBytes(6).toString('hex')}`);
     const made = await makeDirectories(dirname(path));
     try {
-      await mkdir(temporary);
+      await mkdir(temporary, { mode: FOLDER_MODE });
     } catch (cause) {
       await removeEmpty(made);
       throw new ImgmvError('usage', `cannot write ${path}: ${(cause as Error).message}`, { cause });
@@ -102,6 +103,7 @@ export class DirStore implements BlobStore {
 
   /** A directory replaces an empty one, and no other. */
   async #place(): Promise<void> {
+    await this.#keepMode(this.#path);
     try {
       await rename(this.#temporary, this.#path);
     } catch (error) {
@@ -111,6 +113,15 @@ export class DirStore implements BlobStore {
     this.#placed = true;
   }
 
+  /** Who may look into a directory that is replaced was decided by its owner. */
+  async #keepMode(replaced: string): Promise<void> {
+    const found = await lstat(replaced).catch((error: NodeJS.ErrnoException) => {
+      if (error.code !== 'ENOENT') throw error;
+      return undefined;
+    });
+    if (found?.isDirectory()) await chmod(this.#temporary, found.mode & 0o7777);
+  }
+
   /** What is there is looked at when nobody can find it any more, and goes back where it is not to go. */
   async #replace(): Promise<void> {
     const old = `${this.#temporary}-old`;
@@ -118,6 +129,7 @@ export class DirStore implements BlobStore {
     this.#old = old;
     let names: readonly string[];
     try {
+      await this.#keepMode(old);
       names = await requireReplaceable(old, this.#path, true);
       await this.#place();
     } catch (error) {
@@ -147,7 +159,7 @@ export class DirStore implements BlobStore {
     const path = join(this.#temporary, name);
     let bytes = 0;
     try {
-      await using file = await open(path, 'wx');
+      await using file = await open(path, 'wx', FILE_MODE);
       for await (const chunk of body) {
         await file.appendFile(chunk).catch((cause: unknown) => {
           throw noRoomFor(name, dirname(this.#path), bytes, cause, 'make room, or name another disk');

@@ -1,70 +1,92 @@
-/** The files of an OCI layout or a `dir:` on disk as contents. Links are not followed. */
-import { constants } from 'node:fs';
-import { type FileHandle, open, readdir } from 'node:fs/promises';
-import { join } from 'node:path';
+/** The files of an OCI layout or a `dir:` on disk as contents. Links are not followed, wherever below it they are. */
+import type { FileHandle } from 'node:fs/promises';
 import { ImgmvError } from '../../proto/errors.ts';
-import { type Contents, type FileFacts, Measure, type ReadFile } from './contents.ts';
+import { type Contents, Heads, type ReadFile, type StoredFile } from './contents.ts';
 import { fileBytes } from './file-bytes.ts';
+import { Folder } from './folder.ts';
+
+/** A file of a directory that is held open. */
+interface Place {
+  readonly folder: Folder;
+  readonly name: string;
+}
 
 export class DirectoryContents implements Contents {
-  readonly files: ReadonlyMap<string, FileFacts>;
+  readonly files: ReadonlyMap<string, StoredFile>;
   readonly links: ReadonlyMap<string, string> = new Map();
-  readonly #path: string;
+  readonly #folders: readonly Folder[];
+  readonly #places: ReadonlyMap<string, Place>;
 
-  private constructor(path: string, files: ReadonlyMap<string, FileFacts>) {
-    this.#path = path;
+  private constructor(
+    folders: readonly Folder[],
+    places: ReadonlyMap<string, Place>,
+    files: ReadonlyMap<string, StoredFile>,
+  ) {
+    this.#folders = folders;
+    this.#places = places;
     this.files = files;
   }
 
-  /** Reads the files whose names `wanted` takes, in `folders` of `path` ('' is `path` itself). */
+  /** Looks at the files whose names `wanted` takes, in `paths` of `path` ('' is `path` itself). */
   static async open(
     path: string,
-    folders: readonly string[],
+    paths: readonly string[],
     wanted: (name: string) => boolean,
     signal: AbortSignal,
   ): Promise<DirectoryContents> {
-    const files = new Map<string, FileFacts>();
-    const measure = new Measure();
-    for (const folder of folders)
-      for (const name of (await namesIn(path, folder)).filter(wanted)) {
-        await using file = await openBlob(join(path, name));
-        files.set(name, await measure.file(fileBytes(file, 0, Number.POSITIVE_INFINITY, signal)));
+    const folders: Folder[] = [await Folder.open(path)];
+    try {
+      const files = new Map<string, StoredFile>();
+      const places = new Map<string, Place>();
+      const heads = new Heads();
+      for (const below of paths) {
+        const folder = await folderBelow(folders, below);
+        for (const name of [...((await folder?.names()) ?? [])].sort()) {
+          const full = below === '' ? name : `${below}/${name}`;
+          if (!folder || !wanted(full)) continue;
+          const place = { folder, name };
+          await using file = await openBlob(place);
+          const { size } = await file.stat();
+          files.set(full, await heads.of(size, fileBytes(file, 0, size, signal)));
+          places.set(full, place);
+        }
       }
-    return new DirectoryContents(path, files);
+      return new DirectoryContents(folders, places, files);
+    } catch (error) {
+      await close(folders);
+      throw error;
+    }
   }
 
   async *read(names: ReadonlySet<string>, signal: AbortSignal): AsyncGenerator<ReadFile> {
     for (const name of names) {
-      await using file = await openBlob(join(this.#path, name));
+      await using file = await openBlob(this.#places.get(name) as Place);
       yield { name, body: fileBytes(file, 0, Number.POSITIVE_INFINITY, signal) };
     }
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {}
-}
-
-/** `folder/name`, sorted. None where there is no such folder; `path` itself has to be there. */
-async function namesIn(path: string, folder: string): Promise<readonly string[]> {
-  try {
-    const names = await readdir(join(path, folder));
-    return names.sort().map((name) => (folder === '' ? name : `${folder}/${name}`));
-  } catch (cause) {
-    const { code, message } = cause as NodeJS.ErrnoException;
-    if (code === 'ENOENT' && folder !== '') return [];
-    if (code === 'ENOENT') throw new ImgmvError('image-not-found', `no such directory: ${path}`, { cause });
-    throw new ImgmvError('usage', `cannot read ${path}: ${message}`, { cause });
+  async [Symbol.asyncDispose](): Promise<void> {
+    await close(this.#folders);
   }
 }
 
-async function openBlob(path: string): Promise<FileHandle> {
-  try {
-    // A fifo would wait for a writer.
-    const file = await open(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
-    if ((await file.stat()).isFile()) return file;
-    await file.close();
-  } catch (cause) {
-    const { code, message } = cause as NodeJS.ErrnoException;
-    if (code !== 'ELOOP') throw new ImgmvError('usage', `cannot read ${path}: ${message}`, { cause });
+/** That at `path` below the first of `folders`, to which it and those above it are added; undefined for none. */
+async function folderBelow(folders: Folder[], path: string): Promise<Folder | undefined> {
+  let folder = folders[0];
+  for (const name of path === '' ? [] : path.split('/')) {
+    folder = await folder?.folder(name);
+    if (!folder) return undefined;
+    folders.push(folder);
   }
-  throw new ImgmvError('integrity', `${JSON.stringify(path)} is no regular file`);
+  return folder;
+}
+
+async function openBlob({ folder, name }: Place): Promise<FileHandle> {
+  const file = await folder.file(name);
+  if (!file) throw new ImgmvError('usage', `cannot read ${folder.path}/${name}: it has gone meanwhile`);
+  return file;
+}
+
+async function close(folders: readonly Folder[]): Promise<void> {
+  for (const folder of folders) await folder[Symbol.asyncDispose]();
 }

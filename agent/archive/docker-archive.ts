@@ -5,25 +5,26 @@
 import * as v from 'valibot';
 import { ImgmvError } from '../../proto/errors.ts';
 import { LAYERS_MAX, NAMES_PER_IMAGE_MAX, OFFER_IMAGES_MAX } from '../../proto/limits.ts';
-import { CONFIG_TYPE, readConfig } from '../engine/metadata.ts';
+import { CONFIG_TYPE, digestOf, readConfig } from '../engine/metadata.ts';
 import type { Digest } from '../image.ts';
+import { ARCHIVE_KEYS } from '../image-keys.ts';
+import { parseJson, strictJson } from '../strict-json.ts';
 import {
   type ArchivedImage,
   archivedName,
-  checkDiffId,
+  type LayerClaim,
   MetadataReading,
   metadataBytes,
   named,
-  plainLayer,
   platformOf,
   type StoredLayer,
 } from './archived-image.ts';
-import type { Contents, FileFacts } from './contents.ts';
+import { type Contents, knownDigest, type StoredFile } from './contents.ts';
 import { entryName } from './entry-name.ts';
-import { parseJson } from './json.ts';
 import { LINKS_FOLLOWED_MAX } from './limits.ts';
 
 export const MANIFEST = 'manifest.json';
+const REPOSITORIES = 'repositories';
 const DIGEST_NAME = /^(?:blobs\/sha256\/)?([0-9a-f]{64})(?:\.json)?$/;
 
 const strings = (max: number) => v.nullish(v.pipe(v.array(v.string()), v.maxLength(max)), []);
@@ -36,6 +37,7 @@ const manifest = v.pipe(
 
 /** Throws integrity for the first thing that is wrong. */
 export function dockerArchiveImages(contents: Contents): readonly ArchivedImage[] {
+  checkRepositories(contents);
   const images = new Map<Digest, { one: ArchivedImage; names: string[] }>();
   const reading = new MetadataReading();
   for (const { Config, RepoTags, Layers } of readManifest(contents)) {
@@ -50,14 +52,23 @@ export function dockerArchiveImages(contents: Contents): readonly ArchivedImage[
 /** The configs that `manifest.json` names; undefined where there is no such file. */
 export function configsOfManifest(contents: Contents): readonly Digest[] | undefined {
   if (!contents.files.has(MANIFEST)) return undefined;
-  return readManifest(contents).map(({ Config }) => fileAt(contents, Config).facts.digest);
+  return readManifest(contents).map(({ Config }) => {
+    const { name, file } = fileAt(contents, Config);
+    return digestOf(metadataBytes(file, name));
+  });
+}
+
+/** imgmv takes no name from it; other readers do. Throws integrity where they could differ. */
+export function checkRepositories({ files }: Contents): void {
+  const file = files.get(REPOSITORIES);
+  if (file) strictJson(metadataBytes(file, REPOSITORIES), REPOSITORIES, null);
 }
 
 function readManifest(contents: Contents) {
-  const facts = contents.files.get(MANIFEST);
-  if (!facts)
+  const file = contents.files.get(MANIFEST);
+  if (!file)
     throw new ImgmvError('integrity', `it holds neither ${MANIFEST} nor oci-layout: no image archive`);
-  return parseJson(manifest, metadataBytes(facts, MANIFEST), MANIFEST);
+  return parseJson(manifest, metadataBytes(file, MANIFEST), MANIFEST, ARCHIVE_KEYS);
 }
 
 function imageOf(
@@ -66,11 +77,12 @@ function imageOf(
   layerNames: readonly string[],
   reading: MetadataReading,
 ): ArchivedImage {
-  const { name, facts } = fileAt(contents, configName);
-  const digest = DIGEST_NAME.exec(name)?.[1];
-  if (digest !== undefined && facts.digest !== `sha256:${digest}`)
-    throw new ImgmvError('integrity', `${JSON.stringify(name)} is ${facts.digest}`);
-  const bytes = reading.of(facts, name);
+  const { name, file } = fileAt(contents, configName);
+  const bytes = reading.of(file, name);
+  const id = knownDigest(file) ?? digestOf(bytes);
+  const said = DIGEST_NAME.exec(name)?.[1];
+  if (said !== undefined && id !== `sha256:${said}`)
+    throw new ImgmvError('integrity', `${JSON.stringify(name)} is ${id}`);
   const config = readConfig(bytes);
   const diffIds = config.rootfs.diff_ids ?? [];
   if (diffIds.length !== layerNames.length)
@@ -79,37 +91,40 @@ function imageOf(
       `${JSON.stringify(name)} names ${diffIds.length} layers, and ${MANIFEST} ${layerNames.length}`,
     );
   const layers = new Map<Digest, StoredLayer>();
+  const claims: LayerClaim[] = [];
   for (const [at, layerName] of layerNames.entries()) {
-    const file = fileAt(contents, layerName);
-    const { digest: diffId, size } = plainLayer(file.facts, file.name);
-    checkDiffId(diffIds[at], diffId, at, file.name);
-    layers.set(diffId, { digest: diffId, size, file: file.name, inflate: file.facts.inside !== undefined });
+    const layer = fileAt(contents, layerName);
+    const digest = diffIds[at] as Digest;
+    const inflate = layer.file.compression !== 'none';
+    claims.push({ file: layer.name, diffId: { digest, at } });
+    layers.set(digest, { digest, size: layer.file.size, file: layer.name, inflate });
   }
   const all = [...layers.values()];
   return {
     image: {
-      id: facts.digest,
-      root: { mediaType: CONFIG_TYPE, digest: facts.digest, size: facts.size },
+      id,
+      root: { mediaType: CONFIG_TYPE, digest: id, size: bytes.length },
       store: 'classic',
       platform: platformOf(config),
       names: [],
       diffIds,
-      config: facts.digest,
+      config: id,
       layers: all.map(({ digest: layer, size }) => ({ digest: layer, size })),
       bytes: all.reduce((sum, { size }) => sum + size, 0),
     },
     labels: [],
-    metadata: [{ kind: 'config', digest: facts.digest, bytes }],
+    metadata: [{ kind: 'config', digest: id, bytes }],
     layers,
+    claims,
   };
 }
 
 /** The file of this name, or the one that a link of this name leads to: 20.10 has one of a layer, and links to it. */
-function fileAt({ files, links }: Contents, written: string): { name: string; facts: FileFacts } {
+function fileAt({ files, links }: Contents, written: string): { name: string; file: StoredFile } {
   let name = entryName(written);
   for (let hops = 0; hops <= LINKS_FOLLOWED_MAX; hops++) {
-    const facts = files.get(name);
-    if (facts) return { name, facts };
+    const file = files.get(name);
+    if (file) return { name, file };
     const next = links.get(name);
     if (next === undefined) break;
     name = next;

@@ -1,10 +1,11 @@
-/** One image of an OCI layout from its root down: what of it is there, whole, and agrees with itself. */
+/** One image of an OCI layout from its root down: what of it is there, and agrees with itself. */
 import { ImgmvError } from '../../proto/errors.ts';
 import { BLOBS_PER_IMAGE_MAX, IMAGE_METADATA_MAX_BYTES, LAYERS_OFFERED_MAX } from '../../proto/limits.ts';
 import {
   type Child,
   CONFIG_TYPE,
   type Config,
+  checkConfig,
   childrenOf,
   digestOf,
   isImageConfigType,
@@ -16,15 +17,14 @@ import {
 import type { BlobKind, Digest, Image } from '../image.ts';
 import {
   type ArchivedImage,
-  checkDiffId,
+  type LayerClaim,
   type MetadataBlob,
   type MetadataReading,
-  plainLayer,
   platformOf,
   type StoredLayer,
 } from './archived-image.ts';
 import type { Compression } from './compression.ts';
-import type { FileFacts } from './contents.ts';
+import { knownDigest, type StoredFile } from './contents.ts';
 import { INDEX_DEPTH_MAX } from './limits.ts';
 
 /** A manifest of an image, not of an attestation. */
@@ -41,17 +41,18 @@ const HERE = {
 };
 
 export class ImageGraph {
-  readonly #files: ReadonlyMap<string, FileFacts>;
+  readonly #files: ReadonlyMap<string, StoredFile>;
   readonly #nameOf: (digest: Digest) => string;
   readonly #reading: MetadataReading;
   readonly #metadata = new Map<Digest, MetadataBlob>();
   readonly #layers = new Map<Digest, StoredLayer>();
+  readonly #claims: LayerClaim[] = [];
   readonly #candidates: Candidate[] = [];
   #metadataBytes = 0;
 
   /** `nameOf`: the file that holds a blob. `reading`: one for all images of an archive. */
   constructor(
-    files: ReadonlyMap<string, FileFacts>,
+    files: ReadonlyMap<string, StoredFile>,
     nameOf: (digest: Digest) => string,
     reading: MetadataReading,
   ) {
@@ -93,7 +94,13 @@ export class ImageGraph {
       })),
       bytes: layers.reduce((sum, { size: bytes }) => sum + bytes, 0),
     };
-    return { image, labels: [], metadata: [...this.#metadata.values()], layers: this.#layers };
+    return {
+      image,
+      labels: [],
+      metadata: [...this.#metadata.values()],
+      layers: this.#layers,
+      claims: this.#claims,
+    };
   }
 
   /** Undefined where the manifest is another one than imgmv makes. */
@@ -120,6 +127,7 @@ export class ImageGraph {
       labels: [],
       metadata: [{ kind: 'config', digest: id, bytes: configBytes }],
       layers: this.#layers,
+      claims: this.#claims,
     };
   }
 
@@ -128,9 +136,9 @@ export class ImageGraph {
     if (this.#metadata.has(child.digest)) return true;
     if (depth > INDEX_DEPTH_MAX)
       throw new ImgmvError('integrity', `indexes inside indexes, more than ${INDEX_DEPTH_MAX} deep`);
-    const facts = this.#find(child, required);
-    if (!facts) return false;
-    const bytes = this.#reading.of(facts, this.#nameOf(child.digest));
+    const file = this.#find(child, required);
+    if (!file) return false;
+    const bytes = this.#reading.of(file, this.#nameOf(child.digest));
     return child.kind === 'index'
       ? this.#visitIndex(child, bytes, depth)
       : this.#visitManifest(child, bytes, required);
@@ -150,17 +158,18 @@ export class ImageGraph {
     if (metadata.kind !== 'manifest') return false;
     const { config, layers } = metadata.value;
     for (const blob of childrenOf(metadata)) if (!this.#find(blob, required)) return false;
-    const configBytes = this.#reading.of(this.#find(config, true) as FileFacts, this.#nameOf(config.digest));
+    const configBytes = this.#reading.of(this.#find(config, true) as StoredFile, this.#nameOf(config.digest));
     if (isImageConfigType(config.mediaType)) {
       const read = readConfig(configBytes);
       this.#checkLayers(metadata.value, read.rootfs.diff_ids ?? []);
       this.#candidates.push({ manifest: metadata.value, configBytes, config: read });
-    } else
-      for (const layer of layers)
-        this.#layers.set(
-          layer.digest,
-          this.#layers.get(layer.digest) ?? this.#stored(layer.digest, layer.size),
-        );
+    } else {
+      checkConfig(configBytes);
+      for (const { digest: layer, size } of layers) {
+        this.#layers.set(layer, this.#layers.get(layer) ?? this.#stored(layer, size));
+        this.#claims.push({ file: this.#nameOf(layer), stored: layer });
+      }
+    }
     this.#keep('config', config.digest, configBytes);
     this.#keep('manifest', digest, bytes);
     return true;
@@ -174,13 +183,13 @@ export class ImageGraph {
       );
     for (const [at, { digest, mediaType }] of layers.entries()) {
       const file = this.#nameOf(digest);
-      const facts = this.#files.get(file) as FileFacts;
+      const { compression, size } = this.#files.get(file) as StoredFile;
       // skopeo calls layers gzip that it has out of a docker archive as they are; readers go by the bytes.
-      if (facts.compression !== 'none' && facts.compression !== compressionSaid(mediaType))
+      if (compression !== 'none' && compression !== compressionSaid(mediaType))
         throw new ImgmvError('integrity', `the layer ${digest} is called ${mediaType}, and is not`);
-      const { digest: diffId } = plainLayer(facts, file);
-      checkDiffId(diffIds[at], diffId, at, file);
-      this.#layers.set(digest, { ...this.#stored(digest, facts.size), diffId });
+      const diffId = diffIds[at] as Digest;
+      this.#claims.push({ file, stored: digest, diffId: { digest: diffId, at } });
+      this.#layers.set(digest, { ...this.#stored(digest, size), diffId });
     }
   }
 
@@ -188,17 +197,19 @@ export class ImageGraph {
     return { digest, size, file: this.#nameOf(digest), inflate: false };
   }
 
-  /** Undefined where it is not there and need not be. */
-  #find({ digest, size }: { digest: Digest; size: number }, required: boolean): FileFacts | undefined {
+  /** Undefined where it is not there and need not be. What a layer is shows when it is read. */
+  #find({ digest, size }: { digest: Digest; size: number }, required: boolean): StoredFile | undefined {
     const name = this.#nameOf(digest);
-    const facts = this.#files.get(name);
-    if (!facts && required) throw new ImgmvError('integrity', `the image lacks the blob ${digest}`);
-    if (facts && (facts.size !== size || facts.digest !== digest))
+    const file = this.#files.get(name);
+    if (!file && required) throw new ImgmvError('integrity', `the image lacks the blob ${digest}`);
+    if (!file) return undefined;
+    const known = knownDigest(file) ?? digest;
+    if (file.size !== size || known !== digest)
       throw new ImgmvError(
         'integrity',
-        `${JSON.stringify(name)} is ${facts.digest} of ${facts.size} bytes, want ${digest} of ${size}`,
+        `the blob ${JSON.stringify(name)} is ${known} of ${file.size} bytes, want ${digest} of ${size}`,
       );
-    return facts;
+    return file;
   }
 
   #keep(kind: BlobKind, digest: Digest, bytes: Buffer): void {

@@ -7,24 +7,33 @@ import { fileBytes } from './file-bytes.ts';
 import { Spool } from './spool.ts';
 
 export interface Input extends AsyncDisposable {
-  /** All of it, once, before anything else is read. */
+  /** Undefined for what comes once, as a stream: `first` has to be read to its end before anything else. */
+  readonly size: number | undefined;
   first(): AsyncGenerator<Buffer>;
   /** Its bytes from `start` to `end`, which may be infinite. */
   read(start: number, end: number, signal: AbortSignal): AsyncGenerator<Buffer>;
 }
 
+export interface InputOptions {
+  readonly stdin: AsyncIterable<Buffer>;
+  readonly signal: AbortSignal;
+  /** Nobody has named the file, but the directory that it is in: a link there is not followed, and no pipe read. */
+  readonly found?: boolean;
+}
+
 /** `path` of `-` is `stdin`. Throws image-not-found where there is no such file, usage for what cannot be read. */
 export async function openInput(
   path: string,
-  stdin: AsyncIterable<Buffer>,
-  signal: AbortSignal,
+  { stdin, signal, found = false }: InputOptions,
 ): Promise<Input> {
   if (path === '-') return spooled('standard input', stdin, signal, async () => {});
-  const fifo = await openFifo(path);
+  const fifo = found ? undefined : await openFifo(path);
   if (fifo) return spooled(path, fifo, signal, async () => void fifo.destroy());
-  const file = await openFile(path);
+  const file = await openFile(path, found);
+  const { size } = await file.stat();
   if ((await file.stat()).isFile())
     return {
+      size,
       first: () => fileBytes(file, 0, Number.POSITIVE_INFINITY, signal),
       read: (start, end, until) => fileBytes(file, start, end, until),
       [Symbol.asyncDispose]: () => file.close(),
@@ -36,17 +45,24 @@ export async function openInput(
   });
 }
 
-async function openFile(path: string): Promise<FileHandle> {
+async function openFile(path: string, found: boolean): Promise<FileHandle> {
+  const { O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants;
   try {
-    const file = await open(path, constants.O_RDONLY);
-    if (!(await file.stat()).isDirectory()) return file;
+    const file = await open(path, O_RDONLY | (found ? O_NOFOLLOW | O_NONBLOCK : 0));
+    const stat = await file.stat();
+    if (found ? stat.isFile() : !stat.isDirectory()) return file;
     await file.close();
   } catch (cause) {
-    const missing = ['ENOENT', 'ENOTDIR'].includes((cause as NodeJS.ErrnoException).code ?? '');
-    if (missing) throw new ImgmvError('image-not-found', `no such file: ${path}`, { cause });
-    throw new ImgmvError('usage', `cannot read ${path}: ${(cause as Error).message}`, { cause });
+    const { code = '' } = cause as NodeJS.ErrnoException;
+    if (['ENOENT', 'ENOTDIR'].includes(code))
+      throw new ImgmvError('image-not-found', `no such file: ${path}`, { cause });
+    if (!(found && ['ELOOP', 'ENXIO'].includes(code)))
+      throw new ImgmvError('usage', `cannot read ${path}: ${(cause as Error).message}`, { cause });
   }
-  throw new ImgmvError('usage', `${path} is a directory, and should be a file`);
+  if (!found) throw new ImgmvError('usage', `${path} is a directory, and should be a file`);
+  throw new ImgmvError('usage', `${path} is no regular file`, {
+    hint: 'of a directory only regular files are read: name the others one by one, or take it away',
+  });
 }
 
 /** Standard input and fifos come once: what comes is kept in a file without a name. */
@@ -58,6 +74,7 @@ async function spooled(
 ): Promise<Input> {
   const spool = await Spool.open(what);
   return {
+    size: undefined,
     async *first() {
       for await (const chunk of untilAborted(stream, signal)) {
         await spool.write(chunk);

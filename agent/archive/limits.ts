@@ -2,6 +2,7 @@
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
+const GIB = 1024 * MIB;
 
 /** Entries of a tar, directories and links included: a thousand images of sixty layers each in the oldest format. */
 export const ENTRIES_MAX = 250_000;
@@ -20,6 +21,8 @@ export const METADATA_READ_MAX_BYTES = 128 * MIB;
  */
 export const INFLATED_FACTOR_MAX = 200;
 export const INFLATED_ALLOWANCE_BYTES = 64 * MIB;
+/** What is compressed in one archive, and is decompressed, comes to this in all; whoever knows better may say more. */
+export const INFLATED_MAX_BYTES = 1024 * GIB;
 /** Links from one layer to another that are followed, one after the other. */
 export const LINKS_FOLLOWED_MAX = 4;
 /** Indexes inside indexes. */

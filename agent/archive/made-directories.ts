@@ -1,11 +1,12 @@
 import { access, constants, mkdir, rmdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { ImgmvError } from '../../proto/errors.ts';
+import { FOLDER_MODE } from './folder.ts';
 
 /** Those that had to be made for `path` to be there, the innermost first. Throws usage where that may not be written to. */
 export async function makeDirectories(path: string): Promise<readonly string[]> {
   try {
-    const first = await mkdir(path, { recursive: true });
+    const first = await mkdir(path, { recursive: true, mode: FOLDER_MODE });
     await access(path, constants.W_OK | constants.X_OK);
     if (first === undefined) return [];
     const made: string[] = [];

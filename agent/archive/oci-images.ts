@@ -4,11 +4,12 @@ import { ImgmvError } from '../../proto/errors.ts';
 import { OFFER_IMAGES_MAX } from '../../proto/limits.ts';
 import { isIndexType } from '../engine/metadata.ts';
 import type { Digest } from '../image.ts';
+import { LAYOUT_KEYS, MANIFEST_KEYS } from '../image-keys.ts';
+import { parseJson } from '../strict-json.ts';
 import { type ArchivedImage, archivedName, MetadataReading, metadataBytes, named } from './archived-image.ts';
 import type { Contents } from './contents.ts';
-import { configsOfManifest } from './docker-archive.ts';
+import { checkRepositories, configsOfManifest } from './docker-archive.ts';
 import { ImageGraph } from './image-graph.ts';
-import { parseJson } from './json.ts';
 
 export const LAYOUT = 'oci-layout';
 export const INDEX = 'index.json';
@@ -17,7 +18,6 @@ export const IMAGE_NAME = 'io.containerd.image.name';
 export const REF_NAME = 'org.opencontainers.image.ref.name';
 /** With the value `config`: the image is of a classic store, where that is its root; the manifest was made for it. */
 export const ROOT_KIND = 'io.imgmv.root';
-const BLOB = /^blobs\/sha256\/([^/]+)$/;
 
 const layout = v.object({ imageLayoutVersion: v.literal('1.0.0') });
 const index = v.object({
@@ -47,11 +47,7 @@ export function ociImages(contents: Contents): readonly ArchivedImage[] {
   if (link !== undefined)
     throw new ImgmvError('integrity', `${JSON.stringify(link)} is a link, which an OCI layout does not have`);
   readLayout(contents);
-  for (const [name, { digest }] of files) {
-    const hex = BLOB.exec(name)?.[1];
-    if (hex !== undefined && digest !== `sha256:${hex}`)
-      throw new ImgmvError('integrity', `the blob ${JSON.stringify(name)} is ${digest}`);
-  }
+  checkRepositories(contents);
   const reading = new MetadataReading();
   const found = new Map<Digest, { one: ArchivedImage; names: string[]; labels: string[] }>();
   for (const { annotations = {}, ...root } of readIndex(contents).manifests) {
@@ -82,7 +78,7 @@ export function blobName(digest: Digest): string {
 function readLayout({ files }: Contents): void {
   const facts = files.get(LAYOUT);
   if (!facts) throw new ImgmvError('integrity', `it holds no ${LAYOUT}: no OCI image layout`);
-  parseJson(layout, metadataBytes(facts, LAYOUT), LAYOUT);
+  parseJson(layout, metadataBytes(facts, LAYOUT), LAYOUT, LAYOUT_KEYS);
 }
 
 export function readIndex({ files }: Pick<Contents, 'files'>): LayoutIndex {
@@ -92,7 +88,7 @@ export function readIndex({ files }: Pick<Contents, 'files'>): LayoutIndex {
 }
 
 export function parseIndex(bytes: Buffer): LayoutIndex {
-  return parseJson(index, bytes, INDEX);
+  return parseJson(index, bytes, INDEX, MANIFEST_KEYS);
 }
 
 /** Docker from 25 on describes the same images twice; a classic engine goes by the one, a containerd store by the other. */
@@ -117,7 +113,8 @@ function merged(images: readonly ArchivedImage[]): readonly ArchivedImage[] {
     const same = byId.get(one.image.id);
     const names = [...(same?.image.names ?? []), ...one.image.names].map(({ target }) => target);
     const labels = [...(same?.labels ?? []), ...one.labels];
-    byId.set(one.image.id, { ...(same ?? one), image: named((same ?? one).image, names), labels });
+    const claims = [...(same?.claims ?? []), ...one.claims];
+    byId.set(one.image.id, { ...(same ?? one), image: named((same ?? one).image, names), labels, claims });
   }
   return [...byId.values()];
 }

@@ -1,24 +1,20 @@
 /** An OCI layout on disk, new or grown: an image is in it as soon as it is whole, and stays whatever comes behind it. */
 import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
-import { mkdir, open, readdir, readFile, rename, rm, statfs } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { open, readdir, rename, rm, statfs } from 'node:fs/promises';
+import { resolve } from 'node:path';
 import { ImgmvError } from '../../proto/errors.ts';
+import { METADATA_MAX_BYTES } from '../../proto/limits.ts';
 import type { Digest, Image, Name } from '../image.ts';
+import { MANIFEST_KEYS } from '../image-keys.ts';
 import { canonical, parseTarget } from '../reference.ts';
+import { strictJson } from '../strict-json.ts';
 import type { BlobStore, WholeImage } from './blob-store.ts';
+import { type Contents, measured } from './contents.ts';
 import { once } from './file-bytes.ts';
+import { FILE_MODE, Folder } from './folder.ts';
 import { makeDirectories, removeEmpty } from './made-directories.ts';
-import {
-  blobName,
-  IMAGE_NAME,
-  INDEX,
-  LAYOUT,
-  ociImages,
-  parseIndex,
-  REF_NAME,
-  ROOT_KIND,
-} from './oci-images.ts';
+import { IMAGE_NAME, INDEX, LAYOUT, ociImages, parseIndex, REF_NAME, ROOT_KIND } from './oci-images.ts';
 import { LAYOUT_BYTES, type LayoutDescriptor, namedDescriptors, ociDescriptors } from './oci-index.ts';
 import { openOciLayout } from './open-layout.ts';
 import { noRoomFor } from './spool.ts';
@@ -31,7 +27,9 @@ const EMPTY: WholeIndex = { schemaVersion: 2, manifests: [] };
 
 export class OciStore implements BlobStore {
   readonly there: readonly Image[];
-  readonly #path: string;
+  readonly #root: Folder;
+  /** `blobs/sha256`, once it is there. */
+  #blobs: Folder | undefined;
   /** `index.json` as it is, with what of it we do not know. */
   #index: WholeIndex;
   readonly #sizes: Map<Digest, number>;
@@ -43,17 +41,17 @@ export class OciStore implements BlobStore {
   #committed = false;
   #last: Promise<void> = Promise.resolve();
   readonly #removeTemporary = () => {
-    for (const path of this.#temporary) rmSync(path, { force: true });
+    for (const name of this.#temporary) rmSync(this.#root.at(name), { force: true });
   };
 
   private constructor(
-    path: string,
+    root: Folder,
     there: readonly Image[],
     sizes: Map<Digest, number>,
     index: WholeIndex,
     made: readonly string[],
   ) {
-    this.#path = path;
+    this.#root = root;
     this.there = there;
     this.#sizes = sizes;
     this.#index = index;
@@ -61,20 +59,29 @@ export class OciStore implements BlobStore {
     process.once('exit', this.#removeTemporary);
   }
 
-  /** A layout that is there is checked as one that is read. Throws usage for a directory that holds something else. */
+  /**
+   * Of a layout that is there each blob is checked against its name: that fixes what the manifests say of them, and
+   * nothing has to be decompressed. Throws usage for a directory that holds something else.
+   */
   static async open(given: string, signal: AbortSignal): Promise<OciStore> {
     const path = resolve(given);
-    if (await OciStore.isThere(given)) {
+    const isThere = await OciStore.isThere(given);
+    const made = isThere ? [] : await makeDirectories(path);
+    const root = await Folder.open(path);
+    try {
+      if (!isThere) return new OciStore(root, [], new Map(), EMPTY, made);
       await using contents = await openOciLayout(path, signal);
       const there = ociImages(contents).map(({ image }) => image);
+      await requireBlobs(contents, signal);
       const sizes = new Map<Digest, number>();
       for (const [name, { size }] of contents.files)
         if (name.startsWith(`${BLOBS}/`)) sizes.set(`sha256:${name.slice(BLOBS.length + 1)}`, size);
-      const index = (await readIndexFile(path)) ?? EMPTY;
-      return new OciStore(path, there, sizes, index, []);
+      const index = (await readIndexFile(root)) ?? EMPTY;
+      return new OciStore(root, there, sizes, index, []);
+    } catch (error) {
+      await root[Symbol.asyncDispose]();
+      throw error;
     }
-    const made = await makeDirectories(path);
-    return new OciStore(path, [], new Map(), EMPTY, made);
   }
 
   /** Whether it would be added to. Throws as `open` does for what can be told without reading all of it. */
@@ -88,7 +95,8 @@ export class OciStore implements BlobStore {
     if (!names.includes(LAYOUT))
       throw new ImgmvError('usage', `${path} is no OCI layout, and not empty`, { hint: 'name another one' });
     await makeDirectories(path);
-    await readIndexFile(path);
+    await using root = await Folder.open(path);
+    await readIndexFile(root);
     return true;
   }
 
@@ -99,8 +107,8 @@ export class OciStore implements BlobStore {
   refusal(): undefined {}
 
   async room() {
-    const { bavail, bsize } = await statfs(this.#path);
-    return { path: this.#path, freeBytes: bavail * bsize };
+    const { bavail, bsize } = await statfs(this.#root.at('.'));
+    return { path: this.#root.path, freeBytes: bavail * bsize };
   }
 
   async put(digest: Digest, size: number, body: AsyncIterable<Buffer>): Promise<void> {
@@ -108,7 +116,7 @@ export class OciStore implements BlobStore {
       for await (const _ of body);
       return;
     }
-    await this.#write(blobName(digest), body);
+    await this.#write(await this.#blobsFolder(), hexOf(digest), body);
     // An image that is there by now may name it, since somebody else brought it meanwhile.
     if (this.#sizes.has(digest)) return;
     this.#sizes.set(digest, size);
@@ -140,18 +148,24 @@ export class OciStore implements BlobStore {
       const kind = annotations?.[ROOT_KIND];
       const descriptor = { ...plain, ...(kind !== undefined && { annotations: { [ROOT_KIND]: kind } }) };
       if (descriptor.digest === id) return descriptor;
-      const bytes = await readFile(join(this.#path, blobName(descriptor.digest)), 'utf8');
-      const manifest = JSON.parse(bytes) as { config?: { digest: string } };
-      if (config === id && manifest.config?.digest === id) return descriptor;
+      if (config === id && (await this.#configOf(descriptor.digest)) === id) return descriptor;
     }
-    throw new ImgmvError('internal', `${id} is not in ${this.#path}`);
+    throw new ImgmvError('internal', `${id} is not in ${this.#root.path}`);
+  }
+
+  /** Undefined for an index. */
+  async #configOf(digest: Digest): Promise<string | undefined> {
+    const bytes = await (await this.#blobsFolder()).smallFile(hexOf(digest), METADATA_MAX_BYTES);
+    if (!bytes) return undefined;
+    const manifest = strictJson(bytes, digest, MANIFEST_KEYS) as { config?: { digest: string } };
+    return manifest.config?.digest;
   }
 
   /** Names move to the new descriptors; one without a name is there once. */
   async #list(added: readonly LayoutDescriptor[], names: readonly Name[]): Promise<void> {
     const moved = new Set(names.map(({ target }) => canonical(parseTarget(target, 'the name'))));
     // Another process may have added to it.
-    this.#index = (await readIndexFile(this.#path)) ?? this.#index;
+    this.#index = (await readIndexFile(this.#root)) ?? this.#index;
     const same = ({ digest }: LayoutDescriptor) => added.some((one) => one.digest === digest);
     const kept = this.#index.manifests.filter((descriptor) => {
       const { [IMAGE_NAME]: name, [REF_NAME]: label } = descriptor.annotations ?? {};
@@ -160,35 +174,44 @@ export class OciStore implements BlobStore {
     });
     const known = names.length === 0 && kept.some(same);
     const index = { ...this.#index, manifests: known ? kept : [...kept, ...added] };
-    await this.#write(LAYOUT, once(LAYOUT_BYTES));
-    await this.#write(INDEX, once(Buffer.from(JSON.stringify(index))));
+    await this.#write(this.#root, LAYOUT, once(LAYOUT_BYTES));
+    await this.#write(this.#root, INDEX, once(Buffer.from(JSON.stringify(index))));
     this.#index = index;
     this.#committed = true;
   }
 
   /** Whole under its name, or not there. */
-  async #write(name: string, body: AsyncIterable<Buffer>): Promise<void> {
-    const path = join(this.#path, name);
-    const temporary = join(this.#path, `.imgmv-${randomBytes(6).toString('hex')}`);
+  async #write(folder: Folder, name: string, body: AsyncIterable<Buffer>): Promise<void> {
+    const { path } = this.#root;
+    const temporary = `.imgmv-${randomBytes(6).toString('hex')}`;
     let bytes = 0;
     try {
-      await using file = await open(temporary, 'wx');
+      await using file = await open(this.#root.at(temporary), 'wx', FILE_MODE);
       this.#temporary.add(temporary);
       for await (const chunk of body) {
         await file.appendFile(chunk).catch((cause: unknown) => {
-          throw noRoomFor(name, this.#path, bytes, cause, 'make room, or name another disk');
+          throw noRoomFor(name, path, bytes, cause, 'make room, or name another disk');
         });
         bytes += chunk.length;
       }
       await file.sync();
     } catch (error) {
-      await rm(temporary, { force: true });
+      await rm(this.#root.at(temporary), { force: true });
       this.#temporary.delete(temporary);
       throw error;
     }
-    await mkdir(dirname(path), { recursive: true });
-    await rename(temporary, path);
+    await rename(this.#root.at(temporary), folder.at(name));
     this.#temporary.delete(temporary);
+  }
+
+  async #blobsFolder(): Promise<Folder> {
+    if (this.#blobs) return this.#blobs;
+    await using algorithms = await this.#root.madeFolder('blobs');
+    const blobs = await algorithms.madeFolder('sha256');
+    // Somebody else may have asked meanwhile.
+    if (this.#blobs) await blobs[Symbol.asyncDispose]();
+    this.#blobs ??= blobs;
+    return this.#blobs;
   }
 
   #inTurn(work: () => Promise<void>): Promise<void> {
@@ -201,20 +224,34 @@ export class OciStore implements BlobStore {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#last;
     process.off('exit', this.#removeTemporary);
-    for (const digest of this.#loose) await rm(join(this.#path, blobName(digest)), { force: true });
-    if (this.#committed) return;
-    if (this.#made.length > 0) await removeEmpty([BLOBS, 'blobs'].map((one) => join(this.#path, one)));
-    await removeEmpty(this.#made);
+    for (const digest of this.#loose)
+      if (this.#blobs) await rm(this.#blobs.at(hexOf(digest)), { force: true });
+    await this.#blobs?.[Symbol.asyncDispose]();
+    if (!this.#committed && this.#made.length > 0)
+      await removeEmpty([BLOBS, 'blobs'].map((one) => this.#root.at(one)));
+    await this.#root[Symbol.asyncDispose]();
+    if (!this.#committed) await removeEmpty(this.#made);
   }
 }
 
+/** Images to come are going to lean on them. Throws integrity for one that is another than its name says. */
+async function requireBlobs(contents: Contents, signal: AbortSignal): Promise<void> {
+  const blobs = new Set([...contents.files.keys()].filter((name) => name.startsWith(`${BLOBS}/`)));
+  for await (const { name, body } of contents.read(blobs, signal)) {
+    const { digest } = await measured(body, 'none', undefined);
+    if (digest !== `sha256:${name.slice(BLOBS.length + 1)}`)
+      throw new ImgmvError('integrity', `the blob ${JSON.stringify(name)} is ${digest}`);
+  }
+}
+
+function hexOf(digest: Digest): string {
+  return digest.slice('sha256:'.length);
+}
+
 /** Undefined where there is none yet. Throws integrity for what is no index. */
-async function readIndexFile(path: string): Promise<WholeIndex | undefined> {
-  const bytes = await readFile(join(path, INDEX)).catch((error: NodeJS.ErrnoException) => {
-    if (error.code !== 'ENOENT') throw error;
-    return undefined;
-  });
+async function readIndexFile(root: Folder): Promise<WholeIndex | undefined> {
+  const bytes = await root.smallFile(INDEX, METADATA_MAX_BYTES);
   if (bytes === undefined) return undefined;
   parseIndex(bytes);
-  return JSON.parse(bytes.toString('utf8')) as WholeIndex;
+  return strictJson(bytes, INDEX, MANIFEST_KEYS) as WholeIndex;
 }

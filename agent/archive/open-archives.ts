@@ -1,19 +1,21 @@
-/** Archives as they are named on the command line, read and checked. */
+/** Archives as they are named on the command line: what is in them. */
 import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import { TEXT_MAX_CHARACTERS } from '../../proto/limits.ts';
-import type { Archive } from './archive-source.ts';
+import { type Archive, LayerCheck } from './archive.ts';
 import type { ArchivedImage } from './archived-image.ts';
 import type { Contents } from './contents.ts';
 import { dirImages, isDirFile } from './dir-image.ts';
 import { DirectoryContents } from './directory-contents.ts';
 import { dockerArchiveImages } from './docker-archive.ts';
 import { type ArchiveEndpoint, endpointText } from './endpoint.ts';
+import { Inflation } from './inflation.ts';
 import { openInput } from './input.ts';
-import { ARCHIVES_IN_DIRECTORY_MAX } from './limits.ts';
+import { ARCHIVES_IN_DIRECTORY_MAX, INFLATED_MAX_BYTES } from './limits.ts';
 import { LAYOUT, ociImages } from './oci-images.ts';
 import { openOciLayout } from './open-layout.ts';
+import { ReadingMeter } from './reading-meter.ts';
 import { TarContents } from './tar-contents.ts';
 
 const ARCHIVE_ENDING = /\.(tar|tar\.gz|tgz|tar\.zst)$/;
@@ -21,6 +23,10 @@ const ARCHIVE_ENDING = /\.(tar|tar\.gz|tgz|tar\.zst)$/;
 export interface ReadOptions {
   readonly stdin: AsyncIterable<Buffer>;
   readonly signal: AbortSignal;
+  /** What each may inflate to in all; INFLATED_MAX_BYTES when left out. */
+  readonly maxBytes?: number;
+  /** Told how far it is, also while images are checked. */
+  readonly meter?: ReadingMeter;
 }
 
 /**
@@ -29,19 +35,21 @@ export interface ReadOptions {
  */
 export async function openArchives(
   endpoint: ArchiveEndpoint,
-  { stdin, signal }: ReadOptions,
+  options: ReadOptions,
 ): Promise<readonly Archive[]> {
+  const { signal } = options;
   const { kind, path } = endpoint;
-  const whole = { kind, path };
-  const label = (file: string) => (file === '-' ? 'standard input' : file);
+  const reading = { ...options, meter: options.meter ?? new ReadingMeter() };
+  const label = endpointText({ kind, path });
   switch (kind) {
     case 'oci':
-      return [await archiveOf(endpointText(whole), openOciLayout(path, signal), ociImages)];
+      return [await archiveOf(label, reading, () => openOciLayout(path, signal), ociImages)];
     case 'dir':
       return [
         await archiveOf(
-          endpointText(whole),
-          DirectoryContents.open(path, [''], isDirFile, signal),
+          label,
+          reading,
+          () => DirectoryContents.open(path, [''], isDirFile, signal),
           dirImages,
         ),
       ];
@@ -49,11 +57,14 @@ export async function openArchives(
     case 'oci-archive': {
       const archives: Archive[] = [];
       try {
-        for (const file of await filesAt(path))
+        const { files, found } = await filesAt(path);
+        reading.meter.begin('index', await sizeOf(files));
+        for (const file of files)
           archives.push(
             await archiveOf(
-              label(file),
-              openTar(file, stdin, signal),
+              file === '-' ? 'standard input' : file,
+              reading,
+              (inflation) => openTar(file, { ...reading, found, inflation }),
               kind === 'oci-archive' ? ociImages : eitherImages,
             ),
           );
@@ -73,14 +84,15 @@ function eitherImages(contents: Contents): readonly ArchivedImage[] {
   return contents.files.has(LAYOUT) ? ociImages(contents) : dockerArchiveImages(contents);
 }
 
+type Reading = Required<Pick<ReadOptions, 'meter'>> & ReadOptions;
+
 async function openTar(
   file: string,
-  stdin: AsyncIterable<Buffer>,
-  signal: AbortSignal,
+  options: Reading & { readonly found: boolean; readonly inflation: Inflation },
 ): Promise<TarContents> {
-  const input = await openInput(file, stdin, signal);
+  const input = await openInput(file, options);
   try {
-    return await TarContents.open(input);
+    return await TarContents.open(input, options);
   } catch (error) {
     await input[Symbol.asyncDispose]();
     throw error;
@@ -89,38 +101,71 @@ async function openTar(
 
 async function archiveOf(
   label: string,
-  opening: Promise<Contents>,
+  { maxBytes = INFLATED_MAX_BYTES, meter }: Reading,
+  open: (inflation: Inflation) => Promise<Contents>,
   imagesOf: (contents: Contents) => readonly ArchivedImage[],
 ): Promise<Archive> {
+  const inflation = new Inflation(maxBytes, meter);
   let contents: Contents | undefined;
   try {
-    contents = await opening;
-    const images = imagesOf(contents);
-    const open = contents;
-    return { label, contents, images, [Symbol.asyncDispose]: () => open[Symbol.asyncDispose]() };
+    const opened = await open(inflation);
+    contents = opened;
+    const check = new LayerCheck(opened, inflation, meter);
+    return {
+      label,
+      contents,
+      images: imagesOf(contents),
+      check: (images, signal) =>
+        check.check(images, signal).catch((error: unknown) => {
+          throw ofArchive(label, error);
+        }),
+      checked: (image) => check.checked(image),
+      [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
+    };
   } catch (error) {
     await contents?.[Symbol.asyncDispose]();
-    const { code, message, hint } = toImgmvError(error);
-    if (code !== 'integrity') throw error;
-    // It may name a thing of the archive, which may be called by 4 MiB of text.
-    const short =
-      message.length > TEXT_MAX_CHARACTERS ? `${message.slice(0, TEXT_MAX_CHARACTERS)}…` : message;
-    throw new ImgmvError(code, `${label} is not a good archive: ${short}`, {
-      cause: error,
-      ...(hint !== undefined && { hint }),
-    });
+    throw ofArchive(label, error);
   }
 }
 
+function ofArchive(label: string, error: unknown): unknown {
+  const { code, message, hint } = toImgmvError(error);
+  if (code !== 'integrity') return error;
+  // It may name a thing of the archive, which may be called by 4 MiB of text.
+  const short = message.length > TEXT_MAX_CHARACTERS ? `${message.slice(0, TEXT_MAX_CHARACTERS)}…` : message;
+  return new ImgmvError(code, `${label} is not a good archive: ${short}`, {
+    cause: error,
+    ...(hint !== undefined && { hint }),
+  });
+}
+
+/** All of their bytes; undefined where one of them is a stream. */
+async function sizeOf(files: readonly string[]): Promise<number | undefined> {
+  let sum = 0;
+  for (const file of files) {
+    const found = file === '-' ? undefined : await stat(file).catch(() => undefined);
+    if (!found?.isFile()) return undefined;
+    sum += found.size;
+  }
+  return sum;
+}
+
+interface Files {
+  readonly files: readonly string[];
+  /** They are those of a directory, and nobody has named them. */
+  readonly found: boolean;
+}
+
 /** `path` itself, or the archives in the directory that it is. */
-async function filesAt(path: string): Promise<readonly string[]> {
-  if (path === '-') return [path];
+async function filesAt(path: string): Promise<Files> {
+  const named = { files: [path], found: false };
+  if (path === '-') return named;
   const isDirectory = await stat(path).then(
     (found) => found.isDirectory(),
     // Opening it says why.
     () => false,
   );
-  if (!isDirectory) return [path];
+  if (!isDirectory) return named;
   const names = (await readdir(path)).filter((name) => ARCHIVE_ENDING.test(name) && !name.startsWith('.'));
   if (names.length === 0)
     throw new ImgmvError('image-not-found', `there is no archive in ${path}`, {
@@ -131,5 +176,5 @@ async function filesAt(path: string): Promise<readonly string[]> {
       'usage',
       `${names.length} archives in ${path}, more than ${ARCHIVES_IN_DIRECTORY_MAX}`,
     );
-  return names.sort().map((name) => join(path, name));
+  return { files: names.sort().map((name) => join(path, name)), found: true };
 }

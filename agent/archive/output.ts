@@ -4,6 +4,7 @@ import { unlinkSync } from 'node:fs';
 import { type FileHandle, link, open, rename, statfs, unlink } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { ImgmvError } from '../../proto/errors.ts';
+import { FILE_MODE } from './folder.ts';
 import { kindAt, REGULAR_FILE } from './kind-at.ts';
 import { orAborted } from './or-aborted.ts';
 import { noRoomFor } from './spool.ts';
@@ -52,7 +53,7 @@ export class FileOutput implements Output {
     await requireFree(path, overwrite);
     const temporary = join(dirname(path), `.${basename(path)}.imgmv-${randomBytes(6).toString('hex')}`);
     try {
-      return new FileOutput(path, temporary, overwrite, await open(temporary, 'wx'));
+      return new FileOutput(path, temporary, overwrite, await open(temporary, 'wx', FILE_MODE));
     } catch (cause) {
       throw new ImgmvError('usage', `cannot write ${path}: ${(cause as Error).message}`, { cause });
     }

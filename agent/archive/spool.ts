@@ -5,6 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ImgmvError } from '../../proto/errors.ts';
 import { fileBytes } from './file-bytes.ts';
+import { FILE_MODE } from './folder.ts';
 
 export class Spool implements AsyncDisposable {
   readonly #file: FileHandle;
@@ -20,7 +21,7 @@ export class Spool implements AsyncDisposable {
   static async open(what: string): Promise<Spool> {
     const path = join(tmpdir(), `imgmv-${process.pid}-${randomBytes(6).toString('hex')}`);
     try {
-      const file = await open(path, 'wx+', 0o600);
+      const file = await open(path, 'wx+', FILE_MODE);
       await unlink(path);
       return new Spool(file, what);
     } catch (cause) {

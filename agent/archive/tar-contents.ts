@@ -1,108 +1,124 @@
-/** A tar as contents: read once for what is in it, and again for what is wanted. */
+/** A tar as contents: looked through once for what is in it, and read for what is wanted. */
+import { createHash } from 'node:crypto';
 import { ImgmvError } from '../../proto/errors.ts';
 import { type Compression, compressionOf, inflated, unreadCompression } from './compression.ts';
-import { type Contents, type FileFacts, Measure, type ReadFile } from './contents.ts';
+import { type Contents, Heads, type ReadFile, type StoredFile } from './contents.ts';
+import { InflatedTar, type Place } from './inflated-tar.ts';
+import type { Inflation } from './inflation.ts';
 import type { Input } from './input.ts';
-import { tarEntries } from './tar-entries.ts';
+import type { ReadingMeter } from './reading-meter.ts';
+import { SkippingReader } from './skipping-reader.ts';
+import { type TarEntry, tarEntries } from './tar-entries.ts';
 
-interface Place {
-  readonly name: string;
-  readonly offset: number;
-  readonly size: number;
+interface TarOptions {
+  /** Of what is decompressed. */
+  readonly inflation: Inflation;
+  readonly meter: ReadingMeter;
+  readonly signal: AbortSignal;
 }
 
 export class TarContents implements Contents {
-  readonly files: ReadonlyMap<string, FileFacts>;
+  readonly files: ReadonlyMap<string, StoredFile>;
   readonly links: ReadonlyMap<string, string>;
   readonly #input: Input;
-  readonly #compression: Compression;
   /** In the order of the tar, in bytes of it before compression. */
   readonly #places: readonly Place[];
+  readonly #inflated: InflatedTar | undefined;
 
-  private constructor(input: Input, compression: Compression, index: Index) {
+  private constructor(input: Input, index: Index, inflatedTar: InflatedTar | undefined) {
     this.#input = input;
-    this.#compression = compression;
+    this.#inflated = inflatedTar;
     this.files = index.files;
     this.links = index.links;
     this.#places = index.places;
   }
 
-  /** Reads all of `input`, and closes it when disposed of. Throws integrity for what is not a good tar. */
-  static async open(input: Input): Promise<TarContents> {
-    const { compression, tar } = await plain(input.first());
+  /**
+   * Looks `input` through, and closes it when disposed of: of a file that is not compressed only headers and small
+   * files are read. Throws integrity for what is not a good tar.
+   */
+  static async open(input: Input, options: TarOptions): Promise<TarContents> {
+    const opened = await plain(input, options);
     const index: Index = { files: new Map(), links: new Map(), places: [] };
-    const measure = new Measure();
-    for await (const { name, link, size, offset, body } of tarEntries(tar)) {
+    const heads = new Heads();
+    for await (const entry of tarEntries(opened.tar)) {
+      const { name, link, size, offset } = entry;
       if (link !== undefined) index.links.set(name, link);
       else {
-        index.files.set(name, await measure.file(body));
+        const file = opened.compression === 'none' ? heads.of(size, entry.body) : hashed(heads, entry);
+        index.files.set(name, await file);
         index.places.push({ name, offset, size });
       }
     }
-    return new TarContents(input, compression, index);
+    if (opened.compression === 'none') return new TarContents(input, index, undefined);
+    const { compression } = opened;
+    const again = (counts: boolean, until: AbortSignal) =>
+      inflated(
+        compression,
+        input.read(0, Number.POSITIVE_INFINITY, until),
+        counts ? options.inflation : undefined,
+      );
+    return new TarContents(input, index, new InflatedTar(index.places, again));
   }
 
   async *read(names: ReadonlySet<string>, signal: AbortSignal): AsyncGenerator<ReadFile> {
-    const wanted = this.#places.filter(({ name }) => names.has(name));
-    if (this.#compression !== 'none') return yield* this.#inflate(this.#compression, wanted, signal);
-    for (const { name, offset, size } of wanted)
-      yield { name, body: this.#input.read(offset, offset + size, signal) };
+    if (this.#inflated) return yield* this.#inflated.read(names, signal);
+    for (const { name, offset, size } of this.#places)
+      if (names.has(name)) yield { name, body: this.#input.read(offset, offset + size, signal) };
   }
 
-  /** From the beginning to the last that is wanted: there is no other way into what is compressed. */
-  async *#inflate(
-    compression: Exclude<Compression, 'none'>,
-    wanted: readonly Place[],
-    signal: AbortSignal,
-  ): AsyncGenerator<ReadFile> {
-    const stream = inflated(compression, this.#input.read(0, Number.POSITIVE_INFINITY, signal));
-    try {
-      let at = 0;
-      let rest: Buffer = Buffer.alloc(0);
-      const upTo = async function* (end: number): AsyncGenerator<Buffer> {
-        while (at < end) {
-          if (rest.length === 0) {
-            const next = await stream.next();
-            if (next.done) return;
-            rest = next.value;
-          }
-          const part = rest.subarray(0, end - at);
-          rest = rest.subarray(part.length);
-          at += part.length;
-          yield part;
-        }
-      };
-      for (const { name, offset, size } of wanted) {
-        for await (const _ of upTo(offset));
-        yield { name, body: upTo(offset + size) };
-      }
-    } finally {
-      await stream.return(undefined);
-    }
+  willRead(times: ReadonlyMap<string, number>): void {
+    this.#inflated?.willRead(times);
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    await this.#inflated?.[Symbol.asyncDispose]();
     await this.#input[Symbol.asyncDispose]();
   }
 }
 
 interface Index {
-  readonly files: Map<string, FileFacts>;
+  readonly files: Map<string, StoredFile>;
   readonly links: Map<string, string>;
   readonly places: Place[];
 }
 
-/** The tar in a stream that may be compressed, once. */
+/** It had to be decompressed to get at what is behind it: what it is need not be read for once more. */
+async function hashed(heads: Heads, { body, size }: TarEntry): Promise<StoredFile> {
+  const hash = createHash('sha256');
+  const watched = (async function* () {
+    for await (const chunk of body) {
+      hash.update(chunk);
+      yield chunk;
+    }
+  })();
+  const file = await heads.of(size, watched);
+  for await (const _ of watched);
+  return { ...file, digest: `sha256:${hash.digest('hex')}` };
+}
+
+/** As many bytes tell compressions apart, also those that are not read. */
+const HEAD_BYTES = 8;
+
+/** The tar in what may be compressed, once. */
 async function plain(
-  stream: AsyncGenerator<Buffer>,
-): Promise<{ compression: Compression; tar: AsyncGenerator<Buffer> }> {
-  const outer = await peek(stream);
+  input: Input,
+  { inflation, meter, signal }: TarOptions,
+): Promise<{ compression: Compression; tar: AsyncIterable<Buffer> }> {
+  const { size } = input;
+  const outer = await peek(
+    size === undefined ? meter.over(input.first()) : input.read(0, HEAD_BYTES, signal),
+  );
   const compression = compressionOf(outer.head);
   if (compression === 'none') {
     refuse(outer.head, '');
-    return { compression, tar: outer.all };
+    return {
+      compression,
+      tar: size === undefined ? outer.all : new SkippingReader(input, size, meter, signal),
+    };
   }
-  const inner = await peek(inflated(compression, outer.all));
+  const whole = size === undefined ? outer.all : meter.over(input.first());
+  const inner = await peek(inflated(compression, whole, inflation));
   refuse(inner.head, ` inside ${compression}`);
   const nested = compressionOf(inner.head);
   if (nested !== 'none')
@@ -119,10 +135,10 @@ function refuse(head: Buffer, where: string): void {
     });
 }
 
-/** The first bytes, eight where there are so many, and the whole with them. */
+/** The first bytes, HEAD_BYTES where there are so many, and the whole with them. */
 async function peek(stream: AsyncGenerator<Buffer>): Promise<{ head: Buffer; all: AsyncGenerator<Buffer> }> {
   let head: Buffer = Buffer.alloc(0);
-  while (head.length < 8) {
+  while (head.length < HEAD_BYTES) {
     const next = await stream.next();
     if (next.done) break;
     head = Buffer.concat([head, next.value]);

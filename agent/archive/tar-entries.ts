@@ -26,8 +26,14 @@ export interface TarEntry {
   readonly body: AsyncGenerator<Buffer>;
 }
 
-/** Throws integrity for all that is not as it should be, up to the last byte of `stream`. */
-export async function* tarEntries(stream: AsyncIterable<Buffer>): AsyncGenerator<TarEntry> {
+/** Bytes of which some may be passed over: says how many there were. */
+type Stream = AsyncIterable<Buffer> & { skip?(bytes: number): number };
+
+/**
+ * Throws integrity for all that is not as it should be, up to the last byte of `stream`. What nobody reads of a body
+ * is passed over, where the stream can do so.
+ */
+export async function* tarEntries(stream: Stream): AsyncGenerator<TarEntry> {
   const input = new Input(stream);
   const names = new Set<string>();
   let nameBytes = 0;
@@ -98,11 +104,13 @@ function joined(one: Extended, other: Extended): Extended {
 
 /** Bytes of a stream by count. */
 class Input {
+  readonly #stream: Stream;
   readonly #chunks: AsyncIterator<Buffer>;
   #rest: Buffer = Buffer.alloc(0);
   offset = 0;
 
-  constructor(stream: AsyncIterable<Buffer>) {
+  constructor(stream: Stream) {
+    this.#stream = stream;
     this.#chunks = stream[Symbol.asyncIterator]();
   }
 
@@ -129,7 +137,9 @@ class Input {
 
   async skipTo(offset: number, name: string): Promise<void> {
     while (this.offset < offset) {
-      if (!(await this.#fill())) throw truncated(`it ends inside ${JSON.stringify(name)}`);
+      if (this.#rest.length === 0) this.offset += this.#stream.skip?.(offset - this.offset) ?? 0;
+      if (this.offset < offset && !(await this.#fill()))
+        throw truncated(`it ends inside ${JSON.stringify(name)}`);
       this.#next(offset - this.offset);
     }
   }

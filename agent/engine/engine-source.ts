@@ -5,6 +5,7 @@ import { Stopwatch } from '../../proto/stopwatch.ts';
 import { atOnce, LOOKUPS_AT_ONCE } from '../at-once.ts';
 import type { Meant } from '../choose/meant.ts';
 import type { Answer, Blob, Digest, Image, LayerBlob, Source, Waits } from '../image.ts';
+import type { ContentStore } from './content.ts';
 import type { Engine, InspectedImage } from './engine.ts';
 import { noRoom, roomOf } from './room.ts';
 import { blobsOfSave } from './save.ts';
@@ -102,7 +103,7 @@ export class EngineSource implements Source {
     const content = await this.#engine.content();
     if (!content) return image;
     this.#held ??= content.list().then((blobs) => new Set(blobs.map(({ digest }) => digest)));
-    const stored = await StoredImage.read(content, await this.#held, image.root, image.diffIds);
+    const stored = await readStored(content, await this.#held, image);
     if (!stored) return image;
     this.#stored.set(image.id, stored);
     const { config, layers } = stored;
@@ -152,6 +153,23 @@ export class EngineSource implements Source {
         () => {},
       );
     this.#prepared.clear();
+  }
+}
+
+/**
+ * Undefined, too, for an image whose documents are not as they should be: `docker save` shows them to the sink, which
+ * refuses that image, and no other.
+ */
+async function readStored(
+  content: ContentStore,
+  held: ReadonlySet<Digest>,
+  { root, diffIds }: Image,
+): Promise<StoredImage | undefined> {
+  try {
+    return await StoredImage.read(content, held, root, diffIds);
+  } catch (error) {
+    if (error instanceof ImgmvError && error.code === 'integrity') return undefined;
+    throw error;
   }
 }
 

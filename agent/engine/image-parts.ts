@@ -6,6 +6,7 @@ import { ImgmvError } from '../../proto/errors.ts';
 import { IMAGE_METADATA_MAX_BYTES } from '../../proto/limits.ts';
 import type { Blob, BlobKind, Digest, Image } from '../image.ts';
 import {
+  checkConfig,
   childrenOf,
   digestOf,
   isImageConfigType,
@@ -150,7 +151,8 @@ export class ImageParts {
         throw missing(kind, digest);
       }
       seen.add(digest);
-      if (kind === 'config') return;
+      // Engines read it, whether or not it says here what it is.
+      if (kind === 'config') return checkConfig(found.bytes);
       // An index may name platforms that its owner does not have; a manifest is whole or not there.
       for (const child of childrenOf(readMetadata(found.bytes, kind)))
         visit(child.digest, child.kind, kind === 'index');

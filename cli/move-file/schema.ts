@@ -9,7 +9,7 @@ import { parseTarget as parseName, parseReference } from '../../agent/reference.
 import { parseRetag } from '../../agent/rename.ts';
 import { JOBS, JOBS_MAX, RETRIES, RETRIES_MAX, ZSTD_LEVEL_MAX, ZSTD_LEVEL_MIN } from '../../proto/limits.ts';
 import { parseLabel } from '../choosing.ts';
-import { parseDuration, parseSince, parseTarget } from '../options.ts';
+import { parseDuration, parseSince, parseSize, parseTarget } from '../options.ts';
 import { allParsed, checked, list, mapping, parsed, text, toggle, wholeNumber } from './values.ts';
 
 const DURATION = '^(?=.*[1-9])[0-9]{1,6}[smhd]$';
@@ -169,6 +169,17 @@ export const moveSchema = v.strictObject({
     duration('how long a lost connection may take to come back (default: 5m)', '30m'),
   ),
   'ignore-space': toggle('save images for which the disk of this host seems too full'),
+  'max-bytes': v.exactOptional(
+    v.pipe(
+      text('a size such as 500MB or 2GiB'),
+      v.regex(/^(?=.*[1-9])[0-9]{1,6}([kMGT]B|[KMGT]iB)$/, 'a size such as 500MB or 2GiB'),
+      v.metadata({
+        description: 'how much an archive of from may decompress to in all (default: 1TiB)',
+        examples: ['2TiB'],
+      }),
+      parsed(parseSize),
+    ),
+  ),
   jobs: wholeNumber(1, JOBS_MAX, `images under way at once (default: ${JOBS})`, JOBS),
   retries: wholeNumber(
     0,

@@ -46,7 +46,8 @@ export class Report {
         return;
       }
       case 'reading':
-        this.#reading.push(event.archive);
+        // Told again while it goes on.
+        if (!this.#reading.includes(event.archive)) this.#reading.push(event.archive);
         return;
       case 'writing':
         this.#writing.push(event.archive);

@@ -31,6 +31,7 @@ export const GOOD: readonly Example[] = [
   { yaml: 'registry: localhost' },
   { yaml: 'as: team/web:1.0\nimages: [web]' },
   { yaml: 'then-push: true\nignore-space: true' },
+  { yaml: 'from: oci:x\nmax-bytes: 500MB' },
   { yaml: 'docker-host: ssh://admin@host-a' },
   { yaml: 'context: prod' },
   { yaml: 'connect-timeout: 15s\nreconnect: 5m' },
@@ -87,6 +88,19 @@ export const BAD: readonly Example[] = [
   {
     yaml: 'reconnect: 0s',
     says: 'move.yaml:1:12: reconnect "0s": expected a duration such as 90s, 10m, 2h or 7d',
+  },
+  {
+    yaml: 'max-bytes: 0GB',
+    says: 'move.yaml:1:12: max-bytes "0GB": expected a size such as 500MB or 2GiB',
+  },
+  {
+    yaml: 'max-bytes: 500',
+    says: 'move.yaml:1:12: max-bytes is the number 500, expected a size such as 500MB or 2GiB',
+  },
+  {
+    yaml: 'max-bytes: 1001TiB',
+    says: 'move.yaml:1:12: max-bytes "1001TiB": expected a size such as 500MB or 2GiB, up to 1000TiB',
+    beyondSchema: true,
   },
   {
     yaml: 'since: yesterday',

@@ -56,6 +56,7 @@ context: prod
 connect-timeout: 15s
 reconnect: 5m
 ignore-space: true
+max-bytes: 2TiB
 jobs: 2
 retries: 0
 level: 3`;
@@ -86,6 +87,7 @@ level: 3`;
       connectTimeout: 15_000,
       reconnect: 300_000,
       ignoreSpace: true,
+      maxBytes: 2 * 2 ** 40,
       jobs: 2,
       retries: 0,
       level: 3,

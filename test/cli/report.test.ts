@@ -146,7 +146,16 @@ describe('the figures of a report', () => {
       target: { engine: null, archives: ['docker-archive:a.tar'] },
     });
     const into = new Report({ command: 'copy' });
-    into.add({ event: 'reading', archive: 'docker-archive:a.tar', spool: null });
+    const reading = {
+      event: 'reading',
+      archive: 'docker-archive:a.tar',
+      spool: null,
+      phase: 'index',
+      bytesTotal: 10,
+      inflated: 0,
+      done: false,
+    } as const;
+    for (const bytes of [0, 5]) into.add({ ...reading, bytes });
     into.add(engine);
     expect(into.data(0)).toMatchObject({
       source: { engine: null, archives: ['docker-archive:a.tar'] },

@@ -58,8 +58,8 @@ for (const store of ['classic', 'containerd'] as const) {
           const archives = await openArchives(endpoint, READ);
           const [only] = images;
           // A dir: does not know names.
-          if (kind === 'dir' && only) return new ArchiveSource(archives, [only.image]);
-          return new ArchiveSource(archives);
+          if (kind === 'dir' && only) return ArchiveSource.open(archives, signal, [only.image]);
+          return ArchiveSource.open(archives, signal);
         },
         sink: () => openSink(at(next()), WRITE),
         held: async () => {
@@ -88,7 +88,7 @@ for (const store of ['classic', 'containerd'] as const) {
         await using sink: Sink = new EachSink(await made(path), 'tar.zst', WRITE);
         await move(new MemorySource(images), sink, MOVE);
         const archives = await openArchives(endpoint(path), READ);
-        return new ArchiveSource(archives);
+        return ArchiveSource.open(archives, signal);
       },
       sink: async () => new EachSink(await made(join(scratch.path, `${++directories}`)), 'tar', WRITE),
       held: async () => {

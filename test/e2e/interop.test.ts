@@ -158,8 +158,9 @@ async function read(endpoint: ArchiveEndpoint): Promise<readonly Image[]> {
   const archives = await openArchives(endpoint, { signal, stdin: Readable.from([]) });
   const { reference } = endpoint;
   const meant = reference === undefined ? undefined : await new ArchiveCatalogue(archives).find(reference);
-  await using source = new ArchiveSource(
+  await using source = await ArchiveSource.open(
     archives,
+    signal,
     meant?.map(({ id, names }) => ({ id, names: names.map((name) => ({ source: name, target: name })) })),
   );
   return source.images();
@@ -191,5 +192,5 @@ async function gzipSource(): Promise<ArchiveSource> {
     ),
   );
   const archives = await openArchives(placed('oci-archive:gzip.tar'), { signal, stdin: Readable.from([]) });
-  return new ArchiveSource(archives);
+  return ArchiveSource.open(archives, signal);
 }

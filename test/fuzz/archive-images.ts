@@ -8,7 +8,8 @@ import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
-import { type Archive, ArchiveSource } from '../../agent/archive/archive-source.ts';
+import type { Archive } from '../../agent/archive/archive.ts';
+import { ArchiveSource } from '../../agent/archive/archive-source.ts';
 import { BlobSink } from '../../agent/archive/blob-sink.ts';
 import { compressionOf, inflated } from '../../agent/archive/compression.ts';
 import type { ArchiveEndpoint } from '../../agent/archive/endpoint.ts';
@@ -89,7 +90,8 @@ async function read(
   if (!archives) return undefined;
   await using all = new Closing(archives);
   const held = await heldOf();
-  const source = new ArchiveSource(archives);
+  const source = await briefly(() => ArchiveSource.open(archives, signal));
+  if (!source) return undefined;
   const images = await source.images();
   if (images.length === 0) return holdsNothing(all.archives);
   for (const image of images) {

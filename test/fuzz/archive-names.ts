@@ -4,8 +4,8 @@ import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
+import type { Archive } from '../../agent/archive/archive.ts';
 import { ArchiveCatalogue } from '../../agent/archive/archive-catalogue.ts';
-import type { Archive } from '../../agent/archive/archive-source.ts';
 import type { ArchivedImage } from '../../agent/archive/archived-image.ts';
 import { EachSink, FORMATS, fileName } from '../../agent/archive/each-sink.ts';
 import { endpointText, parseEndpoint } from '../../agent/archive/endpoint.ts';
@@ -204,9 +204,17 @@ const choices = target<{ shelves: readonly Shelf[]; text: string }>({
           labels,
           metadata: [],
           layers: new Map(),
+          claims: [],
         }),
       );
-      return { label: 'x.tar', contents: {} as never, images: found, [Symbol.asyncDispose]: async () => {} };
+      return {
+        label: 'x.tar',
+        contents: {} as never,
+        images: found,
+        check: async () => {},
+        checked: (image) => image,
+        [Symbol.asyncDispose]: async () => {},
+      };
     });
     const all = archives.flatMap(({ images }) => images);
     const wanted = meant(all, text);

@@ -11,6 +11,7 @@ import {
   parseDuration,
   parseLevel,
   parseListen,
+  parseSize,
   parseTarget,
 } from '../../cli/options.ts';
 import { JsonRenderer } from '../../cli/renderer-json.ts';
@@ -47,6 +48,18 @@ const durations = target({
     if (ms === undefined) return;
     holds(Number.isSafeInteger(ms) && ms > 0, 'a duration is a positive number of milliseconds');
     holds(/^[0-9]{1,6}[smhd]$/.test(text), 'a duration is a number and a unit');
+  },
+});
+
+const sizes = target({
+  name: 'options/size',
+  share: 5,
+  input: textLike(fc.constantFrom('500MB', '2GiB', '1000TiB', '1001TiB', '999999TB', '0kB', '000001KiB')),
+  check: (text) => {
+    const bytes = value(() => parseSize(text));
+    if (bytes === undefined) return;
+    holds(Number.isSafeInteger(bytes) && bytes > 0 && bytes <= 1_000 * 2 ** 40, 'a size is bounded');
+    holds(/^[0-9]{1,6}([kMGT]B|[KMGT]iB)$/.test(text), 'a size is a number and a unit');
   },
 });
 
@@ -327,4 +340,14 @@ const names = target<{ refs: readonly { source: string; target: string }[]; id: 
   },
 });
 
-export const commandLineTargets = [durations, numbers, listens, hosts, escapes, rendered, reported, names];
+export const commandLineTargets = [
+  durations,
+  sizes,
+  numbers,
+  listens,
+  hosts,
+  escapes,
+  rendered,
+  reported,
+  names,
+];

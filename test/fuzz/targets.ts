@@ -14,6 +14,7 @@ import { metadataTargets } from './engine-metadata.ts';
 import { pushTargets } from './engine-push.ts';
 import { saveTargets } from './engine-save.ts';
 import { entryTargets } from './entries.ts';
+import { jsonTargets } from './json.ts';
 import { laneTargets } from './lane.ts';
 import { messageTargets } from './messages.ts';
 import { moveFileTargets } from './move-file.ts';
@@ -29,6 +30,7 @@ export const TARGETS: readonly Target[] = [
   ...laneTargets,
   ...messageTargets,
   ...entryTargets,
+  ...jsonTargets,
   ...metadataTargets,
   ...saveTargets,
   ...loadTargets,

@@ -2,11 +2,13 @@
 import { readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { expect, test, vi } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { EachSink } from '../../agent/archive/each-sink.ts';
 import type { ArchiveEndpoint } from '../../agent/archive/endpoint.ts';
 import { openArchives } from '../../agent/archive/open-archives.ts';
 import { openSink, type WriteOptions } from '../../agent/archive/open-store.ts';
+import { digestOf, manifestFor } from '../../agent/engine/metadata.ts';
+import type { Store } from '../../agent/image.ts';
 import { type MemoryImage, testImage } from '../memory.ts';
 import { scratchDirectory } from '../rig/scratch.ts';
 import { receiver, ScriptedSender, sendBlobs, statuses } from './hosts.ts';
@@ -38,6 +40,67 @@ const LIES: readonly (readonly [string, Lie])[] = [
       first ? [{ ...first, bytes: Buffer.from(first.bytes).fill(1) }, ...rest] : [],
   ],
 ];
+
+/** The image with another config, to which all else fits. */
+async function withConfig(store: Store, change: (config: string) => string): Promise<MemoryImage> {
+  const { image, blobs } = await testImage({ name: 'bad:1', store });
+  const layers = blobs.filter(({ kind }) => kind === 'layer');
+  const text = String(blobs.find(({ kind }) => kind === 'config')?.bytes);
+  const config = Buffer.from(change(text));
+  const manifest = manifestFor(
+    config,
+    layers.map(({ digest, bytes }) => ({ digest, size: bytes.length })),
+  );
+  const metadata = [
+    { kind: 'config', digest: digestOf(config), bytes: config },
+    { kind: 'manifest', digest: digestOf(manifest), bytes: manifest },
+  ] as const;
+  const [root] = metadata.slice(store === 'classic' ? 0 : 1);
+  if (!root) throw new Error('an image without a root');
+  const { digest, bytes } = root;
+  return {
+    image: {
+      ...image,
+      id: digest,
+      config: metadata[0].digest,
+      root: { ...image.root, digest, size: bytes.length },
+    },
+    blobs: [...layers, ...metadata.slice(0, store === 'classic' ? 1 : 2)],
+  };
+}
+
+describe.each(['classic', 'containerd'] as const)(
+  'a config of a %s store that two readers differ on',
+  (store) => {
+    test.each<readonly [string, (config: string) => string]>([
+      ['has a key twice', (config) => config.replace('{', '{"os":"windows",')],
+      ['has a key in another case', (config) => config.replace('{', '{"OS":"windows",')],
+      [
+        'has what runs in another case',
+        (config) => config.replace('"Labels"', '"entrypoint":["/x"],"Labels"'),
+      ],
+    ])('%s: fails the image, and only that', async (_how, change) => {
+      await using scratch = await scratchDirectory();
+      await using sink = await openSink({ kind: 'oci', path: join(scratch.path, 'x') }, WRITE);
+      await using host = await receiver(sink);
+      const evil = await ScriptedSender.pair(host);
+      const [bad, good] = [await withConfig(store, change), await testImage({ name: 'good:1', store })];
+      await evil.offer([bad, good]);
+      const lane = await evil.lane();
+      await sendBlobs(lane, 0, bad.blobs);
+      expect(await evil.hear('result')).toMatchObject({
+        image: 0,
+        status: 'failed',
+        error: { message: expect.stringMatching(/^a config has the key /) },
+      });
+      await sendBlobs(lane, 1, good.blobs);
+      expect(await evil.hear('result')).toMatchObject({ image: 1, status: 'loaded' });
+      await evil.say({ type: 'finish' });
+      await Promise.all([evil.end(), lane.end()]);
+      expect(statuses(await host.run)).toEqual(['failed integrity', 'loaded']);
+    });
+  },
+);
 
 for (const kind of ['docker-archive', 'oci', 'each'] as const)
   test.each(LIES)(`${kind}: %s fails the image, and only that`, async (_name, lie) => {

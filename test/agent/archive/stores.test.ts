@@ -215,7 +215,7 @@ describe('a source', () => {
   ])('fails where its file %s after it was checked', async (_how, change) => {
     await writeFile(at('x.tar'), classicTar(web));
     const archives = await open(`docker-archive:${at('x.tar')}`);
-    await using source = new ArchiveSource(archives);
+    await using source = await ArchiveSource.open(archives, signal);
     await change(at('x.tar'));
     const { outcomes } = await into(source, new MemorySink());
     expect(outcomes[0]?.error).toMatchObject({
@@ -230,7 +230,7 @@ describe('a source', () => {
       await using sink = await sinkAt(place);
       await into(new MemorySource([web, db]), sink);
       const archives = await open(place);
-      await using source = new ArchiveSource(archives, [{ id: db.image.id, names: [] }]);
+      await using source = await ArchiveSource.open(archives, signal, [{ id: db.image.id, names: [] }]);
       const [image] = await source.images();
       if (!image) throw new Error('no image');
       const seen: string[] = [];

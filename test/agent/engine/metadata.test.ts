@@ -66,14 +66,12 @@ describe('metadata that is none', () => {
   ] as const)('%s that could be taken for the other: %j', (kind, change, at) => {
     const whole = kind === 'manifest' ? { config: descriptor, layers: [] } : { manifests: [] };
     expect(readMetadata(bytes(whole), kind).kind).toBe(kind);
-    expect(() => readMetadata(bytes({ ...whole, ...change }), kind)).toThrow(
-      `breaks the image format at ${at}`,
-    );
+    expect(() => readMetadata(bytes({ ...whole, ...change }), kind)).toThrow(`breaks its format at ${at}`);
   });
 
   it.each([
     ['manifest', '{', 'a manifest is not JSON'],
-    ['manifest', 'null', 'a manifest breaks the image format at'],
+    ['manifest', 'null', 'a manifest breaks its format at'],
     ['manifest', { config: descriptor }, 'at layers'],
     ['manifest', { config: { ...descriptor, digest: 'sha256:1' }, layers: [] }, 'at config.digest'],
     [

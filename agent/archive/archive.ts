@@ -1,0 +1,116 @@
+/**
+ * An archive that is open: which images it holds is known, and those that are wanted are read and checked before
+ * anybody gets a byte of them. Layers of other images are never looked at.
+ */
+import { ImgmvError } from '../../proto/errors.ts';
+import type { Digest } from '../image.ts';
+import type { ArchivedImage, LayerClaim, StoredLayer } from './archived-image.ts';
+import { type Contents, type FileFacts, knownDigest, measured } from './contents.ts';
+import type { Inflation } from './inflation.ts';
+import type { ReadingMeter } from './reading-meter.ts';
+
+export interface Archive extends AsyncDisposable {
+  /** As it was given, for errors. */
+  readonly label: string;
+  readonly contents: Contents;
+  /** As the documents of the archive describe them. */
+  readonly images: readonly ArchivedImage[];
+  /**
+   * Reads the layers of these images, each file once. Throws integrity for the first that is not what the documents
+   * say, or that is too much; the reason of `signal`.
+   */
+  check(images: readonly ArchivedImage[], signal: AbortSignal): Promise<void>;
+  /** The image with the sizes that its layers really have; undefined where it has not been checked. */
+  checked(image: ArchivedImage): ArchivedImage | undefined;
+}
+
+export class LayerCheck {
+  readonly #contents: Contents;
+  readonly #inflation: Inflation;
+  readonly #meter: ReadingMeter;
+  /** Of the files that have been read. */
+  readonly #facts = new Map<string, FileFacts>();
+  readonly #checked = new Map<ArchivedImage, ArchivedImage>();
+
+  constructor(contents: Contents, inflation: Inflation, meter: ReadingMeter) {
+    this.#contents = contents;
+    this.#inflation = inflation;
+    this.#meter = meter;
+  }
+
+  checked(image: ArchivedImage): ArchivedImage | undefined {
+    return this.#checked.get(image);
+  }
+
+  async check(images: readonly ArchivedImage[], signal: AbortSignal): Promise<void> {
+    await this.#readAll(
+      images.flatMap(({ claims }) => claims),
+      signal,
+    );
+    for (const image of images) {
+      for (const claim of image.claims) requireTrue(claim, this.#facts.get(claim.file) as FileFacts);
+      this.#checked.set(image, this.#withSizes(image));
+    }
+  }
+
+  async #readAll(claims: readonly LayerClaim[], signal: AbortSignal): Promise<void> {
+    const { files } = this.#contents;
+    const wanted = new Map<string, { inflate: boolean }>();
+    for (const { file, diffId } of claims) {
+      const stored = files.get(file);
+      const inflate = diffId !== undefined && stored?.compression !== 'none';
+      const known = this.#facts.get(file);
+      if (!stored || (known && (known.inside || !inflate))) continue;
+      const digest = knownDigest(stored);
+      if (digest !== undefined && !inflate) this.#facts.set(file, { size: stored.size, digest });
+      else wanted.set(file, { inflate: inflate || wanted.get(file)?.inflate === true });
+    }
+    const total = [...wanted.keys()].reduce((sum, file) => sum + (files.get(file)?.size ?? 0), 0);
+    this.#meter.begin('layers', total);
+    // They are read once more when they are sent.
+    this.#contents.willRead?.(new Map(claims.map(({ file }) => [file, wanted.has(file) ? 2 : 1])));
+    for await (const { name, body } of this.#contents.read(new Set(wanted.keys()), signal)) {
+      const compression = files.get(name)?.compression ?? 'none';
+      const inflation = wanted.get(name)?.inflate ? this.#inflation : undefined;
+      const facts = await measured(this.#meter.over(body), compression, inflation).catch((error: unknown) => {
+        throw ofLayer(name, error);
+      });
+      if (facts.size !== files.get(name)?.size)
+        throw new ImgmvError('integrity', `${JSON.stringify(name)} has changed while it was read`);
+      this.#facts.set(name, facts);
+    }
+  }
+
+  #withSizes(found: ArchivedImage): ArchivedImage {
+    if (![...found.layers.values()].some(({ inflate }) => inflate)) return found;
+    const layers = new Map<Digest, StoredLayer>();
+    for (const [digest, layer] of found.layers)
+      layers.set(digest, { ...layer, size: this.#facts.get(layer.file)?.inside?.size ?? layer.size });
+    const sizes = (found.image.layers ?? []).map((layer) => ({
+      ...layer,
+      size: layers.get(layer.digest)?.size ?? layer.size,
+    }));
+    const bytes = sizes.reduce((sum, { size }) => sum + size, 0);
+    return { ...found, layers, image: { ...found.image, layers: sizes, bytes } };
+  }
+}
+
+function requireTrue({ diffId, file, stored }: LayerClaim, { digest, inside }: FileFacts): void {
+  const name = JSON.stringify(file);
+  if (stored !== undefined && digest !== stored)
+    throw new ImgmvError('integrity', `the blob ${name} is ${digest}, want ${stored}`);
+  const plain = inside?.digest ?? digest;
+  if (diffId && plain !== diffId.digest)
+    throw new ImgmvError(
+      'integrity',
+      `layer ${diffId.at + 1}, ${name}, is ${plain}, and its config says ${diffId.digest}`,
+    );
+}
+
+function ofLayer(name: string, error: unknown): unknown {
+  if (!(error instanceof ImgmvError) || error.code !== 'integrity') return error;
+  return new ImgmvError('integrity', `the layer ${JSON.stringify(name)}: ${error.message}`, {
+    cause: error,
+    ...(error.hint !== undefined && { hint: error.hint }),
+  });
+}

@@ -1,0 +1,25 @@
+/** How much one archive may inflate to, in all that is decompressed of it: a small file may hold any amount of zeros. */
+import { ImgmvError } from '../../proto/errors.ts';
+import type { ReadingMeter } from './reading-meter.ts';
+
+export class Inflation {
+  readonly #maxBytes: number;
+  readonly #meter: ReadingMeter;
+  #bytes = 0;
+
+  /** `meter` is told of all bytes. */
+  constructor(maxBytes: number, meter: ReadingMeter) {
+    this.#maxBytes = maxBytes;
+    this.#meter = meter;
+  }
+
+  /** Throws integrity where it becomes too much. */
+  add(bytes: number): void {
+    this.#bytes += bytes;
+    this.#meter.inflated += bytes;
+    if (this.#bytes > this.#maxBytes)
+      throw new ImgmvError('integrity', `it inflates to more than ${this.#maxBytes} bytes in all`, {
+        hint: 'if you know that it is to be so large, --max-bytes SIZE allows more for an archive',
+      });
+  }
+}
