@@ -210,6 +210,13 @@ const CASES: readonly (readonly [what: string, archive: Buffer, says: RegExp])[]
     rawTar(...files, { name: 'manifest.json', body: Buffer.alloc(64 * MIB, '[') }),
     /"manifest\.json" should be metadata, and is 67108864 bytes/,
   ],
+  [
+    'more metadata than is kept in memory',
+    before(
+      ...Array.from({ length: 17 }, (_, n) => ({ name: `${n}.json`, body: Buffer.alloc(4 * MIB, '[') })),
+    ),
+    /more than 67108864 bytes of metadata/,
+  ],
   ['a manifest that is no JSON', rawTar(...files, { name: 'manifest.json', body: '[' }), /is not JSON/],
   ['a manifest of another form', rawTar(...files, json('manifest.json', [{}])), /breaks its format at 0/],
   ['no manifest', rawTar(...files), /no image archive/],
@@ -404,6 +411,11 @@ const CASES: readonly (readonly [what: string, archive: Buffer, says: RegExp])[]
   [
     'a digest for a name',
     rawTar(...files, classicEntries(image, ['sha256:abc']).manifest),
+    /which is no name/,
+  ],
+  [
+    'a name with a digest',
+    rawTar(...files, classicEntries(image, [`web:1.0@${layer.digest}`]).manifest),
     /which is no name/,
   ],
   [

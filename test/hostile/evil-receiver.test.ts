@@ -332,6 +332,19 @@ describe('a sender gives no more than was asked for', () => {
     expect(statuses(await scene.run)).toEqual(['loaded']);
   });
 
+  test('nothing more to a receiver that asks again behind its result', async () => {
+    const image = await testImage();
+    await using scene = await paired([image]);
+    const { evil } = scene;
+    await evil.answerAll();
+    const { entries } = await evil.lane();
+    await takeImage(entries);
+    const { id, names: refs, diffIds } = image.image;
+    await evil.say({ type: 'result', image: 0, status: 'loaded', targetId: id, refs });
+    await evil.say({ type: 'again', image: 0, missing: diffIds });
+    expect(await evil.closed()).toBe('4213 protocol-violation');
+  });
+
   test('one window to a receiver that takes nothing', async () => {
     await using scene = await paired([await large()]);
     await scene.evil.answerAll();

@@ -17,6 +17,12 @@ describe('credentials', () => {
     const answer = (user: string, secret: string) =>
       `[ "$1" = get ] && printf '{"ServerURL":"%s","Username":"${user}","Secret":"${secret}"}' "$(cat)"`;
     await writeHelper(scratch.path, 'good', answer('helped', 'p:w'));
+    // It says as a user name what it is told, and has no argument but `get`.
+    await writeHelper(
+      scratch.path,
+      'told',
+      `[ "$*" = get ] && printf '{"Username":"%s","Secret":"s"}' "$(cat)"`,
+    );
     await writeHelper(scratch.path, 'token', answer('<token>', 'identity'));
     await writeHelper(scratch.path, 'none', NOT_FOUND);
     await writeHelper(scratch.path, 'fails', "echo 'p:w'; echo 'p:w' >&2; exit 3");
@@ -114,8 +120,9 @@ describe('credentials', () => {
   });
 
   it('a helper is told the host, and that of Docker Hub as docker calls it', async () => {
-    expect(await find(HOST, { credsStore: 'good' })).toMatchObject({ serveraddress: HOST });
-    expect(await find('docker.io', { credHelpers: { [HUB]: 'good' } })).toMatchObject({ serveraddress: HUB });
+    expect(await find(HOST, { credsStore: 'told' })).toMatchObject({ username: HOST, serveraddress: HOST });
+    const hub = await find('docker.io', { credHelpers: { [HUB]: 'told' } });
+    expect(hub).toMatchObject({ username: HUB, serveraddress: HUB });
   });
 
   it.each<readonly [string, unknown, RegExp, RegExp]>([

@@ -1,7 +1,7 @@
 /** Against an archive from anywhere. */
 import { type Mutation, tests } from '../mutation.ts';
 
-const hostile = tests('test/hostile/archives.test.ts');
+const hostile = (title: string) => tests('test/hostile/archives.test.ts', title);
 const stores = tests('test/agent/archive/stores.test.ts');
 
 const WHOLE = 'It is read as a whole';
@@ -13,7 +13,7 @@ export const ARCHIVES: readonly Mutation[] = [
     file: 'agent/archive/entry-name.ts',
     find: "if (parts.includes('..')) throw leads(written);",
     replace: '',
-    tests: hostile,
+    tests: hostile('a manifest as'),
     says: [WHOLE],
   },
   {
@@ -21,7 +21,7 @@ export const ARCHIVES: readonly Mutation[] = [
     file: 'agent/archive/entry-name.ts',
     find: "if (written.startsWith('/')) throw leads(written);",
     replace: '',
-    tests: hostile,
+    tests: hostile('absolute'),
     says: [WHOLE],
   },
   {
@@ -29,7 +29,7 @@ export const ARCHIVES: readonly Mutation[] = [
     file: 'agent/archive/entry-name.ts',
     find: 'else if (parts.pop() === undefined) throw leads(link, name);',
     replace: 'else parts.pop();',
-    tests: hostile,
+    tests: hostile('link'),
     says: [WHOLE],
   },
   {
@@ -37,7 +37,7 @@ export const ARCHIVES: readonly Mutation[] = [
     file: 'agent/archive/tar-entries.ts',
     find: "if (name === '' || names.has(name))",
     replace: "if (name === '')",
-    tests: hostile,
+    tests: hostile('two manifests'),
     says: [WHOLE],
   },
   {
@@ -45,7 +45,7 @@ export const ARCHIVES: readonly Mutation[] = [
     file: 'agent/archive/tar-entries.ts',
     find: "if (!isDirectory && type !== '0' && type !== '2')",
     replace: 'if (false)',
-    tests: hostile,
+    tests: hostile('hard link'),
     says: [WHOLE],
   },
   {
@@ -53,7 +53,7 @@ export const ARCHIVES: readonly Mutation[] = [
     file: 'agent/archive/tar-entries.ts',
     find: '    await input.expectZeros();\n',
     replace: '',
-    tests: hostile,
+    tests: hostile('behind'),
     says: [WHOLE],
   },
   {
@@ -69,15 +69,15 @@ export const ARCHIVES: readonly Mutation[] = [
     file: 'agent/archive/compression.ts',
     find: 'if (given > taken * INFLATED_FACTOR_MAX + INFLATED_ALLOWANCE_BYTES)',
     replace: 'if (false)',
-    tests: hostile,
+    tests: hostile('bomb'),
     says: [WHOLE],
   },
   {
-    name: 'a blob is taken under the digest of another one',
-    file: 'agent/archive/image-graph.ts',
-    find: 'if (facts && (facts.size !== size || facts.digest !== digest))',
-    replace: 'if (facts && facts.size !== size)',
-    tests: hostile,
+    name: 'a config is taken under the digest of another one',
+    file: 'agent/archive/docker-archive.ts',
+    find: 'if (digest !== undefined && facts.digest !== `sha256:${digest}`)',
+    replace: 'if (false)',
+    tests: hostile('a config under the digest of another one'),
     says: [WHOLE],
   },
   {
@@ -85,7 +85,7 @@ export const ARCHIVES: readonly Mutation[] = [
     file: 'agent/archive/archived-image.ts',
     find: '  if (want === got) return;\n',
     replace: '  return;\n',
-    tests: hostile,
+    tests: hostile('a layer whose diffID is of another one'),
     says: [WHOLE],
   },
   {
@@ -93,7 +93,7 @@ export const ARCHIVES: readonly Mutation[] = [
     file: 'agent/archive/contents.ts',
     find: 'if (this.#kept > METADATA_IN_MEMORY_MAX_BYTES)',
     replace: 'if (false)',
-    tests: hostile,
+    tests: hostile('more metadata than is kept in memory'),
     says: [WHOLE],
   },
   {
@@ -125,7 +125,7 @@ export const ARCHIVES: readonly Mutation[] = [
     file: 'agent/archive/archived-image.ts',
     find: '    !parsed ||\n    parsed.digest !== undefined ||',
     replace: '    !parsed ||',
-    tests: hostile,
+    tests: hostile('a name with a digest'),
     says: [ANEW],
   },
 ];

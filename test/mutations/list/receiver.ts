@@ -45,7 +45,7 @@ export const RECEIVER: readonly Mutation[] = [
     file: 'agent/peer/peer-sink.ts',
     find: 'if (!end || this.#results.get(message.image)?.value)\n',
     replace: 'if (!end)\n',
-    tests: answers,
+    tests: evil('nothing more to a receiver that asks again'),
     says: [ASKED],
   },
   {

@@ -37,7 +37,7 @@ export const SECRETS: readonly Mutation[] = [
     file: 'cli/receive.ts',
     find: 'if (flags.codeFile === undefined && !process.stderr.isTTY)',
     replace: 'if (false)',
-    tests: tests('test/e2e/bad-input.test.ts'),
+    tests: tests('test/e2e/bad-input.test.ts', '^usage '),
     says: [SHOWN],
   },
   {
