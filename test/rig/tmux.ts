@@ -6,7 +6,7 @@ import { atExit } from './cleanup.ts';
 import { run } from './command.ts';
 import { scratchDirectory } from './scratch.ts';
 
-const SHOW_TIMEOUT_MS = 60_000;
+const SHOW_TIMEOUT_MS = 20_000;
 const LOOK_INTERVAL_MS = 50;
 
 export interface TmuxOptions {
