@@ -8,7 +8,7 @@ export class ReadingMeter {
   /** Of the files as they are stored, in this phase. */
   bytes = 0;
   /** What `bytes` will be in the end; undefined where a stream does not tell its length. */
-  total: number | undefined = 0;
+  total: number | undefined;
   /** What has been decompressed so far, in both phases. */
   inflated = 0;
 

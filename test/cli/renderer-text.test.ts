@@ -1,6 +1,6 @@
 /** What an error looks like to people: text of a file may take several lines, and nobody else's does. */
 import { Writable } from 'node:stream';
-import { expect, it, onTestFinished, vi } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { type Event, errorEvent } from '../../agent/events.ts';
 import { problemsError } from '../../cli/move-file/problems.ts';
 import { sourceNameOf } from '../../cli/names.ts';
@@ -13,8 +13,7 @@ function rendered(error: ImgmvError): string {
   return shown();
 }
 
-/** No terminal. */
-function scene({ quiet }: { readonly quiet: boolean }) {
+function scene({ quiet, terminal = false }: { readonly quiet: boolean; readonly terminal?: boolean }) {
   const chunks: string[] = [];
   const stream = new Writable({
     write(chunk, _encoding, done) {
@@ -22,6 +21,7 @@ function scene({ quiet }: { readonly quiet: boolean }) {
       done();
     },
   }) as unknown as NodeJS.WriteStream;
+  if (terminal) Object.assign(stream, { isTTY: true, columns: 120, rows: 40 });
   const renderer = new TextRenderer({ stream, result: stream, quiet, color: false });
   return { renderer, shown: () => chunks.join('') };
 }
@@ -78,4 +78,53 @@ it.each([
   vi.advanceTimersByTime(6_000);
   at.renderer.render(event);
   expect(at.shown()).toMatch(shown);
+});
+
+describe('the reading of an archive', () => {
+  const reading = {
+    event: 'reading',
+    archive: 'docker-archive:a\u001b.tar',
+    spool: null,
+    phase: 'index',
+    bytes: 0,
+    bytesTotal: 10_000_000,
+    inflated: 0,
+    done: false,
+  } as const;
+  const further = { ...reading, bytes: 4_000_000, inflated: 90_000_000 };
+
+  it.each([false, true])('is said once, and how far it is every five seconds, quiet: %s', (quiet) => {
+    vi.useFakeTimers({ toFake: ['performance'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const at = scene({ quiet });
+    at.renderer.render(reading);
+    for (const event of [reading, further, { ...further, phase: 'layers', bytesTotal: null } as const])
+      for (let second = 0; second < 5; second++) {
+        vi.advanceTimersByTime(1_000);
+        at.renderer.render(event);
+      }
+    at.renderer.render({ ...further, done: true });
+    const lines = [
+      'Reading docker-archive:a\\u001b.tar.',
+      'docker-archive:a\\u001b.tar: looking through, 4 MB of 10 MB, 90 MB decompressed',
+      'docker-archive:a\\u001b.tar: checking, 4 MB, 90 MB decompressed',
+      '',
+    ];
+    expect(at.shown().split('\n')).toEqual(quiet ? [''] : lines);
+  });
+
+  it('is a bar on a terminal, which is gone at its end', async () => {
+    const at = scene({ quiet: false, terminal: true });
+    at.renderer.render(reading);
+    at.renderer.render(further);
+    await vi.waitFor(
+      () => expect(at.shown()).toMatch(/looking through: 4 MB of 10 MB, 90 MB decompressed/),
+      10_000,
+    );
+    expect(at.shown()).not.toContain('\u001b.tar');
+    const before = at.shown().length;
+    at.renderer.render({ ...further, done: true });
+    // Back to the beginning of the line, and nothing is left of it: the next may be a question for the code.
+    expect(at.shown().slice(before)).toContain('\u001b[1G\u001b[0J');
+  });
 });
