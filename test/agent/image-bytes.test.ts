@@ -45,6 +45,8 @@ const WRITERS = {
     new EngineWriter(engine, answer, {
       helpers: { nextName: () => 'imgmv-incoming:x' } as unknown as Helpers,
       below: 0,
+      knownLayers: new Set(),
+      layerwiseMinBytes: Number.MAX_SAFE_INTEGER,
       ready: async () => {},
       signal,
       setNames: async () => [],
