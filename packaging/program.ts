@@ -36,6 +36,8 @@ export async function bundle(outfile?: string): Promise<Metafile> {
     legalComments: 'none',
     metafile: true,
     external: ['zstd-napi/*'],
+    // Packages are known by where they are installed, also in a tree whose node_modules are links to those of another.
+    preserveSymlinks: true,
     alias: {
       ...Object.fromEntries(UNUSED.map((name) => [name, STAND_IN])),
       // Node's own is newer, and there anyway.

@@ -5,6 +5,8 @@ import { PRIVATE_IMAGES } from './list/private-images.ts';
 import { RECEIVER } from './list/receiver.ts';
 import { SECRETS } from './list/secrets.ts';
 import { SENDER } from './list/sender.ts';
+import { TARGETS } from './list/targets.ts';
+import { TEXT } from './list/text.ts';
 import { WIRE } from './list/wire.ts';
 import type { Mutation } from './mutation.ts';
 
@@ -12,8 +14,10 @@ export const MUTATIONS: readonly Mutation[] = [
   ...WIRE,
   ...PAIRING,
   ...SENDER,
+  ...TARGETS,
   ...PRIVATE_IMAGES,
   ...RECEIVER,
   ...ARCHIVES,
   ...SECRETS,
+  ...TEXT,
 ];

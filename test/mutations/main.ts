@@ -41,7 +41,7 @@ async function main(): Promise<number> {
     return 0;
   }
   await using pristine = await scratchTree(ROOT);
-  await build(pristine.path);
+  if (chosen.some(needsProgram)) await build(pristine.path);
   const baselines = new Baselines(pristine);
   const outcomes = new Map<Mutation, Outcome>();
   const waiting = [...chosen];
@@ -77,6 +77,10 @@ function fits({ name, file, tests, says }: Mutation, only: readonly string[]): b
   return only.length === 0 || only.some((part) => texts.some((text) => text.includes(part)));
 }
 
+function needsProgram({ tests }: Mutation): boolean {
+  return tests.files.some((file) => usesProgram(ROOT, file));
+}
+
 async function tryOut(mutation: Mutation, baselines: Baselines): Promise<Outcome> {
   try {
     const text = mutatedFile(ROOT, mutation);
@@ -93,7 +97,7 @@ async function tryOut(mutation: Mutation, baselines: Baselines): Promise<Outcome
       };
     await using tree = await scratchTree(ROOT);
     await tree.write(mutation.file, text);
-    if (mutation.tests.files.some((file) => usesProgram(ROOT, file))) await build(tree.path);
+    if (needsProgram(mutation)) await build(tree.path);
     return verdictOf(await runTests(tree.path, mutation.tests));
   } catch (error) {
     return { verdict: 'unusable', detail: error instanceof Error ? error.message : String(error) };

@@ -10,6 +10,7 @@ export type Script = (request: IncomingMessage, response: ServerResponse) => voi
 
 export interface FakeEngine extends AsyncDisposable {
   readonly engine: Engine;
+  readonly dockerHost: string;
 }
 
 export async function fakeEngine(
@@ -32,9 +33,11 @@ export async function fakeEngine(
   server.on('connection', (socket: Socket) => sockets.add(socket));
   const path = join(directory.path, 'docker.sock');
   await new Promise<void>((resolve) => server.listen(path, resolve));
-  const engine = await Engine.connect({ dockerHost: `unix://${path}`, env: {} });
+  const dockerHost = `unix://${path}`;
+  const engine = await Engine.connect({ dockerHost, env: {} });
   return {
     engine,
+    dockerHost,
     async [Symbol.asyncDispose]() {
       await closed(server, sockets);
       await directory[Symbol.asyncDispose]();

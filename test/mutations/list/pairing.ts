@@ -4,6 +4,8 @@ import { type Mutation, tests } from '../mutation.ts';
 const codes = tests('test/proto/code.test.ts');
 const pairing = tests('test/agent/peer/pairing.test.ts');
 const admission = tests('test/agent/peer/admission.test.ts');
+const answers = tests('test/agent/peer/answers.test.ts');
+const codePause = tests('test/agent/peer/code-pause.test.ts');
 const listener = (pattern: string) => tests('test/hostile/listener.test.ts', pattern);
 
 const HANDSHAKE_ONLY = 'Whoever answers in place of the receiver';
@@ -11,7 +13,12 @@ const NOTHING_MORE = 'The sender sends nothing more';
 const OFFLINE = 'A false receiver can try codes offline';
 const FIVE_TRIES = 'Five wrong tries burn a code';
 const WAITS = 'An address that was wrong waits';
+const TRIES = 'Only a message 3 whose key decrypts';
+const BROWSER = 'A page in a browser cannot try.';
+const PAUSE = 'In place of a burnt code';
 const NO_WORK = 'A stranger gets no costly work';
+const ANSWERED = 'In any second at most five handshakes';
+const REFUSED = 'A request that is refused';
 const PLACES = 'A receiver holds 32 connections';
 const CROWDED = 'Where there is no room';
 const HONEST = 'So 2,000 sockets that are held';
@@ -161,8 +168,128 @@ export const PAIRING: readonly Mutation[] = [
     file: 'agent/peer/listener.ts',
     find: "request.headers.origin === undefined ? versionOffered(request) : 'none'",
     replace: 'versionOffered(request)',
-    tests: tests('test/hostile/listener.test.ts'),
-    says: [FIVE_TRIES],
+    tests: listener('origin is refused'),
+    says: [FIVE_TRIES, BROWSER],
+  },
+  {
+    name: 'whatever comes as message 3 is a try',
+    file: 'proto/channel.ts',
+    find: 'if (handshake.wrongPsk)',
+    replace: 'if (cause)',
+    tests: listener('what is no try'),
+    says: [TRIES],
+  },
+  {
+    name: 'a message whose key does not decrypt is a try',
+    file: 'proto/noise.ts',
+    find: "this.#wrongPsk = tokens.includes('psk');",
+    replace: "this.#wrongPsk = tokens.includes('psk') || true;",
+    tests: tests('test/proto/noise.test.ts'),
+    says: [TRIES],
+  },
+  {
+    name: 'a handshake that was altered costs a try',
+    file: 'agent/peer/listener.ts',
+    find: "if (kept?.pairing && code === 'wrong-code') this",
+    replace: "if (kept?.pairing && (code === 'wrong-code' || code === 'handshake-failed')) this",
+    tests: listener('what is no try'),
+    says: [TRIES],
+  },
+  {
+    name: 'a new code comes at once after a burnt one',
+    file: 'agent/receive.ts',
+    find: "if (failure.code === 'code-burnt') await pauseAfterBurntCode(pause.next(), options);",
+    replace: '',
+    tests: tests('test/agent/burnt-codes.test.ts'),
+    says: [PAUSE],
+  },
+  {
+    name: 'codes that are burnt one after the other cost no more time',
+    file: 'agent/peer/code-pause.ts',
+    find: 'this.#ms = Math.min(CODE_PAUSE_MAX_MS, ms * 2);',
+    replace: '',
+    tests: codePause,
+    says: [PAUSE],
+  },
+  {
+    name: 'the pause between codes grows without end',
+    file: 'agent/peer/code-pause.ts',
+    find: 'Math.min(CODE_PAUSE_MAX_MS, ms * 2)',
+    replace: 'ms * 2',
+    tests: codePause,
+    says: [PAUSE],
+  },
+  {
+    name: 'an address is answered as often as it asks',
+    file: 'agent/peer/answers.ts',
+    find: 'if (ofAddress >= ANSWERS_PER_ADDRESS_MAX_PER_S) continue;',
+    replace: '',
+    tests: answers,
+    says: [ANSWERED],
+  },
+  {
+    name: 'all addresses together are answered as often as they ask',
+    file: 'agent/peer/answers.ts',
+    find: 'this.#given.length < ANSWERS_MAX_PER_S ? this.#next() : undefined',
+    replace: 'this.#next()',
+    tests: answers,
+    says: [ANSWERED],
+  },
+  {
+    name: 'answers of more than a tenth of a second ago do not count',
+    file: 'agent/peer/answers.ts',
+    find: 'const SECOND_MS = 1_000;',
+    replace: 'const SECOND_MS = 100;',
+    tests: answers,
+    says: [ANSWERED],
+  },
+  {
+    name: 'each address of a /64 is answered by itself',
+    file: 'agent/peer/answers.ts',
+    find: "address: address.includes(':') ? network : address",
+    replace: 'address',
+    tests: answers,
+    says: [ANSWERED],
+  },
+  {
+    name: 'fifty answers of an address a second are allowed',
+    file: 'proto/limits.ts',
+    find: 'export const ANSWERS_PER_ADDRESS_MAX_PER_S = 5;',
+    replace: 'export const ANSWERS_PER_ADDRESS_MAX_PER_S = 50;',
+    tests: tests('test/proto/protocol-document.test.ts'),
+    says: [ANSWERED],
+  },
+  {
+    name: 'message 1 is answered at once',
+    file: 'proto/channel.ts',
+    find: '    await options.turn?.();\n',
+    replace: '',
+    tests: listener('^answers'),
+    says: [ANSWERED],
+  },
+  {
+    name: 'a request that is refused is left half open',
+    file: 'agent/peer/listener.ts',
+    find: '        () => duplex.destroy(),\n',
+    replace: '',
+    tests: listener('is answered and closed'),
+    says: [REFUSED],
+  },
+  {
+    name: 'a request that expects something is left to Node',
+    file: 'agent/peer/listener.ts',
+    find: "['request', 'checkContinue', 'checkExpectation']",
+    replace: "['request']",
+    tests: listener('is answered and closed'),
+    says: [REFUSED],
+  },
+  {
+    name: 'who has been upgraded may be refused and stay',
+    file: 'proto/channel.ts',
+    find: 'if (failure instanceof ImgmvError) socket.close(failure.closeCode, failure.code);',
+    replace: 'if (failure instanceof ImgmvError) void socket;',
+    tests: listener('what is no try'),
+    says: [REFUSED],
   },
   {
     name: 'an address may hold any number of connections',

@@ -107,9 +107,9 @@ export const RECEIVER: readonly Mutation[] = [
   {
     name: 'a hint of the other side is run',
     file: 'agent/peer/failure.ts',
-    find: "  const stopped = code === 'sigint'",
+    find: '  const code = BEFORE_SESSION',
     replace:
-      "  if (hint) process.getBuiltinModule('node:child_process').spawnSync('sh', ['-c', hint]);\n  const stopped = code === 'sigint'",
+      "  if (hint) process.getBuiltinModule('node:child_process').spawnSync('sh', ['-c', hint]);\n  const code = BEFORE_SESSION",
     tests: evil('nothing that it says is run'),
     says: [CHECKED],
   },

@@ -1,10 +1,10 @@
-/** Against other users of the host, readers of logs, and text that acts. */
+/** Against other users of the host, and readers of logs. */
 import { type Mutation, tests } from '../mutation.ts';
 
 const secret = tests('test/proto/secret.test.ts');
 const codeFile = tests('test/cli/code-file.test.ts');
 const credentials = tests('test/agent/push/credentials.test.ts');
-const text = tests('test/cli/renderer-json.test.ts');
+const helpers = tests('test/agent/engine/helpers.test.ts');
 
 const ARGUMENT = 'The code is never an argument';
 const SHOWN = 'It is shown only on a terminal';
@@ -13,7 +13,8 @@ const REPEATS = 'No output, error or log repeats it.';
 const DOCKERS = 'Credentials for registries are docker';
 const NOWHERE = 'They are in no argument';
 const HELPER = 'A credential helper is asked';
-const ESCAPED = 'Text from the other side is shown';
+const KEPT = 'Layers that an interrupted session kept';
+const IN_USE = 'Whether they are in use';
 
 export const SECRETS: readonly Mutation[] = [
   {
@@ -113,14 +114,6 @@ export const SECRETS: readonly Mutation[] = [
     says: [REPEATS],
   },
   {
-    name: 'a sender may have images pushed that nobody allowed',
-    file: 'agent/receive.ts',
-    find: 'if (asked && options.push === undefined)',
-    replace: 'if (false)',
-    tests: tests('test/e2e/push.test.ts', 'was not told to allow it'),
-    says: [DOCKERS],
-  },
-  {
     name: 'credentials are in the path of a push',
     file: 'agent/push/push.ts',
     find: 'engine.push(familiarName(reference), tag, credentials?.auth, either)',
@@ -170,27 +163,59 @@ export const SECRETS: readonly Mutation[] = [
     says: [HELPER],
   },
   {
-    name: 'control characters reach the terminal',
-    file: 'cli/escape.ts',
-    find: '\\p{Cc}',
-    replace: '\\x00',
-    tests: text,
-    says: [ESCAPED],
+    name: 'what is kept stays as long as its process runs',
+    file: 'agent/engine/helpers.ts',
+    find: 'return Date.now() - since.getTime() > KEPT_MAX_MS;',
+    replace: 'return since === undefined;',
+    tests: helpers,
+    says: [KEPT],
   },
   {
-    name: 'marks of direction reach the terminal',
-    file: 'cli/escape.ts',
-    find: '\\p{Cf}',
+    name: 'clean leaves what is over',
+    file: 'agent/clean.ts',
+    find: 'if (force || isOver(helper) || helper.live === false)',
+    replace: 'if (force || helper.live === false)',
+    tests: tests('test/agent/clean.test.ts'),
+    says: [KEPT],
+  },
+  {
+    name: 'clean --force is no other than clean',
+    file: 'agent/clean.ts',
+    find: 'if (force || isOver(helper) || helper.live === false)',
+    replace: 'if (isOver(helper) || helper.live === false)',
+    tests: tests('test/agent/clean.test.ts'),
+    says: [KEPT],
+  },
+  {
+    name: 'any process that has the id by now keeps layers',
+    file: 'agent/engine/helpers.ts',
+    find: 'stat.started === started && ',
     replace: '',
-    tests: text,
-    says: [ESCAPED],
+    tests: helpers,
+    says: [IN_USE],
   },
   {
-    name: 'lines of --json are not escaped',
-    file: 'cli/renderer-json.ts',
-    find: 'this.#stream.write(`${escapeText(line)}\\n`);',
-    replace: 'this.#stream.write(`${line}\\n`);',
-    tests: text,
-    says: [ESCAPED],
+    name: 'a process that has ended keeps layers',
+    file: 'agent/engine/helpers.ts',
+    find: ' && !ENDED_STATES.includes(stat.state)',
+    replace: '',
+    tests: helpers,
+    says: [IN_USE],
+  },
+  {
+    name: 'a session that has ended keeps layers while its process runs',
+    file: 'agent/engine/helpers.ts',
+    find: 'return sessionsHere.has(session);',
+    replace: 'return true;',
+    tests: helpers,
+    says: [IN_USE],
+  },
+  {
+    name: 'a process of this place is taken for one of another place',
+    file: 'agent/engine/helpers.ts',
+    find: 'if (place !== HERE?.place) return undefined;',
+    replace: 'if (place === HERE?.place) return undefined;',
+    tests: helpers,
+    says: [IN_USE],
   },
 ];

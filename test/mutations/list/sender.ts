@@ -203,14 +203,6 @@ export const SENDER: readonly Mutation[] = [
     says: [NAMES],
   },
   {
-    name: 'an image is present by its id, whatever its layers are',
-    file: 'agent/engine/engine-sink.ts',
-    find: '    if (!sameDigests(there.RootFS.Layers ?? [], image.diffIds)) return undefined;\n',
-    replace: '',
-    tests: lies,
-    says: [METADATA],
-  },
-  {
     name: 'a lie ends the session',
     file: 'agent/peer/peer-source.ts',
     find: "if (error?.code === 'protocol-violation' && error.host === undefined)",
@@ -271,7 +263,7 @@ export const SENDER: readonly Mutation[] = [
     file: 'agent/engine/engine-writer.ts',
     find: '    if (this.#bytes > maxBytes)\n',
     replace: '    if (false)\n',
-    tests: built('bounded memory'),
+    tests: tests('test/agent/image-bytes.test.ts', 'into an engine'),
     says: [BOUNDS],
   },
   {

@@ -85,6 +85,14 @@ export const WIRE: readonly Mutation[] = [
     says: [OWN_KEYS],
   },
   {
+    name: 'an offer of versions may be changed on the way',
+    file: 'proto/channel.ts',
+    find: "`${selected}\\n${offered.join(',')}\\n`",
+    replace: '`${selected}\\n`',
+    tests: tests('test/proto/channel.test.ts', 'handshake'),
+    says: [OWN_KEYS],
+  },
+  {
     name: 'the prologue is left out of the handshake',
     file: 'proto/noise.ts',
     find: 'this.#symmetric.mixHash(prologue);',

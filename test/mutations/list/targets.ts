@@ -1,0 +1,173 @@
+/** Against a sender that has the code and lies: which names it may set, and what somebody is asked before. */
+import { type Mutation, tests } from '../mutation.ts';
+
+const accepting = tests('test/agent/accepting-sink.test.ts');
+const confirming = tests('test/agent/confirming-sink.test.ts');
+const patterns = tests('test/agent/target-pattern.test.ts');
+
+const OPTIONS = 'With `--accept` these are names';
+const REGISTRY = 'A pattern never matches a name in a registry';
+
+export const TARGETS: readonly Mutation[] = [
+  {
+    name: '--accept is not heeded',
+    file: 'agent/receive.ts',
+    find: 'const accepting = accept ? new AcceptingSink(place, accept) : place;',
+    replace: 'const accepting = place;',
+    tests: tests('test/e2e/accept.test.ts', '--accept'),
+    says: [OPTIONS],
+  },
+  {
+    name: 'names that are not accepted are planned',
+    file: 'agent/accepting-sink.ts',
+    find: '(image) => this.#refusal(image),',
+    replace: '() => undefined,',
+    tests: accepting,
+    says: [OPTIONS],
+  },
+  {
+    name: 'names that are not accepted are set where a plan has them',
+    file: 'agent/accepting-sink.ts',
+    find: 'if (reason !== undefined) throw',
+    replace: 'if (false) throw',
+    tests: accepting,
+    says: [OPTIONS],
+  },
+  {
+    name: 'one name that is accepted is enough for an image',
+    file: 'agent/accepting-sink.ts',
+    find: 'names.find(({ target }) => !this',
+    replace: 'names.slice(0, 1).find(({ target }) => !this',
+    tests: accepting,
+    says: [OPTIONS],
+  },
+  {
+    name: 'what would be pushed is not looked at with --accept: names are those before the rules',
+    file: 'agent/receive.ts',
+    find: 'return renaming.active ? new RenamingSink(accepting, renaming, warn) : accepting;',
+    replace:
+      'const renamed = renaming.active ? new RenamingSink(place, renaming, warn) : place;\n      return accept ? new AcceptingSink(renamed, accept) : renamed;',
+    tests: tests('test/e2e/accept.test.ts', 'is about the names that are set here'),
+    says: [OPTIONS],
+  },
+  {
+    name: '--confirm does not ask',
+    file: 'agent/receive.ts',
+    find: 'confirm && !planOnly ? new ConfirmingSink(',
+    replace: 'confirm && planOnly ? new ConfirmingSink(',
+    tests: tests('test/e2e/accept.test.ts', 'moves nothing before a yes'),
+    says: [OPTIONS],
+  },
+  {
+    name: 'a no is a yes',
+    file: 'agent/confirming-sink.ts',
+    find: 'if (refusal !== undefined) return answers',
+    replace: 'if (false) return answers',
+    tests: confirming,
+    says: [OPTIONS],
+  },
+  {
+    name: 'no answer is a yes',
+    file: 'agent/confirming-sink.ts',
+    find: 'end.resolve(`nobody confirmed it within ${Math.round(waitMs / 1000)} s`)',
+    replace: 'end.resolve(undefined)',
+    tests: confirming,
+    says: [OPTIONS],
+  },
+  {
+    name: 'an answer may take for ever',
+    file: 'agent/confirming-sink.ts',
+    find: 'export const CONFIRM_WAIT_MS = 60_000;',
+    replace: 'export const CONFIRM_WAIT_MS = 600_000;',
+    tests: confirming,
+    says: [OPTIONS],
+  },
+  {
+    name: 'what was refused may be tried again',
+    file: 'agent/confirming-sink.ts',
+    find: "if (!before) return refused(answer, 'it was not confirmed');",
+    replace: 'if (!before) return answer;',
+    tests: confirming,
+    says: [OPTIONS],
+  },
+  {
+    name: 'a name may be taken from another image than was confirmed',
+    file: 'agent/confirming-sink.ts',
+    find: 'return `${target} ${replaces}`;',
+    replace: 'return target + (replaces && 0);',
+    tests: confirming,
+    says: [OPTIONS],
+  },
+  {
+    name: 'an image that was here may be sent after it was confirmed',
+    file: 'agent/confirming-sink.ts',
+    find: "if (before.action === 'present' && answer.action === 'send')",
+    replace: 'if (false)',
+    tests: confirming,
+    says: [OPTIONS],
+  },
+  {
+    name: 'a sender learns from a no what is here',
+    file: 'agent/confirming-sink.ts',
+    find: "{ image, action: 'refuse', refs, reason }",
+    replace: "{ ...answer, action: 'refuse', reason }",
+    tests: confirming,
+    says: [OPTIONS],
+  },
+  {
+    name: 'any answer is a yes',
+    file: 'cli/confirm.ts',
+    find: '/^y(?:es)?$/i',
+    replace: '/^(?:y(?:es)?|.*)$/i',
+    tests: tests('test/e2e/accept.test.ts', 'for a no'),
+    says: [OPTIONS],
+  },
+  {
+    name: 'a key that was typed before the question answers it',
+    file: 'cli/confirm.ts',
+    find: '  await dropStaleKeys(input);\n',
+    replace: '  if (false) await dropStaleKeys(input);\n',
+    tests: tests('test/e2e/accept.test.ts', 'typed before the question'),
+    says: [OPTIONS],
+  },
+  {
+    name: 'a registry may be a pattern',
+    file: 'agent/target-pattern.ts',
+    find: 'if (isGlob(domain)) throw',
+    replace: 'if (false) throw',
+    tests: patterns,
+    says: [REGISTRY],
+  },
+  {
+    name: 'a pattern without a registry is about all of them',
+    file: 'agent/target-pattern.ts',
+    find: 'reference.domain === domain &&',
+    replace: '(reference.domain === domain || domain === HUB) &&',
+    tests: patterns,
+    says: [REGISTRY],
+  },
+  {
+    name: 'a name with a digest fits a pattern',
+    file: 'agent/target-pattern.ts',
+    find: 'if (reference?.tag === undefined || reference.digest !== undefined) return false;',
+    replace: 'if (reference?.tag === undefined) return false;',
+    tests: patterns,
+    says: [OPTIONS],
+  },
+  {
+    name: 'a tag fits any pattern',
+    file: 'agent/target-pattern.ts',
+    find: '(tags === undefined || tags.some((one) => one.match(tag) !== undefined))',
+    replace: '(tags === undefined || tags.some((one) => one.match(tag) !== null))',
+    tests: patterns,
+    says: [OPTIONS],
+  },
+  {
+    name: 'a wildcard stands for library/',
+    file: 'agent/target-pattern.ts',
+    find: "return short.includes('/') ? path : short;",
+    replace: "return path + (short && '');",
+    tests: patterns,
+    says: [OPTIONS],
+  },
+];
