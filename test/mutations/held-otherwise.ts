@@ -12,6 +12,10 @@ export interface HeldOtherwise {
 
 export const HELD_OTHERWISE: readonly HeldOtherwise[] = [
   {
+    says: 'The first message of a handshake, which anybody can make',
+    reason: 'it says why answers are bounded, and promises nothing',
+  },
+  {
     says: "What a container shows on its terminal is in docker's log",
     reason: 'it is about the commands that docs/install.md gives, and no code',
     test: {

@@ -13,12 +13,14 @@ const NOTHING_MORE = 'The sender sends nothing more';
 const OFFLINE = 'A false receiver can try codes offline';
 const FIVE_TRIES = 'Five wrong tries burn a code';
 const WAITS = 'An address that was wrong waits';
-const TRIES = 'Only a message 3 whose key decrypts';
-const BROWSER = 'A page in a browser cannot try.';
-const PAUSE = 'In place of a burnt code';
-const NO_WORK = 'A stranger gets no costly work';
-const ANSWERED = 'In any second at most five handshakes';
-const REFUSED = 'A request that is refused';
+const TRIES = 'Only a proof that was made in a handshake';
+const BROWSER = 'A web page cannot use up the tries';
+const PAUSE = 'A receiver without `--once` makes a new code';
+const NO_WORK = 'The code is stretched once';
+const ANSWERED = 'It answers at most 5 of them';
+const ALIKE = 'This holds for pairings, lanes';
+const TURNS = 'Whoever comes too soon waits';
+const REFUSED = 'A connection that is refused';
 const PLACES = 'A receiver holds 32 connections';
 const CROWDED = 'Where there is no room';
 const HONEST = 'So 2,000 sockets that are held';
@@ -230,8 +232,8 @@ export const PAIRING: readonly Mutation[] = [
   {
     name: 'all addresses together are answered as often as they ask',
     file: 'agent/peer/answers.ts',
-    find: 'this.#given.length < ANSWERS_MAX_PER_S ? this.#next() : undefined',
-    replace: 'this.#next()',
+    find: 'const crowded = lastTenth.length >= ANSWERS_MAX_PER_100_MS;',
+    replace: 'const crowded = lastTenth.length < 0 * ANSWERS_MAX_PER_100_MS;',
     tests: answers,
     says: [ANSWERED],
   },
@@ -265,7 +267,15 @@ export const PAIRING: readonly Mutation[] = [
     find: '    await options.turn?.();\n',
     replace: '',
     tests: listener('^answers'),
-    says: [ANSWERED],
+    says: [ANSWERED, ALIKE],
+  },
+  {
+    name: 'who asks most is answered as soon as others',
+    file: 'agent/peer/answers.ts',
+    find: 'if (ofNetwork < leastOfNetwork || (ofNetwork === leastOfNetwork && ofAddress < leastOfAddress))',
+    replace: 'if (leastOfNetwork + leastOfAddress === Infinity)',
+    tests: answers,
+    says: [TURNS],
   },
   {
     name: 'a request that is refused is left half open',

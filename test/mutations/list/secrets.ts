@@ -13,8 +13,8 @@ const REPEATS = 'No output, error or log repeats it.';
 const DOCKERS = 'Credentials for registries are docker';
 const NOWHERE = 'They are in no argument';
 const HELPER = 'A credential helper is asked';
-const KEPT = 'Layers that an interrupted session kept';
-const IN_USE = 'Whether they are in use';
+const KEPT = 'What an interrupted run left';
+const IN_USE = 'No other user can pass off';
 
 export const SECRETS: readonly Mutation[] = [
   {
