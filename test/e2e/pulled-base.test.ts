@@ -127,7 +127,7 @@ for (const { source, target } of PAIRS) {
             await expectEnd(
               planner,
               0,
-              /^hidden\/app:1 .* 3 of 3 .*\n {2}the target does not show which layers/m,
+              /^hidden\/app:1 .* 3 of 3 .*\n {2}on \S+: the target does not show which layers/m,
             );
             await expectEnd(receiver.imgmv, 0, /"done"/);
           }
