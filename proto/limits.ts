@@ -75,9 +75,9 @@ export const UNAUTHENTICATED_MAX_SOCKETS = 32;
 export const UNAUTHENTICATED_PER_ADDRESS_MAX_SOCKETS = 4;
 /** How long one of them may stand still before another takes its place that has no better claim to it. */
 export const UNAUTHENTICATED_GRACE_MS = 250;
-/** Answers to message 1 in any second: each costs public-key work. Who comes too soon waits. */
-export const ANSWERS_MAX_PER_S = 50;
-/** The same of one address; of IPv6, of one /64. */
+/** Answers to message 1 in any tenth of a second, so 50 a second: each costs public-key work. Who comes too soon waits. */
+export const ANSWERS_MAX_PER_100_MS = 5;
+/** Those to one address in any second; of IPv6, to one /64. */
 export const ANSWERS_PER_ADDRESS_MAX_PER_S = 5;
 export const PENALTY_MIN_MS = 15_000;
 export const PENALTY_MAX_MS = 600_000;

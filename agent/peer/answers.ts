@@ -3,10 +3,12 @@
  * their number in any second is bounded, in all and for each address. Who comes too soon waits: the same
  * bounds hold for an honest sender that gets its lanes back, and it must not be sent away for good.
  */
-import { ANSWERS_MAX_PER_S, ANSWERS_PER_ADDRESS_MAX_PER_S } from '../../proto/limits.ts';
+import { ANSWERS_MAX_PER_100_MS, ANSWERS_PER_ADDRESS_MAX_PER_S } from '../../proto/limits.ts';
 import { networkOf } from './admission.ts';
 
 const SECOND_MS = 1_000;
+/** The bound for all holds for each tenth: answers that come in bursts keep a message 3 waiting. */
+const TENTH_MS = 100;
 
 interface Party {
   readonly address: string;
@@ -20,7 +22,7 @@ interface Waiting extends Party {
 export class Answers {
   /** Monotonic milliseconds. */
   readonly #now: () => number;
-  /** Of the last second, the oldest first; so there are never more than ANSWERS_MAX_PER_S. */
+  /** Of the last second, the oldest first: ten times ANSWERS_MAX_PER_100_MS at most. */
   #given: (Party & { readonly at: number })[] = [];
   readonly #waiting = new Set<Waiting>();
   #timer: NodeJS.Timeout | undefined;
@@ -32,7 +34,8 @@ export class Answers {
 
   /**
    * Resolves when `address` may be answered, or when it has `gone`; then nothing was spent on it. There is one answer
-   * between two looks at what has come: it takes milliseconds, and many at once would keep a message 3 waiting.
+   * between two looks at what has come: it takes milliseconds, and many at once would keep a message 3 waiting. And at
+   * most half of the time goes into answers, so that a flood of them on a busy machine does not keep others out.
    */
   turn(address: string, gone: Promise<unknown>): Promise<void> {
     const network = networkOf(address);
@@ -54,10 +57,12 @@ export class Answers {
     if (this.#busy || this.#waiting.size === 0) return;
     const now = this.#now();
     this.#given = this.#given.filter(({ at }) => now - at < SECOND_MS);
-    const next = this.#given.length < ANSWERS_MAX_PER_S ? this.#next() : undefined;
+    const lastTenth = this.#given.filter(({ at }) => now - at < TENTH_MS);
+    const crowded = lastTenth.length >= ANSWERS_MAX_PER_100_MS;
+    const next = crowded ? undefined : this.#next();
     if (!next) {
-      const [oldest] = this.#given;
-      this.#timer = setTimeout(() => this.#serve(), Math.max(1, (oldest?.at ?? now) + SECOND_MS - now));
+      const freeAt = crowded ? timeOf(lastTenth) + TENTH_MS : timeOf(this.#given) + SECOND_MS;
+      this.#timer = setTimeout(() => this.#serve(), Math.max(1, freeAt - now));
       return;
     }
     this.#waiting.delete(next);
@@ -65,9 +70,16 @@ export class Answers {
     this.#busy = true;
     next.resolve();
     setImmediate(() => {
-      this.#busy = false;
-      this.#serve();
+      // As long again for all else: the event loop takes in one connection each time round, and one round has an answer.
+      const tookMs = this.#now() - now;
+      if (tookMs < 1) this.#goOn();
+      else setTimeout(() => this.#goOn(), tookMs);
     });
+  }
+
+  #goOn(): void {
+    this.#busy = false;
+    this.#serve();
   }
 
   /** Of those within their bound the one of whose network, and then address, the fewest were answered; then the first. */
@@ -85,6 +97,11 @@ export class Answers {
     }
     return best;
   }
+}
+
+/** Of the first of them, where nobody may be answered because of them. */
+function timeOf([oldest]: readonly { readonly at: number }[]): number {
+  return oldest?.at ?? 0;
 }
 
 function countBy<T>(all: readonly T[], keyOf: (one: T) => string): (key: string) => number {

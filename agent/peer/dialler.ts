@@ -106,7 +106,8 @@ async function admitted(
       const broke = failure.code === 'peer-lost' || brokenOff(failure);
       if (!broke || performance.now() >= late) throw error;
     }
-    await sleep(CROWDED_OUT_PAUSE_MS);
+    // Never in step with the listener, which makes room at regular times.
+    await sleep(CROWDED_OUT_PAUSE_MS * (0.5 + Math.random()));
     signal?.throwIfAborted();
   }
 }

@@ -46,7 +46,7 @@ const WRITERS = {
       helpers: { nextName: () => 'imgmv-incoming:x' } as unknown as Helpers,
       below: 0,
       knownLayers: new Set(),
-      layerwiseMinBytes: Number.MAX_SAFE_INTEGER,
+      layerwiseMinBytes: 1,
       ready: async () => {},
       signal,
       setNames: async () => [],

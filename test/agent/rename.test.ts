@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { parseRetag, Renaming } from '../../agent/rename.ts';
-import { cpuMs } from '../cpu-time.ts';
+import { cpuTimeMs } from '../cpu-time.ts';
 
 const rules = (...texts: readonly string[]) =>
   new Renaming({ retag: texts.map(parseRetag), keepNames: false });
@@ -72,7 +72,7 @@ describe('--retag', () => {
 
   it('takes its time with the length, however many * it has', async () => {
     const name = `${'a'.repeat(200)}/${'a'.repeat(50)}:${'a'.repeat(128)}`;
-    const ms = await cpuMs(() =>
+    const ms = await cpuTimeMs(() =>
       expect(rules(`${'*a'.repeat(80)}*b=${'*'.repeat(80)}`).apply(name)).toEqual([name]),
     );
     expect(ms).toBeLessThan(2_000);

@@ -11,6 +11,8 @@ import { startTmux, type Tmux } from '../rig/tmux.ts';
 import { expectEnd, type Scene, startScene } from './scene.ts';
 import { namesAt } from './server.ts';
 
+/** Each test starts two or four programs. */
+const TEST_TIMEOUT_MS = 120_000;
 const QUESTION = /^Do this\? Without an answer within 60 s it is refused\. \[y\/N\]$/m;
 
 /** The port that a file of events comes to tell. */
@@ -45,7 +47,7 @@ describeOn(
       if (left.length > 0) await scene.target.docker(['image', 'rm', '--force', ...left]);
     });
 
-    describe('--accept', () => {
+    describe('--accept', { timeout: TEST_TIMEOUT_MS }, () => {
       it.each([
         ['nothing', [], 0, ['cache:7', 'team/db:16', 'team/web:1.0']],
         ['a pattern', ['--accept', 'team/*'], 17, ['team/db:16', 'team/web:1.0']],
@@ -94,7 +96,7 @@ describeOn(
       });
     });
 
-    describe('--confirm', () => {
+    describe('--confirm', { timeout: TEST_TIMEOUT_MS }, () => {
       /** `receive --confirm` on a terminal, and how to send to it. */
       const receive = async (more: readonly string[] = [], events?: string) => {
         const codeFile = join(scene.directory, `code-of-terminal-${++codeFiles}`);

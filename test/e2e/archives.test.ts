@@ -2,7 +2,7 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
-import { digestOf } from '../../agent/engine/metadata.ts';
+import { digestOf, manifestFor } from '../../agent/engine/metadata.ts';
 import { blob, classicTar, json, rawTar } from '../hostile/raw-tar.ts';
 import { testImage } from '../memory.ts';
 import { run } from '../rig/command.ts';
@@ -110,6 +110,36 @@ for (const { source, target } of PAIRS) {
         expect(await names(scene.target)).toEqual(['db:16', 'piped:2']);
         await expectRuns(scene.target, 'piped:2', 'web');
       });
+
+      const twice = (document: Buffer, key: string) =>
+        Buffer.from(String(document).replace(`"${key}"`, `"${key}":null,"${key}"`));
+      const odd = [
+        ['config', 'os', /a config has the key "os" twice/],
+        ['manifest', 'layers', /a manifest has the key "layers" twice/],
+      ] as const;
+      // Between engines of two kinds it is the same.
+      it.runIf(source === target).each(source === '20' ? odd.slice(0, 1) : odd)(
+        'an image that the engine took, whose %s has %s twice, fails by itself',
+        async (document, key, says) => {
+          await writeFile(at('odd.tar'), await oddTar(source, document, (bytes) => twice(bytes, key)));
+          await scene.source.docker(['load', '--input', at('odd.tar')]);
+          try {
+            const args = ['docker-daemon:odd:1', 'docker-daemon:db:16', `oci:${at(`odd-${document}`)}`];
+            await using imgmv = runImgmv([
+              ...['copy', ...args, '--retries', '0', '--json'],
+              ...['--docker-host', scene.source.dockerHost],
+            ]);
+            const events = await toldBy(imgmv);
+            expect((await imgmv.exit).code).toBe(17);
+            expect(events.filter(({ event }) => event === 'image')).toMatchObject([
+              { status: 'failed', error: { code: 'integrity', message: expect.stringMatching(says) } },
+              { status: 'loaded', refs: [{ target: 'db:16' }] },
+            ]);
+          } finally {
+            await scene.source.docker(['image', 'rm', 'odd:1']);
+          }
+        },
+      );
 
       function send(receiver: { address: string; port: number; codeFile: string }, args: readonly string[]) {
         const to = ['--to', `${receiver.address}:${receiver.port}`, '--code-file', receiver.codeFile];
@@ -277,6 +307,39 @@ describeOn('archives of an index, 28c', [await engineSupport('28c')], () => {
     expect((await inspect(engine, 'plain:1')).RootFS.Layers).toEqual(image.image.diffIds);
   });
 });
+
+/** `odd:1` as `docker load` takes it, with a document that is changed; all digests are of what it is then. */
+async function oddTar(
+  flavour: Flavour,
+  document: 'config' | 'manifest',
+  change: (bytes: Buffer) => Buffer,
+): Promise<Buffer> {
+  const { blobs } = await testImage({ name: 'odd:1' });
+  const layers = blobs.filter(({ kind }) => kind === 'layer');
+  const plain = blobs.find(({ kind }) => kind === 'config')?.bytes ?? Buffer.alloc(0);
+  const config = document === 'config' ? change(plain) : plain;
+  const made = manifestFor(
+    config,
+    layers.map(({ digest, bytes }) => ({ digest, size: bytes.length })),
+  );
+  const manifest = document === 'manifest' ? change(made) : made;
+  const files = [config, manifest, ...layers.map(({ bytes }) => bytes)].map(blob);
+  const Layers = layers.map(({ digest }) => `blobs/sha256/${digest.slice(7)}`);
+  const Config = `blobs/sha256/${digestOf(config).slice(7)}`;
+  if (flavour === '20')
+    return rawTar(...files, json('manifest.json', [{ Config, RepoTags: ['odd:1'], Layers }]));
+  const descriptor = {
+    mediaType: 'application/vnd.oci.image.manifest.v1+json',
+    digest: digestOf(manifest),
+    size: manifest.length,
+    annotations: { 'io.containerd.image.name': 'docker.io/library/odd:1' },
+  };
+  return rawTar(
+    ...files,
+    json('oci-layout', { imageLayoutVersion: '1.0.0' }),
+    json('index.json', { schemaVersion: 2, manifests: [descriptor] }),
+  );
+}
 
 /** Runs a copy to its good end; gives what became of each image. */
 async function copy(engine: Engine, args: readonly string[]): Promise<readonly JsonEvent[]> {

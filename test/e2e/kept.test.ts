@@ -83,6 +83,24 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
       );
 
       it(
+        'is removed by force while its session goes on, which gets it again',
+        async () => {
+          await using run = await midway();
+          await expect.poll(helpers, { timeout: 30_000 }).not.toEqual([]);
+          expect(await clean()).toMatchObject({ removed: [] });
+          const forced = await clean('--force');
+          expect(forced.removed).toContainEqual(expect.objectContaining({ image: id }));
+          expect(forced.kept).toEqual([]);
+          expect(await helpers()).toEqual([]);
+          run.relay.release();
+          await expectEnd(run.sender, 0, /"loaded"/);
+          await expectEnd(run.receiver.imgmv, 0, /"loaded"/);
+          await moved();
+        },
+        TEST_TIMEOUT_MS,
+      );
+
+      it(
         'is told after a signal, and gone after clean, which leaves alone what is under way',
         async () => {
           await using run = await midway();

@@ -182,6 +182,26 @@ describeOn(
       await scene.target.docker(['image', 'rm', 'web:1.0']);
     });
 
+    it('an offer of versions that is changed on the way: 12, and the receiver is told and waits on', async () => {
+      const before = await scene.look();
+      await using receiver = await scene.receive();
+      await using between = await tap({
+        port: receiver.port,
+        head: (head, from) =>
+          from === 'dialler' ? head.replace(': imgmv.1\r\n', ': imgmv.2, imgmv.1\r\n') : head,
+      });
+      await using sender = sendBy(between.port, receiver, 'web:1.0');
+      await expectEnd(sender, 12, /"code":"handshake-failed".*altered on the way.*older version/s);
+      await receiver.imgmv.waitFor('warning');
+      expect(receiver.imgmv.stdout).toMatch(/"warning".*127\.0\.0\.1 began to pair.*altered on the way/);
+      expect(receiver.imgmv.stdout).not.toContain('"attempt"');
+      await using honest = sendBy(receiver.port, receiver, 'web:1.0');
+      await expectEnd(honest, 0, /"loaded"/);
+      await expectEnd(receiver.imgmv, 0, /"loaded"/);
+      await scene.target.docker(['image', 'rm', 'web:1.0']);
+      await scene.expectUnchanged(before, receiver);
+    });
+
     it('frames of another session: spliced into a lane, or replayed whole, they get nowhere', async () => {
       const before = await scene.look();
       await using first = await scene.receive();

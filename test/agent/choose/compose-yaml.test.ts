@@ -1,7 +1,7 @@
 import { expect, it } from 'vitest';
 import { parseYaml } from '../../../agent/choose/compose-yaml.ts';
 import { COMPOSE_FILE_MAX_BYTES, YAML_LEXEMES_MAX } from '../../../agent/choose/limits.ts';
-import { cpuMs } from '../../cpu-time.ts';
+import { cpuTimeMs } from '../../cpu-time.ts';
 
 const filled = (piece: string, before = '') =>
   before + piece.repeat(Math.floor((COMPOSE_FILE_MAX_BYTES - before.length) / piece.length));
@@ -14,7 +14,7 @@ it.each<readonly [string, string, RegExp]>([
   ['names nothing', filled('- *a\n'), /more YAML than/],
 ])('refuses a file that %s soon, and with little memory', async (_name, text, message) => {
   const before = process.memoryUsage().rss;
-  const ms = await cpuMs(() => expect(() => parseYaml(text, 'c.yaml')).toThrow(message));
+  const ms = await cpuTimeMs(() => expect(() => parseYaml(text, 'c.yaml')).toThrow(message));
   expect(ms).toBeLessThan(10_000);
   expect(process.memoryUsage().rss - before).toBeLessThan(400 * 1024 * 1024);
 });

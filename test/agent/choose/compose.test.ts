@@ -3,7 +3,7 @@ import { dirname, join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { composeImages } from '../../../agent/choose/compose.ts';
 import { parseDotenv } from '../../../agent/choose/dotenv.ts';
-import { cpuMs } from '../../cpu-time.ts';
+import { cpuTimeMs } from '../../cpu-time.ts';
 import { scratchDirectory } from '../../rig/scratch.ts';
 import { badCases, filesOf, goodCases, PATH, variableFiles } from './compose-cases.ts';
 
@@ -105,7 +105,7 @@ describe('.env', () => {
 
 describe('bounds', () => {
   const refused = async (files: Readonly<Record<string, string>>, message: string) => {
-    const ms = await cpuMs(() =>
+    const ms = await cpuTimeMs(() =>
       expect(imagesOf(files)).rejects.toMatchObject({
         code: 'usage',
         message: expect.stringContaining(message),

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import { parsePatterns } from '../../../agent/choose/pattern.ts';
-import { cpuMs } from '../../cpu-time.ts';
+import { cpuTimeMs } from '../../cpu-time.ts';
 
 const DIGEST = `sha256:${'a'.repeat(64)}`;
 
@@ -114,7 +114,7 @@ describe('a pattern', () => {
 
   it('takes its time with the length, however many * it has', async () => {
     const name = `${'a'.repeat(200)}/${'a'.repeat(54)}:${'a'.repeat(128)}`;
-    const ms = await cpuMs(() => {
+    const ms = await cpuTimeMs(() => {
       expect(fits(`${'*a'.repeat(100)}*b`, name)).toBe(false);
       expect(fits(`${'*a'.repeat(60)}*b:${'*a'.repeat(60)}*b`, name)).toBe(false);
       expect(fits(`${'*'.repeat(500)}:${'*'.repeat(499)}`, name)).toBe(true);

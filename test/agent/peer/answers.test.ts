@@ -2,7 +2,7 @@
 import { setImmediate } from 'node:timers/promises';
 import { describe, expect, it } from 'vitest';
 import { Answers } from '../../../agent/peer/answers.ts';
-import { ANSWERS_MAX_PER_S, ANSWERS_PER_ADDRESS_MAX_PER_S } from '../../../proto/limits.ts';
+import { ANSWERS_MAX_PER_100_MS, ANSWERS_PER_ADDRESS_MAX_PER_S } from '../../../proto/limits.ts';
 
 const STAYS = new Promise<never>(() => {});
 
@@ -46,46 +46,49 @@ describe('answers', () => {
     expect(await later(1_000, 3)).toHaveLength(3);
   });
 
-  it('go to fifty in all in any second', async () => {
+  it('go to five in all in any tenth of a second, and so to fifty a second', async () => {
     const { ask, settled, later, clock } = answering();
     const all = addresses(120);
-    for (const address of all.slice(0, 30)) ask(address);
-    expect(await settled()).toHaveLength(30);
-    clock.now += 600;
-    for (const address of all.slice(30)) ask(address);
-    expect(await settled()).toHaveLength(ANSWERS_MAX_PER_S - 30);
-    // The first 30 are more than a second ago, the other 20 are not.
-    expect(await later(400, 30)).toHaveLength(30);
-    expect(await later(600, 20)).toHaveLength(20);
-    expect(await later(400, 20)).toHaveLength(20);
+    for (const address of all.slice(0, 3)) ask(address);
+    expect(await settled()).toHaveLength(3);
+    clock.now += 60;
+    for (const address of all.slice(3)) ask(address);
+    expect(await settled()).toHaveLength(2);
+    // The first three are a tenth of a second ago, the other two are not.
+    expect(await later(40, 3)).toHaveLength(3);
+    expect(await later(60, 2)).toHaveLength(2);
+    let answered = 0;
+    for (let tenth = 0; tenth < 10; tenth++) answered += (await later(100, 5)).length;
+    expect(answered).toBe(50);
   });
 
   it('come at once from another address while one waits', async () => {
-    const { ask, settled } = answering();
+    const { ask, settled, clock } = answering();
     for (let n = 0; n < 30; n++) ask('10.0.0.1');
     await settled();
+    clock.now += 100;
     ask('10.0.0.2');
     expect(await settled()).toEqual(['10.0.0.2']);
   });
 
-  it('come first to whose network, and then address, has had the fewest', async () => {
+  it('come first to whose network, and then address, has had the fewest, then in their order', async () => {
     const { ask, settled, later } = answering();
-    for (let n = 0; n < 200; n++) ask(`10.0.0.${n}`);
-    expect(await settled()).toHaveLength(ANSWERS_MAX_PER_S);
-    for (let n = 0; n < 5; n++) ask('10.0.0.199');
-    ask('192.0.2.1');
-    const [first, ...others] = await later(1_000, ANSWERS_MAX_PER_S);
-    expect([first, others[0]]).toEqual(['10.0.0.50', '192.0.2.1']);
-    expect(others.filter((address) => address === '10.0.0.199')).toEqual([]);
+    for (const address of ['10.0.0.1', '10.0.0.1', '10.0.0.2', '10.0.1.1', '10.0.1.1']) ask(address);
+    expect(await settled()).toHaveLength(ANSWERS_MAX_PER_100_MS);
+    for (const address of ['10.0.0.1', '10.0.0.2', '10.0.0.3', '10.0.1.1', '192.0.2.1', '192.0.3.1'])
+      ask(address);
+    const order = ['192.0.2.1', '192.0.3.1', '10.0.1.1', '10.0.0.3', '10.0.0.2'];
+    expect(await later(100, 5)).toEqual(order);
+    expect(await later(100, 1)).toEqual(['10.0.0.1']);
   });
 
   it('count a /64 of IPv6 as one address', async () => {
-    const { ask, settled } = answering();
+    const { ask, settled, clock } = answering();
     for (let n = 1; n <= 9; n++) ask(`2001:db8:1:2::${n}`);
+    expect(await settled()).toHaveLength(ANSWERS_PER_ADDRESS_MAX_PER_S);
+    clock.now += 100;
     ask('2001:db8:1:3::1');
-    const answered = await settled();
-    expect(answered).toHaveLength(ANSWERS_PER_ADDRESS_MAX_PER_S + 1);
-    expect(answered).toContain('2001:db8:1:3::1');
+    expect(await settled()).toEqual(['2001:db8:1:3::1']);
   });
 
   it('are not spent on who has gone', async () => {

@@ -1,13 +1,13 @@
 import { expect, it } from 'vitest';
 import { mayPass, pushFailed } from '../../../agent/push/failure.ts';
 import { parseTarget } from '../../../agent/reference.ts';
-import { cpuMs } from '../../cpu-time.ts';
+import { cpuTimeMs } from '../../cpu-time.ts';
 
 const NAME = parseTarget('r.example/a/b:1', 'the name');
 
 it('judges what an engine said in no time, however long a registry made it', async () => {
   const said = 'status '.repeat(9_000);
-  const ms = await cpuMs(() => {
+  const ms = await cpuTimeMs(() => {
     expect(mayPass(said, NAME)).toBe(false);
     expect(pushFailed(NAME, said, undefined, 1).hint).toBeUndefined();
   });
