@@ -24,6 +24,14 @@ export const HELD_OTHERWISE: readonly HeldOtherwise[] = [
     },
   },
   {
+    says: 'The first message of a handshake',
+    reason: 'it says what a message costs, which the next sentences bound',
+    test: {
+      file: 'test/hostile/listener.test.ts',
+      title: 'to five pairings of an address a second: the sixth waits, and one from elsewhere does not',
+    },
+  },
+  {
     says: 'Whether an image arrived is its word',
     reason: 'it says what a receiver can do, not what it cannot',
     test: {

@@ -18,9 +18,9 @@ const BROWSER = 'A web page cannot use up the tries';
 const PAUSE = 'A receiver without `--once` makes a new code';
 const NO_WORK = 'The code is stretched once';
 const ANSWERED = 'It answers at most 5 of them';
-const ALIKE = 'This holds for pairings, lanes';
-const TURNS = 'Whoever comes too soon waits';
-const REFUSED = 'A connection that is refused';
+const ALIKE = 'This holds for pairings, lanes and reconnects';
+const FEWEST = 'Whoever comes too soon waits';
+const REFUSED = 'A connection that is refused is closed';
 const PLACES = 'A receiver holds 32 connections';
 const CROWDED = 'Where there is no room';
 const HONEST = 'So 2,000 sockets that are held';
@@ -232,10 +232,42 @@ export const PAIRING: readonly Mutation[] = [
   {
     name: 'all addresses together are answered as often as they ask',
     file: 'agent/peer/answers.ts',
-    find: 'const crowded = lastTenth.length >= ANSWERS_MAX_PER_100_MS;',
-    replace: 'const crowded = lastTenth.length < 0 * ANSWERS_MAX_PER_100_MS;',
+    find: 'const next = crowded ? undefined : this.#next();',
+    replace: 'const next = this.#next();',
     tests: answers,
     says: [ANSWERED],
+  },
+  {
+    name: 'half of the time is not left to others',
+    file: 'agent/peer/answers.ts',
+    find: 'setTimeout(() => this.#goOn(), tookMs)',
+    replace: 'this.#goOn()',
+    tests: answers,
+    says: [ANSWERED],
+  },
+  {
+    name: 'who asked first is answered first, of whatever network',
+    file: 'agent/peer/answers.ts',
+    find: 'if (ofNetwork < leastOfNetwork || (ofNetwork === leastOfNetwork && ofAddress < leastOfAddress))',
+    replace: 'if (!best && leastOfNetwork >= ofNetwork && leastOfAddress >= ofAddress)',
+    tests: answers,
+    says: [FEWEST],
+  },
+  {
+    name: 'who has gone is answered all the same',
+    file: 'agent/peer/answers.ts',
+    find: 'if (!this.#waiting.delete(waiting)) return;',
+    replace: 'if (!this.#waiting.has(waiting)) return;',
+    tests: answers,
+    says: [FEWEST],
+  },
+  {
+    name: 'who comes too soon is thrown out for standing still',
+    file: 'agent/peer/listener.ts',
+    find: '          this.#admission.hold(stranger);\n',
+    replace: '',
+    tests: tests('test/hostile/listener.test.ts', '^answers'),
+    says: [FEWEST],
   },
   {
     name: 'answers of more than a tenth of a second ago do not count',
@@ -262,20 +294,20 @@ export const PAIRING: readonly Mutation[] = [
     says: [ANSWERED],
   },
   {
+    name: 'lanes and reconnects are answered at once',
+    file: 'proto/channel.ts',
+    find: 'await options.turn?.();',
+    replace: "if (preamble.kind === 'pair') await options.turn?.();",
+    tests: listener('^answers'),
+    says: [ALIKE],
+  },
+  {
     name: 'message 1 is answered at once',
     file: 'proto/channel.ts',
     find: '    await options.turn?.();\n',
     replace: '',
     tests: listener('^answers'),
-    says: [ANSWERED, ALIKE],
-  },
-  {
-    name: 'who asks most is answered as soon as others',
-    file: 'agent/peer/answers.ts',
-    find: 'if (ofNetwork < leastOfNetwork || (ofNetwork === leastOfNetwork && ofAddress < leastOfAddress))',
-    replace: 'if (leastOfNetwork + leastOfAddress === Infinity)',
-    tests: answers,
-    says: [TURNS],
+    says: [ANSWERED],
   },
   {
     name: 'a request that is refused is left half open',

@@ -42,7 +42,7 @@ export const TARGETS: readonly Mutation[] = [
     says: [OPTIONS],
   },
   {
-    name: 'what would be pushed is not looked at with --accept: names are those before the rules',
+    name: '--accept is about names before the rules of the receiver',
     file: 'agent/receive.ts',
     find: 'return renaming.active ? new RenamingSink(accepting, renaming, warn) : accepting;',
     replace:

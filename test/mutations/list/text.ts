@@ -10,7 +10,7 @@ const JSON_TOO = '`--json` and reports escape in the same way';
 const MARKED = 'Words of the other side are marked';
 const STATUS = 'A usage error or an internal fault';
 
-/** What the character class holds without one of the kinds below `\p{C}`. */
+/** Where the class of characters begins, which the edits rewrite without one of its kinds. */
 const INVISIBLE = "'[\\\\p{C}\\\\p{DI}";
 
 export const TEXT: readonly Mutation[] = [
@@ -71,10 +71,10 @@ export const TEXT: readonly Mutation[] = [
     says: [COVERS],
   },
   {
-    name: 'the escapes are none of JSON',
+    name: 'the escapes stand for other characters',
     file: 'cli/escape.ts',
-    find: '`\\\\u${unit',
-    replace: '`\\\\x${unit',
+    find: '.toString(16)',
+    replace: '.toString(10)',
     tests: tests('test/cli/escape.test.ts', 'gives JSON that reads as the very text'),
     says: [JSON_TOO],
   },

@@ -14,6 +14,7 @@ const SEEN = 'A listener sees that it is imgmv';
 const AS_SENT = 'What arrives is what was sent';
 const DOWNGRADE = 'Nor can anybody on the wire make';
 const OWN_KEYS = 'Each connection has its own keys';
+const OLDER = 'Nor can anybody on the wire make two hosts';
 const ALTERED = 'A record that was altered';
 const BREAKS = 'A fault below the records';
 const COMES_BACK = 'The connection comes back';
@@ -91,7 +92,7 @@ export const WIRE: readonly Mutation[] = [
     find: "`${selected}\\n${offered.join(',')}\\n`",
     replace: '`${selected}\\n`',
     tests: tests('test/proto/channel.test.ts', 'handshake'),
-    says: [OWN_KEYS],
+    says: [OWN_KEYS, OLDER],
   },
   {
     name: 'the prologue is left out of the handshake',
