@@ -4,6 +4,7 @@ import { ImgmvError } from '../../proto/errors.ts';
 import { type Contents, Heads, type ReadFile, type StoredFile } from './contents.ts';
 import { fileBytes } from './file-bytes.ts';
 import { Folder } from './folder.ts';
+import { ENTRIES_MAX } from './limits.ts';
 
 /** A file of a directory that is held open. */
 interface Place {
@@ -41,7 +42,10 @@ export class DirectoryContents implements Contents {
       const heads = new Heads();
       for (const below of paths) {
         const folder = await folderBelow(folders, below);
-        for (const name of [...((await folder?.names()) ?? [])].sort()) {
+        const names = (await folder?.names()) ?? [];
+        if (names.length > ENTRIES_MAX)
+          throw new ImgmvError('integrity', `more than ${ENTRIES_MAX} files in ${folder?.path}`);
+        for (const name of names.toSorted()) {
           const full = below === '' ? name : `${below}/${name}`;
           if (!folder || !wanted(full)) continue;
           const place = { folder, name };

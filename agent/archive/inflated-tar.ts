@@ -7,22 +7,17 @@ import { statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { ImgmvError } from '../../proto/errors.ts';
 import type { ReadFile } from './contents.ts';
+import type { Place, Places } from './places.ts';
 import { Spool } from './spool.ts';
-
-export interface Place {
-  readonly name: string;
-  readonly offset: number;
-  readonly size: number;
-}
 
 /** What others need of the disk that is kept on. */
 const ROOM_LEFT_SHARE = 0.1;
 
 /** `counts`: what comes of it is to be counted for the bound on what an archive inflates to. */
-type Inflate = (counts: boolean, signal: AbortSignal) => AsyncGenerator<Buffer>;
+export type Inflate = (counts: boolean, signal: AbortSignal) => AsyncGenerator<Buffer>;
 
 export class InflatedTar implements AsyncDisposable {
-  readonly #places: readonly Place[];
+  readonly #places: Places;
   readonly #inflate: Inflate;
   /** Where the decompressing is; taken by whoever reads on. */
   #cursor: Cursor | undefined;
@@ -36,8 +31,7 @@ export class InflatedTar implements AsyncDisposable {
   #keeps = false;
   #full = false;
 
-  /** `places` in the order of the tar. */
-  constructor(places: readonly Place[], inflate: Inflate) {
+  constructor(places: Places, inflate: Inflate) {
     this.#places = places;
     this.#inflate = inflate;
   }
@@ -48,7 +42,7 @@ export class InflatedTar implements AsyncDisposable {
 
   /** Each body is to be read before the next file is asked for. */
   async *read(names: ReadonlySet<string>, signal: AbortSignal): AsyncGenerator<ReadFile> {
-    const wanted = this.#places.filter(({ name }) => names.has(name));
+    const wanted = this.#places.of(names);
     for (const { name } of wanted) this.#times.set(name, (this.#times.get(name) ?? 1) - 1);
     for (const place of wanted) {
       signal.throwIfAborted();
@@ -79,15 +73,15 @@ export class InflatedTar implements AsyncDisposable {
     // The last one was to be expected; whoever makes it go on and on is held to the bound of the first.
     cursor ??= new Cursor(this.#inflate(++this.#passes > 2, signal));
     try {
-      for (const passed of this.#places) {
-        if (passed.offset < cursor.at) continue;
-        if (passed.offset >= place.offset) break;
+      for (const end = this.#places.numberOf(place); cursor.passed < end; cursor.passed++) {
+        const passed = this.#places.all[cursor.passed] as Place;
         const wanted = (this.#times.get(passed.name) ?? 0) > 0 && !this.#kept.has(passed.name);
         if (!wanted || !(await this.#hasRoom(passed))) continue;
         await cursor.skipTo(passed.offset, signal);
         for await (const _ of this.#keeping(passed, cursor.to(passed.offset + passed.size, signal)));
       }
       await cursor.skipTo(place.offset, signal);
+      cursor.passed++;
       return cursor;
     } catch (error) {
       await cursor.close();
@@ -129,7 +123,9 @@ export class InflatedTar implements AsyncDisposable {
 
   async #hasRoom({ size }: Place): Promise<boolean> {
     if (this.#keeps || this.#full) return false;
-    const { bavail, blocks, bsize } = await statfs(tmpdir());
+    const found = await statfs(tmpdir()).catch(() => undefined);
+    if (!found) return false;
+    const { bavail, blocks, bsize } = found;
     return bavail * bsize - size > blocks * bsize * ROOM_LEFT_SHARE;
   }
 
@@ -144,6 +140,8 @@ class Cursor {
   readonly #stream: AsyncGenerator<Buffer>;
   #rest: Buffer = Buffer.alloc(0);
   at = 0;
+  /** Places that are behind it, or that it stands in. */
+  passed = 0;
   failed = false;
 
   constructor(stream: AsyncGenerator<Buffer>) {

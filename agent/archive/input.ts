@@ -30,10 +30,10 @@ export async function openInput(
   const fifo = found ? undefined : await openFifo(path);
   if (fifo) return spooled(path, fifo, signal, async () => void fifo.destroy());
   const file = await openFile(path, found);
-  const { size } = await file.stat();
-  if ((await file.stat()).isFile())
+  const stat = await file.stat();
+  if (stat.isFile())
     return {
-      size,
+      size: stat.size,
       first: () => fileBytes(file, 0, Number.POSITIVE_INFINITY, signal),
       read: (start, end, until) => fileBytes(file, start, end, until),
       [Symbol.asyncDispose]: () => file.close(),

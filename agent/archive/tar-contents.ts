@@ -3,9 +3,10 @@ import { createHash } from 'node:crypto';
 import { ImgmvError } from '../../proto/errors.ts';
 import { type Compression, compressionOf, inflated, unreadCompression } from './compression.ts';
 import { type Contents, Heads, type ReadFile, type StoredFile } from './contents.ts';
-import { InflatedTar, type Place } from './inflated-tar.ts';
+import { type Inflate, InflatedTar } from './inflated-tar.ts';
 import type { Inflation } from './inflation.ts';
 import type { Input } from './input.ts';
+import { type Place, Places } from './places.ts';
 import type { ReadingMeter } from './reading-meter.ts';
 import { SkippingReader } from './skipping-reader.ts';
 import { type TarEntry, tarEntries } from './tar-entries.ts';
@@ -21,16 +22,15 @@ export class TarContents implements Contents {
   readonly files: ReadonlyMap<string, StoredFile>;
   readonly links: ReadonlyMap<string, string>;
   readonly #input: Input;
-  /** In the order of the tar, in bytes of it before compression. */
-  readonly #places: readonly Place[];
+  readonly #places: Places;
   readonly #inflated: InflatedTar | undefined;
 
-  private constructor(input: Input, index: Index, inflatedTar: InflatedTar | undefined) {
+  private constructor(input: Input, index: Index, inflate: Inflate | undefined) {
     this.#input = input;
-    this.#inflated = inflatedTar;
     this.files = index.files;
     this.links = index.links;
-    this.#places = index.places;
+    this.#places = new Places(index.places);
+    this.#inflated = inflate && new InflatedTar(this.#places, inflate);
   }
 
   /**
@@ -52,19 +52,19 @@ export class TarContents implements Contents {
     }
     if (opened.compression === 'none') return new TarContents(input, index, undefined);
     const { compression } = opened;
-    const again = (counts: boolean, until: AbortSignal) =>
+    const again: Inflate = (counts, until) =>
       inflated(
         compression,
         input.read(0, Number.POSITIVE_INFINITY, until),
         counts ? options.inflation : undefined,
       );
-    return new TarContents(input, index, new InflatedTar(index.places, again));
+    return new TarContents(input, index, again);
   }
 
   async *read(names: ReadonlySet<string>, signal: AbortSignal): AsyncGenerator<ReadFile> {
     if (this.#inflated) return yield* this.#inflated.read(names, signal);
-    for (const { name, offset, size } of this.#places)
-      if (names.has(name)) yield { name, body: this.#input.read(offset, offset + size, signal) };
+    for (const { name, offset, size } of this.#places.of(names))
+      yield { name, body: this.#input.read(offset, offset + size, signal) };
   }
 
   willRead(times: ReadonlyMap<string, number>): void {
@@ -83,7 +83,10 @@ interface Index {
   readonly places: Place[];
 }
 
-/** It had to be decompressed to get at what is behind it: what it is need not be read for once more. */
+/**
+ * It had to be decompressed to get at what is behind it: what it is need not be read for once more. But where it is
+ * compressed itself it has to be, if it is wanted.
+ */
 async function hashed(heads: Heads, { body, size }: TarEntry): Promise<StoredFile> {
   const hash = createHash('sha256');
   const watched = (async function* () {
@@ -93,6 +96,7 @@ async function hashed(heads: Heads, { body, size }: TarEntry): Promise<StoredFil
     }
   })();
   const file = await heads.of(size, watched);
+  if (file.compression !== 'none') return file;
   for await (const _ of watched);
   return { ...file, digest: `sha256:${hash.digest('hex')}` };
 }

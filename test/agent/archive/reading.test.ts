@@ -11,6 +11,7 @@ import { InflatedTar } from '../../../agent/archive/inflated-tar.ts';
 import { INFLATED_MAX_BYTES } from '../../../agent/archive/limits.ts';
 import { openArchives } from '../../../agent/archive/open-archives.ts';
 import { openSink } from '../../../agent/archive/open-store.ts';
+import { Places } from '../../../agent/archive/places.ts';
 import { ReadingMeter } from '../../../agent/archive/reading-meter.ts';
 import { digestOf, manifestFor } from '../../../agent/engine/metadata.ts';
 import { type Ledger, move } from '../../../agent/move.ts';
@@ -212,12 +213,14 @@ describe('an archive that is compressed as a whole', () => {
     expect(opened.meter.inflated).toBe(inner.length + layerBytes(web) + layerBytes(db));
   });
 
-  it('counts what more passes decompress, where there is no room to keep what is to come', async () => {
+  it.each([
+    ['where there is no room to keep what is to come', '/proc'],
+    ['where there is no place to keep it', '/nowhere'],
+  ])('counts what more passes decompress, %s', async (_where, directory) => {
     const inner = ociTar([web, db]);
     await writeFile(at('x.tar.gz'), gzipSync(inner, { level: 1 }));
     const { TMPDIR } = process.env;
-    // A file system without any room.
-    process.env.TMPDIR = '/proc';
+    process.env.TMPDIR = directory;
     try {
       await using opened = await open(`oci-archive:${at('x.tar.gz')}`);
       const source = await opened.source();
@@ -245,7 +248,7 @@ describe('entries of what is decompressed', () => {
 
   function scripted() {
     const passes: boolean[] = [];
-    const tar = new InflatedTar(places, async function* (counts) {
+    const tar = new InflatedTar(new Places(places), async function* (counts) {
       passes.push(counts);
       for (let from = 0; from < whole.length; from += 300) yield whole.subarray(from, from + 300);
     });
