@@ -13,8 +13,9 @@ const REPEATS = 'No output, error or log repeats it.';
 const DOCKERS = 'Credentials for registries are docker';
 const NOWHERE = 'They are in no argument';
 const HELPER = 'A credential helper is asked';
-const KEPT = 'What an interrupted run left';
-const IN_USE = 'No other user can pass off';
+const KEPT = 'What an interrupted run left in the engine';
+const BY_FORCE = '`imgmv clean --force` removes it';
+const POSES = 'No other user can pass off';
 
 export const SECRETS: readonly Mutation[] = [
   {
@@ -184,7 +185,7 @@ export const SECRETS: readonly Mutation[] = [
     find: 'if (force || isOver(helper) || helper.live === false)',
     replace: 'if (isOver(helper) || helper.live === false)',
     tests: tests('test/agent/clean.test.ts'),
-    says: [KEPT],
+    says: [BY_FORCE],
   },
   {
     name: 'any process that has the id by now keeps layers',
@@ -192,7 +193,7 @@ export const SECRETS: readonly Mutation[] = [
     find: 'stat.started === started && ',
     replace: '',
     tests: helpers,
-    says: [IN_USE],
+    says: [KEPT, POSES],
   },
   {
     name: 'a process that has ended keeps layers',
@@ -200,7 +201,7 @@ export const SECRETS: readonly Mutation[] = [
     find: ' && !ENDED_STATES.includes(stat.state)',
     replace: '',
     tests: helpers,
-    says: [IN_USE],
+    says: [KEPT, POSES],
   },
   {
     name: 'a session that has ended keeps layers while its process runs',
@@ -208,7 +209,7 @@ export const SECRETS: readonly Mutation[] = [
     find: 'return sessionsHere.has(session);',
     replace: 'return true;',
     tests: helpers,
-    says: [IN_USE],
+    says: [KEPT],
   },
   {
     name: 'a process of this place is taken for one of another place',
@@ -216,6 +217,6 @@ export const SECRETS: readonly Mutation[] = [
     find: 'if (place !== HERE?.place) return undefined;',
     replace: 'if (place === HERE?.place) return undefined;',
     tests: helpers,
-    says: [IN_USE],
+    says: [KEPT],
   },
 ];
