@@ -1,6 +1,6 @@
 /** An engine as a source: images that were chosen there, their blobs out of `docker save`. */
 import type { IncomingMessage } from 'node:http';
-import { ImgmvError } from '../../proto/errors.ts';
+import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import { Stopwatch } from '../../proto/stopwatch.ts';
 import { atOnce, LOOKUPS_AT_ONCE } from '../at-once.ts';
 import type { Meant } from '../choose/meant.ts';
@@ -157,8 +157,8 @@ export class EngineSource implements Source {
 }
 
 /**
- * Undefined, too, for an image whose documents are not as they should be: `docker save` shows them to the sink, which
- * refuses that image, and no other.
+ * Undefined, too, for an image whose documents are not as they should be, or which somebody removes meanwhile:
+ * `docker save` shows to the sink what there is of it, which refuses that image, and no other.
  */
 async function readStored(
   content: ContentStore,
@@ -168,7 +168,7 @@ async function readStored(
   try {
     return await StoredImage.read(content, held, root, diffIds);
   } catch (error) {
-    if (error instanceof ImgmvError && error.code === 'integrity') return undefined;
+    if (['integrity', 'image-not-found'].includes(toImgmvError(error).code)) return undefined;
     throw error;
   }
 }
