@@ -8,6 +8,7 @@ import {
   ANSWERS_MAX_PER_100_MS,
   ANSWERS_PER_ADDRESS_MAX_PER_S,
   CODE_WRONG_TRIES_MAX,
+  UNAUTHENTICATED_GRACE_MS,
 } from '../../proto/limits.ts';
 import { generateKeyPair, HandshakeState } from '../../proto/noise.ts';
 import { dial } from '../../proto/websocket.ts';
@@ -323,6 +324,8 @@ describe('floods', () => {
     for (const ms of late) expect(ms).toBeGreaterThan(9_500);
     // A machine that is busy is late with all of them, and does not change their order.
     expect(Math.max(...early)).toBeLessThan(Math.min(...late));
+    // Nor is it as late as for another deadline.
+    expect(Math.max(...late)).toBeLessThan(45_000);
   });
 
   test.each([
@@ -465,6 +468,33 @@ describe('answers', () => {
     at.monotonic += 100;
     expect((await next.answer)?.length).toBe(96);
     next.peer.socket.destroy();
+  });
+
+  test('are waited for by an address that is crowded: who waits is not thrown out for standing still', async () => {
+    const { at, clock } = stillClock();
+    await using host = await listeningHost(clock);
+    const pairing = host.listener.newPairing(TTL_MS);
+    void host.listener.accept(pairing, new AbortController().signal).catch(() => {});
+    const from = '127.0.0.2';
+    for (let n = 0; n < ANSWERS_PER_ADDRESS_MAX_PER_S; n++) {
+      const { peer, answer } = await asks(host.port, from);
+      expect((await answer)?.length).toBe(96);
+      peer.socket.destroy();
+    }
+    at.monotonic += 100;
+    const waiting = await asks(host.port, from);
+    expect(await waiting.soon()).toBeUndefined();
+    const silent = [
+      await rawPeer(host.port, from),
+      await rawPeer(host.port, from),
+      await rawPeer(host.port, from),
+    ];
+    at.monotonic += UNAUTHENTICATED_GRACE_MS;
+    // The fifth of the address: one of the others has to go.
+    silent.push(await rawPeer(host.port, from));
+    at.monotonic += 1_000;
+    expect((await waiting.answer)?.length).toBe(96);
+    for (const { socket } of [...silent, waiting.peer]) socket.destroy();
   });
 
   test('to pairings, lanes and reconnects alike, and a lane that waits is not lost', async () => {

@@ -38,7 +38,11 @@ const SHOWN_CHARACTERS = 1_500;
 export async function runTests(tree: string, { files, pattern }: TestSet): Promise<TestRun> {
   const report = join(tree, 'mutation-report.json');
   const vitest = [join(tree, 'node_modules/vitest/vitest.mjs'), 'run', ...files];
-  const options = ['--reporter=json', `--outputFile=${report}`, ...(pattern ? ['-t', pattern] : [])];
+  const options = [
+    '--reporter=json',
+    `--outputFile=${report}`,
+    ...(pattern ? [`--testNamePattern=${pattern}`] : []),
+  ];
   const { output, late } = await runNode(tree, [...vitest, ...options]);
   if (late)
     return { passed: 0, failures: [], broken: `not at its end after ${RUN_TIMEOUT_MS / 60_000} minutes` };

@@ -1,17 +1,21 @@
 /** Whose message 1 is answered, when, on a clock that stands still until it is moved. */
 import { setImmediate } from 'node:timers/promises';
-import { describe, expect, it } from 'vitest';
+import { describe, expect, it, onTestFinished, vi } from 'vitest';
 import { Answers } from '../../../agent/peer/answers.ts';
 import { ANSWERS_MAX_PER_100_MS, ANSWERS_PER_ADDRESS_MAX_PER_S } from '../../../proto/limits.ts';
 
 const STAYS = new Promise<never>(() => {});
 
-function answering() {
+/** Each answer takes `answerMs`. */
+function answering(answerMs = 0) {
   const clock = { now: 7 };
   const answers = new Answers(() => clock.now);
   const answered: string[] = [];
   const ask = (address: string, gone: Promise<unknown> = STAYS) =>
-    void answers.turn(address, gone).then(() => answered.push(address));
+    void answers.turn(address, gone).then(() => {
+      answered.push(address);
+      clock.now += answerMs;
+    });
   /** Until nobody else is answered at this time. */
   const settled = async () => {
     for (let seen = -1; seen !== answered.length; ) {
@@ -105,5 +109,21 @@ describe('answers', () => {
     // It is told that there is no answer to wait for.
     expect(await settled()).toHaveLength(5);
     expect(await later(1_000, 5)).toHaveLength(ANSWERS_PER_ADDRESS_MAX_PER_S);
+  });
+
+  it('leave as much time again for all else', async () => {
+    vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
+    onTestFinished(() => void vi.useRealTimers());
+    const { ask, settled, clock } = answering(200);
+    for (const address of addresses(3)) ask(address);
+    expect(await settled()).toHaveLength(1);
+    for (const left of [2, 1]) {
+      clock.now += 199;
+      vi.advanceTimersByTime(199);
+      expect(await settled()).toEqual([]);
+      clock.now += 1;
+      vi.advanceTimersByTime(1);
+      expect([left, await settled()]).toEqual([left, [expect.any(String)]]);
+    }
   });
 });

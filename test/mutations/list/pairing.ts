@@ -184,9 +184,9 @@ export const PAIRING: readonly Mutation[] = [
   {
     name: 'a message whose key does not decrypt is a try',
     file: 'proto/noise.ts',
-    find: "this.#wrongPsk = tokens.includes('psk');",
-    replace: "this.#wrongPsk = tokens.includes('psk') || true;",
-    tests: tests('test/proto/noise.test.ts'),
+    find: '        this.#rs = this.#symmetric',
+    replace: "        this.#wrongPsk = tokens.includes('psk');\n        this.#rs = this.#symmetric",
+    tests: listener('what is no try'),
     says: [TRIES],
   },
   {
