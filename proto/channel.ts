@@ -83,7 +83,7 @@ function patternOf(kind: ConnectionKind): Pattern {
  * PROTOCOL.md section 3.1. Each side takes in what it sent and received itself, so whoever changes an offer on the
  * way, to make two hosts speak an older version than both know, makes their handshake fail.
  */
-export function prologueOf({ offered, selected }: Negotiation, dialler: Buffer, listener: Buffer): Buffer {
+function prologueOf({ offered, selected }: Negotiation, dialler: Buffer, listener: Buffer): Buffer {
   return Buffer.concat([Buffer.from(`${selected}\n${offered.join(',')}\n`, 'latin1'), dialler, listener]);
 }
 

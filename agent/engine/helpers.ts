@@ -27,7 +27,7 @@ export interface Helper {
   /** What the engine says that it takes, with the layers below that were there before. */
   readonly bytes: number;
   readonly since: Date;
-  /** Whether the session that made it goes on, or may, as its process runs; undefined where that cannot be seen from here. */
+  /** Whether its session may go on, since its process runs; undefined where that cannot be seen from here. */
   readonly live: boolean | undefined;
 }
 

@@ -95,6 +95,21 @@ describe('answers', () => {
     expect(await settled()).toEqual(['2001:db8:1:3::1']);
   });
 
+  it('leave as much time for all else as they take', async () => {
+    const clock = { now: 7 };
+    const slow = new Answers(() => clock.now);
+    const began = performance.now();
+    const taken: number[] = [];
+    const answer = (address: string) =>
+      slow.turn(address, STAYS).then(() => {
+        taken.push(performance.now() - began);
+        clock.now += 300;
+      });
+    await Promise.all([answer('10.0.0.1'), answer('10.0.0.2')]);
+    // Its own timer is a real one, and may be a millisecond early.
+    expect((taken[1] ?? 0) - (taken[0] ?? 0)).toBeGreaterThan(298);
+  });
+
   it('are not spent on who has gone', async () => {
     const { ask, settled, later } = answering();
     for (let n = 0; n < 5; n++) ask('10.0.0.1');
