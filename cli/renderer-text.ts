@@ -5,6 +5,7 @@ import { escapeText } from './escape.ts';
 import { listText } from './list-text.ts';
 import { nameOf, namingLines, short, sourceNameOf } from './names.ts';
 import { planText } from './plan-text.ts';
+import { ReadingProgress } from './reading-progress.ts';
 import type { Renderer } from './renderer.ts';
 import { etaOf, layers, names, onTheWire, pace, size } from './sizes.ts';
 
@@ -46,8 +47,7 @@ export class TextRenderer implements Renderer {
   readonly #color: boolean;
   readonly #bars: Bars;
   readonly #underWay = new Map<string, UnderWay>();
-  /** Archives that are read, by when something was said of them. */
-  readonly #archives = new Map<string, number>();
+  readonly #archives = new ReadingProgress(PLAIN_INTERVAL_MS);
   #limits = LIMITS;
   #images: readonly PlanImage[] = [];
   #planOnly = false;
@@ -127,26 +127,12 @@ export class TextRenderer implements Renderer {
   }
 
   #reading(event: EventOf<'reading'>): void {
-    const { archive, bytes, bytesTotal, done, inflated, phase, spool } = event;
     this.#limits = { ...this.#limits, save: 'reading' };
-    const now = performance.now();
-    const saidAt = this.#archives.get(archive);
-    if (saidAt === undefined) {
-      this.#archives.set(archive, now);
-      return this.say(`Reading ${archive}${spool === null ? '' : `, kept in ${spool} until the end`}.`);
-    }
-    if (done) return this.end();
-    if (this.#quiet || (bytes === 0 && inflated === 0)) return;
-    const of = bytesTotal === null ? '' : ` of ${size(bytesTotal)}`;
-    const words = `${size(bytes)}${of}${inflated === 0 ? '' : `, ${size(inflated)} decompressed`}`;
-    const doing = phase === 'index' ? 'looking through' : 'checking';
-    if (this.#stream.isTTY) {
-      const name = escapeText(archive);
-      this.#bars.draw(ARCHIVE, { name, bytes, bytesTotal: bytesTotal ?? 0, words: `${doing}: ${words}` });
-    } else if (now - saidAt >= PLAIN_INTERVAL_MS) {
-      this.#archives.set(archive, now);
-      this.say(`${archive}: ${doing}, ${words}`);
-    }
+    if (event.done) return this.end();
+    const bar = this.#stream.isTTY && !this.#quiet ? this.#archives.bar(event) : undefined;
+    if (bar) return this.#bars.draw(ARCHIVE, bar);
+    const line = this.#archives.line(event);
+    if (line !== undefined) this.say(line);
   }
 
   #plan(event: EventOf<'plan'>): void {

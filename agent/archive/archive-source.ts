@@ -39,8 +39,8 @@ export class ArchiveSource implements Source {
   }
 
   /**
-   * Checks the images that are meant, which are all of these archives, as they are called there, if left out. Throws
-   * integrity for what is not good in one of them.
+   * Checks the images in `meant`, or all images of these archives under the names that they have there. Throws
+   * integrity for the first that is not good.
    */
   static async open(
     archives: readonly Archive[],

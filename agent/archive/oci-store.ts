@@ -174,8 +174,13 @@ export class OciStore implements BlobStore {
     });
     const known = names.length === 0 && kept.some(same);
     const index = { ...this.#index, manifests: known ? kept : [...kept, ...added] };
+    const bytes = Buffer.from(JSON.stringify(index));
+    if (bytes.length > METADATA_MAX_BYTES)
+      throw new ImgmvError('refused', `${INDEX} would have more than ${METADATA_MAX_BYTES} bytes`, {
+        hint: 'put the next images into another layout',
+      });
     await this.#write(this.#root, LAYOUT, once(LAYOUT_BYTES));
-    await this.#write(this.#root, INDEX, once(Buffer.from(JSON.stringify(index))));
+    await this.#write(this.#root, INDEX, once(bytes));
     this.#index = index;
     this.#committed = true;
   }

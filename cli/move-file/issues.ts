@@ -14,7 +14,7 @@ const REASONS: Readonly<Record<string, string>> = {
 };
 
 /** What is expected where a number in quotes would be wrong as well. */
-const QUOTES_DO_NOT_HELP = /^(true or|a whole number|a duration)/;
+const QUOTES_DO_NOT_HELP = /^(true or|a whole number|a duration|a size)/;
 
 /** Keys of the root that are none of `known`. */
 export function unknownKeys(root: Located, known: readonly string[]): readonly Problem[] {

@@ -190,7 +190,7 @@ it('memory stays as it is, however large the archive', async () => {
   const peakMiB = Number(/peak (\d+)/.exec(said)?.[1]) / 1024;
   expect(peakMiB, said).toBeGreaterThan(10);
   expect(peakMiB, said).toBeLessThan(200);
-});
+}, 120_000);
 
 it('layers that are there are not read twice into a layout, and the second copy finds the image', async () => {
   await using first = runImgmv(['copy', bigTar(), `oci:${at('x')}`, '--json']);

@@ -1,5 +1,5 @@
 /** An OCI layout, or a `dir:`, that somebody else has made: no link in it leads anywhere, and nothing in it is waited for. */
-import { cp, mkdir, readdir, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
+import { cp, mkdir, readdir, readFile, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
@@ -131,6 +131,19 @@ it('an index.json without an end is refused before it is read', async () => {
   const refusal = { code: 'integrity', message: expect.stringContaining('has more than 4194304 bytes') };
   await expect(OciStore.isThere(at('oci'))).rejects.toMatchObject(refusal);
   await expect(write(`oci:${at('oci')}`, other)).rejects.toMatchObject(refusal);
+});
+
+it('an index.json does not grow beyond what is read again', async () => {
+  const index = JSON.parse(await readFile(at('oci/index.json'), 'utf8')) as { manifests: object[] };
+  const filled = JSON.stringify({ ...index, x: 'x'.repeat(4 * 2 ** 20 - 500) });
+  await writeFile(at('oci/index.json'), filled);
+  const { outcomes } = await write(`oci:${at('oci')}`, other);
+  expect(outcomes[0]?.error).toMatchObject({
+    code: 'refused',
+    hint: expect.stringMatching(/another layout/),
+  });
+  expect(await readFile(at('oci/index.json'), 'utf8')).toBe(filled);
+  await read(`oci:${at('oci')}`);
 });
 
 it('a link to the layout itself is followed: whoever runs this has named it', async () => {
