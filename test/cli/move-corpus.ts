@@ -95,7 +95,7 @@ export const BAD: readonly Example[] = [
   },
   {
     yaml: 'max-bytes: 500',
-    says: 'move.yaml:1:12: max-bytes is the number 500, expected a size such as 500MB or 2GiB; in quotes it is text: "500"',
+    says: 'move.yaml:1:12: max-bytes is the number 500, expected a size such as 500MB or 2GiB',
   },
   {
     yaml: 'max-bytes: 1001TiB',
