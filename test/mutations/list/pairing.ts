@@ -330,7 +330,7 @@ export const PAIRING: readonly Mutation[] = [
     file: 'proto/channel.ts',
     find: 'if (failure instanceof ImgmvError) socket.close(failure.closeCode, failure.code);',
     replace: 'if (failure instanceof ImgmvError) void socket;',
-    tests: listener('what is no try'),
+    tests: listener('a message 3 that is empty'),
     says: [REFUSED],
   },
   {
