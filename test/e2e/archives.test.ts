@@ -207,7 +207,7 @@ for (const { source, target } of PAIRS) {
         await using run = await midwayInto(file);
         await writeFile(file, 'somebody else’s');
         run.relay.release();
-        await expectEnd(run.sender, 2, /exists already/);
+        await expectEnd(run.sender, 11, /exists already/);
         await expectEnd(run.receiver.imgmv, 2, /exists already/);
         for (const process of [run.sender, run.receiver.imgmv])
           expect(statuses(await toldBy(process))).toEqual(['failed', 'failed']);

@@ -68,7 +68,7 @@ const usage: readonly UsageCase[] = [
   },
   {
     args: ['receive', '--once', '--code-file', 'x', '--push', '*.example/team/*'],
-    says: /--push "\*\.example\/team\/\*": the registry has to be spelled out/,
+    says: /--push "\*\.example\/team\/\*": \*\.example is a registry, which has to be written out/,
   },
   {
     args: ['receive', '--once', '--code-file', 'x', '--push', '--into', 'docker-archive:x.tar'],

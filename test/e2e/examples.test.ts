@@ -99,7 +99,7 @@ const EXAMPLES: Readonly<Record<string, Play>> = {
   "imgmv send 'team/*' --since 7d --retag 'team/*=new/*' --to host-b": sent(/ as new\/app:1 /),
   'ssh host-b cat /run/imgmv-code | imgmv send web:1.0 --to host-b --code-file -': sent(arrives('web:1\\.0')),
   'imgmv send --move move.yaml': sent(/4 images done and verified, 5 names pushed/, {
-    beside: 'imgmv receive --once --allow-push',
+    beside: "imgmv receive --once --allow-push 'localhost:5000/*'",
     files: ['move.yaml'],
     makes: 'move.html',
     pushes: ['prod/shop/web', '2.4', 5000],
@@ -107,7 +107,7 @@ const EXAMPLES: Readonly<Record<string, Play>> = {
   'imgmv send --compose compose.yaml --then-push --registry registry.example --to host-b': sent(
     /pushed registry\.example\/web:1\.0 sha256:/,
     {
-      beside: 'imgmv receive --once --allow-push',
+      beside: "imgmv receive --once --allow-push 'registry.example/*'",
       files: ['compose.yaml'],
       pushes: ['web', '1.0', 80],
     },
@@ -125,7 +125,7 @@ const EXAMPLES: Readonly<Record<string, Play>> = {
   'imgmv plan web:2 web:1.0 --to 10.101.139.2': sent(/^web:2 .*linux\/amd64 +(send|present)/m),
   'imgmv plan web:1.0 db:16 --to 10.0.0.2': sent(/^db:16 .*linux\/amd64 +(send|present)/m),
   'imgmv plan --move move.yaml': sent(/will be pushed: localhost:5000\/prod\/shop\/web:latest/, {
-    beside: 'imgmv receive --once --allow-push',
+    beside: "imgmv receive --once --allow-push 'localhost:5000/*'",
     files: ['move.yaml'],
   }),
   'imgmv plan --then-push': sent(/this receiver|--allow-push/, {
@@ -157,15 +157,35 @@ const EXAMPLES: Readonly<Record<string, Play>> = {
   }),
   'imgmv receive --once --report received.html': received({ makes: 'received.html' }),
   'imgmv receive --once --report received.md': received({ makes: 'received.md' }),
-  'imgmv receive --once --push': received({
-    beside: 'imgmv send registry.example:5000/team/pushed:1 --to host-b',
-    says: /pushed registry\.example:5000\/team\/pushed:1 sha256:/,
-    pushes: ['team/pushed', '1', 5000],
+  "imgmv receive --once --accept 'team/*' db:16": received({
+    beside: 'imgmv send team/app:1 db:16 --to host-b',
+    says: /2 images done and verified/,
   }),
-  'imgmv receive --once --allow-push': received({
-    beside: 'imgmv send registry.example:5000/team/allowed:1 --then-push --to host-b',
-    says: /pushed registry\.example:5000\/team\/allowed:1 sha256:/,
-    pushes: ['team/allowed', '1', 5000],
+  'imgmv receive --once --confirm': {
+    on: 'b',
+    exit: 2,
+    says: /there is no terminal to ask on/,
+    onlyFails: 'it asks at a terminal: test/e2e/accept.test.ts does',
+  },
+  "imgmv receive --once --push 'registry.example/team/*'": received({
+    beside: 'imgmv send web:1.0 --as registry.example/team/pushed:1 --to host-b',
+    says: /pushed registry\.example\/team\/pushed:1 sha256:/,
+    pushes: ['team/pushed', '1', 80],
+  }),
+  'imgmv receive --once --push --registry registry.example': received({
+    beside: 'imgmv send web:1.0 --as made/here:1 --to host-b',
+    says: /pushed registry\.example\/made\/here:1 sha256:/,
+    pushes: ['made/here', '1', 80],
+  }),
+  "imgmv receive --once --allow-push 'registry.example/team/*'": received({
+    beside: 'imgmv send web:1.0 --as registry.example/team/allowed:1 --then-push --to host-b',
+    says: /pushed registry\.example\/team\/allowed:1 sha256:/,
+    pushes: ['team/allowed', '1', 80],
+  }),
+  "imgmv receive --once --allow-push 'localhost:5000/*'": received({
+    beside: 'imgmv send web:1.0 --as localhost:5000/team/local:1 --then-push --to host-b',
+    says: /pushed localhost:5000\/team\/local:1 sha256:/,
+    pushes: ['team/local', '1', 5000],
   }),
   'imgmv receive --once --into docker-archive:both.tar.zst': received({ makes: 'both.tar.zst' }),
   'imgmv receive --once --into docker-archive:images.tar.zst': received({ makes: 'images.tar.zst' }),
@@ -237,9 +257,9 @@ const EXAMPLES: Readonly<Record<string, Play>> = {
   'imgmv clean --force': here(/Nothing is left of interrupted runs/, { on: 'b', alone: true }),
 
   // The container image
-  'docker run -it --rm --network host --group-add "$(stat -c %g /var/run/docker.sock)" -v /var/run/docker.sock:/var/run/docker.sock imgmv receive --once':
+  'docker run -it --rm --network host --log-driver none --group-add "$(stat -c %g /var/run/docker.sock)" -v /var/run/docker.sock:/var/run/docker.sock imgmv receive --once':
     received({ instead: container }),
-  'docker run --rm --network host --user "$(id -u)" --group-add "$(stat -c %g /var/run/docker.sock)" -v /var/run/docker.sock:/var/run/docker.sock -v "$PWD/codes:/codes" imgmv receive --once --json --code-file /codes/code':
+  'docker run --rm --network host --log-driver none --user "$(id -u)" --group-add "$(stat -c %g /var/run/docker.sock)" -v /var/run/docker.sock:/var/run/docker.sock -v "$PWD/codes:/codes" imgmv receive --once --json --code-file /codes/code':
     {
       on: 'b',
       exit: 2,
@@ -247,7 +267,7 @@ const EXAMPLES: Readonly<Record<string, Play>> = {
       instead: container,
       onlyFails: 'the directory is a mount of the container',
     },
-  'docker run -i --rm --network host --group-add "$(stat -c %g /var/run/docker.sock)" -v /var/run/docker.sock:/var/run/docker.sock imgmv send web:1.0 --to host-b --code-file - < code':
+  'docker run -i --rm --network host --log-driver none --group-add "$(stat -c %g /var/run/docker.sock)" -v /var/run/docker.sock:/var/run/docker.sock imgmv send web:1.0 --to host-b --code-file - < code':
     sent(arrives('web:1\\.0'), { instead: container }),
 };
 
@@ -356,7 +376,6 @@ async function loadImages({ source }: Stage): Promise<void> {
   const names = [
     ...['web:1.0', 'web:2', 'db:16', 'cache:latest', 'postgres:16', 'test/scratch:1'],
     ...['shop/web:2.3', 'shop/web:2.4', 'shop/api:2.4', 'shop/worker:2.4'],
-    ...['registry.example:5000/team/pushed:1', 'registry.example:5000/team/allowed:1'],
   ];
   for (const name of names)
     await loadImage(source, { name, layers: [{ 'etc/base': 'base\n' }, { 'etc/name': name }] });

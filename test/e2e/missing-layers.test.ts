@@ -93,7 +93,9 @@ for (const { source, target } of PAIRS) {
             expect(third.plan[at]).toMatchObject({ action: 'present', layersMissing: 0, bytesMissing: 0 });
             expect(third.images[at]).toMatchObject({ status: 'present', layersSent: 0, bytes: 0 });
           }
-          expect(third.images[0]).toMatchObject({ targetId: there.Id, layersSkipped: 4 });
+          // Between stores of different kinds the root is the target's own: of that a sender is told 12 digits.
+          expect(third.images[0]?.layersSkipped).toBe(4);
+          expect(there.Id).toContain(third.images[0]?.targetId);
           expect(third.done).toMatchObject({ bytes: 0, failed: 0, exit: 0 });
           expect(third.done.wireBytes).toBeLessThan(TALK_MAX_BYTES);
           await scene.expectUnchanged(before);

@@ -87,7 +87,11 @@ describeOn(
         source: { host, address: null, engine },
         target: { host, address: `127.0.0.1:${receiver.port}`, engine },
         images: [
-          { id: web.id, targetId: web.id, refs: [{ target: 'web:1.0', renamed: false, replaced: old.id }] },
+          {
+            id: web.id,
+            targetId: web.id,
+            refs: [{ target: 'web:1.0', renamed: false, replaced: old.id.slice(7, 19) }],
+          },
           // The base travelled with the other one.
           { status: 'loaded', layersSent: 1, layersSkipped: 1 },
         ],

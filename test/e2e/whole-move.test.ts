@@ -217,7 +217,9 @@ for (const target of ['20', '28c'] as const satisfies readonly Flavour[])
         'names that the receiving side alone gives are told by both',
         async () => {
           const place = ['--registry', registry.address, '--project', 'theirs'];
-          await using receiver = await scene.receive({ args: ['--once', '--push', ...place] });
+          await using receiver = await scene.receive({
+            args: ['--once', '--push', `${registry.address}/*`, ...place],
+          });
           await using sender = scene.send(receiver, ['team/web:1.0', 'many:v3', '--json']);
           await told(sender, receiver);
           for (const events of [await toldBy(sender), await toldBy(receiver.imgmv)]) {
@@ -242,11 +244,21 @@ for (const target of ['20', '28c'] as const satisfies readonly Flavour[])
       );
 
       it.concurrent.each([
-        ['is gone', false, /connection refused/, /is 127\.0\.0\.1:\d+ up, and can the engine reach it\?/],
-        ['wants another password', true, /unauthorized|401/i, /the credentials came from .*`docker login/],
-      ])(
+        [
+          'is gone',
+          false,
+          [/connection refused/, /is 127\.0\.0\.1:\d+ up, and can the engine reach it\?/],
+          /its registry cannot be reached from there$/,
+        ],
+        [
+          'wants another password',
+          true,
+          [/unauthorized|401/i, /the credentials came from .*`docker login/],
+          /there is no right to push there, or no good credentials$/,
+        ],
+      ] as const)(
         'a registry that %s takes nothing back: 17, on both sides, and in the report',
-        async (_what, htpasswd, says, hint) => {
+        async (_what, htpasswd, here, kind) => {
           await using gone = await startRegistry({ htpasswd });
           if (!htpasswd) await gone[Symbol.asyncDispose]();
           const auth = Buffer.from(`${USER}:not-${PASSWORD}`).toString('base64');
@@ -267,7 +279,11 @@ for (const target of ['20', '28c'] as const satisfies readonly Flavour[])
           await told(sender, receiver, 17);
           const names = [`${gone.address}/team/web:1.0`];
           expect(await namesAt(scene.target)).toEqual(expect.arrayContaining(names));
-          for (const file of [report, there]) {
+          // What the registry said is in the report of the host that pushes.
+          for (const [file, [says, hint]] of [
+            [there, here],
+            [report, [kind, /^what the registry said is shown on /]],
+          ] as const) {
             const { exit, images: shown, totals } = json(await readFile(file, 'utf8'));
             expect([exit, totals.failed]).toEqual([17, 0]);
             expect(shown).toHaveLength(1);
