@@ -210,7 +210,7 @@ export class EngineSink implements Sink {
           const targetId = this.#present.get(image) ?? image.id;
           const refs = await setNames(this.#engine, targetId, answer, this.#options);
           await this.#dropHelpersOf(image, targetId);
-          return { targetId, refs, ...this.#unsentOf(image, targetId, new Set()) };
+          return { targetId, refs, ...this.#unsentOf(image, targetId, undefined) };
         },
         loadedBytes: () => 0,
         keptBytes: () => 0,
@@ -249,7 +249,11 @@ export class EngineSink implements Sink {
     };
   }
 
-  #unsentOf(image: Image, targetId: Digest, sent: ReadonlySet<Digest>): Pick<Committed, 'unsent'> {
+  #unsentOf(
+    image: Image,
+    targetId: Digest,
+    sent: ReadonlySet<Digest> | undefined,
+  ): Pick<Committed, 'unsent'> {
     if (this.#engine.info.store === 'classic') return {};
     return { unsent: () => unsentManifests(this.#engine, image, targetId, sent) };
   }

@@ -7,6 +7,7 @@ import { IMAGE_METADATA_MAX_BYTES } from '../../proto/limits.ts';
 import type { Blob, BlobKind, Digest, Image } from '../image.ts';
 import {
   checkConfig,
+  checkTypes,
   childrenOf,
   digestOf,
   isImageConfigType,
@@ -154,8 +155,9 @@ export class ImageParts {
       // Engines read it, whether or not it says here what it is.
       if (kind === 'config') return checkConfig(found.bytes);
       // An index may name platforms that its owner does not have; a manifest is whole or not there.
-      for (const child of childrenOf(readMetadata(found.bytes, kind)))
-        visit(child.digest, child.kind, kind === 'index');
+      const metadata = readMetadata(found.bytes, kind);
+      checkTypes(metadata);
+      for (const child of childrenOf(metadata)) visit(child.digest, child.kind, kind === 'index');
     };
     const { root, diffIds, store } = this.#image;
     visit(root.digest, this.root().kind, false);

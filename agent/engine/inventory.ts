@@ -145,8 +145,12 @@ async function containerdInventory(engine: Engine, content: ContentStore, list: 
       return missing.length > 0 ? { missing, below: 0 } : undefined;
     },
     withConfig: async (config, diffIds) => {
-      const root = (await readOnce()).roots.get(config);
-      return root && (await hasLayers(content, config, diffIds)) ? root : undefined;
+      const found = (await readOnce()).roots.get(config);
+      if (!found || !(await hasLayers(content, config, diffIds))) return undefined;
+      // An index may hold the image for one platform, and for the one that would run here another image.
+      if (!found.isIndex) return found.root;
+      const runs = (await engine.inspect(found.root))?.RootFS.Layers ?? [];
+      return sameDigests(runs, diffIds) ? found.root : undefined;
     },
     heldOtherwise: async ({ layers = [] }, missing) => {
       const absent = new Set(missing);
@@ -159,7 +163,7 @@ async function containerdInventory(engine: Engine, content: ContentStore, list: 
 }
 
 /** Whether the config, which is here, is of an image with these layers. What is odd or gone is not. */
-async function hasLayers(
+export async function hasLayers(
   content: ContentStore,
   config: Digest,
   diffIds: readonly Digest[],

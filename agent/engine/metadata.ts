@@ -4,6 +4,7 @@
  */
 import { createHash } from 'node:crypto';
 import * as v from 'valibot';
+import { ImgmvError } from '../../proto/errors.ts';
 import { LAYERS_MAX } from '../../proto/limits.ts';
 import type { BlobKind, Descriptor, Digest } from '../image.ts';
 import { CONFIG_KEYS, MANIFEST_KEYS } from '../image-keys.ts';
@@ -104,6 +105,30 @@ export function isImageConfigType(mediaType: string): boolean {
 
 export function isIndexType(mediaType: string): boolean {
   return mediaType.endsWith('.index.v1+json') || mediaType.endsWith('.manifest.list.v2+json');
+}
+
+/** The types by which an engine tells a manifest or an index, which it then reads and follows. */
+const FOLLOWED_TYPES: ReadonlySet<string> = new Set([
+  'application/vnd.oci.image.index.v1+json',
+  'application/vnd.oci.image.manifest.v1+json',
+  'application/vnd.docker.distribution.manifest.list.v2+json',
+  'application/vnd.docker.distribution.manifest.v2+json',
+]);
+
+/**
+ * Throws integrity where an engine would take something else for a manifest than imgmv does. An engine goes by the media
+ * type of a descriptor, and pushes whatever it leads to.
+ */
+export function checkTypes(metadata: Metadata): void {
+  for (const { kind, mediaType, digest: child } of childrenOf(metadata)) {
+    const followed = FOLLOWED_TYPES.has(mediaType) || isIndexType(mediaType) || isManifestType(mediaType);
+    const wanted = metadata.kind === 'index' ? FOLLOWED_TYPES.has(mediaType) : !followed;
+    if (!wanted)
+      throw new ImgmvError(
+        'integrity',
+        `a ${metadata.kind} names the ${kind} ${child} with the media type ${JSON.stringify(mediaType.slice(0, 100))}`,
+      );
+  }
 }
 
 function isManifestType(mediaType: string): boolean {

@@ -15,8 +15,8 @@ export interface StoreGraph {
   readonly layers: ReadonlySet<Digest>;
   /** Roots, indexes, manifests and configs of images here, and what indexes name besides. */
   readonly metadata: ReadonlySet<Digest>;
-  /** The roots of whole images, by the configs of their manifests. */
-  readonly roots: ReadonlyMap<Digest, Digest>;
+  /** The roots of whole images, by the configs of their manifests; of several the one that is no index. */
+  readonly roots: ReadonlyMap<Digest, { readonly root: Digest; readonly isIndex: boolean }>;
 }
 
 /**
@@ -37,7 +37,7 @@ export async function readGraph(
 ): Promise<StoreGraph> {
   const layers = new Set<Digest>();
   const metadata = new Set<Digest>();
-  const roots = new Map<Digest, Digest>();
+  const roots = new Map<Digest, { readonly root: Digest; readonly isIndex: boolean }>();
   const before = childrenRead.get(content) ?? new Map<string, readonly Child[]>();
   /** What is not of an image any more is forgotten with the map of before. */
   const read = new Map<string, readonly Child[]>();
@@ -58,21 +58,32 @@ export async function readGraph(
     const children = await childrenIn(digest, isIndex ? 'index' : 'manifest');
     for (const child of children) (child.kind === 'layer' ? layers : metadata).add(child.digest);
     const config = children.find(({ kind }) => kind === 'config');
-    if (config && children.every((child) => held.has(child.digest))) roots.set(config.digest, root);
-    if (isIndex) for (const child of children) await visit(child.digest, child.kind === 'index', root, seen);
+    if (
+      config &&
+      children.every((child) => held.has(child.digest)) &&
+      roots.get(config.digest)?.isIndex !== false
+    )
+      roots.set(config.digest, { root, isIndex: digest !== root });
+    if (isIndex)
+      for (const child of children) await unlessOdd(visit(child.digest, child.kind === 'index', root, seen));
   };
   await atOnce(LOOKUPS_AT_ONCE, listed, async ({ Id, Descriptor }) => {
     metadata.add(Id);
     const described = Descriptor ?? (await engine.inspect(Id))?.Descriptor;
     if (!described) return;
     const { digest, mediaType } = described;
-    try {
-      await visit(digest, isIndexType(mediaType), digest, new Set());
-    } catch (error) {
-      if (!ODD.includes(toImgmvError(error).code)) throw error;
-    }
+    await unlessOdd(visit(digest, isIndexType(mediaType), digest, new Set()));
   });
   return { layers, metadata, roots };
+}
+
+/** What is odd, or gone, says nothing about what stands beside it. */
+async function unlessOdd(visiting: Promise<void>): Promise<void> {
+  try {
+    await visiting;
+  } catch (error) {
+    if (!ODD.includes(toImgmvError(error).code)) throw error;
+  }
 }
 
 /** How an image fails that is odd, or gone. */

@@ -6,42 +6,68 @@ import { toImgmvError } from '../../proto/errors.ts';
 import { METADATA_MAX_BYTES } from '../../proto/limits.ts';
 import type { Digest, Image } from '../image.ts';
 import type { Engine } from './engine.ts';
-import { childrenOf, isIndexType, readMetadata } from './metadata.ts';
+import { hasLayers, takeInventory } from './inventory.ts';
+import { childrenOf, readMetadata } from './metadata.ts';
 import { ODD } from './store-graph.ts';
 
 /**
- * Manifests of the image `targetId` that are whole here, that are not among `sent`, and that have neither the config
- * nor only layers of the offer. Where an engine does not list the manifests of an index, it is the index itself.
+ * Manifests of the image `targetId` that are whole here and that the source need not have: of an image that has come, all
+ * but those among `sent`; of one that was here (`sent` is undefined), all but the one that has its layers, and those
+ * that consist of layers which were offered and are layers here. Where an engine does not list the manifests of an
+ * index, it is the index itself.
  */
 export async function unsentManifests(
   engine: Engine,
   image: Image,
   targetId: Digest,
-  sent: ReadonlySet<Digest>,
+  sent: ReadonlySet<Digest> | undefined,
 ): Promise<readonly Digest[]> {
-  const inspected = await engine.inspect(targetId);
-  if (inspected?.Manifests === undefined)
-    return isIndexType(inspected?.Descriptor?.mediaType ?? image.root.mediaType) ? [targetId] : [];
-  const here = inspected.Manifests.filter(
-    ({ Available, ID }) => Available && ID !== targetId && !sent.has(ID),
-  );
+  const listed = (await engine.inspect(targetId))?.Manifests;
+  if (listed === undefined) return (await isManifest(engine, targetId)) ? [] : [targetId];
+  const here = listed.flatMap(({ Available, ID }) => (Available && ID !== targetId ? [ID] : []));
+  if (sent) return here.filter((id) => !sent.has(id));
+  const offered = here.length === 0 ? new Set<Digest>() : await offeredLayers(engine, image);
   const unsent: Digest[] = [];
-  for (const { ID } of here) if (!(await isOffered(engine, ID, image))) unsent.push(ID);
+  for (const id of here) if (!(await isOffered(engine, id, image, offered))) unsent.push(id);
   return unsent;
 }
 
-async function isOffered(engine: Engine, manifest: Digest, image: Image): Promise<boolean> {
-  const offered = new Set(image.layers?.map(({ digest }) => digest));
+/** Of the layers that were offered, those that are layers here. */
+async function offeredLayers(engine: Engine, image: Image): Promise<ReadonlySet<Digest>> {
+  const inventory = await takeInventory(engine, () => engine.list());
+  return new Set((await inventory.lacking(image, new Set())).here);
+}
+
+async function isOffered(
+  engine: Engine,
+  manifest: Digest,
+  { diffIds }: Image,
+  offered: ReadonlySet<Digest>,
+): Promise<boolean> {
   const content = await engine.content();
-  if (content === undefined) return false;
+  const children = await childrenIn(engine, manifest);
+  if (content === undefined || children === undefined) return false;
+  const config = children.find(({ kind }) => kind === 'config');
+  if (config && (await hasLayers(content, config.digest, diffIds))) return true;
+  const layers = children.filter(({ kind }) => kind === 'layer');
+  return layers.length > 0 && layers.every(({ digest }) => offered.has(digest));
+}
+
+async function isManifest(engine: Engine, digest: Digest): Promise<boolean> {
+  return (await childrenIn(engine, digest)) !== undefined;
+}
+
+/** Undefined for what is no manifest, or cannot be read. */
+async function childrenIn(
+  engine: Engine,
+  digest: Digest,
+): Promise<ReturnType<typeof childrenOf> | undefined> {
+  const content = await engine.content();
+  if (content === undefined) return undefined;
   try {
-    const bytes = await content.readAll(manifest, METADATA_MAX_BYTES);
-    const children = childrenOf(readMetadata(bytes, 'manifest'));
-    if (children.some(({ kind, digest }) => kind === 'config' && digest === image.config)) return true;
-    const layers = children.filter(({ kind }) => kind === 'layer');
-    return layers.length > 0 && layers.every(({ digest }) => offered.has(digest));
+    return childrenOf(readMetadata(await content.readAll(digest, METADATA_MAX_BYTES), 'manifest'));
   } catch (error) {
     if (!ODD.includes(toImgmvError(error).code)) throw error;
-    return false;
+    return undefined;
   }
 }

@@ -6,7 +6,8 @@ import { ImgmvError } from '../../proto/errors.ts';
 import type { Image } from '../image.ts';
 
 const DIGITS_SHOWN = 12;
-const DIGEST = /(?:sha256:)?(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])/g;
+/** A text may have been cut within a digest. */
+const DIGEST = /sha256:[0-9a-f]{13,}|(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])/g;
 
 export class Discretion {
   readonly #offered: ReadonlySet<string>;

@@ -8,14 +8,14 @@ import type { Digest } from '../../agent/image.ts';
 import { Compressor } from '../../proto/compression.ts';
 import { EntryWriter } from '../../proto/entry-writer.ts';
 import type { AnsweredImage as Answered } from '../../proto/messages.ts';
-import { type MemoryImage, testImage } from '../memory.ts';
+import { type MemoryBlob, type MemoryImage, testImage } from '../memory.ts';
 import { type Engine, engineSupport, startEngine } from '../rig/engine.ts';
 import { type LoadedImage, loadImage } from '../rig/images.ts';
 import { type Registry, registrySupport, startRegistry } from '../rig/registry.ts';
 import { describeOn } from '../rig/suite.ts';
 import { type Program, program } from './built.ts';
 import { offered, ScriptedSender, sendBlobs } from './hosts.ts';
-import { descriptor, jsonBlob, remade } from './lies.ts';
+import { blobOf, descriptor, jsonBlob, remade } from './lies.ts';
 
 const PRIVATE = 'private/app:1.0';
 const PUSHES = { capabilities: ['push'], push: true };
@@ -153,33 +153,120 @@ describeOn(
       expect(answer?.missing).toEqual([]);
     });
 
-    it('an index that names a private manifest is loaded, and not pushed', async () => {
-      const name = `${registry.address}/loot/index:1`;
+    const INDEX = 'application/vnd.oci.image.index.v1+json';
+    const MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
+    const platform = (architecture: string) => ({ platform: { os: 'linux', architecture } });
+
+    /** The thief's own image, below an index that has these children besides. */
+    const below = async (name: string, ...children: readonly object[]): Promise<MemoryImage> => {
       const own = await testImage({ name, store: 'containerd' });
-      const theirs = {
-        mediaType: 'application/vnd.oci.image.manifest.v1+json',
-        digest: victim.manifest as Digest,
-        size: victim.manifestBytes,
-        platform: { os: 'linux', architecture: 'arm64' },
-      };
-      const image = remade(own, {
+      const { image, blobs } = remade(own, {
         above: (manifest) => [
           jsonBlob('index', {
             schemaVersion: 2,
-            mediaType: 'application/vnd.oci.image.index.v1+json',
-            manifests: [
-              { ...descriptor(theirs.mediaType, manifest), platform: { os: 'linux', architecture: 'amd64' } },
-              theirs,
-            ],
+            mediaType: INDEX,
+            manifests: [{ ...descriptor(MANIFEST, manifest), ...platform('amd64') }, ...children],
           }),
         ],
       });
-      const root = { ...image.image.root, mediaType: 'application/vnd.oci.image.index.v1+json' };
+      return { image: { ...image, root: { ...image.root, mediaType: INDEX } }, blobs };
+    };
+    const theirs = (mediaType = MANIFEST) => ({
+      mediaType,
+      digest: victim.manifest as Digest,
+      size: victim.manifestBytes,
+      ...platform('arm64'),
+    });
+    const isStolen = async (repository: string) =>
+      [
+        await inRegistry(repository, victim.manifest, 'manifests'),
+        await inRegistry(repository, victim.manifest),
+        await inRegistry(repository, victim.config),
+      ].some((bytes) => bytes !== undefined);
+
+    it('an index that names a private manifest is loaded, and not pushed', async () => {
+      const name = `${registry.address}/loot/index:1`;
+      const image = await below(name, theirs());
+      // Whatever the offer says that the sender has of it.
+      const claim = { ...image, image: { ...image.image, config: victim.config as Digest } };
       // Once as it is loaded, and once more as it is there.
-      for (let time = 0; time < 2; time++) await steal([{ ...image, image: { ...image.image, root } }]);
+      for (const one of [claim, image]) await steal([one]);
       expect(await engine.docker(['image', 'ls', '--quiet', name])).not.toBe('');
-      expect(await inRegistry('loot/index', victim.manifest, 'manifests')).toBeUndefined();
+      expect(await isStolen('loot/index')).toBe(false);
       expect(await inRegistry('loot/index', '1', 'manifests')).toBeUndefined();
+    });
+
+    it.each([
+      'application/octet-stream',
+      'application/vnd.oci.image.layer.v1.tar',
+      'application/vnd.example.index.v1+json',
+    ])('an index that names a private manifest as %s is refused', async (mediaType) => {
+      const repository = `loot/type-${mediaType.replaceAll(/[^a-z]/g, '-')}`;
+      const name = `${registry.address}/${repository}:1`;
+      await steal([await below(name, theirs(mediaType))]);
+      expect(await engine.docker(['image', 'ls', '--quiet', name])).toBe('');
+      expect(await isStolen(repository)).toBe(false);
+    });
+
+    it('a manifest that calls another manifest its layer is refused', async () => {
+      const name = `${registry.address}/loot/nested:1`;
+      const own = await testImage({ name, store: 'containerd' });
+      const inner = blobOf(
+        'layer',
+        Buffer.from(
+          JSON.stringify({
+            schemaVersion: 2,
+            mediaType: MANIFEST,
+            config: descriptor('application/vnd.oci.image.config.v1+json', own.blobs.at(-2) as MemoryBlob),
+            layers: [{ ...theirs('application/vnd.oci.image.layer.v1.tar'), platform: undefined }],
+          }),
+        ),
+      );
+      const image = remade(own, {
+        layers: [inner],
+        config: { architecture: 'arm64' },
+        manifest: { layers: [descriptor(MANIFEST, inner)] },
+      });
+      await steal([
+        { ...image, image: { ...image.image, platform: { os: 'linux', architecture: 'arm64' } } },
+      ]);
+      expect(await engine.docker(['image', 'ls', '--quiet', name])).toBe('');
+      expect(await isStolen('loot/nested')).toBe(false);
+    });
+
+    it('an index that is there with an attestation of its own is pushed', async () => {
+      const name = `${registry.address}/honest/attested:1`;
+      const statement = blobOf('layer', Buffer.from('{"_type":"https://in-toto.io/Statement/v0.1"}'));
+      const config = jsonBlob('config', {
+        architecture: 'unknown',
+        os: 'unknown',
+        config: {},
+        rootfs: { type: 'layers', diff_ids: [statement.digest] },
+      });
+      const attestation = jsonBlob('manifest', {
+        schemaVersion: 2,
+        mediaType: MANIFEST,
+        config: descriptor('application/vnd.oci.image.config.v1+json', config),
+        layers: [descriptor('application/vnd.in-toto+json', statement)],
+      });
+      const image = await below(name, {
+        ...descriptor(MANIFEST, attestation),
+        platform: { os: 'unknown', architecture: 'unknown' },
+        annotations: { 'vnd.docker.reference.type': 'attestation-manifest' },
+      });
+      const whole: MemoryImage = {
+        image: {
+          ...image.image,
+          layers: [...(image.image.layers ?? []), { digest: statement.digest, size: statement.bytes.length }],
+        },
+        blobs: [statement, config, attestation, ...image.blobs],
+      };
+      for (const tag of [1, 2]) {
+        const target = name.replace(/1$/, `${tag}`);
+        const names = [{ source: target, target }];
+        await steal([{ ...whole, image: { ...whole.image, names } }]);
+        expect([tag, await registry.digestOf('honest/attested', `${tag}`)]).toEqual([tag, image.image.id]);
+      }
     });
   },
 );

@@ -100,6 +100,22 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
     says: [READS, PUSHED],
   },
   {
+    name: 'a manifest or an index may call anything anything',
+    file: 'agent/engine/image-parts.ts',
+    find: '      checkTypes(metadata);\n',
+    replace: '',
+    tests: stolen('is refused'),
+    says: [READS, PUSHED],
+  },
+  {
+    name: 'what the offer says of a config counts for a push',
+    file: 'agent/engine/unsent.ts',
+    find: '  if (sent) return here.filter((id) => !sent.has(id));\n',
+    replace: '',
+    tests: stolen('an index that names a private manifest is loaded'),
+    says: [PUSHED],
+  },
+  {
     name: 'the sender hears what the registry said',
     file: 'agent/peer/pushed.ts',
     find: '...(error && { problem }),',
