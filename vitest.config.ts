@@ -40,8 +40,8 @@ export default defineConfig(async (): Promise<ViteUserConfig> => {
             include: engines.filter((file) => !ALONE.includes(file)),
             testTimeout: 300_000,
             hookTimeout: 600_000,
-            // They wait for engines more than for a processor: one more of them than vitest takes by itself.
-            maxWorkers: Math.max(2, processors - 1),
+            // They wait for engines more than for a processor.
+            maxWorkers: processors + 1,
             sequence: { groupOrder: 1 },
           },
         },
