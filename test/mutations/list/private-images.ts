@@ -108,10 +108,10 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
     says: [READS, PUSHED],
   },
   {
-    name: 'what the offer says of a config counts for a push',
+    name: 'an index that is there is pushed with whatever manifest it has',
     file: 'agent/engine/unsent.ts',
-    find: '  if (sent) return here.filter((id) => !sent.has(id));\n',
-    replace: '',
+    find: 'if (config && (await hasLayers(content, config.digest, diffIds))) return true;',
+    replace: 'if (config && diffIds) return true;',
     tests: stolen('an index that names a private manifest is loaded'),
     says: [PUSHED],
   },
