@@ -12,7 +12,7 @@ const processors = availableParallelism();
 const ALONE = ['test/hostile/flood.test.ts'];
 
 export default defineConfig(async (): Promise<ViteUserConfig> => {
-  const { unit, engines } = await findTests(fileURLToPath(new URL('.', import.meta.url)));
+  const { unit, mocked, engines } = await findTests(fileURLToPath(new URL('.', import.meta.url)));
   return {
     test: {
       // A slow machine is no fault: only a test that hangs is to fail by these.
@@ -20,6 +20,8 @@ export default defineConfig(async (): Promise<ViteUserConfig> => {
       hookTimeout: 120_000,
       teardownTimeout: 60_000,
       expect: { poll: { timeout: 60_000 } },
+      // What the projects, the files and the next run load alike is compiled once.
+      experimental: { fsModuleCache: true },
       reporters: report ? ['default', ['json', { outputFile: report }]] : ['default'],
       projects: [
         {
@@ -28,8 +30,20 @@ export default defineConfig(async (): Promise<ViteUserConfig> => {
             name: 'unit',
             include: [...unit],
             setupFiles: ['test/rig/unit-guard.ts'],
-            // Some of them wait for a deadline, and leave their processor to another one.
-            maxWorkers: processors + 1,
+            // Loading the program and the runner anew for each file takes as long as a third of the tests.
+            isolate: false,
+            // Some of them wait for a deadline, and leave their processor to others.
+            maxWorkers: processors + 2,
+            sequence: { groupOrder: 0 },
+          },
+        },
+        {
+          extends: true,
+          test: {
+            name: 'mocked',
+            include: [...mocked],
+            setupFiles: ['test/rig/unit-guard.ts'],
+            maxWorkers: processors + 2,
             sequence: { groupOrder: 0 },
           },
         },

@@ -1,5 +1,5 @@
 /** Over a real session: what a sender may name, and what the receiver's own rules make of it. */
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { AcceptingSink } from '../../agent/accepting-sink.ts';
 import type { Name } from '../../agent/image.ts';
 import { parseRetag, Renaming } from '../../agent/rename.ts';
@@ -7,6 +7,11 @@ import { RenamingSink } from '../../agent/renaming-sink.ts';
 import { parseTargetPattern } from '../../agent/target-pattern.ts';
 import { receiver, sender, statuses } from '../hostile/hosts.ts';
 import { MemorySink, MemorySource, testImage } from '../memory.ts';
+
+vi.mock(import('../../proto/code.ts'), async (original) => ({
+  ...(await original()),
+  ...(await import('../proto/cheap-stretching.ts')),
+}));
 
 const accepting = (sink: MemorySink, ...patterns: readonly string[]) =>
   new AcceptingSink(

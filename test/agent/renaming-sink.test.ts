@@ -1,9 +1,14 @@
 /** Honest hosts, a receiver with rules of its own, and a sender whose image has several names: over a real session. */
-import { expect, it } from 'vitest';
+import { expect, it, vi } from 'vitest';
 import { parseRetag, Renaming } from '../../agent/rename.ts';
 import { RenamingSink } from '../../agent/renaming-sink.ts';
 import { receiver, sender } from '../hostile/hosts.ts';
 import { MemorySink, MemorySource, testImage } from '../memory.ts';
+
+vi.mock(import('../../proto/code.ts'), async (original) => ({
+  ...(await original()),
+  ...(await import('../proto/cheap-stretching.ts')),
+}));
 
 interface Rules {
   readonly retag?: readonly string[];

@@ -104,8 +104,10 @@ describeOn(
         expect.stringMatching(/ web:1\.0 [0-9a-f]{12}: .* on the wire, \d+\.\d s, verified\r\n$/),
       ]);
       expect((await receiver.imgmv.exit).code).toBe(0);
-      for (const word of code.split('-'))
-        expect(sender.text.toLowerCase()).not.toMatch(new RegExp(`\\b${word}\\b`));
+      // Two words in a row: one alone may be a word of the report, such as "wire".
+      const words = code.split('-');
+      for (const [at, word] of words.slice(1).entries())
+        expect(sender.text.toLowerCase()).not.toMatch(new RegExp(`\\b${words[at]}\\W+${word}\\b`));
     });
 
     it('send tells a typo and asks again', async () => {

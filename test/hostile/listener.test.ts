@@ -1,7 +1,7 @@
 /** The listener against strangers: guesses, age, races, floods, silence, replays. PROTOCOL.md sections 2 and 3. */
 import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
-import { describe, expect, test } from 'vitest';
+import { describe, expect, test, vi } from 'vitest';
 import { acceptChannel, type Channel, dialChannel, encodePreamble } from '../../proto/channel.ts';
 import { ImgmvError } from '../../proto/errors.ts';
 import {
@@ -27,6 +27,11 @@ import {
 } from './hosts.ts';
 import { clientFrame, greet, messageOne, rawPeer, upgradeRequest } from './strangers.ts';
 import { tap } from './tap.ts';
+
+vi.mock(import('../../proto/code.ts'), async (original) => ({
+  ...(await original()),
+  ...(await import('../proto/cheap-stretching.ts')),
+}));
 
 const WRONG = Buffer.alloc(32, 9);
 const TTL_MS = 600_000;

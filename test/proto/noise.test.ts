@@ -1,5 +1,5 @@
 /** What noise.ts refuses. That it agrees with everyone else is for the vectors and the interop tests to show. */
-import { createCipheriv, createPrivateKey, createPublicKey, randomBytes } from 'node:crypto';
+import { createCipheriv, createPrivateKey, createPublicKey, randomBytes, randomInt } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { CipherState } from '../../proto/cipher-state.ts';
 import { type ErrorCode, ImgmvError } from '../../proto/errors.ts';
@@ -63,6 +63,12 @@ function messageLengths(pattern: Pattern): number[] {
   return lengths;
 }
 
+/** Every seventh byte, from one of the first seven on: each of them costs multiplications on the curve. */
+function positions(length: number): number[] {
+  const first = randomInt(7);
+  return Array.from({ length: Math.ceil((length - first) / 7) }, (_, at) => first + 7 * at);
+}
+
 function failure(action: () => unknown): ImgmvError {
   try {
     action();
@@ -115,7 +121,7 @@ describe.each(PATTERNS)('handshake %s', (pattern) => {
   test.each([1, 2, 3])('message %i: a bit turned anywhere is refused', (number) => {
     const length = messageLengths(pattern)[number - 1] ?? 0;
     expect(length).toBeGreaterThanOrEqual(34);
-    for (let position = 0; position < length; position++) {
+    for (const position of positions(length)) {
       const initiator = start(pattern, true);
       const responder = start(pattern, false);
       const alter = (message: Buffer, at: number) => {
@@ -133,7 +139,7 @@ describe.each(PATTERNS)('handshake %s', (pattern) => {
 
   test.each([1, 2, 3])('message %i: cut anywhere, or one byte longer, is refused', (number) => {
     const length = messageLengths(pattern)[number - 1] ?? 0;
-    for (let cut = 0; cut <= length; cut++) {
+    for (const cut of positions(length + 1)) {
       const alter = (message: Buffer, at: number) => {
         if (at !== number) return message;
         return cut < length ? message.subarray(0, cut) : Buffer.concat([message, Buffer.of(0)]);

@@ -28,6 +28,7 @@ it.each([
     "import type { Engine } from './rig/engine.ts'; export type E = Engine",
     'unit',
   ],
+  ['what it mocks', "import { vi } from 'vitest';\nvi.mock('../agent/agent.ts')", 'mocked'],
   ['what is heavy in the rig', "export * from './rig/engine.ts'", 'engines'],
   ['the same, later', "export const later = () => import('./rig/engine.ts')", 'engines'],
   ['the same, by way of another', "export * from './scene.ts'", 'engines'],
@@ -39,17 +40,19 @@ it.each([
     await mkdir(dirname(join(scratch.path, name)), { recursive: true });
     await writeFile(join(scratch.path, name), text);
   }
-  const expected = { unit: [], engines: [], [project]: ['test/a.test.ts'] };
+  const expected = { unit: [], mocked: [], engines: [], [project]: ['test/a.test.ts'] };
   expect(await findTests(scratch.path)).toEqual(expected);
 });
 
 it('every test of this checkout is in one project', async () => {
-  const { unit, engines } = await findTests(PROJECT);
+  const { unit, mocked, engines } = await findTests(PROJECT);
   expect(unit).toContain('test/proto/noise.test.ts');
   expect(unit).toContain('test/rig/projects.test.ts');
+  expect(mocked).toContain('test/conformance/peer.test.ts');
   expect(engines).toContain('test/e2e/push.test.ts');
   expect(engines).toContain('test/packaging/npm-pack.test.ts');
-  expect(engines.filter((file) => unit.includes(file))).toEqual([]);
+  const all = [...unit, ...mocked, ...engines];
+  expect(new Set(all).size).toBe(all.length);
 });
 
 it.each([

@@ -1,18 +1,19 @@
 /** Which test files need only Node, and which need root, an engine or the built program: computed from what they import. */
-import { readdir } from 'node:fs/promises';
+import { readdir, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { build, type Plugin } from 'esbuild';
 
 export interface Projects {
-  /** Test files that run anywhere, without a build; paths in the checkout. */
+  /** Test files that run anywhere, without a build; paths in the checkout. They share a process and its modules. */
   readonly unit: readonly string[];
+  /** The same, each in a process of its own: they put something else in the place of a module. */
+  readonly mocked: readonly string[];
   readonly engines: readonly string[];
 }
 
 /** The modules of the rig that a unit test may use. A new module counts as heavy until it is named here. */
 const LIGHT = new Set(
   [
-    'browser',
     'cleanup',
     'command',
     'layers',
@@ -20,7 +21,7 @@ const LIGHT = new Set(
     'scratch',
     'suite',
     'support',
-    'tmux',
+
     'unit-guard',
   ].map((name) => `test/rig/${name}.ts`),
 );
@@ -59,8 +60,13 @@ export async function sortTests(root: string, files: readonly string[]): Promise
     return [...modules].some((module) => isOfRig(module) && !LIGHT.has(module));
   };
   const sorted = [...files].sort();
+  const light = sorted.filter((file) => !isHeavy(file));
+  const mocks = new Set<string>();
+  for (const file of light)
+    if (/^vi\.mock\(/m.test(await readFile(join(root, file), 'utf8'))) mocks.add(file);
   return {
-    unit: sorted.filter((file) => !isHeavy(file)),
+    unit: light.filter((file) => !mocks.has(file)),
+    mocked: light.filter((file) => mocks.has(file)),
     engines: sorted.filter(isHeavy),
   };
 }

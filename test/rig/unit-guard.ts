@@ -18,7 +18,10 @@ interface Spawning {
 /** What all of `spawn`, `exec`, `execFile` and `fork` come to, in the program as well. */
 const { prototype } = ChildProcess as unknown as { readonly prototype: Spawning };
 const { spawn } = prototype;
-prototype.spawn = function (this: Spawning, options) {
+/** Loaded once more for each file of a process; one guard is enough. */
+if (spawn.name !== 'guarded') prototype.spawn = guarded;
+
+function guarded(this: Spawning, options: Parameters<Spawning['spawn']>[0]): number {
   // A command that wraps another one has it among its arguments.
   const words = [options.file, ...options.args];
   const refused = words.find((word) => REFUSED.has(basename(word)) || word.endsWith(BUILT));
@@ -28,4 +31,4 @@ prototype.spawn = function (this: Spawning, options) {
         'Start it through test/rig (startEngine, runImgmv, requireRoot …): then its file belongs to `engines`',
     );
   return spawn.call(this, options);
-};
+}
