@@ -36,6 +36,8 @@ export interface Run {
   readonly engine: EndpointOptions;
 }
 
+/** A stop that takes less is over before it is read of. */
+const STOP_SAID_AFTER_MS = 500;
 /** How long what was written last may take to go out, after a stop. */
 const LAST_OUTPUT_MS = 1_000;
 
@@ -53,9 +55,13 @@ export async function run(options: RunOptions, command: (run: Run) => Promise<nu
     ...(dockerHost !== undefined && { dockerHost }),
     ...(context !== undefined && { context }),
   };
-  const signal = stopSignal(() =>
-    renderer.say('Stopping: what is under way is being undone. Again: stop at once.'),
-  );
+  let stopping: NodeJS.Timeout | undefined;
+  const signal = stopSignal(() => {
+    stopping = setTimeout(
+      () => renderer.say('Stopping: what is under way is being undone. Again: stop at once.'),
+      STOP_SAID_AFTER_MS,
+    );
+  });
   let exit: number;
   try {
     if (options.command !== undefined) report = openReport({ ...options, command: options.command });
@@ -63,6 +69,7 @@ export async function run(options: RunOptions, command: (run: Run) => Promise<nu
   } catch (error) {
     exit = tell(toImgmvError(error), emit, options.target);
   }
+  clearTimeout(stopping);
   const stopped = signal.aborted && exit !== 0 ? toImgmvError(signal.reason) : undefined;
   const unwritten = report?.write(exit, stopped);
   if (unwritten) {

@@ -122,6 +122,14 @@ export class Engine {
     return this.#content;
   }
 
+  /** Ends the connection that `content` has opened; calls of it fail from then on. */
+  close(): void {
+    void this.#content?.then(
+      (content) => content?.close(),
+      () => {},
+    );
+  }
+
   /** Bytes that each step of its history added, bottom first: of a layer about what it takes unpacked. */
   async history(id: Digest): Promise<readonly number[]> {
     const path = `/images/${encodeName(id)}/history?`;
