@@ -131,7 +131,7 @@ export class OciStore implements BlobStore {
     const { digest: found } = await measured(body, 'none', undefined);
     if (found !== digest)
       throw new ImgmvError('integrity', `the blob "${BLOBS}/${hexOf(digest)}" is ${found}`, {
-        hint: `it was damaged in ${this.#root.path}: remove it, or name another layout`,
+        hint: `${this.#root.path} is damaged: name another layout`,
       });
   }
 
