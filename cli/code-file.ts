@@ -1,13 +1,11 @@
 /** The file that carries the pairing code where there is no terminal: whole from the start, 0600, ours to remove. */
 import { randomBytes } from 'node:crypto';
 import { unlinkSync } from 'node:fs';
-import { link, open, unlink, writeFile } from 'node:fs/promises';
+import { open, rm } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
+import { giveName } from '../agent/new-name.ts';
 import { ImgmvError } from '../proto/errors.ts';
 import type { Secret } from '../proto/secret.ts';
-
-/** What link(2) says where the file system has none. */
-const WITHOUT_LINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK']);
 
 export class CodeFile {
   readonly path: string;
@@ -22,21 +20,16 @@ export class CodeFile {
   /** Replaces the file of an earlier session; never one that is not ours. Throws usage. */
   async write(code: Secret): Promise<void> {
     this.remove();
-    const text = `${code.reveal()}\n`;
     const temporary = join(dirname(this.path), `.${basename(this.path)}.${randomBytes(6).toString('hex')}`);
     try {
       const file = await open(temporary, 'wx', 0o600);
       try {
-        await file.writeFile(text);
+        await file.writeFile(`${code.reveal()}\n`);
       } finally {
         await file.close();
       }
-      try {
-        // A link, unlike a rename, fails where a file exists; and who reads it finds it whole.
-        await link(temporary, this.path).catch((error) => this.#writeUnlinked(error, text));
-      } finally {
-        await unlink(temporary);
-      }
+      // Who reads it finds it whole.
+      await giveName(temporary, this.path).finally(() => rm(temporary, { force: true }));
     } catch (cause) {
       const exists = (cause as NodeJS.ErrnoException).code === 'EEXIST';
       const why = exists ? 'it exists already' : (cause as Error).message;
@@ -45,13 +38,6 @@ export class CodeFile {
         ...(exists && { hint: 'remove it, or name another one' }),
       });
     }
-    this.#written = true;
-  }
-
-  /** FAT and some shares have no hard links. Whoever looks in the moment between finds the file empty. */
-  async #writeUnlinked(error: NodeJS.ErrnoException, text: string): Promise<void> {
-    if (!WITHOUT_LINKS.has(error.code ?? '')) throw error;
-    await writeFile(this.path, text, { flag: 'wx', mode: 0o600 });
     this.#written = true;
   }
 
