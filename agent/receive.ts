@@ -8,8 +8,7 @@ import { AcceptingSink } from './accepting-sink.ts';
 import type { WriteStdout } from './archive/output.ts';
 import { ConfirmingSink } from './confirming-sink.ts';
 import { checkDestination, type Destination, destinationText, openDestination } from './destination.ts';
-import type { EndpointOptions } from './engine/endpoint.ts';
-import { Engine, type EngineInfo } from './engine/engine.ts';
+import { Engine, type EngineInfo, type EngineOptions } from './engine/engine.ts';
 import { EngineSink } from './engine/engine-sink.ts';
 import { type Emit, errorEvent, type PlanImage } from './events.ts';
 import { archiveHost, engineEvent, type Host, helloOf, keeperOf } from './hello.ts';
@@ -27,7 +26,7 @@ import { RenamingSink } from './renaming-sink.ts';
 import type { TargetPattern } from './target-pattern.ts';
 
 export interface ReceiveOptions {
-  readonly engine: EndpointOptions;
+  readonly engine: EngineOptions;
   /** Files in place of the engine. */
   readonly destination?: Destination;
   readonly overwrite: boolean;

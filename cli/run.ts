@@ -1,6 +1,6 @@
 /** What every command does around its agent call: signals, rendering, and errors to an exit status. */
 
-import type { EndpointOptions } from '../agent/engine/endpoint.ts';
+import type { EngineOptions } from '../agent/engine/engine.ts';
 import { type Emit, errorEvent } from '../agent/events.ts';
 import { type ImgmvError, toImgmvError } from '../proto/errors.ts';
 import { escapeText } from './escape.ts';
@@ -33,7 +33,7 @@ export interface Run {
   readonly signal: AbortSignal;
   readonly emit: Emit;
   readonly renderer: Renderer;
-  readonly engine: EndpointOptions;
+  readonly engine: EngineOptions;
 }
 
 /** A stop that takes less is over before it is read of. */
@@ -49,12 +49,6 @@ export async function run(options: RunOptions, command: (run: Run) => Promise<nu
     renderer.render(event);
     report?.add(event);
   };
-  const { dockerHost, context } = options;
-  const engine = {
-    env: process.env,
-    ...(dockerHost !== undefined && { dockerHost }),
-    ...(context !== undefined && { context }),
-  };
   let stopping: NodeJS.Timeout | undefined;
   const signal = stopSignal(() => {
     stopping = setTimeout(
@@ -62,12 +56,20 @@ export async function run(options: RunOptions, command: (run: Run) => Promise<nu
       STOP_SAID_AFTER_MS,
     );
   });
+  const { dockerHost, context } = options;
+  const engine = {
+    env: process.env,
+    signal,
+    ...(dockerHost !== undefined && { dockerHost }),
+    ...(context !== undefined && { context }),
+  };
   let exit: number;
   try {
     if (options.command !== undefined) report = openReport({ ...options, command: options.command });
     exit = await command({ signal, emit, renderer, engine });
   } catch (error) {
-    exit = tell(toImgmvError(error), emit, options.target);
+    // Whatever a stop breaks off, the stop is why.
+    exit = tell(toImgmvError(signal.aborted ? signal.reason : error), emit, options.target);
   }
   clearTimeout(stopping);
   const stopped = signal.aborted && exit !== 0 ? toImgmvError(signal.reason) : undefined;

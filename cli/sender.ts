@@ -100,7 +100,7 @@ export async function sendImages(
         hint: 'name the one where `imgmv receive` waits: --to HOST, or to: in a move file',
       });
     const { dockerHost, context } = asked;
-    const engine = { env: given.env, ...(dockerHost && { dockerHost }), ...(context && { context }) };
+    const engine = { ...given, ...(dockerHost && { dockerHost }), ...(context && { context }) };
     requireArchive(from, asked);
     const stdinTaken = requireStdinOnce(asked);
     const naming = namingOf(nameGiven(asked), asked);
