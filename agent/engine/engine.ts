@@ -309,6 +309,7 @@ function describe(version: Docker.DockerVersion, info: Record<string, unknown>):
 }
 
 function unavailable(endpoint: Endpoint, error: unknown, env: EndpointOptions['env']): ImgmvError {
+  if (error instanceof ImgmvError) return error;
   const code = (error as NodeJS.ErrnoException).code;
   const where = `${endpoint.address} (${endpoint.foundBy})`;
   const sudo = env.SUDO_USER
