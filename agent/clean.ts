@@ -1,12 +1,11 @@
 /** The whole of `imgmv clean`: removes from an engine what interrupted runs kept there. */
-import type { EndpointOptions } from './engine/endpoint.ts';
-import { Engine } from './engine/engine.ts';
+import { Engine, type EngineOptions } from './engine/engine.ts';
 import { dropHelper, type Helper, helpersAmong, isOver } from './engine/helpers.ts';
 import type { Emit, KeptImage } from './events.ts';
 import { engineEvent } from './hello.ts';
 
 export interface CleanOptions {
-  readonly engine: EndpointOptions;
+  readonly engine: EngineOptions;
   /** What a session may still use, too: it gets those layers again. */
   readonly force: boolean;
   readonly emit: Emit;

@@ -176,7 +176,7 @@ export class Copy {
       throw new ImgmvError(
         'engine-refused',
         `layers of the image vanish on the target as fast as they come: ${end.missing.length} are gone again`,
-        { hint: 'does something prune images there?' },
+        { hint: 'does something prune images on the target?' },
       );
     this.#source.prepare?.(image, end.missing, this.#options.signal);
   }

@@ -17,8 +17,7 @@ import {
   picksNothing,
   type Selection,
 } from './choose/selection.ts';
-import type { EndpointOptions } from './engine/endpoint.ts';
-import { Engine } from './engine/engine.ts';
+import { Engine, type EngineOptions } from './engine/engine.ts';
 import { EngineCatalogue } from './engine/engine-catalogue.ts';
 import { EngineSource } from './engine/engine-source.ts';
 import type { Emit } from './events.ts';
@@ -35,7 +34,7 @@ export interface PlaceOptions {
   readonly selection: Selection;
   /** Asked where neither `from` nor `selection` picks anything; gives what is left to be picked. */
   readonly pick?: Pick;
-  readonly engine: EndpointOptions;
+  readonly engine: EngineOptions;
   readonly stdin: AsyncIterable<Buffer>;
   /** What an archive may inflate to in all; its default where left out. */
   readonly maxBytes?: number;

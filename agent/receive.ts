@@ -8,8 +8,7 @@ import { AcceptingSink } from './accepting-sink.ts';
 import type { WriteStdout } from './archive/output.ts';
 import { ConfirmingSink } from './confirming-sink.ts';
 import { checkDestination, type Destination, destinationText, openDestination } from './destination.ts';
-import type { EndpointOptions } from './engine/endpoint.ts';
-import { Engine } from './engine/engine.ts';
+import { Engine, type EngineInfo, type EngineOptions } from './engine/engine.ts';
 import { EngineSink } from './engine/engine-sink.ts';
 import { type Emit, errorEvent, type PlanImage } from './events.ts';
 import { archiveHost, engineEvent, type Host, helloOf, keeperOf } from './hello.ts';
@@ -27,7 +26,7 @@ import { RenamingSink } from './renaming-sink.ts';
 import type { TargetPattern } from './target-pattern.ts';
 
 export interface ReceiveOptions {
-  readonly engine: EndpointOptions;
+  readonly engine: EngineOptions;
   /** Files in place of the engine. */
   readonly destination?: Destination;
   readonly overwrite: boolean;
@@ -90,7 +89,7 @@ export async function receive(options: ReceiveOptions): Promise<number> {
     address: options.address,
     port: options.port,
     role: 'receiver',
-    hello: helloOf({ ...host, confirms: options.confirm !== undefined }, hostname()),
+    hello: () => helloOf({ ...host(), confirms: options.confirm !== undefined }, hostname()),
     emit,
     ...(options.patienceMs !== undefined && { patienceMs: options.patienceMs }),
     ...(options.unauthenticatedPerAddress !== undefined && {
@@ -112,9 +111,9 @@ export async function receive(options: ReceiveOptions): Promise<number> {
   }
 }
 
-/** Where the images go: what this side says of itself, and a sink for each session. */
+/** Where the images go: what this side says of itself, and a sink, for each session. */
 interface Target {
-  readonly host: Host;
+  readonly host: () => Host;
   /** `asked`: the sender wants its images pushed. */
   readonly openSink: (asked: boolean) => Promise<Sink>;
 }
@@ -140,19 +139,35 @@ async function openPlace(options: ReceiveOptions): Promise<Target> {
     emit({ event: 'writing', archive: destinationText(destination) });
     const kind = 'into' in destination ? destination.into.kind : 'docker-archive';
     const places = 'into' in destination && destination.into.kind !== 'oci';
-    return { host: archiveHost(kind, places), openSink: () => openDestination(destination, options) };
+    const host = archiveHost(kind, places);
+    return { host: () => host, openSink: () => openDestination(destination, options) };
   }
-  const engine = await Engine.connect(options.engine);
+  let engine = await Engine.connect(options.engine);
   emit(engineEvent(engine));
   return {
-    host: { info: engine.info, pushes: push !== undefined },
+    host: () => ({ info: engine.info, pushes: push !== undefined }),
     openSink: async (asked) => {
+      const told = engine;
+      // It may have been restarted since, and what it did not answer then it may answer now.
+      engine = await Engine.connect(options.engine);
+      told.close();
+      requireSame(told.info, engine.info);
       const sink = await EngineSink.open(engine, { noReplace, ignoreSpace });
       if (!push || !(asked || push.when === 'always')) return sink;
       const policy = new PushRules(push.patterns, options.renaming, asked);
       return new PushingSink(sink, { push: pushBy(engine, options.engine.env), policy, emit });
     },
   };
+}
+
+/** The sender has been told of the engine as it was. Throws engine-refused. */
+function requireSame(told: EngineInfo, now: EngineInfo): void {
+  if (told.kind === now.kind && told.store === now.store) return;
+  throw new ImgmvError(
+    'engine-refused',
+    `the engine here was ${told.kind} with the ${told.store} store when the session began, and is ${now.kind} with the ${now.store} store`,
+    { hint: 'it was restarted meanwhile: send again' },
+  );
 }
 
 /** Undefined where the code was burnt, or nothing came of its use, and another one is due. */

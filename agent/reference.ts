@@ -3,6 +3,7 @@
  * from the other side pass through here before an engine sees them (a containerd store takes bad ones).
  */
 import { ImgmvError } from '../proto/errors.ts';
+import { REFERENCE_MAX_BYTES } from '../proto/limits.ts';
 
 const DOMAIN_PART = '(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])';
 const DOMAIN = `(?:${DOMAIN_PART}(?:\\.${DOMAIN_PART})*|\\[[a-fA-F0-9:]+\\])(?::[0-9]+)?`;
@@ -10,10 +11,14 @@ const PATH_PART = '[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*';
 const REFERENCE = new RegExp(
   `^(?:(${DOMAIN})/)?(${PATH_PART}(?:/${PATH_PART})*)(?::([A-Za-z0-9_][A-Za-z0-9_.-]{0,127}))?(?:@(sha256:[0-9a-f]{64}))?$`,
 );
-const NAME_MAX_CHARACTERS = 255;
+/** Of the path; Docker before 25 has it of host and path together. */
+const PATH_MAX_CHARACTERS = 255;
 
 export interface Reference {
-  /** Registry host, `docker.io` where none was named. */
+  /**
+   * Registry host, `docker.io` where none was named. Empty where what stands before the first slash has a dot and can
+   * be no host, as in `my.team_x/web`: docker takes that for a path, and for a name of no registry.
+   */
   readonly domain: string;
   /** Repository, `library/` in front where docker.io has it so. */
   readonly path: string;
@@ -26,10 +31,10 @@ export function parseReference(text: string): Reference | undefined {
   // What stands before the first slash is a host only if it looks like one, or nobody could name `team/web`.
   const slash = text.indexOf('/');
   const first = slash < 0 ? '' : text.slice(0, slash);
-  const named = /[.:[]/.test(first) || first === 'localhost' || first !== first.toLowerCase();
+  const named = /[.:]/.test(first) || first === 'localhost' || first !== first.toLowerCase();
   const match = REFERENCE.exec(named ? text : `docker.io/${text}`);
-  const [, domain, path, tag, digest] = match ?? [];
-  if (domain === undefined || path === undefined) return undefined;
+  const [, domain = '', path, tag, digest] = match ?? [];
+  if (path === undefined) return undefined;
   if (!named && /^[0-9a-f]{64}$/.test(text)) return undefined;
   const official = (domain === 'docker.io' || domain === 'index.docker.io') && !path.includes('/');
   const reference = {
@@ -38,7 +43,10 @@ export function parseReference(text: string): Reference | undefined {
     tag,
     digest,
   };
-  return canonicalName(reference).length > NAME_MAX_CHARACTERS ? undefined : reference;
+  // Longer ones do not fit what hosts say to each other.
+  const shown = `${domain === 'docker.io' ? '' : domain}/${path}:${tag ?? ''}`;
+  const fits = reference.path.length <= PATH_MAX_CHARACTERS && shown.length <= REFERENCE_MAX_BYTES;
+  return fits ? reference : undefined;
 }
 
 /** As `docker run` has it: `name` is `name:latest`; with a digest no tag is assumed. */
@@ -64,7 +72,7 @@ export function canonical(reference: Reference): string {
 }
 
 function canonicalName({ domain, path }: Pick<Reference, 'domain' | 'path'>): string {
-  return `${domain}/${path}`;
+  return domain === '' ? path : `${domain}/${path}`;
 }
 
 /** `web:1.0`: what docker shows. */

@@ -62,7 +62,7 @@ export function parseRetag(text: string): RetagRule {
 /** What stands for a `*` may have slashes, and so begin with a registry. */
 function registryOf(fresh: string): string | undefined {
   const first = fresh.split('/')[0] ?? '';
-  return first.includes('*') ? undefined : parseReference(fresh.replaceAll('*', 'x'))?.domain;
+  return first.includes('*') ? undefined : parseReference(fresh.replaceAll('*', 'x'))?.domain || undefined;
 }
 
 function stars(text: string): number {

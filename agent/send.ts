@@ -1,7 +1,7 @@
 /** The whole of `imgmv send`: from an engine or archives, over a session that this side dials, to the other host. */
 import { hostname } from 'node:os';
 import { ImgmvError, toImgmvError } from '../proto/errors.ts';
-import { NAMES_PER_IMAGE_MAX } from '../proto/limits.ts';
+import { OFFER_IMAGES_MAX, OFFER_ITEMS_MAX } from '../proto/limits.ts';
 import { CONFIRMS, PUSH } from '../proto/messages.ts';
 import type { Secret } from '../proto/secret.ts';
 import type { Emit, Event, PlanImage } from './events.ts';
@@ -11,6 +11,7 @@ import { type Ledger, move } from './move.ts';
 import { type OriginOptions, openOrigin } from './origin.ts';
 import { dialSession } from './peer/dialler.ts';
 import { PeerSink } from './peer/peer-sink.ts';
+import { whyNotOffered } from './peer/wire-images.ts';
 
 export interface SendOptions extends OriginOptions {
   /** ws:// or wss:// */
@@ -37,7 +38,7 @@ export async function send(options: SendOptions): Promise<Ledger> {
   const emit: Emit = (event) => options.emit({ ...event, target });
   const origin = await openOrigin(options);
   await using source = origin.source;
-  for (const image of await source.images()) requireNamesFit(image);
+  requireOfferable(await source.images());
   const code = await options.code();
   signal.throwIfAborted();
   const { session, openLane } = await dialSession({
@@ -98,13 +99,25 @@ export async function send(options: SendOptions): Promise<Ledger> {
   }
 }
 
-/** More names do not fit an offer. Throws refused. */
-function requireNamesFit({ id, names }: Image): void {
-  if (names.length <= NAMES_PER_IMAGE_MAX) return;
-  const message = `the image ${id} would go with ${names.length} names, and ${NAMES_PER_IMAGE_MAX} is the most`;
-  throw new ImgmvError('refused', message, {
-    hint: `leave some out by --except, such as --except ${names[0]?.source ?? ''}, or name those that are to go`,
-  });
+/** Those that cannot be are refused one by one, beside others; of nothing there is no session. Throws refused. */
+function requireOfferable(images: readonly Image[]): void {
+  const reasons = images.map((image) => whyNotOffered(image));
+  const [first] = reasons;
+  if (images.length > OFFER_IMAGES_MAX)
+    throw new ImgmvError('refused', `${images.length} images, and a session takes ${OFFER_IMAGES_MAX}`, {
+      hint: 'send them in several runs: --except, --since and patterns narrow the choice',
+    });
+  const items = images.reduce(
+    (sum, { diffIds, layers = [], names }) => sum + diffIds.length + layers.length + names.length,
+    0,
+  );
+  if (items > OFFER_ITEMS_MAX)
+    throw new ImgmvError('refused', `${items} names and layers, and a session takes ${OFFER_ITEMS_MAX}`, {
+      hint: 'send them in several runs: --except, --since and patterns narrow the choice',
+    });
+  if (first === undefined || reasons.includes(undefined)) return;
+  const more = images.length === 1 ? '' : ` (and so on, of ${images.length} images)`;
+  throw new ImgmvError('refused', `the image ${images[0]?.id} cannot be sent: ${first}${more}`);
 }
 
 function refusePush(target: string): Promise<never> {

@@ -15,6 +15,7 @@ const OFFICIAL = 'library/';
 const ADDRESS = /^\[[0-9a-fA-F]*:[0-9a-fA-F:]*\]/;
 
 export interface TargetPattern {
+  /** Empty: of names of no registry. */
   readonly domain: string;
   /** Of the path behind the registry. */
   readonly path: Glob;
@@ -62,13 +63,15 @@ function splitRegistry(text: string): { readonly domain: string; readonly rest: 
   const bare = first.replace(ADDRESS, '');
   const named = bare !== first || /[.:]/.test(bare) || bare === 'localhost' || bare !== bare.toLowerCase();
   if (!named) return { domain: HUB, rest: text };
+  // What can be no host is a part of the path, and the name is of no registry: see Reference.
+  if (!isGlob(bare) && parseReference(`${first}/x`)?.domain === '') return { domain: '', rest: text };
   return { domain: first === `index.${HUB}` ? HUB : first, rest: text.slice(slash + 1) };
 }
 
 /** What a wildcard stands for is not known yet: the rest of the pattern has to be right. */
 function fitsSomeName(domain: string, repository: string, tag: string | undefined): boolean {
   const sample = (glob: string) => glob.replaceAll(/\[[^\]]+\]|[*?]/g, 'x');
-  const name = `${domain}/${sample(repository)}${tag === undefined ? '' : `:${sample(tag)}`}`;
+  const name = `${domain === '' ? '' : `${domain}/`}${sample(repository)}${tag === undefined ? '' : `:${sample(tag)}`}`;
   const parsed = parseReference(name);
   return parsed !== undefined && parsed.domain === domain && parsed.digest === undefined;
 }

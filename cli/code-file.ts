@@ -1,8 +1,9 @@
 /** The file that carries the pairing code where there is no terminal: whole from the start, 0600, ours to remove. */
 import { randomBytes } from 'node:crypto';
 import { unlinkSync } from 'node:fs';
-import { link, open, unlink } from 'node:fs/promises';
+import { open, rm } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
+import { giveName } from '../agent/new-name.ts';
 import { ImgmvError } from '../proto/errors.ts';
 import type { Secret } from '../proto/secret.ts';
 
@@ -27,12 +28,8 @@ export class CodeFile {
       } finally {
         await file.close();
       }
-      try {
-        // A link, unlike a rename, fails where a file exists; and who reads it finds it whole.
-        await link(temporary, this.path);
-      } finally {
-        await unlink(temporary);
-      }
+      // Who reads it finds it whole.
+      await giveName(temporary, this.path).finally(() => rm(temporary, { force: true }));
     } catch (cause) {
       const exists = (cause as NodeJS.ErrnoException).code === 'EEXIST';
       const why = exists ? 'it exists already' : (cause as Error).message;

@@ -1,8 +1,9 @@
 /** Where the pairing code comes from on the sending host: a terminal, without echo, or a file. */
-import { createReadStream, openSync } from 'node:fs';
+import { openSync } from 'node:fs';
 import { createInterface } from 'node:readline';
-import { type Readable, Writable } from 'node:stream';
+import { Writable } from 'node:stream';
 import { ReadStream } from 'node:tty';
+import { readFrom, untilAborted } from '../agent/fifo.ts';
 import { parseCode } from '../proto/code.ts';
 import { ImgmvError } from '../proto/errors.ts';
 import type { Secret } from '../proto/secret.ts';
@@ -10,14 +11,14 @@ import type { Secret } from '../proto/secret.ts';
 const TYPED_TRIES_MAX = 3;
 const FILE_MAX_BYTES = 4096;
 
-/** `-` is standard input. A typo is told here and costs no try at the other host. */
-export async function readCodeFile(file: string): Promise<Secret> {
+/** `-` is standard input. A typo is told here and costs no try at the other host. Throws the reason of `signal`. */
+export async function readCodeFile(file: string, signal: AbortSignal): Promise<Secret> {
   let text: string;
   try {
     text =
       file === '-'
-        ? await readShort(process.stdin, 'standard input')
-        : await readShort(createReadStream(file), file);
+        ? await readShort(untilAborted(process.stdin, signal), 'standard input')
+        : await readShort(readFrom(file, signal), file);
   } catch (cause) {
     if (cause instanceof ImgmvError) throw cause;
     throw new ImgmvError('usage', `cannot read the code file ${file}: ${(cause as Error).message}`, {
@@ -28,13 +29,14 @@ export async function readCodeFile(file: string): Promise<Secret> {
 }
 
 /** `what` it is, for the error where there is far more of it than a code. */
-async function readShort(stream: Readable, what: string): Promise<string> {
-  let text = '';
-  for await (const chunk of stream.setEncoding('utf8')) {
-    text += chunk;
-    if (text.length > FILE_MAX_BYTES) throw new ImgmvError('usage', `${what} holds more than a pairing code`);
+async function readShort(chunks: AsyncIterable<Buffer>, what: string): Promise<string> {
+  let bytes = Buffer.alloc(0);
+  for await (const chunk of chunks) {
+    bytes = Buffer.concat([bytes, chunk]);
+    if (bytes.length > FILE_MAX_BYTES)
+      throw new ImgmvError('usage', `${what} holds more than a pairing code`);
   }
-  return text;
+  return bytes.toString('utf8');
 }
 
 /**

@@ -4,14 +4,16 @@ import { ImgmvError } from '../proto/errors.ts';
 import { DEFAULT_PORT, RETRIES, RETRIES_MAX, ZSTD_LEVEL_MAX, ZSTD_LEVEL_MIN } from '../proto/limits.ts';
 
 /** Both sides have the option, each for itself. */
-export const RECONNECT_HELP = 'how long a lost connection may take to come back (default: 5m)';
+export const RECONNECT_HELP = 'how long a lost connection may take to come back (default: 5m, at most 7d)';
 
 export const RETRIES_HELP = `how often images that failed are tried again, after the others (default: ${RETRIES})`;
 
 const UNIT_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
+/** A hundred years: before any image was made. */
+const AGO_MAX_MS = 36_525 * UNIT_MS.d;
 
-/** `90s`, `10m`, `2h`, `7d` in milliseconds. */
-export function parseDuration(text: string): number {
+/** `90s`, `10m`, `2h`, `7d` in milliseconds; up to 2,700 years: for a timer there is `durationBetween`. */
+function parseDuration(text: string): number {
   const [, count, unit] = /^([0-9]{1,6})([smhd])$/.exec(text) ?? [];
   const ms = Number(count) * (UNIT_MS[unit as keyof typeof UNIT_MS] ?? Number.NaN);
   if (!(ms > 0)) throw new InvalidArgumentError('Expected a duration such as 90s, 10m, 2h or 7d.');
@@ -41,7 +43,7 @@ export function parseSize(text: string): number {
 
 /** A time: so long ago, or the day or moment that is written as ISO 8601 has it. */
 export function parseSince(text: string): Date {
-  if (/^[0-9]+[smhd]$/.test(text)) return new Date(Date.now() - parseDuration(text));
+  if (/^[0-9]+[smhd]$/.test(text)) return new Date(Date.now() - parseAgo(text));
   const time = /^[0-9]{4}-[0-9]{2}-[0-9]{2}(T.*)?$/.test(text) ? new Date(text) : new Date(Number.NaN);
   if (Number.isNaN(time.getTime()))
     throw new InvalidArgumentError('Expected a duration such as 7d, or a date such as 2026-11-01.');
@@ -56,6 +58,12 @@ export function durationBetween(minMs: number, maxMs: number): (text: string) =>
     return ms;
   };
 }
+
+// A timer of Node's that is longer than 24.8 days goes off at once.
+export const parseConnectTimeout = durationBetween(UNIT_MS.s, UNIT_MS.d);
+export const parseReconnect = durationBetween(UNIT_MS.s, 7 * UNIT_MS.d);
+export const parseMaxSession = durationBetween(UNIT_MS.s, 20 * UNIT_MS.d);
+const parseAgo = durationBetween(UNIT_MS.s, AGO_MAX_MS);
 
 /** For commander: an option that may be given again, as a list. */
 export function collect<T>(
@@ -101,13 +109,33 @@ function portOf(text: string): number {
   return port;
 }
 
+/** How the other host is to dial this one. */
+export interface Advertised {
+  /** As it was given: `HOST`, `HOST:PORT`, a bare IPv6 address, or a URL. */
+  readonly text: string;
+  /** Whether it says all: a URL does, and what has a port. */
+  readonly whole: boolean;
+}
+
+export function parseAdvertised(text: string): Advertised {
+  parseTarget(text);
+  return { text, whole: isUrl(text) || (!isBareV6(text) && /:[0-9]+$/.test(text)) };
+}
+
+function isUrl(text: string): boolean {
+  return /^[a-z]+:\/\//i.test(text);
+}
+
+function isBareV6(text: string): boolean {
+  return /^[0-9a-fA-F:]+:[0-9a-fA-F:]*$/.test(text) && text.split(':').length > 2;
+}
+
 /** `HOST`, `HOST:PORT`, `[::1]:7373`, `ws://…` or `wss://…` as a URL. */
 export function parseTarget(text: string): string {
-  const isUrl = /^[a-z]+:\/\//i.test(text);
-  const bareV6 = !isUrl && /^[0-9a-fA-F:]+:[0-9a-fA-F:]*$/.test(text) && text.split(':').length > 2;
+  const bareV6 = isBareV6(text);
   let url: URL;
   try {
-    url = new URL(isUrl ? text : `ws://${bareV6 ? `[${text}]` : text}`);
+    url = new URL(isUrl(text) ? text : `ws://${bareV6 ? `[${text}]` : text}`);
   } catch {
     throw new InvalidArgumentError('Expected HOST, HOST:PORT, [IPV6]:PORT, ws://… or wss://….');
   }
@@ -115,7 +143,7 @@ export function parseTarget(text: string): string {
     throw new InvalidArgumentError(`Expected ws:// or wss://, not ${url.protocol}//.`);
   if (url.username !== '' || url.password !== '' || url.hash !== '')
     throw new InvalidArgumentError('A host takes no user, password or fragment.');
-  if (!isUrl && url.pathname !== '/')
+  if (!isUrl(text) && url.pathname !== '/')
     throw new InvalidArgumentError('Expected HOST or HOST:PORT; a path needs ws:// or wss:// in front.');
   // URL drops port 80 from ws://host:80, so it has to be looked for in what was typed.
   const typedPort = /:[0-9]+$/.test(

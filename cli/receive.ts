@@ -18,12 +18,15 @@ import { ownAddress, withPort } from './addresses.ts';
 import { CodeFile } from './code-file.ts';
 import { confirmPlan } from './confirm.ts';
 import {
+  type Advertised,
   collect,
   countUpTo,
   durationBetween,
   type ListenAddress,
-  parseDuration,
+  parseAdvertised,
   parseListen,
+  parseMaxSession,
+  parseReconnect,
   RECONNECT_HELP,
 } from './options.ts';
 import {
@@ -46,7 +49,7 @@ import { type CommonOptions, run } from './run.ts';
 interface ReceiveFlags extends CommonOptions, RenamingFlags {
   readonly once?: true;
   readonly listen?: ListenAddress;
-  readonly advertise?: string;
+  readonly advertise?: Advertised;
   readonly ttl?: number;
   readonly maxSession?: number;
   readonly reconnect?: number;
@@ -73,18 +76,14 @@ export function receiveCommand(): Command {
       `where to listen (default: all addresses, port ${DEFAULT_PORT}; port 0: a free one)`,
       parseListen,
     )
-    .option('--advertise <host[:port]>', 'the address to show for the other host to dial')
+    .option('--advertise <host[:port]>', 'the address to show for the other host to dial', parseAdvertised)
     .option(
       '--ttl <duration>',
       'how long the pairing code lives (default: 10m)',
       durationBetween(CODE_TTL_MIN_MS, CODE_TTL_MAX_MS),
     )
-    .option(
-      '--max-session <duration>',
-      'how long a session may last (default: 24h)',
-      durationBetween(1_000, 20 * MAX_SESSION_MS),
-    )
-    .option('--reconnect <duration>', RECONNECT_HELP, parseDuration)
+    .option('--max-session <duration>', 'how long a session may last (default: 24h)', parseMaxSession)
+    .option('--reconnect <duration>', RECONNECT_HELP, parseReconnect)
     .option('--code-file <file>', 'write the pairing code to this new file (0600) instead of the terminal')
     .option(
       '--accept <pattern...>',
@@ -251,9 +250,13 @@ async function showInvitation(
   { address, port, expires }: { address: string; port: number; expires: Date },
 ): Promise<void> {
   const everywhere = address === '::' || address === '0.0.0.0';
-  const host = advertise ?? withPort(everywhere ? await ownAddress() : address, port);
+  const own = advertise?.text ?? (everywhere ? await ownAddress() : address);
+  const host = advertise?.whole ? own : withPort(own, port);
   const to = host.endsWith(`:${DEFAULT_PORT}`) ? host.slice(0, -`:${DEFAULT_PORT}`.length) : host;
-  const until = expires.toTimeString().slice(0, 8);
+  const time = expires.toTimeString().slice(0, 8);
+  // In Sweden dates are written as ISO 8601 has them.
+  const day = expires.toLocaleDateString('sv-SE');
+  const until = day === new Date().toLocaleDateString('sv-SE') ? time : `${day} ${time}`;
   renderer.say(
     `Listening on ${everywhere ? `all addresses, port ${port}` : withPort(address, port)}, until ${until}${once ? ', for one session' : ''}.`,
   );

@@ -137,6 +137,12 @@ export class TextRenderer implements Renderer {
 
   #plan(event: EventOf<'plan'>): void {
     const { images, only, target } = event;
+    // A receiver has one session after the other.
+    this.#settled = 0;
+    this.#settledBytes = 0;
+    this.#pushes = 0;
+    this.#notPushed = 0;
+    this.#underWay.clear();
     this.#images = images;
     this.#planOnly = only;
     if (only) return this.#planAlone(event);
@@ -275,9 +281,10 @@ export class TextRenderer implements Renderer {
     if (event.error) {
       this.#line(`${this.#paint('31', event.status)} ${name}: ${escapeText(event.error.message)}`);
       if (event.error.hint !== null) this.#line(`  ${escapeText(event.error.hint)}`);
+      const here = event.target === undefined;
       if (event.kept > 0)
         this.#line(
-          `  ${size(event.kept)} of its layers stay at the target: the next run does not send them again, \`imgmv clean\` there removes them`,
+          `  ${size(event.kept)} of its layers stay ${here ? 'here' : 'at the target'}: the next run does not send them again, \`imgmv clean\`${here ? '' : ' there'} removes them`,
         );
       return;
     }

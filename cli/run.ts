@@ -1,6 +1,6 @@
 /** What every command does around its agent call: signals, rendering, and errors to an exit status. */
 
-import type { EndpointOptions } from '../agent/engine/endpoint.ts';
+import type { EngineOptions } from '../agent/engine/engine.ts';
 import { type Emit, errorEvent } from '../agent/events.ts';
 import { type ImgmvError, toImgmvError } from '../proto/errors.ts';
 import { escapeText } from './escape.ts';
@@ -33,9 +33,11 @@ export interface Run {
   readonly signal: AbortSignal;
   readonly emit: Emit;
   readonly renderer: Renderer;
-  readonly engine: EndpointOptions;
+  readonly engine: EngineOptions;
 }
 
+/** A stop that takes less is over before it is read of. */
+const STOP_SAID_AFTER_MS = 500;
 /** How long what was written last may take to go out, after a stop. */
 const LAST_OUTPUT_MS = 1_000;
 
@@ -47,22 +49,29 @@ export async function run(options: RunOptions, command: (run: Run) => Promise<nu
     renderer.render(event);
     report?.add(event);
   };
+  let stopping: NodeJS.Timeout | undefined;
+  const signal = stopSignal(() => {
+    stopping = setTimeout(
+      () => renderer.say('Stopping: what is under way is being undone. Again: stop at once.'),
+      STOP_SAID_AFTER_MS,
+    );
+  });
   const { dockerHost, context } = options;
   const engine = {
     env: process.env,
+    signal,
     ...(dockerHost !== undefined && { dockerHost }),
     ...(context !== undefined && { context }),
   };
-  const signal = stopSignal(() =>
-    renderer.say('Stopping: what is under way is being undone. Again: stop at once.'),
-  );
   let exit: number;
   try {
     if (options.command !== undefined) report = openReport({ ...options, command: options.command });
     exit = await command({ signal, emit, renderer, engine });
   } catch (error) {
-    exit = tell(toImgmvError(error), emit, options.target);
+    // Whatever a stop breaks off, the stop is why.
+    exit = tell(toImgmvError(signal.aborted ? signal.reason : error), emit, options.target);
   }
+  clearTimeout(stopping);
   const stopped = signal.aborted && exit !== 0 ? toImgmvError(signal.reason) : undefined;
   const unwritten = report?.write(exit, stopped);
   if (unwritten) {

@@ -12,7 +12,7 @@ import { addChoosingOptions, type ChoosingFlags, selectionOf } from './choosing.
 import { promptForCode, readCodeFile } from './code-input.ts';
 import { mergeMove } from './move-file/merge.ts';
 import { readMoveFile } from './move-file.ts';
-import { parseDuration, parseSize, parseTarget, RECONNECT_HELP } from './options.ts';
+import { parseConnectTimeout, parseReconnect, parseSize, parseTarget, RECONNECT_HELP } from './options.ts';
 import { pickImages } from './picker.ts';
 import {
   collectEndpoints,
@@ -55,9 +55,9 @@ export function addSenderOptions(command: Command): Command {
     .option(
       '--connect-timeout <duration>',
       'how long to wait for the first answer (default: 15s)',
-      parseDuration,
+      parseConnectTimeout,
     )
-    .option('--reconnect <duration>', RECONNECT_HELP, parseDuration)
+    .option('--reconnect <duration>', RECONNECT_HELP, parseReconnect)
     .option('--ignore-space', 'save images for which the disk of this host seems too full')
     .option('--max-bytes <size>', `with --from: ${MAX_BYTES_HELP}`, parseSize)
     .option('--then-push', 'let the target push what it has loaded to where the names say')
@@ -100,7 +100,7 @@ export async function sendImages(
         hint: 'name the one where `imgmv receive` waits: --to HOST, or to: in a move file',
       });
     const { dockerHost, context } = asked;
-    const engine = { env: given.env, ...(dockerHost && { dockerHost }), ...(context && { context }) };
+    const engine = { ...given, ...(dockerHost && { dockerHost }), ...(context && { context }) };
     requireArchive(from, asked);
     const stdinTaken = requireStdinOnce(asked);
     const naming = namingOf(nameGiven(asked), asked);
@@ -117,7 +117,7 @@ export async function sendImages(
       code: () =>
         codeFile === undefined
           ? promptForCode(new URL(to).hostname, signal, stdinTaken)
-          : readCodeFile(codeFile),
+          : readCodeFile(codeFile, signal),
       jobs: asked.jobs ?? JOBS,
       retries: asked.retries ?? RETRIES,
       ignoreSpace: asked.ignoreSpace === true,

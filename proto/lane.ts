@@ -8,6 +8,7 @@ import { ImgmvError, violation } from './errors.ts';
 import { Incoming } from './incoming.ts';
 import { DATA_HEADER_BYTES, DATA_MAX_BYTES, SOCKET_BACKLOG_MAX_BYTES } from './limits.ts';
 import { Outgoing } from './outgoing.ts';
+import { Pings } from './pings.ts';
 import { CREDIT, DATA, END, PING, PONG, pairRecord, RESUME, readPair, writeDataHeader } from './record.ts';
 import { Stopwatch } from './stopwatch.ts';
 
@@ -68,8 +69,7 @@ export class Lane {
   #over = false;
   #error: ImgmvError | undefined;
   #lastHeard = performance.now();
-  #pongs = new Map<number, () => void>();
-  #pingCount = 0;
+  readonly #pings = new Pings();
   /** Resolves once the other side's END has come, or the lane is over. */
   readonly peerEnded: Promise<void>;
   #peerEnd: () => void = () => {};
@@ -121,6 +121,7 @@ export class Lane {
   /** Goes on over another channel where both sides left off; the one before is destroyed. */
   replace(channel: Channel): void {
     this.#pastWireBytes = this.wireBytes;
+    this.#pings.forget();
     this.#channel.socket.destroy();
     this.#channel = channel;
     this.#connected = true;
@@ -148,6 +149,7 @@ export class Lane {
 
   #ended(error: ImgmvError): void {
     this.#connected = false;
+    this.#pings.forget();
     const faultless = this.#channel.failure === undefined;
     const clean = this.#outgoing.ended && this.#incoming.ended && faultless;
     // A close code of ours tells why it is over; all else is a break of the connection alone.
@@ -215,16 +217,13 @@ export class Lane {
     return bytes;
   }
 
-  /** Asks for an answer; resolves with the round trip in milliseconds. Never resolves on a lane that is broken. */
-  ping(): Promise<number> {
-    const started = performance.now();
-    const id = ++this.#pingCount;
-    return new Promise((resolve) => {
-      if (!this.#mayTell) return;
-      this.#pongs.set(id, () => resolve(performance.now() - started));
-      if (this.#pongs.size > 64) this.#pongs.clear();
-      this.#sendPair(PING, id);
-    });
+  /**
+   * Asks for an answer; resolves with the round trip in milliseconds, or with undefined where the connection breaks
+   * before it has come, or there is none.
+   */
+  ping(): Promise<number | undefined> {
+    if (!this.#connected || !this.#mayTell) return Promise.resolve(undefined);
+    return this.#pings.ask((id) => this.#sendPair(PING, id));
   }
 
   /** Our RESUME is the first record on every channel; the listener's stands there from the start. */
@@ -237,6 +236,7 @@ export class Lane {
     this.#error ??= error;
     this.#over = true;
     this.#channel.fail(error);
+    this.#pings.forget();
     this.#wakeAll();
     // There is no connection left whose end would say so.
     if (!this.#connected) {
@@ -360,9 +360,7 @@ export class Lane {
       }
       case PONG: {
         const [id] = readPair(record, PONG);
-        const answer = this.#pongs.get(id);
-        this.#pongs.delete(id);
-        return answer?.();
+        return this.#pings.answer(id);
       }
       default:
         throw violation(`an unknown record type ${type}`);

@@ -54,7 +54,7 @@ export const GIVE_UP_MS = 5 * 60_000;
 /** Between two tries to get a connection back: doubled from one to the next. */
 export const RECONNECT_PAUSE_MIN_MS = 250;
 export const RECONNECT_PAUSE_MAX_MS = 5_000;
-/** How long a dialler comes back to a listener that breaks its connections off before message 3. */
+/** How long a dialler comes back to a listener that breaks its connections off before message 3, unless it is told how long. */
 export const CROWDED_OUT_MS = 10_000;
 export const CROWDED_OUT_PAUSE_MS = 25;
 export const LINGER_MS = 10_000;

@@ -20,6 +20,9 @@ import {
   TEXT_MAX_CHARACTERS,
 } from './limits.ts';
 
+/** Of one image, beside what else is in a message. */
+const OFFERED_MAX_BYTES = MESSAGE_MAX_BYTES - 1_024;
+
 const text = v.pipe(v.string(), v.maxLength(TEXT_MAX_CHARACTERS));
 const word = v.pipe(v.string(), v.minLength(1), v.maxLength(100));
 const digest = v.pipe(v.string(), v.regex(/^sha256:[0-9a-f]{64}$/));
@@ -82,31 +85,27 @@ const hello = v.object({
   push: v.optional(v.boolean()),
 });
 
-const offer = v.object({
-  type: v.literal('offer'),
-  images: listOf(
-    v.object({
-      image: imageNumber,
-      id: digest,
-      root: descriptor,
-      store,
-      platform,
-      names: names(v.object({ source: reference, target: reference })),
-      diffIds: v.pipe(v.array(digest), v.maxLength(LAYERS_MAX)),
-      /** Config of the platform, where it is known ahead. */
-      config: v.optional(digest),
-      /** Layers of all present platforms, where they are known ahead. */
-      layers: v.optional(
-        v.pipe(
-          v.array(v.object({ digest, size: byteCount, diffId: v.optional(digest) })),
-          v.maxLength(LAYERS_OFFERED_MAX),
-        ),
-      ),
-      bytes: byteCount,
-    }),
+const offered = v.object({
+  image: imageNumber,
+  id: digest,
+  root: descriptor,
+  store,
+  platform,
+  names: names(v.object({ source: reference, target: reference })),
+  diffIds: v.pipe(v.array(digest), v.maxLength(LAYERS_MAX)),
+  /** Config of the platform, where it is known ahead. */
+  config: v.optional(digest),
+  /** Layers of all present platforms, where they are known ahead. */
+  layers: v.optional(
+    v.pipe(
+      v.array(v.object({ digest, size: byteCount, diffId: v.optional(digest) })),
+      v.maxLength(LAYERS_OFFERED_MAX),
+    ),
   ),
-  last: v.boolean(),
+  bytes: byteCount,
 });
+
+const offer = v.object({ type: v.literal('offer'), images: listOf(offered), last: v.boolean() });
 
 const missing = v.pipe(v.array(digest), v.maxLength(LAYERS_OFFERED_MAX));
 
@@ -226,6 +225,14 @@ export type OfferedImage = MessageOf<'offer'>['images'][number];
 export type AnsweredImage = MessageOf<'answer'>['images'][number];
 export type Result = MessageOf<'result'>;
 export type WireFailure = v.InferOutput<typeof failure>;
+
+/** Where an image breaks the schema of an offer, as `platform.os`; undefined where it does not. Its bytes as JSON are bounded, too. */
+export function offerFault(image: OfferedImage): string | undefined {
+  const { success, issues = [] } = v.safeParse(offered, image);
+  if (!success) return (issues[0] && v.getDotPath(issues[0])) ?? 'the whole';
+  const bytes = Buffer.byteLength(JSON.stringify(image));
+  return bytes > OFFERED_MAX_BYTES ? `the whole, which has ${bytes} bytes` : undefined;
+}
 
 /** A 32-bit big-endian length, then that many bytes of UTF-8 JSON. */
 export function encodeMessage(value: Message): Buffer {

@@ -45,6 +45,7 @@ export class BlobSink implements Sink {
   }
 
   async plan(images: readonly Image[]): Promise<readonly Answer[]> {
+    await this.#store.check(images.flatMap((image) => this.#leansOn(image)));
     const room = this.#options.ignoreSpace ? undefined : await this.#store.room();
     let freeBytes = room?.freeBytes ?? Number.POSITIVE_INFINITY;
     const clashing = clashes(images);
@@ -76,6 +77,11 @@ export class BlobSink implements Sink {
       for (const digest of missing ?? []) coming.add(digest);
       return { image, action: 'send', refs, ...(missing && { missing }) };
     });
+  }
+
+  /** All layers of an image that is there, and those which another one names. */
+  #leansOn(image: Image): readonly Digest[] {
+    return [image, this.#there(image)].flatMap((one) => one?.layers?.map(({ digest }) => digest) ?? []);
   }
 
   #there({ id }: Image): Image | undefined {

@@ -20,6 +20,11 @@ export interface BlobStore extends AsyncDisposable {
   readonly there: readonly Image[];
   /** Bytes of a blob that is there, whole; undefined where it is not. */
   sizeOf(digest: Digest): number | undefined;
+  /**
+   * Reads those of the blobs that were there before this run, once each, before an image leans on them. Throws
+   * integrity for one that is another than its name says.
+   */
+  check(digests: Iterable<Digest>): Promise<void>;
   /** Why it cannot take this image beside `others`; undefined where it can. */
   refusal(image: Image, others: number): string | undefined;
   /** Bytes that may still be written, where that can be told, and where. */

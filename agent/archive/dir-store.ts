@@ -62,6 +62,9 @@ export class DirStore implements BlobStore {
     return new DirStore(path, temporary, overwrite, made);
   }
 
+  /** Nothing was there before. */
+  async check(): Promise<void> {}
+
   sizeOf(digest: Digest): number | undefined {
     return this.#sizes.get(digest);
   }

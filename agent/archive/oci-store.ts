@@ -10,8 +10,8 @@ import { MANIFEST_KEYS } from '../image-keys.ts';
 import { canonical, parseTarget } from '../reference.ts';
 import { strictJson } from '../strict-json.ts';
 import type { BlobStore, WholeImage } from './blob-store.ts';
-import { type Contents, measured } from './contents.ts';
-import { once } from './file-bytes.ts';
+import { measured } from './contents.ts';
+import { fileBytes, once } from './file-bytes.ts';
 import { FILE_MODE, Folder } from './folder.ts';
 import { makeDirectories, removeEmpty } from './made-directories.ts';
 import { IMAGE_NAME, INDEX, LAYOUT, ociImages, parseIndex, REF_NAME, ROOT_KIND } from './oci-images.ts';
@@ -25,6 +25,15 @@ type WholeIndex = Readonly<Record<string, unknown>> & { readonly manifests: read
 
 const EMPTY: WholeIndex = { schemaVersion: 2, manifests: [] };
 
+interface Opened {
+  readonly root: Folder;
+  readonly there: readonly Image[];
+  readonly sizes: Map<Digest, number>;
+  readonly index: WholeIndex;
+  readonly made: readonly string[];
+  readonly signal: AbortSignal;
+}
+
 export class OciStore implements BlobStore {
   readonly there: readonly Image[];
   readonly #root: Folder;
@@ -33,6 +42,10 @@ export class OciStore implements BlobStore {
   /** `index.json` as it is, with what of it we do not know. */
   #index: WholeIndex;
   readonly #sizes: Map<Digest, number>;
+  /** Blobs that were there and have not been compared with their names. */
+  readonly #unread: Set<Digest>;
+  readonly #checks = new Map<Digest, Promise<void>>();
+  readonly #signal: AbortSignal;
   /** Blobs that no image names yet. */
   readonly #loose = new Set<Digest>();
   /** Directories to remove where nothing comes of it, the innermost first. */
@@ -44,24 +57,21 @@ export class OciStore implements BlobStore {
     for (const name of this.#temporary) rmSync(this.#root.at(name), { force: true });
   };
 
-  private constructor(
-    root: Folder,
-    there: readonly Image[],
-    sizes: Map<Digest, number>,
-    index: WholeIndex,
-    made: readonly string[],
-  ) {
+  private constructor({ root, there, sizes, index, made, signal }: Opened) {
     this.#root = root;
     this.there = there;
     this.#sizes = sizes;
+    this.#unread = new Set(sizes.keys());
     this.#index = index;
     this.#made = made;
+    this.#signal = signal;
     process.once('exit', this.#removeTemporary);
   }
 
   /**
-   * Of a layout that is there each blob is checked against its name: that fixes what the manifests say of them, and
-   * nothing has to be decompressed. Throws usage for a directory that holds something else.
+   * Of a layout that is there all metadata is read, and of its layers only what `check` is asked for: what their names
+   * say fixes what the manifests say of them, and nothing has to be decompressed. Throws usage for a directory that
+   * holds something else.
    */
   static async open(given: string, signal: AbortSignal): Promise<OciStore> {
     const path = resolve(given);
@@ -69,15 +79,14 @@ export class OciStore implements BlobStore {
     const made = isThere ? [] : await makeDirectories(path);
     const root = await Folder.open(path);
     try {
-      if (!isThere) return new OciStore(root, [], new Map(), EMPTY, made);
+      if (!isThere) return new OciStore({ root, there: [], sizes: new Map(), index: EMPTY, made, signal });
       await using contents = await openOciLayout(path, signal);
       const there = ociImages(contents).map(({ image }) => image);
-      await requireBlobs(contents, signal);
       const sizes = new Map<Digest, number>();
       for (const [name, { size }] of contents.files)
         if (name.startsWith(`${BLOBS}/`)) sizes.set(`sha256:${name.slice(BLOBS.length + 1)}`, size);
       const index = (await readIndexFile(root)) ?? EMPTY;
-      return new OciStore(root, there, sizes, index, []);
+      return new OciStore({ root, there, sizes, index, made: [], signal });
     } catch (error) {
       await root[Symbol.asyncDispose]();
       throw error;
@@ -104,6 +113,28 @@ export class OciStore implements BlobStore {
     return this.#sizes.get(digest);
   }
 
+  async check(digests: Iterable<Digest>): Promise<void> {
+    for (const digest of new Set(digests)) {
+      if (!this.#unread.has(digest)) continue;
+      const check = this.#checks.get(digest) ?? this.#compare(digest);
+      this.#checks.set(digest, check);
+      await check;
+      this.#unread.delete(digest);
+    }
+  }
+
+  async #compare(digest: Digest): Promise<void> {
+    const folder = await this.#blobsFolder();
+    await using file = await folder.file(hexOf(digest));
+    if (!file) throw new ImgmvError('integrity', `the blob ${digest} has gone from ${folder.path}`);
+    const body = fileBytes(file, 0, Number.POSITIVE_INFINITY, this.#signal);
+    const { digest: found } = await measured(body, 'none', undefined);
+    if (found !== digest)
+      throw new ImgmvError('integrity', `the blob "${BLOBS}/${hexOf(digest)}" is ${found}`, {
+        hint: `${this.#root.path} is damaged: name another layout`,
+      });
+  }
+
   refusal(): undefined {}
 
   async room() {
@@ -113,6 +144,7 @@ export class OciStore implements BlobStore {
 
   async put(digest: Digest, size: number, body: AsyncIterable<Buffer>): Promise<void> {
     if (this.#sizes.has(digest)) {
+      await this.check([digest]);
       for await (const _ of body);
       return;
     }
@@ -236,16 +268,6 @@ export class OciStore implements BlobStore {
       await removeEmpty([BLOBS, 'blobs'].map((one) => this.#root.at(one)));
     await this.#root[Symbol.asyncDispose]();
     if (!this.#committed) await removeEmpty(this.#made);
-  }
-}
-
-/** Images to come are going to lean on them. Throws integrity for one that is another than its name says. */
-async function requireBlobs(contents: Contents, signal: AbortSignal): Promise<void> {
-  const blobs = new Set([...contents.files.keys()].filter((name) => name.startsWith(`${BLOBS}/`)));
-  for await (const { name, body } of contents.read(blobs, signal)) {
-    const { digest } = await measured(body, 'none', undefined);
-    if (digest !== `sha256:${name.slice(BLOBS.length + 1)}`)
-      throw new ImgmvError('integrity', `the blob ${JSON.stringify(name)} is ${digest}`);
   }
 }
 

@@ -1,9 +1,10 @@
 /** Where an archive is written: a file that appears when it is whole, or standard output. */
 import { randomBytes } from 'node:crypto';
 import { unlinkSync } from 'node:fs';
-import { type FileHandle, link, open, rename, statfs, unlink } from 'node:fs/promises';
+import { type FileHandle, open, rename, statfs } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { ImgmvError } from '../../proto/errors.ts';
+import { giveName } from '../new-name.ts';
 import { FILE_MODE } from './folder.ts';
 import { kindAt, REGULAR_FILE } from './kind-at.ts';
 import { orAborted } from './or-aborted.ts';
@@ -104,15 +105,10 @@ export class FileOutput implements Output {
       return rename(this.#temporary, this.#path);
     }
     try {
-      // Unlike a rename it fails where somebody has made the file meanwhile.
-      await link(this.#temporary, this.#path);
-      await unlink(this.#temporary);
+      await giveName(this.#temporary, this.#path);
     } catch (error) {
-      const { code = '' } = error as NodeJS.ErrnoException;
-      // Sticks often have no links.
-      if (!['EEXIST', 'EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK'].includes(code)) throw error;
-      await requireFree(this.#path, false);
-      await rename(this.#temporary, this.#path);
+      if ((error as NodeJS.ErrnoException).code === 'EEXIST') await requireFree(this.#path, false);
+      throw error;
     }
   }
 

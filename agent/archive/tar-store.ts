@@ -33,6 +33,9 @@ export class TarStore implements BlobStore {
     this.#deflater = deflater(compression);
   }
 
+  /** Nothing was there before. */
+  async check(): Promise<void> {}
+
   sizeOf(digest: Digest): number | undefined {
     return this.#blobs.get(digest);
   }

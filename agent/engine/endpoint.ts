@@ -27,7 +27,7 @@ interface Tls {
 
 /** Where an engine answers. */
 export interface Endpoint {
-  /** As DOCKER_HOST has it: `unix:///var/run/docker.sock`, `tcp://host:2376`, `ssh://user@host`. */
+  /** As DOCKER_HOST has it: `unix:///var/run/docker.sock`, `tcp://host:2376`, `ssh://user@host/run/docker.sock`. */
   readonly address: string;
   /** What led here, for people: `--docker-host`, `context prod`, `the default socket`. */
   readonly foundBy: string;
@@ -128,7 +128,7 @@ function checked(endpoint: Endpoint): Endpoint {
     'usage',
     `${endpoint.foundBy} gives ${JSON.stringify(endpoint.address)}, which is no docker host`,
     {
-      hint: 'expected unix:///path, tcp://host:port or ssh://user@host',
+      hint: 'expected unix:///path, tcp://host:port, ssh://user@host or ssh://user@host/path/of/docker.sock',
     },
   );
 }
@@ -138,8 +138,10 @@ function isDockerHost(address: string): boolean {
   if (/^unix:\/\/./.test(address)) return true;
   if (!/^(tcp|http|https|ssh):\/\/./.test(address)) return false;
   try {
-    const { hostname, username } = new URL(address);
+    const { hostname, username, password, pathname, protocol, search, hash } = new URL(address);
     decodeURIComponent(username);
+    decodeURIComponent(pathname);
+    if (protocol === 'ssh:' && password + search + hash !== '') return false;
     return hostname !== '';
   } catch {
     return false;

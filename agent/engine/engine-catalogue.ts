@@ -35,15 +35,15 @@ export class EngineCatalogue implements Catalogue {
     const images = new Map<Digest, Listed>();
     for (const { Id, RepoTags, RepoDigests, Labels, Created, Size } of await this.#engine.list({ all })) {
       const tags = (RepoTags ?? []).filter((tag) => tag !== '<none>:<none>');
-      const names = tags.filter((tag) => !isPrivateName(tag));
+      const names = tags.filter((tag) => isTagName(tag) && !isPrivateName(tag));
       // What an interrupted run has kept is nobody's image.
-      if (!all && tags.length > 0 && names.length === 0) continue;
+      if (!all && tags.length > 0 && tags.every(isPrivateName)) continue;
       const digests = (RepoDigests ?? []).filter((digest) => !digest.startsWith('<none>@'));
       const known = images.get(Id);
       images.set(Id, {
         id: Id,
         names: [...(known?.names ?? []), ...names],
-        dangling: known?.dangling !== false && names.length + digests.length === 0,
+        dangling: known?.dangling !== false && tags.length + digests.length === 0,
         labels: Labels ?? {},
         created: new Date(Created * 1000),
         bytes: Size,
@@ -61,7 +61,7 @@ export class EngineCatalogue implements Catalogue {
     if (found === undefined) return [];
     const name = parsed && familiar(withDefaultTag(parsed));
     // An image that was chosen by id or digest has no name of its own on the way.
-    const byName = name !== undefined && (found.RepoTags ?? []).includes(name);
+    const byName = name !== undefined && isTagName(name) && (found.RepoTags ?? []).includes(name);
     return [{ id: found.Id, names: byName ? [name] : [] }];
   }
 
@@ -87,6 +87,12 @@ export class EngineCatalogue implements Catalogue {
     }
     return chosen;
   }
+}
+
+/** A containerd store counts `web@sha256:…`, which an image has that was pulled by its digest, to the tags. */
+function isTagName(name: string): boolean {
+  const parsed = parseReference(name);
+  return parsed?.tag !== undefined && parsed.digest === undefined;
 }
 
 function newestFirst(one: Listed, other: Listed): number {

@@ -203,7 +203,12 @@ function describe(inspected: InspectedImage, engine: Engine): Image {
     // 26 with a containerd store gives no descriptor; the sink finds out what the root is from its bytes.
     root: Descriptor ?? { mediaType: store === 'classic' ? CONFIG_TYPE : INDEX_TYPE, digest: Id, size: 0 },
     store,
-    platform: { os: Os, architecture: Architecture, ...(Variant && { variant: Variant }) },
+    // Where a config says nothing docker takes it for one of this host.
+    platform: {
+      os: Os || engine.info.platform.os,
+      architecture: Architecture || engine.info.platform.architecture,
+      ...(Variant && { variant: Variant }),
+    },
     names: [],
     diffIds: RootFS.Layers ?? [],
     bytes: Size,

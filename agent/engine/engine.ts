@@ -8,12 +8,11 @@ import Docker from 'dockerode';
 import { ImgmvError } from '../../proto/errors.ts';
 import type { Secret } from '../../proto/secret.ts';
 import type { Digest, Platform, Store } from '../image.ts';
+import { type Call, Calls } from './calls.ts';
 import { ContentStore } from './content.ts';
 import { type Endpoint, type EndpointOptions, findEndpoint } from './endpoint.ts';
 import { type Transport, transportTo } from './transport.ts';
 
-/** Inspecting is quick, yet an engine that is loading gigabytes may take its time. */
-const CALL_TIMEOUT_MS = 60_000;
 const PING_TIMEOUT_MS = 15_000;
 const LIST_TRIES_MAX = 10;
 
@@ -58,22 +57,30 @@ export interface InspectedManifest {
   readonly Kind: string;
 }
 
+export interface EngineOptions extends EndpointOptions {
+  /** Aborted with an ImgmvError when the command is to stop. */
+  readonly signal?: AbortSignal;
+}
+
 export class Engine {
   readonly endpoint: Endpoint;
   readonly info: EngineInfo;
   readonly transport: Transport;
-  readonly #docker: Docker;
+  readonly #calls: Calls;
   #content: Promise<ContentStore | undefined> | undefined;
 
-  private constructor(endpoint: Endpoint, transport: Transport, docker: Docker, info: EngineInfo) {
+  private constructor(endpoint: Endpoint, transport: Transport, calls: Calls, info: EngineInfo) {
     this.endpoint = endpoint;
     this.transport = transport;
-    this.#docker = docker;
+    this.#calls = calls;
     this.info = info;
   }
 
-  /** Finds the engine and asks what it is. Throws engine-unavailable with what to do about it. */
-  static async connect(options: EndpointOptions): Promise<Engine> {
+  /**
+   * Finds the engine and asks what it is. Throws engine-unavailable with what to do about it, or the reason of the
+   * signal, which ends calls of the engine as calls.ts has it.
+   */
+  static async connect(options: EngineOptions): Promise<Engine> {
     const endpoint = await findEndpoint(options);
     const transport = transportTo(endpoint);
     const docker = new Docker({
@@ -89,13 +96,19 @@ export class Engine {
       ...transport.options,
       protocol: transport.protocol,
     } as unknown as Docker.DockerOptions);
+    const calls = new Calls(docker, options.signal);
+    const ask = <T>(path: string) =>
+      calls.answer<T>({ what: 'answer', method: 'GET', path, timeoutMs: PING_TIMEOUT_MS });
     try {
       const [version, info] = await Promise.all([
-        deadline(docker.version(), PING_TIMEOUT_MS, 'answer'),
-        deadline(docker.info(), PING_TIMEOUT_MS, 'answer'),
+        ask<Docker.DockerVersion>('/version'),
+        ask<Record<string, unknown>>('/info'),
       ]);
-      return new Engine(endpoint, transport, docker, describe(version, info));
+      const engine = new Engine(endpoint, transport, calls, describe(version, info));
+      options.signal?.addEventListener('abort', () => engine.close(), { once: true });
+      return engine;
     } catch (error) {
+      options.signal?.throwIfAborted();
       throw unavailable(endpoint, error, options.env);
     }
   }
@@ -105,7 +118,12 @@ export class Engine {
     const path = `/images/${encodeName(name)}/json?`;
     const manifests = this.info.store === 'containerd' ? { manifests: true } : {};
     try {
-      return await this.#call<InspectedImage>(`inspect ${name}`, { path, method: 'GET', options: manifests });
+      return await this.#call<InspectedImage>({
+        what: `inspect ${name}`,
+        method: 'GET',
+        path,
+        options: manifests,
+      });
     } catch (error) {
       // A name that can be none: nothing has it.
       if (statusOf((error as Error).cause) === 400) return undefined;
@@ -122,14 +140,19 @@ export class Engine {
     return this.#content;
   }
 
+  /** Ends the connection that `content` has opened; calls of it fail from then on. */
+  close(): void {
+    void this.#content?.then(
+      (content) => content?.close(),
+      () => {},
+    );
+  }
+
   /** Bytes that each step of its history added, bottom first: of a layer about what it takes unpacked. */
   async history(id: Digest): Promise<readonly number[]> {
-    const path = `/images/${encodeName(id)}/history?`;
-    const steps = await this.#call<readonly { Size: number }[]>(`read the history of ${id}`, {
-      path,
-      method: 'GET',
-      options: {},
-    });
+    const path = `/images/${encodeName(id)}/history`;
+    const what = `read the history of ${id}`;
+    const steps = await this.#call<readonly { Size: number }[]>({ what, method: 'GET', path });
     return (steps ?? []).map(({ Size }) => Size).reverse();
   }
 
@@ -138,8 +161,7 @@ export class Engine {
     const options = { ...(all && { all }), ...(this.info.store === 'containerd' && { manifests: true }) };
     for (let tries = 1; ; tries++) {
       try {
-        const listed = await this.#guard('list images', this.#docker.listImages(options));
-        return listed as unknown as readonly ListedByEngine[];
+        return await this.#guard({ what: 'list images', method: 'GET', path: '/images/json?', options });
       } catch (error) {
         // With a containerd store the engine stumbles over an image that is removed while it makes the list.
         if (!(error instanceof NotFound) || tries === LIST_TRIES_MAX) throw error;
@@ -149,24 +171,21 @@ export class Engine {
 
   /** Those that run. */
   async containers(): Promise<readonly Docker.ContainerInfo[]> {
-    return this.#guard('list containers', this.#docker.listContainers());
+    return this.#guard({ what: 'list containers', method: 'GET', path: '/containers/json' });
   }
 
   /** Points `repository:tag` to `name`. False where `name` is not there (any more). */
   async tag(name: string, repository: string, tag: string): Promise<boolean> {
     const path = `/images/${encodeName(name)}/tag?`;
-    const done = await this.#call(
-      `tag ${name}`,
-      { path, method: 'POST', options: { repo: repository, tag } },
-      { 201: true },
-    );
+    const options = { repo: repository, tag };
+    const done = await this.#call({ what: `tag ${name}`, method: 'POST', path, options, status: 201 });
     return done !== undefined;
   }
 
   /** Drops one name. Only private names of ours are ever given here: by id, docker would drop the user's too. */
   async dropName(name: string): Promise<void> {
     const path = `/images/${encodeName(name)}?`;
-    await this.#call(`remove ${name}`, { path, method: 'DELETE', options: { noprune: 1 } });
+    await this.#call({ what: `remove ${name}`, method: 'DELETE', path, options: { noprune: 1 } });
   }
 
   /** The stream of `GET /images/{id}/get`: a tar. Destroy it to stop. */
@@ -233,33 +252,22 @@ export class Engine {
     }
   }
 
-  #call<T>(
-    what: string,
-    request: { path: string; method: string; options: Record<string, unknown> },
-    statusCodes: Record<number, boolean> = { 200: true },
-  ): Promise<T | undefined> {
-    const modem = this.#docker.modem as {
-      dial(options: object, callback: (error: unknown, data: unknown) => void): void;
-    };
-    const dialled = new Promise<T>((resolve, reject) => {
-      modem.dial({ ...request, statusCodes }, (error, data) =>
-        error ? reject(error) : resolve((data ?? {}) as T),
-      );
-    });
-    return this.#guard(what, dialled).catch((error: unknown) => {
+  /** Undefined where what it is about is not there. */
+  #call<T>(call: Call): Promise<T | undefined> {
+    return this.#guard<T>(call).catch((error: unknown) => {
       if (error instanceof NotFound) return undefined;
       throw error;
     });
   }
 
-  async #guard<T>(what: string, call: Promise<T>): Promise<T> {
+  async #guard<T>(call: Call): Promise<T> {
     try {
-      return await deadline(call, CALL_TIMEOUT_MS, what);
+      return await this.#calls.answer<T>(call);
     } catch (error) {
       const status = statusOf(error);
-      if (status === undefined) throw this.lost(what, error);
+      if (status === undefined) throw this.lost(call.what, error);
       const Refusal = status === 404 ? NotFound : ImgmvError;
-      throw new Refusal('engine-refused', `the docker engine refused to ${what}: ${messageOf(error)}`, {
+      throw new Refusal('engine-refused', `the docker engine refused to ${call.what}: ${messageOf(error)}`, {
         cause: error,
       });
     }
@@ -301,6 +309,7 @@ function describe(version: Docker.DockerVersion, info: Record<string, unknown>):
 }
 
 function unavailable(endpoint: Endpoint, error: unknown, env: EndpointOptions['env']): ImgmvError {
+  if (error instanceof ImgmvError) return error;
   const code = (error as NodeJS.ErrnoException).code;
   const where = `${endpoint.address} (${endpoint.foundBy})`;
   const sudo = env.SUDO_USER
@@ -342,20 +351,4 @@ function messageOf(error: unknown): string {
 
 function statusOf(error: unknown): number | undefined {
   return (error as { statusCode?: number } | undefined)?.statusCode;
-}
-
-/** An engine that dies in the body of an answer leaves docker-modem without an answer for ever. */
-async function deadline<T>(call: Promise<T>, timeoutMs: number, what: string): Promise<T> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<never>((_, reject) => {
-    timer = setTimeout(
-      () => reject(new Error(`no answer within ${timeoutMs / 1000} s (${what})`)),
-      timeoutMs,
-    );
-  });
-  try {
-    return await Promise.race([call, late]);
-  } finally {
-    clearTimeout(timer);
-  }
 }

@@ -4,6 +4,7 @@ import { Agent, type RequestOptions, request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
 import type { Socket } from 'node:net';
 import { Duplex } from 'node:stream';
+import { ImgmvError } from '../../proto/errors.ts';
 import type { Endpoint } from './endpoint.ts';
 
 export interface Transport {
@@ -44,7 +45,10 @@ function plain(options: RequestOptions): Transport {
   return { options, request: requestHttp, protocol: 'http' };
 }
 
-/** Each connection is one `ssh … docker system dial-stdio`, as docker/cli cli/connhelper has it. */
+/**
+ * Each connection is one `ssh … docker system dial-stdio`, as docker/cli cli/connhelper has it: a path in the URL is
+ * that of the socket there.
+ */
 class SshAgent extends Agent {
   readonly #arguments: readonly string[];
 
@@ -53,24 +57,16 @@ class SshAgent extends Agent {
     const user = url.username === '' ? [] : ['-l', decodeURIComponent(url.username)];
     const port = url.port === '' ? [] : ['-p', url.port];
     const host = url.hostname.replace(/^\[|\]$/g, '');
-    this.#arguments = [
-      '-o',
-      'ConnectTimeout=30',
-      '-T',
-      ...user,
-      ...port,
-      '--',
-      host,
-      'docker',
-      'system',
-      'dial-stdio',
-    ];
+    const path = decodeURIComponent(url.pathname).replace(/^\/$/, '');
+    const socket = path === '' ? [] : ['--host', quoted(`unix://${path}`)];
+    const command = ['docker', ...socket, 'system', 'dial-stdio'];
+    this.#arguments = ['-o', 'ConnectTimeout=30', '-T', ...user, ...port, '--', host, ...command];
   }
 
   override createConnection(): Duplex {
     const child = spawn('ssh', this.#arguments, { stdio: ['pipe', 'pipe', 'inherit'] });
     const duplex = Duplex.from({ readable: child.stdout, writable: child.stdin });
-    child.once('error', (error) => duplex.destroy(error));
+    child.once('error', (error) => duplex.destroy(unrunnable(error)));
     duplex.once('close', () => child.kill());
     const handles = [child, child.stdin as Socket, child.stdout as Socket];
     // node:http asks these of what it takes for a TCP socket.
@@ -86,4 +82,18 @@ class SshAgent extends Agent {
       },
     });
   }
+}
+
+/** For the shell of the other host, which is given what ssh has for a command in one line. */
+function quoted(text: string): string {
+  return `'${text.replaceAll("'", "'\\''")}'`;
+}
+
+function unrunnable(cause: Error): ImgmvError {
+  const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
+  const why = missing ? 'there is no ssh on this host' : `ssh cannot be run: ${cause.message}`;
+  return new ImgmvError('engine-unavailable', `the docker engine cannot be reached: ${why}`, {
+    cause,
+    ...(missing && { hint: 'ssh:// needs the OpenSSH client (package openssh-client), in PATH' }),
+  });
 }

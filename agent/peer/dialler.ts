@@ -94,10 +94,10 @@ export async function dialSession(options: DialOptions): Promise<Dialled> {
  * keeps it waiting. Up to there nothing was proven, so nothing was used up. A break behind it is another matter.
  */
 async function admitted(
-  { connectTimeoutMs = CONNECT_TIMEOUT_MS, signal }: DialOptions,
+  { connectTimeoutMs = CROWDED_OUT_MS, signal }: DialOptions,
   dialOnce: () => Promise<Channel>,
 ): Promise<Channel> {
-  const late = performance.now() + Math.min(CROWDED_OUT_MS, connectTimeoutMs);
+  const late = performance.now() + connectTimeoutMs;
   for (;;) {
     try {
       return await dialOnce();

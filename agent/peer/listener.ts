@@ -41,7 +41,8 @@ export interface ListenOptions {
   /** 0 picks a free one. */
   readonly port: number;
   readonly role: Role;
-  readonly hello: Omit<Hello, 'type' | 'role'>;
+  /** Asked for each session. */
+  readonly hello: () => Omit<Hello, 'type' | 'role'>;
   readonly emit: Emit;
   readonly clock?: Clock;
   /** How long to wait for a lost connection to come back. */
@@ -309,7 +310,7 @@ export class Listener {
     this.#accept = undefined;
     const { role, hello, emit, patienceMs = GIVE_UP_MS } = this.#options;
     const { sessionId } = preamble;
-    const beginning = Session.begin(channel, { role, hello, emit, patienceMs, s, sessionId });
+    const beginning = Session.begin(channel, { role, hello: hello(), emit, patienceMs, s, sessionId });
     // The code is used up: whoever waits for its session has to hear that there is none.
     beginning.catch(accept.reject);
     const session = await beginning;

@@ -31,7 +31,7 @@ import { LevelPolicy } from './level.ts';
 import { checkPushed, pushedFromWire } from './pushed.ts';
 import { measureRate } from './rate.ts';
 import type { Session } from './session.ts';
-import { fromWireName, offeredOnly, toAnswer, toOffer } from './wire-images.ts';
+import { fromWireName, notOffered, offeredOnly, toAnswer, toOffer, whyNotOffered } from './wire-images.ts';
 
 export interface PeerSinkOptions {
   readonly session: Session;
@@ -100,14 +100,18 @@ export class PeerSink implements Sink {
 
   async plan(images: readonly Image[]): Promise<readonly Answer[]> {
     // What is tried again has been asked by `retry`.
-    this.#question ??= await this.#offer(images);
-    const { answers, answered } = this.#question;
+    const reasons = this.#question ? [] : images.map((image) => whyNotOffered(image));
+    this.#question ??= await this.#offer(images.filter((_, at) => reasons[at] === undefined));
+    const { images: asked, answers, answered } = this.#question;
+    const places = new Map(asked.map((image, at) => [image, at]));
     await answered.promise;
     if (this.#planOnly) this.#rate = await measureRate(this.#session);
     try {
-      return images.map((image, at) =>
-        toAnswer(image, this.#numberOf(image), answers[at], this.#session.peer.name),
-      );
+      return images.map((image, number) => {
+        const at = places.get(image);
+        if (at === undefined) return notOffered(image, reasons[number]);
+        return toAnswer(image, this.#numberOf(image), answers[at], this.#session.peer.name);
+      });
     } catch (error) {
       this.#session.fail(toImgmvError(error));
       throw error;

@@ -7,14 +7,19 @@ import type { Session } from './session.ts';
 const LONG_ENOUGH_MS = 400;
 const ROUND_MAX_BYTES = 32 * 1024 * 1024;
 
-/** Bytes a second. Takes a second or two; the rounds double until one takes long enough. */
-export async function measureRate({ control }: Session): Promise<number> {
+/**
+ * Bytes a second. Takes a second or two; the rounds double until one takes long enough, and one in which the connection
+ * broke says nothing. Throws what ended the session.
+ */
+export async function measureRate({ control }: Pick<Session, 'control'>): Promise<number> {
   const padding = randomBytes(PROBE_MAX_CHARACTERS / 2).toString('hex');
-  for (let bytes = padding.length; ; bytes *= 2) {
+  for (let bytes = padding.length; ; ) {
     const started = performance.now();
+    // Without a connection this waits for the next one as soon as the window is full.
     for (let sent = 0; sent < bytes; sent += padding.length) await control.send({ type: 'probe', padding });
-    await control.lane.ping();
+    if ((await control.lane.ping()) === undefined) continue;
     const elapsedMs = performance.now() - started;
     if (elapsedMs >= LONG_ENOUGH_MS || bytes >= ROUND_MAX_BYTES) return (bytes * 1_000) / elapsedMs;
+    bytes *= 2;
   }
 }

@@ -71,6 +71,6 @@ export class Redial {
 export function lost(name: string, cause?: ImgmvError): ImgmvError {
   return new ImgmvError('peer-lost', `the connection to ${name} was lost, and did not come back`, {
     cause,
-    hint: 'run both commands again: `imgmv receive` there, `imgmv send` here',
+    hint: 'run both commands again: `imgmv receive` on the target, `imgmv send` on the source',
   });
 }

@@ -1,6 +1,7 @@
 /** Images and their names on their way between hosts, as PROTOCOL.md section 6 has them; nothing goes further unchecked. */
-import { violation } from '../../proto/errors.ts';
-import type { AnsweredImage, OfferedImage } from '../../proto/messages.ts';
+import { toImgmvError, violation } from '../../proto/errors.ts';
+import { LAYERS_MAX, LAYERS_OFFERED_MAX, NAMES_PER_IMAGE_MAX } from '../../proto/limits.ts';
+import { type AnsweredImage, type OfferedImage, offerFault } from '../../proto/messages.ts';
 import type { Answer, Digest, Image, LayerBlob, Name } from '../image.ts';
 import { familiarName, parseReference } from '../reference.ts';
 import { fromWire, saidBy } from './failure.ts';
@@ -19,6 +20,31 @@ export function toOffer(image: Image, number: number): OfferedImage {
     ...(layers && { layers: layers.map((layer) => ({ ...layer })) }),
     bytes,
   };
+}
+
+/** Why an image cannot be offered to another host; undefined where it can. */
+export function whyNotOffered(image: Image): string | undefined {
+  const { names, diffIds, layers = [] } = image;
+  if (names.length > NAMES_PER_IMAGE_MAX)
+    return `it would go with ${names.length} names, and ${NAMES_PER_IMAGE_MAX} is the most; --except leaves some out, such as --except ${names[0]?.source ?? ''}`;
+  if (diffIds.length > LAYERS_MAX)
+    return `it has ${diffIds.length} layers, and ${LAYERS_MAX} are the most that can be sent`;
+  if (layers.length > LAYERS_OFFERED_MAX)
+    return `its platforms have ${layers.length} layers together, and ${LAYERS_OFFERED_MAX} are the most that can be sent`;
+  const offered = toOffer(image, 0);
+  const fault = offerFault(offered);
+  if (fault !== undefined) return `what the engine tells of it cannot be sent: ${fault}`;
+  try {
+    fromOffer(offered, 0);
+    return undefined;
+  } catch (error) {
+    return `it cannot be sent: ${toImgmvError(error).message}`;
+  }
+}
+
+/** The answer to such an image, on this side: the other one does not hear of it. */
+export function notOffered(image: Image, reason = 'it was not offered'): Answer {
+  return { image, action: 'refuse', reason, refs: image.names };
 }
 
 /** The other side answers for what was offered, in its order, and for those names only. */

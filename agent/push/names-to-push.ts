@@ -20,5 +20,5 @@ function isNewNameOf({ source, target, offered }: Name, old: string): boolean {
 /** `web:1.0` is a name of this host's alone: what docker would push it to is the library of Docker Hub. */
 export function namesRegistry(target: string): boolean {
   const { domain, path } = parseTarget(target, 'the name to push');
-  return domain !== 'docker.io' || !path.startsWith('library/');
+  return domain !== '' && (domain !== 'docker.io' || !path.startsWith('library/'));
 }

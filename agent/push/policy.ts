@@ -28,6 +28,7 @@ export class PushRules implements PushPolicy {
 
   allows({ offered, target }: Name): boolean {
     const reference = parseTarget(target, 'the name to push');
+    if (reference.domain === '') return false;
     if (this.#patterns.length > 0) return this.#patterns.some((pattern) => matchesTarget(pattern, target));
     const made = offered === undefined ? undefined : this.#renaming.made(offered);
     return made?.name === target && made.registry === reference.domain && !isNear(reference.domain);

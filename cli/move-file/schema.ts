@@ -9,18 +9,18 @@ import { parseTarget as parseName, parseReference } from '../../agent/reference.
 import { parseRetag } from '../../agent/rename.ts';
 import { JOBS, JOBS_MAX, RETRIES, RETRIES_MAX, ZSTD_LEVEL_MAX, ZSTD_LEVEL_MIN } from '../../proto/limits.ts';
 import { parseLabel } from '../choosing.ts';
-import { parseDuration, parseSince, parseSize, parseTarget } from '../options.ts';
+import { parseConnectTimeout, parseReconnect, parseSince, parseSize, parseTarget } from '../options.ts';
 import { allParsed, checked, list, mapping, parsed, text, toggle, wholeNumber } from './values.ts';
 
 const DURATION = '^(?=.*[1-9])[0-9]{1,6}[smhd]$';
 const DATE = '^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$';
 
-const duration = (about: string, example: string) =>
+const duration = (about: string, example: string, parse: (text: string) => number) =>
   v.pipe(
     text('a duration such as 90s, 10m, 2h or 7d'),
     v.regex(new RegExp(DURATION), 'a duration such as 90s, 10m, 2h or 7d'),
     v.metadata({ description: about, examples: [example] }),
-    parsed(parseDuration),
+    parsed(parse),
   );
 
 const path = (about: string, example: string) =>
@@ -164,9 +164,11 @@ export const moveSchema = v.strictObject({
       v.metadata({ description: 'the engine of this docker context', examples: ['prod'] }),
     ),
   ),
-  'connect-timeout': v.exactOptional(duration('how long to wait for the first answer (default: 15s)', '30s')),
+  'connect-timeout': v.exactOptional(
+    duration('how long to wait for the first answer (default: 15s)', '30s', parseConnectTimeout),
+  ),
   reconnect: v.exactOptional(
-    duration('how long a lost connection may take to come back (default: 5m)', '30m'),
+    duration('how long a lost connection may take to come back (default: 5m)', '30m', parseReconnect),
   ),
   'ignore-space': toggle('save images for which the disk of this host seems too full'),
   'max-bytes': v.exactOptional(

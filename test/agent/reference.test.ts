@@ -32,6 +32,8 @@ const valid = [
   [`web:${'t'.repeat(128)}`, `docker.io/library/web:${'t'.repeat(128)}`, `web:${'t'.repeat(128)}`],
   [`web@sha256:${HEX}`, `docker.io/library/web@sha256:${HEX}`, `web@sha256:${HEX}`],
   [`web:1@sha256:${HEX}`, `docker.io/library/web:1@sha256:${HEX}`, `web:1@sha256:${HEX}`],
+  ['my.team_x/web', 'my.team_x/web:latest', 'my.team_x/web:latest'],
+  ['a.b__c/d:1', 'a.b__c/d:1', 'a.b__c/d:1'],
   [HEX.slice(1), `docker.io/library/${HEX.slice(1)}:latest`, `${HEX.slice(1)}:latest`],
 ] as const;
 
@@ -69,9 +71,14 @@ const invalid = [
   'web?x=1',
   'web#1',
   'http://host/web',
+  '[abc]/web',
+  'my_host:5000/web',
+  'My_team/web',
+  'my.team_/web',
   'sha256:',
   HEX,
-  `a/${'b'.repeat(250)}`,
+  `a/${'b'.repeat(254)}`,
+  `${'a.'.repeat(63)}a/${'b'.repeat(255)}:${'t'.repeat(20)}`,
 ];
 
 describe('a reference', () => {
@@ -116,15 +123,22 @@ describe('a reference', () => {
   });
 
   it('counts the library that is not said', () => {
-    const name = 'b'.repeat(255 - 'docker.io/library/'.length);
+    const name = 'b'.repeat(255 - 'library/'.length);
     expect(parseReference(name)).toBeDefined();
     expect(parseReference(`${name}b`)).toBeUndefined();
   });
 
-  it('may be 255 characters long without its tag, and no longer', () => {
-    const path = 'b'.repeat(255 - 'docker.io/a/'.length);
+  it('may have a path of 255 characters, and no longer one', () => {
+    const path = 'b'.repeat(255 - 'a/'.length);
     expect(parseReference(`a/${path}:tag`)).toBeDefined();
     expect(parseReference(`a/${path}b:tag`)).toBeUndefined();
+  });
+
+  it('may be 384 characters long as docker shows it', () => {
+    const host = `${'h'.repeat(50)}.example`;
+    const tag = 't'.repeat(384 - `${host}/:`.length - 255);
+    expect(parseReference(`${host}/${'b'.repeat(255)}:${tag}`)).toBeDefined();
+    expect(parseReference(`${host}/${'b'.repeat(255)}:${tag}t`)).toBeUndefined();
   });
 });
 

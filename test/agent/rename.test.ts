@@ -79,8 +79,8 @@ describe('--retag', () => {
   });
 
   it('says which rule makes no name of which', () => {
-    expect(() => rules('*=registry.example/*').apply(`${'a/'.repeat(120)}web:1`)).toThrow(
-      /^--retag "\*=registry\.example\/\*" makes "registry\.example\/a\/.*" of a\/.*, which no image can be called$/,
+    expect(() => rules('*=registry.example/team/*').apply(`${'a/'.repeat(126)}web:1`)).toThrow(
+      /^--retag "\*=registry\.example\/team\/\*" makes "registry\.example\/team\/a\/.*" of a\/.*, which no image can be called$/,
     );
     expect(() => rules('*=sha256').apply('web:1')).toThrow('which no image can be called');
     expect(() => rules('team/*=*/x').apply('team/-web:1')).toThrow('which no image can be called');

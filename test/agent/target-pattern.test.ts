@@ -46,6 +46,9 @@ it.each([
   ['registry.example:5000/team/*:1', ['registry.example/team/web:1', 'registry.example:5000/web:1'], false],
   ['[::1]:5000/*', ['[::1]:5000/web:1'], true],
   ['[::1]:5000/*', ['[::2]:5000/web:1', 'web:1'], false],
+  // What can be no host is a part of the path.
+  ['my.team_x/*', ['my.team_x/web:1', 'my.team_x/a/b:1'], true],
+  ['my.team_x/*', ['my.team/x/web:1', 'docker.io/my/web:1', 'web:1'], false],
   ['localhost/*', ['localhost/web:1'], true],
   ['localhost/*', ['localhost:5000/web:1', 'web:1'], false],
   ['[abc]/web', ['a/web:1', 'docker.io/b/web:1'], true],

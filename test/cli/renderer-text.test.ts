@@ -54,6 +54,58 @@ it('calls an image under way by one of its names', () => {
 });
 
 it.each([
+  [undefined, 'stay here: the next run does not send them again, `imgmv clean` removes them'],
+  ['host-b', 'stay at the target: the next run does not send them again, `imgmv clean` there removes them'],
+])('says where kept layers are, seen from here: target %s', (target, says) => {
+  const at = scene({ quiet: false });
+  at.renderer.render({
+    ...{ event: 'image', id: `sha256:${'ab'.repeat(32)}`, platform: 'linux/amd64', bytes: 9, refs: [] },
+    ...{ status: 'failed', targetId: null, wireBytes: 9, layersSent: 1, layersSkipped: 0, kept: 5 },
+    ...{ startedAt: 0, seconds: 1, phases: { transfer: 1, load: 0, push: null } },
+    error: { code: 'engine-refused', message: 'no', hint: null },
+    ...(target !== undefined && { target }),
+  });
+  expect(at.shown()).toContain(`5 B of its layers ${says}\n`);
+});
+
+it('counts the images and pushes of each session by themselves', () => {
+  const at = scene({ quiet: false });
+  const id = `sha256:${'ab'.repeat(32)}`;
+  const about = { id, platform: 'linux/amd64', bytes: 9 };
+  const planned = { ...about, action: 'send', layers: 1, layersMissing: 1, bytesMissing: 9 } as const;
+  const plan: Event = {
+    event: 'plan',
+    only: false,
+    images: [1, 2].map(() => ({ ...planned, refs: [], reason: null, warning: null, idChange: null })),
+  };
+  const settled: Event = {
+    ...{ event: 'image', ...about, refs: [], status: 'loaded', targetId: id, wireBytes: 9, error: null },
+    ...{ layersSent: 1, layersSkipped: 0, startedAt: 0, seconds: 1, kept: 0 },
+    phases: { transfer: 1, load: 0, push: 0 },
+  };
+  const digest = `sha256:${'cd'.repeat(32)}`;
+  const error = { code: 'push-failed', message: 'no', hint: null } as const;
+  const pushed = { ref: 'r.example/a:1', digest, warning: null, error: null };
+  for (const one of [{ ...pushed, digest: null, error }, pushed]) {
+    at.renderer.render(plan);
+    for (let n = 0; n < 2; n++) at.renderer.render({ ...settled, pushed: [one] });
+    at.renderer.render({
+      event: 'done',
+      images: 2,
+      failed: 0,
+      bytes: 18,
+      wireBytes: 18,
+      seconds: 1,
+      exit: 0,
+    });
+  }
+  const [first, second, ...more] = at.shown().match(/^\d+ names .*|^\d+ images done.*/gm) ?? [];
+  expect(first).toBe('2 names NOT pushed, 0 pushed.');
+  expect(second).toMatch(/^2 images done and verified, 2 names pushed: /);
+  expect(more).toEqual([]);
+});
+
+it.each([
   [9, 0, /loaded, pushing: 3 B of 9 B(?!.*nothing for)/],
   [9, 7, /loaded, pushing: 3 B of 9 B, nothing for 7 s: waiting for the registry/],
   [0, 7, /loaded, being pushed, for 7 s/],

@@ -57,7 +57,7 @@ async function pair(): Promise<{ source: PeerSource; sink: PeerSink; close: () =
     address: '127.0.0.1',
     port: 0,
     role: 'receiver',
-    hello: HELLO,
+    hello: () => HELLO,
     emit,
   });
   const pairing = listener.newPairing(60_000);

@@ -32,7 +32,7 @@ export async function fixtureDemo(): Promise<void> {
     address: ADDRESS,
     port: 0,
     role: 'receiver',
-    hello: hello('target'),
+    hello: () => hello('target'),
     emit,
   });
   try {

@@ -110,7 +110,8 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
           const { receiver, relay, sender } = run;
           await reached(run, IMAGE_BYTES / 4);
           await relay[Symbol.asyncDispose]();
-          const hint = /was lost, and did not come back.*imgmv receive` there, `imgmv send` here/;
+          const hint =
+            /was lost, and did not come back.*imgmv receive` on the target, `imgmv send` on the source/;
           await expectEnd(sender, 11, hint);
           await expectEnd(receiver.imgmv, 11, hint);
           await scene.expectUnchanged(before, receiver);

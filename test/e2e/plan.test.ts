@@ -4,6 +4,7 @@ import { engineSupport } from '../rig/engine.ts';
 import { type LoadedImage, loadImage } from '../rig/images.ts';
 import { busyboxLayer } from '../rig/layers.ts';
 import { describeOn } from '../rig/suite.ts';
+import { startRelay } from './relay.ts';
 import { expectEnd, type Scene, startScene } from './scene.ts';
 
 for (const flavour of ['20', '28c'] as const) {
@@ -59,6 +60,20 @@ for (const flavour of ['20', '28c'] as const) {
         expect(more.join('\n')).toMatch(/above:1 is [0-9a-f]{12} there now, which will lose this name/);
         expect(more.filter((line) => /^ {2}[0-9a-f]{12} {3}there /.test(line))).toHaveLength(2);
         expect(more.at(-2)).toMatch(/^To send: /);
+        await expectEnd(receiver.imgmv, 0, /"done"/);
+      });
+
+      it('is made though the connection breaks while the link is measured', async () => {
+        await using receiver = await scene.receive();
+        // More than pairing and plan have, and less than the first rounds of the measuring.
+        await using relay = await startRelay({ port: receiver.port, holdAfterBytes: 150_000 });
+        const to = `127.0.0.1:${relay.port}`;
+        await using planner = scene.send(receiver, ['above:1', '--json'], { command: 'plan', to });
+        await Promise.race([relay.held, planner.exit]);
+        relay.cut();
+        relay.release();
+        await expectEnd(planner, 0, /"reconnecting"/);
+        expect((await planner.waitFor('estimate')).rate).toBeGreaterThan(0);
         await expectEnd(receiver.imgmv, 0, /"done"/);
       });
 

@@ -73,6 +73,31 @@ for (const { source, target } of PAIRS) {
       await expectSavedWhole(scene, { name: app, diffIds: here.RootFS.Layers });
     };
 
+    if (source === '28c')
+      it('that was pulled by its digest arrives without a name, and others beside it', async () => {
+        const base = await pull('digest', await newBase('digest'), [scene.source]);
+        const format = ['image', 'inspect', '--format', '{{index .RepoDigests 0}}'];
+        const byDigest = (await scene.source.docker([...format, base])).trim();
+        await scene.source.docker(['image', 'rm', base]);
+        await scene.source.docker(['pull', byDigest]);
+        await loadImage(scene.source, { name: 'beside:1', layers: [{ beside: 'it' }] });
+        const { images } = await moved(scene, [byDigest, 'beside:1']);
+        const arrived = images.map(({ status, refs }) => [
+          status,
+          (refs as { target: string }[]).map(({ target }) => target),
+        ]);
+        expect(arrived).toHaveLength(2);
+        expect(arrived).toEqual(
+          expect.arrayContaining([
+            ['loaded', []],
+            ['loaded', ['beside:1']],
+          ]),
+        );
+        await using receiver = await scene.receive();
+        await using planner = scene.send(receiver, ['--all', '--dangling', '--json'], { command: 'plan' });
+        await expectEnd(planner, 0, /"plan".*beside:1/);
+      });
+
     it(
       'does not travel, and the image outlives it',
       async () => {

@@ -1,9 +1,11 @@
 /** A receiver without --once: one session after another, each with a code of its own. */
 import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { engineSupport } from '../rig/engine.ts';
+import { type Engine, engineSupport } from '../rig/engine.ts';
 import { loadImage } from '../rig/images.ts';
 import { describeOn } from '../rig/suite.ts';
+import { startEngineRelay } from './engine-relay.ts';
 import { startRelay } from './relay.ts';
 import { expectEnd, expectGone, holdings, nth, type Scene, startScene } from './scene.ts';
 
@@ -66,4 +68,41 @@ describeOn(
     });
   },
   { required: true },
+);
+
+describeOn(
+  'sessions with another engine each',
+  [await engineSupport('20'), await engineSupport('28c')],
+  () => {
+    it('an engine that comes back with another store is refused once, as not what was told, and then taken', async () => {
+      await using scene = await startScene({ source: '20', target: '28c' });
+      const layers = [{ etc: 'one' }, { srv: { bytes: 4 * 2 ** 20, seed: 1 } }];
+      await loadImage(scene.source, { name: 'base:1', layers });
+      await loadImage(scene.source, { name: 'app:1', layers: [...layers, { app: 'it' }] });
+      // Whoever serves behind this name may change, as an engine does that is installed anew.
+      const socket = join(scene.directory, 'docker.sock');
+      const serve = ({ socketPath }: Engine) =>
+        startEngineRelay({ socketPath, path: socket, holdAt: 'what nobody ever says' });
+      const first = await serve(scene.source);
+      await using receiver = await scene.receive({ args: ['--docker-host', `unix://${socket}`] });
+      const session = async (index: number, name: string, exit: number, says: RegExp) => {
+        await nth(receiver.imgmv, 'listening', index);
+        await using sender = scene.send(receiver, [name, '--json', '--retries', '0']);
+        await expectEnd(sender, exit, says);
+        return sender.events;
+      };
+      await session(0, 'base:1', 0, /"status":"present"/);
+      await first[Symbol.asyncDispose]();
+      await using _second = await serve(scene.target);
+      await session(1, 'base:1', 14, /"code":"engine-refused"/);
+      expect((await receiver.imgmv.waitFor('error')).message).toMatch(
+        /was docker with the classic store when the session began, and is docker with the containerd store/,
+      );
+      await session(2, 'base:1', 0, /"status":"loaded"/);
+      // What that store holds is known, though it was not when this receiver began.
+      await session(3, 'app:1', 0, /"status":"loaded".*"layersSent":1,"layersSkipped":2/);
+      receiver.imgmv.kill('SIGTERM');
+      await expectEnd(receiver.imgmv, 143, /stopped by SIGTERM/);
+    });
+  },
 );

@@ -8,9 +8,9 @@ import { nameOf } from '../../cli/names.ts';
 import {
   countUpTo,
   durationBetween,
-  parseDuration,
   parseLevel,
   parseListen,
+  parseReconnect,
   parseSize,
   parseTarget,
 } from '../../cli/options.ts';
@@ -41,12 +41,13 @@ const durations = target({
   share: 10,
   input: textLike(fc.constantFrom('90s', '10m', '2h', '7d', '999999d', '0s', '000001s')),
   check: (text) => {
-    const ms = value(() => parseDuration(text));
-    const bounded = value(() => durationBetween(10_000, 604_800_000)(text));
+    const ms = value(() => parseReconnect(text));
+    const bounded = value(() => durationBetween(10_000, 86_400_000)(text));
     if (bounded !== undefined)
-      holds(bounded === ms && bounded >= 10_000 && bounded <= 604_800_000, 'it is bounded');
+      holds(bounded === ms && bounded >= 10_000 && bounded <= 86_400_000, 'it is bounded');
     if (ms === undefined) return;
     holds(Number.isSafeInteger(ms) && ms > 0, 'a duration is a positive number of milliseconds');
+    holds(ms < 2 ** 31, 'a timer can be set to it');
     holds(/^[0-9]{1,6}[smhd]$/.test(text), 'a duration is a number and a unit');
   },
 });

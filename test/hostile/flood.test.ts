@@ -66,7 +66,8 @@ describeOn(
     async function honest(receiver: BuiltReceiver): Promise<{ tries: number; ms: number }> {
       for (let tries = 1; ; tries++) {
         const started = performance.now();
-        await using sender = built.send(['web:1.0'], receiver);
+        // On a busy machine it takes longer than the 10 s that a sender has by itself.
+        await using sender = built.send(['web:1.0', '--connect-timeout', '5m'], receiver);
         const paired = await sender.waitFor('paired').catch((error: unknown) => error);
         if (paired instanceof Error) {
           if (tries === TRIES_MAX || (await sender.exit).code !== LOST) throw paired;

@@ -76,7 +76,7 @@ export async function listeningHost(clock?: Clock): Promise<ListeningHost> {
     address: '127.0.0.1',
     port: 0,
     role: 'receiver',
-    hello: HELLO,
+    hello: () => HELLO,
     emit: (event) => events.push(event),
     patienceMs: PATIENCE_MS,
     ...(clock && { clock }),

@@ -295,6 +295,22 @@ describe('a lane whose channel breaks', () => {
     };
   }
 
+  test('tells who waits for the answer to a ping that none will come', async () => {
+    await using ends = await breakable(MIB);
+    const { dialler, listener, breaks } = ends;
+    // Before the break is seen, after it, and over the next connection.
+    const asked = dialler.ping();
+    listener.channel.socket.destroy();
+    expect(await asked).toBeUndefined();
+    await until(() => breaks.length === 2);
+    expect(await dialler.ping()).toBeUndefined();
+    await ends.reconnect();
+    await until(() => dialler.resumed);
+    expect(await dialler.ping()).toBeGreaterThanOrEqual(0);
+    dialler.fail(new ImgmvError('internal', 'over'));
+    expect(await dialler.ping()).toBeUndefined();
+  });
+
   test('goes on where it was, both ways, however often', async () => {
     await using ends = await breakable(MIB);
     const { dialler, listener, breaks } = ends;

@@ -143,6 +143,9 @@ describe('an endpoint', () => {
     [{ dockerHost: 'tcp://[::1' }, 'which is no docker host'],
     [{ dockerHost: 'ssh:///x' }, 'which is no docker host'],
     [{ dockerHost: 'ssh://%zz@h' }, 'which is no docker host'],
+    [{ dockerHost: 'ssh://h/%zz' }, 'which is no docker host'],
+    [{ dockerHost: 'ssh://u:secret@h' }, 'which is no docker host'],
+    [{ dockerHost: 'ssh://h/run/docker.sock?x=1' }, 'which is no docker host'],
   ])('is none for %j', async (options, message) => {
     await expect(find(options)).rejects.toThrow(
       expect.objectContaining({ code: 'usage', message: expect.stringContaining(message) }),

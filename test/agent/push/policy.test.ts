@@ -52,6 +52,12 @@ describe('without a pattern', () => {
     expect(policy.allows(named('registry.example/web:1', 'registry.example/web:1'))).toBe(false);
   });
 
+  it('a name of no registry is not pushed, whatever the pattern', () => {
+    const pattern = parseTargetPattern('my.team_x/*', '--push');
+    const policy = new PushRules([pattern], new Renaming({ retag: [], keepNames: false }), true);
+    expect(policy.allows({ source: 'web:1', target: 'my.team_x/web:1' })).toBe(false);
+  });
+
   it('an address is pushed to only where a pattern names it', () => {
     expect(rules([], '127.0.0.1:5000').allows(named('web:1', '127.0.0.1:5000/web:1'))).toBe(false);
     const pattern = parseTargetPattern('127.0.0.1:5000/*', '--push');

@@ -1,0 +1,66 @@
+/** Calls of an engine's API that are answered at once: each with a deadline, and with a stop, that end its request. */
+import type Docker from 'dockerode';
+
+/** Inspecting is quick, yet an engine that is loading gigabytes may take its time. */
+export const CALL_TIMEOUT_MS = 60_000;
+/** Of what undoes something after a stop; a second signal ends the process at once. */
+const UNDO_TIMEOUT_MS = 10_000;
+/** How long what was changing something when the stop came may take to say whether it has. */
+const STOPPED_TIMEOUT_MS = 1_500;
+
+export interface Call {
+  /** For the error: `inspect web:1.0`. */
+  readonly what: string;
+  readonly method: 'GET' | 'POST' | 'DELETE';
+  /** Ends in `?` where there are `options`. */
+  readonly path: string;
+  readonly options?: Record<string, unknown>;
+  /** Of success; 200 where left out. */
+  readonly status?: number;
+  readonly timeoutMs?: number;
+}
+
+export class Calls {
+  readonly #modem: { dial(options: object, callback: (error: unknown, data: unknown) => void): void };
+  readonly #stop: AbortSignal | undefined;
+
+  /** After `stop` what only asks is given up at once; what is called later undoes something. */
+  constructor(docker: Docker, stop: AbortSignal | undefined) {
+    this.#modem = docker.modem;
+    this.#stop = stop;
+  }
+
+  /**
+   * What the engine answers. Throws what docker-modem does, an error of its own for an answer that does not come in
+   * time, or the reason of the stop. The request has ended then: nothing comes of it later.
+   */
+  answer<T>({ what, method, path, options, status = 200, timeoutMs = CALL_TIMEOUT_MS }: Call): Promise<T> {
+    const stop = this.#stop;
+    const request = new AbortController();
+    let timer: NodeJS.Timeout | undefined;
+    let stopped = () => {};
+    // An engine that dies in the body of an answer leaves docker-modem without an answer for ever.
+    const answered = new Promise<T>((resolve, reject) => {
+      const giveUp = (reason: unknown) => {
+        reject(reason);
+        request.abort(reason);
+      };
+      const within = (ms: number) => {
+        clearTimeout(timer);
+        const late = new Error(`no answer within ${ms / 1000} s (${what})`);
+        timer = setTimeout(() => giveUp(stop?.aborted ? stop.reason : late), ms);
+      };
+      stopped = () => (method === 'GET' ? giveUp(stop?.reason) : within(STOPPED_TIMEOUT_MS));
+      within(stop?.aborted ? UNDO_TIMEOUT_MS : timeoutMs);
+      stop?.addEventListener('abort', stopped, { once: true });
+      const dialled = { path, method, statusCodes: { [status]: true }, abortSignal: request.signal };
+      this.#modem.dial({ ...dialled, ...(options && { options }) }, (error, data) =>
+        error ? reject(error) : resolve((data ?? {}) as T),
+      );
+    });
+    return answered.finally(() => {
+      clearTimeout(timer);
+      stop?.removeEventListener('abort', stopped);
+    });
+  }
+}
