@@ -123,7 +123,11 @@ const good = classicTar(image);
 const smallWindow = await buffer(new Compressor().compress(chunksOf(good), () => 3));
 
 const CASES: readonly (readonly [what: string, archive: Buffer, says: RegExp])[] = [
-  ['two manifests', before(altered(manifest)), /"manifest\.json" is there twice, and not the same both times/],
+  [
+    'two manifests',
+    before(altered(manifest)),
+    /"manifest\.json" is there twice, and not the same both times/,
+  ],
   ['a manifest of another size', before({ ...manifest, body: '[]' }), /is there twice/],
   ['two manifests, compressed', gzipSync(before(altered(manifest))), /is there twice/],
   [
