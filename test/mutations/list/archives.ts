@@ -203,6 +203,14 @@ export const ARCHIVES: readonly Mutation[] = [
     says: [INFLATES],
   },
   {
+    name: 'all archives may have large zstd windows at once',
+    file: 'agent/archive/large-window.ts',
+    find: 'while (this.#holder) {',
+    replace: 'while (this.#waiting.length > 0 && this.#holder) {',
+    tests: tests('test/agent/archive/odd-archives.test.ts', 'is waited for'),
+    says: ['Decompression stops at the declared size'],
+  },
+  {
     name: 'layers do not count for what an archive inflates to',
     file: 'agent/archive/archive.ts',
     find: 'const inflation = wanted.get(name)?.inflate ? this.#inflation : undefined;',
