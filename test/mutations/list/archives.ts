@@ -197,7 +197,7 @@ export const ARCHIVES: readonly Mutation[] = [
   {
     name: 'what an archive inflates to is not bounded',
     file: 'agent/archive/inflation.ts',
-    find: 'if (this.#bytes > this.#maxBytes)',
+    find: 'if (bytes > this.#maxBytes)',
     replace: 'if (false)',
     tests: reading,
     says: [INFLATES],
