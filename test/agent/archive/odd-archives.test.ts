@@ -8,9 +8,17 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ArchiveSource } from '../../../agent/archive/archive-source.ts';
 import { type ArchiveEndpoint, parseEndpoint } from '../../../agent/archive/endpoint.ts';
 import { openArchives } from '../../../agent/archive/open-archives.ts';
-import { digestOf } from '../../../agent/engine/metadata.ts';
+import { digestOf, manifestFor } from '../../../agent/engine/metadata.ts';
 import { Compressor } from '../../../proto/compression.ts';
-import { classicEntries, classicTar, paxHeader, type RawEntry, rawTar } from '../../hostile/raw-tar.ts';
+import {
+  blob,
+  classicEntries,
+  classicTar,
+  json,
+  paxHeader,
+  type RawEntry,
+  rawTar,
+} from '../../hostile/raw-tar.ts';
 import { type MemoryImage, testImage } from '../../memory.ts';
 import { type ScratchDirectory, scratchDirectory } from '../../rig/scratch.ts';
 
@@ -105,6 +113,35 @@ describe.each([false, true])('an archive, on standard input: %s, with', (piped) 
   it.each(CASES)('%s', async (_what, made) => {
     await expectWhole(await made(), piped);
   });
+});
+
+it.each([
+  ['is taken under its own digest', '+encrypted', undefined],
+  ['has to hold what the config says where nobody calls it encrypted', '+gzip', /and its config says/],
+] as const)('a layer that is encrypted %s', async (_what, ending, says) => {
+  const layer = Buffer.from('ciphertext');
+  const rootfs = { type: 'layers', diff_ids: [digestOf(Buffer.from('plain'))] };
+  const config = Buffer.from(JSON.stringify({ os: 'linux', architecture: 'amd64', rootfs }));
+  const mediaType = `application/vnd.oci.image.layer.v1.tar${ending}`;
+  const made = manifestFor(config, [{ digest: digestOf(layer), size: layer.length, mediaType }]);
+  const root = {
+    mediaType: 'application/vnd.oci.image.manifest.v1+json',
+    digest: digestOf(made),
+    size: made.length,
+  };
+  const tar = rawTar(
+    ...[layer, config, made].map(blob),
+    json('oci-layout', { imageLayoutVersion: '1.0.0' }),
+    json('index.json', { schemaVersion: 2, manifests: [root] }),
+  );
+  const archives = await opened(tar, false);
+  try {
+    const opening = ArchiveSource.open(archives, signal);
+    if (says) await expect(opening).rejects.toThrow(says);
+    else expect((await (await opening).images()).map(({ id }) => id)).toEqual([root.digest]);
+  } finally {
+    for (const archive of archives) await archive[Symbol.asyncDispose]();
+  }
 });
 
 describe('a large zstd window', () => {
