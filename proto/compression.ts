@@ -113,21 +113,21 @@ function newContext(threads: number): CompressionContext {
 }
 
 /**
- * One decompressor for many bodies, one after the other. Not one for each: what zstd holds for a window, up to
- * 8 MiB, is freed a while after it is garbage, and thousands of small bodies may come before that.
+ * One decompressor for many bodies, one after the other. Not one for each: what zstd holds for a window is freed a while after it is garbage, and thousands of small bodies may come before that.
  */
 export class Decompressor {
   readonly #context = new DCtx();
   readonly #slab = new Slab();
 
-  constructor() {
-    this.#context.setParameter(DParameter.windowLogMax, ZSTD_WINDOW_LOG_MAX);
+  /** Takes no window over 2^`windowLogMax` bytes. */
+  constructor(windowLogMax = ZSTD_WINDOW_LOG_MAX) {
+    this.#context.setParameter(DParameter.windowLogMax, windowLogMax);
   }
 
   /**
    * All that the frames of `source` hold, at most `maxBytes`, in chunks of 128 KiB at most. May be left early; the
-   * one before must not be taken up again then. Throws integrity for bytes that are no zstd frame, for a window over
-   * 8 MiB, for more than `maxBytes`, and for an end inside a frame.
+   * one before must not be taken up again then. Throws integrity for bytes that are no zstd frame, for a window that
+   * is too large, for more than `maxBytes`, and for an end inside a frame.
    */
   async *decompress(source: AsyncIterable<Buffer>, maxBytes: number): AsyncGenerator<Buffer> {
     this.#context.reset(ResetDirective.sessionOnly);

@@ -3,9 +3,12 @@ import { type Duplex, finished } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { Decompressor } from '../../proto/compression.ts';
 import { ImgmvError } from '../../proto/errors.ts';
+import { ZSTD_WINDOW_LOG_MAX } from '../../proto/limits.ts';
 import { isGzip, isZstd } from '../engine/metadata.ts';
 import type { Inflation } from './inflation.ts';
-import { INFLATED_ALLOWANCE_BYTES, INFLATED_FACTOR_MAX } from './limits.ts';
+import { Turn } from './large-window.ts';
+import { ZSTD_LONG_WINDOW_LOG_MAX } from './limits.ts';
+import { firstFrame } from './zstd-frame.ts';
 
 export type Compression = 'none' | 'gzip' | 'zstd';
 
@@ -23,49 +26,67 @@ export function unreadCompression(head: Uint8Array): string | undefined {
   return bytes.equals(Buffer.from([0xfd, 0x37, 0x7a, 0x58, 0x5a, 0x00])) ? 'xz' : undefined;
 }
 
+/** What `source` is decompressed for. */
+export interface Inflating {
+  /** Counts what comes of it; left out where it has been counted before. */
+  readonly inflation?: Inflation;
+  /** Whose turn it is where it needs a large window; that of a layer when left out. */
+  readonly turn?: Turn;
+}
+
 /**
- * What `source` holds. Throws integrity for damage, for bytes behind the end, for a zstd window over 8 MiB, for
- * what becomes more than INFLATED_FACTOR_MAX allows, and for what is too much for `inflation`, as soon as it is.
- * Without that it has been counted before.
+ * What `source` holds. Throws integrity for damage, for bytes behind the end, for a zstd window over
+ * 2^ZSTD_LONG_WINDOW_LOG_MAX, and for what is too much for `inflation`, as soon as it is.
  */
 export async function* inflated(
   compression: Exclude<Compression, 'none'>,
   source: AsyncIterable<Buffer>,
-  inflation?: Inflation,
+  { inflation, turn = new Turn('layer') }: Inflating = {},
 ): AsyncGenerator<Buffer> {
-  let taken = 0;
   let lost: unknown;
-  const counted = async function* () {
+  const watched = async function* () {
     try {
-      for await (const chunk of source) {
-        taken += chunk.length;
-        yield chunk;
-      }
+      yield* source;
     } catch (error) {
       lost = error;
       throw error;
     }
   };
-  const output =
-    compression === 'gzip'
-      ? gunzipped(counted())
-      : new Decompressor().decompress(counted(), Number.MAX_SAFE_INTEGER);
-  let given = 0;
+  const output = compression === 'gzip' ? gunzipped(watched()) : unzstd(watched(), turn);
   try {
     for await (const chunk of output) {
-      given += chunk.length;
       inflation?.add(chunk.length);
-      if (given > taken * INFLATED_FACTOR_MAX + INFLATED_ALLOWANCE_BYTES)
-        throw new ImgmvError(
-          'integrity',
-          `${compression} that becomes more than ${INFLATED_FACTOR_MAX} times as much is no image`,
-        );
       yield chunk;
     }
   } catch (error) {
     if (lost !== undefined) throw lost;
     if (error instanceof ImgmvError && error.cause === undefined) throw error;
     throw damaged(compression, (error as Error).cause ?? error);
+  }
+}
+
+/** The first frame says how large a window the whole may have: a large one is taken before anything is decompressed. */
+async function* unzstd(source: AsyncGenerator<Buffer>, turn: Turn): AsyncGenerator<Buffer> {
+  try {
+    const { windowBytes, frames } = await firstFrame(source);
+    const inBounds = async function* (decompressor: Decompressor) {
+      yield* decompressor.decompress(frames, Number.MAX_SAFE_INTEGER);
+    };
+    if (windowBytes <= 2 ** ZSTD_WINDOW_LOG_MAX) return yield* inBounds(new Decompressor());
+    if (windowBytes > 2 ** ZSTD_LONG_WINDOW_LOG_MAX)
+      throw new ImgmvError(
+        'integrity',
+        `zstd with a window of ${windowBytes} bytes, more than ${2 ** ZSTD_LONG_WINDOW_LOG_MAX}`,
+        { hint: `compress it with --long=${ZSTD_LONG_WINDOW_LOG_MAX} or less` },
+      );
+    const decompressor = await turn.begin();
+    try {
+      yield* inBounds(decompressor);
+    } finally {
+      turn.end();
+    }
+  } finally {
+    await source.return(undefined);
   }
 }
 

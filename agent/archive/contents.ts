@@ -118,7 +118,7 @@ async function insideOf(
   const hash = createHash('sha256');
   let size = 0;
   let head: Buffer = Buffer.alloc(0);
-  for await (const chunk of inflated(compression, source, inflation)) {
+  for await (const chunk of inflated(compression, source, { inflation })) {
     // The first pieces may be as small as whoever made it likes.
     if (head.length < MAGIC_BYTES) {
       head = Buffer.concat([head, chunk.subarray(0, MAGIC_BYTES - head.length)]);

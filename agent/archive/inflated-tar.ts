@@ -7,6 +7,7 @@ import { statfs } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { ImgmvError } from '../../proto/errors.ts';
 import type { ReadFile } from './contents.ts';
+import { Turn } from './large-window.ts';
 import type { Place, Places } from './places.ts';
 import { Spool } from './spool.ts';
 
@@ -14,7 +15,7 @@ import { Spool } from './spool.ts';
 const ROOM_LEFT_SHARE = 0.1;
 
 /** `counts`: what comes of it is to be counted for the bound on what an archive inflates to. */
-export type Inflate = (counts: boolean, signal: AbortSignal) => AsyncGenerator<Buffer>;
+export type Inflate = (counts: boolean, turn: Turn, signal: AbortSignal) => AsyncGenerator<Buffer>;
 
 export class InflatedTar implements AsyncDisposable {
   readonly #places: Places;
@@ -64,14 +65,13 @@ export class InflatedTar implements AsyncDisposable {
 
   /** In front of `place`; what is passed over on the way is kept where it is going to be wanted. */
   async #cursorAt(place: Place, signal: AbortSignal): Promise<Cursor> {
-    let cursor = this.#cursor;
-    this.#cursor = undefined;
+    let cursor = this.#takeCursor();
     if (cursor && cursor.at > place.offset) {
       await cursor.close();
       cursor = undefined;
     }
     // The last one was to be expected; whoever makes it go on and on is held to the bound of the first.
-    cursor ??= new Cursor(this.#inflate(++this.#passes > 2, signal));
+    cursor ??= this.#newCursor(signal);
     try {
       for (const end = this.#places.numberOf(place); cursor.passed < end; cursor.passed++) {
         const passed = this.#places.all[cursor.passed] as Place;
@@ -91,8 +91,23 @@ export class InflatedTar implements AsyncDisposable {
 
   async #giveBack(cursor: Cursor): Promise<void> {
     // Somebody may have begun another one meanwhile.
-    if (this.#cursor || cursor.failed) await cursor.close();
-    else this.#cursor = cursor;
+    if (this.#cursor || cursor.failed) return cursor.close();
+    this.#cursor = cursor;
+    cursor.turn.giveWay = async () => {
+      if (this.#takeCursor()) await cursor.close();
+    };
+  }
+
+  #takeCursor(): Cursor | undefined {
+    const cursor = this.#cursor;
+    this.#cursor = undefined;
+    if (cursor) cursor.turn.giveWay = undefined;
+    return cursor;
+  }
+
+  #newCursor(signal: AbortSignal): Cursor {
+    const turn = new Turn('archive');
+    return new Cursor(this.#inflate(++this.#passes > 2, turn, signal), turn);
   }
 
   async *#keeping({ name, size }: Place, body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
@@ -137,6 +152,8 @@ export class InflatedTar implements AsyncDisposable {
 
 /** A stream, and how far it has been read. */
 class Cursor {
+  /** While it needs a large window. */
+  readonly turn: Turn;
   readonly #stream: AsyncGenerator<Buffer>;
   #rest: Buffer = Buffer.alloc(0);
   at = 0;
@@ -144,8 +161,9 @@ class Cursor {
   passed = 0;
   failed = false;
 
-  constructor(stream: AsyncGenerator<Buffer>) {
+  constructor(stream: AsyncGenerator<Buffer>, turn: Turn) {
     this.#stream = stream;
+    this.turn = turn;
   }
 
   /** Up to that place, or to the end of the stream. May be left early, and something else read from there. */

@@ -13,13 +13,18 @@ export class Inflation {
     this.#meter = meter;
   }
 
+  /** Throws integrity where it is too much if it comes to so many in all. Nothing is counted. */
+  expect(bytes: number): void {
+    if (bytes > this.#maxBytes)
+      throw new ImgmvError('integrity', `it inflates to more than ${this.#maxBytes} bytes in all`, {
+        hint: 'if you know that it is to be so large, --max-bytes SIZE allows more for an archive',
+      });
+  }
+
   /** Throws integrity where it becomes too much. */
   add(bytes: number): void {
     this.#bytes += bytes;
     this.#meter.inflated += bytes;
-    if (this.#bytes > this.#maxBytes)
-      throw new ImgmvError('integrity', `it inflates to more than ${this.#maxBytes} bytes in all`, {
-        hint: 'if you know that it is to be so large, --max-bytes SIZE allows more for an archive',
-      });
+    this.expect(this.#bytes);
   }
 }

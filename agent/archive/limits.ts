@@ -16,13 +16,15 @@ export const METADATA_IN_MEMORY_MAX_BYTES = 64 * MIB;
 /** Of that what is read for all images together: what two images share is read for each of them. */
 export const METADATA_READ_MAX_BYTES = 128 * MIB;
 /**
- * What is compressed may become this many times its size, plus a fixed part. A tar of programs and texts becomes
- * three to ten times, gzip's utmost is about 1,030 times, zstd has no utmost.
+ * What is compressed in one archive, and is decompressed, comes to this in all; whoever knows better may say more. How
+ * many times its size something becomes is no bound: an honest layer of zeros, such as useradd's lastlog, becomes a
+ * thousand times as much of gzip and thirty thousand times of zstd.
  */
-export const INFLATED_FACTOR_MAX = 200;
-export const INFLATED_ALLOWANCE_BYTES = 64 * MIB;
-/** What is compressed in one archive, and is decompressed, comes to this in all; whoever knows better may say more. */
 export const INFLATED_MAX_BYTES = 1024 * GIB;
+/** `zstd --long` makes windows of 128 MiB; those of k3s and RKE2 are of 32 MiB. Each costs its size in memory. */
+export const ZSTD_LONG_WINDOW_LOG_MAX = 27;
+/** What may follow behind the end of a tar and is passed over. Writers fill up to a block, which is 10 KiB mostly. */
+export const BEHIND_END_MAX_BYTES = 64 * MIB;
 /** Links from one layer to another that are followed, one after the other. */
 export const LINKS_FOLLOWED_MAX = 4;
 /** Indexes inside indexes. */

@@ -2,10 +2,11 @@
 import { createHash } from 'node:crypto';
 import { ImgmvError } from '../../proto/errors.ts';
 import { type Compression, compressionOf, inflated, unreadCompression } from './compression.ts';
-import { type Contents, Heads, type ReadFile, type StoredFile } from './contents.ts';
+import { type Contents, Heads, knownDigest, type ReadFile, type StoredFile } from './contents.ts';
 import { type Inflate, InflatedTar } from './inflated-tar.ts';
 import type { Inflation } from './inflation.ts';
 import type { Input } from './input.ts';
+import { Turn } from './large-window.ts';
 import { type Place, Places } from './places.ts';
 import type { ReadingMeter } from './reading-meter.ts';
 import { SkippingReader } from './skipping-reader.ts';
@@ -39,26 +40,35 @@ export class TarContents implements Contents {
    */
   static async open(input: Input, options: TarOptions): Promise<TarContents> {
     const opened = await plain(input, options);
+    const { compression } = opened;
     const index: Index = { files: new Map(), links: new Map(), places: [] };
     const heads = new Heads();
+    const repeated: Place[] = [];
     for await (const entry of tarEntries(opened.tar)) {
-      const { name, link, size, offset } = entry;
+      const { name, link, size, offset, again } = entry;
+      // Whoever says a size need not have its bytes come to be refused.
+      if (compression !== 'none') options.inflation.expect(offset + size);
+      const first = index.files.get(name);
+      if (again && (link !== index.links.get(name) || size !== (first?.size ?? 0))) throw twice(name);
       if (link !== undefined) index.links.set(name, link);
       else {
-        const file = opened.compression === 'none' ? heads.of(size, entry.body) : hashed(heads, entry);
-        index.files.set(name, await file);
-        index.places.push({ name, offset, size });
+        const file = await (compression === 'none' ? heads.of(size, entry.body) : hashed(heads, entry));
+        if (first && compression !== 'none') requireSame(name, first, file);
+        else if (first) repeated.push({ name, offset, size });
+        else index.places.push({ name, offset, size });
+        index.files.set(name, first ?? file);
       }
     }
-    if (opened.compression === 'none') return new TarContents(input, index, undefined);
-    const { compression } = opened;
-    const again: Inflate = (counts, until) =>
-      inflated(
-        compression,
-        input.read(0, Number.POSITIVE_INFINITY, until),
-        counts ? options.inflation : undefined,
-      );
-    return new TarContents(input, index, again);
+    if (compression === 'none') {
+      await requireRepeated(repeated, index.places, input, options.signal);
+      return new TarContents(input, index, undefined);
+    }
+    const inflate: Inflate = (counts, turn, until) =>
+      inflated(compression, input.read(0, Number.POSITIVE_INFINITY, until), {
+        turn,
+        ...(counts && { inflation: options.inflation }),
+      });
+    return new TarContents(input, index, inflate);
   }
 
   async *read(names: ReadonlySet<string>, signal: AbortSignal): AsyncGenerator<ReadFile> {
@@ -81,6 +91,38 @@ interface Index {
   readonly files: Map<string, StoredFile>;
   readonly links: Map<string, string>;
   readonly places: Place[];
+}
+
+/** Only where what a file is was known when it had been decompressed. */
+function requireSame(name: string, one: StoredFile, other: StoredFile): void {
+  const digest = knownDigest(one);
+  if (digest === undefined || digest !== knownDigest(other)) throw twice(name);
+}
+
+/** Reads the files of which there are several, and the first of each once. */
+async function requireRepeated(
+  repeated: readonly Place[],
+  places: readonly Place[],
+  input: Input,
+  signal: AbortSignal,
+): Promise<void> {
+  const digestAt = async ({ offset, size }: Place) => {
+    const hash = createHash('sha256');
+    for await (const chunk of input.read(offset, offset + size, signal)) hash.update(chunk);
+    return hash.digest('hex');
+  };
+  const names = new Set(repeated.map(({ name }) => name));
+  const digests = new Map<string, string>();
+  for (const place of places) if (names.has(place.name)) digests.set(place.name, await digestAt(place));
+  for (const place of repeated)
+    if ((await digestAt(place)) !== digests.get(place.name)) throw twice(place.name);
+}
+
+function twice(name: string): ImgmvError {
+  return new ImgmvError(
+    'integrity',
+    `the entry ${JSON.stringify(name)} is there twice, and not the same both times`,
+  );
 }
 
 /**
@@ -122,12 +164,19 @@ async function plain(
     };
   }
   const whole = size === undefined ? outer.all : meter.over(input.first());
-  const inner = await peek(inflated(compression, whole, inflation));
-  refuse(inner.head, ` inside ${compression}`);
-  const nested = compressionOf(inner.head);
-  if (nested !== 'none')
-    throw new ImgmvError('integrity', `it is ${nested} inside ${compression}: one of them would do`);
-  return { compression, tar: inner.all };
+  const stream = inflated(compression, whole, { inflation, turn: new Turn('archive') });
+  try {
+    const inner = await peek(stream);
+    refuse(inner.head, ` inside ${compression}`);
+    const nested = compressionOf(inner.head);
+    if (nested !== 'none')
+      throw new ImgmvError('integrity', `it is ${nested} inside ${compression}: one of them would do`);
+    return { compression, tar: inner.all };
+  } catch (error) {
+    // What it has taken for decompressing others wait for.
+    await stream.return(undefined);
+    throw error;
+  }
 }
 
 function refuse(head: Buffer, where: string): void {

@@ -2,7 +2,12 @@
 import { ImgmvError } from '../../proto/errors.ts';
 import { LAYER_MAX_BYTES } from '../../proto/limits.ts';
 import { entryName, linkTarget } from './entry-name.ts';
-import { ENTRIES_MAX, ENTRY_NAMES_MAX_BYTES, EXTENDED_HEADER_MAX_BYTES } from './limits.ts';
+import {
+  BEHIND_END_MAX_BYTES,
+  ENTRIES_MAX,
+  ENTRY_NAMES_MAX_BYTES,
+  EXTENDED_HEADER_MAX_BYTES,
+} from './limits.ts';
 import {
   BLOCK_BYTES,
   decodeLongName,
@@ -10,6 +15,7 @@ import {
   decodeTarHeader,
   type Extended,
   extended,
+  isTarHeader,
   type TarHeader,
 } from './tar-header.ts';
 
@@ -20,6 +26,8 @@ export interface TarEntry {
   /** Of a link: what it leads to, inside the archive. */
   readonly link?: string;
   readonly size: number;
+  /** There was one of this name before: to be taken only where both are the same. */
+  readonly again: boolean;
   /** Where its bytes begin in the stream. */
   readonly offset: number;
   /** To be read once, before the next entry is asked for; what is not read is passed over. */
@@ -41,7 +49,8 @@ export async function* tarEntries(stream: Stream): AsyncGenerator<TarEntry> {
   try {
     for (let entries = 0; ; entries++) {
       const block = await input.take(BLOCK_BYTES);
-      if (block.length === 0) throw truncated('it has no end');
+      // Some writers leave out the end, and readers do not miss it.
+      if (block.length === 0 && entries > 0) break;
       if (block.length < BLOCK_BYTES) throw truncated('it ends inside a header');
       if (isZero(block)) break;
       if (entries === ENTRIES_MAX) throw new ImgmvError('integrity', `more than ${ENTRIES_MAX} entries`);
@@ -56,25 +65,35 @@ export async function* tarEntries(stream: Stream): AsyncGenerator<TarEntry> {
       const name = entryName(written);
       // As writers had it before there was a type for them.
       const isDirectory = type === '5' || (type === '0' && written.endsWith('/'));
-      if (!isDirectory && type !== '0' && type !== '2')
+      const isLink = type === '1' || type === '2';
+      if (!isDirectory && !isLink && type !== '0')
         throw new ImgmvError('integrity', `${JSON.stringify(written)} is ${kindOf(type)}`);
-      if (size > (isDirectory || type === '2' ? 0 : LAYER_MAX_BYTES))
+      if (size > (isDirectory || isLink ? 0 : LAYER_MAX_BYTES))
         throw new ImgmvError('integrity', `${JSON.stringify(written)} has ${size} bytes`);
       if (isDirectory) continue;
-      if (name === '' || names.has(name))
-        throw new ImgmvError('integrity', `the entry ${JSON.stringify(name)} is there twice`);
+      if (name === '')
+        throw new ImgmvError('integrity', `the file ${JSON.stringify(written)} has the name of a folder`);
+      const again = names.has(name);
+      const link = isLink ? { link: type === '2' ? linkTarget(name, linkName) : entryName(linkName) } : {};
+      // It is another name of a file that is there, and not of one that comes and could be another by then.
+      if (type === '1' && !(names.has(link.link ?? '') && link.link !== name))
+        throw new ImgmvError(
+          'integrity',
+          `${JSON.stringify(name)} is a hard link to ${JSON.stringify(linkName)}, which is not in front of it`,
+        );
       names.add(name);
-      const link = type === '2' ? { link: linkTarget(name, linkName) } : {};
       nameBytes += Buffer.byteLength(name) + Buffer.byteLength(link.link ?? '');
       if (nameBytes > ENTRY_NAMES_MAX_BYTES)
         throw new ImgmvError('integrity', `more than ${ENTRY_NAMES_MAX_BYTES} bytes of names`);
       const { offset } = input;
       const body = input.chunks(size, name);
-      yield { name, ...link, size, offset, body };
-      await input.skipTo(offset + size + ((BLOCK_BYTES - (size % BLOCK_BYTES)) % BLOCK_BYTES), name);
+      yield { name, ...link, size, again, offset, body };
+      await input.skipTo(offset + size, name);
+      // It may be left out behind the last one.
+      await input.take((BLOCK_BYTES - (size % BLOCK_BYTES)) % BLOCK_BYTES);
     }
     if (Object.keys(before).length > 0) throw truncated('an extended header has no entry behind it');
-    await input.expectZeros();
+    await input.passRest();
   } finally {
     await input.close();
   }
@@ -144,10 +163,24 @@ class Input {
     }
   }
 
-  async expectZeros(): Promise<void> {
-    while (await this.#fill())
-      if (!isZero(this.#next(this.#rest.length)))
-        throw new ImgmvError('integrity', 'something follows behind the end of the tar');
+  /** No reader looks at it. But whoever put another tar there would miss what is in it. */
+  async passRest(): Promise<void> {
+    const start = this.offset;
+    for (let zeros = true; ; ) {
+      const block = await this.take(BLOCK_BYTES);
+      if (block.length === 0) return;
+      if (this.offset - start > BEHIND_END_MAX_BYTES)
+        throw new ImgmvError(
+          'integrity',
+          `more than ${BEHIND_END_MAX_BYTES} bytes follow behind the end of the tar`,
+        );
+      if (!zeros || isZero(block)) continue;
+      zeros = false;
+      if (isTarHeader(block))
+        throw new ImgmvError('integrity', 'another tar follows behind the end of the tar', {
+          hint: 'cut them apart: only the first one of archives that were joined would be read',
+        });
+    }
   }
 
   async close(): Promise<void> {
@@ -187,8 +220,6 @@ function truncated(how: string): ImgmvError {
 
 function kindOf(type: string): string {
   switch (type) {
-    case '1':
-      return 'a hard link';
     case '3':
     case '4':
       return 'a device';

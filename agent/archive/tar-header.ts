@@ -1,6 +1,7 @@
 /**
- * The blocks of a tar, strictly: POSIX.1-2017 pax (ustar and its extended headers) and the GNU form. What two
- * readers could take for different things is refused, so that no engine sees another archive than we checked.
+ * The blocks of a tar, strictly: POSIX.1-2017 pax (ustar and its extended headers), the GNU form, and what came before
+ * there was a standard. What two readers could take for different things is refused, so that no engine sees another
+ * archive than we checked.
  * tar-stream, which reads what engines save, takes the last of several answers in silence; here that is an error.
  */
 import { ImgmvError } from '../../proto/errors.ts';
@@ -9,7 +10,11 @@ import { ENTRY_NAME_MAX_BYTES } from './limits.ts';
 export const BLOCK_BYTES = 512;
 /** The largest size that eleven octal digits hold. */
 const OCTAL_SIZE_MAX = 0o77777777777;
-const USTAR = Buffer.from('ustar\x0000');
+/** Ant leaves out the version behind it, which is `00`. */
+const USTAR = Buffer.from('ustar\0');
+const USTAR_AND_VERSION = Buffer.from('ustar\x0000');
+/** Of Unix version 7: no magic, and none of the fields behind it. */
+const V7 = Buffer.alloc(8);
 const GNU = Buffer.from('ustar  \0');
 
 export interface TarHeader {
@@ -30,11 +35,9 @@ export interface Extended {
 
 /** Throws integrity for what is no header. The block is not all zero. */
 export function decodeTarHeader(block: Buffer): TarHeader {
-  let sum = 8 * 0x20;
-  for (let at = 0; at < BLOCK_BYTES; at++) if (at < 148 || at >= 156) sum += block[at] as number;
   const magic = block.subarray(257, 265);
-  const ustar = magic.equals(USTAR);
-  if (numeric(block, 148, 8) !== sum || !(ustar || magic.equals(GNU)))
+  const ustar = magic.subarray(0, USTAR.length).equals(USTAR);
+  if (!checksumHolds(block) || !(ustar || magic.equals(GNU) || magic.equals(V7)))
     throw bad('what should be a tar header is none');
   const prefix = ustar ? text(block, 345, 155) : '';
   const name = text(block, 0, 100);
@@ -46,26 +49,48 @@ export function decodeTarHeader(block: Buffer): TarHeader {
   };
 }
 
+/** Whether the block, which may be shorter than one, is a header. */
+export function isTarHeader(block: Buffer): boolean {
+  const magic = block.subarray(257, 257 + 5).toString('latin1');
+  return block.length === BLOCK_BYTES && magic === 'ustar' && checksumHolds(block);
+}
+
+/** Of all bytes but its own, which count as blanks. Old writers took bytes for signed numbers. */
+function checksumHolds(block: Buffer): boolean {
+  let [unsigned, signed] = [8 * 0x20, 8 * 0x20];
+  for (let at = 0; at < BLOCK_BYTES; at++) {
+    if (at >= 148 && at < 156) continue;
+    unsigned += block.readUInt8(at);
+    signed += block.readInt8(at);
+  }
+  const said = numeric(block, 148, 8);
+  return said === unsigned || said === signed;
+}
+
 /** POSIX.1-2017 pax, "pax Extended Header": `<length> <key>=<value>\n`. `global`: for all entries that follow. */
 export function decodePax(bytes: Buffer, global: boolean): Extended {
-  const values = new Map<string, string>();
+  const values = new Map<string, Buffer>();
   for (let rest = bytes; rest.length > 0; ) {
     const space = rest.indexOf(0x20);
     const digits = space < 0 ? '' : rest.subarray(0, space).toString('latin1');
     const length = /^[1-9][0-9]{0,5}$/.test(digits) ? Number(digits) : Number.NaN;
     if (!(length <= rest.length) || length <= space + 1 || rest[length - 1] !== 0x0a)
       throw bad('a pax header is damaged');
-    const record = utf8(rest.subarray(space + 1, length - 1));
+    const record = rest.subarray(space + 1, length - 1);
     const equals = record.indexOf('=');
     if (equals < 1) throw bad('a pax header is damaged');
-    const key = record.slice(0, equals);
+    const key = utf8(record.subarray(0, equals));
     if (values.has(key)) throw bad(`a pax header says ${key} twice`);
-    values.set(key, record.slice(equals + 1));
+    // Values of what is not read may be any bytes: those of macOS's xattrs are.
+    values.set(key, record.subarray(equals + 1));
     rest = rest.subarray(length);
   }
   const sparse = [...values.keys()].find((key) => key.startsWith('GNU.sparse.'));
   if (sparse !== undefined) throw bad('a sparse file, which images do not have');
-  const [name, linkName, size] = ['path', 'linkpath', 'size'].map((key) => values.get(key));
+  const [name, linkName, size] = ['path', 'linkpath', 'size'].map((key) => {
+    const value = values.get(key);
+    return value && utf8(value);
+  });
   if (global && (name ?? linkName ?? size) !== undefined)
     throw bad('a pax header gives all entries one name or size');
   if (size !== undefined && !(/^[0-9]{1,16}$/.test(size) && Number.isSafeInteger(Number(size))))
@@ -112,7 +137,7 @@ export function encodeTarHeader(name: string, size: number): Buffer {
   block.write('00000000000\0', 136);
   block.write('        ', 148);
   block.write('0', 156);
-  USTAR.copy(block, 257);
+  USTAR_AND_VERSION.copy(block, 257);
   const sum = block.reduce((total, byte) => total + byte, 0);
   block.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
   return block;

@@ -9,6 +9,15 @@ export interface Frames {
   readonly bytes: Buffer;
   /** What a decoder without bounds would give; undefined where it would have to refuse. */
   readonly content: Buffer | undefined;
+  /** The same for a decoder of archives, which gives them the window that the first one needs, up to 128 MiB. */
+  readonly long: Buffer | undefined;
+}
+
+interface Frame {
+  readonly bytes: Buffer;
+  readonly content: Buffer;
+  /** Absent where it has none. */
+  readonly windowLog?: number;
 }
 
 interface Block {
@@ -27,7 +36,7 @@ const block: fc.Arbitrary<Block> = fc.record({
 });
 
 /** A window of 2^`windowLog`, and blocks that fit it; `declared` says its size ahead. */
-const frame: fc.Arbitrary<Frames> = fc
+const frame: fc.Arbitrary<Frame> = fc
   .record({
     windowLog: fc.oneof(
       { weight: 5, arbitrary: fc.integer({ min: 17, max: 23 }) },
@@ -50,10 +59,10 @@ const frame: fc.Arbitrary<Frames> = fc
       blockHead.writeUIntLE((size << 3) | (repeated ? 2 : 0) | last, 0, 3);
       return Buffer.concat([blockHead, Buffer.alloc(repeated ? 1 : size, fill)]);
     });
-    return { bytes: Buffer.concat([head, ...parts]), content: windowLog <= 23 ? content : undefined };
+    return { bytes: Buffer.concat([head, ...parts]), content, windowLog };
   });
 
-const skippable: fc.Arbitrary<Frames> = fc.nat(40).map((length) => {
+const skippable: fc.Arbitrary<Frame> = fc.nat(40).map((length) => {
   const head = Buffer.alloc(8);
   head.writeUInt32LE(SKIPPABLE + (length % 16), 0);
   head.writeUInt32LE(length, 4);
@@ -66,12 +75,16 @@ export const frames: fc.Arbitrary<Frames> = fc
     minLength: 1,
     maxLength: 3,
   })
-  .map((all) => ({
-    bytes: Buffer.concat(all.map(({ bytes }) => bytes)),
-    content: all.every(({ content }) => content !== undefined)
-      ? Buffer.concat(all.map(({ content }) => content ?? Buffer.alloc(0)))
-      : undefined,
-  }));
+  .map((all) => {
+    const content = Buffer.concat(all.map((one) => one.content));
+    const logs = all.flatMap(({ windowLog }) => windowLog ?? []);
+    const fits = (log: number) => logs.every((one) => one <= log);
+    return {
+      bytes: Buffer.concat(all.map(({ bytes }) => bytes)),
+      content: fits(23) ? content : undefined,
+      long: fits((logs[0] ?? 0) > 23 ? 27 : 23) ? content : undefined,
+    };
+  });
 
 /** One byte repeated to `blocks` times 128 KiB. */
 export function bomb(blocks: number): Buffer {

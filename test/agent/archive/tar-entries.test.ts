@@ -76,6 +76,74 @@ describe('tar entries', () => {
     ]);
   });
 
+  it('are hard links to what is in front of them', async () => {
+    const tar = rawTar(
+      { name: 'y/layer.tar', body: 'y' },
+      { name: 'x/layer.tar', type: '1', linkName: './y/layer.tar' },
+    );
+    expect(await read(tar)).toEqual([
+      ['y/layer.tar', 'y'],
+      ['x/layer.tar', { link: 'y/layer.tar', size: 0 }],
+    ]);
+  });
+
+  it('say whether there was one of this name before', async () => {
+    const tar = rawTar({ name: 'a', body: '1' }, { name: 'b' }, { name: './a', body: '2' });
+    const seen: unknown[] = [];
+    for await (const { name, again } of tarEntries(chunksOf(tar, 700))) seen.push([name, again]);
+    expect(seen).toEqual([
+      ['a', false],
+      ['b', false],
+      ['a', true],
+    ]);
+  });
+
+  it('may have values in pax that are no text, as macOS writes them', async () => {
+    const value = Buffer.from([1, 2, 0, 0x9c, 0xe3, 0x0a, 0x80, 0xff]).toString('latin1');
+    const record = Buffer.from(
+      `49 SCHILY.xattr.com.apple.provenance=${value}\n`.replace('49', '50'),
+      'latin1',
+    );
+    record.write(String(record.length), 0);
+    const tar = rawTar(
+      { name: 'PaxHeader/a', type: 'x', body: Buffer.concat([record, Buffer.from('10 path=b\n')]) },
+      { name: 'a', body: 'x' },
+    );
+    expect(await read(tar)).toEqual([['b', 'x']]);
+  });
+
+  it.each<readonly [string, (header: Buffer) => void]>([
+    ['Ant, which leaves out the version', (header) => header.fill(0, 263, 265)],
+    ['Unix version 7, which has no magic', (header) => header.fill(0, 257, 265)],
+    ['those that take bytes for signed numbers', (header) => header.writeUInt8(0xe9, 330)],
+  ])('of %s', async (what, change) => {
+    const entry = rawEntry({ name: 'a', body: 'x' });
+    change(entry);
+    entry.write('        ', 148);
+    let sum = 0;
+    for (let at = 0; at < 512; at++)
+      sum += what.includes('signed') ? entry.readInt8(at) : entry.readUInt8(at);
+    entry.write(`${sum.toString(8).padStart(6, '0')}\0 `, 148);
+    expect(await read(rawTar(entry))).toEqual([['a', 'x']]);
+  });
+
+  const whole = rawTar({ name: 'a', body: 'x'.repeat(600) }, { name: 'b', body: 'y' });
+  it.each([
+    ['without its end', whole.subarray(0, whole.length - 1_024)],
+    ['with half of its end', whole.subarray(0, whole.length - 512)],
+    ['without what fills the last block', whole.subarray(0, whole.length - 1_024 - 511)],
+    ['with something behind its end', Buffer.concat([whole, Buffer.from('something')])],
+    [
+      'with something a while behind its end',
+      Buffer.concat([whole, Buffer.alloc(10_240), Buffer.alloc(5_000, 'x')]),
+    ],
+  ])('of a tar %s', async (_what, tar) => {
+    expect(await read(tar)).toEqual([
+      ['a', 'x'.repeat(600)],
+      ['b', 'y'],
+    ]);
+  });
+
   it('need not be read', async () => {
     const names: string[] = [];
     const tar = rawTar({ name: 'a', body: 'x'.repeat(5_000) }, { name: 'b', body: 'y' });

@@ -221,7 +221,7 @@ export const SENDER: readonly Mutation[] = [
   {
     name: 'a zstd window may be of 2 GiB',
     file: 'proto/compression.ts',
-    find: 'this.#context.setParameter(DParameter.windowLogMax, ZSTD_WINDOW_LOG_MAX);',
+    find: 'this.#context.setParameter(DParameter.windowLogMax, windowLogMax);',
     replace: 'this.#context.setParameter(DParameter.windowLogMax, 31);',
     tests: zstd,
     says: [INFLATES],
