@@ -27,11 +27,12 @@ export interface CopyImagesOptions extends OriginOptions {
 /** Throws what ended the run before there was a ledger; what became of each image is in the ledger. */
 export async function copyImages(options: CopyImagesOptions): Promise<Ledger> {
   const { destination, emit, jobs, retries, signal } = options;
-  const how = { signal, emit, jobs, retries, wireBytes: () => 0, pushes: options.push === true };
   // A file that cannot be made is known at once; an archive takes its time to be read.
   await using files = destination && (await openDestination(destination, options));
   if (destination) emit({ event: 'writing', archive: destinationText(destination) });
   const origin = await openOrigin(options);
+  const { lacking } = origin;
+  const how = { signal, emit, jobs, retries, lacking, wireBytes: () => 0, pushes: options.push === true };
   await using source = origin.source;
   if (files) return await move(source, files, how);
   await using sink = await openEngine(options);

@@ -11,6 +11,7 @@ import { canonical, parseTarget } from '../reference.ts';
 import { strictJson } from '../strict-json.ts';
 import type { BlobStore, WholeImage } from './blob-store.ts';
 import { type Contents, measured } from './contents.ts';
+import { allUsable } from './described.ts';
 import { once } from './file-bytes.ts';
 import { FILE_MODE, Folder } from './folder.ts';
 import { makeDirectories, removeEmpty } from './made-directories.ts';
@@ -71,7 +72,7 @@ export class OciStore implements BlobStore {
     try {
       if (!isThere) return new OciStore(root, [], new Map(), EMPTY, made);
       await using contents = await openOciLayout(path, signal);
-      const there = ociImages(contents).map(({ image }) => image);
+      const there = allUsable(ociImages(contents)).map(({ image }) => image);
       await requireBlobs(contents, signal);
       const sizes = new Map<Digest, number>();
       for (const [name, { size }] of contents.files)
