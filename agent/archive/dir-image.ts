@@ -12,7 +12,7 @@ import { MANIFEST } from './docker-archive.ts';
 import { ImageGraph } from './image-graph.ts';
 
 export const OCI_MANIFEST_TYPE = 'application/vnd.oci.image.manifest.v1+json';
-const typed = v.object({ mediaType: v.optional(v.string(), OCI_MANIFEST_TYPE) });
+const typed = v.object({ mediaType: v.nullish(v.string(), OCI_MANIFEST_TYPE) });
 
 export function isDirFile(name: string): boolean {
   return name === MANIFEST || /^[0-9a-f]{64}$/.test(name);

@@ -171,3 +171,18 @@ describe('a good manifest.json counts', () => {
     expect({ exit, images, warnings }).toEqual({ exit: 0, images: [['loaded', 'web:1.0']], warnings: [] });
   });
 });
+
+it('an image that says neither its operating system nor its architecture is read', async () => {
+  const { files: own, manifest } = classicEntries(classic);
+  const config = { ...JSON.parse(String(classic.blobs.at(-1)?.bytes)), os: null, architecture: '' };
+  const bytes = Buffer.from(JSON.stringify(config));
+  const [described] = JSON.parse(String(manifest.body)) as [object];
+  const layers = own.filter(({ name }) => String(name).endsWith('layer.tar'));
+  const archive = rawTar(
+    ...layers,
+    { name: 'config.json', body: bytes },
+    json('manifest.json', [{ ...described, Config: 'config.json' }]),
+  );
+  const { exit, images } = await copied(archive);
+  expect({ exit, images }).toEqual({ exit: 0, images: [['loaded', 'web:1.0']] });
+});
