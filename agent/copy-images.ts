@@ -42,10 +42,11 @@ export async function copyImages(options: CopyImagesOptions): Promise<Ledger> {
 /** Only now: no archive that is not good gets near it. */
 async function openEngine(options: CopyImagesOptions): Promise<Sink> {
   const { emit, engine, ignoreSpace, noReplace, push } = options;
-  const connected = await Engine.connect(engine);
+  const warn = (message: string) => emit({ event: 'warning', message });
+  const connected = await Engine.connect({ ...engine, warn });
   emit(engineEvent(connected));
   const sink = await EngineSink.open(connected, { noReplace, ignoreSpace });
   return push
-    ? new PushingSink(sink, { push: pushBy(connected, engine.env), policy: EVERY_NAME, emit })
+    ? new PushingSink(sink, { push: pushBy(connected, engine.env, { warn }), policy: EVERY_NAME, emit })
     : sink;
 }

@@ -121,7 +121,7 @@ export async function openPlaces(
 async function openEnginePlace(options: PlaceOptions): Promise<Place> {
   const { emit, from, pick, selection } = options;
   const patterns = (from ?? []).flatMap((one) => (one.kind === 'docker-daemon' ? patternsOf(one) : []));
-  const engine = await Engine.connect(options.engine);
+  const engine = await Engine.connect({ ...options.engine, warn: warnBy(emit) });
   emit(engineEvent(engine));
   const catalogue = new EngineCatalogue(engine);
   const chosen =

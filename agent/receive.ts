@@ -142,7 +142,8 @@ async function openPlace(options: ReceiveOptions): Promise<Target> {
     const places = 'into' in destination && destination.into.kind !== 'oci';
     return { host: archiveHost(kind, places), openSink: () => openDestination(destination, options) };
   }
-  const engine = await Engine.connect(options.engine);
+  const warn = (message: string) => emit({ event: 'warning', message });
+  const engine = await Engine.connect({ ...options.engine, warn });
   emit(engineEvent(engine));
   return {
     host: { info: engine.info, pushes: push !== undefined },
@@ -150,7 +151,7 @@ async function openPlace(options: ReceiveOptions): Promise<Target> {
       const sink = await EngineSink.open(engine, { noReplace, ignoreSpace });
       if (!push || !(asked || push.when === 'always')) return sink;
       const policy = new PushRules(push.patterns, options.renaming, asked);
-      return new PushingSink(sink, { push: pushBy(engine, options.engine.env), policy, emit });
+      return new PushingSink(sink, { push: pushBy(engine, options.engine.env, { warn }), policy, emit });
     },
   };
 }
