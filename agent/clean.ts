@@ -13,7 +13,8 @@ export interface CleanOptions {
 }
 
 export async function clean({ engine: endpoint, force, emit, signal }: CleanOptions): Promise<void> {
-  const engine = await Engine.connect(endpoint);
+  const warn = (message: string) => emit({ event: 'warning', message });
+  const engine = await Engine.connect({ ...endpoint, warn });
   emit(engineEvent(engine));
   const removed: KeptImage[] = [];
   const kept: (KeptImage & { reason: string })[] = [];

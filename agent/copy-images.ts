@@ -27,11 +27,12 @@ export interface CopyImagesOptions extends OriginOptions {
 /** Throws what ended the run before there was a ledger; what became of each image is in the ledger. */
 export async function copyImages(options: CopyImagesOptions): Promise<Ledger> {
   const { destination, emit, jobs, retries, signal } = options;
-  const how = { signal, emit, jobs, retries, wireBytes: () => 0, pushes: options.push === true };
   // A file that cannot be made is known at once; an archive takes its time to be read.
   await using files = destination && (await openDestination(destination, options));
   if (destination) emit({ event: 'writing', archive: destinationText(destination) });
   const origin = await openOrigin(options);
+  const { lacking } = origin;
+  const how = { signal, emit, jobs, retries, lacking, wireBytes: () => 0, pushes: options.push === true };
   await using source = origin.source;
   if (files) return await move(source, files, how);
   await using sink = await openEngine(options);
@@ -41,10 +42,11 @@ export async function copyImages(options: CopyImagesOptions): Promise<Ledger> {
 /** Only now: no archive that is not good gets near it. */
 async function openEngine(options: CopyImagesOptions): Promise<Sink> {
   const { emit, engine, ignoreSpace, noReplace, push } = options;
-  const connected = await Engine.connect(engine);
+  const warn = (message: string) => emit({ event: 'warning', message });
+  const connected = await Engine.connect({ ...engine, warn });
   emit(engineEvent(connected));
   const sink = await EngineSink.open(connected, { noReplace, ignoreSpace });
   return push
-    ? new PushingSink(sink, { push: pushBy(connected, engine.env), policy: EVERY_NAME, emit })
+    ? new PushingSink(sink, { push: pushBy(connected, engine.env, { warn }), policy: EVERY_NAME, emit })
     : sink;
 }

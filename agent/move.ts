@@ -19,6 +19,8 @@ export interface MoveOptions extends CopyOptions {
   readonly retries: number;
   /** What has arrived is going to be pushed, by the sink or behind it: the plan says where to. */
   readonly pushes?: boolean;
+  /** Something that was meant is no image of `source`: what arrives is not all, and the status says so. */
+  readonly lacking?: boolean;
   /** Ends with the plan: no blob is asked for, no image settled. */
   readonly planOnly?: boolean;
 }
@@ -32,7 +34,7 @@ export interface Ledger {
 
 /** Moves all that `source` offers. Throws for what ends the whole run; the failure of one image is an outcome. */
 export async function move(source: Source, sink: Sink, options: MoveOptions): Promise<Ledger> {
-  const { signal, emit, planOnly = false, pushes = false } = options;
+  const { signal, emit, planOnly = false, pushes = false, lacking = false } = options;
   const started = performance.now();
   const images = await source.images();
   const answers = await source.planned(await sink.plan(images));
@@ -44,7 +46,8 @@ export async function move(source: Source, sink: Sink, options: MoveOptions): Pr
   const rounds = new Rounds(source, sink, options);
   const outcomes = planOnly ? refusals(answers) : await rounds.run(answers);
   const partly = planOnly && outcomes.length > 0 && outcomes.length < answers.length;
-  const earned = partly ? new ImgmvError('partial', '').exit : exitOf(outcomes);
+  const failed = exitOf(outcomes);
+  const earned = partly || (lacking && failed === 0) ? new ImgmvError('partial', '').exit : failed;
   const exit = signal.aborted ? toImgmvError(signal.reason).exit : earned;
   emit({
     event: 'done',

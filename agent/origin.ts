@@ -1,8 +1,10 @@
 /** Where the images of a run come from: an engine, archives, or both; what is chosen of these is checked before anything else. */
 import { ImgmvError } from '../proto/errors.ts';
+import { TEXT_MAX_CHARACTERS } from '../proto/limits.ts';
 import type { Archive } from './archive/archive.ts';
 import { ArchiveCatalogue } from './archive/archive-catalogue.ts';
 import { ArchiveSource, allOf, checkImages, originsOf } from './archive/archive-source.ts';
+import { callings, type SetAside } from './archive/described.ts';
 import type { ArchiveEndpoint, EngineEndpoint, ImageEndpoint } from './archive/endpoint.ts';
 import { openArchives } from './archive/open-archives.ts';
 import { atOnce, LOOKUPS_AT_ONCE } from './at-once.ts';
@@ -53,6 +55,8 @@ export interface OriginOptions extends PlaceOptions {
 export interface Origin {
   readonly source: Source;
   readonly host: Host;
+  /** Something that was meant is no image that could be moved: a warning has said so. */
+  readonly lacking: boolean;
 }
 
 /** Which of these are meant; they are what is there. Throws usage where none is. */
@@ -63,6 +67,8 @@ export interface Place extends AsyncDisposable {
   readonly host: Host;
   readonly catalogue: Catalogue;
   readonly chosen: readonly Chosen[];
+  /** Something that was meant there is no image that could be moved. */
+  readonly lacking: boolean;
   /** All images there, and what was chosen, without their names; what goes meanwhile is left out. */
   describe(): Promise<readonly Image[]>;
   /** Takes what is to be disposed of along. */
@@ -84,7 +90,7 @@ export async function openOrigin(options: OriginOptions): Promise<Origin> {
     naming.renaming.warnings().forEach(warnBy(options.emit));
     const source = sources.length === 1 ? (sources[0] as Source) : new JoinedSource(sources);
     await source.images();
-    return { source, host: (places.at(-1) as Place).host };
+    return { source, host: (places.at(-1) as Place).host, lacking: places.some((place) => place.lacking) };
   } catch (error) {
     for (const opened of [...sources, ...places.slice(sources.length)]) await opened[Symbol.asyncDispose]();
     throw error;
@@ -114,7 +120,7 @@ export async function openPlaces(
 async function openEnginePlace(options: PlaceOptions): Promise<Place> {
   const { emit, from, pick, selection } = options;
   const patterns = (from ?? []).flatMap((one) => (one.kind === 'docker-daemon' ? patternsOf(one) : []));
-  const engine = await Engine.connect(options.engine);
+  const engine = await Engine.connect({ ...options.engine, warn: warnBy(emit) });
   emit(engineEvent(engine));
   const catalogue = new EngineCatalogue(engine);
   const chosen =
@@ -125,6 +131,7 @@ async function openEnginePlace(options: PlaceOptions): Promise<Place> {
     host: engine,
     catalogue,
     chosen,
+    lacking: false,
     async describe() {
       const source = new EngineSource(engine, { meant: [], ignoreSpace: true });
       const ids = new Set([...(await catalogue.list()), ...chosen].map(({ id }) => id));
@@ -167,6 +174,16 @@ async function openArchivePlace(
     const chosen = picks(selection)
       ? await choose(catalogue, selection, warnBy(emit))
       : await byEndpoint(endpoints, opened, selection);
+    let lacking = false;
+    for (const [at, { reference }] of endpoints.entries())
+      for (const archive of opened[at] ?? []) {
+        archive.warnings.forEach(warnBy(emit));
+        for (const aside of archive.setAside) {
+          const meant = isMeant(aside, reference, selection);
+          lacking ||= meant;
+          warnBy(emit)(warningOf(aside, archive.label, meant));
+        }
+      }
     const ids = chosen.map(({ id }) => id);
     const origins = originsOf(all);
     for (const [at, archives] of check ? opened.entries() : []) {
@@ -177,6 +194,7 @@ async function openArchivePlace(
       host: archiveHost(endpoints[0]?.kind ?? 'docker-archive'),
       catalogue,
       chosen,
+      lacking,
       describe: async () =>
         allOf(all).flatMap(({ id, names }) => {
           const found = origins.get(id)?.found;
@@ -204,6 +222,25 @@ async function byEndpoint(
     chosen.push(...(await choose(new ArchiveCatalogue(opened[at] ?? []), { ...selection, ...picked })));
   }
   return merged(chosen);
+}
+
+/** What narrows the choice to images that have something leaves out what is none. */
+function isMeant(aside: SetAside, reference: string | undefined, selection: Selection): boolean {
+  const { all, except, labels, since } = selection;
+  const fits = (pattern: Pattern) =>
+    callings(aside).some((text) =>
+      pattern.kind === 'exact' ? pattern.text === text : pattern.matches(text),
+    );
+  if (labels.length > 0 || since !== undefined || except.some(fits)) return false;
+  if (all === true || (!picks(selection) && reference === undefined)) return true;
+  const patterns = picks(selection) ? selection.patterns : parsePatterns(reference ?? '');
+  return patterns.some(fits);
+}
+
+function warningOf({ called, why }: SetAside, label: string, meant: boolean): string {
+  const name = JSON.stringify(called[0]?.slice(0, TEXT_MAX_CHARACTERS / 4));
+  const what = meant ? 'is left out' : 'is left alone';
+  return `${name} in ${label} ${what}: ${why.message}`.slice(0, TEXT_MAX_CHARACTERS);
 }
 
 function warnBy(emit: Emit): (message: string) => void {

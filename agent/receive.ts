@@ -142,20 +142,22 @@ async function openPlace(options: ReceiveOptions): Promise<Target> {
     const host = archiveHost(kind, places);
     return { host: () => host, openSink: () => openDestination(destination, options) };
   }
-  let engine = await Engine.connect(options.engine);
+  const warn = (message: string) => emit({ event: 'warning', message });
+  let engine = await Engine.connect({ ...options.engine, warn });
   emit(engineEvent(engine));
   return {
     host: () => ({ info: engine.info, pushes: push !== undefined }),
     openSink: async (asked) => {
       const told = engine;
-      // It may have been restarted since, and what it did not answer then it may answer now.
-      engine = await Engine.connect(options.engine);
+      // It may have been restarted since, and what it did not answer then it may answer now. What there is to warn of
+      // has been said.
+      engine = await Engine.connect({ ...options.engine, warn: () => {} });
       told.close();
       requireSame(told.info, engine.info);
       const sink = await EngineSink.open(engine, { noReplace, ignoreSpace });
       if (!push || !(asked || push.when === 'always')) return sink;
       const policy = new PushRules(push.patterns, options.renaming, asked);
-      return new PushingSink(sink, { push: pushBy(engine, options.engine.env), policy, emit });
+      return new PushingSink(sink, { push: pushBy(engine, options.engine.env, { warn }), policy, emit });
     },
   };
 }

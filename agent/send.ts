@@ -84,6 +84,7 @@ export async function send(options: SendOptions): Promise<Ledger> {
       pushes: thenPush,
       jobs: options.jobs,
       retries: options.retries,
+      lacking: origin.lacking,
       signal: session.signal,
       wireBytes: () => session.wireBytes,
       emit: (event) => {

@@ -8,6 +8,7 @@ import { familiar, parseReference, withDefaultTag } from '../reference.ts';
 import { parseJson } from '../strict-json.ts';
 import type { Archive } from './archive.ts';
 import type { ArchivedImage } from './archived-image.ts';
+import { callings, familiarly, type SetAside } from './described.ts';
 
 const IDS_SHOWN_MAX = 10;
 const PLACES_SHOWN_MAX = 3;
@@ -25,9 +26,11 @@ export class ArchiveCatalogue implements Catalogue {
   readonly place: string;
   readonly hint: string;
   readonly #images: readonly ArchivedImage[];
+  readonly #setAside: readonly SetAside[];
 
   constructor(archives: readonly Archive[]) {
     this.#images = archives.flatMap(({ images }) => images);
+    this.#setAside = archives.flatMap(({ setAside }) => setAside);
     const labels = archives.map(({ label }) => label);
     const more = labels.length - PLACES_SHOWN_MAX;
     this.place = `in ${labels.slice(0, PLACES_SHOWN_MAX).join(', ')}${more > 0 ? ` and ${more} more` : ''}`;
@@ -53,7 +56,7 @@ export class ArchiveCatalogue implements Catalogue {
 
   /**
    * A name before what an archive calls an image besides, and both before the beginning of an id. Throws usage for the
-   * beginning of several.
+   * beginning of several, integrity for what the archive calls so and was set aside.
    */
   async find(reference: string): Promise<readonly Chosen[]> {
     const parsed = parseReference(reference);
@@ -63,7 +66,17 @@ export class ArchiveCatalogue implements Catalogue {
       return byName.map(({ image }) => ({ id: image.id, names: [name] }));
     const byLabel = this.#images.filter(({ labels }) => labels.includes(reference));
     if (byLabel.length > 0) return byLabel.map(({ image }) => ({ id: image.id, names: namesOf(image) }));
-    return this.#byId(reference);
+    const byId = this.#byId(reference);
+    const aside = this.#setAside.find((one) => callings(one).includes(familiarly(reference)));
+    if (byId.length === 0 && aside)
+      throw new ImgmvError(
+        'integrity',
+        `${reference} ${this.place} is no image to be moved: ${aside.why.message}`,
+        {
+          cause: aside.why,
+        },
+      );
+    return byId;
   }
 
   #byId(reference: string): readonly Chosen[] {

@@ -6,6 +6,7 @@ import { ImgmvError } from '../../proto/errors.ts';
 import type { Digest } from '../image.ts';
 import type { ArchivedImage, LayerClaim, StoredLayer } from './archived-image.ts';
 import { type Contents, type FileFacts, knownDigest, measured } from './contents.ts';
+import type { SetAside } from './described.ts';
 import type { Inflation } from './inflation.ts';
 import type { ReadingMeter } from './reading-meter.ts';
 
@@ -15,6 +16,10 @@ export interface Archive extends AsyncDisposable {
   readonly contents: Contents;
   /** As the documents of the archive describe them. */
   readonly images: readonly ArchivedImage[];
+  /** What else they describe, which is no image that could be used. */
+  readonly setAside: readonly SetAside[];
+  /** What of the images does not come along. */
+  readonly warnings: readonly string[];
   /**
    * Reads the layers of these images, each file once. Throws integrity for the first that is not what the documents
    * say, or that is too much; the reason of `signal`.

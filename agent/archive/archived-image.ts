@@ -54,15 +54,20 @@ export function metadataBytes({ bytes, size }: StoredFile, name: string): Buffer
 export class MetadataReading {
   #bytes = 0;
 
-  /** The bytes of metadata that are to be read now. Throws integrity where it becomes too much, or is none. */
-  of(file: StoredFile, name: string): Buffer {
-    const bytes = metadataBytes(file, name);
-    this.#bytes += bytes.length;
+  /** Throws integrity once it has become too much: then nothing of the archive is read on. */
+  requireWithin(): void {
     if (this.#bytes > METADATA_READ_MAX_BYTES)
       throw new ImgmvError(
         'integrity',
         `its images share metadata that comes to more than ${METADATA_READ_MAX_BYTES} bytes when each reads its own`,
       );
+  }
+
+  /** The bytes of metadata that are to be read now. Throws integrity where it becomes too much, or is none. */
+  of(file: StoredFile, name: string): Buffer {
+    const bytes = metadataBytes(file, name);
+    this.#bytes += bytes.length;
+    this.requireWithin();
     return bytes;
   }
 }
@@ -71,20 +76,23 @@ export function platformOf({ os, architecture, variant }: Config): Platform {
   return { os, architecture, ...(variant && { variant }) };
 }
 
-/** As docker shows it. Throws integrity for what no engine should see. */
-export function archivedName(text: string): string {
+/**
+ * As docker shows it; undefined for the name of a digest, as `ctr images export` writes it, which no engine lets
+ * anybody set. Throws integrity for what no engine should see.
+ */
+export function archivedName(text: string): string | undefined {
   const parsed = parseReference(text);
-  if (
-    !parsed ||
-    parsed.digest !== undefined ||
-    parsed.path === 'library/sha256' ||
-    text.length > REFERENCE_MAX_BYTES
-  )
+  if (!parsed || parsed.path === 'library/sha256' || text.length > REFERENCE_MAX_BYTES)
     throw new ImgmvError(
       'integrity',
       `an image is to be called ${JSON.stringify(text.slice(0, REFERENCE_MAX_BYTES))}, which is no name`,
     );
-  return familiar(withDefaultTag(parsed));
+  return parsed.digest === undefined ? familiar(withDefaultTag(parsed)) : undefined;
+}
+
+/** The warning for a name that `archivedName` leaves out. */
+export function withoutName(text: string): string {
+  return `${JSON.stringify(text.slice(0, REFERENCE_MAX_BYTES))} is the name of a digest, which no engine sets: that image comes without it`;
 }
 
 /** Its names are those at both ends. */

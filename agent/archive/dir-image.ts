@@ -5,20 +5,21 @@ import { digestOf, isIndexType } from '../engine/metadata.ts';
 import type { Digest } from '../image.ts';
 import { MANIFEST_KEYS } from '../image-keys.ts';
 import { parseJson } from '../strict-json.ts';
-import { type ArchivedImage, MetadataReading, metadataBytes } from './archived-image.ts';
+import { MetadataReading, metadataBytes } from './archived-image.ts';
 import type { Contents } from './contents.ts';
+import type { Described } from './described.ts';
 import { MANIFEST } from './docker-archive.ts';
 import { ImageGraph } from './image-graph.ts';
 
 export const OCI_MANIFEST_TYPE = 'application/vnd.oci.image.manifest.v1+json';
-const typed = v.object({ mediaType: v.optional(v.string(), OCI_MANIFEST_TYPE) });
+const typed = v.object({ mediaType: v.nullish(v.string(), OCI_MANIFEST_TYPE) });
 
 export function isDirFile(name: string): boolean {
   return name === MANIFEST || /^[0-9a-f]{64}$/.test(name);
 }
 
 /** Throws integrity for the first thing that is wrong. */
-export function dirImages({ files }: Contents): readonly ArchivedImage[] {
+export function dirImages({ files }: Contents): Described {
   const facts = files.get(MANIFEST);
   if (!facts) throw new ImgmvError('integrity', `it holds no ${MANIFEST}`);
   const bytes = metadataBytes(facts, MANIFEST);
@@ -29,7 +30,8 @@ export function dirImages({ files }: Contents): readonly ArchivedImage[] {
     });
   const root = { mediaType, digest: digestOf(bytes), size: bytes.length, kind: 'manifest' as const };
   const nameOf = (digest: Digest) => (digest === root.digest ? MANIFEST : dirName(digest));
-  return [new ImageGraph(files, nameOf, new MetadataReading()).image(root, false)];
+  const image = new ImageGraph(files, nameOf, new MetadataReading()).image(root, false);
+  return { images: [image], setAside: [], warnings: [] };
 }
 
 export function dirName(digest: Digest): string {

@@ -18,8 +18,10 @@ import {
   named,
   platformOf,
   type StoredLayer,
+  withoutName,
 } from './archived-image.ts';
 import { type Contents, knownDigest, type StoredFile } from './contents.ts';
+import { type Described, type SetAside, setAsideUnless } from './described.ts';
 import { entryName } from './entry-name.ts';
 import { LINKS_FOLLOWED_MAX } from './limits.ts';
 
@@ -35,18 +37,30 @@ const manifest = v.pipe(
   v.maxLength(OFFER_IMAGES_MAX),
 );
 
-/** Throws integrity for the first thing that is wrong. */
-export function dockerArchiveImages(contents: Contents): readonly ArchivedImage[] {
+/** Throws integrity for what is wrong with the archive; an image that is not good is set aside. */
+export function dockerArchiveImages(contents: Contents): Described {
   checkRepositories(contents);
-  const images = new Map<Digest, { one: ArchivedImage; names: string[] }>();
+  const found = new Map<Digest, { one: ArchivedImage; names: string[] }>();
   const reading = new MetadataReading();
+  const setAside: SetAside[] = [];
+  const warnings: string[] = [];
   for (const { Config, RepoTags, Layers } of readManifest(contents)) {
-    const one = imageOf(contents, Config, Layers ?? [], reading);
-    const same = images.get(one.image.id) ?? { one, names: [] };
-    same.names.push(...(RepoTags ?? []).map(archivedName));
-    images.set(one.image.id, same);
+    const called = RepoTags && RepoTags.length > 0 ? RepoTags : [Config];
+    setAsideUnless(called, setAside, () => {
+      const one = imageOf(contents, Config, Layers ?? [], reading);
+      const read = (RepoTags ?? []).map((text) => archivedName(text) ?? { text });
+      const { names } = found.get(one.image.id) ?? { names: [] as string[] };
+      names.push(...read.filter((name) => typeof name === 'string'));
+      found.set(one.image.id, { one, names });
+      for (const name of read) if (typeof name !== 'string') warnings.push(withoutName(name.text));
+    });
+    reading.requireWithin();
   }
-  return [...images.values()].map(({ one, names }) => ({ ...one, image: named(one.image, names) }));
+  const images = [...found.values()].flatMap(
+    ({ one, names }) =>
+      setAsideUnless([one.image.id], setAside, () => ({ ...one, image: named(one.image, names) })) ?? [],
+  );
+  return { images, setAside, warnings };
 }
 
 /** The configs that `manifest.json` names; undefined where there is no such file. */

@@ -6,8 +6,16 @@ import { isIndexType } from '../engine/metadata.ts';
 import type { Digest } from '../image.ts';
 import { LAYOUT_KEYS, MANIFEST_KEYS } from '../image-keys.ts';
 import { parseJson } from '../strict-json.ts';
-import { type ArchivedImage, archivedName, MetadataReading, metadataBytes, named } from './archived-image.ts';
+import {
+  type ArchivedImage,
+  archivedName,
+  MetadataReading,
+  metadataBytes,
+  named,
+  withoutName,
+} from './archived-image.ts';
 import type { Contents } from './contents.ts';
+import { type Described, type SetAside, setAsideUnless } from './described.ts';
 import { checkRepositories, configsOfManifest } from './docker-archive.ts';
 import { ImageGraph } from './image-graph.ts';
 
@@ -21,27 +29,28 @@ export const ROOT_KIND = 'io.imgmv.root';
 
 const layout = v.object({ imageLayoutVersion: v.literal('1.0.0') });
 const index = v.object({
+  // Docker 25 wrote null for an image that was saved by its digest (moby#47210).
   manifests: v.pipe(
-    v.array(
-      v.object({
-        mediaType: v.string(),
-        digest: v.pipe(
-          v.string(),
-          v.regex(/^sha256:[0-9a-f]{64}$/),
-          v.transform((text) => text as Digest),
-        ),
-        size: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
-        annotations: v.optional(v.record(v.string(), v.string())),
-      }),
+    v.nullable(
+      v.array(
+        v.object({
+          mediaType: v.string(),
+          // Not all are sha256; those that are not are set aside.
+          digest: v.string(),
+          size: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
+          annotations: v.nullish(v.record(v.string(), v.string())),
+        }),
+      ),
     ),
+    v.transform((list) => list ?? []),
     v.maxLength(OFFER_IMAGES_MAX),
   ),
 });
 
 export type LayoutIndex = v.InferOutput<typeof index>;
 
-/** Throws integrity for the first thing that is wrong. */
-export function ociImages(contents: Contents): readonly ArchivedImage[] {
+/** Throws integrity for what is wrong with the layout; an entry of it that is no good image is set aside. */
+export function ociImages(contents: Contents): Described {
   const { files, links } = contents;
   const [link] = links.keys();
   if (link !== undefined)
@@ -50,25 +59,44 @@ export function ociImages(contents: Contents): readonly ArchivedImage[] {
   checkRepositories(contents);
   const reading = new MetadataReading();
   const found = new Map<Digest, { one: ArchivedImage; names: string[]; labels: string[] }>();
-  for (const { annotations = {}, ...root } of readIndex(contents).manifests) {
-    const kind = isIndexType(root.mediaType) ? 'index' : 'manifest';
-    const one =
-      found.get(root.digest)?.one ??
-      new ImageGraph(files, blobName, reading).image({ ...root, kind }, annotations[ROOT_KIND] === 'config');
-    const same = found.get(root.digest) ?? { one, names: [], labels: [] };
-    const [name, label] = [annotations[IMAGE_NAME], annotations[REF_NAME]];
-    if (name !== undefined) same.names.push(archivedName(name));
-    else if (label !== undefined && /[:/]/.test(label)) same.names.push(archivedName(label));
-    if (label !== undefined) same.labels.push(label);
-    found.set(root.digest, same);
+  const setAside: SetAside[] = [];
+  const warnings: string[] = [];
+  for (const { annotations, digest: written, ...root } of readIndex(contents).manifests) {
+    const { [IMAGE_NAME]: name, [REF_NAME]: label, [ROOT_KIND]: rootKind } = annotations ?? {};
+    const text = name ?? (label !== undefined && /[:/]/.test(label) ? label : undefined);
+    setAsideUnless([text ?? label ?? written], setAside, () => {
+      const digest = sha256Of(written);
+      const kind = isIndexType(root.mediaType) ? 'index' : 'manifest';
+      const one =
+        found.get(digest)?.one ??
+        new ImageGraph(files, blobName, reading).image({ ...root, digest, kind }, rootKind === 'config');
+      const same = found.get(digest) ?? { one, names: [], labels: [] };
+      const read = text === undefined ? undefined : archivedName(text);
+      if (read !== undefined) same.names.push(read);
+      else if (text !== undefined) warnings.push(withoutName(text));
+      if (label !== undefined) same.labels.push(label);
+      found.set(digest, same);
+    });
+    reading.requireWithin();
   }
-  const images = [...found.values()].map(({ one, names, labels }) => ({
-    ...one,
-    image: named(one.image, names),
-    labels,
-  }));
-  agreeWithManifest(contents, images);
-  return merged(images);
+  const images = [...found.values()].flatMap(
+    ({ one, names, labels }) =>
+      setAsideUnless([one.image.id], setAside, () => ({
+        ...one,
+        image: named(one.image, names),
+        labels,
+      })) ?? [],
+  );
+  // What is set aside may be what manifest.json names besides.
+  if (setAside.length === 0 && images.length > 0) agreeWithManifest(contents, images);
+  return { images: merged(images), setAside, warnings };
+}
+
+function sha256Of(digest: string): Digest {
+  if (/^sha256:[0-9a-f]{64}$/.test(digest)) return digest as Digest;
+  throw new ImgmvError('integrity', `${JSON.stringify(digest.slice(0, 200))} is no digest by sha256`, {
+    hint: 'imgmv and docker know images by sha256 alone',
+  });
 }
 
 export function blobName(digest: Digest): string {

@@ -17,7 +17,7 @@ export function ociDescriptors(
   kind: 'docker-archive' | 'oci-archive' | 'oci',
 ): readonly LayoutDescriptor[] {
   const usual = `application/vnd.oci.image.${root.kind}.v1+json`;
-  const { mediaType: said = usual } = JSON.parse(root.bytes.toString('utf8')) as { mediaType?: string };
+  const said = (JSON.parse(root.bytes.toString('utf8')) as { mediaType?: string | null }).mediaType ?? usual;
   // Some call their indexes by types of their own; a reader would take such a one for a manifest.
   const mediaType = isIndexType(said) === (root.kind === 'index') ? said : usual;
   const annotations = image.store === 'classic' ? { annotations: { [ROOT_KIND]: 'config' } } : {};

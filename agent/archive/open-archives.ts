@@ -4,11 +4,11 @@ import { join } from 'node:path';
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import { TEXT_MAX_CHARACTERS } from '../../proto/limits.ts';
 import { type Archive, LayerCheck } from './archive.ts';
-import type { ArchivedImage } from './archived-image.ts';
 import type { Contents } from './contents.ts';
+import { callings, type Described, type SetAside } from './described.ts';
 import { dirImages, isDirFile } from './dir-image.ts';
 import { DirectoryContents } from './directory-contents.ts';
-import { dockerArchiveImages } from './docker-archive.ts';
+import { dockerArchiveImages, MANIFEST } from './docker-archive.ts';
 import { type ArchiveEndpoint, endpointText } from './endpoint.ts';
 import { Inflation } from './inflation.ts';
 import { openInput } from './input.ts';
@@ -79,9 +79,26 @@ export async function openArchives(
   }
 }
 
-/** As `docker load` on a containerd store: where there is an OCI side, it is what counts. */
-function eitherImages(contents: Contents): readonly ArchivedImage[] {
-  return contents.files.has(LAYOUT) ? ociImages(contents) : dockerArchiveImages(contents);
+/**
+ * As `docker load` on a containerd store: where there is an OCI side, it is what counts. What that one lacks, or has
+ * not whole, and manifest.json has, is taken from there: some releases of Docker 25 wrote such archives.
+ */
+function eitherImages(contents: Contents): Described {
+  if (!contents.files.has(LAYOUT)) return dockerArchiveImages(contents);
+  const oci = ociImages(contents);
+  if (!contents.files.has(MANIFEST) || (oci.images.length > 0 && oci.setAside.length === 0)) return oci;
+  const known = new Set(oci.images.map(({ image }) => image.config));
+  const docker = dockerArchiveImages(contents);
+  const images = docker.images.filter(({ image }) => !known.has(image.config));
+  const there = new Set(images.flatMap(({ image }) => image.names.map(({ target }) => target)));
+  // By its name it is one of those, which manifest.json describes better.
+  const isThere = (aside: SetAside) => callings(aside).every((text) => there.has(text));
+  const lacking = oci.images.length === 0 && oci.setAside.length === 0 ? docker.setAside : oci.setAside;
+  return {
+    images: [...oci.images, ...images],
+    setAside: lacking.filter((one) => !isThere(one)),
+    warnings: [...new Set([...oci.warnings, ...docker.warnings])],
+  };
 }
 
 type Reading = Required<Pick<ReadOptions, 'meter'>> & ReadOptions;
@@ -103,7 +120,7 @@ async function archiveOf(
   label: string,
   { maxBytes = INFLATED_MAX_BYTES, meter }: Reading,
   open: (inflation: Inflation) => Promise<Contents>,
-  imagesOf: (contents: Contents) => readonly ArchivedImage[],
+  imagesOf: (contents: Contents) => Described,
 ): Promise<Archive> {
   const inflation = new Inflation(maxBytes, meter);
   let contents: Contents | undefined;
@@ -111,10 +128,14 @@ async function archiveOf(
     const opened = await open(inflation);
     contents = opened;
     const check = new LayerCheck(opened, inflation, meter);
+    const { images, setAside, warnings } = imagesOf(contents);
+    if (images.length === 0 && setAside[0]) throw setAside[0].why;
     return {
       label,
       contents,
-      images: imagesOf(contents),
+      images,
+      setAside,
+      warnings,
       check: (images, signal) =>
         check.check(images, signal).catch((error: unknown) => {
           throw ofArchive(label, error);

@@ -32,7 +32,8 @@ export function ociArchive(
     [...metadata, [root.digest, root.bytes] as const].map(([digest, bytes]) => [blobPath(digest), bytes]),
   );
   const usual = `application/vnd.oci.image.${root.kind}.v1+json`;
-  const mediaType = (JSON.parse(root.bytes.toString('utf8')) as { mediaType?: string }).mediaType ?? usual;
+  const mediaType =
+    (JSON.parse(root.bytes.toString('utf8')) as { mediaType?: string | null }).mediaType ?? usual;
   const descriptor = { mediaType, digest: root.digest, size: root.bytes.length };
   const manifests = [{ ...descriptor, ...(name !== undefined && { annotations: annotationsOf(name) }) }];
   return [

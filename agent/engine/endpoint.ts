@@ -38,10 +38,12 @@ export interface EndpointOptions {
   readonly dockerHost?: string;
   readonly context?: string;
   readonly env: Environment;
+  /** Told of a `config.json` that cannot be used, which is passed over then, as docker does; it is an error without. */
+  readonly warn?: (message: string) => void;
 }
 
 /** Throws usage for an address or a context that cannot be used. */
-export async function findEndpoint({ dockerHost, context, env }: EndpointOptions): Promise<Endpoint> {
+export async function findEndpoint({ dockerHost, context, env, warn }: EndpointOptions): Promise<Endpoint> {
   if (dockerHost !== undefined && context !== undefined)
     throw new ImgmvError('usage', '--docker-host and --context exclude each other');
   if (dockerHost !== undefined)
@@ -50,7 +52,7 @@ export async function findEndpoint({ dockerHost, context, env }: EndpointOptions
   const fromEnv = env.DOCKER_HOST;
   if (fromEnv) return checked({ address: fromEnv, foundBy: 'DOCKER_HOST', ...(await envTls(env)) });
   if (env.DOCKER_CONTEXT) return contextEndpoint(env.DOCKER_CONTEXT, 'DOCKER_CONTEXT', env);
-  const current = await currentContext(env);
+  const current = await currentContext(env, warn);
   if (current !== undefined) return contextEndpoint(current, 'the current context', env);
   return defaultEndpoint(env);
 }
@@ -71,8 +73,12 @@ async function exists(path: string): Promise<boolean> {
   }
 }
 
-async function currentContext(env: Environment): Promise<string | undefined> {
-  const { config } = await readConfig(env);
+async function currentContext(env: Environment, warn: EndpointOptions['warn']): Promise<string | undefined> {
+  const { config } = await readConfig(env).catch((error: unknown) => {
+    if (!warn || !(error instanceof ImgmvError) || error.code !== 'usage') throw error;
+    warn(`${error.message}: no docker context is taken from it`);
+    return { config: undefined };
+  });
   const name = (config as { currentContext?: unknown } | null | undefined)?.currentContext;
   return typeof name === 'string' && name !== '' && name !== 'default' ? name : undefined;
 }

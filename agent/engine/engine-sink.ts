@@ -25,6 +25,7 @@ import { EngineWriter, LAYERWISE_MIN_BYTES } from './engine-writer.ts';
 import { dropHelper, type Helper, Helpers, helpersAmong, isOver, isPrivateName } from './helpers.ts';
 import { sameDigests } from './image-parts.ts';
 import { holdsPlatform, type Inventory, takeInventory } from './inventory.ts';
+import { ARCHITECTURE_UNSAID } from './metadata.ts';
 import { bytesWhileLoading, noRoom, type Room, roomOf } from './room.ts';
 import { unsentManifests } from './unsent.ts';
 
@@ -139,12 +140,11 @@ export class EngineSink implements Sink {
     const refused = this.#refusal(image, refs) ?? planning.clashes.get(image);
     if (refused !== undefined) return { image, action: 'refuse', reason: refused, refs };
     const { architecture } = this.#engine.info.platform;
-    const warning =
-      image.platform.architecture === architecture
-        ? {}
-        : {
-            warning: `made for ${image.platform.architecture}, this engine runs ${architecture}: it moves, but may not run`,
-          };
+    const warning = [architecture, ARCHITECTURE_UNSAID].includes(image.platform.architecture)
+      ? {}
+      : {
+          warning: `made for ${image.platform.architecture}, this engine runs ${architecture}: it moves, but may not run`,
+        };
     if (there !== undefined) return { image, action: 'present', refs, ...warning };
     return this.#planSending({ image, action: 'send', refs, ...warning }, planning);
   }

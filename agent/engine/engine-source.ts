@@ -7,6 +7,7 @@ import type { Meant } from '../choose/meant.ts';
 import type { Answer, Blob, Digest, Image, LayerBlob, Source, Waits } from '../image.ts';
 import type { ContentStore } from './content.ts';
 import type { Engine, InspectedImage } from './engine.ts';
+import { ARCHITECTURE_UNSAID, OS_UNSAID } from './metadata.ts';
 import { noRoom, roomOf } from './room.ts';
 import { blobsOfSave } from './save.ts';
 import { StoredImage } from './stored-image.ts';
@@ -203,10 +204,9 @@ function describe(inspected: InspectedImage, engine: Engine): Image {
     // 26 with a containerd store gives no descriptor; the sink finds out what the root is from its bytes.
     root: Descriptor ?? { mediaType: store === 'classic' ? CONFIG_TYPE : INDEX_TYPE, digest: Id, size: 0 },
     store,
-    // Where a config says nothing docker takes it for one of this host.
     platform: {
-      os: Os || engine.info.platform.os,
-      architecture: Architecture || engine.info.platform.architecture,
+      os: Os || OS_UNSAID,
+      architecture: Architecture || ARCHITECTURE_UNSAID,
       ...(Variant && { variant: Variant }),
     },
     names: [],

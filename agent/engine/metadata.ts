@@ -20,11 +20,29 @@ const descriptor = v.object({
   digest,
   size: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
 });
-const platform = v.object({ os: v.string(), architecture: v.string(), variant: v.optional(v.string()) });
+/** What engines take an image for that does not say its operating system. */
+export const OS_UNSAID = 'linux';
+/** Of an image that does not say for which architecture it is: engines run it all the same. */
+export const ARCHITECTURE_UNSAID = 'unknown';
+
+/** Go reads null, an empty text and nothing at all alike. */
+const textOr = (unsaid: string) =>
+  v.nullish(
+    v.pipe(
+      v.string(),
+      v.transform((text) => text || unsaid),
+    ),
+    unsaid,
+  );
+const platform = v.object({
+  os: textOr(OS_UNSAID),
+  architecture: textOr(ARCHITECTURE_UNSAID),
+  variant: v.nullish(v.string()),
+});
 // What could be read as either would be checked as the one and loaded as the other (CVE-2021-41190): containerd
 // refuses the same in its images.validateMediaType.
 const manifest = v.object({
-  mediaType: v.optional(
+  mediaType: v.nullish(
     v.pipe(
       v.string(),
       v.check((type) => !isIndexType(type)),
@@ -32,10 +50,10 @@ const manifest = v.object({
   ),
   manifests: v.optional(v.never()),
   config: descriptor,
-  layers: v.pipe(v.array(descriptor), v.maxLength(LAYERS_MAX)),
+  layers: v.nullable(v.pipe(v.array(descriptor), v.maxLength(LAYERS_MAX)), []),
 });
 const index = v.object({
-  mediaType: v.optional(
+  mediaType: v.nullish(
     v.pipe(
       v.string(),
       v.check((type) => !isManifestType(type)),
@@ -43,17 +61,15 @@ const index = v.object({
   ),
   config: v.optional(v.never()),
   layers: v.optional(v.never()),
-  manifests: v.pipe(
-    v.array(v.object({ ...descriptor.entries, platform: v.optional(platform) })),
-    v.maxLength(1_000),
+  manifests: v.nullable(
+    v.pipe(v.array(v.object({ ...descriptor.entries, platform: v.nullish(platform) })), v.maxLength(1_000)),
+    [],
   ),
 });
 const config = v.object({
-  os: v.string(),
-  architecture: v.string(),
-  variant: v.optional(v.string()),
+  ...platform.entries,
   rootfs: v.object({
-    type: v.literal('layers'),
+    type: v.nullish(v.literal('layers')),
     diff_ids: v.nullish(v.pipe(v.array(digest), v.maxLength(LAYERS_MAX)), []),
   }),
 });

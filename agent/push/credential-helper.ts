@@ -14,6 +14,13 @@ const NOT_FOUND = 'credentials not found in native keychain';
 /** In place of a user name: the secret is an identity token. */
 const TOKEN_USER = '<token>';
 
+/** There are none to be had, and docker would push without. */
+export class NoCredentials extends ImgmvError {
+  constructor(message: string, hint: string) {
+    super('push-failed', message, { hint });
+  }
+}
+
 const helperAnswer = v.object({ Username: v.string(), Secret: v.string() });
 
 export function helperProgram(helper: string): string {
@@ -44,7 +51,11 @@ export async function askHelper(
   if (before) throw before;
   const end = await runHelper(program, server, options);
   const see = `\`echo ${server} | ${program} get\` on that host shows what is wrong, and the password if nothing is`;
-  if ('missing' in end) return fail('is not there', 'install it on that host, or take it out of that file');
+  if ('missing' in end)
+    throw new NoCredentials(
+      failure('is not there', '').message,
+      'install it on that host, or take it out of that file',
+    );
   if ('broken' in end) {
     const broken = failure(end.broken, see);
     if (end.hung) options.hung?.set(question, broken);

@@ -6,7 +6,7 @@ import * as v from 'valibot';
 import { ImgmvError } from '../../proto/errors.ts';
 import { Secret } from '../../proto/secret.ts';
 import { type Environment, readConfig } from '../engine/docker-config.ts';
-import { askHelper, helperProgram } from './credential-helper.ts';
+import { askHelper, helperProgram, NoCredentials } from './credential-helper.ts';
 import { hideSecrets } from './hidden.ts';
 
 export interface Credentials {
@@ -23,6 +23,8 @@ export interface CredentialOptions {
   readonly signal: AbortSignal;
   /** How long a helper may take. */
   readonly helperMs?: number;
+  /** Told why there are none where docker would go on without. */
+  readonly warn?: (message: string) => void;
   /** What came of questions that a helper did not answer in time: these are not asked again. One for a run. */
   readonly hung?: Map<string, ImgmvError>;
 }
@@ -45,12 +47,29 @@ const configFile = v.nullish(
   }),
 );
 
+const MEND_CONFIG = 'mend or remove that file; `docker login` makes a new one';
 const DOCKER_HUB = 'docker.io';
 /** What docker calls it in its configuration. */
 const DOCKER_HUB_KEY = 'https://index.docker.io/v1/';
 
-/** Undefined where there are none for the registry `domain`. Throws push-failed, which names the file or the helper. */
+/**
+ * Undefined where there are none for the registry `domain`. As docker does, it warns of a file that it cannot use and of
+ * a helper that is not there, and goes on as if there were none. Throws push-failed for a helper that fails.
+ */
 export async function findCredentials(
+  domain: string,
+  options: CredentialOptions,
+): Promise<Credentials | undefined> {
+  try {
+    return await knownCredentials(domain, options);
+  } catch (error) {
+    if (!(error instanceof NoCredentials)) throw error;
+    options.warn?.(`${error.message}: the push is tried without; ${error.hint}`);
+    return undefined;
+  }
+}
+
+async function knownCredentials(
   domain: string,
   options: CredentialOptions,
 ): Promise<Credentials | undefined> {
@@ -71,15 +90,12 @@ export async function findCredentials(
   return known && credentialsOf(known, key, file);
 }
 
-/** For docker's own command a file that it cannot read is an error of usage; here a push fails of it. */
 async function readConfigFile(env: Environment): ReturnType<typeof readConfig> {
   try {
     return await readConfig(env);
   } catch (error) {
     if (!(error instanceof ImgmvError)) throw error;
-    throw new ImgmvError('push-failed', `no credentials for the push: ${error.message}`, {
-      hint: 'mend or remove that file; `docker login` makes a new one',
-    });
+    throw new NoCredentials(`no credentials for the push: ${error.message}`, MEND_CONFIG);
   }
 }
 
@@ -126,9 +142,8 @@ function secretsIn(auth: Secret): readonly string[] {
 }
 
 function unusable(file: string, where: string): ImgmvError {
-  return new ImgmvError(
-    'push-failed',
+  return new NoCredentials(
     `no credentials for the push: ${file} does not look like docker's, at ${where}`,
-    { hint: 'mend or remove that file; `docker login` makes a new one' },
+    MEND_CONFIG,
   );
 }

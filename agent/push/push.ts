@@ -32,25 +32,36 @@ export interface PushLimits {
   readonly silenceMs?: number;
   /** Of a helper that is asked for credentials. */
   readonly helperMs?: number;
+  /** Told once of each thing that keeps credentials from being found. */
+  readonly warn?: (message: string) => void;
 }
 
 /** Pushes by `engine`, with the credentials of whoever runs this. */
 export function pushBy(
   engine: Engine,
   env: Environment,
-  { silenceMs = PUSH_SILENCE_MS, helperMs = HELPER_ANSWER_MS }: PushLimits = {},
+  { silenceMs = PUSH_SILENCE_MS, helperMs = HELPER_ANSWER_MS, warn = () => {} }: PushLimits = {},
 ): PushName {
   /** Registries that did not answer in all tries: what goes there after that has one, until one is there again. */
   const absent = new Set<string>();
   const hung = new Map<string, ImgmvError>();
   /** Registries that did not take the credentials that there are for them. */
   const refusing = new Set<string>();
+  const warned = new Set<string>();
+  const warnOnce = (message: string) => {
+    if (!warned.has(message)) warn(message);
+    warned.add(message);
+  };
   return async (name, run) => {
     const reference = parseTarget(name, 'the name to push');
     const { domain } = reference;
-    const credentials = await findCredentials(domain, { env, signal: run.signal, helperMs, hung }).catch(
-      denied,
-    );
+    const credentials = await findCredentials(domain, {
+      env,
+      signal: run.signal,
+      helperMs,
+      hung,
+      warn: warnOnce,
+    }).catch(denied);
     if (credentials && refusing.has(domain)) throw notTried(reference, credentials);
     const retries = absent.has(domain) ? 0 : RETRIES;
     for (let tries = 1; ; tries++) {

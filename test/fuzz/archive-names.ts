@@ -210,6 +210,8 @@ const choices = target<{ shelves: readonly Shelf[]; text: string }>({
       return {
         label: 'x.tar',
         contents: {} as never,
+        setAside: [],
+        warnings: [],
         images: found,
         check: async () => {},
         checked: (image) => image,

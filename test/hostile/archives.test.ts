@@ -439,11 +439,6 @@ const CASES: readonly (readonly [what: string, archive: Buffer, says: RegExp])[]
     /which is no name/,
   ],
   [
-    'a name with a digest',
-    rawTar(...files, classicEntries(image, [`web:1.0@${layer.digest}`]).manifest),
-    /which is no name/,
-  ],
-  [
     'a name that is none in an annotation',
     rawTar(
       ...layout.files,

@@ -168,6 +168,15 @@ describe('an endpoint', () => {
     );
   });
 
+  it('passes over a broken configuration with a warning where somebody is there to be told', async () => {
+    const DOCKER_CONFIG = join(scratch.path, 'broken');
+    await writeConfig(DOCKER_CONFIG, '{');
+    const warnings: string[] = [];
+    const found = await findEndpoint({ env: { DOCKER_CONFIG }, warn: (message) => warnings.push(message) });
+    expect(found.foundBy).toBe('the default socket');
+    expect(warnings).toEqual([expect.stringMatching(/config\.json is not JSON: no docker context/)]);
+  });
+
   it.each(['null', '[]', '"text"', '{"currentContext":5}'])(
     'passes over a configuration of %s',
     async (text) => {

@@ -50,6 +50,21 @@ describe('what an index points to', () => {
   });
 });
 
+describe('metadata in which absent things are null, as Go writes and reads them', () => {
+  const descriptor = { mediaType: 'x', digest: digest('1'), size: 1 };
+
+  it('is a manifest without layers', () => {
+    const made = readMetadata(bytes({ mediaType: null, config: descriptor, layers: null }), 'manifest');
+    expect(childrenOf(made).map(({ kind }) => kind)).toEqual(['config']);
+  });
+
+  it('is an index', () => {
+    expect(childrenOf(readMetadata(bytes({ mediaType: null, manifests: null }), 'index'))).toEqual([]);
+    const named = { manifests: [{ ...descriptor, platform: null }] };
+    expect(childrenOf(readMetadata(bytes(named), 'index'))).toHaveLength(1);
+  });
+});
+
 describe('metadata that is none', () => {
   const descriptor = { mediaType: 'x', digest: digest('1'), size: 1 };
 
@@ -105,6 +120,24 @@ describe('a config', () => {
     expect(
       readConfig(bytes({ ...platform, rootfs: { type: 'layers', diff_ids: null } })).rootfs.diff_ids,
     ).toEqual([]);
+  });
+
+  it.each([
+    [{}, { os: 'linux', architecture: 'unknown' }],
+    [
+      { os: '', architecture: '' },
+      { os: 'linux', architecture: 'unknown' },
+    ],
+    [
+      { os: null, architecture: null, variant: null },
+      { os: 'linux', architecture: 'unknown' },
+    ],
+    [{ architecture: 'arm64' }, { os: 'linux', architecture: 'arm64' }],
+  ])('need not say what it is for: %j', (said, want) => {
+    expect(readConfig(bytes({ ...said, rootfs: { type: null } }))).toMatchObject({
+      ...want,
+      rootfs: { diff_ids: [] },
+    });
   });
 
   it.each([

@@ -127,12 +127,6 @@ describe('credentials', () => {
 
   it.each<readonly [string, unknown, RegExp, RegExp]>([
     [
-      'is not there',
-      { credsStore: 'missing' },
-      /docker-credential-missing \(.*config\.json\) is not there$/,
-      /install it/,
-    ],
-    [
       'fails',
       { credsStore: 'fails' },
       /docker-credential-fails .* ended with status 3$/,
@@ -189,14 +183,24 @@ describe('credentials', () => {
       /does not look like docker's, at auths "r\.example:5000"$/,
     ],
     ['a helper of another type', { credsStore: 7 }, /at credsStore$/],
-  ])('a configuration with %s: an error that names it', async (_name, config, message) => {
-    const error = await find(HOST, config).catch((thrown: unknown) => thrown);
-    expect(error).toMatchObject({
-      code: 'push-failed',
-      message: expect.stringMatching(message),
-      hint: expect.stringContaining('`docker login`'),
+    [
+      'a helper that is not there',
+      { credsStore: 'missing' },
+      /docker-credential-missing \(.*config\.json\) is not there$/,
+    ],
+  ])('a configuration with %s: none, and a warning that names it', async (_name, config, message) => {
+    await writeDockerConfig(scratch.path, config);
+    const warnings: string[] = [];
+    const found = await findCredentials(HOST, {
+      env: { DOCKER_CONFIG: scratch.path, PATH: `${scratch.path}:${process.env.PATH}` },
+      signal: new AbortController().signal,
+      warn: (text) => warnings.push(text),
     });
-    expect(String((error as Error).cause)).not.toContain('c2Vj');
+    expect(found).toBeUndefined();
+    expect(warnings.map((text) => text.split(': the push is tried without; ')[0])).toEqual([
+      expect.stringMatching(message),
+    ]);
+    expect(warnings.join()).not.toContain('c2Vj');
   });
 
   it('no file is no error', async () => {

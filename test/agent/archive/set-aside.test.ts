@@ -1,0 +1,188 @@
+/** What lies in an archive beside its images, or is told of them wrongly, does not keep the images from being read. */
+import { writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Readable } from 'node:stream';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { parseEndpoint } from '../../../agent/archive/endpoint.ts';
+import { copyImages } from '../../../agent/copy-images.ts';
+import { digestOf, manifestFor } from '../../../agent/engine/metadata.ts';
+import { Renaming } from '../../../agent/rename.ts';
+import { failureOf } from '../../conformance/conformance.ts';
+import { blob, classicEntries, json, ociEntries, type RawEntry, rawTar } from '../../hostile/raw-tar.ts';
+import { testImage } from '../../memory.ts';
+import { type ScratchDirectory, scratchDirectory } from '../../rig/scratch.ts';
+
+const MANIFEST = 'application/vnd.oci.image.manifest.v1+json';
+const image = await testImage({ store: 'containerd' });
+const classic = await testImage();
+const { files, layout } = ociEntries(image);
+const NAME = 'io.containerd.image.name';
+const whole = { ...image.image.root, annotations: { [NAME]: 'docker.io/library/web:1.0' } };
+const index = (...manifests: readonly unknown[]) => json('index.json', { schemaVersion: 2, manifests });
+
+/** A manifest with this config, and its descriptor, called `beside:1`. */
+function beside(config: Buffer, configType: string, layer: Buffer): [Buffer, object] {
+  const describedAs = (mediaType: string, bytes: Buffer) => ({
+    mediaType,
+    digest: digestOf(bytes),
+    size: bytes.length,
+  });
+  const bytes = Buffer.from(
+    JSON.stringify({
+      schemaVersion: 2,
+      config: describedAs(configType, config),
+      layers: [describedAs('application/octet-stream', layer)],
+    }),
+  );
+  return [bytes, { ...describedAs(MANIFEST, bytes), annotations: { [NAME]: 'registry.test/beside:1' } }];
+}
+
+const content = Buffer.from('content\n');
+const chartConfig = Buffer.from('{"name":"web","version":"0.1.0"}');
+const [chart, chartEntry] = beside(chartConfig, 'application/vnd.cncf.helm.config.v1+json', content);
+const empty = Buffer.from('{}');
+const [artifact, artifactEntry] = beside(empty, 'application/vnd.oci.image.config.v1+json', content);
+const sha512 = { mediaType: MANIFEST, digest: `sha512:${'a'.repeat(128)}`, size: 7 };
+const noLayers = manifestFor(classic.blobs.at(-1)?.bytes as Buffer, []);
+const noLayersEntry = { mediaType: MANIFEST, digest: digestOf(noLayers), size: noLayers.length };
+
+const BESIDE: readonly (readonly [what: string, parts: readonly RawEntry[], entry: object, name: string])[] =
+  [
+    ['a chart', [blob(chart), blob(chartConfig), blob(content)], chartEntry, 'registry.test/beside:1'],
+    [
+      'an artifact that calls {} the config of an image',
+      [blob(artifact), blob(empty), blob(content)],
+      artifactEntry,
+      'registry.test/beside:1',
+    ],
+    ['a manifest by sha512', [], { ...sha512, annotations: { [NAME]: 'five:1' } }, 'five:1'],
+    ['an image that lacks a blob', [], { ...chartEntry }, 'registry.test/beside:1'],
+  ];
+
+const signal = new AbortController().signal;
+let scratch: ScratchDirectory;
+beforeAll(async () => {
+  scratch = await scratchDirectory();
+});
+afterAll(() => scratch[Symbol.asyncDispose]());
+
+let archives = 0;
+/** Copies what `pattern` names, or all, into an archive. */
+async function copied(archive: Buffer, ...patterns: readonly string[]) {
+  const from = join(scratch.path, `${++archives}.tar`);
+  await writeFile(from, archive);
+  const warnings: string[] = [];
+  const { outcomes, exit } = await copyImages({
+    from: [parseEndpoint(`docker-archive:${from}`)],
+    destination: { into: parseEndpoint(`docker-archive:${from}.out`) as never },
+    selection: {
+      patterns: patterns.map((text) => ({ kind: 'exact' as const, text })),
+      labels: [],
+      except: [],
+    },
+    engine: { env: {} },
+    stdin: Readable.from([]),
+    stdout: async () => {},
+    naming: { renaming: new Renaming({ retag: [], keepNames: false }) },
+    jobs: 1,
+    retries: 0,
+    noReplace: false,
+    overwrite: false,
+    ignoreSpace: false,
+    signal,
+    emit: (event) => {
+      if (event.event === 'warning') warnings.push(event.message);
+    },
+  });
+  return {
+    exit,
+    warnings,
+    images: outcomes.map((one) => [one.status, ...one.image.names.map(({ target }) => target)]),
+  };
+}
+
+describe('beside an image', () => {
+  for (const [what, parts, entry, name] of BESIDE) {
+    const archive = rawTar(...files, ...parts, layout, index(entry, whole));
+
+    it(`${what} is left alone when the image is picked`, async () => {
+      const { exit, images, warnings } = await copied(archive, 'web:1.0');
+      expect({ exit, images }).toEqual({ exit: 0, images: [['loaded', 'web:1.0']] });
+      expect(warnings).toEqual([expect.stringContaining('is left alone')]);
+    });
+
+    it(`${what} is left out when all are meant`, async () => {
+      const { exit, images, warnings } = await copied(archive);
+      expect({ exit, images }).toEqual({ exit: 17, images: [['loaded', 'web:1.0']] });
+      expect(warnings).toEqual([expect.stringContaining('is left out')]);
+    });
+
+    it(`${what} is refused with the reason when it is picked itself`, async () => {
+      const error = await failureOf(copied(archive, name));
+      expect(error).toMatchObject({ code: 'integrity', message: expect.stringContaining('is no image') });
+    });
+  }
+
+  it('one that manifest.json has wrong is left out', async () => {
+    const broken = { Config: 'gone.json', RepoTags: ['gone:1'], Layers: [] };
+    const { files: own, manifest } = classicEntries(classic);
+    const both = [broken, ...(JSON.parse(String(manifest.body)) as unknown[])];
+    const { exit, images } = await copied(rawTar(...own, json('manifest.json', both)));
+    expect({ exit, images }).toEqual({ exit: 17, images: [['loaded', 'web:1.0']] });
+  });
+});
+
+describe('a name with a digest', () => {
+  const digestName = `docker.io/library/web@${image.image.root.digest}`;
+  const byDigest = { ...image.image.root, annotations: { [NAME]: digestName } };
+
+  it('does not come along, and its image does', async () => {
+    const { exit, images, warnings } = await copied(rawTar(...files, layout, index(byDigest)));
+    expect({ exit, images }).toEqual({ exit: 0, images: [['loaded']] });
+    expect(warnings).toEqual([expect.stringContaining('comes without it')]);
+  });
+
+  it('leaves the other names of its image', async () => {
+    const { exit, images } = await copied(rawTar(...files, layout, index(byDigest, whole)));
+    expect({ exit, images }).toEqual({ exit: 0, images: [['loaded', 'web:1.0']] });
+  });
+
+  it('does not come along from manifest.json', async () => {
+    const { files: own, manifest } = classicEntries(classic, [digestName]);
+    const { exit, images } = await copied(rawTar(...own, manifest));
+    expect({ exit, images }).toEqual({ exit: 0, images: [['loaded']] });
+  });
+});
+
+describe('a good manifest.json counts', () => {
+  const { files: own, manifest } = classicEntries(classic);
+
+  it.each([
+    ['null for the manifests', [], { manifests: null }],
+    ['no manifests', [], { manifests: [] }],
+    [
+      'a manifest without layers',
+      [blob(noLayers), blob(classic.blobs.at(-1)?.bytes as Buffer)],
+      { manifests: [{ ...noLayersEntry, annotations: { [NAME]: 'docker.io/library/web:1.0' } }] },
+    ],
+  ] as const)('where index.json has %s', async (_, parts, value) => {
+    const archive = rawTar(...own, manifest, ...parts, layout, json('index.json', value));
+    const { exit, images, warnings } = await copied(archive);
+    expect({ exit, images, warnings }).toEqual({ exit: 0, images: [['loaded', 'web:1.0']], warnings: [] });
+  });
+});
+
+it('an image that says neither its operating system nor its architecture is read', async () => {
+  const { files: own, manifest } = classicEntries(classic);
+  const config = { ...JSON.parse(String(classic.blobs.at(-1)?.bytes)), os: null, architecture: '' };
+  const bytes = Buffer.from(JSON.stringify(config));
+  const [described] = JSON.parse(String(manifest.body)) as [object];
+  const layers = own.filter(({ name }) => String(name).endsWith('layer.tar'));
+  const archive = rawTar(
+    ...layers,
+    { name: 'config.json', body: bytes },
+    json('manifest.json', [{ ...described, Config: 'config.json' }]),
+  );
+  const { exit, images } = await copied(archive);
+  expect({ exit, images }).toEqual({ exit: 0, images: [['loaded', 'web:1.0']] });
+});
