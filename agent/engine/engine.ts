@@ -10,6 +10,7 @@ import type { Secret } from '../../proto/secret.ts';
 import type { Digest, Platform, Store } from '../image.ts';
 import { ContentStore } from './content.ts';
 import { type Endpoint, type EndpointOptions, findEndpoint } from './endpoint.ts';
+import { asDockerShows, fullName } from './podman.ts';
 import { type Transport, transportTo } from './transport.ts';
 
 /** Inspecting is quick, yet an engine that is loading gigabytes may take its time. */
@@ -102,15 +103,26 @@ export class Engine {
 
   /** Undefined where there is no such image. `name` is a reference, an id, or a prefix of one. */
   async inspect(name: string): Promise<InspectedImage | undefined> {
-    const path = `/images/${encodeName(name)}/json?`;
+    const path = `/images/${encodeName(this.#meant(name))}/json?`;
     const manifests = this.info.store === 'containerd' ? { manifests: true } : {};
     try {
-      return await this.#call<InspectedImage>(`inspect ${name}`, { path, method: 'GET', options: manifests });
+      const request = { path, method: 'GET', options: manifests };
+      const found = await this.#call<InspectedImage>(`inspect ${name}`, request);
+      return found && this.#shown(found);
     } catch (error) {
       // A name that can be none: nothing has it.
       if (statusOf((error as Error).cause) === 400) return undefined;
       throw error;
     }
+  }
+
+  /** Podman would take a short name for one of `localhost/`, if it has that. */
+  #meant(name: string): string {
+    return this.info.kind === 'podman' ? fullName(name) : name;
+  }
+
+  #shown<T extends ListedByEngine | InspectedImage>(image: T): T {
+    return this.info.kind === 'podman' ? asDockerShows(image) : image;
   }
 
   /** The blobs of a containerd store; undefined for other stores, and where the engine does not show them. */
@@ -139,7 +151,7 @@ export class Engine {
     for (let tries = 1; ; tries++) {
       try {
         const listed = await this.#guard('list images', this.#docker.listImages(options));
-        return listed as unknown as readonly ListedByEngine[];
+        return (listed as unknown as readonly ListedByEngine[]).map((image) => this.#shown(image));
       } catch (error) {
         // With a containerd store the engine stumbles over an image that is removed while it makes the list.
         if (!(error instanceof NotFound) || tries === LIST_TRIES_MAX) throw error;
@@ -154,10 +166,11 @@ export class Engine {
 
   /** Points `repository:tag` to `name`. False where `name` is not there (any more). */
   async tag(name: string, repository: string, tag: string): Promise<boolean> {
-    const path = `/images/${encodeName(name)}/tag?`;
+    const path = `/images/${encodeName(this.#meant(name))}/tag?`;
+    const repo = this.#meant(`${repository}:${tag}`).slice(0, -tag.length - 1);
     const done = await this.#call(
       `tag ${name}`,
-      { path, method: 'POST', options: { repo: repository, tag } },
+      { path, method: 'POST', options: { repo, tag } },
       { 201: true },
     );
     return done !== undefined;
@@ -165,7 +178,7 @@ export class Engine {
 
   /** Drops one name. Only private names of ours are ever given here: by id, docker would drop the user's too. */
   async dropName(name: string): Promise<void> {
-    const path = `/images/${encodeName(name)}?`;
+    const path = `/images/${encodeName(this.#meant(name))}?`;
     await this.#call(`remove ${name}`, { path, method: 'DELETE', options: { noprune: 1 } });
   }
 

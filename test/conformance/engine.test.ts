@@ -18,6 +18,7 @@ import { conformance, failureOf } from './conformance.ts';
 const FLAVOURS = [
   { flavour: '20', store: 'classic', required: true },
   { flavour: '28c', store: 'containerd', required: false },
+  { flavour: 'podman', store: 'classic', required: true },
 ] as const satisfies readonly { flavour: Flavour; store: Store; required: boolean }[];
 
 for (const { flavour, store, required } of FLAVOURS) {
