@@ -5,7 +5,7 @@
  */
 import type { IncomingMessage, RequestOptions } from 'node:http';
 import Docker from 'dockerode';
-import { ImgmvError } from '../../proto/errors.ts';
+import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import type { Secret } from '../../proto/secret.ts';
 import type { Digest, Platform, Store } from '../image.ts';
 import { ContentStore } from './content.ts';
@@ -134,15 +134,18 @@ export class Engine {
     return this.#content;
   }
 
-  /** Bytes that each step of its history added, bottom first: of a layer about what it takes unpacked. */
+  /** Bytes that each step of its history added, bottom first, where it tells: of a layer about what it takes unpacked. */
   async history(id: Digest): Promise<readonly number[]> {
     const path = `/images/${encodeName(id)}/history?`;
-    const steps = await this.#call<readonly { Size: number }[]>(`read the history of ${id}`, {
-      path,
-      method: 'GET',
-      options: {},
-    });
-    return (steps ?? []).map(({ Size }) => Size).reverse();
+    const request = { path, method: 'GET', options: {} };
+    try {
+      const steps = await this.#call<readonly { Size: number }[]>(`read the history of ${id}`, request);
+      return (steps ?? []).map(({ Size }) => Size).reverse();
+    } catch (error) {
+      // Podman stumbles over steps without a date.
+      if (this.info.kind === 'podman' && toImgmvError(error).code === 'engine-refused') return [];
+      throw error;
+    }
   }
 
   /** All images but those that are only steps of others. It takes a containerd store milliseconds for each. */
@@ -176,7 +179,10 @@ export class Engine {
     return done !== undefined;
   }
 
-  /** Drops one name. Only private names of ours are ever given here: by id, docker would drop the user's too. */
+  /**
+   * Drops one name, and with its last name the image. Only names are given here that we set: by id, docker would drop
+   * the user's too.
+   */
   async dropName(name: string): Promise<void> {
     const path = `/images/${encodeName(this.#meant(name))}?`;
     await this.#call(`remove ${name}`, { path, method: 'DELETE', options: { noprune: 1 } });
