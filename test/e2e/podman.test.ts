@@ -122,6 +122,14 @@ for (const other of ['20', '28c'] as const satisfies readonly Flavour[]) {
           const held = await holdings(podman);
           expect(held).toContain(`short:1 ${config}`);
           expect(held).toContain(`localhost/short:1 ${local}`);
+
+          await podman.docker(['image', 'rm', 'docker.io/library/short:1']);
+          await using receiver = await outOf.receive();
+          await using sender = outOf.send(receiver, ['short:1']);
+          await expectEnd(sender, 10, /no such image.*did you mean localhost\/short:1\?/s);
+          await moved(outOf, ['localhost/short:1']);
+          const { RootFS } = await inspect(podman, 'localhost/short:1');
+          expect(await inspect(docker, 'localhost/short:1')).toMatchObject({ RootFS });
         },
         TEST_TIMEOUT_MS,
       );
