@@ -14,6 +14,7 @@ import { Renaming } from '../../agent/rename.ts';
 import { ImgmvError } from '../../proto/errors.ts';
 import { type MemoryImage, MemorySource, testImage } from '../memory.ts';
 import { engineSupport, type Flavour, type Engine as RigEngine, startEngine } from '../rig/engine.ts';
+import { namesOn } from '../rig/images.ts';
 import { describeOn } from '../rig/suite.ts';
 import { conformance, failureOf } from './conformance.ts';
 
@@ -341,19 +342,4 @@ const MOVE: MoveOptions = {
 async function moveIn(engine: Engine, images: readonly MemoryImage[]): Promise<void> {
   const { outcomes } = await move(new MemorySource(images), await sinkOf(engine), MOVE);
   for (const { error } of outcomes) if (error) throw error;
-}
-
-/** Names to ids, as docker shows them; images without a name under `<none>` and their id. */
-async function namesOn(rig: RigEngine): Promise<Record<string, Digest>> {
-  const format = '{{.Repository}}:{{.Tag}} {{.ID}}';
-  const lines = (await rig.docker(['image', 'ls', '--all', '--no-trunc', '--format', format])).trim();
-  return Object.fromEntries(
-    lines
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line): [string, Digest] => {
-        const [name = '', id = ''] = line.split(' ');
-        return [name === '<none>:<none>' ? `<none> ${id}` : name, id as Digest];
-      }),
-  );
 }
