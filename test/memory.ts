@@ -42,6 +42,8 @@ export interface TestImageOptions {
   readonly layers?: readonly LayerSpec[];
   /** Classic when left out. */
   readonly store?: Store;
+  /** As the config has it; a dated step for each layer when left out. */
+  readonly history?: readonly object[];
 }
 
 /** Deterministic: the same options give the same bytes. */
@@ -59,7 +61,8 @@ export async function testImage(options: TestImageOptions = {}): Promise<MemoryI
         created: CREATED.toISOString(),
         config: { Labels: { name } },
         rootfs: { type: 'layers', diff_ids: diffIds },
-        history: diffIds.map(() => ({ created: CREATED.toISOString(), created_by: 'test' })),
+        history:
+          options.history ?? diffIds.map(() => ({ created: CREATED.toISOString(), created_by: 'test' })),
       }),
     ),
   );

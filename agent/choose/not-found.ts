@@ -31,11 +31,13 @@ function told(pattern: Pattern): string {
 function closeTo(name: string, names: readonly string[]): readonly string[] {
   const parsed = parseReference(name);
   const want = parsed ? familiar(withDefaultTag(parsed)) : name;
+  // Podman puts `localhost/` in front of what it builds, and its users leave it out.
+  const meant = [want, `localhost/${want}`].map((one) => split(one).repository);
   return names
     .map((tag) => ({
       tag,
       far: distance(want, tag),
-      sameName: split(tag).repository === split(want).repository,
+      sameName: meant.includes(split(tag).repository),
     }))
     .filter(({ tag, far, sameName }) => sameName || far <= Math.max(2, Math.floor(tag.length / 4)))
     .sort((a, b) => a.far - b.far)

@@ -3,7 +3,8 @@ import type { Digest } from '../image.ts';
 import { canonical, parseTarget } from '../reference.ts';
 import type { Root } from './image-parts.ts';
 
-export type ArchiveFile = readonly [path: string, bytes: Buffer];
+/** A file, or a hard link to one that is before it. */
+export type ArchiveFile = readonly [path: string, content: Buffer | { readonly linkTo: string }];
 
 export function blobPath(digest: Digest): string {
   return `blobs/sha256/${digest.slice('sha256:'.length)}`;

@@ -13,13 +13,11 @@ import {
   type Image,
   type ImageWriter,
   type PlannedName,
-  type SetName,
   type Sink,
   type Store,
   type Waits,
 } from '../image.ts';
 import { clashes, shownName } from '../plan.ts';
-import { familiarName, parseTarget } from '../reference.ts';
 import type { Engine, InspectedManifest, ListedByEngine } from './engine.ts';
 import { EngineWriter, LAYERWISE_MIN_BYTES } from './engine-writer.ts';
 import { dropHelper, type Helper, Helpers, helpersAmong, isOver, isPrivateName } from './helpers.ts';
@@ -27,6 +25,7 @@ import { sameDigests } from './image-parts.ts';
 import { holdsPlatform, type Inventory, takeInventory } from './inventory.ts';
 import { ARCHITECTURE_UNSAID } from './metadata.ts';
 import { bytesWhileLoading, noRoom, type Room, roomOf } from './room.ts';
+import { setNames } from './set-names.ts';
 import { unsentManifests } from './unsent.ts';
 
 export interface EngineSinkOptions {
@@ -208,7 +207,7 @@ export class EngineSink implements Sink {
         write: () => Promise.reject(new ImgmvError('internal', 'a blob of an image that is present')),
         commit: async () => {
           const targetId = this.#present.get(image) ?? image.id;
-          const refs = await setNames(this.#engine, targetId, answer, this.#options);
+          const refs = await setNames(this.#engine, targetId, image.names, this.#options);
           await this.#dropHelpersOf(image, targetId);
           return { targetId, refs, ...this.#unsentOf(image, targetId, undefined) };
         },
@@ -223,7 +222,7 @@ export class EngineSink implements Sink {
       knownLayers: this.#knownLayers,
       ready: () => this.#bringersSettled(image),
       signal,
-      setNames: (from) => setNames(this.#engine, from, answer, this.#options),
+      setNames: (from) => setNames(this.#engine, from, image.names, this.#options),
       waited: this.#waited,
       layerwiseMinBytes: this.#options.layerwiseMinBytes ?? LAYERWISE_MIN_BYTES,
     });
@@ -333,33 +332,4 @@ async function whySent(
   const otherwise = await inventory.heldOtherwise(image, missing);
   if (otherwise === 0) return undefined;
   return `${otherwise} of the layers are there in another compression, which is not what this image names: they are sent`;
-}
-
-/** Gives the image that is `from` here its names, after all else; says which image lost one. */
-async function setNames(
-  engine: Engine,
-  from: string,
-  answer: Answer,
-  { noReplace }: EngineSinkOptions,
-): Promise<SetName[]> {
-  const done: SetName[] = [];
-  const mine = (await engine.inspect(from))?.Id;
-  for (const name of answer.image.names) {
-    const target = parseTarget(name.target, 'the target name');
-    const holder = (await engine.inspect(name.target))?.Id;
-    const replaced = holder === undefined || holder === mine ? undefined : holder;
-    // The plan looked already; somebody may have given the name away since.
-    if (noReplace && replaced !== undefined)
-      throw new ImgmvError('refused', `${name.target} is ${replaced} here, and --no-replace was given`);
-    if (!(await engine.tag(from, familiarName(target), target.tag as string)))
-      throw new ImgmvError(
-        'engine-refused',
-        `the image was removed on the target before it got its name ${name.target}`,
-        {
-          hint: 'did `docker image prune` run there? send it again',
-        },
-      );
-    done.push({ ...name, ...(replaced && { replaced }) });
-  }
-  return done;
 }

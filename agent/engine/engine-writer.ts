@@ -27,6 +27,8 @@ import { Incoming, LAYER_ALONE_MIN_BYTES } from './incoming.ts';
 import { type Gone, heldLayers, type Inventory, takeInventory } from './inventory.ts';
 import { Load } from './load.ts';
 import { isZstd } from './metadata.ts';
+import { podmanArchive } from './podman.ts';
+import { UnpackedDigest } from './unpacked-digest.ts';
 
 /** From here on layers are committed one by one, unless told otherwise: what is less is soon sent again. */
 export const LAYERWISE_MIN_BYTES = 64 * 2 ** 20;
@@ -108,12 +110,14 @@ export class EngineWriter implements ImageWriter {
     const path = blob.digest ? blobPath(blob.digest) : `layers/${this.#blobs}.tar`;
     const hash = blob.verified ? undefined : createHash('sha256');
     const checkHead = (head: Buffer) => this.#checkHead(head);
+    using unpacked = this.#engine.info.kind === 'podman' ? new UnpackedDigest() : undefined;
     const body = async function* () {
       let first = true;
       for await (const chunk of blob.body) {
         if (first) checkHead(chunk);
         first = false;
         hash?.update(chunk);
+        await unpacked?.add(chunk);
         yield chunk;
       }
     };
@@ -123,7 +127,9 @@ export class EngineWriter implements ImageWriter {
       throw new ImgmvError('integrity', `layer ${blob.digest} came as ${digest}`);
     // A source that cannot tell a layer's digest beforehand sends all of them in every round.
     if (!blob.digest && this.#parts.hasLayer(digest)) return void (await taken?.discard());
-    this.#parts.addLayer(digest, { path, size: blob.size });
+    const diffId = await unpacked?.digest();
+    if (diffId) this.#parts.expectUnpacked(digest, diffId);
+    this.#parts.addLayer(digest, { path, size: blob.size, ...(diffId && { diffId }) });
     this.#options.knownLayers.add(digest);
     taken?.place(digest);
   }
@@ -217,9 +223,15 @@ export class EngineWriter implements ImageWriter {
 
   /** Loading is one step for a classic engine: all or nothing, and the layers' digests are checked by it, too. */
   async #commitClassic(): Promise<Loaded> {
-    const { config, diffIds, layerPaths } = this.#parts.classicView();
+    const view = this.#parts.classicView();
+    const { config, diffIds, layerPaths } = view;
     const name = this.#privateName;
-    await this.#finishLoad(classicArchive([config, this.#parts.bytesOf(config)], layerPaths, name), name);
+    const configFile = [config, this.#parts.bytesOf(config)] as const;
+    const files =
+      this.#engine.info.kind === 'podman'
+        ? podmanArchive(configFile, this.#parts.podmanLayers(view), name)
+        : classicArchive(configFile, layerPaths, name);
+    await this.#finishLoad(files, name);
     await this.#verify(this.#loadedName ?? config, config, diffIds);
     return this.#setNames(config, this.#loadedName);
   }
@@ -242,8 +254,7 @@ export class EngineWriter implements ImageWriter {
   async #finishLoad(files: readonly ArchiveFile[], name: string | undefined): Promise<void> {
     this.#options.signal.throwIfAborted();
     await this.#whileLoading(async (load) => {
-      for (const [path, bytes] of [...(this.#incoming?.rest() ?? []), ...files])
-        await load.file(path, bytes.length, once(bytes));
+      for (const file of [...(this.#incoming?.rest() ?? []), ...files]) await load.add(file);
       this.#loadedName = name;
       await load.finish();
     });
@@ -301,8 +312,4 @@ function repeatsLarge({ diffIds, layers = [] }: Image): boolean {
   const large = new Set(layers.filter(({ size }) => size >= LAYER_ALONE_MIN_BYTES).map(diffIdOf));
   const found = diffIds.filter((diffId) => large.has(diffId));
   return new Set(found).size < found.length;
-}
-
-async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
-  yield bytes;
 }

@@ -5,12 +5,13 @@
  */
 import type { IncomingMessage, RequestOptions } from 'node:http';
 import Docker from 'dockerode';
-import { ImgmvError } from '../../proto/errors.ts';
+import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import type { Secret } from '../../proto/secret.ts';
 import type { Digest, Platform, Store } from '../image.ts';
 import { type Call, Calls } from './calls.ts';
 import { ContentStore } from './content.ts';
 import { type Endpoint, type EndpointOptions, findEndpoint } from './endpoint.ts';
+import { asDockerShows, fullName } from './podman.ts';
 import { type Transport, transportTo } from './transport.ts';
 
 const PING_TIMEOUT_MS = 15_000;
@@ -115,20 +116,30 @@ export class Engine {
 
   /** Undefined where there is no such image. `name` is a reference, an id, or a prefix of one. */
   async inspect(name: string): Promise<InspectedImage | undefined> {
-    const path = `/images/${encodeName(name)}/json?`;
+    const path = `/images/${encodeName(this.#meant(name))}/json?`;
     const manifests = this.info.store === 'containerd' ? { manifests: true } : {};
     try {
-      return await this.#call<InspectedImage>({
+      const found = await this.#call<InspectedImage>({
         what: `inspect ${name}`,
         method: 'GET',
         path,
         options: manifests,
       });
+      return found && this.#shown(found);
     } catch (error) {
       // A name that can be none: nothing has it.
       if (statusOf((error as Error).cause) === 400) return undefined;
       throw error;
     }
+  }
+
+  /** Podman would take a short name for one of `localhost/`, if it has that. */
+  #meant(name: string): string {
+    return this.info.kind === 'podman' ? fullName(name) : name;
+  }
+
+  #shown<T extends ListedByEngine | InspectedImage>(image: T): T {
+    return this.info.kind === 'podman' ? asDockerShows(image) : image;
   }
 
   /** The blobs of a containerd store; undefined for other stores, and where the engine does not show them. */
@@ -148,12 +159,18 @@ export class Engine {
     );
   }
 
-  /** Bytes that each step of its history added, bottom first: of a layer about what it takes unpacked. */
+  /** Bytes that each step of its history added, bottom first, where it tells: of a layer about what it takes unpacked. */
   async history(id: Digest): Promise<readonly number[]> {
     const path = `/images/${encodeName(id)}/history`;
     const what = `read the history of ${id}`;
-    const steps = await this.#call<readonly { Size: number }[]>({ what, method: 'GET', path });
-    return (steps ?? []).map(({ Size }) => Size).reverse();
+    try {
+      const steps = await this.#call<readonly { Size: number }[]>({ what, method: 'GET', path });
+      return (steps ?? []).map(({ Size }) => Size).reverse();
+    } catch (error) {
+      // Podman stumbles over steps without a date.
+      if (this.info.kind === 'podman' && toImgmvError(error).code === 'engine-refused') return [];
+      throw error;
+    }
   }
 
   /** All images but those that are only steps of others. It takes a containerd store milliseconds for each. */
@@ -161,7 +178,8 @@ export class Engine {
     const options = { ...(all && { all }), ...(this.info.store === 'containerd' && { manifests: true }) };
     for (let tries = 1; ; tries++) {
       try {
-        return await this.#guard({ what: 'list images', method: 'GET', path: '/images/json?', options });
+        const call = { what: 'list images', method: 'GET', path: '/images/json?', options } as const;
+        return (await this.#guard<readonly ListedByEngine[]>(call)).map((image) => this.#shown(image));
       } catch (error) {
         // With a containerd store the engine stumbles over an image that is removed while it makes the list.
         if (!(error instanceof NotFound) || tries === LIST_TRIES_MAX) throw error;
@@ -176,15 +194,18 @@ export class Engine {
 
   /** Points `repository:tag` to `name`. False where `name` is not there (any more). */
   async tag(name: string, repository: string, tag: string): Promise<boolean> {
-    const path = `/images/${encodeName(name)}/tag?`;
-    const options = { repo: repository, tag };
+    const path = `/images/${encodeName(this.#meant(name))}/tag?`;
+    const options = { repo: this.#meant(`${repository}:${tag}`).slice(0, -tag.length - 1), tag };
     const done = await this.#call({ what: `tag ${name}`, method: 'POST', path, options, status: 201 });
     return done !== undefined;
   }
 
-  /** Drops one name. Only private names of ours are ever given here: by id, docker would drop the user's too. */
+  /**
+   * Drops one name, and with its last name the image. Only names are given here that we set: by id, docker would drop
+   * the user's too.
+   */
   async dropName(name: string): Promise<void> {
-    const path = `/images/${encodeName(name)}?`;
+    const path = `/images/${encodeName(this.#meant(name))}?`;
     await this.#call({ what: `remove ${name}`, method: 'DELETE', path, options: { noprune: 1 } });
   }
 

@@ -15,12 +15,15 @@ import {
   readConfig,
   readMetadata,
 } from './metadata.ts';
+import type { PodmanLayer } from './podman.ts';
 import { rootKind } from './save.ts';
 
 interface Layer {
   /** Where it is in the tar. */
   readonly path: string;
   readonly size: number;
+  /** Of what is in the blob, where that was looked at; the digest of the blob elsewhere. */
+  readonly diffId?: Digest;
 }
 
 /** A blob that a containerd store holds for a layer of an image out of a classic store. */
@@ -105,6 +108,15 @@ export class ImageParts {
       (store === 'containerd' || diffIds.includes(digest));
     if (!offered || this.#layers.has(digest))
       throw new ImgmvError('integrity', `layer ${digest} was not offered, or came twice`);
+  }
+
+  /** Throws integrity where the blob holds another layer than was offered. */
+  expectUnpacked(digest: Digest, diffId: Digest): void {
+    const offered = this.#image.layers?.find((layer) => layer.digest === digest);
+    const { store } = this.#image;
+    const wanted = store === 'classic' ? digest : offered?.diffId;
+    if (wanted !== undefined && wanted !== diffId)
+      throw new ImgmvError('integrity', `layer ${digest} holds ${diffId}, and was offered with ${wanted}`);
   }
 
   addLayer(digest: Digest, layer: Layer): void {
@@ -217,6 +229,27 @@ export class ImageParts {
       'refused',
       `the image holds no manifest for ${platform.os}/${platform.architecture}`,
     );
+  }
+
+  /**
+   * The layers as podman wants them. Throws integrity where one of them is not what the config says: podman would show
+   * the image as that of the config all the same.
+   */
+  podmanLayers({ layers, diffIds }: ClassicView): readonly PodmanLayer[] {
+    const { held } = this;
+    if (layers.length !== diffIds.length)
+      throw new ImgmvError('integrity', `${layers.length} layers, and the config names ${diffIds.length}`);
+    return diffIds.map((diffId, at) => {
+      const digest = layers[at] as Digest;
+      if (held.has(digest)) return { digest: diffId, diffId, size: 0, path: undefined };
+      const { path, size, diffId: unpacked = digest } = this.#layerOf(digest);
+      if (unpacked !== diffId)
+        throw new ImgmvError(
+          'integrity',
+          `layer ${digest} holds ${unpacked}, and the config names ${diffId}`,
+        );
+      return { digest, diffId, size, path };
+    });
   }
 
   /** Of a config, manifest or index that came. */

@@ -14,6 +14,7 @@ import { type Helpers, helperLabels } from './helpers.ts';
 import { sameDigests } from './image-parts.ts';
 import { Load, settledWithin } from './load.ts';
 import { digestOf, manifestFor } from './metadata.ts';
+import { type PodmanLayer, podmanArchive } from './podman.ts';
 
 export interface IncomingOptions {
   readonly helpers: Helpers;
@@ -239,12 +240,11 @@ export class Incoming {
 
   async #finish(load: Load, layers: readonly Arrived[], upTo: number): Promise<void> {
     const name = this.#options.helpers.nextName();
-    for (const { path, size, in: at } of layers)
-      if (at instanceof Buffer) await load.file(path, size, once(at));
+    for (const { path, in: at } of layers) if (at instanceof Buffer) await load.add([path, at]);
     const files = this.#classic
       ? this.#classicHelper(name, layers, upTo)
       : this.#containerdHelper(name, layers);
-    for (const [path, bytes] of files) await load.file(path, bytes.length, once(bytes));
+    for (const file of files) await load.add(file);
     const lower = this.#names;
     this.#names = [...lower, name];
     await load.finish();
@@ -275,6 +275,13 @@ export class Incoming {
     const { os, architecture } = this.#image.platform;
     const config = helperConfig(this.#image, { os, architecture }, this.#image.diffIds.slice(0, upTo));
     const from = upTo - layers.length;
+    if (this.#engine.info.kind === 'podman') {
+      const told = this.#image.diffIds.slice(0, upTo).map((diffId, at): PodmanLayer => {
+        const came = layers[at - from];
+        return came ? { ...came, diffId } : { digest: diffId, diffId, size: 0, path: undefined };
+      });
+      return podmanArchive([digestOf(config), config], told, name);
+    }
     const paths = Array.from({ length: upTo }, (_, at) => layers[at - from]?.path ?? `held/${at}`);
     return classicArchive([digestOf(config), config], paths, name);
   }
@@ -317,8 +324,4 @@ async function inMemory(body: AsyncIterable<Buffer>, size: number): Promise<Buff
   }
   if (length !== size) throw new ImgmvError('integrity', `a layer of ${size} bytes came with another length`);
   return Buffer.concat(parts);
-}
-
-async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
-  yield bytes;
 }

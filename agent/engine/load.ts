@@ -8,6 +8,7 @@ import { type Pack, pack } from 'tar-stream';
 import * as v from 'valibot';
 import { ImgmvError } from '../../proto/errors.ts';
 import type { Stopwatch } from '../../proto/stopwatch.ts';
+import type { ArchiveFile } from './archive.ts';
 import type { Engine } from './engine.ts';
 
 const ANSWER_TIMEOUT_MS = 5_000;
@@ -88,6 +89,14 @@ export class Load {
     }
     this.#check();
     entry.end(undefined);
+  }
+
+  /** Writes a file whose bytes are here, or a link. */
+  async add([path, content]: ArchiveFile): Promise<void> {
+    if (!('linkTo' in content)) return this.file(path, content.length, once(content));
+    this.#check();
+    const entry = this.#pack.entry({ name: path, type: 'link', linkname: content.linkTo, mode: 0o644 });
+    entry.on('error', () => {});
   }
 
   /** Ends the tar and waits for the engine's verdict; there is no limit to how long it may unpack. */
@@ -206,6 +215,10 @@ function drained(entry: NodeJS.EventEmitter): Promise<void> {
     entry.once('drain', done);
     entry.once('close', done);
   });
+}
+
+async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
+  yield bytes;
 }
 
 /** Waits for `promise`, which does not reject, no longer than that. */

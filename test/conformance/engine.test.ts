@@ -1,5 +1,5 @@
 /** Real engines as sources and sinks, and what engines alone must do. */
-import { afterAll, beforeAll, expect, it } from 'vitest';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { named } from '../../agent/choose/meant.ts';
 import { parsePatterns } from '../../agent/choose/pattern.ts';
 import { choose } from '../../agent/choose/selection.ts';
@@ -7,17 +7,21 @@ import { Engine } from '../../agent/engine/engine.ts';
 import { EngineCatalogue } from '../../agent/engine/engine-catalogue.ts';
 import { EngineSink, type EngineSinkOptions } from '../../agent/engine/engine-sink.ts';
 import { EngineSource } from '../../agent/engine/engine-source.ts';
+import { type NamingEngine, setNames } from '../../agent/engine/set-names.ts';
 import type { Blob, Digest, Image, Store } from '../../agent/image.ts';
 import { type MoveOptions, move } from '../../agent/move.ts';
 import { Renaming } from '../../agent/rename.ts';
+import { ImgmvError } from '../../proto/errors.ts';
 import { type MemoryImage, MemorySource, testImage } from '../memory.ts';
 import { engineSupport, type Flavour, type Engine as RigEngine, startEngine } from '../rig/engine.ts';
+import { namesOn } from '../rig/images.ts';
 import { describeOn } from '../rig/suite.ts';
 import { conformance, failureOf } from './conformance.ts';
 
 const FLAVOURS = [
   { flavour: '20', store: 'classic', required: true },
   { flavour: '28c', store: 'containerd', required: false },
+  { flavour: 'podman', store: 'classic', required: true },
 ] as const satisfies readonly { flavour: Flavour; store: Store; required: boolean }[];
 
 for (const { flavour, store, required } of FLAVOURS) {
@@ -215,6 +219,73 @@ for (const { flavour, store, required } of FLAVOURS) {
         await rig.docker(['image', 'rm', 'late:1']);
       });
 
+      describe('of several names', () => {
+        let first: MemoryImage;
+        let second: MemoryImage;
+        beforeAll(async () => {
+          first = await testImage({ name: 'held:1', layers: [{ held: 'held' }], store });
+          second = await testImage({ name: 'takes:1', layers: [{ takes: 'takes' }], store });
+          await moveIn(engine, [first, second]);
+        });
+        const namesTo = (...targets: readonly string[]) =>
+          targets.map((target) => ({ source: 'takes:1', target }));
+        /** It refuses the name `bad:1`. */
+        const naming: NamingEngine = {
+          inspect: (name) => engine.inspect(name),
+          dropName: (name) => engine.dropName(name),
+          tag: (from, repository, tag) =>
+            repository === 'bad'
+              ? Promise.reject(new ImgmvError('engine-refused', 'a bad name'))
+              : engine.tag(from, repository, tag),
+        };
+        const failing = (from: string, ...targets: readonly string[]) =>
+          failureOf(setNames(naming, from, namesTo(...targets), { noReplace: false }));
+
+        it('sets none where one fails: what had them has them again', async () => {
+          const before = await namesOn(rig);
+          const failure = await failing('takes:1', 'free:1', 'held:1', 'takes:1', 'bad:1');
+          expect(failure).toMatchObject({ code: 'engine-refused', message: 'a bad name' });
+          expect(await namesOn(rig)).toEqual(before);
+        });
+
+        it('leaves an image that had none the only one that it got, and says so', async () => {
+          const lone = await testImage({ names: [], layers: [{ lone: 'lone' }], store });
+          await moveIn(engine, [lone]);
+          const failure = await failing(lone.image.id, 'lone:1', 'lone:2', 'bad:1');
+          expect(failure).toMatchObject({
+            code: 'engine-refused',
+            message:
+              'a bad name; lone:1 stays with the image: it had no name before, and removing its only one would remove it',
+          });
+          expect(await namesOn(rig)).toMatchObject({ 'lone:1': lone.image.id });
+          expect(await namesOn(rig)).not.toHaveProperty(['lone:2']);
+          await rig.docker(['image', 'rm', 'lone:1']);
+        });
+
+        it('keeps none of an image that fails, and nothing of it', async () => {
+          const image = await testImage({ names: namesTo('late:1', 'late:2'), layers: [{ l: 'l' }], store });
+          const before = await namesOn(rig);
+          const sink = await sinkOf(engine, { noReplace: true });
+          const [answer] = await sink.plan([image.image]);
+          if (!answer) throw new Error('no answer');
+          const { signal } = new AbortController();
+          const writer = await sink.writer(answer, signal);
+          for await (const blob of new MemorySource([image]).blobs(image.image, undefined, signal))
+            await writer.write(blob);
+          await rig.docker(['tag', 'held:1', 'late:2']);
+          const failure = await failureOf(writer.commit());
+          expect(failure.code).toBe('refused');
+          await writer.abort(failure);
+          expect(await namesOn(rig)).toEqual({ ...before, 'late:2': first.image.id });
+        });
+      });
+
+      it('takes an image whose history has no dates, and gives it', async () => {
+        const dateless = await testImage({ name: 'dateless:1', store, history: [{ created_by: 'x' }, {}] });
+        await moveIn(engine, [dateless]);
+        expect(await lookUp('dateless:1')).toMatchObject([{ id: dateless.image.id }]);
+      });
+
       it('takes layers that nobody can tell apart before they come, wanted or not, and again', async () => {
         const specs = [{ lower: 'lower' }, { middle: 'middle' }];
         const base = await testImage({ name: 'untold-base:1', layers: specs, store });
@@ -271,19 +342,4 @@ const MOVE: MoveOptions = {
 async function moveIn(engine: Engine, images: readonly MemoryImage[]): Promise<void> {
   const { outcomes } = await move(new MemorySource(images), await sinkOf(engine), MOVE);
   for (const { error } of outcomes) if (error) throw error;
-}
-
-/** Names to ids, as docker shows them; images without a name under `<none>` and their id. */
-async function namesOn(rig: RigEngine): Promise<Record<string, Digest>> {
-  const format = '{{.Repository}}:{{.Tag}} {{.ID}}';
-  const lines = (await rig.docker(['image', 'ls', '--all', '--no-trunc', '--format', format])).trim();
-  return Object.fromEntries(
-    lines
-      .split('\n')
-      .filter((line) => line !== '')
-      .map((line): [string, Digest] => {
-        const [name = '', id = ''] = line.split(' ');
-        return [name === '<none>:<none>' ? `<none> ${id}` : name, id as Digest];
-      }),
-  );
 }

@@ -10,7 +10,7 @@ import { expect } from 'vitest';
 import type { Engine } from '../rig/engine.ts';
 import type { LoadedImage } from '../rig/images.ts';
 import type { Imgmv, JsonEvent } from '../rig/imgmv.ts';
-import { expectGone, type Receiver, type Scene, type SendOptions } from './scene.ts';
+import { type Between, expectGone, type Receiver, type SendOptions } from './scene.ts';
 
 const MIB = 2 ** 20;
 /** For what is no layer: handshake, messages, metadata. */
@@ -24,7 +24,7 @@ export interface Told {
 }
 
 /** One whole run; fails unless both sides end well. */
-export async function moved(scene: Scene, args: readonly string[], options?: SendOptions): Promise<Told> {
+export async function moved(scene: Between, args: readonly string[], options?: SendOptions): Promise<Told> {
   await using receiver = await scene.receive();
   await using sender = scene.send(receiver, [...args, '--json'], options);
   return await told(sender, receiver);
@@ -73,7 +73,7 @@ export async function expectRuns(engine: Engine, name: string, greeting: string)
 
 /** Fails unless `docker save` on the target brings every layer, be it compressed. */
 export async function expectSavedWhole(
-  scene: Scene,
+  scene: Between,
   { name, diffIds }: Pick<LoadedImage, 'name' | 'diffIds'>,
 ): Promise<void> {
   const file = join(scene.directory, 'saved.tar');

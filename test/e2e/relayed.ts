@@ -1,7 +1,7 @@
 /** The two commands with something between them that a test can cut, hold and swallow. */
 import type { Imgmv } from '../rig/imgmv.ts';
 import { type Relay, type RelayOptions, startRelay } from './relay.ts';
-import type { Receiver, Scene } from './scene.ts';
+import type { Between, Receiver } from './scene.ts';
 
 export interface RelayedOptions {
   readonly images?: readonly string[];
@@ -22,7 +22,7 @@ export interface Relayed extends AsyncDisposable {
 }
 
 /** Sends `big:1` unless told otherwise. */
-export async function startRelayed(scene: Scene, options: RelayedOptions = {}): Promise<Relayed> {
+export async function startRelayed(scene: Between, options: RelayedOptions = {}): Promise<Relayed> {
   const { images = ['big:1'], receiveAs = ['--once'], receiveArgs = [], sendArgs = ['--json'] } = options;
   const receiver = await scene.receive({ args: [...receiveAs, ...receiveArgs] });
   const relay = await startRelay({ port: receiver.port, ...options.relay });
@@ -40,7 +40,7 @@ export async function startRelayed(scene: Scene, options: RelayedOptions = {}): 
 
 /** The same, once the relay holds after this many bytes. */
 export async function startMidway(
-  scene: Scene,
+  scene: Between,
   holdAfterBytes: number,
   options: RelayedOptions = {},
 ): Promise<Relayed> {

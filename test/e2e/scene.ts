@@ -32,7 +32,7 @@ export interface Receiver extends AsyncDisposable {
   readonly codeFile: string;
 }
 
-export interface Scene extends AsyncDisposable {
+export interface Between {
   readonly source: Engine;
   readonly target: Engine;
   /** A directory for the test's own files. */
@@ -46,6 +46,9 @@ export interface Scene extends AsyncDisposable {
   /** Fails unless both engines come to hold what they held at `before`, and nothing is left of the receiver. */
   expectUnchanged(before: Look, receiver?: Receiver): Promise<void>;
 }
+
+/** With engines and a directory of its own, which end with it. */
+export interface Scene extends Between, AsyncDisposable {}
 
 export interface SendOptions extends ImgmvOptions {
   /** `send` when left out. */
@@ -85,6 +88,18 @@ export async function startScene({ sourceBytes, targetBytes, ...flavours }: Scen
       ...(targetBytes !== undefined && { tmpfsBytes: targetBytes }),
     }),
   ]);
+  const scene = sceneOf(source, target, directory.path);
+  return {
+    ...scene,
+    async [Symbol.asyncDispose]() {
+      await Promise.all([source, target].map((engine) => engine[Symbol.asyncDispose]()));
+      await directory[Symbol.asyncDispose]();
+    },
+  };
+}
+
+/** One between engines that others may use, too. `directory`: for its files, and its own. */
+export function sceneOf(source: Engine, target: Engine, directory: string): Between {
   let codeFiles = 0;
   const look = async (): Promise<Look> => ({
     source: await heldBy(source),
@@ -93,10 +108,10 @@ export async function startScene({ sourceBytes, targetBytes, ...flavours }: Scen
   return {
     source,
     target,
-    directory: directory.path,
+    directory,
     look,
     async receive({ args = ['--once'], address = '127.0.0.1', ...options } = {}) {
-      const codeFile = join(directory.path, `code-${++codeFiles}`);
+      const codeFile = join(directory, `code-${++codeFiles}`);
       const where = ['--listen', `${address}:0`, '--code-file', codeFile, '--docker-host', target.dockerHost];
       const imgmv = runImgmv(['receive', '--json', ...where, ...args], options);
       const { port } = await imgmv.waitFor('listening');
@@ -120,10 +135,6 @@ export async function startScene({ sourceBytes, targetBytes, ...flavours }: Scen
       await expectHeld(source, before.source);
       await expectHeld(target, before.target);
       if (receiver) await expectGone(receiver);
-    },
-    async [Symbol.asyncDispose]() {
-      await Promise.all([source, target].map((engine) => engine[Symbol.asyncDispose]()));
-      await directory[Symbol.asyncDispose]();
     },
   };
 }

@@ -15,13 +15,13 @@ import { type Input, run, tied } from './command.ts';
 import type { Host } from './hosts.ts';
 import { requireRoot } from './root.ts';
 import { scratchDirectory } from './scratch.ts';
-import { type Support, supportOf } from './support.ts';
+import { requirePrograms, type Support, supportOf } from './support.ts';
 
 /**
  * 20 = Docker 20.10, classic store; 28 = Docker 28, classic store; 28c = Docker 28, containerd store;
- * host = whatever this machine has from 20.10 on, classic store.
+ * host = whatever this machine has from 20.10 on, classic store; podman = this machine's, by its service.
  */
-export type Flavour = '20' | '28' | '28c' | 'host';
+export type Flavour = '20' | '28' | '28c' | 'host' | 'podman';
 
 export interface EngineOptions {
   readonly flavour: Flavour;
@@ -78,6 +78,7 @@ export async function engineSupport(flavour: Flavour): Promise<Support> {
       await newerDebian();
       return;
     }
+    if (flavour === 'podman') return requirePrograms('podman', 'docker');
     const major = await hostMajor();
     if (flavour === '20' ? major !== 20 : !(major >= 20))
       throw new Error(`dockerd: want Docker 20, got ${major}`);
@@ -87,7 +88,8 @@ export async function engineSupport(flavour: Flavour): Promise<Support> {
 /** Starts an engine and waits until it answers. Any number may run side by side. Throws if it does not start. */
 export async function startEngine(options: EngineOptions): Promise<Engine> {
   const root = isOfHost(options.flavour) ? '' : await newerDebian();
-  const major = root === '' ? await hostMajor() : undefined;
+  const isPodman = options.flavour === 'podman';
+  const major = root === '' && !isPodman ? await hostMajor() : undefined;
   const directory = await scratchDirectory();
   const { path } = directory;
   const home = root === '' ? path : INSIDE;
@@ -95,7 +97,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   await writeFile(join(path, 'daemon.json'), JSON.stringify(daemonConfig(options.flavour, home, major)));
 
   const data = await holdData(path, options.tmpfsBytes ?? DEFAULT_TMPFS_BYTES);
-  const boot = [...NAMESPACES, 'sh', '-euc', BOOT, 'boot', path, root, home];
+  const boot = [...NAMESPACES, 'sh', '-euc', isPodman ? BOOT_PODMAN : BOOT, 'boot', path, root, home];
   // `ip netns exec` would mount a /sys without cgroups.
   const placed = options.host ? ['nsenter', `--net=/run/netns/${options.host.name}`, ...boot] : boot;
   const argv = tied(['nsenter', `--mount=/proc/${data.pid}/ns/mnt`, ...placed]);
@@ -217,8 +219,16 @@ const BOOT = `
   exec \${2:+chroot "$2"} dockerd --config-file "$3/daemon.json"
 `;
 
+/** $1 the engine's directory. What is spooled lies where docker has it. */
+const BOOT_PODMAN = `
+  mkdir -p "$1/data/tmp"
+  export TMPDIR="$1/data/tmp"
+  exec podman --root "$1/data" --runroot "$1/exec" --tmpdir "$1/exec/tmp" --storage-driver overlay \\
+    --cgroup-manager cgroupfs --events-backend none system service --time 0 "unix://$1/docker.sock"
+`;
+
 function isOfHost(flavour: Flavour): boolean {
-  return flavour === '20' || flavour === 'host';
+  return flavour === '20' || flavour === 'host' || flavour === 'podman';
 }
 
 /** Of this machine's own dockerd; NaN for what does not name a version. */

@@ -136,6 +136,21 @@ async function load(engine: Engine, name: string, image: Composed, root: Descrip
   if (said.includes('Error unpacking')) throw new Error(`load ${name}: ${said.trim()}`);
 }
 
+/** Names to ids, as docker shows them; images without a name under `<none>` and their id. */
+export async function namesOn(engine: Engine): Promise<Record<string, `sha256:${string}`>> {
+  const format = '{{.Repository}}:{{.Tag}} {{.ID}}';
+  const lines = (await engine.docker(['image', 'ls', '--all', '--no-trunc', '--format', format])).trim();
+  return Object.fromEntries(
+    lines
+      .split('\n')
+      .filter((line) => line !== '')
+      .map((line): [string, `sha256:${string}`] => {
+        const [name = '', id = ''] = line.split(' ');
+        return [name === '<none>:<none>' ? `<none> ${id}` : name, id as `sha256:${string}`];
+      }),
+  );
+}
+
 async function loaded(engine: Engine, name: string, image: Composed): Promise<LoadedImage> {
   return {
     name,
