@@ -1,4 +1,6 @@
 /** Podman's service as source and as target, by the API that docker's command line speaks to it. */
+import { get } from 'node:http';
+import { json } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Engine, engineSupport, type Flavour, startEngine } from '../rig/engine.ts';
 import { loadImage } from '../rig/images.ts';
@@ -75,6 +77,9 @@ for (const other of ['20', '28c'] as const satisfies readonly Flavour[]) {
             await expectRuns(podman, name, 'both');
             await expectSavedWhole(into, { name, diffIds });
           }
+          // Docker's API has no health check there.
+          const shown = await libpod(podman, `/images/${encodeURIComponent('docker.io/both/app:1')}/json`);
+          expect(shown).toMatchObject({ Healthcheck: { Test: ['CMD', 'true'] } });
           const third = await moved(into, ['both/app:1']);
           expect(third.plan).toMatchObject([{ action: 'present', bytesMissing: 0 }]);
 
@@ -163,6 +168,16 @@ for (const other of ['20', '28c'] as const satisfies readonly Flavour[]) {
     },
     { required: other === '20' },
   );
+}
+
+/** What podman answers by an API of its own. */
+async function libpod({ socketPath }: Engine, path: string): Promise<unknown> {
+  return new Promise((resolve, reject) => {
+    get({ socketPath, path: `/v4.0.0/libpod${path}` }, (response) => json(response).then(resolve, reject)).on(
+      'error',
+      reject,
+    );
+  });
 }
 
 /** An image that was built here, as podman calls such. */
