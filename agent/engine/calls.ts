@@ -1,5 +1,4 @@
 /** Calls of an engine's API that are answered at once: each with a deadline, and with a stop, that end its request. */
-import type Docker from 'dockerode';
 
 /** Inspecting is quick, yet an engine that is loading gigabytes may take its time. */
 export const CALL_TIMEOUT_MS = 60_000;
@@ -7,6 +6,11 @@ export const CALL_TIMEOUT_MS = 60_000;
 const UNDO_TIMEOUT_MS = 10_000;
 /** How long what was changing something when the stop came may take to say whether it has. */
 const STOPPED_TIMEOUT_MS = 1_500;
+
+/** Of docker-modem, under dockerode. */
+export interface Modem {
+  dial(options: object, callback: (error: unknown, data: unknown) => void): void;
+}
 
 export interface Call {
   /** For the error: `inspect web:1.0`. */
@@ -21,12 +25,12 @@ export interface Call {
 }
 
 export class Calls {
-  readonly #modem: { dial(options: object, callback: (error: unknown, data: unknown) => void): void };
+  readonly #modem: Modem;
   readonly #stop: AbortSignal | undefined;
 
   /** After `stop` what only asks is given up at once; what is called later undoes something. */
-  constructor(docker: Docker, stop: AbortSignal | undefined) {
-    this.#modem = docker.modem;
+  constructor(modem: Modem, stop: AbortSignal | undefined) {
+    this.#modem = modem;
     this.#stop = stop;
   }
 

@@ -8,7 +8,7 @@ import Docker from 'dockerode';
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import type { Secret } from '../../proto/secret.ts';
 import type { Digest, Platform, Store } from '../image.ts';
-import { type Call, Calls } from './calls.ts';
+import { type Call, Calls, type Modem } from './calls.ts';
 import { ContentStore } from './content.ts';
 import { type Endpoint, type EndpointOptions, findEndpoint } from './endpoint.ts';
 import { asDockerShows, fullName } from './podman.ts';
@@ -97,7 +97,7 @@ export class Engine {
       ...transport.options,
       protocol: transport.protocol,
     } as unknown as Docker.DockerOptions);
-    const calls = new Calls(docker, options.signal);
+    const calls = new Calls(docker.modem as Modem, options.signal);
     const ask = <T>(path: string) =>
       calls.answer<T>({ what: 'answer', method: 'GET', path, timeoutMs: PING_TIMEOUT_MS });
     try {

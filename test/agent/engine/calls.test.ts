@@ -33,7 +33,11 @@ async function mute(stop?: AbortSignal) {
     await once(request?.socket ?? server, 'close');
     return `${request?.method} ${request?.url}`;
   });
-  return { calls: new Calls(new Docker({ socketPath }), stop), left, asked: () => once(server, 'request') };
+  return {
+    calls: new Calls(new Docker({ socketPath }).modem, stop),
+    left,
+    asked: () => once(server, 'request'),
+  };
 }
 
 it('a deadline ends the request: what was told as failed is not done later', async () => {

@@ -53,8 +53,8 @@ export const SECRETS: readonly Mutation[] = [
   {
     name: 'a code file that exists is replaced',
     file: 'cli/code-file.ts',
-    find: 'await link(temporary, this.path);',
-    replace: "await (await import('node:fs/promises')).copyFile(temporary, this.path);",
+    find: 'await giveName(temporary, this.path)',
+    replace: "await (await import('node:fs/promises')).copyFile(temporary, this.path)",
     tests: codeFile,
     says: [SHOWN],
   },
