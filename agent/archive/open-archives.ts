@@ -112,9 +112,9 @@ async function openTar(
   try {
     return await TarContents.open(input, options);
   } catch (error) {
+    await using _ = input;
     const { code, message, hint: known } = toImgmvError(error);
     const hint = code === 'integrity' && !known ? await seemsToBegin(input, options.signal) : undefined;
-    await input[Symbol.asyncDispose]();
     throw hint === undefined ? error : new ImgmvError(code, message, { cause: error, hint });
   }
 }
