@@ -198,6 +198,11 @@ describe('a wrong file is told as what it seems to be', () => {
       /Docker 1\.9 or older/,
     ],
     ['docker export', rawTar({ name: '.dockerenv' }, { name: 'bin/sh', body: 'x' }), /docker export/],
+    [
+      'docker export with links',
+      rawTar({ name: '.dockerenv' }, { name: 'bin/sh', type: '2', linkName: '/bin/x' }),
+      /docker export/,
+    ],
     ['a root file system', rawTar({ name: 'etc/passwd' }, { name: 'usr/bin/x' }), /docker export/],
     [
       'a tar in a tar',
