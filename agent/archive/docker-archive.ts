@@ -24,6 +24,7 @@ import { type Contents, knownDigest, type StoredFile } from './contents.ts';
 import { type Described, type SetAside, setAsideUnless } from './described.ts';
 import { entryName } from './entry-name.ts';
 import { LINKS_FOLLOWED_MAX } from './limits.ts';
+import { seemsToHold } from './wrong-file.ts';
 
 export const MANIFEST = 'manifest.json';
 const REPOSITORIES = 'repositories';
@@ -80,8 +81,12 @@ export function checkRepositories({ files }: Contents): void {
 
 function readManifest(contents: Contents) {
   const file = contents.files.get(MANIFEST);
-  if (!file)
-    throw new ImgmvError('integrity', `it holds neither ${MANIFEST} nor oci-layout: no image archive`);
+  if (!file) {
+    const hint = seemsToHold(contents);
+    throw new ImgmvError('integrity', `it holds neither ${MANIFEST} nor oci-layout: no image archive`, {
+      ...(hint !== undefined && { hint }),
+    });
+  }
   return parseJson(manifest, metadataBytes(file, MANIFEST), MANIFEST, ARCHIVE_KEYS);
 }
 

@@ -17,6 +17,7 @@ import { LAYOUT, ociImages } from './oci-images.ts';
 import { openOciLayout } from './open-layout.ts';
 import { ReadingMeter } from './reading-meter.ts';
 import { TarContents } from './tar-contents.ts';
+import { seemsToBegin } from './wrong-file.ts';
 
 const ARCHIVE_ENDING = /\.(tar|tar\.gz|tgz|tar\.zst)$/;
 
@@ -111,8 +112,10 @@ async function openTar(
   try {
     return await TarContents.open(input, options);
   } catch (error) {
-    await input[Symbol.asyncDispose]();
-    throw error;
+    await using _ = input;
+    const { code, message, hint: known } = toImgmvError(error);
+    const hint = code === 'integrity' && !known ? await seemsToBegin(input, options.signal) : undefined;
+    throw hint === undefined ? error : new ImgmvError(code, message, { cause: error, hint });
   }
 }
 

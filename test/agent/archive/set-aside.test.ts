@@ -186,3 +186,40 @@ it('an image that says neither its operating system nor its architecture is read
   const { exit, images } = await copied(archive);
   expect({ exit, images }).toEqual({ exit: 0, images: [['loaded', 'web:1.0']] });
 });
+
+describe('a wrong file is told as what it seems to be', () => {
+  const layer = `${'a'.repeat(64)}/layer.tar`;
+  const { files: own, manifest } = classicEntries(classic);
+
+  it.each([
+    [
+      'Docker 1.9',
+      rawTar({ name: layer }, json('repositories', { centos: { 6: 'a' } })),
+      /Docker 1\.9 or older/,
+    ],
+    ['docker export', rawTar({ name: '.dockerenv' }, { name: 'bin/sh', body: 'x' }), /docker export/],
+    [
+      'docker export with links',
+      rawTar({ name: '.dockerenv' }, { name: 'bin/sh', type: '2', linkName: '/bin/x' }),
+      /docker export/,
+    ],
+    ['a root file system', rawTar({ name: 'etc/passwd' }, { name: 'usr/bin/x' }), /docker export/],
+    [
+      'a tar in a tar',
+      rawTar({ name: 'alpine', body: rawTar(...own, manifest) }),
+      /but "alpine", which may be/,
+    ],
+    [
+      'a directory in a tar',
+      rawTar(...[...own, manifest].map((one) => ({ ...one, name: `x/${String(one.name)}` }))),
+      /below "x"/,
+    ],
+    ['UTF-16', Buffer.from(`\ufeff${rawTar(...own, manifest).toString('latin1')}`, 'utf16le'), /PowerShell/],
+    ['a page', Buffer.from('<!DOCTYPE html>\n<html>'.padEnd(600)), /page of the web/],
+  ])('%s', async (_, archive, hint) => {
+    expect(await failureOf(copied(archive))).toMatchObject({
+      code: 'integrity',
+      hint: expect.stringMatching(hint),
+    });
+  });
+});

@@ -374,9 +374,9 @@ export const ARCHIVES: readonly Mutation[] = [
   {
     name: 'a name in an archive is not checked',
     file: 'agent/archive/archived-image.ts',
-    find: '    !parsed ||\n    parsed.digest !== undefined ||',
-    replace: '    !parsed ||',
-    tests: hostile('a name with a digest'),
+    find: "parsed.path === 'library/sha256'",
+    replace: 'false',
+    tests: hostile('a digest for a name'),
     says: [ANEW],
   },
 ];
