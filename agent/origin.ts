@@ -123,6 +123,11 @@ async function openEnginePlace(options: PlaceOptions): Promise<Place> {
   const engine = await Engine.connect({ ...options.engine, warn: warnBy(emit) });
   emit(engineEvent(engine));
   const catalogue = new EngineCatalogue(engine);
+  let lacking = false;
+  const leftOut = (message: string) => {
+    lacking = true;
+    warnBy(emit)(message);
+  };
   const chosen =
     pick && picksNothing(selection)
       ? await pick(await catalogue.list())
@@ -131,14 +136,16 @@ async function openEnginePlace(options: PlaceOptions): Promise<Place> {
     host: engine,
     catalogue,
     chosen,
-    lacking: false,
+    get lacking() {
+      return lacking;
+    },
     async describe() {
-      const source = new EngineSource(engine, { meant: [], ignoreSpace: true });
+      const source = new EngineSource(engine, { meant: [], ignoreSpace: true, leftOut });
       const ids = new Set([...(await catalogue.list()), ...chosen].map(({ id }) => id));
-      const images = await atOnce(LOOKUPS_AT_ONCE, [...ids], (id) => source.describe(id));
+      const images = await atOnce(LOOKUPS_AT_ONCE, [...ids], (id) => source.describeOrLeaveOut(id));
       return images.filter((image) => image !== undefined);
     },
-    source: (meant, ignoreSpace) => new EngineSource(engine, { meant, ignoreSpace }),
+    source: (meant, ignoreSpace) => new EngineSource(engine, { meant, ignoreSpace, leftOut }),
     [Symbol.asyncDispose]: async () => {},
   };
 }

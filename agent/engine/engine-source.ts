@@ -17,12 +17,15 @@ export interface EngineSourceOptions {
   readonly meant: readonly Meant[];
   /** Save images for which there seems to be no room. */
   readonly ignoreSpace: boolean;
+  /** Told which image is left out, and why. */
+  readonly leftOut: (message: string) => void;
 }
 
 export class EngineSource implements Source {
   readonly #engine: Engine;
   readonly #meant: readonly Meant[];
   readonly #ignoreSpace: boolean;
+  readonly #leftOut: (message: string) => void;
   /** All blobs of a containerd store, as of the first look. */
   #held: Promise<ReadonlySet<Digest>> | undefined;
   /** Those images whose blobs can be read one by one. */
@@ -32,16 +35,32 @@ export class EngineSource implements Source {
   readonly #saving = new Stopwatch();
   #images: Promise<readonly Image[]> | undefined;
 
-  constructor(engine: Engine, { meant, ignoreSpace }: EngineSourceOptions) {
+  constructor(engine: Engine, { meant, ignoreSpace, leftOut }: EngineSourceOptions) {
     this.#engine = engine;
     this.#meant = meant;
     this.#ignoreSpace = ignoreSpace;
+    this.#leftOut = leftOut;
   }
 
-  /** Looked up once. Throws image-not-found for what has gone since it was chosen. */
+  /**
+   * Looked up once. What has gone since it was chosen, or what the engine cannot describe, is left out; where that is
+   * all, throws why: image-not-found, engine-refused or integrity.
+   */
   images(): Promise<readonly Image[]> {
-    this.#images ??= atOnce(LOOKUPS_AT_ONCE, this.#meant, (meant) => this.#lookUp(meant));
+    this.#images ??= this.#lookUpAll();
     return this.#images;
+  }
+
+  async #lookUpAll(): Promise<readonly Image[]> {
+    const found = await atOnce(LOOKUPS_AT_ONCE, this.#meant, (meant) =>
+      this.#lookUp(meant).catch((error: unknown) => ofOneImage(error)),
+    );
+    const images = found.flatMap((one) => (one instanceof ImgmvError ? [] : one));
+    const [first] = found;
+    if (images.length === 0 && first instanceof ImgmvError) throw first;
+    for (const [at, one] of found.entries())
+      if (one instanceof ImgmvError) this.#leftOut(leftOutOf(this.#meant[at], one));
+    return images;
   }
 
   async #lookUp({ id, names }: Meant): Promise<Image> {
@@ -89,13 +108,22 @@ export class EngineSource implements Source {
     for await (const blob of named(blobs)) yield { ...blob, body: named(blob.body) };
   }
 
+  /** As `describe`; undefined, too, for what the engine cannot describe, which is left out. */
+  async describeOrLeaveOut(id: Digest): Promise<Image | undefined> {
+    const found = await this.describe(id).catch((error: unknown) => ofOneImage(error));
+    if (!(found instanceof ImgmvError)) return found;
+    this.#leftOut(leftOutOf({ id, names: [] }, found));
+    return undefined;
+  }
+
   /**
    * What the engine tells of an image, without its names: as much of its layers as can be known without saving it.
-   * Undefined where there is none of this id.
+   * Undefined where there is none of this id. Throws engine-refused, and integrity for what is no image.
    */
   async describe(id: Digest): Promise<Image | undefined> {
     const inspected = await this.#engine.inspect(id);
     if (inspected?.Id !== id) return undefined;
+    requireImage(inspected);
     const image = describe(inspected, this.#engine);
     if (image.store === 'classic') {
       const layers = layersOfHistory(image.diffIds, image.bytes, await this.#engine.history(image.id));
@@ -174,6 +202,26 @@ async function readStored(
   }
 }
 
+/** What concerns one image alone; throws all else. */
+function ofOneImage(error: unknown): ImgmvError {
+  const failure = toImgmvError(error);
+  if (!['image-not-found', 'engine-refused', 'integrity'].includes(failure.code)) throw failure;
+  return failure;
+}
+
+function leftOutOf(meant: Meant | undefined, { message }: ImgmvError): string {
+  return `${meant?.names[0]?.source ?? meant?.id ?? ''} is left out: ${message}`;
+}
+
+/** A containerd store holds artifacts as well, and shows them as images. */
+function requireImage({ Id, Os, Architecture, RootFS }: InspectedImage): void {
+  if (Os || Architecture || RootFS?.Layers?.length) return;
+  throw new ImgmvError(
+    'integrity',
+    `${Id} is no image that could run, but an artifact, such as a Helm chart`,
+  );
+}
+
 /** sha256 of a tar of nothing: a step that changed no file may have it for a layer. */
 const EMPTY_LAYER = 'sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef';
 
@@ -210,7 +258,7 @@ function describe(inspected: InspectedImage, engine: Engine): Image {
       ...(Variant && { variant: Variant }),
     },
     names: [],
-    diffIds: RootFS.Layers ?? [],
+    diffIds: RootFS?.Layers ?? [],
     bytes: Size,
   };
 }

@@ -324,7 +324,8 @@ async function sourceOf(
   const patterns = references.flatMap(parsePatterns);
   const chosen = await choose(new EngineCatalogue(engine), { patterns, labels: [], except: [] });
   const renaming = new Renaming({ retag: [], keepNames: false });
-  return new EngineSource(engine, { meant: named(chosen, { ...as, renaming }), ignoreSpace: false });
+  const meant = named(chosen, { ...as, renaming });
+  return new EngineSource(engine, { meant, ignoreSpace: false, leftOut: () => {} });
 }
 
 function sinkOf(engine: Engine, options: Partial<EngineSinkOptions> = {}): Promise<EngineSink> {

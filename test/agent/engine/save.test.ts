@@ -463,6 +463,7 @@ for (const flavour of ['20', '28', '28c'] as const) {
           const [image] = await new EngineSource(engine, {
             meant: [{ id: id as Digest, names: [] }],
             ignoreSpace: false,
+            leftOut: () => {},
           }).images();
           if (!image) throw new Error(`${options.name} is not there`);
           const rest: string[] = [];
