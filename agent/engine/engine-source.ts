@@ -4,7 +4,7 @@ import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import { Stopwatch } from '../../proto/stopwatch.ts';
 import { atOnce, LOOKUPS_AT_ONCE } from '../at-once.ts';
 import type { Meant } from '../choose/meant.ts';
-import type { Answer, Blob, Digest, Image, LayerBlob, Source, Waits } from '../image.ts';
+import type { Answer, Blob, Digest, Image, LayerBlob, Outcome, Source, Waits } from '../image.ts';
 import type { ContentStore } from './content.ts';
 import type { Engine, InspectedImage } from './engine.ts';
 import { ARCHITECTURE_UNSAID, OS_UNSAID } from './metadata.ts';
@@ -164,7 +164,10 @@ export class EngineSource implements Source {
     return this.#engine.save(image.id, signal);
   }
 
-  async settled(): Promise<void> {}
+  /** An image that has failed before its turn leaves its save behind. */
+  async settled({ image }: Outcome): Promise<void> {
+    this.#giveUp(image.id);
+  }
 
   waits(): Waits {
     return { save: this.#saving.ms };
@@ -176,12 +179,15 @@ export class EngineSource implements Source {
 
   /** What was begun and not asked for. */
   #giveUpPrepared(): void {
-    for (const saving of this.#prepared.values())
-      saving.then(
-        (stream) => stream?.destroy(),
-        () => {},
-      );
-    this.#prepared.clear();
+    for (const id of [...this.#prepared.keys()]) this.#giveUp(id);
+  }
+
+  #giveUp(id: Digest): void {
+    this.#prepared.get(id)?.then(
+      (stream) => stream?.destroy(),
+      () => {},
+    );
+    this.#prepared.delete(id);
   }
 }
 

@@ -60,10 +60,15 @@ export class StoredImage {
     for (const { digest, size } of this.layers) {
       if (chosen && !chosen.has(digest)) continue;
       const body = this.#content.read(digest, signal);
-      const first = await body.next();
-      const head = first.done ? Buffer.alloc(0) : first.value;
-      const compressed = isGzip(head) || isZstd(head);
-      yield { kind: 'layer', digest, size, compressed, body: joined(head, body) };
+      try {
+        const first = await body.next();
+        const head = first.done ? Buffer.alloc(0) : first.value;
+        const compressed = isGzip(head) || isZstd(head);
+        yield { kind: 'layer', digest, size, compressed, body: joined(head, body) };
+      } finally {
+        // Whoever does not want the layer may not have begun to read it.
+        await body.return(undefined);
+      }
     }
     for (const { kind, digest, bytes } of this.#metadata)
       yield { kind, digest, size: bytes.length, body: joined(bytes) };

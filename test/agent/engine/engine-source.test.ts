@@ -1,7 +1,9 @@
 /** Images that an engine lists and cannot describe, or not any more: they are left out, and the others are not. */
 import { describe, expect, it } from 'vitest';
+import { awaited } from '../../../agent/awaited.ts';
 import { EngineSource } from '../../../agent/engine/engine-source.ts';
 import type { Digest } from '../../../agent/image.ts';
+import { testImage } from '../../memory.ts';
 import { fakeEngine, type Script } from './fake-engine.ts';
 
 const digest = (n: number): Digest => `sha256:${String(n).repeat(64)}`;
@@ -78,4 +80,26 @@ describe.each(ODDITIES)('an image that %s', (_what, status, answer, why) => {
     expect(await source.describeOrLeaveOut(ODD)).toBeUndefined();
     expect((await source.describeOrLeaveOut(GOOD))?.id).toBe(GOOD);
   });
+});
+
+it('a save that was begun ahead ends with its image', async () => {
+  const saving = awaited<string>();
+  const over = awaited<void>();
+  await using fake = await fakeEngine(
+    () => {},
+    undefined,
+    undefined,
+    (request, response) => {
+      if (!request.url?.endsWith('/get')) return void response.end('{}');
+      response.on('close', () => over.resolve());
+      response.write('a tar that goes on');
+      saving.resolve(request.url);
+    },
+  );
+  const source = new EngineSource(fake.engine, { meant: [], ignoreSpace: true, leftOut: () => {} });
+  const { image } = await testImage();
+  source.prepare(image, undefined, new AbortController().signal);
+  expect(await saving.promise).toBe(`/images/${image.id}/get`);
+  await source.settled({ image, status: 'failed', refs: [] });
+  await over.promise;
 });
