@@ -70,13 +70,16 @@ export class EngineSource implements Source {
     return { ...image, names };
   }
 
-  /** Withdraws what there is no room for while it is saved, where that can be known. */
+  /** Withdraws what the engine cannot save, and what there is no room for meanwhile, where that can be known. */
   async planned(answers: readonly Answer[]): Promise<readonly Answer[]> {
     this.#giveUpPrepared();
     const room = this.#ignoreSpace ? undefined : await roomOf(this.#engine);
     return answers.map((answer) => {
+      if (answer.action !== 'send') return answer;
+      if (answer.image.store === 'classic' && answer.image.diffIds.length === 0)
+        return { ...answer, action: 'refuse', withdrawn: true, reason: NOTHING_TO_SAVE };
       const needed = this.#spoolBytes(answer.image);
-      if (!room || answer.action !== 'send' || needed <= room.freeBytes) return answer;
+      if (!room || needed <= room.freeBytes) return answer;
       return { ...answer, action: 'refuse', withdrawn: true, reason: noRoom('saved', needed, room) };
     });
   }
@@ -269,5 +272,7 @@ function describe(inspected: InspectedImage, engine: Engine): Image {
   };
 }
 
+/** moby image/tarexport/save.go: "empty export - not implemented". */
+const NOTHING_TO_SAVE = 'an image without layers, which an engine with a classic store cannot save';
 const CONFIG_TYPE = 'application/vnd.docker.container.image.v1+json';
 const INDEX_TYPE = 'application/vnd.oci.image.index.v1+json';
