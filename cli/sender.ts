@@ -54,7 +54,7 @@ export function addSenderOptions(command: Command): Command {
     .option('--code-file <file>', 'read the pairing code from a file, - for standard input')
     .option(
       '--connect-timeout <duration>',
-      'how long to wait for the first answer (default: 15s)',
+      'how long to wait for the first answer (default: 15s, at most 1d)',
       parseConnectTimeout,
     )
     .option('--reconnect <duration>', RECONNECT_HELP, parseReconnect)
