@@ -149,12 +149,13 @@ export class EngineWriter implements ImageWriter {
   async #whileLoading<T>(work: (load: Load) => Promise<T>): Promise<T> {
     this.#load ??= new Load(this.#engine, this.#options.waited);
     const load = this.#load;
-    const abort = () => void load.abort();
-    this.#options.signal.addEventListener('abort', abort, { once: true });
+    const { signal } = this.#options;
+    const abort = () => void load.abort(signal.reason);
+    signal.addEventListener('abort', abort, { once: true });
     try {
       return await work(load);
     } finally {
-      this.#options.signal.removeEventListener('abort', abort);
+      signal.removeEventListener('abort', abort);
     }
   }
 
@@ -296,7 +297,7 @@ export class EngineWriter implements ImageWriter {
   }
 
   async abort(reason: ImgmvError): Promise<void> {
-    await this.#load?.abort();
+    await this.#load?.abort(reason);
     await this.#incoming?.abort();
     try {
       await this.#dropPrivateName();

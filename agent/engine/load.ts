@@ -11,7 +11,11 @@ import type { Stopwatch } from '../../proto/stopwatch.ts';
 import type { ArchiveFile } from './archive.ts';
 import type { Engine } from './engine.ts';
 
-const ANSWER_TIMEOUT_MS = 5_000;
+/** How long an engine may take to drop what came of a load that is given up; a busy one takes seconds. */
+const ANSWER_TIMEOUT_MS = 30_000;
+/** The same where somebody waits for the command to stop. */
+const STOPPED_ANSWER_TIMEOUT_MS = 1_500;
+const STOPS: readonly unknown[] = ['sighup', 'sigint', 'sigterm'];
 /** How long an engine that has got all of an image may take to unpack it, when nobody wants it any more. */
 const FINISH_TIMEOUT_MS = 10 * 60_000;
 const ANSWER_LINE_MAX_CHARACTERS = 64 * 1024;
@@ -65,7 +69,7 @@ export class Load {
           resolve();
         });
       });
-      this.#request.once('error', (error) => {
+      this.#request.on('error', (error) => {
         this.#fail(this.#engine.lost('load', error));
         resolve();
       });
@@ -118,14 +122,16 @@ export class Load {
    * Gives up, so that nothing stays but what a private name holds; the caller drops that behind this. An
    * engine that has got all finishes whatever we do, so it is waited for. Before that, a classic engine
    * forgets all when the connection breaks; a containerd store would keep blobs for a day, and drops them
-   * when the tar just ends too soon.
+   * when the tar just ends too soon. `reason` says whether somebody waits for that.
    */
-  async abort(): Promise<void> {
+  async abort(reason?: unknown): Promise<void> {
     this.#fail(new ImgmvError('internal', 'the load was given up'));
     const gotAll = this.#request.writableEnded;
     if (!this.#request.destroyed && (gotAll || this.#engine.info.store === 'containerd')) {
       this.#request.end();
-      await settledWithin(this.#answered, gotAll ? FINISH_TIMEOUT_MS : ANSWER_TIMEOUT_MS);
+      const stopped = reason instanceof ImgmvError && STOPS.includes(reason.code);
+      const patienceMs = stopped ? STOPPED_ANSWER_TIMEOUT_MS : ANSWER_TIMEOUT_MS;
+      await settledWithin(this.#answered, gotAll ? FINISH_TIMEOUT_MS : patienceMs);
     }
     this.#request.destroy();
   }
@@ -138,8 +144,9 @@ export class Load {
   /** Moves the tar to the engine; `pipe` would break the connection when the tar is given up. */
   async #pump(): Promise<void> {
     for await (const chunk of this.#pack as AsyncIterable<Buffer>) {
-      if (!this.#request.write(chunk)) await drained(this.#request);
+      // What is given up has been ended: to write to it would break the connection.
       if (this.#failure) return;
+      if (!this.#request.write(chunk)) await drained(this.#request);
     }
     if (!this.#failure) this.#request.end();
   }

@@ -3,9 +3,11 @@
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
 import { buffer } from 'node:stream/consumers';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { extract } from 'tar-stream';
 import { describe, expect, it } from 'vitest';
 import { awaited } from '../../../agent/awaited.ts';
+import type { Engine } from '../../../agent/engine/engine.ts';
 import { Load } from '../../../agent/engine/load.ts';
 import { ImgmvError } from '../../../proto/errors.ts';
 import { Stopwatch } from '../../../proto/stopwatch.ts';
@@ -217,6 +219,26 @@ describe('a load that fails', () => {
     await load.abort();
     await closed;
     expect((await failureOf(load.finish())).message).toBe('the load was given up');
+  });
+
+  it.each([
+    ['the connection is lost: an engine that is slow to drop what came is waited for', 'peer-lost', true],
+    ['somebody waits for the stop: it is not', 'sigint', false],
+  ] as const)('one of a containerd store that is given up where %s', async (_what, code, waits) => {
+    let answered = false;
+    await using fake = await fakeEngine(async (request, response) => {
+      await buffer(request).catch(() => {});
+      await sleep(6_000);
+      answered = true;
+      response.end('{"error":"unexpected EOF"}');
+    });
+    const { transport } = fake.engine;
+    const lost = fake.engine.lost.bind(fake.engine);
+    const engine = { info: { store: 'containerd' }, transport, lost } as unknown as Engine;
+    const load = new Load(engine, new Stopwatch());
+    await load.file('blobs/a', small.length, once(small));
+    await load.abort(new ImgmvError(code, 'over'));
+    expect(answered).toBe(waits);
   });
 
   it('a body that fails: its own error', async () => {
