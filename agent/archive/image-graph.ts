@@ -48,6 +48,8 @@ export class ImageGraph {
   readonly #claims: LayerClaim[] = [];
   readonly #candidates: Candidate[] = [];
   #metadataBytes = 0;
+  /** The type of a config that is no image's. */
+  #artifact: string | undefined;
 
   /** `nameOf`: the file that holds a blob. `reading`: one for all images of an archive. */
   constructor(
@@ -70,8 +72,17 @@ export class ImageGraph {
       this.#candidates.find(
         ({ config: { os, architecture } }) => os === HERE.os && architecture === HERE.architecture,
       ) ?? this.#candidates[0];
-    if (!chosen) throw new ImgmvError('integrity', `the image ${root.digest} holds no whole manifest`);
+    if (!chosen) throw this.#none(root);
     return (fromClassic ? this.#ofClassic(root, chosen) : undefined) ?? this.#asItIs(root, chosen);
+  }
+
+  #none({ digest }: Child): ImgmvError {
+    const type = this.#artifact;
+    if (type === undefined) return new ImgmvError('integrity', `the image ${digest} holds no whole manifest`);
+    return new ImgmvError(
+      'integrity',
+      `${digest} is no image, but a chart, a signature or another artifact: its config is of the type ${JSON.stringify(type.slice(0, 100))}`,
+    );
   }
 
   #asItIs({ mediaType, digest, size }: Child, { config, manifest }: Candidate): ArchivedImage {
@@ -164,6 +175,7 @@ export class ImageGraph {
       this.#candidates.push({ manifest: metadata.value, configBytes, config: read });
     } else {
       checkConfig(configBytes);
+      this.#artifact ??= config.mediaType;
       for (const { digest: layer, size } of layers) {
         this.#layers.set(layer, this.#layers.get(layer) ?? this.#stored(layer, size));
         this.#claims.push({ file: this.#nameOf(layer), stored: layer });

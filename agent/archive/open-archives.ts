@@ -1,5 +1,5 @@
 /** Archives as they are named on the command line: what is in them. */
-import { readdir, stat } from 'node:fs/promises';
+import { lstat, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import { TEXT_MAX_CHARACTERS } from '../../proto/limits.ts';
@@ -38,6 +38,33 @@ export async function openArchives(
   endpoint: ArchiveEndpoint,
   options: ReadOptions,
 ): Promise<readonly Archive[]> {
+  try {
+    return await openAll(endpoint, options);
+  } catch (error) {
+    throw (await whereColonEndsPath(endpoint, error)) ?? error;
+  }
+}
+
+/** A path ends at its first colon, as skopeo has it: what stands behind it may have been meant to be a part of it. */
+async function whereColonEndsPath(
+  { path, reference }: ArchiveEndpoint,
+  error: unknown,
+): Promise<ImgmvError | undefined> {
+  if (!(error instanceof ImgmvError) || error.code !== 'image-not-found' || reference === undefined)
+    return undefined;
+  const whole = `${path}:${reference}`;
+  const isThere = await lstat(whole).then(
+    () => true,
+    () => false,
+  );
+  if (!isThere) return undefined;
+  return new ImgmvError('image-not-found', error.message, {
+    cause: error,
+    hint: `the path ends at its first colon, and ${whole} is there: give that file another name, or put it in by standard input, as docker-archive:-`,
+  });
+}
+
+async function openAll(endpoint: ArchiveEndpoint, options: ReadOptions): Promise<readonly Archive[]> {
   const { signal } = options;
   const { kind, path } = endpoint;
   const reading = { ...options, meter: options.meter ?? new ReadingMeter() };

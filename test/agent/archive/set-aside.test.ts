@@ -3,7 +3,8 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { parseEndpoint } from '../../../agent/archive/endpoint.ts';
+import { type ArchiveEndpoint, parseEndpoint } from '../../../agent/archive/endpoint.ts';
+import { openArchives } from '../../../agent/archive/open-archives.ts';
 import { copyImages } from '../../../agent/copy-images.ts';
 import { digestOf, manifestFor } from '../../../agent/engine/metadata.ts';
 import { Renaming } from '../../../agent/rename.ts';
@@ -123,6 +124,21 @@ describe('beside an image', () => {
     });
   }
 
+  it('a chart is called what it is', async () => {
+    const archive = rawTar(
+      ...files,
+      blob(chart),
+      blob(chartConfig),
+      blob(content),
+      layout,
+      index(chartEntry, whole),
+    );
+    const { warnings } = await copied(archive, 'web:1.0');
+    expect(warnings).toEqual([
+      expect.stringMatching(/is no image, but a chart, .*"application\/vnd\.cncf\.helm\.config\.v1\+json"$/),
+    ]);
+  });
+
   it('one that manifest.json has wrong is left out', async () => {
     const broken = { Config: 'gone.json', RepoTags: ['gone:1'], Layers: [] };
     const { files: own, manifest } = classicEntries(classic);
@@ -222,4 +238,15 @@ describe('a wrong file is told as what it seems to be', () => {
       hint: expect.stringMatching(hint),
     });
   });
+});
+
+it('a file with a colon in its name is told from one that is not there', async () => {
+  const from = join(scratch.path, 'web:1.tar');
+  await writeFile(from, rawTar(...files, layout, index(whole)));
+  const read = (text: string) =>
+    openArchives(parseEndpoint(text) as ArchiveEndpoint, { signal, stdin: Readable.from([]) });
+  expect((await failureOf(read(`docker-archive:${from}`))).hint).toContain(
+    `first colon, and ${from} is there`,
+  );
+  expect((await failureOf(read(`docker-archive:${from}2`))).hint ?? '').not.toContain('colon');
 });
