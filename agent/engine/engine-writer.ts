@@ -26,7 +26,7 @@ import { type HeldLayer, ImageParts, sameDigests } from './image-parts.ts';
 import { Incoming, LAYER_ALONE_MIN_BYTES } from './incoming.ts';
 import { type Gone, heldLayers, type Inventory, takeInventory } from './inventory.ts';
 import { Load } from './load.ts';
-import { isZstd } from './metadata.ts';
+import { isZstd, OS_UNSAID } from './metadata.ts';
 import { podmanArchive } from './podman.ts';
 import { UnpackedDigest } from './unpacked-digest.ts';
 
@@ -276,7 +276,7 @@ export class EngineWriter implements ImageWriter {
         `the engine has ${got.Id} with ${gotDiffIds.length} layers, want ${wantId} with ${wantDiffIds.length}`,
       );
     const { os } = this.#image.platform;
-    if (got.Os !== os)
+    if ((got.Os || OS_UNSAID) !== os)
       throw new ImgmvError('integrity', `the image is for ${got.Os}, and was offered for ${os}`);
     const sent = this.sentMetadata;
     const incompleteOne = got.Manifests?.find(({ ID, Available }) => sent.has(ID) && !Available);
