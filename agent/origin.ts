@@ -24,7 +24,7 @@ import { EngineCatalogue } from './engine/engine-catalogue.ts';
 import { EngineSource } from './engine/engine-source.ts';
 import type { Emit } from './events.ts';
 import { archiveHost, engineEvent, type Host } from './hello.ts';
-import type { Image, Source } from './image.ts';
+import type { Digest, Image, Source } from './image.ts';
 import { JoinedSource } from './joined-source.ts';
 import { Reading } from './reading.ts';
 
@@ -141,8 +141,12 @@ async function openEnginePlace(options: PlaceOptions): Promise<Place> {
     },
     async describe() {
       const source = new EngineSource(engine, { meant: [], ignoreSpace: true, leftOut });
-      const ids = new Set([...(await catalogue.list()), ...chosen].map(({ id }) => id));
-      const images = await atOnce(LOOKUPS_AT_ONCE, [...ids], (id) => source.describeOrLeaveOut(id));
+      const all = new Map(
+        [...(await catalogue.list()), ...chosen].map((one): [Digest, Chosen] => [one.id, one]),
+      );
+      const images = await atOnce(LOOKUPS_AT_ONCE, [...all.values()], (one) =>
+        source.describeOrLeaveOut(one),
+      );
       return images.filter((image) => image !== undefined);
     },
     source: (meant, ignoreSpace) => new EngineSource(engine, { meant, ignoreSpace, leftOut }),

@@ -36,7 +36,9 @@ export class Calls {
 
   /**
    * What the engine answers. Throws what docker-modem does, an error of its own for an answer that does not come in
-   * time, or the reason of the stop. The request has ended then: nothing comes of it later.
+   * time, or the reason of the stop. The request has ended then. An engine that was not reached does nothing of it; one
+   * that has it and stands still may do it later all the same, which the error says: a classic store sets a name although
+   * whoever asked has left.
    */
   answer<T>({ what, method, path, options, status = 200, timeoutMs = CALL_TIMEOUT_MS }: Call): Promise<T> {
     const stop = this.#stop;
@@ -51,7 +53,8 @@ export class Calls {
       };
       const within = (ms: number) => {
         clearTimeout(timer);
-        const late = new Error(`no answer within ${ms / 1000} s (${what})`);
+        const still = method === 'GET' ? '' : ', and the engine may still do it';
+        const late = new Error(`no answer within ${ms / 1000} s (${what})${still}`);
         timer = setTimeout(() => giveUp(stop?.aborted ? stop.reason : late), ms);
       };
       stopped = () => (method === 'GET' ? giveUp(stop?.reason) : within(STOPPED_TIMEOUT_MS));

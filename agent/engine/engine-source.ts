@@ -4,6 +4,7 @@ import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import { Stopwatch } from '../../proto/stopwatch.ts';
 import { atOnce, LOOKUPS_AT_ONCE } from '../at-once.ts';
 import type { Meant } from '../choose/meant.ts';
+import type { Chosen } from '../choose/selection.ts';
 import type { Answer, Blob, Digest, Image, LayerBlob, Outcome, Source, Waits } from '../image.ts';
 import type { ContentStore } from './content.ts';
 import type { Engine, InspectedImage } from './engine.ts';
@@ -59,7 +60,7 @@ export class EngineSource implements Source {
     const [first] = found;
     if (images.length === 0 && first instanceof ImgmvError) throw first;
     for (const [at, one] of found.entries())
-      if (one instanceof ImgmvError) this.#leftOut(leftOutOf(this.#meant[at], one));
+      if (one instanceof ImgmvError) this.#leftOut(leftOutOf(nameOf(this.#meant[at]), one));
     return images;
   }
 
@@ -111,17 +112,18 @@ export class EngineSource implements Source {
     for await (const blob of named(blobs)) yield { ...blob, body: named(blob.body) };
   }
 
-  /** As `describe`; undefined, too, for what the engine cannot describe, which is left out. */
-  async describeOrLeaveOut(id: Digest): Promise<Image | undefined> {
+  /** As `describe`; undefined, too, for what the engine cannot describe, which is left out under its name. */
+  async describeOrLeaveOut({ id, names }: Chosen): Promise<Image | undefined> {
     const found = await this.describe(id).catch((error: unknown) => ofOneImage(error));
     if (!(found instanceof ImgmvError)) return found;
-    this.#leftOut(leftOutOf({ id, names: [] }, found));
+    this.#leftOut(leftOutOf(names[0] ?? id, found));
     return undefined;
   }
 
   /**
    * What the engine tells of an image, without its names: as much of its layers as can be known without saving it.
-   * Undefined where there is none of this id. Throws engine-refused, and integrity for what is no image.
+   * Undefined where there is none of this id. Throws engine-refused, also for an image that is incomplete, and integrity
+   * for what is no image.
    */
   async describe(id: Digest): Promise<Image | undefined> {
     const inspected = await this.#engine.inspect(id);
@@ -218,13 +220,23 @@ function ofOneImage(error: unknown): ImgmvError {
   return failure;
 }
 
-function leftOutOf(meant: Meant | undefined, { message }: ImgmvError): string {
-  return `${meant?.names[0]?.source ?? meant?.id ?? ''} is left out: ${message}`;
+function nameOf(meant: Meant | undefined): string {
+  return meant?.names[0]?.source ?? meant?.id ?? '';
 }
 
-/** A containerd store holds artifacts as well, and shows them as images. */
-function requireImage({ Id, Os, Architecture, RootFS }: InspectedImage): void {
+function leftOutOf(name: string, { message }: ImgmvError): string {
+  return `${name} is left out: ${message}`;
+}
+
+/** A containerd store shows artifacts as images, and images of which it lacks a part; of neither it tells a platform. */
+function requireImage({ Id, Os, Architecture, RootFS, Manifests = [] }: InspectedImage): void {
   if (Os || Architecture || RootFS?.Layers?.length) return;
+  const images = Manifests.filter(({ Kind }) => Kind === 'image');
+  if (images.some(({ Available }) => Available)) return;
+  if (images.length > 0)
+    throw new ImgmvError('engine-refused', `${Id} is incomplete: the engine lacks a part of the image`, {
+      hint: 'pull or build it again on the source',
+    });
   throw new ImgmvError(
     'integrity',
     `${Id} is no image that could run, but an artifact, such as a Helm chart`,

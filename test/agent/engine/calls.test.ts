@@ -8,6 +8,8 @@ import { Calls } from '../../../agent/engine/calls.ts';
 import { ImgmvError } from '../../../proto/errors.ts';
 import { type ScratchDirectory, scratchDirectory } from '../../rig/scratch.ts';
 
+const TAG_LATE = 'no answer within 1 s (tag x), and the engine may still do it';
+
 let scratch: ScratchDirectory;
 let tests = 0;
 
@@ -40,12 +42,19 @@ async function mute(stop?: AbortSignal) {
   };
 }
 
-it('a deadline ends the request: what was told as failed is not done later', async () => {
+it('a deadline ends the request, and says what may come of it all the same', async () => {
   const { calls, left, asked } = await mute();
   const asking = asked();
   const tagging = calls.answer({ what: 'tag x', method: 'POST', path: '/images/x/tag?', timeoutMs: 1_000 });
-  await Promise.all([asking, expect(tagging).rejects.toThrow('no answer within 1 s (tag x)')]);
+  await Promise.all([asking, expect(tagging).rejects.toThrow(TAG_LATE)]);
   expect(await left).toBe('POST /images/x/tag');
+});
+
+it('nothing comes of a question that is given up, and nothing else is said', async () => {
+  const { calls, left } = await mute();
+  const asking = calls.answer({ what: 'list', method: 'GET', path: '/images/json', timeoutMs: 1_000 });
+  await expect(asking).rejects.toThrow(/^no answer within 1 s \(list\)$/);
+  expect(await left).toBe('GET /images/json');
 });
 
 it('a stop ends what only asks', async () => {

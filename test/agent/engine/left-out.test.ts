@@ -10,6 +10,9 @@ const digest = (n: number): Digest => `sha256:${String(n).repeat(64)}`;
 const GOOD = digest(1);
 const ODD = digest(2);
 
+/** What a containerd store says of what has no platform. */
+const UNSAID = { Id: ODD, RepoTags: [], RootFS: {}, Os: '', Architecture: '', Size: 9 };
+
 /** What the engine answers of the odd image. */
 const ODDITIES: readonly (readonly [string, number, object, RegExp])[] = [
   [
@@ -27,8 +30,15 @@ const ODDITIES: readonly (readonly [string, number, object, RegExp])[] = [
   [
     'is an artifact',
     200,
-    { Id: ODD, RepoTags: [], RootFS: {}, Os: '', Architecture: '', Size: 9 },
-    /^odd:1 is left out: .*Helm chart$/,
+    { ...UNSAID, Manifests: [{ ID: ODD, Kind: 'unknown', Available: true }] },
+    /^odd:1 is left out: sha256:2+ is no image .*Helm chart$/,
+  ],
+  [
+    // As 28c tells of an image whose index, manifest, config or layers did not come along.
+    'is incomplete',
+    200,
+    { ...UNSAID, Manifests: [{ ID: ODD, Kind: 'image', Available: false }] },
+    /^odd:1 is left out: sha256:2+ is incomplete: the engine lacks a part of the image$/,
   ],
 ];
 
@@ -74,12 +84,23 @@ describe.each(ODDITIES)('an image that %s', (_what, status, answer, why) => {
     await expect(source.images()).rejects.toThrow(new RegExp(why.source.replace('^odd:1 is left out: ', '')));
   });
 
-  it('does not end a list', async () => {
+  it('does not end a list, which names it', async () => {
     await using fake = await engineWith(status, answer);
-    const source = new EngineSource(fake.engine, { meant: [], ignoreSpace: true, leftOut: () => {} });
-    expect(await source.describeOrLeaveOut(ODD)).toBeUndefined();
-    expect((await source.describeOrLeaveOut(GOOD))?.id).toBe(GOOD);
+    const told: string[] = [];
+    const leftOut = (message: string) => void told.push(message);
+    const source = new EngineSource(fake.engine, { meant: [], ignoreSpace: true, leftOut });
+    expect(await source.describeOrLeaveOut({ id: ODD, names: ['odd:1'] })).toBeUndefined();
+    expect((await source.describeOrLeaveOut({ id: GOOD, names: [] }))?.id).toBe(GOOD);
+    // What has gone since it was listed is no news.
+    expect(told).toEqual(status === 404 ? [] : [expect.stringMatching(why)]);
   });
+});
+
+it('an image that has no layer and says no platform is one all the same', async () => {
+  const answer = { ...UNSAID, Manifests: [{ ID: ODD, Kind: 'image', Available: true }] };
+  await using fake = await engineWith(200, answer);
+  const source = new EngineSource(fake.engine, { meant: [], ignoreSpace: true, leftOut: () => {} });
+  expect((await source.describeOrLeaveOut({ id: ODD, names: [] }))?.id).toBe(ODD);
 });
 
 it('a save that was begun ahead ends with its image', async () => {
