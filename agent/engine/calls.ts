@@ -27,11 +27,22 @@ export interface Call {
 export class Calls {
   readonly #modem: Modem;
   readonly #stop: AbortSignal | undefined;
+  /** What a stop does to each call that is under way. */
+  readonly #underWay = new Set<() => void>();
+  readonly #onStop = () => {
+    for (const stopped of this.#underWay) stopped();
+  };
 
   /** After `stop` what only asks is given up at once; what is called later undoes something. */
   constructor(modem: Modem, stop: AbortSignal | undefined) {
     this.#modem = modem;
     this.#stop = stop;
+    stop?.addEventListener('abort', this.#onStop, { once: true });
+  }
+
+  /** No call is made any more: the signal may live longer. */
+  close(): void {
+    this.#stop?.removeEventListener('abort', this.#onStop);
   }
 
   /**
@@ -59,7 +70,7 @@ export class Calls {
       };
       stopped = () => (method === 'GET' ? giveUp(stop?.reason) : within(STOPPED_TIMEOUT_MS));
       within(stop?.aborted ? UNDO_TIMEOUT_MS : timeoutMs);
-      stop?.addEventListener('abort', stopped, { once: true });
+      this.#underWay.add(stopped);
       const dialled = { path, method, statusCodes: { [status]: true }, abortSignal: request.signal };
       this.#modem.dial({ ...dialled, ...(options && { options }) }, (error, data) =>
         error ? reject(error) : resolve((data ?? {}) as T),
@@ -67,7 +78,7 @@ export class Calls {
     });
     return answered.finally(() => {
       clearTimeout(timer);
-      stop?.removeEventListener('abort', stopped);
+      this.#underWay.delete(stopped);
     });
   }
 }

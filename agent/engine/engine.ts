@@ -69,12 +69,27 @@ export class Engine {
   readonly transport: Transport;
   readonly #calls: Calls;
   #content: Promise<ContentStore | undefined> | undefined;
+  readonly #stop: AbortSignal | undefined;
+  readonly #closeContent = (): void => {
+    void this.#content?.then(
+      (content) => content?.close(),
+      () => {},
+    );
+  };
 
-  private constructor(endpoint: Endpoint, transport: Transport, calls: Calls, info: EngineInfo) {
+  private constructor(
+    endpoint: Endpoint,
+    transport: Transport,
+    calls: Calls,
+    info: EngineInfo,
+    stop: AbortSignal | undefined,
+  ) {
     this.endpoint = endpoint;
     this.transport = transport;
     this.#calls = calls;
     this.info = info;
+    this.#stop = stop;
+    stop?.addEventListener('abort', this.#closeContent, { once: true });
   }
 
   /**
@@ -105,10 +120,9 @@ export class Engine {
         ask<Docker.DockerVersion>('/version'),
         ask<Record<string, unknown>>('/info'),
       ]);
-      const engine = new Engine(endpoint, transport, calls, describe(version, info));
-      options.signal?.addEventListener('abort', () => engine.close(), { once: true });
-      return engine;
+      return new Engine(endpoint, transport, calls, describe(version, info), options.signal);
     } catch (error) {
+      calls.close();
       options.signal?.throwIfAborted();
       throw unavailable(endpoint, error, options.env);
     }
@@ -151,12 +165,11 @@ export class Engine {
     return this.#content;
   }
 
-  /** Ends the connection that `content` has opened; calls of it fail from then on. */
+  /** Ends the connection that `content` has opened; no call is made any more. */
   close(): void {
-    void this.#content?.then(
-      (content) => content?.close(),
-      () => {},
-    );
+    this.#stop?.removeEventListener('abort', this.#closeContent);
+    this.#calls.close();
+    this.#closeContent();
   }
 
   /** Bytes that each step of its history added, bottom first, where it tells: of a layer about what it takes unpacked. */

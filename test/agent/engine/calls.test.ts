@@ -1,5 +1,5 @@
 /** Calls of an engine that does not answer: what is given up is over at the engine as well. */
-import { once } from 'node:events';
+import { getEventListeners, once } from 'node:events';
 import { createServer, type IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import Docker from 'dockerode';
@@ -86,4 +86,21 @@ it('what is undone after a stop is', async () => {
   const path = '/images/x?';
   const answer = calls.answer({ what: 'remove x', method: 'DELETE', path, options: { noprune: 1 } });
   expect(await answer).toEqual({ done: true });
+});
+
+it('however many calls are under way, a stop has one listener, and none once it is closed', async () => {
+  const stop = new AbortController();
+  const { calls } = await mute(stop.signal);
+  const answers = Array.from({ length: 20 }, (_, at) =>
+    calls
+      .answer({ what: `${at}`, method: 'GET', path: `/images/${at}/json` })
+      .catch((error: unknown) => error),
+  );
+  expect(getEventListeners(stop.signal, 'abort')).toHaveLength(1);
+  const reason = new ImgmvError('sigint', 'stopped by SIGINT');
+  stop.abort(reason);
+  expect(new Set(await Promise.all(answers))).toEqual(new Set([reason]));
+  const other = new AbortController();
+  new Calls(new Docker({ socketPath: '/nowhere' }).modem, other.signal).close();
+  expect(getEventListeners(other.signal, 'abort')).toEqual([]);
 });
