@@ -168,7 +168,11 @@ export const moveSchema = v.strictObject({
     duration('how long to wait for the first answer (default: 15s, at most 1d)', '30s', parseConnectTimeout),
   ),
   reconnect: v.exactOptional(
-    duration('how long a lost connection may take to come back (default: 5m, at most 7d)', '30m', parseReconnect),
+    duration(
+      'how long a lost connection may take to come back (default: 5m, at most 7d)',
+      '30m',
+      parseReconnect,
+    ),
   ),
   'ignore-space': toggle('save images for which the disk of this host seems too full'),
   'max-bytes': v.exactOptional(
