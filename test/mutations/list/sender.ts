@@ -101,7 +101,7 @@ export const SENDER: readonly Mutation[] = [
   {
     name: 'an image for windows is loaded as one for linux',
     file: 'agent/engine/engine-writer.ts',
-    find: '    if (got.Os !== os)\n',
+    find: '    if ((got.Os || OS_UNSAID) !== os)\n',
     replace: '    if (false)\n',
     tests: verified,
     says: [METADATA],
