@@ -54,7 +54,7 @@ export function metadataBytes({ bytes, size }: StoredFile, name: string): Buffer
 export class MetadataReading {
   #bytes = 0;
 
-  /** Throws integrity once it has become too much: then nothing of the archive is read on. */
+  /** Throws integrity once there is too much of it. The whole archive is refused then. */
   requireWithin(): void {
     if (this.#bytes > METADATA_READ_MAX_BYTES)
       throw new ImgmvError(

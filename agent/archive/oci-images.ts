@@ -95,7 +95,7 @@ export function ociImages(contents: Contents): Described {
 function sha256Of(digest: string): Digest {
   if (/^sha256:[0-9a-f]{64}$/.test(digest)) return digest as Digest;
   throw new ImgmvError('integrity', `${JSON.stringify(digest.slice(0, 200))} is no digest by sha256`, {
-    hint: 'imgmv takes images by sha256 alone',
+    hint: 'imgmv reads only images whose digests are sha256',
   });
 }
 

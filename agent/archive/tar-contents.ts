@@ -99,7 +99,7 @@ function requireSame(name: string, one: StoredFile, other: StoredFile): void {
   if (digest === undefined || digest !== knownDigest(other)) throw twice(name);
 }
 
-/** Reads the files of which there are several, and the first of each once. */
+/** Checks that files with the same name have the same bytes. Reads each of them once. */
 async function requireRepeated(
   repeated: readonly Place[],
   places: readonly Place[],

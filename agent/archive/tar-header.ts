@@ -81,7 +81,7 @@ export function decodePax(bytes: Buffer, global: boolean): Extended {
     if (equals < 1) throw bad('a pax header is damaged');
     const key = utf8(record.subarray(0, equals));
     if (values.has(key)) throw bad(`a pax header says ${key} twice`);
-    // Values of what is not read may be any bytes: those of macOS's xattrs are.
+    // A value that we do not use may be any bytes. macOS writes its xattrs that way.
     values.set(key, record.subarray(equals + 1));
     rest = rest.subarray(length);
   }

@@ -3,7 +3,7 @@ import type { Contents } from './contents.ts';
 import type { Input } from './input.ts';
 
 const HEAD_BYTES = 512;
-/** Directories of a Linux root file system, of which `docker export` gives most. */
+/** Directories at the top of a Linux file system. A `docker export` has most of them. */
 const ROOT_DIRECTORY = /^(?:bin|dev|etc|lib|proc|sbin|sys|usr|var)\//;
 const ROOT_NAMES_MIN = 2;
 /** The name in the first header of a tar of a root file system. */

@@ -31,7 +31,7 @@ function told(pattern: Pattern): string {
 function closeTo(name: string, names: readonly string[]): readonly string[] {
   const parsed = parseReference(name);
   const want = parsed ? familiar(withDefaultTag(parsed)) : name;
-  // Podman puts `localhost/` in front of what it builds, and its users leave it out.
+  // Podman names what it builds `localhost/NAME`, and people type only NAME.
   const meant = [want, `localhost/${want}`].map((one) => split(one).repository);
   return names
     .map((tag) => ({

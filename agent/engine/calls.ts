@@ -46,10 +46,9 @@ export class Calls {
   }
 
   /**
-   * What the engine answers. Throws what docker-modem does, an error of its own for an answer that does not come in
-   * time, or the reason of the stop. The request has ended then. An engine that was not reached does nothing of it; one
-   * that has it and stands still may do it later all the same, which the error says: a classic store sets a name although
-   * whoever asked has left.
+   * What the engine answers. Throws what docker-modem throws, an error if no answer comes in time, or the reason of the
+   * stop; in each case the request is closed. An engine that already has the request may still carry it out: a classic
+   * store that was frozen sets the name once it goes on (measured on 20.10 and 28). The error says so.
    */
   answer<T>({ what, method, path, options, status = 200, timeoutMs = CALL_TIMEOUT_MS }: Call): Promise<T> {
     const stop = this.#stop;

@@ -213,7 +213,7 @@ async function readStored(
   }
 }
 
-/** What concerns one image alone; throws all else. */
+/** The error, if it is about this one image. Rethrows any other: those end the run. */
 function ofOneImage(error: unknown): ImgmvError {
   const failure = toImgmvError(error);
   if (!['image-not-found', 'engine-refused', 'integrity'].includes(failure.code)) throw failure;
@@ -228,7 +228,10 @@ function leftOutOf(name: string, { message }: ImgmvError): string {
   return `${name} is left out: ${message}`;
 }
 
-/** A containerd store shows artifacts as images, and images of which it lacks a part; of neither it tells a platform. */
+/**
+ * A containerd store also lists artifacts, and images that lack some of their blobs. It gives neither of them a platform.
+ * Throws integrity for an artifact, engine-refused for an incomplete image.
+ */
 function requireImage({ Id, Os, Architecture, RootFS, Manifests = [] }: InspectedImage): void {
   if (Os || Architecture || RootFS?.Layers?.length) return;
   const images = Manifests.filter(({ Kind }) => Kind === 'image');
@@ -284,7 +287,7 @@ function describe(inspected: InspectedImage, engine: Engine): Image {
   };
 }
 
-/** moby image/tarexport/save.go: "empty export - not implemented". */
+/** The engine's own words are "empty export - not implemented" (moby image/tarexport/save.go). */
 const NOTHING_TO_SAVE = 'an image without layers, which an engine with a classic store cannot save';
 const CONFIG_TYPE = 'application/vnd.docker.container.image.v1+json';
 const INDEX_TYPE = 'application/vnd.oci.image.index.v1+json';

@@ -9,7 +9,7 @@ import { type ArchiveFile, blobPath, ociArchive } from './archive.ts';
 import type { Root } from './image-parts.ts';
 import { CONFIG_TYPE, digestOf } from './metadata.ts';
 
-/** A layer as podman is told of it. */
+/** A layer, as the manifest for podman describes it. */
 export interface PodmanLayer {
   /** Of the blob that came; the diffID of a layer that podman has. */
   readonly digest: Digest;

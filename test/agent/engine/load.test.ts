@@ -228,7 +228,8 @@ describe('a load that fails', () => {
     let answered = false;
     await using fake = await fakeEngine(async (request, response) => {
       await buffer(request).catch(() => {});
-      await sleep(6_000);
+      // Longer than a stop waits, and shorter than anything else does.
+      await sleep(waits ? 3_000 : 15_000, undefined, { ref: false });
       answered = true;
       response.end('{"error":"unexpected EOF"}');
     });
