@@ -165,9 +165,7 @@ describe('a large zstd window', () => {
     }
   });
 
-  it('is waited for while another archive is read, and costs its memory once', {
-    timeout: 30_000,
-  }, async () => {
+  it('is waited for while another archive is read, and costs its memory once', async () => {
     const bytes = Buffer.concat([largeWindow(), await zstd(classicTar(web))]);
     const [one, other] = await Promise.all(
       [1, 2].map(async () => ArchiveSource.open(await opened(bytes, false), signal)),
