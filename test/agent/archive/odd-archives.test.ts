@@ -145,9 +145,7 @@ it.each([
 });
 
 describe('a large zstd window', () => {
-  it('is had by one archive at a time, and given back by those that stand still', {
-    timeout: 30_000,
-  }, async () => {
+  it('is had by one archive at a time, and given back by those that stand still', async () => {
     const bytes = Buffer.concat([largeWindow(), await zstd(classicTar(web))]);
     const sources = [];
     for (let at = 0; at < 3; at++) sources.push(await ArchiveSource.open(await opened(bytes, false), signal));
