@@ -6,6 +6,7 @@ import {
   CONFIG_TYPE,
   type Config,
   checkConfig,
+  checkTypes,
   childrenOf,
   digestOf,
   isImageConfigType,
@@ -155,10 +156,11 @@ export class ImageGraph {
   }
 
   #visitIndex({ digest }: Child, bytes: Buffer, depth: number): boolean {
+    const metadata = readMetadata(bytes, 'index');
+    checkTypes(metadata);
     let present = 0;
     // It may name platforms that its owner does not have.
-    for (const child of childrenOf(readMetadata(bytes, 'index')))
-      if (this.#visit(child, depth + 1, false)) present++;
+    for (const child of childrenOf(metadata)) if (this.#visit(child, depth + 1, false)) present++;
     this.#keep('index', digest, bytes);
     return present > 0;
   }
@@ -166,6 +168,7 @@ export class ImageGraph {
   #visitManifest({ digest }: Child, bytes: Buffer, required: boolean): boolean {
     const metadata = readMetadata(bytes, 'manifest');
     if (metadata.kind !== 'manifest') return false;
+    checkTypes(metadata);
     const { config, layers } = metadata.value;
     for (const blob of childrenOf(metadata)) if (!this.#find(blob, required)) return false;
     const configBytes = this.#reading.of(this.#find(config, true) as StoredFile, this.#nameOf(config.digest));

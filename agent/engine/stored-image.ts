@@ -10,6 +10,7 @@ import type { Blob, BlobKind, Descriptor, Digest, LayerBlob } from '../image.ts'
 import type { ContentStore } from './content.ts';
 import { sameDigests } from './image-parts.ts';
 import {
+  checkTypes,
   childrenOf,
   isGzip,
   isImageConfigType,
@@ -107,8 +108,10 @@ class Graph {
 
   async #visitIndex(digest: Digest): Promise<boolean> {
     const bytes = await this.#read(digest);
+    const metadata = readMetadata(bytes, 'index');
+    checkTypes(metadata);
     let present = 0;
-    for (const child of childrenOf(readMetadata(bytes, 'index'))) if (await this.visit(child)) present++;
+    for (const child of childrenOf(metadata)) if (await this.visit(child)) present++;
     this.metadata.set(digest, { kind: 'index', digest, bytes });
     return present > 0;
   }
@@ -117,6 +120,7 @@ class Graph {
     const bytes = await this.#read(digest);
     const metadata = readMetadata(bytes, 'manifest');
     if (metadata.kind !== 'manifest') return false;
+    checkTypes(metadata);
     const { config, layers } = metadata.value;
     if ([config, ...layers].some((blob) => !this.#held.has(blob.digest))) return false;
     const configBytes = await this.#read(config.digest);

@@ -13,17 +13,9 @@ export interface Projects {
 
 /** The modules of the rig that a unit test may use. A new module counts as heavy until it is named here. */
 const LIGHT = new Set(
-  [
-    'cleanup',
-    'command',
-    'layers',
-    'projects',
-    'scratch',
-    'suite',
-    'support',
-
-    'unit-guard',
-  ].map((name) => `test/rig/${name}.ts`),
+  ['cleanup', 'command', 'devices', 'layers', 'projects', 'scratch', 'suite', 'support', 'unit-guard'].map(
+    (name) => `test/rig/${name}.ts`,
+  ),
 );
 
 /** All test files of the checkout at `root`, sorted. */

@@ -10,6 +10,7 @@ import { openSink } from '../../../agent/archive/open-store.ts';
 import { type Ledger, move } from '../../../agent/move.ts';
 import { type MemoryImage, MemorySource, testImage } from '../../memory.ts';
 import { run } from '../../rig/command.ts';
+import { makeDevice, makesDevices } from '../../rig/devices.ts';
 import { type ScratchDirectory, scratchDirectory } from '../../rig/scratch.ts';
 
 const { signal } = new AbortController();
@@ -110,9 +111,7 @@ const OTHERS: readonly (readonly [string, (path: string) => Promise<unknown>])[]
   ['a fifo', (path) => run(['mkfifo', path])],
   ['a link to /dev/zero', (path) => symlink('/dev/zero', path)],
   ['a directory', (path) => mkdir(path)],
-  ...(process.getuid?.() === 0
-    ? [['/dev/zero itself', (path: string) => run(['mknod', path, 'c', '1', '5'])] as const]
-    : []),
+  ...((await makesDevices()) ? [['/dev/zero itself', (path: string) => makeDevice(path, 5)] as const] : []),
 ];
 
 describe.each(OTHERS)('%s in place of index.json', (_what, make) => {

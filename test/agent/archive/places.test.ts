@@ -9,6 +9,7 @@ import type { Sink } from '../../../agent/image.ts';
 import { type Ledger, move } from '../../../agent/move.ts';
 import { type MemoryImage, MemorySource, testImage } from '../../memory.ts';
 import { run } from '../../rig/command.ts';
+import { makeDevice, makesDevices } from '../../rig/devices.ts';
 import { type ScratchDirectory, scratchDirectory } from '../../rig/scratch.ts';
 
 const { signal } = new AbortController();
@@ -54,15 +55,7 @@ const into = (sink: Sink, beforeFinish: () => Promise<void> = async () => {}): P
   return move(source, finishing, { signal, emit: () => {}, wireBytes: () => 0, jobs: 1, retries: 0 });
 };
 
-const device = (path: string) => run(['mknod', path, 'c', '1', '3']);
-/** Root does, unless that right was taken from it. */
-async function makesDevices(): Promise<boolean> {
-  await using directory = await scratchDirectory();
-  return device(join(directory.path, 'device')).then(
-    () => true,
-    () => false,
-  );
-}
+const device = (path: string) => makeDevice(path, 3);
 const OTHERS: readonly (readonly [string, (path: string) => Promise<unknown>])[] = [
   ['a fifo', (path) => run(['mkfifo', path])],
   ['a symbolic link', (path) => symlink('nowhere', path)],

@@ -47,6 +47,17 @@ const sha512 = { mediaType: MANIFEST, digest: `sha512:${'a'.repeat(128)}`, size:
 const noLayers = manifestFor(classic.blobs.at(-1)?.bytes as Buffer, []);
 const noLayersEntry = { mediaType: MANIFEST, digest: digestOf(noLayers), size: noLayers.length };
 
+/** An index that does not say of its manifest that it is one. */
+const unsaid = Buffer.from(
+  JSON.stringify({ schemaVersion: 2, manifests: [{ ...image.image.root, mediaType: '' }] }),
+);
+const unsaidEntry = {
+  mediaType: 'application/vnd.oci.image.index.v1+json',
+  digest: digestOf(unsaid),
+  size: unsaid.length,
+  annotations: { [NAME]: 'registry.test/beside:1' },
+};
+
 const BESIDE: readonly (readonly [what: string, parts: readonly RawEntry[], entry: object, name: string])[] =
   [
     ['a chart', [blob(chart), blob(chartConfig), blob(content)], chartEntry, 'registry.test/beside:1'],
@@ -57,6 +68,7 @@ const BESIDE: readonly (readonly [what: string, parts: readonly RawEntry[], entr
       'registry.test/beside:1',
     ],
     ['a manifest by sha512', [], { ...sha512, annotations: { [NAME]: 'five:1' } }, 'five:1'],
+    ['an index of odd types', [blob(unsaid)], unsaidEntry, 'registry.test/beside:1'],
     ['an image that lacks a blob', [], { ...chartEntry }, 'registry.test/beside:1'],
   ];
 
