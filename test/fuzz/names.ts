@@ -14,6 +14,7 @@ import {
   parseTarget,
   withDefaultTag,
 } from '../../agent/reference.ts';
+import { REFERENCE_MAX_BYTES } from '../../proto/limits.ts';
 import { decoded, holds } from './refusal.ts';
 import { target } from './target.ts';
 import { nastyText, textLike } from './text.ts';
@@ -64,7 +65,10 @@ const references = target({
     if (!read) return;
     holds(/^[\x21-\x7e]+$/.test(text), 'a name is of characters that show');
     const whole = canonical(read);
-    holds(whole.length <= 255 + 1 + 128 + 1 + 71, 'a name is bounded');
+    holds(
+      whole.length <= 'docker.io/'.length + REFERENCE_MAX_BYTES + `@${DIGEST}`.length,
+      'a name is bounded',
+    );
     holds(isDeepStrictEqual(parseReference(whole), read), 'its canonical form is the same name');
     holds(isDeepStrictEqual(parseReference(familiar(read)), read), 'its familiar form is the same name');
     holds(familiar(read).startsWith(familiarName(read)), 'a repository begins its name');

@@ -15,6 +15,7 @@ import { digestOf } from '../../../agent/engine/metadata.ts';
 import type { Digest, Sink, Store } from '../../../agent/image.ts';
 import { move } from '../../../agent/move.ts';
 import { Compressor } from '../../../proto/compression.ts';
+import { SEED } from '../../fuzz/seed.ts';
 import { zstdZeros } from '../../hostile/raw-tar.ts';
 import { type MemoryBlob, type MemoryImage, MemorySource } from '../../memory.ts';
 import { type ScratchDirectory, scratchDirectory } from '../../rig/scratch.ts';
@@ -105,6 +106,8 @@ const ZEROS: Recipe = {
   docker: false,
 };
 
+const CLASSIC_ZEROS: Recipe = { ...ZEROS, store: 'classic' };
+
 async function packed(bytes: Buffer, how: string): Promise<Buffer> {
   const zstd = () => buffer(new Compressor().compress(Readable.from([bytes]), () => 3));
   switch (how) {
@@ -128,8 +131,16 @@ const blob = (kind: MemoryBlob['kind'], bytes: Buffer): MemoryBlob => ({
   bytes,
 });
 
+const made = new Map<Recipe, Promise<MemoryImage>>();
+/** One image for each recipe: the large ones of all ways are the same. */
+function imageOf(of: Recipe): Promise<MemoryImage> {
+  const image = made.get(of) ?? makeImage(of);
+  made.set(of, image);
+  return image;
+}
+
 /** An image as a store of this kind has it: whatever its media types say, what is in it is what its config says. */
-async function imageOf({ store, layers, platform: made, names, docker }: Recipe): Promise<MemoryImage> {
+async function makeImage({ store, layers, platform: made, names, docker }: Recipe): Promise<MemoryImage> {
   const isClassic = store === 'classic';
   const stored = await Promise.all(
     layers.map(async ({ content: { of, bytes }, packing: how, mediaType }) => {
@@ -232,8 +243,8 @@ const WAYS: Readonly<Record<string, Way>> = {
 describe.each(Object.entries(WAYS))('%s', (_what, { sink: openWay, place, loses }) => {
   it('reads what it has written', { timeout: 300_000 }, async () => {
     await fc.assert(
-      fc.asyncProperty(recipe, async (made) => {
-        const whole = await imageOf(made);
+      fc.asyncProperty(recipe, async (one) => {
+        const whole = await imageOf(one);
         const path = join(scratch.path, `${++places}`);
         {
           await using sink = await openWay(path);
@@ -270,7 +281,7 @@ describe.each(Object.entries(WAYS))('%s', (_what, { sink: openWay, place, loses 
           expect([digest, read.get(digest)]).toEqual([digest, bytes.length]);
         await rm(path, { recursive: true, force: true });
       }),
-      { numRuns: RUNS, examples: [[ZEROS], [{ ...ZEROS, store: 'classic' }]], endOnFailure: true },
+      { numRuns: RUNS, seed: SEED, examples: [[ZEROS], [CLASSIC_ZEROS]], endOnFailure: true },
     );
   });
 });
