@@ -4,7 +4,7 @@ import { TEXT_MAX_CHARACTERS } from '../proto/limits.ts';
 import type { Archive } from './archive/archive.ts';
 import { ArchiveCatalogue } from './archive/archive-catalogue.ts';
 import { ArchiveSource, allOf, checkImages, originsOf } from './archive/archive-source.ts';
-import { callings, type SetAside } from './archive/described.ts';
+import { callings, familiarly, type SetAside } from './archive/described.ts';
 import type { ArchiveEndpoint, EngineEndpoint, ImageEndpoint } from './archive/endpoint.ts';
 import { openArchives } from './archive/open-archives.ts';
 import { atOnce, LOOKUPS_AT_ONCE } from './at-once.ts';
@@ -122,7 +122,7 @@ async function openEnginePlace(options: PlaceOptions): Promise<Place> {
   const patterns = (from ?? []).flatMap((one) => (one.kind === 'docker-daemon' ? patternsOf(one) : []));
   const engine = await Engine.connect({ ...options.engine, warn: warnBy(emit) });
   emit(engineEvent(engine));
-  const catalogue = new EngineCatalogue(engine);
+  const catalogue = new EngineCatalogue(engine, warnBy(emit));
   let lacking = false;
   const leftOut = (message: string) => {
     lacking = true;
@@ -240,7 +240,7 @@ function isMeant(aside: SetAside, reference: string | undefined, selection: Sele
   const { all, except, labels, since } = selection;
   const fits = (pattern: Pattern) =>
     callings(aside).some((text) =>
-      pattern.kind === 'exact' ? pattern.text === text : pattern.matches(text),
+      pattern.kind === 'exact' ? familiarly(pattern.text) === text : pattern.matches(text),
     );
   if (labels.length > 0 || since !== undefined || except.some(fits)) return false;
   if (all === true || (!picks(selection) && reference === undefined)) return true;

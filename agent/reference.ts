@@ -26,8 +26,25 @@ export interface Reference {
   readonly digest: string | undefined;
 }
 
-/** Undefined for what is no reference. `name` alone has no tag: see `withDefaultTag`. */
+/** Undefined for what is no reference, or too long. `name` alone has no tag: see `withDefaultTag`. */
 export function parseReference(text: string): Reference | undefined {
+  const reference = readReference(text);
+  return reference && fits(reference) ? reference : undefined;
+}
+
+/** Whether it is a reference that only its length keeps from being moved: docker from 25 on has such. */
+export function isTooLong(text: string): boolean {
+  const reference = readReference(text);
+  return reference !== undefined && !fits(reference);
+}
+
+/** Longer ones do not fit what hosts say to each other. */
+function fits({ domain, path, tag }: Reference): boolean {
+  const shown = `${domain === 'docker.io' ? '' : domain}/${path}:${tag ?? ''}`;
+  return path.length <= PATH_MAX_CHARACTERS && shown.length <= REFERENCE_MAX_BYTES;
+}
+
+function readReference(text: string): Reference | undefined {
   // What stands before the first slash is a host only if it looks like one, or nobody could name `team/web`.
   const slash = text.indexOf('/');
   const first = slash < 0 ? '' : text.slice(0, slash);
@@ -37,16 +54,12 @@ export function parseReference(text: string): Reference | undefined {
   if (path === undefined) return undefined;
   if (!named && /^[0-9a-f]{64}$/.test(text)) return undefined;
   const official = (domain === 'docker.io' || domain === 'index.docker.io') && !path.includes('/');
-  const reference = {
+  return {
     domain: domain === 'index.docker.io' ? 'docker.io' : domain,
     path: official ? `library/${path}` : path,
     tag,
     digest,
   };
-  // Longer ones do not fit what hosts say to each other.
-  const shown = `${domain === 'docker.io' ? '' : domain}/${path}:${tag ?? ''}`;
-  const fits = reference.path.length <= PATH_MAX_CHARACTERS && shown.length <= REFERENCE_MAX_BYTES;
-  return fits ? reference : undefined;
 }
 
 /** As `docker run` has it: `name` is `name:latest`; with a digest no tag is assumed. */

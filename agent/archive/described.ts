@@ -31,12 +31,6 @@ export function familiarly(text: string): string {
   return parsed ? familiar(withDefaultTag(parsed)) : text;
 }
 
-/** The images where nothing had to be set aside. Throws integrity for the first thing that was. */
-export function allUsable({ images, setAside: [first] }: Described): readonly ArchivedImage[] {
-  if (first) throw first.why;
-  return images;
-}
-
 /** Whatever `read` gives; what it finds wrong with this one entry is kept instead. Throws all but integrity. */
 export function setAsideUnless<T>(
   called: readonly string[],

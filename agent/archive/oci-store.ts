@@ -11,7 +11,6 @@ import { canonical, parseTarget } from '../reference.ts';
 import { strictJson } from '../strict-json.ts';
 import type { BlobStore, WholeImage } from './blob-store.ts';
 import { measured } from './contents.ts';
-import { allUsable } from './described.ts';
 import { fileBytes, once } from './file-bytes.ts';
 import { FILE_MODE, Folder } from './folder.ts';
 import { makeDirectories, removeEmpty } from './made-directories.ts';
@@ -82,7 +81,8 @@ export class OciStore implements BlobStore {
     try {
       if (!isThere) return new OciStore({ root, there: [], sizes: new Map(), index: EMPTY, made, signal });
       await using contents = await openOciLayout(path, signal);
-      const there = allUsable(ociImages(contents)).map(({ image }) => image);
+      // What is no image stays as it is: only its line in the index is handed on.
+      const there = ociImages(contents).images.map(({ image }) => image);
       const sizes = new Map<Digest, number>();
       for (const [name, { size }] of contents.files)
         if (name.startsWith(`${BLOBS}/`)) sizes.set(`sha256:${name.slice(BLOBS.length + 1)}`, size);

@@ -19,6 +19,8 @@ import { ReadingMeter } from './reading-meter.ts';
 import { TarContents } from './tar-contents.ts';
 import { seemsToBegin } from './wrong-file.ts';
 
+/** Of an archive that holds nothing that could be moved. */
+const REASONS_SHOWN_MAX = 3;
 const ARCHIVE_ENDING = /\.(tar|tar\.gz|tgz|tar\.zst)$/;
 
 export interface ReadOptions {
@@ -159,7 +161,7 @@ async function archiveOf(
     contents = opened;
     const check = new LayerCheck(opened, inflation, meter);
     const { images, setAside, warnings } = imagesOf(contents);
-    if (images.length === 0 && setAside[0]) throw setAside[0].why;
+    if (images.length === 0 && setAside[0]) throw noneUsable(setAside);
     return {
       label,
       contents,
@@ -177,6 +179,15 @@ async function archiveOf(
     await contents?.[Symbol.asyncDispose]();
     throw ofArchive(label, error);
   }
+}
+
+/** Why nothing of all that is there is an image that could be moved. */
+function noneUsable(setAside: readonly SetAside[]): ImgmvError {
+  const [first, ...others] = [...new Map(setAside.map(({ why }) => [why.message, why])).values()];
+  const more = others.slice(0, REASONS_SHOWN_MAX - 1).map(({ message }) => message);
+  const left = others.length - more.length;
+  const message = [first?.message, ...more, ...(left > 0 ? [`and ${left} more`] : [])].join('; ');
+  return new ImgmvError('integrity', message, { cause: first, ...(first?.hint && { hint: first.hint }) });
 }
 
 function ofArchive(label: string, error: unknown): unknown {

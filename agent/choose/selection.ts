@@ -78,7 +78,8 @@ export function picksNothing(selection: Selection): boolean {
 
 /**
  * The images that are meant, each id once with all names by which it is, in the order in which they were named, or
- * in that of the place. Throws image-not-found, naming all that are missing, and where none is left.
+ * in that of the place. Throws image-not-found, naming all that are missing, and where none is left; integrity where all
+ * that was named is there and none of it can be moved.
  */
 export async function choose(
   catalogue: Catalogue,
@@ -87,12 +88,25 @@ export async function choose(
 ): Promise<readonly Chosen[]> {
   const chosen: Chosen[] = [];
   const missing: Pattern[] = [];
-  const found = await atOnce(LOOKUPS_AT_ONCE, selection.patterns, (pattern) => matching(catalogue, pattern));
+  const unusable: ImgmvError[] = [];
+  const found = await atOnce(LOOKUPS_AT_ONCE, selection.patterns, (pattern) =>
+    matching(catalogue, pattern).catch((error: unknown) => {
+      if (!(error instanceof ImgmvError) || error.code !== 'integrity') throw error;
+      return error;
+    }),
+  );
   for (const [at, pattern] of selection.patterns.entries()) {
-    if (found[at]?.length === 0) missing.push(pattern);
-    chosen.push(...(found[at] ?? []));
+    const meant = found[at] ?? [];
+    if (meant instanceof ImgmvError) unusable.push(meant);
+    else if (meant.length === 0) missing.push(pattern);
+    else chosen.push(...meant);
   }
   if (missing.length > 0) throw await notFound(catalogue, missing);
+  // What is good of that which was named is moved; whoever has set the others aside tells of them.
+  if (chosen.length === 0 && unusable[0]) {
+    for (const { message } of unusable.slice(1)) warn(message);
+    throw unusable[0];
+  }
   const { dangling, running } = selection;
   if (selection.all || !picks(selection))
     chosen.push(...(await catalogue.list()).filter((image) => !image.dangling));

@@ -1,8 +1,9 @@
 /** An engine as a place to choose images from. */
 import { ImgmvError } from '../../proto/errors.ts';
+import { REFERENCE_MAX_BYTES, TEXT_MAX_CHARACTERS } from '../../proto/limits.ts';
 import type { Catalogue, Chosen, Listed } from '../choose/selection.ts';
 import type { Digest } from '../image.ts';
-import { familiar, parseReference, withDefaultTag } from '../reference.ts';
+import { familiar, isTooLong, parseReference, withDefaultTag } from '../reference.ts';
 import type { Engine } from './engine.ts';
 import { isPrivateName } from './helpers.ts';
 
@@ -14,8 +15,12 @@ export class EngineCatalogue implements Catalogue {
   /** With those on which others were built, and which have no name any more. */
   #known: Promise<readonly Listed[]> | undefined;
 
-  constructor(engine: Engine) {
+  readonly #warn: (message: string) => void;
+
+  /** `warn` is told of each name that an image has and cannot be moved by. */
+  constructor(engine: Engine, warn: (message: string) => void) {
     this.#engine = engine;
+    this.#warn = warn;
   }
 
   /** Asked once. Newest first, as docker has it; of one age, which an engine gives in any order, by name. */
@@ -36,6 +41,7 @@ export class EngineCatalogue implements Catalogue {
     for (const { Id, RepoTags, RepoDigests, Labels, Created, Size } of await this.#engine.list({ all })) {
       const tags = (RepoTags ?? []).filter((tag) => tag !== '<none>:<none>');
       const names = tags.filter((tag) => isTagName(tag) && !isPrivateName(tag));
+      if (!all) for (const tag of tags) if (isTooLong(tag)) this.#warn(tooLong(tag));
       // What an interrupted run has kept is nobody's image.
       if (!all && tags.length > 0 && tags.every(isPrivateName)) continue;
       const digests = (RepoDigests ?? []).filter((digest) => !digest.startsWith('<none>@'));
@@ -55,6 +61,8 @@ export class EngineCatalogue implements Catalogue {
   async find(reference: string): Promise<readonly Chosen[]> {
     const parsed = parseReference(reference);
     if (isPrivateName(reference)) return [];
+    if (isTooLong(reference))
+      throw new ImgmvError('usage', tooLong(reference), { hint: 'name the image by its id, and --as NAME' });
     // What is neither a name nor an id, such as ../x, is nothing to make a request of.
     if (!parsed && !/^(sha256:)?[0-9a-f]{1,64}$/.test(reference)) return [];
     const found = await this.#engine.inspect(reference);
@@ -93,6 +101,11 @@ export class EngineCatalogue implements Catalogue {
 function isTagName(name: string): boolean {
   const parsed = parseReference(name);
   return parsed?.tag !== undefined && parsed.digest === undefined;
+}
+
+function tooLong(name: string): string {
+  const begin = JSON.stringify(name.slice(0, TEXT_MAX_CHARACTERS / 8));
+  return `the name that begins ${begin} has ${name.length} characters, and is not moved: imgmv takes up to ${REFERENCE_MAX_BYTES}, 255 of them behind the registry and before the tag`;
 }
 
 function newestFirst(one: Listed, other: Listed): number {

@@ -322,7 +322,7 @@ async function sourceOf(
   as: { readonly as?: string } = {},
 ): Promise<EngineSource> {
   const patterns = references.flatMap(parsePatterns);
-  const chosen = await choose(new EngineCatalogue(engine), { patterns, labels: [], except: [] });
+  const chosen = await choose(new EngineCatalogue(engine, () => {}), { patterns, labels: [], except: [] });
   const renaming = new Renaming({ retag: [], keepNames: false });
   const meant = named(chosen, { ...as, renaming });
   return new EngineSource(engine, { meant, ignoreSpace: false, leftOut: () => {} });

@@ -65,6 +65,24 @@ const REFUSED: Readonly<Record<Flavour, readonly string[]>> = {
 
 const TAGS = ['1.0', '_x', 'UPPER_1.x-y', '-x', '.x', 'a b', 'a/b', 't'.repeat(128), 't'.repeat(129), 'é'];
 
+/** Behind a name; true for those that docker takes and we do not. */
+const DIGESTS: readonly (readonly [digest: string, differs?: boolean])[] = [
+  [`@sha256:${HEX}`],
+  [`:1@sha256:${HEX}`],
+  [`@sha512:${HEX}${HEX}`, true],
+  [`@sha512:${HEX}`],
+  [`@sha256:${HEX.toUpperCase()}`],
+  [`@sha256:${HEX.slice(1)}`],
+  [`@sha256:${HEX}0`],
+  [`@sha256:${HEX}:1`],
+  [`@SHA256:${HEX}`],
+  [`@${HEX}`],
+  [`@md5:${'a'.repeat(32)}`],
+  ['@sha256:'],
+  ['@'],
+  [`@sha256:${HEX}@sha256:${HEX}`],
+];
+
 for (const flavour of ['20', '28'] satisfies readonly Flavour[]) {
   describeOn(
     `names of images, ${flavour}`,
@@ -116,6 +134,23 @@ for (const flavour of ['20', '28'] satisfies readonly Flavour[]) {
         await engine.docker(['tag', image.id, name]);
         await using imgmv = runImgmv(['ls', name, '--json', '--docker-host', engine.dockerHost]);
         await expectEnd(imgmv, 0, new RegExp(`"names":\\[[^\\]]*${JSON.stringify(name)}`));
+        await engine.docker(['image', 'rm', '--no-prune', name]);
+      });
+
+      it.each(DIGESTS)('whether web%s is a name', async (digest, differs) => {
+        // For what is no name it says so; what is one is not there.
+        const isName = (await ask('GET', `/images/${encodeURIComponent(`web${digest}`)}/json`)) === 404;
+        expect(parseReference(`web${digest}`) !== undefined).toBe(differs ? !isName : isName);
+      });
+
+      it.runIf(flavour === '28')('one that is too long is told, and nothing else of the image', async () => {
+        const name = `r.example/${'b'.repeat(250)}:${'t'.repeat(128)}`;
+        await engine.docker(['tag', image.id, name]);
+        await using all = runImgmv(['ls', '--json', '--docker-host', engine.dockerHost]);
+        await expectEnd(all, 0, /"event":"warning","message":"the name that begins .*389 characters/);
+        expect(all.stdout).toContain('"first:1"');
+        await using one = runImgmv(['ls', name, '--docker-host', engine.dockerHost]);
+        await expectEnd(one, 2, /389 characters, and is not moved[^]*--as NAME/);
         await engine.docker(['image', 'rm', '--no-prune', name]);
       });
     },

@@ -1,9 +1,10 @@
 /** A layout that grows: of what is there already only what an image leans on is read, and that is compared with its name. */
-import { readdir, writeFile } from 'node:fs/promises';
+import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import { type ArchiveEndpoint, parseEndpoint } from '../../../agent/archive/endpoint.ts';
 import { openSink } from '../../../agent/archive/open-store.ts';
+import { digestOf } from '../../../agent/engine/metadata.ts';
 import { move } from '../../../agent/move.ts';
 import { type MemoryImage, MemorySource, testImage } from '../../memory.ts';
 import { type ScratchDirectory, scratchDirectory } from '../../rig/scratch.ts';
@@ -47,6 +48,23 @@ async function write(image: MemoryImage): Promise<readonly string[]> {
 it('an image that shares nothing is added beside a blob that is damaged', async () => {
   const alone = await testImage({ name: 'alone:1', layers: [{ srv: 'alone' }], store: 'containerd' });
   expect(await write(alone)).toEqual(['loaded']);
+});
+
+it('an image is added beside what is no image, whose line stays as it was', async () => {
+  const [index, artifact] = ['index.json', 'blobs/sha256/'].map((name) => join(folder, name));
+  const bytes = Buffer.from('{"schemaVersion":2,"mediaType":"application/vnd.example.nothing","layers":[]}');
+  const digest = digestOf(bytes);
+  await writeFile(`${artifact}${digest.slice(7)}`, bytes);
+  const mediaType = 'application/vnd.oci.image.manifest.v1+json';
+  const line = { mediaType, digest, size: bytes.length, artifactType: 'text/x', annotations: { x: 'y' } };
+  const read = async () => JSON.parse(await readFile(index as string, 'utf8'));
+  const before = await read();
+  await writeFile(index as string, JSON.stringify({ ...before, manifests: [line, ...before.manifests] }));
+  const alone = await testImage({ name: 'alone:1', layers: [{ srv: 'alone' }], store: 'containerd' });
+  expect(await write(alone)).toEqual(['loaded']);
+  const { manifests } = await read();
+  expect(manifests).toHaveLength(3);
+  expect(manifests[0]).toEqual(line);
 });
 
 it.each([

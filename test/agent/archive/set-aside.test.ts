@@ -130,6 +130,16 @@ describe('beside an image', () => {
       expect(warnings).toEqual([expect.stringContaining('is left out')]);
     });
 
+    it(`${what} does not keep another one from being moved that is named beside it`, async () => {
+      const { exit, images, warnings } = await copied(
+        archive,
+        'web:1.0',
+        name.replace('five', 'docker.io/library/five'),
+      );
+      expect({ exit, images }).toEqual({ exit: 17, images: [['loaded', 'web:1.0']] });
+      expect(warnings).toEqual([expect.stringContaining('is left out')]);
+    });
+
     it(`${what} is refused with the reason when it is picked itself`, async () => {
       const error = await failureOf(copied(archive, name));
       expect(error).toMatchObject({ code: 'integrity', message: expect.stringContaining('is no image') });

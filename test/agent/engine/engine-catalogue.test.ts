@@ -27,7 +27,7 @@ it('lists the newest first, and those of one age by name, in whatever order the 
       () => {},
       (_request, response) => void response.end(JSON.stringify(order)),
     );
-    const there = await new EngineCatalogue(fake.engine).list();
+    const there = await new EngineCatalogue(fake.engine, () => {}).list();
     expect(there.map(({ id }) => id)).toEqual([1, 6, 4, 3, 2, 5].map(idOf));
   }
 });
