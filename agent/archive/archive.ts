@@ -53,7 +53,8 @@ export class LayerCheck {
       signal,
     );
     for (const image of images) {
-      for (const claim of image.claims) requireTrue(claim, this.#facts.get(claim.file) as FileFacts);
+      for (const claim of image.claims)
+        requireTrue(claim, this.#facts.get(claim.file) as FileFacts, image.image.diffIds);
       this.#checked.set(image, this.#withSizes(image));
     }
   }
@@ -100,7 +101,11 @@ export class LayerCheck {
   }
 }
 
-function requireTrue({ diffId, file, stored }: LayerClaim, { digest, inside }: FileFacts): void {
+function requireTrue(
+  { diffId, file, stored }: LayerClaim,
+  { digest, inside }: FileFacts,
+  diffIds: readonly Digest[],
+): void {
   const name = JSON.stringify(file);
   if (stored !== undefined && digest !== stored)
     throw new ImgmvError('integrity', `the blob ${name} is ${digest}, want ${stored}`);
@@ -109,6 +114,11 @@ function requireTrue({ diffId, file, stored }: LayerClaim, { digest, inside }: F
     throw new ImgmvError(
       'integrity',
       `layer ${diffId.at + 1}, ${name}, is ${plain}, and its config says ${diffId.digest}`,
+      {
+        ...(diffIds.includes(plain) && {
+          hint: 'its layers stand in another order than its config says, as some releases of docker 25 wrote them: save the image again with a newer docker',
+        }),
+      },
     );
 }
 

@@ -16,7 +16,7 @@ const ANSWER_TIMEOUT_MS = 30_000;
 /** The same where somebody waits for the command to stop. */
 const STOPPED_ANSWER_TIMEOUT_MS = 1_500;
 const STOPS: readonly unknown[] = ['sighup', 'sigint', 'sigterm'];
-/** How long an engine that has got all of an image may take to unpack it, when nobody wants it any more. */
+/** How long an engine that has got all of an image may take to unpack it, when nobody wants it any more and nobody waits. */
 const FINISH_TIMEOUT_MS = 10 * 60_000;
 const ANSWER_LINE_MAX_CHARACTERS = 64 * 1024;
 
@@ -122,7 +122,8 @@ export class Load {
    * Gives up, so that nothing stays but what a private name holds; the caller drops that behind this. An
    * engine that has got all finishes whatever we do, so it is waited for. Before that, a classic engine
    * forgets all when the connection breaks; a containerd store would keep blobs for a day, and drops them
-   * when the tar just ends too soon. `reason` says whether somebody waits for that.
+   * when the tar just ends too soon. Where `reason` is a stop somebody waits for that, and an engine that is
+   * slow is left to itself: the private name goes when the next session looks at the engine, or by `imgmv clean`.
    */
   async abort(reason?: unknown): Promise<void> {
     this.#fail(new ImgmvError('internal', 'the load was given up'));
@@ -130,8 +131,8 @@ export class Load {
     if (!this.#request.destroyed && (gotAll || this.#engine.info.store === 'containerd')) {
       this.#request.end();
       const stopped = reason instanceof ImgmvError && STOPS.includes(reason.code);
-      const patienceMs = stopped ? STOPPED_ANSWER_TIMEOUT_MS : ANSWER_TIMEOUT_MS;
-      await settledWithin(this.#answered, gotAll ? FINISH_TIMEOUT_MS : patienceMs);
+      const patienceMs = gotAll ? FINISH_TIMEOUT_MS : ANSWER_TIMEOUT_MS;
+      await settledWithin(this.#answered, stopped ? STOPPED_ANSWER_TIMEOUT_MS : patienceMs);
     }
     this.#request.destroy();
   }

@@ -212,3 +212,21 @@ describe('a large zstd window', () => {
       if (kind === 'layer') expect(String(await buffer(body))).toBe('layer');
   });
 });
+
+it('layers in another order than the config says are called that', async () => {
+  const { image, blobs } = await testImage({ store: 'containerd', layers: [{ a: 'a' }, { b: 'b' }] });
+  const bytesOf = (kind: string) => blobs.filter((one) => one.kind === kind).map(({ bytes }) => bytes);
+  const written = JSON.parse(`${bytesOf('manifest')[0]}`);
+  const turned = Buffer.from(JSON.stringify({ ...written, layers: written.layers.toReversed() }));
+  const root = { mediaType: image.root.mediaType, digest: digestOf(turned), size: turned.length };
+  const parts = [...bytesOf('layer'), ...bytesOf('config'), turned].map(blob);
+  const archive = rawTar(
+    ...parts,
+    json('oci-layout', { imageLayoutVersion: '1.0.0' }),
+    json('index.json', { schemaVersion: 2, manifests: [root] }),
+  );
+  await expect(ArchiveSource.open(await opened(archive, false), signal)).rejects.toMatchObject({
+    code: 'integrity',
+    hint: expect.stringContaining('another order'),
+  });
+});

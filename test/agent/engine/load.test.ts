@@ -225,21 +225,30 @@ describe('a load that fails', () => {
     ['the connection is lost: an engine that is slow to drop what came is waited for', 'peer-lost', true],
     ['somebody waits for the stop: it is not', 'sigint', false],
   ] as const)('one of a containerd store that is given up where %s', async (_what, code, waits) => {
-    let answered = false;
-    await using fake = await fakeEngine(async (request, response) => {
-      await buffer(request).catch(() => {});
-      // Longer than a stop waits, and shorter than anything else does.
-      await sleep(waits ? 3_000 : 15_000, undefined, { ref: false });
-      answered = true;
-      response.end('{"error":"unexpected EOF"}');
-    });
+    const slow = answeringAfter(waits);
+    await using fake = await fakeEngine(slow.script);
     const { transport } = fake.engine;
     const lost = fake.engine.lost.bind(fake.engine);
     const engine = { info: { store: 'containerd' }, transport, lost } as unknown as Engine;
     const load = new Load(engine, new Stopwatch());
     await load.file('blobs/a', small.length, once(small));
     await load.abort(new ImgmvError(code, 'over'));
-    expect(answered).toBe(waits);
+    expect(slow.answered).toBe(waits);
+  });
+
+  it.each([
+    ['the connection is lost: an engine that has got all is waited for', 'peer-lost', true],
+    ['somebody waits for the stop: it is not', 'sigint', false],
+  ] as const)('one of a classic store that is given up where %s', async (_what, code, waits) => {
+    const slow = answeringAfter(waits);
+    await using fake = await fakeEngine(slow.script);
+    const load = new Load(fake.engine, new Stopwatch());
+    await load.file('blobs/a', small.length, once(small));
+    const finished = failureOf(load.finish());
+    await slow.read;
+    await load.abort(new ImgmvError(code, 'over'));
+    expect(slow.answered).toBe(waits);
+    await finished;
   });
 
   it('a body that fails: its own error', async () => {
@@ -254,6 +263,24 @@ describe('a load that fails', () => {
     await load.abort();
   });
 });
+
+/** An engine that takes its time: longer than a stop waits, and shorter than anything else does. */
+function answeringAfter(waits: boolean) {
+  const whole = awaited<void>();
+  const slow = {
+    answered: false,
+    /** Resolves when it has got all. */
+    read: whole.promise,
+    script: (async (request, response) => {
+      await buffer(request).catch(() => {});
+      whole.resolve();
+      await sleep(waits ? 3_000 : 15_000, undefined, { ref: false });
+      slow.answered = true;
+      response.end('{"error":"unexpected EOF"}');
+    }) satisfies Script as Script,
+  };
+  return slow;
+}
 
 function firstBytes(request: IncomingMessage): Promise<void> {
   return new Promise((resolve) => request.once('data', () => resolve()));
