@@ -2,8 +2,7 @@
  * Images of archives, by the documents that describe them and by the tar that holds them. What is read is what its
  * bytes are, and is the same when it is written and read again; all else is refused. docs/archives.md.
  */
-import { mkdirSync, mkdtempSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
-import { tmpdir } from 'node:os';
+import { mkdirSync, readdirSync, readlinkSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
@@ -21,6 +20,7 @@ import type { Digest } from '../../agent/image.ts';
 import { move } from '../../agent/move.ts';
 import { familiar, parseReference } from '../../agent/reference.ts';
 import type { ErrorCode } from '../../proto/errors.ts';
+import { scratchDirectory } from '../rig/scratch.ts';
 import {
   collected,
   filesOf,
@@ -40,8 +40,8 @@ import { storedFrames } from './zstd-frames.ts';
 const MIB = 1024 * 1024;
 const MESSAGE_MAX_CHARACTERS = 2_000;
 
-const scratch = mkdtempSync(join(tmpdir(), 'imgmv-fuzz-'));
-process.once('exit', () => rmSync(scratch, { recursive: true, force: true }));
+/** Removed when the process ends, or by the next one. */
+const { path: scratch } = await scratchDirectory();
 const spools = join(scratch, 'tmp');
 mkdirSync(spools);
 

@@ -1,7 +1,6 @@
 /** What places and images are called on the command line, and the files that `--each` makes of names. docs/archives.md. */
-import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { basename, join } from 'node:path';
+import { existsSync, readdirSync } from 'node:fs';
+import { basename } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import type { Archive } from '../../agent/archive/archive.ts';
@@ -14,6 +13,7 @@ import type { Digest, Image } from '../../agent/image.ts';
 import { clashes } from '../../agent/plan.ts';
 import { familiar, parseReference, withDefaultTag } from '../../agent/reference.ts';
 import { ImgmvError } from '../../proto/errors.ts';
+import { scratchDirectory } from '../rig/scratch.ts';
 import { decoded, decodedLater, holds } from './refusal.ts';
 import { target } from './target.ts';
 import { nastyText, textLike } from './text.ts';
@@ -96,8 +96,8 @@ const name: fc.Arbitrary<string> = textLike(
     familiar(withDefaultTag(parseReference(text) as NonNullable<ReturnType<typeof parseReference>>)),
   );
 
-const scratch = mkdtempSync(join(tmpdir(), 'imgmv-fuzz-'));
-process.once('exit', () => rmSync(scratch, { recursive: true, force: true }));
+/** Removed when the process ends, or by the next one. */
+const { path: scratch } = await scratchDirectory();
 
 const each = target<{ names: readonly (readonly string[])[]; format: number; opens: boolean }>({
   name: 'archive/each',
