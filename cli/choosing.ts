@@ -1,11 +1,11 @@
 /** The options that say which images are meant: the same for `ls`, `send`, `plan` and `copy`. */
 import { type Command, InvalidArgumentError } from 'commander';
-import { composeImages } from '../agent/choose/compose.ts';
 import { readList } from '../agent/choose/list-file.ts';
 import { type Pattern, parsePatterns } from '../agent/choose/pattern.ts';
 import type { Selection } from '../agent/choose/selection.ts';
-import type { Emit } from '../agent/events.ts';
-import { readFrom, untilAborted } from '../agent/fifo.ts';
+import { composeImages } from '../agent/compose/compose.ts';
+import type { Emit } from '../agent/model/events.ts';
+import { readFrom, untilAborted } from '../agent/streams/fifo.ts';
 import { ImgmvError } from '../proto/errors.ts';
 import { collect, parseSince } from './options.ts';
 import type { Run } from './run.ts';

@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import { clean } from '../agent/clean.ts';
+import { clean } from '../agent/commands/clean.ts';
 import { type CommonOptions, run } from './run.ts';
 
 interface CleanFlags extends CommonOptions {

@@ -3,7 +3,7 @@ import { openSync } from 'node:fs';
 import { createInterface } from 'node:readline';
 import { Writable } from 'node:stream';
 import { ReadStream } from 'node:tty';
-import { readFrom, untilAborted } from '../agent/fifo.ts';
+import { readFrom, untilAborted } from '../agent/streams/fifo.ts';
 import { parseCode } from '../proto/code.ts';
 import { ImgmvError } from '../proto/errors.ts';
 import type { Secret } from '../proto/secret.ts';

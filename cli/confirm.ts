@@ -2,8 +2,8 @@
 
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { CONFIRM_WAIT_MS } from '../agent/confirming-sink.ts';
-import type { Asked } from '../agent/receive.ts';
+import type { Asked } from '../agent/commands/receive.ts';
+import { CONFIRM_WAIT_MS } from '../agent/ends/confirming-sink.ts';
 import { escapeText } from './escape.ts';
 import { planText } from './plan-text.ts';
 import { names, size } from './sizes.ts';

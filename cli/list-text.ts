@@ -1,5 +1,5 @@
 /** Images as a table: a line for each name, or for an image without one. */
-import type { ListedImage } from '../agent/events.ts';
+import type { ListedImage } from '../agent/model/events.ts';
 import { escapeText } from './escape.ts';
 import { short } from './names.ts';
 import { size } from './sizes.ts';

@@ -1,7 +1,7 @@
 import { Command } from 'commander';
 import type { ImageEndpoint } from '../agent/archive/endpoint.ts';
 import { picks, picksNothing } from '../agent/choose/selection.ts';
-import { listImages } from '../agent/list-images.ts';
+import { listImages } from '../agent/commands/ls.ts';
 import {
   addChoosingOptions,
   CHOOSING_HELP,

@@ -2,7 +2,7 @@
 /** Entry: argv to one agent call, and its outcome to an exit status. */
 import { setFlagsFromString } from 'node:v8';
 import { Command, CommanderError } from 'commander';
-import { VERSION } from '../agent/hello.ts';
+import { VERSION } from '../agent/ends/host.ts';
 import { exitStatusOf } from '../proto/errors.ts';
 import { cleanCommand } from './clean.ts';
 import { copyCommand } from './copy.ts';

@@ -7,7 +7,7 @@ import type { Readable } from 'node:stream';
 import * as v from 'valibot';
 import type { ImageEndpoint } from '../agent/archive/endpoint.ts';
 import type { Pattern } from '../agent/choose/pattern.ts';
-import type { RetagRule } from '../agent/rename.ts';
+import type { RetagRule } from '../agent/choose/rename.ts';
 import type { Label } from './choosing.ts';
 import { parseYaml } from './move-file/document.ts';
 import { issueProblems, kindOf, unknownKeys } from './move-file/issues.ts';

@@ -9,7 +9,7 @@ import {
 } from '../agent/archive/endpoint.ts';
 import type { WriteStdout } from '../agent/archive/output.ts';
 import { picks, type Selection } from '../agent/choose/selection.ts';
-import type { Destination } from '../agent/destination.ts';
+import type { Destination } from '../agent/ends/destination.ts';
 import { ImgmvError } from '../proto/errors.ts';
 import { collect } from './options.ts';
 

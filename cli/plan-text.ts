@@ -1,5 +1,5 @@
 /** A plan as a table: a line an image, and its layers below where only some of them are to travel. */
-import type { PlanImage, PlanLayer } from '../agent/events.ts';
+import type { PlanImage, PlanLayer } from '../agent/model/events.ts';
 import { escapeText } from './escape.ts';
 import { namingLines, short, sourceNameOf } from './names.ts';
 import { size } from './sizes.ts';

@@ -1,5 +1,5 @@
 /** What people see of an archive while it is read: that it is, once, and from then on how far. */
-import type { Event } from '../agent/events.ts';
+import type { Event } from '../agent/model/events.ts';
 import type { BarState } from './bars.ts';
 import { escapeText } from './escape.ts';
 import { size } from './sizes.ts';

@@ -1,11 +1,11 @@
 import { Command } from 'commander';
 import type { Format } from '../agent/archive/each-sink.ts';
 import { endpointText, type ImageEndpoint } from '../agent/archive/endpoint.ts';
-import type { Destination } from '../agent/destination.ts';
+import type { Renaming } from '../agent/choose/rename.ts';
+import { parseTargetPattern, type TargetPattern } from '../agent/choose/target-pattern.ts';
+import { type ReceiverPush, receive } from '../agent/commands/receive.ts';
+import type { Destination } from '../agent/ends/destination.ts';
 import { isNear } from '../agent/push/policy.ts';
-import { type ReceiverPush, receive } from '../agent/receive.ts';
-import type { Renaming } from '../agent/rename.ts';
-import { parseTargetPattern, type TargetPattern } from '../agent/target-pattern.ts';
 import { ImgmvError } from '../proto/errors.ts';
 import {
   CODE_TTL_MAX_MS,

@@ -1,7 +1,7 @@
 /** The options that say what images are to be called at the target, the same on both sides. */
 import type { Command } from 'commander';
 import type { Naming } from '../agent/choose/meant.ts';
-import { parseRetag, Renaming, type RetagRule } from '../agent/rename.ts';
+import { parseRetag, Renaming, type RetagRule } from '../agent/choose/rename.ts';
 import { ImgmvError } from '../proto/errors.ts';
 import { collect } from './options.ts';
 

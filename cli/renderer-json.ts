@@ -1,4 +1,4 @@
-import type { Event } from '../agent/events.ts';
+import type { Event } from '../agent/model/events.ts';
 import { escapeText } from './escape.ts';
 import type { Renderer } from './renderer.ts';
 

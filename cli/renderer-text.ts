@@ -1,5 +1,5 @@
 /** For people: lines, and on a terminal a live bar for each image under way. */
-import type { Event, KeptImage, PlanImage, PushedRef } from '../agent/events.ts';
+import type { Event, KeptImage, PlanImage, PushedRef } from '../agent/model/events.ts';
 import { Bars } from './bars.ts';
 import { escapeText } from './escape.ts';
 import { listText } from './list-text.ts';

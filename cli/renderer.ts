@@ -1,5 +1,5 @@
 /** How a run is shown: renderer-text.ts for people, renderer-json.ts for scripts; each takes every event. */
-import type { Event } from '../agent/events.ts';
+import type { Event } from '../agent/model/events.ts';
 
 export interface Renderer {
   render(event: Event): void;

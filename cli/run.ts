@@ -1,7 +1,7 @@
 /** What every command does around its agent call: signals, rendering, and errors to an exit status. */
 
-import type { EngineOptions } from '../agent/engine/engine.ts';
-import { type Emit, errorEvent } from '../agent/events.ts';
+import type { EngineOptions } from '../agent/docker/engine.ts';
+import { type Emit, errorEvent } from '../agent/model/events.ts';
 import { type ImgmvError, toImgmvError } from '../proto/errors.ts';
 import { escapeText } from './escape.ts';
 import type { Renderer } from './renderer.ts';

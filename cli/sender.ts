@@ -2,10 +2,10 @@
 import type { Command } from 'commander';
 import type { ImageEndpoint } from '../agent/archive/endpoint.ts';
 import { picksNothing, type Selection } from '../agent/choose/selection.ts';
-import type { Digest } from '../agent/image.ts';
-import type { Pick } from '../agent/origin.ts';
-import { familiar, parseTarget as parseName } from '../agent/reference.ts';
-import { send } from '../agent/send.ts';
+import { send } from '../agent/commands/send.ts';
+import type { Pick } from '../agent/ends/origin.ts';
+import type { Digest } from '../agent/model/image.ts';
+import { familiar, parseTarget as parseName } from '../agent/model/reference.ts';
 import { ImgmvError, toImgmvError } from '../proto/errors.ts';
 import { JOBS, RETRIES } from '../proto/limits.ts';
 import { addChoosingOptions, type ChoosingFlags, selectionOf } from './choosing.ts';

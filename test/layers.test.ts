@@ -14,20 +14,39 @@ const OWNERS: Readonly<Record<string, string | readonly string[]>> = {
   ws: 'proto/websocket.ts',
   'zstd-napi/binding.js': 'proto/compression.ts',
   tweetnacl: 'proto/noise.ts',
-  dockerode: 'agent/engine/engine.ts',
+  dockerode: 'agent/docker/engine.ts',
   'cli-progress': 'cli/bars.ts',
   'pretty-bytes': 'cli/sizes.ts',
   '@clack/core': 'cli/picker.ts',
-  yaml: ['agent/choose/compose-yaml.ts', 'cli/move-file/yaml.ts'],
+  yaml: ['agent/compose/yaml.ts', 'cli/move-file/yaml.ts'],
 };
 
-async function importsOf(part: string): Promise<readonly { file: string; imported: string }[]> {
+/** The rooms of agent/, each may import those of the lines above it, and itself. */
+const STOREYS: readonly (readonly string[])[] = [
+  ['streams'],
+  ['model'],
+  ['oci'],
+  ['choose'],
+  // Where things come from and go to; none of them knows another one.
+  ['archive', 'docker', 'peer', 'compose', 'move'],
+  ['push'],
+  ['ends'],
+  ['commands'],
+];
+
+interface Import {
+  readonly file: string;
+  readonly imported: string;
+}
+
+/** Dynamic imports and those of types included. */
+async function importsOf(part: string): Promise<readonly Import[]> {
   const entries = await readdir(join(ROOT, part), { recursive: true });
   const files = entries.filter((entry) => entry.endsWith('.ts')).map((entry) => join(ROOT, part, entry));
   const found = await Promise.all(
     files.map(async (file) => {
       const source = await readFile(file, 'utf8');
-      return [...source.matchAll(/\bfrom '([^']+)'/g)].map(([, specifier = '']) => ({
+      return [...source.matchAll(/(?:\bfrom |\bimport\()\s*'([^']+)'/g)].map(([, specifier = '']) => ({
         file: relative(ROOT, file),
         imported: specifier.startsWith('.') ? relative(ROOT, join(file, '..', specifier)) : specifier,
       }));
@@ -49,4 +68,39 @@ describe.each(Object.entries(MAY_IMPORT))('%s', (part, allowed) => {
     const strays = imports.filter(({ file, imported }) => ![OWNERS[imported] ?? file].flat().includes(file));
     expect(strays).toEqual([]);
   });
+});
+
+describe('agent', () => {
+  const roomOf = (path: string) => path.split('/')[1] ?? '';
+  const storeyOf = (path: string) => STOREYS.findIndex((rooms) => rooms.includes(roomOf(path)));
+
+  it('has rooms, and nothing loose', async () => {
+    const entries = await readdir(join(ROOT, 'agent'));
+    expect(entries.sort()).toEqual(STOREYS.flat().sort());
+  });
+
+  it('knows only what is below', async () => {
+    const within = (await importsOf('agent')).filter(({ imported }) => imported.startsWith('agent/'));
+    const upwards = within.filter(
+      ({ file, imported }) => roomOf(file) !== roomOf(imported) && storeyOf(imported) >= storeyOf(file),
+    );
+    expect(upwards).toEqual([]);
+  });
+});
+
+it('no file imports itself, whatever stands between', async () => {
+  const imports = (await Promise.all(Object.keys(MAY_IMPORT).map(importsOf))).flat();
+  const importedBy = new Map<string, Import[]>();
+  for (const one of imports) importedBy.set(one.file, [...(importedBy.get(one.file) ?? []), one]);
+  const circles: string[] = [];
+  const done = new Set<string>();
+  const visit = (file: string, way: readonly string[]): void => {
+    const at = way.indexOf(file);
+    if (at >= 0) circles.push([...way.slice(at), file].join(' → '));
+    if (at >= 0 || done.has(file)) return;
+    for (const { imported } of importedBy.get(file) ?? []) visit(imported, [...way, file]);
+    done.add(file);
+  };
+  for (const { file } of imports) visit(file, []);
+  expect(circles).toEqual([]);
 });

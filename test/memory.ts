@@ -1,6 +1,5 @@
 /** A source and a sink that hold their images in memory, and small valid images to put in them. */
 import { createHash } from 'node:crypto';
-import { digestOf, manifestFor } from '../agent/engine/metadata.ts';
 import type {
   Answer,
   Blob,
@@ -17,7 +16,8 @@ import type {
   Source,
   Store,
   Waits,
-} from '../agent/image.ts';
+} from '../agent/model/image.ts';
+import { digestOf, manifestFor } from '../agent/oci/metadata.ts';
 import { ImgmvError } from '../proto/errors.ts';
 import { CREATED, type LayerSpec, layerTar } from './rig/layers.ts';
 

@@ -1,11 +1,11 @@
 /** Archives as a place to choose images from. */
 import * as v from 'valibot';
 import { ImgmvError } from '../../proto/errors.ts';
-import type { Catalogue, Chosen, Listed } from '../choose/selection.ts';
-import type { Digest } from '../image.ts';
-import { CONFIG_KEYS } from '../image-keys.ts';
-import { familiar, parseReference, withDefaultTag } from '../reference.ts';
-import { parseJson } from '../strict-json.ts';
+import type { Catalogue, Chosen, Listed } from '../model/catalogue.ts';
+import type { Digest } from '../model/image.ts';
+import { familiar, parseReference, withDefaultTag } from '../model/reference.ts';
+import { CONFIG_KEYS } from '../oci/image-keys.ts';
+import { parseJson } from '../oci/strict-json.ts';
 import type { Archive } from './archive.ts';
 import type { ArchivedImage } from './archived-image.ts';
 import { callings, familiarly, type SetAside } from './described.ts';

@@ -2,13 +2,14 @@
 import { createHash } from 'node:crypto';
 import { ImgmvError } from '../../proto/errors.ts';
 import { Stopwatch } from '../../proto/stopwatch.ts';
-import { type Meant, unique } from '../choose/meant.ts';
-import type { Answer, Blob, Digest, Image, Name, Source, Waits } from '../image.ts';
+import { unique } from '../choose/meant.ts';
+import type { Meant } from '../model/catalogue.ts';
+import type { Answer, Blob, Digest, Image, Name, Source, Waits } from '../model/image.ts';
+import { inflated } from '../streams/compression.ts';
+import { once } from '../streams/file-bytes.ts';
 import type { Archive } from './archive.ts';
 import type { ArchivedImage, StoredLayer } from './archived-image.ts';
-import { inflated } from './compression.ts';
 import type { Contents, ReadFile } from './contents.ts';
-import { once } from './file-bytes.ts';
 
 /** Where an image is. */
 export interface Origin {

@@ -3,12 +3,12 @@
  * anybody gets a byte of them. Layers of other images are never looked at.
  */
 import { ImgmvError } from '../../proto/errors.ts';
-import type { Digest } from '../image.ts';
+import type { Digest } from '../model/image.ts';
+import type { Inflation } from '../streams/inflation.ts';
+import type { ReadingMeter } from '../streams/reading-meter.ts';
 import type { ArchivedImage, LayerClaim, StoredLayer } from './archived-image.ts';
 import { type Contents, type FileFacts, knownDigest, measured } from './contents.ts';
 import type { SetAside } from './described.ts';
-import type { Inflation } from './inflation.ts';
-import type { ReadingMeter } from './reading-meter.ts';
 
 export interface Archive extends AsyncDisposable {
   /** As it was given, for errors. */

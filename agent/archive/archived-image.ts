@@ -1,9 +1,9 @@
 /** An image of an archive, as its documents describe it: config, diffIDs and layers agree. archive.ts checks the bytes. */
 import { ImgmvError } from '../../proto/errors.ts';
 import { NAMES_PER_IMAGE_MAX, REFERENCE_MAX_BYTES } from '../../proto/limits.ts';
-import type { Config } from '../engine/metadata.ts';
-import type { BlobKind, Digest, Image, LayerBlob, Platform } from '../image.ts';
-import { familiar, parseReference, withDefaultTag } from '../reference.ts';
+import type { BlobKind, Digest, Image, LayerBlob, Platform } from '../model/image.ts';
+import { familiar, parseReference, withDefaultTag } from '../model/reference.ts';
+import type { Config } from '../oci/metadata.ts';
 import type { StoredFile } from './contents.ts';
 import { METADATA_READ_MAX_BYTES } from './limits.ts';
 

@@ -12,8 +12,8 @@ import {
   type SetName,
   type Sink,
   type Waits,
-} from '../image.ts';
-import { clashes, shownName } from '../plan.ts';
+} from '../model/image.ts';
+import { clashes, shownName } from '../model/plan.ts';
 import type { BlobStore } from './blob-store.ts';
 import { BlobWriter } from './blob-writer.ts';
 

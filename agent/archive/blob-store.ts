@@ -1,8 +1,8 @@
 /** Where a sink of files puts what it takes: a tar, an OCI layout, a `dir:`. blob-sink.ts is the same for all. */
 import { createHash } from 'node:crypto';
 import { ImgmvError } from '../../proto/errors.ts';
-import type { Root } from '../engine/image-parts.ts';
-import type { Digest, Image, Name } from '../image.ts';
+import type { Digest, Image, Name } from '../model/image.ts';
+import type { Root } from '../oci/image-parts.ts';
 
 /** An image that is whole, its layers being in the store already. */
 export interface WholeImage {

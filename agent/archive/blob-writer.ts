@@ -3,8 +3,8 @@ import { createHash } from 'node:crypto';
 import { ImgmvError } from '../../proto/errors.ts';
 import { BLOBS_PER_IMAGE_MAX, IMAGE_BYTES_ALLOWANCE, IMAGE_BYTES_FACTOR_MAX } from '../../proto/limits.ts';
 import type { Stopwatch } from '../../proto/stopwatch.ts';
-import { ImageParts } from '../engine/image-parts.ts';
-import type { Answer, Blob, Digest, Image, Incomplete } from '../image.ts';
+import type { Answer, Blob, Digest, Image, Incomplete } from '../model/image.ts';
+import { ImageParts } from '../oci/image-parts.ts';
 import { asAnnounced, type BlobStore } from './blob-store.ts';
 import { Spool } from './spool.ts';
 

@@ -6,10 +6,10 @@
 import { createHash } from 'node:crypto';
 import { ImgmvError } from '../../proto/errors.ts';
 import { METADATA_MAX_BYTES } from '../../proto/limits.ts';
-import { digestOf } from '../engine/metadata.ts';
-import type { Digest } from '../image.ts';
-import { type Compression, compressionOf, inflated } from './compression.ts';
-import type { Inflation } from './inflation.ts';
+import type { Digest } from '../model/image.ts';
+import { digestOf } from '../oci/metadata.ts';
+import { type Compression, compressionOf, inflated } from '../streams/compression.ts';
+import type { Inflation } from '../streams/inflation.ts';
 import { METADATA_IN_MEMORY_MAX_BYTES } from './limits.ts';
 
 /** What is known of a file before it has been read to its end. */

@@ -3,7 +3,7 @@
  * could use. Charts, signatures and other artifacts lie beside images, and are no reason to refuse those.
  */
 import { ImgmvError } from '../../proto/errors.ts';
-import { familiar, parseReference, withDefaultTag } from '../reference.ts';
+import { familiar, parseReference, withDefaultTag } from '../model/reference.ts';
 import type { ArchivedImage } from './archived-image.ts';
 
 export interface SetAside {

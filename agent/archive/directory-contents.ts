@@ -1,8 +1,8 @@
 /** The files of an OCI layout or a `dir:` on disk as contents. Links are not followed, wherever below it they are. */
 import type { FileHandle } from 'node:fs/promises';
 import { ImgmvError } from '../../proto/errors.ts';
+import { fileBytes } from '../streams/file-bytes.ts';
 import { type Contents, Heads, type ReadFile, type StoredFile } from './contents.ts';
-import { fileBytes } from './file-bytes.ts';
 import { Folder } from './folder.ts';
 import { ENTRIES_MAX } from './limits.ts';
 

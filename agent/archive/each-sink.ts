@@ -2,8 +2,15 @@
 import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { toImgmvError } from '../../proto/errors.ts';
-import { type Answer, bytesToCome, type Image, type ImageWriter, type Sink, type Waits } from '../image.ts';
-import { clashes } from '../plan.ts';
+import {
+  type Answer,
+  bytesToCome,
+  type Image,
+  type ImageWriter,
+  type Sink,
+  type Waits,
+} from '../model/image.ts';
+import { clashes } from '../model/plan.ts';
 import { type BlobSink, noRoom } from './blob-sink.ts';
 import { openSink, type WriteOptions } from './open-store.ts';
 import { requireFree } from './output.ts';

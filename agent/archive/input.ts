@@ -2,8 +2,8 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { ImgmvError } from '../../proto/errors.ts';
-import { openFifo, untilAborted } from '../fifo.ts';
-import { fileBytes } from './file-bytes.ts';
+import { openFifo, untilAborted } from '../streams/fifo.ts';
+import { fileBytes } from '../streams/file-bytes.ts';
 import { Spool } from './spool.ts';
 
 export interface Input extends AsyncDisposable {

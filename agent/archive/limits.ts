@@ -21,15 +21,11 @@ export const METADATA_READ_MAX_BYTES = 128 * MIB;
  * thousand times as much of gzip and thirty thousand times of zstd.
  */
 export const INFLATED_MAX_BYTES = 1024 * GIB;
-/** `zstd --long` makes windows of 128 MiB; those of k3s and RKE2 are of 32 MiB. Each costs its size in memory. */
-export const ZSTD_LONG_WINDOW_LOG_MAX = 27;
 /** What may follow behind the end of a tar and is passed over. Writers fill up to a block, which is 10 KiB mostly. */
 export const BEHIND_END_MAX_BYTES = 64 * MIB;
 /** Links from one layer to another that are followed, one after the other. */
 export const LINKS_FOLLOWED_MAX = 4;
 /** Indexes inside indexes. */
 export const INDEX_DEPTH_MAX = 8;
-/** Of one read of a file. */
-export const READ_BYTES = 256 * KIB;
 /** Archives in one directory that is a source. */
 export const ARCHIVES_IN_DIRECTORY_MAX = 1_000;

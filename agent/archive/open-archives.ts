@@ -3,20 +3,20 @@ import { lstat, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import { TEXT_MAX_CHARACTERS } from '../../proto/limits.ts';
+import { Inflation } from '../streams/inflation.ts';
+import { ReadingMeter } from '../streams/reading-meter.ts';
 import { type Archive, LayerCheck } from './archive.ts';
 import type { Contents } from './contents.ts';
 import { callings, type Described, type SetAside } from './described.ts';
-import { dirImages, isDirFile } from './dir-image.ts';
+import { dirImages, isDirFile } from './dir/dir-image.ts';
 import { DirectoryContents } from './directory-contents.ts';
-import { dockerArchiveImages, MANIFEST } from './docker-archive.ts';
+import { dockerArchiveImages, MANIFEST } from './docker-archive/docker-archive.ts';
 import { type ArchiveEndpoint, endpointText } from './endpoint.ts';
-import { Inflation } from './inflation.ts';
 import { openInput } from './input.ts';
 import { ARCHIVES_IN_DIRECTORY_MAX, INFLATED_MAX_BYTES } from './limits.ts';
-import { LAYOUT, ociImages } from './oci-images.ts';
-import { openOciLayout } from './open-layout.ts';
-import { ReadingMeter } from './reading-meter.ts';
-import { TarContents } from './tar-contents.ts';
+import { LAYOUT, ociImages } from './oci-layout/oci-images.ts';
+import { openOciLayout } from './oci-layout/open-layout.ts';
+import { TarContents } from './tar/tar-contents.ts';
 import { seemsToBegin } from './wrong-file.ts';
 
 /** Of an archive that holds nothing that could be moved. */

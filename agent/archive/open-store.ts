@@ -1,13 +1,13 @@
 /** Where archives are written, as it is named on the command line. */
 import { ImgmvError } from '../../proto/errors.ts';
+import type { Compression } from '../streams/compression.ts';
 import { BlobSink } from './blob-sink.ts';
 import type { BlobStore } from './blob-store.ts';
-import type { Compression } from './compression.ts';
-import { DirStore } from './dir-store.ts';
+import { DirStore } from './dir/dir-store.ts';
 import type { ArchiveEndpoint } from './endpoint.ts';
-import { OciStore } from './oci-store.ts';
+import { OciStore } from './oci-layout/oci-store.ts';
 import { FileOutput, StreamOutput, type WriteStdout } from './output.ts';
-import { TarStore } from './tar-store.ts';
+import { TarStore } from './tar/tar-store.ts';
 
 export interface WriteOptions {
   /** Replace what is there. */

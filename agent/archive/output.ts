@@ -4,10 +4,10 @@ import { unlinkSync } from 'node:fs';
 import { type FileHandle, open, rename, statfs } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { ImgmvError } from '../../proto/errors.ts';
-import { giveName } from '../new-name.ts';
+import { giveName } from '../streams/new-name.ts';
+import { orAborted } from '../streams/or-aborted.ts';
 import { FILE_MODE } from './folder.ts';
 import { kindAt, REGULAR_FILE } from './kind-at.ts';
-import { orAborted } from './or-aborted.ts';
 import { noRoomFor } from './spool.ts';
 
 export interface Output extends AsyncDisposable {

@@ -4,7 +4,7 @@ import { type FileHandle, open, unlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ImgmvError } from '../../proto/errors.ts';
-import { fileBytes } from './file-bytes.ts';
+import { fileBytes } from '../streams/file-bytes.ts';
 import { FILE_MODE } from './folder.ts';
 
 export class Spool implements AsyncDisposable {

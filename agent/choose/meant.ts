@@ -1,13 +1,8 @@
 /** Images that are chosen, with the names under which they are to travel. */
 import { ImgmvError } from '../../proto/errors.ts';
-import type { Digest, Name } from '../image.ts';
-import type { Renaming } from '../rename.ts';
-import type { Chosen } from './selection.ts';
-
-export interface Meant {
-  readonly id: Digest;
-  readonly names: readonly Name[];
-}
+import type { Chosen, Meant } from '../model/catalogue.ts';
+import type { Digest, Name } from '../model/image.ts';
+import type { Renaming } from './rename.ts';
 
 export interface Naming {
   /** What the one image is to be called, whatever it is called here. */

@@ -1,5 +1,5 @@
 /** Globs on names of images: of a repository, and of a tag or of all tags. */
-import { canonical, familiar, parseReference } from '../reference.ts';
+import { canonical, familiar, parseReference } from '../model/reference.ts';
 import { Glob } from './glob.ts';
 
 export interface NameParts {

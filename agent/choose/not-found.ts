@@ -1,10 +1,10 @@
 /** The error for images that are not there, with what comes close. */
 import { distance } from 'fastest-levenshtein';
 import { ImgmvError } from '../../proto/errors.ts';
-import { familiar, parseReference, withDefaultTag } from '../reference.ts';
+import type { Catalogue } from '../model/catalogue.ts';
+import { familiar, parseReference, withDefaultTag } from '../model/reference.ts';
 import { split } from './name-glob.ts';
 import type { Pattern } from './pattern.ts';
-import type { Catalogue } from './selection.ts';
 
 const CLOSE_NAMES_MAX = 3;
 

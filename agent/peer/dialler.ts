@@ -17,7 +17,7 @@ import type { Hello } from '../../proto/messages.ts';
 import { generateKeyPair } from '../../proto/noise.ts';
 import type { Secret } from '../../proto/secret.ts';
 import { brokenOff, dial, type Socket } from '../../proto/websocket.ts';
-import type { Emit } from '../events.ts';
+import type { Emit } from '../model/events.ts';
 import { Session } from './session.ts';
 
 export interface DialOptions {

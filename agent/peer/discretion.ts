@@ -3,7 +3,7 @@
  * blob can ask for things to be built on it, so of images that are merely here the sender gets 12 digits, as people do.
  */
 import { ImgmvError } from '../../proto/errors.ts';
-import type { Image } from '../image.ts';
+import type { Image } from '../model/image.ts';
 
 const DIGITS_SHOWN = 12;
 /** A text may have been cut within a digest. */

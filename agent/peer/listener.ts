@@ -25,9 +25,9 @@ import {
 import type { Hello } from '../../proto/messages.ts';
 import type { KeyPair } from '../../proto/noise.ts';
 import { type Socket, SUBPROTOCOL, upgrade, versionOffered } from '../../proto/websocket.ts';
-import { awaited } from '../awaited.ts';
-import { type Clock, SYSTEM_CLOCK } from '../clock.ts';
-import type { Emit } from '../events.ts';
+import type { Emit } from '../model/events.ts';
+import { awaited } from '../streams/awaited.ts';
+import { type Clock, SYSTEM_CLOCK } from '../streams/clock.ts';
 import { Admission, type Stranger } from './admission.ts';
 import { Answers } from './answers.ts';
 import { Pairing } from './pairing.ts';

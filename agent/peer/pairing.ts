@@ -1,12 +1,11 @@
 /** The life of one pairing code: it dies by its TTL, by one success, or by too many wrong tries. */
-
 import { newSalt } from '../../proto/channel.ts';
 import { deriveKey, generateCode } from '../../proto/code.ts';
 import { ImgmvError } from '../../proto/errors.ts';
 import { CODE_WRONG_TRIES_MAX } from '../../proto/limits.ts';
 import { generateKeyPair, type KeyPair } from '../../proto/noise.ts';
 import type { Secret } from '../../proto/secret.ts';
-import type { Clock } from '../clock.ts';
+import type { Clock } from '../streams/clock.ts';
 
 export class Pairing {
   readonly code: Secret;

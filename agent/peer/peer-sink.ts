@@ -11,8 +11,7 @@ import {
   PLACES,
   type Result,
 } from '../../proto/messages.ts';
-import { type Awaited, awaited } from '../awaited.ts';
-import type { ProgressEvent } from '../events.ts';
+import type { ProgressEvent } from '../model/events.ts';
 import type {
   Answer,
   Blob,
@@ -25,7 +24,8 @@ import type {
   Sink,
   Store,
   Waits,
-} from '../image.ts';
+} from '../model/image.ts';
+import { type Awaited, awaited } from '../streams/awaited.ts';
 import { fromWire, toWire } from './failure.ts';
 import { LevelPolicy } from './level.ts';
 import { checkPushed, pushedFromWire } from './pushed.ts';

@@ -19,8 +19,8 @@ import {
   PUSH,
   type WireFailure,
 } from '../../proto/messages.ts';
-import type { ProgressEvent } from '../events.ts';
-import type { Answer, Blob, Digest, Image, Outcome, Retry, Source, Waits } from '../image.ts';
+import type { ProgressEvent } from '../model/events.ts';
+import type { Answer, Blob, Digest, Image, Outcome, Retry, Source, Waits } from '../model/image.ts';
 import { Discretion, shortId } from './discretion.ts';
 import { fromWire, toWire } from './failure.ts';
 import { pushedToWire } from './pushed.ts';

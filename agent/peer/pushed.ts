@@ -2,7 +2,7 @@
 import { ImgmvError, violation } from '../../proto/errors.ts';
 import { MESSAGE_LIST_BYTES, TEXT_MAX_CHARACTERS } from '../../proto/limits.ts';
 import type { PushProblem, Result } from '../../proto/messages.ts';
-import type { Digest, Pushed } from '../image.ts';
+import type { Digest, Pushed } from '../model/image.ts';
 import { saidBy } from './failure.ts';
 
 type WirePushed = NonNullable<Result['pushed']>;

@@ -16,7 +16,7 @@ import {
 } from '../../proto/limits.ts';
 import { Control, type Hello, type Message } from '../../proto/messages.ts';
 import type { KeyPair } from '../../proto/noise.ts';
-import type { Emit } from '../events.ts';
+import type { Emit } from '../model/events.ts';
 import { type Dial, lost, Redial } from './redial.ts';
 
 export interface SessionOptions {

@@ -2,8 +2,8 @@
 import { toImgmvError, violation } from '../../proto/errors.ts';
 import { LAYERS_MAX, LAYERS_OFFERED_MAX, NAMES_PER_IMAGE_MAX } from '../../proto/limits.ts';
 import { type AnsweredImage, type OfferedImage, offerFault } from '../../proto/messages.ts';
-import type { Answer, Digest, Image, LayerBlob, Name } from '../image.ts';
-import { familiarName, parseReference } from '../reference.ts';
+import type { Answer, Digest, Image, LayerBlob, Name } from '../model/image.ts';
+import { familiarName, parseReference } from '../model/reference.ts';
 import { fromWire, saidBy } from './failure.ts';
 
 export function toOffer(image: Image, number: number): OfferedImage {

@@ -6,8 +6,19 @@
 import { spawn } from 'node:child_process';
 import * as v from 'valibot';
 import { ImgmvError } from '../../proto/errors.ts';
-import type { CredentialOptions } from './credentials.ts';
+import type { Environment } from '../docker/docker-config.ts';
 import { HELPER_ANSWER_MAX_BYTES, HELPER_ANSWER_MS } from './limits.ts';
+
+export interface CredentialOptions {
+  readonly env: Environment;
+  readonly signal: AbortSignal;
+  /** How long a helper may take. */
+  readonly helperMs?: number;
+  /** Told why there are none where docker would go on without. */
+  readonly warn?: (message: string) => void;
+  /** What came of questions that a helper did not answer in time: these are not asked again. One for a run. */
+  readonly hung?: Map<string, ImgmvError>;
+}
 
 /** What helpers say, with a status of failure, where they have nothing for a host. */
 const NOT_FOUND = 'credentials not found in native keychain';

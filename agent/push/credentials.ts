@@ -5,8 +5,8 @@
 import * as v from 'valibot';
 import { ImgmvError } from '../../proto/errors.ts';
 import { Secret } from '../../proto/secret.ts';
-import { type Environment, readConfig } from '../engine/docker-config.ts';
-import { askHelper, helperProgram, NoCredentials } from './credential-helper.ts';
+import { type Environment, readConfig } from '../docker/docker-config.ts';
+import { askHelper, type CredentialOptions, helperProgram, NoCredentials } from './credential-helper.ts';
 import { hideSecrets } from './hidden.ts';
 
 export interface Credentials {
@@ -16,17 +16,6 @@ export interface Credentials {
   readonly from: string;
   /** A text without what is secret in them: a registry may repeat what it was sent. */
   readonly hiddenIn: (text: string) => string;
-}
-
-export interface CredentialOptions {
-  readonly env: Environment;
-  readonly signal: AbortSignal;
-  /** How long a helper may take. */
-  readonly helperMs?: number;
-  /** Told why there are none where docker would go on without. */
-  readonly warn?: (message: string) => void;
-  /** What came of questions that a helper did not answer in time: these are not asked again. One for a run. */
-  readonly hung?: Map<string, ImgmvError>;
 }
 
 /** What of an entry of `auths` we read. `auth` is base64 of `user:password`. */

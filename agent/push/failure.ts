@@ -1,7 +1,7 @@
 /** Why a push failed, what can be done about it, and whether another try may do better. */
 import { type ErrorOptions, ImgmvError } from '../../proto/errors.ts';
 import type { PushProblem } from '../../proto/messages.ts';
-import { familiar, type Reference } from '../reference.ts';
+import { familiar, type Reference } from '../model/reference.ts';
 import type { Credentials } from './credentials.ts';
 import { SAID_MAX_CHARACTERS } from './limits.ts';
 

@@ -1,6 +1,6 @@
 /** Where what was loaded is pushed to. */
-import type { Name } from '../image.ts';
-import { parseTarget } from '../reference.ts';
+import type { Name } from '../model/image.ts';
+import { parseTarget } from '../model/reference.ts';
 
 /**
  * The names that say so: not the old ones that are kept beside new ones, and not those of this host alone, where there

@@ -1,9 +1,9 @@
 /** Which names of images that have arrived are pushed. The sender has chosen the names, so the receiver says which it means. */
 import { isIP } from 'node:net';
-import type { Name } from '../image.ts';
-import { parseTarget } from '../reference.ts';
-import type { Renaming } from '../rename.ts';
-import { matchesTarget, type TargetPattern } from '../target-pattern.ts';
+import type { Renaming } from '../choose/rename.ts';
+import { matchesTarget, type TargetPattern } from '../choose/target-pattern.ts';
+import type { Name } from '../model/image.ts';
+import { parseTarget } from '../model/reference.ts';
 
 export interface PushPolicy {
   /** The other side, or the command line, wants each image pushed: a name that is not pushed is a failure. */

@@ -2,11 +2,11 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import { RETRIES } from '../../proto/limits.ts';
-import type { Environment } from '../engine/docker-config.ts';
-import type { Engine } from '../engine/engine.ts';
-import type { Digest, PushProgress } from '../image.ts';
-import { familiarName, parseTarget, type Reference } from '../reference.ts';
-import { retryPauseMs } from '../retry-pause.ts';
+import type { Environment } from '../docker/docker-config.ts';
+import type { Engine } from '../docker/engine.ts';
+import type { Digest, PushProgress } from '../model/image.ts';
+import { familiarName, parseTarget, type Reference } from '../model/reference.ts';
+import { retryPauseMs } from '../streams/retry-pause.ts';
 import { type Credentials, findCredentials } from './credentials.ts';
 import { mayPass, notTried, PushError, pushFailed, refusesLogin } from './failure.ts';
 import { HELPER_ANSWER_MS, PUSH_SILENCE_MS } from './limits.ts';

@@ -3,7 +3,7 @@
  * A push that fails takes nothing back, and is no failure of the image: it is told beside it.
  */
 import { type ImgmvError, toImgmvError } from '../../proto/errors.ts';
-import type { Emit } from '../events.ts';
+import type { Emit } from '../model/events.ts';
 import type {
   Answer,
   Committed,
@@ -17,7 +17,7 @@ import type {
   Sink,
   Store,
   Waits,
-} from '../image.ts';
+} from '../model/image.ts';
 import { PushError, problemOf } from './failure.ts';
 import { namesRegistry, namesToPush } from './names-to-push.ts';
 import type { PushPolicy } from './policy.ts';

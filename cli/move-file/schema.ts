@@ -5,8 +5,8 @@
 import * as v from 'valibot';
 import { parseEndpoint } from '../../agent/archive/endpoint.ts';
 import { parsePatterns } from '../../agent/choose/pattern.ts';
-import { parseTarget as parseName, parseReference } from '../../agent/reference.ts';
-import { parseRetag } from '../../agent/rename.ts';
+import { parseRetag } from '../../agent/choose/rename.ts';
+import { parseTarget as parseName, parseReference } from '../../agent/model/reference.ts';
 import { JOBS, JOBS_MAX, RETRIES, RETRIES_MAX, ZSTD_LEVEL_MAX, ZSTD_LEVEL_MIN } from '../../proto/limits.ts';
 import { parseLabel } from '../choosing.ts';
 import { parseConnectTimeout, parseReconnect, parseSince, parseSize, parseTarget } from '../options.ts';

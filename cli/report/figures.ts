@@ -1,5 +1,5 @@
 /** The figures of a report that are computed: of one image, from its line in the plan and its `image` event. */
-import type { Event, PlanImage } from '../../agent/events.ts';
+import type { Event, PlanImage } from '../../agent/model/events.ts';
 import {
   arrived,
   IMAGE_STATUSES,

@@ -2,7 +2,7 @@
  * A report as a value: what the JSON report is, word for word, and what the other forms show. docs/report.md says
  * what each field means. Sizes are bytes, times seconds, moments RFC 3339. Fields may be added, never renamed.
  */
-import type { Keeper, PhaseSeconds, PushedRef } from '../../agent/events.ts';
+import type { Keeper, PhaseSeconds, PushedRef } from '../../agent/model/events.ts';
 import type { ErrorCode } from '../../proto/errors.ts';
 
 export type ReportCommand = 'send' | 'receive' | 'copy';

@@ -1,5 +1,5 @@
 /** `--report FILE` around a run: the place is looked at before it, and the report written behind it. */
-import { type Event, errorEvent } from '../../agent/events.ts';
+import { type Event, errorEvent } from '../../agent/model/events.ts';
 import { exitStatusOf, ImgmvError } from '../../proto/errors.ts';
 import type { ReportCommand } from './model.ts';
 import { Report } from './report.ts';

@@ -1,7 +1,7 @@
 /** Collects the events of one run into a report, beside whoever shows them. */
 import { hostname } from 'node:os';
-import type { Event, Keeper, PlanImage } from '../../agent/events.ts';
-import { VERSION } from '../../agent/hello.ts';
+import { VERSION } from '../../agent/ends/host.ts';
+import type { Event, Keeper, PlanImage } from '../../agent/model/events.ts';
 import type { ImgmvError } from '../../proto/errors.ts';
 import { type ImageEvent, imageOf, totalsOf } from './figures.ts';
 import type { ReportCommand, ReportData, Side } from './model.ts';

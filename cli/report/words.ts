@@ -1,5 +1,5 @@
 /** What a report says in words, the same in every form for people. Nothing here is escaped: the forms do that. */
-import type { PushedRef } from '../../agent/events.ts';
+import type { PushedRef } from '../../agent/model/events.ts';
 import { short } from '../names.ts';
 import { size } from '../sizes.ts';
 import { arrived, type ImageStatus, isLost, type ReportData, type ReportImage, type Side } from './model.ts';

@@ -10,12 +10,12 @@
 
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { clean } from '../../agent/clean.ts';
-import { Engine } from '../../agent/engine/engine.ts';
-import { EngineSink } from '../../agent/engine/engine-sink.ts';
-import { helloOf } from '../../agent/hello.ts';
-import { bytesToCome } from '../../agent/image.ts';
-import { move } from '../../agent/move.ts';
+import { clean } from '../../agent/commands/clean.ts';
+import { Engine } from '../../agent/docker/engine.ts';
+import { EngineSink } from '../../agent/docker/engine-sink.ts';
+import { helloOf } from '../../agent/ends/host.ts';
+import { bytesToCome } from '../../agent/model/image.ts';
+import { move } from '../../agent/move/move.ts';
 import { dialSession } from '../../agent/peer/dialler.ts';
 import { PeerSink } from '../../agent/peer/peer-sink.ts';
 import { parseCode } from '../../proto/code.ts';

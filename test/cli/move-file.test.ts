@@ -5,7 +5,7 @@ import { Readable } from 'node:stream';
 import { fileURLToPath } from 'node:url';
 import { describe, expect, it } from 'vitest';
 import { parsePatterns } from '../../agent/choose/pattern.ts';
-import { parseRetag } from '../../agent/rename.ts';
+import { parseRetag } from '../../agent/choose/rename.ts';
 import { mergeMove } from '../../cli/move-file/merge.ts';
 import { type MoveFile, parseMoveFile, readMoveFile } from '../../cli/move-file.ts';
 import { ImgmvError } from '../../proto/errors.ts';

@@ -1,7 +1,7 @@
 /** What an error looks like to people: text of a file may take several lines, and nobody else's does. */
 import { Writable } from 'node:stream';
 import { describe, expect, it, onTestFinished, vi } from 'vitest';
-import { type Event, errorEvent } from '../../agent/events.ts';
+import { type Event, errorEvent } from '../../agent/model/events.ts';
 import { problemsError } from '../../cli/move-file/problems.ts';
 import { sourceNameOf } from '../../cli/names.ts';
 import { TextRenderer } from '../../cli/renderer-text.ts';

@@ -1,5 +1,5 @@
-/** Runs to report: the events that they told, as agent/events.ts has them. */
-import type { Event, PlanImage } from '../../agent/events.ts';
+/** Runs to report: the events that they told, as agent/model/events.ts has them. */
+import type { Event, PlanImage } from '../../agent/model/events.ts';
 import type { ImageEvent } from '../../cli/report/figures.ts';
 import type { ReportCommand, ReportData } from '../../cli/report/model.ts';
 import { Report } from '../../cli/report/report.ts';

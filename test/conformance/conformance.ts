@@ -1,7 +1,16 @@
-/** What every source and every sink must do, whatever is behind it: agent/image.ts, as tests. */
+/** What every source and every sink must do, whatever is behind it: agent/model/image.ts, as tests. */
 import { createHash } from 'node:crypto';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type { Answer, Blob, Committed, Digest, ImageWriter, Sink, Source, Store } from '../../agent/image.ts';
+import type {
+  Answer,
+  Blob,
+  Committed,
+  Digest,
+  ImageWriter,
+  Sink,
+  Source,
+  Store,
+} from '../../agent/model/image.ts';
 import { shortId } from '../../agent/peer/discretion.ts';
 import { ImgmvError } from '../../proto/errors.ts';
 import { type MemoryImage, MemorySource, type TestImageOptions, testImage } from '../memory.ts';

@@ -1,16 +1,18 @@
 /** Real engines as sources and sinks, and what engines alone must do. */
+
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { named } from '../../agent/choose/meant.ts';
 import { parsePatterns } from '../../agent/choose/pattern.ts';
+import { Renaming } from '../../agent/choose/rename.ts';
 import { choose } from '../../agent/choose/selection.ts';
-import { Engine } from '../../agent/engine/engine.ts';
-import { EngineCatalogue } from '../../agent/engine/engine-catalogue.ts';
-import { EngineSink, type EngineSinkOptions } from '../../agent/engine/engine-sink.ts';
-import { EngineSource } from '../../agent/engine/engine-source.ts';
-import { type NamingEngine, setNames } from '../../agent/engine/set-names.ts';
-import type { Blob, Digest, Image, Store } from '../../agent/image.ts';
-import { type MoveOptions, move } from '../../agent/move.ts';
-import { Renaming } from '../../agent/rename.ts';
+import { Engine } from '../../agent/docker/engine.ts';
+import { EngineCatalogue } from '../../agent/docker/engine-catalogue.ts';
+import { EngineSink, type EngineSinkOptions } from '../../agent/docker/engine-sink.ts';
+import { EngineSource } from '../../agent/docker/engine-source.ts';
+import { type NamingEngine, setNames } from '../../agent/docker/set-names.ts';
+import type { Blob, Digest, Image, Store } from '../../agent/model/image.ts';
+import { move } from '../../agent/move/move.ts';
+import type { MoveOptions } from '../../agent/move/options.ts';
 import { ImgmvError } from '../../proto/errors.ts';
 import { type MemoryImage, MemorySource, testImage } from '../memory.ts';
 import { engineSupport, type Flavour, type Engine as RigEngine, startEngine } from '../rig/engine.ts';

@@ -2,10 +2,10 @@
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
-import { Engine } from '../../agent/engine/engine.ts';
-import { EngineSink } from '../../agent/engine/engine-sink.ts';
-import { Helpers, helpersAmong } from '../../agent/engine/helpers.ts';
-import type { Digest, ImageWriter, Store } from '../../agent/image.ts';
+import { Engine } from '../../agent/docker/engine.ts';
+import { EngineSink } from '../../agent/docker/engine-sink.ts';
+import { Helpers, helpersAmong } from '../../agent/docker/helpers.ts';
+import type { Digest, ImageWriter, Store } from '../../agent/model/image.ts';
 import { ImgmvError } from '../../proto/errors.ts';
 import { type MemoryBlob, type MemoryImage, testImage } from '../memory.ts';
 import { engineSupport, type Flavour, type Engine as RigEngine, startEngine } from '../rig/engine.ts';

@@ -1,4 +1,4 @@
-import type { Digest } from '../../agent/image.ts';
+import type { Digest } from '../../agent/model/image.ts';
 import { MemorySink, MemorySource } from '../memory.ts';
 import { conformance } from './conformance.ts';
 

@@ -1,7 +1,7 @@
 /** The peer's ends over a session on the loopback device, with memory at the far end. */
 import { vi } from 'vitest';
-import type { Digest } from '../../agent/image.ts';
-import { move } from '../../agent/move.ts';
+import type { Digest } from '../../agent/model/image.ts';
+import { move } from '../../agent/move/move.ts';
 import { dialSession } from '../../agent/peer/dialler.ts';
 import { Listener } from '../../agent/peer/listener.ts';
 import { PeerSink } from '../../agent/peer/peer-sink.ts';

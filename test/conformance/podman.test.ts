@@ -1,10 +1,10 @@
 /** Podman compares no layer with the config: what is compressed is looked at on its way there. */
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { Engine } from '../../agent/engine/engine.ts';
-import { EngineSink } from '../../agent/engine/engine-sink.ts';
-import { digestOf, LAYER_TYPE, manifestFor } from '../../agent/engine/metadata.ts';
-import { move } from '../../agent/move.ts';
+import { Engine } from '../../agent/docker/engine.ts';
+import { EngineSink } from '../../agent/docker/engine-sink.ts';
+import { move } from '../../agent/move/move.ts';
+import { digestOf, LAYER_TYPE, manifestFor } from '../../agent/oci/metadata.ts';
 import { type MemoryImage, MemorySource, testImage } from '../memory.ts';
 import { run } from '../rig/command.ts';
 import { engineSupport, type Engine as RigEngine, startEngine } from '../rig/engine.ts';

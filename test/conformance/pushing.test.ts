@@ -1,5 +1,5 @@
 /** A sink that pushes what another one takes is a sink like any. */
-import type { Digest } from '../../agent/image.ts';
+import type { Digest } from '../../agent/model/image.ts';
 import { EVERY_NAME } from '../../agent/push/policy.ts';
 import { PushingSink } from '../../agent/push/pushing-sink.ts';
 import { MemorySink, MemorySource } from '../memory.ts';

@@ -1,8 +1,8 @@
 /** The demo without docker: the same protocol over a real connection, between two ends in memory. */
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
-import type { Emit, Event } from '../../agent/events.ts';
-import { move } from '../../agent/move.ts';
+import type { Emit, Event } from '../../agent/model/events.ts';
+import { move } from '../../agent/move/move.ts';
 import { dialSession } from '../../agent/peer/dialler.ts';
 import { type AcceptedSession, Listener } from '../../agent/peer/listener.ts';
 import { PeerSink } from '../../agent/peer/peer-sink.ts';

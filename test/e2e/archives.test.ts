@@ -2,7 +2,7 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
-import { digestOf, manifestFor } from '../../agent/engine/metadata.ts';
+import { digestOf, manifestFor } from '../../agent/oci/metadata.ts';
 import { blob, classicTar, json, rawTar } from '../hostile/raw-tar.ts';
 import { testImage } from '../memory.ts';
 import { run } from '../rig/command.ts';

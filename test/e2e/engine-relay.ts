@@ -1,7 +1,7 @@
 /** What may stand between imgmv and its docker engine: passes a socket on, and stops where a test asks. */
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
-import { awaited } from '../../agent/awaited.ts';
+import { awaited } from '../../agent/streams/awaited.ts';
 
 export interface EngineRelayOptions {
   /** Of the engine. */

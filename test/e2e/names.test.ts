@@ -3,7 +3,7 @@ import { once } from 'node:events';
 import { request } from 'node:http';
 import { text } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { canonical, familiar, parseReference, withDefaultTag } from '../../agent/reference.ts';
+import { canonical, familiar, parseReference, withDefaultTag } from '../../agent/model/reference.ts';
 import { type Engine, engineSupport, startEngine } from '../rig/engine.ts';
 import { type LoadedImage, loadImage } from '../rig/images.ts';
 import { runImgmv } from '../rig/imgmv.ts';

@@ -1,6 +1,6 @@
 /** What a containerd store holds that is no image, or says less of itself than others: the images beside it move. */
 import { expect, it } from 'vitest';
-import { digestOf, manifestFor } from '../../agent/engine/metadata.ts';
+import { digestOf, manifestFor } from '../../agent/oci/metadata.ts';
 import { blob, json, ociEntries, rawTar } from '../hostile/raw-tar.ts';
 import { testImage } from '../memory.ts';
 import { engineSupport } from '../rig/engine.ts';

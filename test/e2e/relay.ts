@@ -1,7 +1,7 @@
 /** What may stand between two hosts: passes TCP on, and holds, alters or disguises it as a test asks. */
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
-import { awaited } from '../../agent/awaited.ts';
+import { awaited } from '../../agent/streams/awaited.ts';
 
 export interface RelayOptions {
   readonly port: number;

@@ -3,17 +3,17 @@ import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import fc from 'fast-check';
+import { Heads, measured } from '../../agent/archive/contents.ts';
+import { compressionByEnding } from '../../agent/archive/open-store.ts';
+import { deflater } from '../../agent/archive/tar/deflater.ts';
 import {
   type Compression,
   compressionOf,
   inflated,
   unreadCompression,
-} from '../../agent/archive/compression.ts';
-import { Heads, measured } from '../../agent/archive/contents.ts';
-import { deflater } from '../../agent/archive/deflater.ts';
-import { Inflation } from '../../agent/archive/inflation.ts';
-import { compressionByEnding } from '../../agent/archive/open-store.ts';
-import { ReadingMeter } from '../../agent/archive/reading-meter.ts';
+} from '../../agent/streams/compression.ts';
+import { Inflation } from '../../agent/streams/inflation.ts';
+import { ReadingMeter } from '../../agent/streams/reading-meter.ts';
 import { ImgmvError } from '../../proto/errors.ts';
 import { METADATA_MAX_BYTES } from '../../proto/limits.ts';
 import { bytesLike, cut, cuts, mutated, rawBytes } from './bytes.ts';

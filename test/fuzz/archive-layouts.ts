@@ -1,9 +1,9 @@
 /** Images as the files of archives and directories: good ones, and such as differ from them in a few places. */
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
-import type { Compression } from '../../agent/archive/compression.ts';
-import { deflater } from '../../agent/archive/deflater.ts';
-import { digestOf, manifestFor } from '../../agent/engine/metadata.ts';
+import { deflater } from '../../agent/archive/tar/deflater.ts';
+import { digestOf, manifestFor } from '../../agent/oci/metadata.ts';
+import type { Compression } from '../../agent/streams/compression.ts';
 import { cut } from './bytes.ts';
 import { file, tar } from './tar.ts';
 import { type Json, type JsonChange, jsonChange, jsonChanged } from './text.ts';

@@ -3,9 +3,9 @@ import { createHash } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import { extract } from 'tar-stream';
-import { entryName, linkTarget } from '../../agent/archive/entry-name.ts';
 import { ENTRY_NAME_MAX_BYTES } from '../../agent/archive/limits.ts';
-import { tarEntries } from '../../agent/archive/tar-entries.ts';
+import { entryName, linkTarget } from '../../agent/archive/tar/entry-name.ts';
+import { tarEntries } from '../../agent/archive/tar/tar-entries.ts';
 import {
   BLOCK_BYTES,
   decodeLongName,
@@ -14,7 +14,7 @@ import {
   type Extended,
   encodeTarHeader,
   padding,
-} from '../../agent/archive/tar-header.ts';
+} from '../../agent/archive/tar/tar-header.ts';
 import { bytesLike, cut, cuts, mutated, rawBytes } from './bytes.ts';
 import { decoded, decodedLater, holds } from './refusal.ts';
 import { target } from './target.ts';

@@ -2,10 +2,10 @@
 import fc from 'fast-check';
 import { parseList } from '../../agent/choose/list-file.ts';
 import { parsePatterns } from '../../agent/choose/pattern.ts';
+import { parseRetag, Renaming } from '../../agent/choose/rename.ts';
 import { choose } from '../../agent/choose/selection.ts';
-import { canonical, familiar, parseReference } from '../../agent/reference.ts';
-import { parseRetag, Renaming } from '../../agent/rename.ts';
-import { matchesTarget, parseTargetPattern } from '../../agent/target-pattern.ts';
+import { matchesTarget, parseTargetPattern } from '../../agent/choose/target-pattern.ts';
+import { canonical, familiar, parseReference } from '../../agent/model/reference.ts';
 import { decoded, decodedLater, holds } from './refusal.ts';
 import { target } from './target.ts';
 import { nastyText, textLike } from './text.ts';

@@ -2,7 +2,7 @@
 import { Writable } from 'node:stream';
 import { InvalidArgumentError } from 'commander';
 import fc from 'fast-check';
-import type { Event } from '../../agent/events.ts';
+import type { Event } from '../../agent/model/events.ts';
 import { escapeText } from '../../cli/escape.ts';
 import { nameOf } from '../../cli/names.ts';
 import {

@@ -1,10 +1,16 @@
 /** The content store of an engine: protobuf, the framing of gRPC, and what containerd answers. */
 import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
-import { ContentStore } from '../../agent/engine/content.ts';
-import { DELIMITED, encodeString, fieldsOf, readVarint, VARINT } from '../../agent/engine/protobuf.ts';
-import type { Digest } from '../../agent/image.ts';
-import { fakeContent, framed } from '../agent/engine/fake-content.ts';
+import { ContentStore } from '../../agent/docker/containerd/content.ts';
+import {
+  DELIMITED,
+  encodeString,
+  fieldsOf,
+  readVarint,
+  VARINT,
+} from '../../agent/docker/containerd/protobuf.ts';
+import type { Digest } from '../../agent/model/image.ts';
+import { fakeContent, framed } from '../agent/docker/fake-content.ts';
 import { bytesLike, cut, cuts, mutated, rawBytes } from './bytes.ts';
 import { decodedLater, holds } from './refusal.ts';
 import { target } from './target.ts';

@@ -2,8 +2,8 @@
 import { EventEmitter } from 'node:events';
 import { Readable } from 'node:stream';
 import fc from 'fast-check';
-import type { Engine } from '../../agent/engine/engine.ts';
-import { Load } from '../../agent/engine/load.ts';
+import type { Engine } from '../../agent/docker/engine.ts';
+import { Load } from '../../agent/docker/load.ts';
 import { ImgmvError } from '../../proto/errors.ts';
 import { Stopwatch } from '../../proto/stopwatch.ts';
 import { bytesLike, cut, cuts } from './bytes.ts';

@@ -1,11 +1,13 @@
 /** Manifests, indexes and configs, one by one and as graphs, whoever made them. PROTOCOL.md section 8. */
 import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
-import { ociArchive } from '../../agent/engine/archive.ts';
-import type { ContentStore } from '../../agent/engine/content.ts';
-import type { Engine } from '../../agent/engine/engine.ts';
-import { ImageParts } from '../../agent/engine/image-parts.ts';
-import { takeInventory } from '../../agent/engine/inventory.ts';
+import { ociArchive } from '../../agent/docker/archive.ts';
+import type { ContentStore } from '../../agent/docker/containerd/content.ts';
+import { StoredImage } from '../../agent/docker/containerd/stored-image.ts';
+import type { Engine } from '../../agent/docker/engine.ts';
+import { takeInventory } from '../../agent/docker/inventory.ts';
+import type { BlobKind, Digest, Image } from '../../agent/model/image.ts';
+import { ImageParts } from '../../agent/oci/image-parts.ts';
 import {
   childrenOf,
   digestOf,
@@ -13,9 +15,7 @@ import {
   manifestFor,
   readConfig,
   readMetadata,
-} from '../../agent/engine/metadata.ts';
-import { StoredImage } from '../../agent/engine/stored-image.ts';
-import type { BlobKind, Digest, Image } from '../../agent/image.ts';
+} from '../../agent/oci/metadata.ts';
 import { ImgmvError } from '../../proto/errors.ts';
 import { LAYERS_MAX } from '../../proto/limits.ts';
 import { decoded, decodedLater, holds, holdsPlain } from './refusal.ts';

@@ -1,8 +1,8 @@
 /** JSON as the documents of images are: taken where it has one reading, refused where two readers could differ. */
 import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
-import { CONFIG_KEYS } from '../../agent/image-keys.ts';
-import { type KnownKeys, strictJson } from '../../agent/strict-json.ts';
+import { CONFIG_KEYS } from '../../agent/oci/image-keys.ts';
+import { type KnownKeys, strictJson } from '../../agent/oci/strict-json.ts';
 import { decoded, holds } from './refusal.ts';
 import { target } from './target.ts';
 import { jsonLike, nastyText } from './text.ts';

@@ -2,10 +2,10 @@
 
 import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
-import type { Engine } from '../../agent/engine/engine.ts';
-import { EngineSink } from '../../agent/engine/engine-sink.ts';
-import { isPrivateName } from '../../agent/engine/helpers.ts';
-import type { Digest, Image } from '../../agent/image.ts';
+import type { Engine } from '../../agent/docker/engine.ts';
+import { EngineSink } from '../../agent/docker/engine-sink.ts';
+import { isPrivateName } from '../../agent/docker/helpers.ts';
+import type { Digest, Image } from '../../agent/model/image.ts';
 import {
   canonical,
   familiar,
@@ -13,7 +13,7 @@ import {
   parseReference,
   parseTarget,
   withDefaultTag,
-} from '../../agent/reference.ts';
+} from '../../agent/model/reference.ts';
 import { REFERENCE_MAX_BYTES } from '../../proto/limits.ts';
 import { decoded, holds } from './refusal.ts';
 import { target } from './target.ts';

@@ -1,10 +1,10 @@
 /** What the other host says once it has proven the code: offers, answers and results, checked against each other. */
 import fc from 'fast-check';
-import type { Digest, Image } from '../../agent/image.ts';
+import type { Digest, Image } from '../../agent/model/image.ts';
+import { familiarName, parseReference } from '../../agent/model/reference.ts';
 import { PeerSink } from '../../agent/peer/peer-sink.ts';
 import { PeerSource } from '../../agent/peer/peer-source.ts';
 import type { Session } from '../../agent/peer/session.ts';
-import { familiarName, parseReference } from '../../agent/reference.ts';
 import { ERROR_CODES, type ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import { decodeMessage, encodeMessage, type Message } from '../../proto/messages.ts';
 import { message } from './messages.ts';

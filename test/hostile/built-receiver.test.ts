@@ -1,6 +1,6 @@
 /** The built receiver and its real engine against a sender that knows the code and lies. docs/engines.md sections 3 and 6. */
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import type { Digest } from '../../agent/image.ts';
+import type { Digest } from '../../agent/model/image.ts';
 import { encodeHeader, encodeTrailer } from '../../proto/entry.ts';
 import { type ErrorCode, ImgmvError } from '../../proto/errors.ts';
 import { expectSettled, holdings } from '../e2e/scene.ts';
@@ -26,7 +26,7 @@ import {
 
 const MIB = 2 ** 20;
 const PEAK_MAX_MIB = 250;
-/** As agent/engine/helpers.ts makes them. */
+/** As agent/docker/helpers.ts makes them. */
 const PRIVATE_TAG = '0123456789ab-01234567-1700000000-4711.275813-1';
 /** An image of the target, and a name that the liars are after. */
 const VICTIM = 'alpine:latest';

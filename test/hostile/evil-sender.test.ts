@@ -1,6 +1,6 @@
 /** A sender that knows the code and lies: what a real receiver makes of it. PROTOCOL.md sections 6 to 9. */
 import { describe, expect, test, vi } from 'vitest';
-import { digestOf } from '../../agent/engine/metadata.ts';
+import { digestOf } from '../../agent/oci/metadata.ts';
 import { type Digest, encodeHeader, encodeTrailer } from '../../proto/entry.ts';
 import { Lane } from '../../proto/lane.ts';
 import { JOBS_MAX, NAMES_PER_IMAGE_MAX, OFFER_ITEMS_MAX } from '../../proto/limits.ts';

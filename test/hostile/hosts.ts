@@ -1,14 +1,14 @@
 /** Real hosts with memory for an engine, and scripted peers that know the code and do with it what they like. */
 import { connect as connectTcp } from 'node:net';
-import type { Clock } from '../../agent/clock.ts';
-import type { Event } from '../../agent/events.ts';
-import type { Outcome, Sink, Source } from '../../agent/image.ts';
-import { type Ledger, move } from '../../agent/move.ts';
+import type { Event } from '../../agent/model/events.ts';
+import type { Outcome, Sink, Source } from '../../agent/model/image.ts';
+import { type Ledger, move } from '../../agent/move/move.ts';
 import { dialSession } from '../../agent/peer/dialler.ts';
 import { Listener } from '../../agent/peer/listener.ts';
 import type { Pairing } from '../../agent/peer/pairing.ts';
 import { PeerSink } from '../../agent/peer/peer-sink.ts';
 import { PeerSource } from '../../agent/peer/peer-source.ts';
+import type { Clock } from '../../agent/streams/clock.ts';
 import {
   acceptChannel,
   type Channel,
@@ -90,7 +90,7 @@ export interface Receiver extends ListeningHost {
   readonly run: Promise<Run>;
 }
 
-/** A whole receiver, as agent/receive.ts puts it together, for one session. */
+/** A whole receiver, as agent/commands/receive.ts puts it together, for one session. */
 export async function receiver(sink: Sink, clock?: Clock): Promise<Receiver> {
   const host = await listeningHost(clock);
   const pairing = host.listener.newPairing(TTL_MS);
@@ -129,7 +129,7 @@ export async function receiver(sink: Sink, clock?: Clock): Promise<Receiver> {
   };
 }
 
-/** A whole sender, as agent/send.ts puts it together. */
+/** A whole sender, as agent/commands/send.ts puts it together. */
 export async function sender(
   port: number,
   code: Secret,

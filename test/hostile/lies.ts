@@ -1,6 +1,7 @@
 /** What a sender that lies makes of honest images, and what it sends in their place. */
-import { digestOf } from '../../agent/engine/metadata.ts';
-import type { BlobKind, Digest } from '../../agent/image.ts';
+
+import type { BlobKind, Digest } from '../../agent/model/image.ts';
+import { digestOf } from '../../agent/oci/metadata.ts';
 import type { MemoryBlob, MemoryImage } from '../memory.ts';
 
 export const GIB = 2 ** 30;

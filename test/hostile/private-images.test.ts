@@ -3,8 +3,8 @@
  * not for it to read by way of a registry of its own, however it calls the blobs.
  */
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { digestOf } from '../../agent/engine/metadata.ts';
-import type { Digest } from '../../agent/image.ts';
+import type { Digest } from '../../agent/model/image.ts';
+import { digestOf } from '../../agent/oci/metadata.ts';
 import { Compressor } from '../../proto/compression.ts';
 import { EntryWriter } from '../../proto/entry-writer.ts';
 import type { AnsweredImage as Answered } from '../../proto/messages.ts';

@@ -1,5 +1,5 @@
 /** Tars byte by byte, so that they can be what no tool writes; and images as the entries of one. */
-import { digestOf } from '../../agent/engine/metadata.ts';
+import { digestOf } from '../../agent/oci/metadata.ts';
 import type { MemoryImage } from '../memory.ts';
 
 export interface RawEntry {

@@ -1,7 +1,7 @@
 /** PROTOCOL.md says what the code does: its tables and its examples are compared with it. */
 import { readFileSync } from 'node:fs';
 import { expect, test } from 'vitest';
-import { digestOf, manifestFor } from '../../agent/engine/metadata.ts';
+import { digestOf, manifestFor } from '../../agent/oci/metadata.ts';
 import { decodePreamble } from '../../proto/channel.ts';
 import { deriveKey, parseCode } from '../../proto/code.ts';
 import {

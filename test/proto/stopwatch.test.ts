@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
-import { awaited } from '../../agent/awaited.ts';
+import { awaited } from '../../agent/streams/awaited.ts';
 import { Stopwatch } from '../../proto/stopwatch.ts';
 import { pause } from './wire.ts';
 

@@ -1,7 +1,7 @@
 /** Many small images at once, as a server has them. */
 import { join } from 'node:path';
 import { openSink } from '../../agent/archive/open-store.ts';
-import { move } from '../../agent/move.ts';
+import { move } from '../../agent/move/move.ts';
 import { MemorySource, testImage } from '../memory.ts';
 import type { Engine } from './engine.ts';
 import { scratchDirectory } from './scratch.ts';

@@ -5,9 +5,9 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { parseEndpoint } from '../../../agent/archive/endpoint.ts';
 import { Spool } from '../../../agent/archive/spool.ts';
-import { type Destination, openDestination } from '../../../agent/destination.ts';
-import type { Sink } from '../../../agent/image.ts';
-import { move } from '../../../agent/move.ts';
+import { type Destination, openDestination } from '../../../agent/ends/destination.ts';
+import type { Sink } from '../../../agent/model/image.ts';
+import { move } from '../../../agent/move/move.ts';
 import { type MemoryImage, MemorySource, testImage } from '../../memory.ts';
 import { type ScratchDirectory, scratchDirectory } from '../../rig/scratch.ts';
 

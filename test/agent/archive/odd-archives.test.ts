@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ArchiveSource } from '../../../agent/archive/archive-source.ts';
 import { type ArchiveEndpoint, parseEndpoint } from '../../../agent/archive/endpoint.ts';
 import { openArchives } from '../../../agent/archive/open-archives.ts';
-import { digestOf, manifestFor } from '../../../agent/engine/metadata.ts';
+import { digestOf, manifestFor } from '../../../agent/oci/metadata.ts';
 import { Compressor } from '../../../proto/compression.ts';
 import {
   blob,

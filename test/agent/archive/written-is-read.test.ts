@@ -11,9 +11,9 @@ import { EachSink, FORMATS, type Format } from '../../../agent/archive/each-sink
 import { type ArchiveEndpoint, parseEndpoint } from '../../../agent/archive/endpoint.ts';
 import { openArchives } from '../../../agent/archive/open-archives.ts';
 import { openSink, type WriteOptions } from '../../../agent/archive/open-store.ts';
-import { digestOf } from '../../../agent/engine/metadata.ts';
-import type { Digest, Sink, Store } from '../../../agent/image.ts';
-import { move } from '../../../agent/move.ts';
+import type { Digest, Sink, Store } from '../../../agent/model/image.ts';
+import { move } from '../../../agent/move/move.ts';
+import { digestOf } from '../../../agent/oci/metadata.ts';
 import { Compressor } from '../../../proto/compression.ts';
 import { SEED } from '../../fuzz/seed.ts';
 import { zstdZeros } from '../../hostile/raw-tar.ts';

@@ -1,15 +1,10 @@
 import { describe, expect, it } from 'vitest';
 import { named, requireOne } from '../../../agent/choose/meant.ts';
 import { parsePatterns } from '../../../agent/choose/pattern.ts';
-import {
-  type Catalogue,
-  type Chosen,
-  choose,
-  type Listed,
-  type Selection,
-} from '../../../agent/choose/selection.ts';
-import type { Digest } from '../../../agent/image.ts';
-import { parseRetag, Renaming } from '../../../agent/rename.ts';
+import { parseRetag, Renaming } from '../../../agent/choose/rename.ts';
+import { choose, type Selection } from '../../../agent/choose/selection.ts';
+import type { Catalogue, Chosen, Listed } from '../../../agent/model/catalogue.ts';
+import type { Digest } from '../../../agent/model/image.ts';
 
 const DAY_MS = 86_400_000;
 const NOW = Date.parse('2026-11-20T00:00:00Z');

@@ -1,6 +1,6 @@
 /** Images that no offer has room for, beside others, over a real session: each is refused by itself, and the rest arrives. */
 import { describe, expect, it, vi } from 'vitest';
-import type { Image } from '../../../agent/image.ts';
+import type { Image } from '../../../agent/model/image.ts';
 import { whyNotOffered } from '../../../agent/peer/wire-images.ts';
 import {
   LAYERS_MAX,

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import type { Digest, Pushed } from '../../../agent/image.ts';
+import type { Digest, Pushed } from '../../../agent/model/image.ts';
 import { pushedFromWire, pushedToWire } from '../../../agent/peer/pushed.ts';
 import { PushError } from '../../../agent/push/failure.ts';
 import { NAMES_PER_IMAGE_MAX, REFERENCE_MAX_BYTES } from '../../../proto/limits.ts';

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
+import { parseTarget } from '../../../agent/model/reference.ts';
 import { mayPass, pushFailed } from '../../../agent/push/failure.ts';
-import { parseTarget } from '../../../agent/reference.ts';
 import { cpuTimeMs } from '../../cpu-time.ts';
 
 const NAME = parseTarget('r.example/a/b:1', 'the name');

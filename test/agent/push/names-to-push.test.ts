@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
-import type { Answer, Name } from '../../../agent/image.ts';
-import { planImage } from '../../../agent/plan.ts';
+import type { Answer, Name } from '../../../agent/model/image.ts';
+import { planImage } from '../../../agent/model/plan.ts';
 import { namesToPush } from '../../../agent/push/names-to-push.ts';
 import { PushingSink } from '../../../agent/push/pushing-sink.ts';
 import { MemorySink, testImage } from '../../memory.ts';

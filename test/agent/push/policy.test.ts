@@ -1,7 +1,7 @@
 import { describe, expect, it, test } from 'vitest';
+import { parseRetag, Renaming } from '../../../agent/choose/rename.ts';
+import { parseTargetPattern } from '../../../agent/choose/target-pattern.ts';
 import { isNear, PushRules } from '../../../agent/push/policy.ts';
-import { parseRetag, Renaming } from '../../../agent/rename.ts';
-import { parseTargetPattern } from '../../../agent/target-pattern.ts';
 
 test.each([
   ['127.0.0.1:5000', true],

@@ -1,16 +1,17 @@
 /** One push by an engine that says what a test wants. test/e2e/push.test.ts has true engines and registries. */
+
 import { readFile } from 'node:fs/promises';
 import type { IncomingMessage, ServerResponse } from 'node:http';
 import { join } from 'node:path';
 import { beforeEach, expect, it, vi } from 'vitest';
 import { type PushLimits, type PushRun, pushBy } from '../../../agent/push/push.ts';
-import { retryPauseMs } from '../../../agent/retry-pause.ts';
+import { retryPauseMs } from '../../../agent/streams/retry-pause.ts';
 import type { ImgmvError } from '../../../proto/errors.ts';
 import { type ScratchDirectory, scratchDirectory } from '../../rig/scratch.ts';
-import { fakeEngine } from '../engine/fake-engine.ts';
+import { fakeEngine } from '../docker/fake-engine.ts';
 import { writeDockerConfig, writeHelper } from './docker-directory.ts';
 
-vi.mock(import('../../../agent/retry-pause.ts'), () => ({ retryPauseMs: vi.fn(() => 1) }));
+vi.mock(import('../../../agent/streams/retry-pause.ts'), () => ({ retryPauseMs: vi.fn(() => 1) }));
 
 /** What a test does while a push waits for another try. */
 let inPause: () => void;

@@ -1,6 +1,6 @@
 /** What is committed stays, whatever becomes of its pushes. */
 import { expect, it } from 'vitest';
-import type { Answer, Digest, Sink } from '../../../agent/image.ts';
+import type { Answer, Digest, Sink } from '../../../agent/model/image.ts';
 import { EVERY_NAME } from '../../../agent/push/policy.ts';
 import { PushingSink } from '../../../agent/push/pushing-sink.ts';
 import { ImgmvError } from '../../../proto/errors.ts';

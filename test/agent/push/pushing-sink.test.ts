@@ -1,10 +1,10 @@
 import { expect, it } from 'vitest';
-import { awaited } from '../../../agent/awaited.ts';
-import type { Event } from '../../../agent/events.ts';
-import { move } from '../../../agent/move.ts';
+import type { Event } from '../../../agent/model/events.ts';
+import { move } from '../../../agent/move/move.ts';
 import { EVERY_NAME } from '../../../agent/push/policy.ts';
 import type { PushName } from '../../../agent/push/push.ts';
 import { PushingSink } from '../../../agent/push/pushing-sink.ts';
+import { awaited } from '../../../agent/streams/awaited.ts';
 import { ImgmvError } from '../../../proto/errors.ts';
 import { MemorySink, MemorySource, testImage } from '../../memory.ts';
 

@@ -4,8 +4,8 @@ import { type Mutation, tests } from '../mutation.ts';
 const hostile = (title: string) => tests('test/hostile/archives.test.ts', title);
 const stores = tests('test/agent/archive/stores.test.ts');
 
-const json = tests('test/agent/strict-json.test.ts');
-const links = tests('test/agent/archive/layout-links.test.ts');
+const json = tests('test/agent/oci/strict-json.test.ts');
+const links = tests('test/agent/archive/oci-layout/layout-links.test.ts');
 const modes = tests('test/agent/archive/modes.test.ts');
 const reading = tests('test/agent/archive/reading.test.ts');
 
@@ -20,7 +20,7 @@ const ANEW = 'Metadata is made anew';
 export const ARCHIVES: readonly Mutation[] = [
   {
     name: 'an entry may climb',
-    file: 'agent/archive/entry-name.ts',
+    file: 'agent/archive/tar/entry-name.ts',
     find: "if (parts.includes('..')) throw leads(written);",
     replace: '',
     tests: hostile('a manifest as'),
@@ -28,7 +28,7 @@ export const ARCHIVES: readonly Mutation[] = [
   },
   {
     name: 'an entry may have an absolute name',
-    file: 'agent/archive/entry-name.ts',
+    file: 'agent/archive/tar/entry-name.ts',
     find: "if (written.startsWith('/')) throw leads(written);",
     replace: '',
     tests: hostile('absolute'),
@@ -36,7 +36,7 @@ export const ARCHIVES: readonly Mutation[] = [
   },
   {
     name: 'a link may lead out of the archive',
-    file: 'agent/archive/entry-name.ts',
+    file: 'agent/archive/tar/entry-name.ts',
     find: 'else if (parts.pop() === undefined) throw leads(link, name);',
     replace: 'else parts.pop();',
     tests: hostile('link'),
@@ -44,7 +44,7 @@ export const ARCHIVES: readonly Mutation[] = [
   },
   {
     name: 'an entry may be there twice',
-    file: 'agent/archive/tar-contents.ts',
+    file: 'agent/archive/tar/tar-contents.ts',
     find: 'throw twice(place.name);',
     replace: 'continue;',
     tests: hostile('two manifests'),
@@ -52,7 +52,7 @@ export const ARCHIVES: readonly Mutation[] = [
   },
   {
     name: 'devices are taken for files',
-    file: 'agent/archive/tar-entries.ts',
+    file: 'agent/archive/tar/tar-entries.ts',
     find: "if (!isDirectory && !isLink && type !== '0')",
     replace: 'if (false)',
     tests: hostile('device'),
@@ -60,7 +60,7 @@ export const ARCHIVES: readonly Mutation[] = [
   },
   {
     name: 'another archive may follow behind the end of a tar',
-    file: 'agent/archive/tar-entries.ts',
+    file: 'agent/archive/tar/tar-entries.ts',
     find: '    await input.passRest();\n',
     replace: '',
     tests: hostile('behind'),
@@ -68,15 +68,15 @@ export const ARCHIVES: readonly Mutation[] = [
   },
   {
     name: 'an archive may have any number of entries',
-    file: 'agent/archive/tar-entries.ts',
+    file: 'agent/archive/tar/tar-entries.ts',
     find: 'if (entries === ENTRIES_MAX) throw',
     replace: 'if (false) throw',
-    tests: tests('test/agent/archive/tar-entries.test.ts'),
+    tests: tests('test/agent/archive/tar/tar-entries.test.ts'),
     says: [WHOLE],
   },
   {
     name: 'what inflates has no bound',
-    file: 'agent/archive/inflation.ts',
+    file: 'agent/streams/inflation.ts',
     find: 'if (bytes > this.#maxBytes)',
     replace: 'if (false)',
     tests: hostile('bomb'),
@@ -84,7 +84,7 @@ export const ARCHIVES: readonly Mutation[] = [
   },
   {
     name: 'a config is taken under the digest of another one',
-    file: 'agent/archive/docker-archive.ts',
+    file: 'agent/archive/docker-archive/docker-archive.ts',
     find: 'if (said !== undefined && id !== `sha256:${said}`)',
     replace: 'if (false)',
     tests: hostile('a config under the digest of another one'),
@@ -132,7 +132,7 @@ export const ARCHIVES: readonly Mutation[] = [
   },
   {
     name: 'a key may stand twice',
-    file: 'agent/strict-json.ts',
+    file: 'agent/oci/strict-json.ts',
     find: 'if (seen?.has(read)) throw',
     replace: 'if (false) throw',
     tests: json,
@@ -140,7 +140,7 @@ export const ARCHIVES: readonly Mutation[] = [
   },
   {
     name: 'keys are compared before Go has read them',
-    file: 'agent/strict-json.ts',
+    file: 'agent/oci/strict-json.ts',
     find: 'const read = Buffer.from(key).toString();',
     replace: 'const read = key;',
     tests: json,
@@ -148,7 +148,7 @@ export const ARCHIVES: readonly Mutation[] = [
   },
   {
     name: 'keys are compared as they are spelled',
-    file: 'agent/strict-json.ts',
+    file: 'agent/oci/strict-json.ts',
     find: 'JSON.parse(text.slice(at, end + 1)) as string',
     replace: 'text.slice(at + 1, end)',
     tests: json,
@@ -156,7 +156,7 @@ export const ARCHIVES: readonly Mutation[] = [
   },
   {
     name: 'a key may differ from a known one in case',
-    file: 'agent/strict-json.ts',
+    file: 'agent/oci/strict-json.ts',
     find: '  if (known !== undefined)\n',
     replace: '  if (false)\n',
     tests: json,
@@ -164,7 +164,7 @@ export const ARCHIVES: readonly Mutation[] = [
   },
   {
     name: 'case is that of ASCII',
-    file: 'agent/strict-json.ts',
+    file: 'agent/oci/strict-json.ts',
     find: ", 'iu');",
     replace: ", 'i');",
     tests: json,
@@ -172,7 +172,7 @@ export const ARCHIVES: readonly Mutation[] = [
   },
   {
     name: 'what is below a known key is not looked at',
-    file: 'agent/strict-json.ts',
+    file: 'agent/oci/strict-json.ts',
     find: '(level.keys[key] ?? null)',
     replace: 'null',
     tests: json,
@@ -180,7 +180,7 @@ export const ARCHIVES: readonly Mutation[] = [
   },
   {
     name: 'metadata is read by JSON.parse alone',
-    file: 'agent/strict-json.ts',
+    file: 'agent/oci/strict-json.ts',
     find: 'v.safeParse(schema, strictJson(bytes, what, keys))',
     replace: "v.safeParse(schema, (strictJson, keys, JSON.parse(bytes.toString('utf8'))))",
     tests: json,
@@ -188,7 +188,7 @@ export const ARCHIVES: readonly Mutation[] = [
   },
   {
     name: 'a file of names is not looked at',
-    file: 'agent/archive/docker-archive.ts',
+    file: 'agent/archive/docker-archive/docker-archive.ts',
     find: 'if (file) strictJson(',
     replace: 'if (file && !file.size) strictJson(',
     tests: hostile('a name twice in repositories'),
@@ -196,7 +196,7 @@ export const ARCHIVES: readonly Mutation[] = [
   },
   {
     name: 'what an archive inflates to is not bounded',
-    file: 'agent/archive/inflation.ts',
+    file: 'agent/streams/inflation.ts',
     find: 'if (bytes > this.#maxBytes)',
     replace: 'if (false)',
     tests: reading,
@@ -204,7 +204,7 @@ export const ARCHIVES: readonly Mutation[] = [
   },
   {
     name: 'all archives may have large zstd windows at once',
-    file: 'agent/archive/large-window.ts',
+    file: 'agent/streams/large-window.ts',
     find: 'while (this.#holder) {',
     replace: 'while (this.#waiting.length > 0 && this.#holder) {',
     tests: tests('test/agent/archive/odd-archives.test.ts', 'is waited for'),
@@ -237,7 +237,7 @@ export const ARCHIVES: readonly Mutation[] = [
   },
   {
     name: 'nothing that comes early is kept',
-    file: 'agent/archive/inflated-tar.ts',
+    file: 'agent/archive/tar/inflated-tar.ts',
     find: 'if (this.#keeps || this.#full) return false;',
     replace: 'if (this.#places.length > 0) return false;',
     tests: reading,
@@ -245,7 +245,7 @@ export const ARCHIVES: readonly Mutation[] = [
   },
   {
     name: 'further passes do not count',
-    file: 'agent/archive/inflated-tar.ts',
+    file: 'agent/archive/tar/inflated-tar.ts',
     find: '++this.#passes > 2',
     replace: '++this.#passes > 200',
     tests: reading,
@@ -288,15 +288,15 @@ export const ARCHIVES: readonly Mutation[] = [
     file: 'agent/archive/folder.ts',
     find: "await this.#open(name, O_NONBLOCK, 'regular file')",
     replace: "await this.#open(name, O_NONBLOCK & 0, 'regular file')",
-    tests: tests('test/agent/archive/layout-links.test.ts', 'a fifo in place of index.json'),
+    tests: tests('test/agent/archive/oci-layout/layout-links.test.ts', 'a fifo in place of index.json'),
     says: [NO_LINK],
   },
   {
     name: 'index.json may be of any length',
-    file: 'agent/archive/oci-store.ts',
+    file: 'agent/archive/oci-layout/oci-store.ts',
     find: 'root.smallFile(INDEX, METADATA_MAX_BYTES)',
     replace: 'root.smallFile(INDEX, METADATA_MAX_BYTES * 16)',
-    tests: tests('test/agent/archive/layout-links.test.ts', 'an index.json without an end'),
+    tests: tests('test/agent/archive/oci-layout/layout-links.test.ts', 'an index.json without an end'),
     says: ['Metadata has a bound of its own'],
   },
   {
@@ -333,7 +333,7 @@ export const ARCHIVES: readonly Mutation[] = [
   },
   {
     name: 'a file of a layout has the mode that the umask gives',
-    file: 'agent/archive/oci-store.ts',
+    file: 'agent/archive/oci-layout/oci-store.ts',
     find: "'wx', FILE_MODE)",
     replace: "'wx', FILE_MODE | 0o044)",
     tests: modes,
@@ -341,7 +341,7 @@ export const ARCHIVES: readonly Mutation[] = [
   },
   {
     name: 'a file of a dir: has the mode that the umask gives',
-    file: 'agent/archive/dir-store.ts',
+    file: 'agent/archive/dir/dir-store.ts',
     find: "'wx', FILE_MODE)",
     replace: "'wx', FILE_MODE | 0o044)",
     tests: modes,
@@ -368,7 +368,7 @@ export const ARCHIVES: readonly Mutation[] = [
     file: 'agent/archive/blob-writer.ts',
     find: 'if (this.#bytes > this.#image.bytes * IMAGE_BYTES_FACTOR_MAX + IMAGE_BYTES_ALLOWANCE)',
     replace: 'if (false)',
-    tests: tests('test/agent/image-bytes.test.ts', 'into files'),
+    tests: tests('test/agent/move/image-bytes.test.ts', 'into files'),
     says: ['Metadata has a bound of its own'],
   },
   {

@@ -199,10 +199,10 @@ export const PAIRING: readonly Mutation[] = [
   },
   {
     name: 'a new code comes at once after a burnt one',
-    file: 'agent/receive.ts',
+    file: 'agent/commands/receive.ts',
     find: "if (failure.code === 'code-burnt') await pauseAfterBurntCode(pause.next(), options);",
     replace: '',
-    tests: tests('test/agent/burnt-codes.test.ts'),
+    tests: tests('test/agent/commands/burnt-codes.test.ts'),
     says: [PAUSE],
   },
   {

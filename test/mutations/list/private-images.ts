@@ -13,7 +13,7 @@ const ANSWER = 'What a registry answers';
 export const PRIVATE_IMAGES: readonly Mutation[] = [
   {
     name: 'any blob of a containerd store stands for a layer',
-    file: 'agent/engine/inventory.ts',
+    file: 'agent/docker/inventory.ts',
     find: "return store === 'classic' ? layers.hasDiffId(digest) : layers.has(digest);",
     replace: 'return layers !== undefined;',
     tests: stolen('is no layer'),
@@ -21,7 +21,7 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
   },
   {
     name: 'a blob counts as a layer that was to come and did not',
-    file: 'agent/engine/inventory.ts',
+    file: 'agent/docker/inventory.ts',
     find: 'planned.has(digest) && !(known.has(digest) && lies(digest))',
     replace: 'planned.has(digest) && !lies(digest)',
     tests: stolen('nor is it one that an image before was to bring'),
@@ -29,10 +29,10 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
   },
   {
     name: 'metadata of images counts as layers where a manifest says so',
-    file: 'agent/engine/store-graph.ts',
+    file: 'agent/docker/containerd/store-graph.ts',
     find: '!metadata.has(digest) && (uncompressed !== undefined || layers.has(digest))',
     replace: 'uncompressed !== undefined || layers.has(digest)',
-    tests: tests('test/agent/engine/store-graph.test.ts'),
+    tests: tests('test/agent/docker/containerd/store-graph.test.ts'),
     says: [LAYER],
   },
   {
@@ -45,7 +45,7 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
   },
   {
     name: 'a classic store has an image whose id is offered',
-    file: 'agent/engine/engine-sink.ts',
+    file: 'agent/docker/engine-sink.ts',
     find: 'if (!sameDigests(there.RootFS.Layers ?? [], image.diffIds)) return undefined;',
     replace: '',
     tests: stolen('on 20 are not had by their id alone'),
@@ -53,7 +53,7 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
   },
   {
     name: 'a containerd store has an image whose id is offered',
-    file: 'agent/engine/inventory.ts',
+    file: 'agent/docker/inventory.ts',
     find: 'if (await hasLayers(content, config.digest, diffIds)) return true;',
     replace: 'return true;',
     tests: stolen('on 28c are not had by their id alone'),
@@ -61,7 +61,7 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
   },
   {
     name: 'a push that nobody allowed is made for the asking',
-    file: 'agent/receive.ts',
+    file: 'agent/commands/receive.ts',
     find: 'if (asked && options.push === undefined)',
     replace: 'if (asked && false)',
     tests: stolen('are not pushed for a sender that asks'),
@@ -69,10 +69,10 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
   },
   {
     name: 'a pattern of --push allows other registries',
-    file: 'agent/target-pattern.ts',
+    file: 'agent/choose/target-pattern.ts',
     find: 'reference.domain === domain &&',
     replace: '',
-    tests: tests('test/agent/target-pattern.test.ts'),
+    tests: tests('test/agent/choose/target-pattern.test.ts'),
     says: [PUSHED, 'A pattern never matches a name in a registry'],
   },
   {
@@ -101,7 +101,7 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
   },
   {
     name: 'a manifest or an index may call anything anything',
-    file: 'agent/engine/image-parts.ts',
+    file: 'agent/oci/image-parts.ts',
     find: '      checkTypes(metadata);\n',
     replace: '',
     tests: stolen('is refused'),
@@ -109,7 +109,7 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
   },
   {
     name: 'an index that is there is pushed with whatever manifest it has',
-    file: 'agent/engine/unsent.ts',
+    file: 'agent/docker/unsent.ts',
     find: 'if (config && (await hasLayers(content, config.digest, diffIds))) return true;',
     replace: 'if (config && diffIds) return true;',
     tests: stolen('an index that names a private manifest is loaded'),

@@ -18,7 +18,7 @@ export const RECEIVER: readonly Mutation[] = [
   },
   {
     name: 'an image is sent that is present or refused',
-    file: 'agent/traffic.ts',
+    file: 'agent/move/traffic.ts',
     find: "answer.action === 'send' || answer.withdrawn === true",
     replace: 'answer !== undefined',
     tests: evil('nothing for images that are present or refused'),
@@ -26,7 +26,7 @@ export const RECEIVER: readonly Mutation[] = [
   },
   {
     name: 'all layers of an image are sent, whatever is missing',
-    file: 'agent/copy.ts',
+    file: 'agent/move/copy.ts',
     find: 'this.#wanted = answer.missing;',
     replace: 'this.#wanted = undefined;',
     tests: evil('one layer to a receiver that wants one'),

@@ -4,7 +4,7 @@ import { type Mutation, tests } from '../mutation.ts';
 const secret = tests('test/proto/secret.test.ts');
 const codeFile = tests('test/cli/code-file.test.ts');
 const credentials = tests('test/agent/push/credentials.test.ts');
-const helpers = tests('test/agent/engine/helpers.test.ts');
+const helpers = tests('test/agent/docker/helpers.test.ts');
 
 const ARGUMENT = 'The code is never an argument';
 const SHOWN = 'It is shown only on a terminal';
@@ -108,7 +108,7 @@ export const SECRETS: readonly Mutation[] = [
   },
   {
     name: 'an event of --json has the code',
-    file: 'agent/receive.ts',
+    file: 'agent/commands/receive.ts',
     find: "    event: 'listening',\n    address,\n",
     replace: "    event: 'listening',\n    address: pairing.code.reveal(),\n",
     tests: tests('test/e2e/terminal.test.ts', 'keeps the code out of standard output'),
@@ -165,7 +165,7 @@ export const SECRETS: readonly Mutation[] = [
   },
   {
     name: 'what is kept stays as long as its process runs',
-    file: 'agent/engine/helpers.ts',
+    file: 'agent/docker/helpers.ts',
     find: 'return Date.now() - since.getTime() > KEPT_MAX_MS;',
     replace: 'return since === undefined;',
     tests: helpers,
@@ -173,23 +173,23 @@ export const SECRETS: readonly Mutation[] = [
   },
   {
     name: 'clean leaves what is over',
-    file: 'agent/clean.ts',
+    file: 'agent/commands/clean.ts',
     find: 'if (force || isOver(helper) || helper.live === false)',
     replace: 'if (force || helper.live === false)',
-    tests: tests('test/agent/clean.test.ts'),
+    tests: tests('test/agent/commands/clean.test.ts'),
     says: [KEPT],
   },
   {
     name: 'clean --force is no other than clean',
-    file: 'agent/clean.ts',
+    file: 'agent/commands/clean.ts',
     find: 'if (force || isOver(helper) || helper.live === false)',
     replace: 'if (isOver(helper) || helper.live === false)',
-    tests: tests('test/agent/clean.test.ts'),
+    tests: tests('test/agent/commands/clean.test.ts'),
     says: [BY_FORCE],
   },
   {
     name: 'any process that has the id by now keeps layers',
-    file: 'agent/engine/helpers.ts',
+    file: 'agent/docker/helpers.ts',
     find: 'stat.started === started && ',
     replace: '',
     tests: helpers,
@@ -197,7 +197,7 @@ export const SECRETS: readonly Mutation[] = [
   },
   {
     name: 'a process that has ended keeps layers',
-    file: 'agent/engine/helpers.ts',
+    file: 'agent/docker/helpers.ts',
     find: ' && !ENDED_STATES.includes(stat.state)',
     replace: '',
     tests: helpers,
@@ -205,7 +205,7 @@ export const SECRETS: readonly Mutation[] = [
   },
   {
     name: 'a session that has ended keeps layers while its process runs',
-    file: 'agent/engine/helpers.ts',
+    file: 'agent/docker/helpers.ts',
     find: 'return sessionsHere.has(session);',
     replace: 'return true;',
     tests: helpers,
@@ -213,7 +213,7 @@ export const SECRETS: readonly Mutation[] = [
   },
   {
     name: 'a process of this place is taken for one of another place',
-    file: 'agent/engine/helpers.ts',
+    file: 'agent/docker/helpers.ts',
     find: 'if (place !== HERE?.place) return undefined;',
     replace: 'if (place === HERE?.place) return undefined;',
     tests: helpers,

@@ -5,7 +5,7 @@ const entries = tests('test/proto/entry.test.ts');
 const zstd = tests('test/proto/compression.test.ts');
 const evil = (pattern?: string) => tests('test/hostile/evil-sender.test.ts', pattern);
 const built = (pattern: string) => tests('test/hostile/built-receiver.test.ts', pattern);
-const verified = tests('test/agent/engine/verify.test.ts');
+const verified = tests('test/agent/docker/verify.test.ts');
 const lies = built('lies in one session');
 
 const NAMES = 'It can set only the names';
@@ -52,7 +52,7 @@ export const SENDER: readonly Mutation[] = [
   },
   {
     name: 'an image may get a name for incomplete images',
-    file: 'agent/engine/engine-sink.ts',
+    file: 'agent/docker/engine-sink.ts',
     find: '    if (ours) return',
     replace: '    if (ours && false) return',
     tests: built('a name for incomplete images, is refused'),
@@ -60,7 +60,7 @@ export const SENDER: readonly Mutation[] = [
   },
   {
     name: 'names are compared as they are written',
-    file: 'agent/plan.ts',
+    file: 'agent/model/plan.ts',
     find: 'for (const name of new Set(image.names.map(shownName)))',
     replace: 'for (const name of new Set(image.names.map(({ target }) => target)))',
     tests: built('one name for two images, spelled in two ways'),
@@ -68,7 +68,7 @@ export const SENDER: readonly Mutation[] = [
   },
   {
     name: 'a classic engine is not asked what it has loaded',
-    file: 'agent/engine/engine-writer.ts',
+    file: 'agent/docker/engine-writer.ts',
     find: '    await this.#verify(this.#loadedName ?? config, config, diffIds);\n',
     replace: '',
     tests: verified,
@@ -76,7 +76,7 @@ export const SENDER: readonly Mutation[] = [
   },
   {
     name: 'a containerd store is not asked what it has loaded',
-    file: 'agent/engine/engine-writer.ts',
+    file: 'agent/docker/engine-writer.ts',
     find: '    await this.#verify(this.#loadedName ?? root.digest, root.digest, this.#image.diffIds);\n',
     replace: '',
     tests: lies,
@@ -84,7 +84,7 @@ export const SENDER: readonly Mutation[] = [
   },
   {
     name: 'the layers that an engine shows are not compared',
-    file: 'agent/engine/engine-writer.ts',
+    file: 'agent/docker/engine-writer.ts',
     find: 'if (got.Id !== wantId || !sameDigests(gotDiffIds, wantDiffIds))',
     replace: 'if (got.Id !== wantId)',
     tests: verified,
@@ -92,7 +92,7 @@ export const SENDER: readonly Mutation[] = [
   },
   {
     name: 'an image of which the engine lacks a part has its names',
-    file: 'agent/engine/engine-writer.ts',
+    file: 'agent/docker/engine-writer.ts',
     find: '    if (incompleteOne)\n',
     replace: '    if (false)\n',
     tests: verified,
@@ -100,7 +100,7 @@ export const SENDER: readonly Mutation[] = [
   },
   {
     name: 'an image for windows is loaded as one for linux',
-    file: 'agent/engine/engine-writer.ts',
+    file: 'agent/docker/engine-writer.ts',
     find: '    if ((got.Os || OS_UNSAID) !== os)\n',
     replace: '    if (false)\n',
     tests: verified,
@@ -132,23 +132,23 @@ export const SENDER: readonly Mutation[] = [
   },
   {
     name: 'metadata is kept under whatever digest it is sent',
-    file: 'agent/engine/image-parts.ts',
+    file: 'agent/oci/image-parts.ts',
     find: 'if (blob.digest !== undefined && blob.digest !== digest)',
     replace: 'if (false)',
-    tests: tests('test/agent/engine/image-parts.test.ts'),
+    tests: tests('test/agent/oci/image-parts.test.ts'),
     says: [DIGESTS],
   },
   {
     name: 'a layer that was not offered is taken',
-    file: 'agent/engine/image-parts.ts',
+    file: 'agent/oci/image-parts.ts',
     find: 'if (!offered || this.#layers.has(digest))',
     replace: 'if (this.#layers.has(digest))',
-    tests: tests('test/agent/engine/image-parts.test.ts'),
+    tests: tests('test/agent/oci/image-parts.test.ts'),
     says: [METADATA],
   },
   {
     name: 'an image may bring more than belongs to it',
-    file: 'agent/engine/image-parts.ts',
+    file: 'agent/oci/image-parts.ts',
     find: '    if (extra !== undefined)\n',
     replace: '    if (false)\n',
     tests: lies,
@@ -156,23 +156,23 @@ export const SENDER: readonly Mutation[] = [
   },
   {
     name: 'a config may name other layers than were offered',
-    file: 'agent/engine/image-parts.ts',
+    file: 'agent/oci/image-parts.ts',
     find: 'if (!sameDigests(readConfig(this.bytesOf(root.digest)).rootfs.diff_ids ?? [], diffIds))',
     replace: 'if (false)',
-    tests: tests('test/agent/engine/image-parts.test.ts'),
+    tests: tests('test/agent/oci/image-parts.test.ts'),
     says: [METADATA],
   },
   {
     name: 'a manifest may be an index, too',
-    file: 'agent/engine/metadata.ts',
+    file: 'agent/oci/metadata.ts',
     find: '  manifests: v.optional(v.never()),\n',
     replace: '',
-    tests: tests('test/agent/engine/metadata.test.ts'),
+    tests: tests('test/agent/oci/metadata.test.ts'),
     says: [METADATA],
   },
   {
     name: 'the manifest that an engine gets is the one that was sent',
-    file: 'agent/engine/engine-writer.ts',
+    file: 'agent/docker/engine-writer.ts',
     find: 'const path = blob.digest ? blobPath(blob.digest) : `layers/${this.#blobs}.tar`;',
     replace: "const path = this.#blobs === 1 ? 'manifest.json' : `layers/${this.#blobs}.tar`;",
     tests: built('is loaded under the offered name, and under no other'),
@@ -252,23 +252,23 @@ export const SENDER: readonly Mutation[] = [
   },
   {
     name: 'an image may bring any number of configs',
-    file: 'agent/engine/image-parts.ts',
+    file: 'agent/oci/image-parts.ts',
     find: 'if (this.#metadataBytes > IMAGE_METADATA_MAX_BYTES)',
     replace: 'if (false)',
-    tests: tests('test/agent/engine/image-parts.test.ts'),
+    tests: tests('test/agent/oci/image-parts.test.ts'),
     says: [BOUNDS],
   },
   {
     name: 'an image may bring any number of bytes into an engine',
-    file: 'agent/engine/engine-writer.ts',
+    file: 'agent/docker/engine-writer.ts',
     find: '    if (this.#bytes > maxBytes)\n',
     replace: '    if (false)\n',
-    tests: tests('test/agent/image-bytes.test.ts', 'into an engine'),
+    tests: tests('test/agent/move/image-bytes.test.ts', 'into an engine'),
     says: [BOUNDS],
   },
   {
     name: 'an image may bring any number of blobs into an engine',
-    file: 'agent/engine/engine-writer.ts',
+    file: 'agent/docker/engine-writer.ts',
     find: '    if (++this.#blobs > BLOBS_PER_IMAGE_MAX)\n',
     replace: '    if (++this.#blobs < 0)\n',
     tests: built('bounded memory'),
@@ -276,7 +276,7 @@ export const SENDER: readonly Mutation[] = [
   },
   {
     name: 'an image is taken for which there is no room',
-    file: 'agent/engine/engine-sink.ts',
+    file: 'agent/docker/engine-sink.ts',
     find: 'if (room && needed > freeBytes)',
     replace: 'if (false)',
     tests: tests('test/e2e/room.test.ts', 'refuses what does not fit'),

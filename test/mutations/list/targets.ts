@@ -1,9 +1,9 @@
 /** Against a sender that has the code and lies: which names it may set, and what somebody is asked before. */
 import { type Mutation, tests } from '../mutation.ts';
 
-const accepting = tests('test/agent/accepting-sink.test.ts');
-const confirming = tests('test/agent/confirming-sink.test.ts');
-const patterns = tests('test/agent/target-pattern.test.ts');
+const accepting = tests('test/agent/ends/accepting-sink.test.ts');
+const confirming = tests('test/agent/ends/confirming-sink.test.ts');
+const patterns = tests('test/agent/choose/target-pattern.test.ts');
 
 const OPTIONS = 'With `--accept` these are names';
 const REGISTRY = 'A pattern never matches a name in a registry';
@@ -11,7 +11,7 @@ const REGISTRY = 'A pattern never matches a name in a registry';
 export const TARGETS: readonly Mutation[] = [
   {
     name: '--accept is not heeded',
-    file: 'agent/receive.ts',
+    file: 'agent/commands/receive.ts',
     find: 'const accepting = accept ? new AcceptingSink(place, accept) : place;',
     replace: 'const accepting = place;',
     tests: tests('test/e2e/accept.test.ts', '--accept'),
@@ -19,7 +19,7 @@ export const TARGETS: readonly Mutation[] = [
   },
   {
     name: 'names that are not accepted are planned',
-    file: 'agent/accepting-sink.ts',
+    file: 'agent/ends/accepting-sink.ts',
     find: '(image) => this.#refusal(image),',
     replace: '() => undefined,',
     tests: accepting,
@@ -27,7 +27,7 @@ export const TARGETS: readonly Mutation[] = [
   },
   {
     name: 'names that are not accepted are set where a plan has them',
-    file: 'agent/accepting-sink.ts',
+    file: 'agent/ends/accepting-sink.ts',
     find: 'if (reason !== undefined) throw',
     replace: 'if (false) throw',
     tests: accepting,
@@ -35,7 +35,7 @@ export const TARGETS: readonly Mutation[] = [
   },
   {
     name: 'one name that is accepted is enough for an image',
-    file: 'agent/accepting-sink.ts',
+    file: 'agent/ends/accepting-sink.ts',
     find: 'names.find(({ target }) => !this',
     replace: 'names.slice(0, 1).find(({ target }) => !this',
     tests: accepting,
@@ -43,7 +43,7 @@ export const TARGETS: readonly Mutation[] = [
   },
   {
     name: '--accept is about names before the rules of the receiver',
-    file: 'agent/receive.ts',
+    file: 'agent/commands/receive.ts',
     find: 'return renaming.active ? new RenamingSink(accepting, renaming, warn) : accepting;',
     replace:
       'const renamed = renaming.active ? new RenamingSink(place, renaming, warn) : place;\n      return accept ? new AcceptingSink(renamed, accept) : renamed;',
@@ -52,7 +52,7 @@ export const TARGETS: readonly Mutation[] = [
   },
   {
     name: '--confirm does not ask',
-    file: 'agent/receive.ts',
+    file: 'agent/commands/receive.ts',
     find: 'confirm && !planOnly ? new ConfirmingSink(',
     replace: 'confirm && planOnly ? new ConfirmingSink(',
     tests: tests('test/e2e/accept.test.ts', 'moves nothing before a yes'),
@@ -60,7 +60,7 @@ export const TARGETS: readonly Mutation[] = [
   },
   {
     name: 'a no is a yes',
-    file: 'agent/confirming-sink.ts',
+    file: 'agent/ends/confirming-sink.ts',
     find: 'if (refusal !== undefined) return answers',
     replace: 'if (false) return answers',
     tests: confirming,
@@ -68,7 +68,7 @@ export const TARGETS: readonly Mutation[] = [
   },
   {
     name: 'no answer is a yes',
-    file: 'agent/confirming-sink.ts',
+    file: 'agent/ends/confirming-sink.ts',
     find: 'end.resolve(`nobody confirmed it within ${Math.round(waitMs / 1000)} s`)',
     replace: 'end.resolve(undefined)',
     tests: confirming,
@@ -76,7 +76,7 @@ export const TARGETS: readonly Mutation[] = [
   },
   {
     name: 'an answer may take for ever',
-    file: 'agent/confirming-sink.ts',
+    file: 'agent/ends/confirming-sink.ts',
     find: 'export const CONFIRM_WAIT_MS = 60_000;',
     replace: 'export const CONFIRM_WAIT_MS = 600_000;',
     tests: confirming,
@@ -84,7 +84,7 @@ export const TARGETS: readonly Mutation[] = [
   },
   {
     name: 'what was refused may be tried again',
-    file: 'agent/confirming-sink.ts',
+    file: 'agent/ends/confirming-sink.ts',
     find: "if (!before) return refused(answer, 'it was not confirmed');",
     replace: 'if (!before) return answer;',
     tests: confirming,
@@ -92,7 +92,7 @@ export const TARGETS: readonly Mutation[] = [
   },
   {
     name: 'a name may be taken from another image than was confirmed',
-    file: 'agent/confirming-sink.ts',
+    file: 'agent/ends/confirming-sink.ts',
     find: 'return `${target} ${replaces}`;',
     replace: 'return target + (replaces && 0);',
     tests: confirming,
@@ -100,7 +100,7 @@ export const TARGETS: readonly Mutation[] = [
   },
   {
     name: 'an image that was here may be sent after it was confirmed',
-    file: 'agent/confirming-sink.ts',
+    file: 'agent/ends/confirming-sink.ts',
     find: "if (before.action === 'present' && answer.action === 'send')",
     replace: 'if (false)',
     tests: confirming,
@@ -108,7 +108,7 @@ export const TARGETS: readonly Mutation[] = [
   },
   {
     name: 'a sender learns from a no what is here',
-    file: 'agent/confirming-sink.ts',
+    file: 'agent/ends/confirming-sink.ts',
     find: "{ image, action: 'refuse', refs, reason }",
     replace: "{ ...answer, action: 'refuse', reason }",
     tests: confirming,
@@ -132,7 +132,7 @@ export const TARGETS: readonly Mutation[] = [
   },
   {
     name: 'a registry may be a pattern',
-    file: 'agent/target-pattern.ts',
+    file: 'agent/choose/target-pattern.ts',
     find: 'if (isGlob(domain)) throw',
     replace: 'if (false) throw',
     tests: patterns,
@@ -140,7 +140,7 @@ export const TARGETS: readonly Mutation[] = [
   },
   {
     name: 'a pattern without a registry is about all of them',
-    file: 'agent/target-pattern.ts',
+    file: 'agent/choose/target-pattern.ts',
     find: 'reference.domain === domain &&',
     replace: '(reference.domain === domain || domain === HUB) &&',
     tests: patterns,
@@ -148,7 +148,7 @@ export const TARGETS: readonly Mutation[] = [
   },
   {
     name: 'a name with a digest fits a pattern',
-    file: 'agent/target-pattern.ts',
+    file: 'agent/choose/target-pattern.ts',
     find: 'if (reference?.tag === undefined || reference.digest !== undefined) return false;',
     replace: 'if (reference?.tag === undefined) return false;',
     tests: patterns,
@@ -156,7 +156,7 @@ export const TARGETS: readonly Mutation[] = [
   },
   {
     name: 'a tag fits any pattern',
-    file: 'agent/target-pattern.ts',
+    file: 'agent/choose/target-pattern.ts',
     find: '(tags === undefined || tags.some((one) => one.match(tag) !== undefined))',
     replace: '(tags === undefined || tags.some((one) => one.match(tag) !== null))',
     tests: patterns,
@@ -164,7 +164,7 @@ export const TARGETS: readonly Mutation[] = [
   },
   {
     name: 'a wildcard stands for library/',
-    file: 'agent/target-pattern.ts',
+    file: 'agent/choose/target-pattern.ts',
     find: "return short.includes('/') ? path : short;",
     replace: "return path + (short && '');",
     tests: patterns,

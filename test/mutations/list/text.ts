@@ -131,7 +131,10 @@ export const TEXT: readonly Mutation[] = [
     file: 'agent/peer/wire-images.ts',
     find: 'reason: saidBy(host, answered.reason)',
     replace: 'reason: answered.reason',
-    tests: tests('test/agent/accepting-sink.test.ts', 'refuses an image of which one name is not accepted'),
+    tests: tests(
+      'test/agent/ends/accepting-sink.test.ts',
+      'refuses an image of which one name is not accepted',
+    ),
     says: [MARKED],
   },
   {

@@ -1,0 +1,39 @@
+/** The one image of skopeo's `dir:` format: `manifest.json` as it is, blobs by the digits of their digests. */
+import * as v from 'valibot';
+import { ImgmvError } from '../../../proto/errors.ts';
+import type { Digest } from '../../model/image.ts';
+import { MANIFEST_KEYS } from '../../oci/image-keys.ts';
+import { digestOf, isIndexType } from '../../oci/metadata.ts';
+import { parseJson } from '../../oci/strict-json.ts';
+import { MetadataReading, metadataBytes } from '../archived-image.ts';
+import type { Contents } from '../contents.ts';
+import type { Described } from '../described.ts';
+import { MANIFEST } from '../docker-archive/docker-archive.ts';
+import { ImageGraph } from '../oci-layout/image-graph.ts';
+
+export const OCI_MANIFEST_TYPE = 'application/vnd.oci.image.manifest.v1+json';
+const typed = v.object({ mediaType: v.nullish(v.string(), OCI_MANIFEST_TYPE) });
+
+export function isDirFile(name: string): boolean {
+  return name === MANIFEST || /^[0-9a-f]{64}$/.test(name);
+}
+
+/** Throws integrity for the first thing that is wrong. */
+export function dirImages({ files }: Contents): Described {
+  const facts = files.get(MANIFEST);
+  if (!facts) throw new ImgmvError('integrity', `it holds no ${MANIFEST}`);
+  const bytes = metadataBytes(facts, MANIFEST);
+  const { mediaType } = parseJson(typed, bytes, MANIFEST, MANIFEST_KEYS);
+  if (isIndexType(mediaType))
+    throw new ImgmvError('integrity', 'it holds an index of several images, of which a dir: keeps no order', {
+      hint: 'skopeo copy without --all writes one of them; oci: keeps them all',
+    });
+  const root = { mediaType, digest: digestOf(bytes), size: bytes.length, kind: 'manifest' as const };
+  const nameOf = (digest: Digest) => (digest === root.digest ? MANIFEST : dirName(digest));
+  const image = new ImageGraph(files, nameOf, new MetadataReading()).image(root, false);
+  return { images: [image], setAside: [], warnings: [] };
+}
+
+export function dirName(digest: Digest): string {
+  return digest.slice('sha256:'.length);
+}

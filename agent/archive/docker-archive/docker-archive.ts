@@ -1,0 +1,152 @@
+/**
+ * The images of a docker archive by its `manifest.json`: what docker save gave before 25, what skopeo and podman
+ * write. moby image/tarexport/tarexport.go; layers and diffIDs go by their position.
+ */
+import * as v from 'valibot';
+import { ImgmvError } from '../../../proto/errors.ts';
+import { LAYERS_MAX, NAMES_PER_IMAGE_MAX, OFFER_IMAGES_MAX } from '../../../proto/limits.ts';
+import type { Digest } from '../../model/image.ts';
+import { ARCHIVE_KEYS } from '../../oci/image-keys.ts';
+import { CONFIG_TYPE, digestOf, readConfig } from '../../oci/metadata.ts';
+import { parseJson, strictJson } from '../../oci/strict-json.ts';
+import {
+  type ArchivedImage,
+  archivedName,
+  type LayerClaim,
+  MetadataReading,
+  metadataBytes,
+  named,
+  platformOf,
+  type StoredLayer,
+  withoutName,
+} from '../archived-image.ts';
+import { type Contents, knownDigest, type StoredFile } from '../contents.ts';
+import { type Described, type SetAside, setAsideUnless } from '../described.ts';
+import { LINKS_FOLLOWED_MAX } from '../limits.ts';
+import { entryName } from '../tar/entry-name.ts';
+import { seemsToHold } from '../wrong-file.ts';
+
+export const MANIFEST = 'manifest.json';
+const REPOSITORIES = 'repositories';
+const DIGEST_NAME = /^(?:blobs\/sha256\/)?([0-9a-f]{64})(?:\.json)?$/;
+
+const strings = (max: number) => v.nullish(v.pipe(v.array(v.string()), v.maxLength(max)), []);
+const manifest = v.pipe(
+  v.array(
+    v.object({ Config: v.string(), RepoTags: strings(NAMES_PER_IMAGE_MAX), Layers: strings(LAYERS_MAX) }),
+  ),
+  v.maxLength(OFFER_IMAGES_MAX),
+);
+
+/** Throws integrity for what is wrong with the archive; an image that is not good is set aside. */
+export function dockerArchiveImages(contents: Contents): Described {
+  checkRepositories(contents);
+  const found = new Map<Digest, { one: ArchivedImage; names: string[] }>();
+  const reading = new MetadataReading();
+  const setAside: SetAside[] = [];
+  const warnings: string[] = [];
+  for (const { Config, RepoTags, Layers } of readManifest(contents)) {
+    const called = RepoTags && RepoTags.length > 0 ? RepoTags : [Config];
+    setAsideUnless(called, setAside, () => {
+      const one = imageOf(contents, Config, Layers ?? [], reading);
+      const read = (RepoTags ?? []).map((text) => archivedName(text) ?? { text });
+      const { names } = found.get(one.image.id) ?? { names: [] as string[] };
+      names.push(...read.filter((name) => typeof name === 'string'));
+      found.set(one.image.id, { one, names });
+      for (const name of read) if (typeof name !== 'string') warnings.push(withoutName(name.text));
+    });
+    reading.requireWithin();
+  }
+  const images = [...found.values()].flatMap(
+    ({ one, names }) =>
+      setAsideUnless([one.image.id], setAside, () => ({ ...one, image: named(one.image, names) })) ?? [],
+  );
+  return { images, setAside, warnings };
+}
+
+/** The configs that `manifest.json` names; undefined where there is no such file. */
+export function configsOfManifest(contents: Contents): readonly Digest[] | undefined {
+  if (!contents.files.has(MANIFEST)) return undefined;
+  return readManifest(contents).map(({ Config }) => {
+    const { name, file } = fileAt(contents, Config);
+    return digestOf(metadataBytes(file, name));
+  });
+}
+
+/** imgmv takes no name from it; other readers do. Throws integrity where they could differ. */
+export function checkRepositories({ files }: Contents): void {
+  const file = files.get(REPOSITORIES);
+  if (file) strictJson(metadataBytes(file, REPOSITORIES), REPOSITORIES, null);
+}
+
+function readManifest(contents: Contents) {
+  const file = contents.files.get(MANIFEST);
+  if (!file) {
+    const hint = seemsToHold(contents);
+    throw new ImgmvError('integrity', `it holds neither ${MANIFEST} nor oci-layout: no image archive`, {
+      ...(hint !== undefined && { hint }),
+    });
+  }
+  return parseJson(manifest, metadataBytes(file, MANIFEST), MANIFEST, ARCHIVE_KEYS);
+}
+
+function imageOf(
+  contents: Contents,
+  configName: string,
+  layerNames: readonly string[],
+  reading: MetadataReading,
+): ArchivedImage {
+  const { name, file } = fileAt(contents, configName);
+  const bytes = reading.of(file, name);
+  const id = knownDigest(file) ?? digestOf(bytes);
+  const said = DIGEST_NAME.exec(name)?.[1];
+  if (said !== undefined && id !== `sha256:${said}`)
+    throw new ImgmvError('integrity', `${JSON.stringify(name)} is ${id}`);
+  const config = readConfig(bytes);
+  const diffIds = config.rootfs.diff_ids ?? [];
+  if (diffIds.length !== layerNames.length)
+    throw new ImgmvError(
+      'integrity',
+      `${JSON.stringify(name)} names ${diffIds.length} layers, and ${MANIFEST} ${layerNames.length}`,
+    );
+  const layers = new Map<Digest, StoredLayer>();
+  const claims: LayerClaim[] = [];
+  for (const [at, layerName] of layerNames.entries()) {
+    const layer = fileAt(contents, layerName);
+    const digest = diffIds[at] as Digest;
+    const inflate = layer.file.compression !== 'none';
+    claims.push({ file: layer.name, diffId: { digest, at } });
+    layers.set(digest, { digest, size: layer.file.size, file: layer.name, inflate });
+  }
+  const all = [...layers.values()];
+  return {
+    image: {
+      id,
+      root: { mediaType: CONFIG_TYPE, digest: id, size: bytes.length },
+      store: 'classic',
+      platform: platformOf(config),
+      names: [],
+      diffIds,
+      config: id,
+      layers: all.map(({ digest: layer, size }) => ({ digest: layer, size })),
+      bytes: all.reduce((sum, { size }) => sum + size, 0),
+    },
+    labels: [],
+    metadata: [{ kind: 'config', digest: id, bytes }],
+    layers,
+    claims,
+  };
+}
+
+/** The file of this name, or the one that a link of this name leads to: 20.10 has one of a layer, and links to it. */
+function fileAt({ files, links }: Contents, written: string): { name: string; file: StoredFile } {
+  let name = entryName(written);
+  for (let hops = 0; hops <= LINKS_FOLLOWED_MAX; hops++) {
+    const file = files.get(name);
+    if (file) return { name, file };
+    const next = links.get(name);
+    if (next === undefined) break;
+    name = next;
+  }
+  throw new ImgmvError('integrity', `${MANIFEST} names ${JSON.stringify(written)}, which is not there`);
+}

@@ -1,0 +1,208 @@
+/** A tar as contents: looked through once for what is in it, and read for what is wanted. */
+import { createHash } from 'node:crypto';
+import { ImgmvError } from '../../../proto/errors.ts';
+import { type Compression, compressionOf, inflated, unreadCompression } from '../../streams/compression.ts';
+import type { Inflation } from '../../streams/inflation.ts';
+import { Turn } from '../../streams/large-window.ts';
+import type { ReadingMeter } from '../../streams/reading-meter.ts';
+import { type Contents, Heads, knownDigest, type ReadFile, type StoredFile } from '../contents.ts';
+import type { Input } from '../input.ts';
+import { type Inflate, InflatedTar } from './inflated-tar.ts';
+import { type Place, Places } from './places.ts';
+import { SkippingReader } from './skipping-reader.ts';
+import { type TarEntry, tarEntries } from './tar-entries.ts';
+
+interface TarOptions {
+  /** Of what is decompressed. */
+  readonly inflation: Inflation;
+  readonly meter: ReadingMeter;
+  readonly signal: AbortSignal;
+}
+
+export class TarContents implements Contents {
+  readonly files: ReadonlyMap<string, StoredFile>;
+  readonly links: ReadonlyMap<string, string>;
+  readonly #input: Input;
+  readonly #places: Places;
+  readonly #inflated: InflatedTar | undefined;
+
+  private constructor(input: Input, index: Index, inflate: Inflate | undefined) {
+    this.#input = input;
+    this.files = index.files;
+    this.links = index.links;
+    this.#places = new Places(index.places);
+    this.#inflated = inflate && new InflatedTar(this.#places, inflate);
+  }
+
+  /**
+   * Looks `input` through, and closes it when disposed of: of a file that is not compressed only headers and small
+   * files are read. Throws integrity for what is not a good tar.
+   */
+  static async open(input: Input, options: TarOptions): Promise<TarContents> {
+    const opened = await plain(input, options);
+    const { compression } = opened;
+    const index: Index = { files: new Map(), links: new Map(), places: [] };
+    const heads = new Heads();
+    const repeated: Place[] = [];
+    for await (const entry of tarEntries(opened.tar)) {
+      const { name, link, size, offset, again } = entry;
+      // Whoever says a size need not have its bytes come to be refused.
+      if (compression !== 'none') options.inflation.expect(offset + size);
+      const first = index.files.get(name);
+      if (again && (link !== index.links.get(name) || size !== (first?.size ?? 0))) throw twice(name);
+      if (link !== undefined) index.links.set(name, link);
+      else {
+        const file = await (compression === 'none' ? heads.of(size, entry.body) : hashed(heads, entry));
+        if (first && compression !== 'none') requireSame(name, first, file);
+        else if (first) repeated.push({ name, offset, size });
+        else index.places.push({ name, offset, size });
+        index.files.set(name, first ?? file);
+      }
+    }
+    if (compression === 'none') {
+      await requireRepeated(repeated, index.places, input, options.signal);
+      return new TarContents(input, index, undefined);
+    }
+    const inflate: Inflate = (counts, turn, until) =>
+      inflated(compression, input.read(0, Number.POSITIVE_INFINITY, until), {
+        turn,
+        ...(counts && { inflation: options.inflation }),
+      });
+    return new TarContents(input, index, inflate);
+  }
+
+  async *read(names: ReadonlySet<string>, signal: AbortSignal): AsyncGenerator<ReadFile> {
+    if (this.#inflated) return yield* this.#inflated.read(names, signal);
+    for (const { name, offset, size } of this.#places.of(names))
+      yield { name, body: this.#input.read(offset, offset + size, signal) };
+  }
+
+  willRead(times: ReadonlyMap<string, number>): void {
+    this.#inflated?.willRead(times);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#inflated?.[Symbol.asyncDispose]();
+    await this.#input[Symbol.asyncDispose]();
+  }
+}
+
+interface Index {
+  readonly files: Map<string, StoredFile>;
+  readonly links: Map<string, string>;
+  readonly places: Place[];
+}
+
+/** Only where what a file is was known when it had been decompressed. */
+function requireSame(name: string, one: StoredFile, other: StoredFile): void {
+  const digest = knownDigest(one);
+  if (digest === undefined || digest !== knownDigest(other)) throw twice(name);
+}
+
+/** Checks that files with the same name have the same bytes. Reads each of them once. */
+async function requireRepeated(
+  repeated: readonly Place[],
+  places: readonly Place[],
+  input: Input,
+  signal: AbortSignal,
+): Promise<void> {
+  const digestAt = async ({ offset, size }: Place) => {
+    const hash = createHash('sha256');
+    for await (const chunk of input.read(offset, offset + size, signal)) hash.update(chunk);
+    return hash.digest('hex');
+  };
+  const names = new Set(repeated.map(({ name }) => name));
+  const digests = new Map<string, string>();
+  for (const place of places) if (names.has(place.name)) digests.set(place.name, await digestAt(place));
+  for (const place of repeated)
+    if ((await digestAt(place)) !== digests.get(place.name)) throw twice(place.name);
+}
+
+function twice(name: string): ImgmvError {
+  return new ImgmvError(
+    'integrity',
+    `the entry ${JSON.stringify(name)} is there twice, and not the same both times`,
+  );
+}
+
+/**
+ * It had to be decompressed to get at what is behind it: what it is need not be read for once more. But where it is
+ * compressed itself it has to be, if it is wanted.
+ */
+async function hashed(heads: Heads, { body, size }: TarEntry): Promise<StoredFile> {
+  const hash = createHash('sha256');
+  const watched = (async function* () {
+    for await (const chunk of body) {
+      hash.update(chunk);
+      yield chunk;
+    }
+  })();
+  const file = await heads.of(size, watched);
+  if (file.compression !== 'none') return file;
+  for await (const _ of watched);
+  return { ...file, digest: `sha256:${hash.digest('hex')}` };
+}
+
+/** As many bytes tell compressions apart, also those that are not read. */
+const HEAD_BYTES = 8;
+
+/** The tar in what may be compressed, once. */
+async function plain(
+  input: Input,
+  { inflation, meter, signal }: TarOptions,
+): Promise<{ compression: Compression; tar: AsyncIterable<Buffer> }> {
+  const { size } = input;
+  const outer = await peek(
+    size === undefined ? meter.over(input.first()) : input.read(0, HEAD_BYTES, signal),
+  );
+  const compression = compressionOf(outer.head);
+  if (compression === 'none') {
+    refuse(outer.head, '');
+    return {
+      compression,
+      tar: size === undefined ? outer.all : new SkippingReader(input, size, meter, signal),
+    };
+  }
+  const whole = size === undefined ? outer.all : meter.over(input.first());
+  const stream = inflated(compression, whole, { inflation, turn: new Turn('archive') });
+  try {
+    const inner = await peek(stream);
+    refuse(inner.head, ` inside ${compression}`);
+    const nested = compressionOf(inner.head);
+    if (nested !== 'none')
+      throw new ImgmvError('integrity', `it is ${nested} inside ${compression}: one of them would do`);
+    return { compression, tar: inner.all };
+  } catch (error) {
+    // What it has taken for decompressing others wait for.
+    await stream.return(undefined);
+    throw error;
+  }
+}
+
+function refuse(head: Buffer, where: string): void {
+  if (head.length === 0) throw new ImgmvError('integrity', `it is empty${where}`);
+  const unread = unreadCompression(head);
+  if (unread !== undefined)
+    throw new ImgmvError('integrity', `it is ${unread}${where}, which imgmv does not read`, {
+      hint: `decompress it on the way: ${unread} -dc FILE | imgmv … docker-archive:-`,
+    });
+}
+
+/** The first bytes, HEAD_BYTES where there are so many, and the whole with them. */
+async function peek(stream: AsyncGenerator<Buffer>): Promise<{ head: Buffer; all: AsyncGenerator<Buffer> }> {
+  let head: Buffer = Buffer.alloc(0);
+  while (head.length < HEAD_BYTES) {
+    const next = await stream.next();
+    if (next.done) break;
+    head = Buffer.concat([head, next.value]);
+  }
+  const all = async function* () {
+    try {
+      if (head.length > 0) yield head;
+      yield* stream;
+    } finally {
+      await stream.return(undefined);
+    }
+  };
+  return { head, all: all() };
+}

@@ -1,0 +1,40 @@
+/** The whole of `imgmv clean`: removes from an engine what interrupted runs kept there. */
+import { Engine, type EngineOptions } from '../docker/engine.ts';
+import { dropHelper, type Helper, helpersAmong, isOver } from '../docker/helpers.ts';
+import { engineEvent } from '../ends/host.ts';
+import type { Emit, KeptImage } from '../model/events.ts';
+
+export interface CleanOptions {
+  readonly engine: EngineOptions;
+  /** What a session may still use, too: it gets those layers again. */
+  readonly force: boolean;
+  readonly emit: Emit;
+  readonly signal: AbortSignal;
+}
+
+export async function clean({ engine: endpoint, force, emit, signal }: CleanOptions): Promise<void> {
+  const warn = (message: string) => emit({ event: 'warning', message });
+  const engine = await Engine.connect({ ...endpoint, warn });
+  emit(engineEvent(engine));
+  const removed: KeptImage[] = [];
+  const kept: (KeptImage & { reason: string })[] = [];
+  for (const helper of helpersAmong(await engine.list())) {
+    signal.throwIfAborted();
+    const reason = whyKept(helper, force);
+    if (reason !== undefined) kept.push({ ...toldOf(helper), reason });
+    else if (await dropHelper(engine, helper)) removed.push(toldOf(helper));
+    else kept.push({ ...toldOf(helper), reason: 'docker does not remove it: a container uses it' });
+  }
+  emit({ event: 'cleaned', removed, kept });
+}
+
+function whyKept(helper: Helper, force: boolean): string | undefined {
+  if (force || isOver(helper) || helper.live === false) return undefined;
+  return helper.live
+    ? 'the imgmv that made it still runs: --force removes it all the same'
+    : 'its session may go on where it cannot be seen from here, as in a container: --force removes it';
+}
+
+function toldOf({ name, image, bytes, since }: Helper): KeptImage {
+  return { name, image: image ?? null, bytes, since: since.toISOString() };
+}

@@ -1,0 +1,291 @@
+/** The whole of `imgmv receive`: a listener, a code, and for each session a move from the peer to the engine, or to files. */
+import { hostname } from 'node:os';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
+import { JOBS_MAX, RETRIES_MAX } from '../../proto/limits.ts';
+import type { Secret } from '../../proto/secret.ts';
+import type { WriteStdout } from '../archive/output.ts';
+import type { Renaming } from '../choose/rename.ts';
+import type { TargetPattern } from '../choose/target-pattern.ts';
+import { Engine, type EngineInfo, type EngineOptions } from '../docker/engine.ts';
+import { EngineSink } from '../docker/engine-sink.ts';
+import { AcceptingSink } from '../ends/accepting-sink.ts';
+import { ConfirmingSink } from '../ends/confirming-sink.ts';
+import { checkDestination, type Destination, destinationText, openDestination } from '../ends/destination.ts';
+import { archiveHost, engineEvent, type Host, helloOf, keeperOf } from '../ends/host.ts';
+import { RenamingSink } from '../ends/renaming-sink.ts';
+import { type Emit, errorEvent, type PlanImage } from '../model/events.ts';
+import type { Answer, Sink } from '../model/image.ts';
+import { planImage } from '../model/plan.ts';
+import { move } from '../move/move.ts';
+import { CodePause } from '../peer/code-pause.ts';
+import { type AcceptedSession, Listener } from '../peer/listener.ts';
+import { PeerSource } from '../peer/peer-source.ts';
+import { PushRules } from '../push/policy.ts';
+import { pushBy } from '../push/push.ts';
+import { PushingSink } from '../push/pushing-sink.ts';
+
+export interface ReceiveOptions {
+  readonly engine: EngineOptions;
+  /** Files in place of the engine. */
+  readonly destination?: Destination;
+  readonly overwrite: boolean;
+  readonly stdout: WriteStdout;
+  /** Undefined: all addresses. */
+  readonly address: string | undefined;
+  readonly port: number;
+  readonly once: boolean;
+  readonly ttlMs: number;
+  readonly maxSessionMs: number;
+  readonly noReplace: boolean;
+  readonly ignoreSpace: boolean;
+  /** Of what the sender wants its images to be called. */
+  readonly renaming: Renaming;
+  /** The names that a session may set; undefined: all. */
+  readonly accept?: readonly TargetPattern[];
+  /**
+   * Asked once a session before anything moves, unless the sender wants a plan only; undefined: nobody is. The signal is
+   * aborted when no answer is wanted any more.
+   */
+  readonly confirm?: (asked: Asked, signal: AbortSignal) => Promise<boolean>;
+  /** Whether what was loaded into the engine is pushed on; undefined: never. */
+  readonly push?: ReceiverPush;
+  readonly unauthenticatedPerAddress?: number;
+  readonly patienceMs?: number;
+  /** Shows a fresh code to people; resolves once it is shown. Called before `listening` is told. */
+  readonly showCode: (code: Secret, listening: Listening) => Promise<{ codeFile?: string }>;
+  readonly signal: AbortSignal;
+  readonly emit: Emit;
+}
+
+export interface ReceiverPush {
+  readonly when: 'always' | 'if-asked';
+  /** Empty: of the names that the rules of `renaming` make, those in registries that they spell out. */
+  readonly patterns: readonly TargetPattern[];
+}
+
+/** What somebody has to confirm. */
+export interface Asked {
+  readonly images: readonly PlanImage[];
+  /** As it calls itself, and where it is. */
+  readonly peer: { readonly name: string; readonly address: string };
+}
+
+export interface Listening {
+  readonly address: string;
+  readonly port: number;
+  readonly expires: Date;
+}
+
+/**
+ * Exit status: of the one session with `once`; otherwise it runs until `signal` stops it or a code dies
+ * unused, which it throws.
+ */
+export async function receive(options: ReceiveOptions): Promise<number> {
+  const { signal, emit } = options;
+  const { host, openSink } = await openTarget(options);
+  signal.throwIfAborted();
+  const listener = await Listener.listen({
+    address: options.address,
+    port: options.port,
+    role: 'receiver',
+    hello: () => helloOf({ ...host(), confirms: options.confirm !== undefined }, hostname()),
+    emit,
+    ...(options.patienceMs !== undefined && { patienceMs: options.patienceMs }),
+    ...(options.unauthenticatedPerAddress !== undefined && {
+      unauthenticatedPerAddress: options.unauthenticatedPerAddress,
+    }),
+  });
+  const pause = new CodePause();
+  try {
+    for (;;) {
+      const accepted = await nextSession(listener, pause, options);
+      if (!accepted) continue;
+      pause.reset();
+      const exit = await serve(accepted, openSink, options);
+      if (options.once) return exit;
+      signal.throwIfAborted();
+    }
+  } finally {
+    await listener.close();
+  }
+}
+
+/** Where the images go: what this side says of itself, and a sink, for each session. */
+interface Target {
+  readonly host: () => Host;
+  /** `asked`: the sender wants its images pushed. */
+  readonly openSink: (asked: boolean) => Promise<Sink>;
+}
+
+async function openTarget(options: ReceiveOptions): Promise<Target> {
+  const { host, openSink } = await openPlace(options);
+  const { accept, emit, renaming } = options;
+  const warn = (message: string) => emit({ event: 'warning', message });
+  return {
+    host,
+    openSink: async (asked) => {
+      const place = await openSink(asked);
+      const accepting = accept ? new AcceptingSink(place, accept) : place;
+      return renaming.active ? new RenamingSink(accepting, renaming, warn) : accepting;
+    },
+  };
+}
+
+async function openPlace(options: ReceiveOptions): Promise<Target> {
+  const { destination, emit, ignoreSpace, noReplace, overwrite, push } = options;
+  if (destination) {
+    await checkDestination(destination, overwrite);
+    emit({ event: 'writing', archive: destinationText(destination) });
+    const kind = 'into' in destination ? destination.into.kind : 'docker-archive';
+    const places = 'into' in destination && destination.into.kind !== 'oci';
+    const host = archiveHost(kind, places);
+    return { host: () => host, openSink: () => openDestination(destination, options) };
+  }
+  const warn = (message: string) => emit({ event: 'warning', message });
+  let engine = await Engine.connect({ ...options.engine, warn });
+  emit(engineEvent(engine));
+  return {
+    host: () => ({ info: engine.info, pushes: push !== undefined }),
+    openSink: async (asked) => {
+      const told = engine;
+      // It may have been restarted since, and what it did not answer then it may answer now. What there is to warn of
+      // has been said.
+      engine = await Engine.connect({ ...options.engine, warn: () => {} });
+      told.close();
+      requireSame(told.info, engine.info);
+      const sink = await EngineSink.open(engine, { noReplace, ignoreSpace });
+      if (!push || !(asked || push.when === 'always')) return sink;
+      const policy = new PushRules(push.patterns, options.renaming, asked);
+      return new PushingSink(sink, { push: pushBy(engine, options.engine.env, { warn }), policy, emit });
+    },
+  };
+}
+
+/** The sender has been told of the engine as it was. Throws engine-refused. */
+function requireSame(told: EngineInfo, now: EngineInfo): void {
+  if (told.kind === now.kind && told.store === now.store) return;
+  throw new ImgmvError(
+    'engine-refused',
+    `the engine here was ${told.kind} with the ${told.store} store when the session began, and is ${now.kind} with the ${now.store} store`,
+    { hint: 'it was restarted meanwhile: send again' },
+  );
+}
+
+/** Undefined where the code was burnt, or nothing came of its use, and another one is due. */
+async function nextSession(
+  listener: Listener,
+  pause: CodePause,
+  options: ReceiveOptions,
+): Promise<AcceptedSession | undefined> {
+  const { emit, once, showCode, signal, ttlMs } = options;
+  const pairing = listener.newPairing(ttlMs);
+  const accepting = listener.accept(pairing, signal);
+  accepting.catch(() => {});
+  const { address, port } = listener;
+  const { codeFile } = await showCode(pairing.code, { address, port, expires: new Date(pairing.expires) });
+  emit({
+    event: 'listening',
+    address,
+    port,
+    expires: new Date(pairing.expires).toISOString(),
+    ...(codeFile !== undefined && { codeFile }),
+  });
+  try {
+    return await accepting;
+  } catch (error) {
+    const failure = toImgmvError(error);
+    // Only a stop, or a code that nobody wanted, ends a receiver that serves one session after another.
+    if (once || signal.aborted || failure.code === 'code-expired') throw failure;
+    emit(errorEvent(failure));
+    if (failure.code === 'code-burnt') await pauseAfterBurntCode(pause.next(), options);
+    return undefined;
+  }
+}
+
+/**
+ * Strangers could have us make one code after the other, each of which costs a scrypt and gives them five guesses.
+ * The burnt code stays the one that diallers are told of, and the next is made when the pause is over, not ahead.
+ */
+async function pauseAfterBurntCode(ms: number, { emit, signal }: ReceiveOptions): Promise<void> {
+  emit({ event: 'warning', message: `the next pairing code comes in ${ms / 1000} s` });
+  await sleep(ms, undefined, { signal }).catch(() => {});
+  signal.throwIfAborted();
+}
+
+/** What was well when this side began to listen is no fault of how it was called, nor of the sender. */
+function refuseSession(error: unknown): never {
+  const { code, message, hint } = toImgmvError(error);
+  if (code !== 'usage') throw error;
+  throw new ImgmvError('refused', message, { cause: error, ...(hint !== undefined && { hint }) });
+}
+
+function refusePush(sender: string): Promise<never> {
+  return Promise.reject(
+    new ImgmvError('refused', `${sender} wants the images pushed from here, which was not allowed`, {
+      hint: "`imgmv receive --allow-push 'registry.example/team/*'` allows it, with the credentials that docker has here",
+    }),
+  );
+}
+
+/** One session. A failure of the whole session is an event and its exit status. */
+async function serve(
+  { session, peerAddress, lane }: AcceptedSession,
+  openSink: Target['openSink'],
+  options: ReceiveOptions,
+): Promise<number> {
+  const { confirm, emit, maxSessionMs, signal } = options;
+  const stop = () => session.fail(toImgmvError(signal.reason));
+  signal.addEventListener('abort', stop, { once: true });
+  if (signal.aborted) stop();
+  const tooLong = setTimeout(
+    () =>
+      session.fail(
+        new ImgmvError('session-too-long', `the session lasted ${maxSessionMs / 1000} s`, {
+          hint: '--max-session allows more',
+        }),
+      ),
+    maxSessionMs,
+  );
+  try {
+    const { name } = session.peer;
+    const key = session.rs.toString('hex');
+    const peer = { name, address: peerAddress, key, engine: keeperOf(session.peer) };
+    emit({ event: 'paired', peer, role: 'receiver' });
+    await using source = new PeerSource(session, lane);
+    const asked = session.peer.push === true;
+    if (asked && options.push === undefined) await session.during(refusePush(session.peer.name));
+    const planOnly = session.peer.purpose === 'plan';
+    const pushes = asked || options.push?.when === 'always';
+    const place = await session.during(openSink(asked).catch(refuseSession));
+    const ask = (answers: readonly Answer[], until: AbortSignal) => {
+      const images = answers.map((one) => planImage(one, place.store, { layers: false, pushes }));
+      return (confirm as NonNullable<typeof confirm>)({ images, peer }, until);
+    };
+    await using sink =
+      confirm && !planOnly ? new ConfirmingSink(place, { ask, signal: session.signal }) : place;
+    const moved = move(source, sink, {
+      pushes,
+      signal: session.signal,
+      wireBytes: () => session.wireBytes,
+      planOnly,
+      // The sender decides.
+      jobs: JOBS_MAX,
+      retries: RETRIES_MAX,
+      emit: (event) => {
+        emit(event);
+        if (event.event === 'progress') source.report(event);
+      },
+    });
+    return (await session.during(moved)).exit;
+  } catch (error) {
+    const failure = toImgmvError(error);
+    if (signal.aborted) throw failure;
+    emit(errorEvent(failure));
+    return failure.exit;
+  } finally {
+    clearTimeout(tooLong);
+    signal.removeEventListener('abort', stop);
+    await session.closed();
+  }
+}

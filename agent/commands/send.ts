@@ -1,0 +1,135 @@
+/** The whole of `imgmv send`: from an engine or archives, over a session that this side dials, to the other host. */
+import { hostname } from 'node:os';
+import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
+import { OFFER_IMAGES_MAX, OFFER_ITEMS_MAX } from '../../proto/limits.ts';
+import { CONFIRMS, PUSH } from '../../proto/messages.ts';
+import type { Secret } from '../../proto/secret.ts';
+import { helloOf, keeperOf } from '../ends/host.ts';
+import { type OriginOptions, openOrigin } from '../ends/origin.ts';
+import type { Emit, Event, PlanImage } from '../model/events.ts';
+import type { Image } from '../model/image.ts';
+import { type Ledger, move } from '../move/move.ts';
+import { dialSession } from '../peer/dialler.ts';
+import { PeerSink } from '../peer/peer-sink.ts';
+import { whyNotOffered } from '../peer/wire-images.ts';
+
+export interface SendOptions extends OriginOptions {
+  /** ws:// or wss:// */
+  readonly url: string;
+  /** Asked once, after all that can be checked here has been, and before dialling. */
+  readonly code: () => Promise<Secret>;
+  readonly level?: number;
+  /** Images under way at once: see MoveOptions. */
+  readonly jobs: number;
+  /** How often what failed is tried again. */
+  readonly retries: number;
+  /** Ends with the plan, and says how long the move would take at the rate of the link. */
+  readonly planOnly?: boolean;
+  /** The target is to push what it has loaded to where its names say. */
+  readonly thenPush?: boolean;
+  readonly connectTimeoutMs?: number;
+  readonly patienceMs?: number;
+}
+
+/** Throws what ended the run before there was a ledger; what became of each image is in the ledger. */
+export async function send(options: SendOptions): Promise<Ledger> {
+  const { signal, planOnly = false, thenPush = false } = options;
+  const { host, hostname: target } = new URL(options.url);
+  const emit: Emit = (event) => options.emit({ ...event, target });
+  const origin = await openOrigin(options);
+  await using source = origin.source;
+  requireOfferable(await source.images());
+  const code = await options.code();
+  signal.throwIfAborted();
+  const { session, openLane } = await dialSession({
+    url: options.url,
+    code,
+    role: 'sender',
+    hello: {
+      ...helloOf(origin.host, hostname(), planOnly ? 'plan' : 'move'),
+      ...(thenPush && { push: true }),
+    },
+    emit,
+    signal,
+    ...(options.connectTimeoutMs !== undefined && { connectTimeoutMs: options.connectTimeoutMs }),
+    ...(options.patienceMs !== undefined && { patienceMs: options.patienceMs }),
+  });
+  const stop = () => session.fail(toImgmvError(signal.reason));
+  signal.addEventListener('abort', stop, { once: true });
+  if (signal.aborted) stop();
+  try {
+    emit({
+      event: 'paired',
+      peer: {
+        name: session.peer.name,
+        address: host,
+        key: session.rs.toString('hex'),
+        engine: keeperOf(session.peer),
+      },
+      role: 'sender',
+    });
+    if (thenPush && !session.peer.capabilities.includes(PUSH))
+      await session.during(refusePush(session.peer.name));
+    if (!planOnly && session.peer.capabilities.includes(CONFIRMS))
+      emit({ event: 'confirming', peer: session.peer.name });
+    await using sink = new PeerSink({
+      session,
+      openLane,
+      planOnly,
+      pushes: thenPush,
+      ...(options.level !== undefined && { level: options.level }),
+    });
+    const moved = move(source, sink, {
+      planOnly,
+      pushes: thenPush,
+      jobs: options.jobs,
+      retries: options.retries,
+      lacking: origin.lacking,
+      signal: session.signal,
+      wireBytes: () => session.wireBytes,
+      emit: (event) => {
+        emit(event);
+        if (event.event === 'progress') sink.report(event);
+        if (event.event === 'plan' && sink.rate !== undefined) emit(estimate(event.images, sink.rate));
+      },
+    });
+    return await session.during(moved);
+  } finally {
+    signal.removeEventListener('abort', stop);
+    await session.closed();
+  }
+}
+
+/** Those that cannot be are refused one by one, beside others; of nothing there is no session. Throws refused. */
+function requireOfferable(images: readonly Image[]): void {
+  const reasons = images.map((image) => whyNotOffered(image));
+  const [first] = reasons;
+  if (images.length > OFFER_IMAGES_MAX)
+    throw new ImgmvError('refused', `${images.length} images, and a session takes ${OFFER_IMAGES_MAX}`, {
+      hint: 'send them in several runs: --except, --since and patterns narrow the choice',
+    });
+  const items = images.reduce(
+    (sum, { diffIds, layers = [], names }) => sum + diffIds.length + layers.length + names.length,
+    0,
+  );
+  if (items > OFFER_ITEMS_MAX)
+    throw new ImgmvError('refused', `${items} names and layers, and a session takes ${OFFER_ITEMS_MAX}`, {
+      hint: 'send them in several runs: --except, --since and patterns narrow the choice',
+    });
+  if (first === undefined || reasons.includes(undefined)) return;
+  const more = images.length === 1 ? '' : ` (and so on, of ${images.length} images)`;
+  throw new ImgmvError('refused', `the image ${images[0]?.id} cannot be sent: ${first}${more}`);
+}
+
+function refusePush(target: string): Promise<never> {
+  return Promise.reject(
+    new ImgmvError('refused', `${target} does not push what it gets: nothing was sent`, {
+      hint: "`imgmv receive --allow-push 'registry.example/team/*'` there allows it",
+    }),
+  );
+}
+
+function estimate(images: readonly PlanImage[], rate: number): Event {
+  const bytes = images.reduce((sum, { bytesMissing }) => sum + bytesMissing, 0);
+  return { event: 'estimate', rate: Math.round(rate), bytes, seconds: Math.round((bytes * 10) / rate) / 10 };
+}

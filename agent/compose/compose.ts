@@ -1,0 +1,167 @@
+/**
+ * The images of a docker compose project, by the compose spec (github.com/compose-spec/compose-spec) and, where that
+ * leaves something open, as compose-go reads it. There is no library of it for JavaScript. It knows what names
+ * images and no more: a file may hold things that compose would refuse, or variables that nobody has set.
+ */
+import { basename, dirname, resolve } from 'node:path';
+import { ImgmvError } from '../../proto/errors.ts';
+import { SERVICES_MAX } from '../choose/limits.ts';
+import { familiar, parseReference, withDefaultTag } from '../model/reference.ts';
+import {
+  defaultEnvFiles,
+  type Environment,
+  isTrue,
+  projectEnvironment,
+  variablesOf,
+  withEnvFiles,
+} from './environment.ts';
+import { ComposeFiles, filesIn, kindOf, type Reading } from './files.ts';
+import type { Variables } from './interpolation.ts';
+import { loadServices } from './load.ts';
+import { usageAt } from './position.ts';
+import { readText, type Service, type Text } from './service.ts';
+
+export interface ComposeImage {
+  readonly service: string;
+  /** Familiar, with its tag: what it is called at the engine. */
+  readonly image: string;
+  /** File and line (from 1) where its image or its build stands, for people. */
+  readonly file: string;
+  readonly line: number;
+  /** It has a build and no image: its name is made as compose makes it, and it is there only once it was built. */
+  readonly built: boolean;
+}
+
+export interface ComposeImages {
+  /** One for each service, whatever its profiles, in the order of the files; two may have the same image. */
+  readonly images: readonly ComposeImage[];
+  /** What compose warns of: variables that are not set, files passed over. Each once. */
+  readonly warnings: readonly string[];
+}
+
+export interface ComposeOptions extends Reading {
+  readonly env: Environment;
+}
+
+/**
+ * What `docker compose -f` with these files names, later ones over earlier ones; a directory is what `docker compose`
+ * finds there by itself. At least one is needed. Throws usage, with file and line where there is one.
+ */
+export async function composeImages(
+  paths: readonly string[],
+  { env, cwd, signal }: ComposeOptions,
+): Promise<ComposeImages> {
+  const warnings = new Set<string>();
+  const warn = (warning: string) => void warnings.add(warning);
+  const found = await Promise.all(paths.map((path) => filesAt(resolve(cwd, path), cwd, warn)));
+  const sources = found.flat();
+  const [first] = sources;
+  if (first === undefined) throw new ImgmvError('usage', 'no compose file');
+  const directory = dirname(first);
+  const files = new ComposeFiles({ cwd, signal });
+  const environment = await projectEnvironment(env, directory, { cwd, signal, warn });
+  const name = await projectName(sources, files, directory, environment, warn);
+  const named = { ...environment, COMPOSE_PROJECT_NAME: name };
+  const services = await loadServices(
+    sources,
+    {
+      files,
+      directory,
+      variables: variablesOf(named, warn),
+      included: async (where, envFiles) =>
+        variablesOf(
+          await withEnvFiles(named, envFiles ?? (await defaultEnvFiles(where)), { cwd, signal, warn }),
+          warn,
+        ),
+    },
+    [],
+  );
+  if (services.size === 0)
+    throw new ImgmvError('usage', `${files.shown(first)}: no compose file: it has no services`);
+  if (services.size > SERVICES_MAX)
+    throw new ImgmvError('usage', `${files.shown(first)}: more than ${SERVICES_MAX} services`);
+  // As of its first version, which some still have their images from.
+  const separator = isTrue(environment, 'COMPOSE_COMPATIBILITY') ? '_' : '-';
+  const images = [...services].flatMap(
+    ([service, what]) => imageOf(service, what, `${name}${separator}${service}`) ?? [],
+  );
+  return { images, warnings: [...warnings] };
+}
+
+async function filesAt(
+  path: string,
+  cwd: string,
+  warn: (warning: string) => void,
+): Promise<readonly string[]> {
+  return (await kindOf(path)) === 'directory' ? filesIn(path, cwd, warn) : [path];
+}
+
+/** Compose spec, 04-version-and-name.md: the environment, then `name:` of the last file that has one, then the directory. */
+async function projectName(
+  paths: readonly string[],
+  files: ComposeFiles,
+  directory: string,
+  environment: Environment,
+  warn: (warning: string) => void,
+): Promise<string> {
+  const variables = variablesOf(environment, warn);
+  const fromEnvironment = environment.COMPOSE_PROJECT_NAME;
+  if (fromEnvironment) {
+    if (normalized(fromEnvironment) === fromEnvironment) return fromEnvironment;
+    throw new ImgmvError('usage', `COMPOSE_PROJECT_NAME=${fromEnvironment} is no name of a project`, {
+      hint: NAME_HINT,
+    });
+  }
+  const stated = await statedName(paths, files, variables);
+  const name = normalized(stated?.text ?? basename(directory));
+  if (name !== '') return name;
+  if (stated) throw usageAt(stated.at, `${JSON.stringify(stated.text)} is no name of a project`, NAME_HINT);
+  throw new ImgmvError('usage', `the directory ${directory} gives the project no name`, {
+    hint: 'give it one with name: in the file, or with COMPOSE_PROJECT_NAME',
+  });
+}
+
+const NAME_HINT =
+  'it has lower case letters, digits, dashes and underscores, and begins with a letter or a digit';
+
+async function statedName(
+  paths: readonly string[],
+  files: ComposeFiles,
+  variables: Variables,
+): Promise<Text | undefined> {
+  const documents = (await Promise.all(paths.map((path) => files.documents(path)))).flat();
+  const names = documents.flatMap(({ entries }) => entries.get('name') ?? []);
+  const last = names.findLast((node) => node.kind !== 'null' && !(node.kind === 'text' && node.text === ''));
+  return last && readText(last, 'name', variables);
+}
+
+function normalized(name: string): string {
+  return name
+    .toLowerCase()
+    .replaceAll(/[^a-z0-9_-]/g, '')
+    .replace(/^[_-]+/, '');
+}
+
+/** Undefined for a service that has none. */
+function imageOf(name: string, service: Service, built: string): ComposeImage | undefined {
+  const { image, build, provider, at } = service;
+  const what = `service ${JSON.stringify(name)}`;
+  if (image && image.text !== '') {
+    const reference = parseReference(image.text);
+    if (!reference)
+      throw usageAt(image.at, `${what}: ${JSON.stringify(image.text)} is not a name of an image`);
+    return { service: name, image: familiar(withDefaultTag(reference)), ...image.at, built: false };
+  }
+  if (build) {
+    const reference = parseReference(built);
+    if (!reference)
+      throw usageAt(
+        build,
+        `${what}: ${JSON.stringify(built)}, as compose names it, is not a name of an image`,
+      );
+    return { service: name, image: familiar(withDefaultTag(reference)), ...build, built: true };
+  }
+  if (provider) return undefined;
+  if (image) throw usageAt(image.at, `${what}: its image is empty`);
+  throw usageAt(at, `${what} has neither an image nor a build`);
+}

@@ -1,0 +1,122 @@
+/** The files of a compose project: which there are, and what is in them. */
+import { stat } from 'node:fs/promises';
+import { isAbsolute, join, relative } from 'node:path';
+import { ImgmvError } from '../../proto/errors.ts';
+import { COMPOSE_FILE_MAX_BYTES, COMPOSE_FILES_MAX } from '../choose/limits.ts';
+import { readFrom } from '../streams/fifo.ts';
+import { usageAt } from './position.ts';
+import { type MapNode, parseYaml } from './yaml.ts';
+
+/** In the order in which compose prefers them (compose-go, cli/options.go). */
+const NAMES = ['compose.yaml', 'compose.yml', 'docker-compose.yml', 'docker-compose.yaml'];
+const OVERRIDE_NAMES = [
+  'compose.override.yml',
+  'compose.override.yaml',
+  'docker-compose.override.yml',
+  'docker-compose.override.yaml',
+];
+
+/** What `docker compose` finds in this directory by itself: a file, and one that overrides it if there is one. */
+export async function filesIn(
+  directory: string,
+  cwd: string,
+  warn: (warning: string) => void,
+): Promise<readonly string[]> {
+  const found: string[] = [];
+  for (const names of [NAMES, OVERRIDE_NAMES]) {
+    const kinds = await Promise.all(names.map((name) => kindOf(join(directory, name))));
+    const there = names.filter((_name, index) => kinds[index] === 'file');
+    const [winner] = there;
+    if (there.length > 1) warn(`${shown(directory, cwd)} has ${there.join(' and ')}: ${winner} is read`);
+    if (winner !== undefined) found.push(join(directory, winner));
+    else if (names === NAMES)
+      throw new ImgmvError('usage', `no compose file in ${shown(directory, cwd)}`, {
+        hint: `there is none of ${NAMES.join(', ')}`,
+      });
+  }
+  return found;
+}
+
+/** What is no directory is a file here: a pipe is read like one. */
+export async function kindOf(path: string): Promise<'file' | 'directory' | undefined> {
+  try {
+    return (await stat(path)).isDirectory() ? 'directory' : 'file';
+  } catch {
+    // Whoever reads it learns why.
+    return undefined;
+  }
+}
+
+/** How files are read, and shown. */
+export interface Reading {
+  /** What relative paths are relative to. */
+  readonly cwd: string;
+  readonly signal: AbortSignal;
+}
+
+/** Throws usage where it cannot be read or is longer than `maxBytes`, and the reason of the signal. */
+export async function readText(path: string, maxBytes: number, { cwd, signal }: Reading): Promise<string> {
+  const chunks: Buffer[] = [];
+  let length = 0;
+  try {
+    for await (const chunk of readFrom(path, signal)) {
+      chunks.push(chunk);
+      length += chunk.length;
+      if (length > maxBytes) break;
+    }
+  } catch (cause) {
+    if (cause instanceof ImgmvError) throw cause;
+    throw new ImgmvError('usage', `cannot read ${shown(path, cwd)}: ${reasonOf(cause)}`, { cause });
+  }
+  if (length > maxBytes)
+    throw new ImgmvError('usage', `${shown(path, cwd)} is larger than ${maxBytes} bytes`);
+  return Buffer.concat(chunks).toString();
+}
+
+function reasonOf(cause: unknown): string {
+  const { code, message } = cause as NodeJS.ErrnoException;
+  if (code === 'ENOENT') return 'there is no such file';
+  if (code === 'EISDIR') return 'it is a directory';
+  return code === 'EACCES' ? 'permission denied' : message;
+}
+
+/** Relative where it is below the current directory. */
+export function shown(path: string, cwd: string): string {
+  const short = relative(cwd, path);
+  if (short === '') return '.';
+  return short.startsWith('..') || isAbsolute(short) ? path : short;
+}
+
+/** Reads compose files, each from the disk once, however often it is asked for; that is bounded. */
+export class ComposeFiles {
+  readonly #reading: Reading;
+  readonly #read = new Map<string, readonly MapNode[]>();
+  #asked = 0;
+
+  constructor(reading: Reading) {
+    this.#reading = reading;
+  }
+
+  /** The documents of a file, without their variables. Throws usage. */
+  async documents(path: string): Promise<readonly MapNode[]> {
+    if (++this.#asked > COMPOSE_FILES_MAX)
+      throw new ImgmvError('usage', `${this.shown(path)}: more than ${COMPOSE_FILES_MAX} files are read`, {
+        hint: 'look at what includes and extends what',
+      });
+    const documents = this.#read.get(path) ?? (await this.#parse(path));
+    this.#read.set(path, documents);
+    return documents;
+  }
+
+  shown(path: string): string {
+    return shown(path, this.#reading.cwd);
+  }
+
+  async #parse(path: string): Promise<readonly MapNode[]> {
+    const text = await readText(path, COMPOSE_FILE_MAX_BYTES, this.#reading);
+    return parseYaml(text, this.shown(path)).map((document) => {
+      if (document.kind === 'map') return document;
+      throw usageAt(document.at, 'no compose file: it has to be a mapping');
+    });
+  }
+}

@@ -1,0 +1,335 @@
+/** An engine as a sink: plans against what it has, and takes each image by `docker load`. */
+import { randomBytes } from 'node:crypto';
+import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
+import { LAYERS_CLASSIC_MAX } from '../../proto/limits.ts';
+import { Stopwatch } from '../../proto/stopwatch.ts';
+import {
+  type Answer,
+  bytesToCome,
+  type Committed,
+  type Digest,
+  type Image,
+  type ImageWriter,
+  type PlannedName,
+  type Sink,
+  type Store,
+  type Waits,
+} from '../model/image.ts';
+import { clashes, shownName } from '../model/plan.ts';
+import { sameDigests } from '../oci/image-parts.ts';
+import { ARCHITECTURE_UNSAID } from '../oci/metadata.ts';
+import { atOnce, LOOKUPS_AT_ONCE } from '../streams/at-once.ts';
+import { awaited } from '../streams/awaited.ts';
+import type { Engine, InspectedManifest, ListedByEngine } from './engine.ts';
+import { EngineWriter, LAYERWISE_MIN_BYTES } from './engine-writer.ts';
+import { dropHelper, type Helper, Helpers, helpersAmong, isOver, isPrivateName } from './helpers.ts';
+import { holdsPlatform, type Inventory, takeInventory } from './inventory.ts';
+import { bytesWhileLoading, noRoom, type Room, roomOf } from './room.ts';
+import { setNames } from './set-names.ts';
+import { unsentManifests } from './unsent.ts';
+
+export interface EngineSinkOptions {
+  /** Refuse what would take a name from another image. */
+  readonly noReplace: boolean;
+  /** Take images for which there seems to be no room. */
+  readonly ignoreSpace: boolean;
+  /** From how many bytes on an image is committed layer by layer; `LAYERWISE_MIN_BYTES` when left out. */
+  readonly layerwiseMinBytes?: number;
+}
+
+/** What the images so far leave for the next one. */
+interface Planning {
+  readonly inventory: Inventory;
+  /** Images that would take each other's names, and why. */
+  readonly clashes: ReadonlyMap<Image, string>;
+  /** What several images share travels with the first of them; if that one fails, the next asks for it. */
+  readonly coming: Map<Digest, Image>;
+  readonly room: Room | undefined;
+  freeBytes: number;
+}
+
+/** What the engine has, as of one moment. */
+interface Here {
+  readonly inventory: Inventory;
+  readonly byId: ReadonlyMap<Digest, ListedByEngine>;
+  readonly byName: ReadonlyMap<string, Digest>;
+}
+
+interface LookedUp {
+  readonly image: Image;
+  /** Its id here, where it is. */
+  readonly there: Digest | undefined;
+  readonly refs: readonly PlannedName[];
+}
+
+export class EngineSink implements Sink {
+  readonly store: Store;
+  readonly #engine: Engine;
+  readonly #options: EngineSinkOptions;
+  readonly #helpers: Helpers;
+  /** Ids here of images that are present. */
+  readonly #present = new Map<Image, Digest>();
+  /** Which images bring layers that this one needs and that are not here. */
+  readonly #bringers = new Map<Image, ReadonlySet<Image>>();
+  /** How many of their lowest layers are here, or come with others. */
+  readonly #below = new Map<Image, number>();
+  /** Layers that were here when images were planned, or have come since. */
+  readonly #knownLayers = new Set<Digest>();
+  /** Of images that have a writer: resolves when they are here, or will not be. */
+  readonly #settled = new Map<Image, Promise<void>>();
+  /** Images that are being loaded, by the bytes that they bring. */
+  readonly #loading = new Map<Promise<unknown>, number>();
+  readonly #waited = new Stopwatch();
+  /** Whether anything of ours was there before an image came, or may have been left by a try that failed. */
+  #helpersThere = false;
+
+  private constructor(engine: Engine, helpers: Helpers, options: EngineSinkOptions) {
+    this.store = engine.info.store;
+    this.#engine = engine;
+    this.#helpers = helpers;
+    this.#options = options;
+  }
+
+  static async open(engine: Engine, options: EngineSinkOptions): Promise<EngineSink> {
+    return new EngineSink(engine, new Helpers(randomBytes(6).toString('hex')), options);
+  }
+
+  async plan(images: readonly Image[]): Promise<readonly Answer[]> {
+    // One list for all: with hundreds of images it is what takes the time.
+    let listed = await this.#engine.list();
+    const helpers = helpersAmong(listed);
+    // What some run left, and none came back for.
+    const over = helpers.filter((helper) => isOver(helper) && !this.#helpers.owns(helper));
+    for (const helper of over) await dropHelper(this.#engine, helper);
+    // What was theirs alone is not here any more.
+    if (over.length > 0) listed = await this.#engine.list();
+    this.#helpersThere ||= helpers.length > 0;
+    const room = this.#options.ignoreSpace ? undefined : await roomOf(this.#engine);
+    const planning: Planning = {
+      inventory: await takeInventory(this.#engine, async () => listed),
+      clashes: clashes(images),
+      coming: new Map(),
+      room,
+      freeBytes: room?.freeBytes ?? Number.POSITIVE_INFINITY,
+    };
+    const here: Here = {
+      inventory: planning.inventory,
+      byId: new Map(listed.map((one) => [one.Id, one])),
+      byName: new Map(listed.flatMap(({ Id, RepoTags }) => (RepoTags ?? []).map((name) => [name, Id]))),
+    };
+    const found = await atOnce(LOOKUPS_AT_ONCE, images, (image) => this.#lookUp(image, here));
+    const answers: Answer[] = [];
+    // One after another: what is coming with one of them need not come with the next.
+    for (const looked of found) answers.push(await this.#planOne(looked, planning));
+    return answers;
+  }
+
+  /** What of it, and of its names, is here. */
+  async #lookUp(image: Image, here: Here): Promise<LookedUp> {
+    const there = await this.#findPresent(image, here);
+    const refs = image.names.map((name): PlannedName => {
+      const holder = here.byName.get(shownName(name));
+      return holder === undefined || holder === there ? name : { ...name, replaces: holder };
+    });
+    return { image, there, refs };
+  }
+
+  async #planOne({ image, there, refs }: LookedUp, planning: Planning): Promise<Answer> {
+    if (there !== undefined) this.#present.set(image, there);
+    const refused = this.#refusal(image, refs) ?? planning.clashes.get(image);
+    if (refused !== undefined) return { image, action: 'refuse', reason: refused, refs };
+    const { architecture } = this.#engine.info.platform;
+    const warning = [architecture, ARCHITECTURE_UNSAID].includes(image.platform.architecture)
+      ? {}
+      : {
+          warning: `made for ${image.platform.architecture}, this engine runs ${architecture}: it moves, but may not run`,
+        };
+    if (there !== undefined) return { image, action: 'present', refs, ...warning };
+    return this.#planSending({ image, action: 'send', refs, ...warning }, planning);
+  }
+
+  /** What of an image has to come, if there is room for it. */
+  async #planSending(answer: Answer, planning: Planning): Promise<Answer> {
+    const { coming, freeBytes, inventory, room } = planning;
+    const { missing, below, brings, here } = await inventory.lacking(answer.image, coming);
+    for (const digest of here) this.#knownLayers.add(digest);
+    const bytes = bytesToCome(answer.image, missing);
+    const needed = bytesWhileLoading(bytes);
+    if (room && needed > freeBytes)
+      return { ...answer, action: 'refuse', reason: noRoom('loaded', needed, { ...room, freeBytes }) };
+    planning.freeBytes -= bytes;
+    const bringers = new Set<Image>();
+    for (const digest of brings) {
+      const bringer = coming.get(digest);
+      if (bringer) bringers.add(bringer);
+      else coming.set(digest, answer.image);
+    }
+    this.#bringers.set(answer.image, bringers);
+    this.#below.set(answer.image, below);
+    const reason = await whySent(answer.image, missing, inventory);
+    return { ...answer, ...(reason !== undefined && { reason }), ...(missing && { missing }) };
+  }
+
+  #refusal(image: Image, refs: readonly PlannedName[]): string | undefined {
+    const { os } = this.#engine.info.platform;
+    if (image.platform.os !== os) return `an image for ${image.platform.os} cannot be loaded on ${os}`;
+    if (this.#engine.info.store === 'classic' && image.diffIds.length > LAYERS_CLASSIC_MAX)
+      return `${image.diffIds.length} layers, and this engine takes ${LAYERS_CLASSIC_MAX} at most`;
+    const ours = refs.find((name) => isPrivateName(shownName(name)));
+    if (ours) return `${ours.target} is a name that imgmv gives to incomplete images`;
+    const replaced = refs.find(({ replaces }) => replaces !== undefined);
+    if (this.#options.noReplace && replaced)
+      return `${replaced.target} is ${replaced.replaces} here, and --no-replace was given`;
+    return undefined;
+  }
+
+  /** The id here of the very image, whole. Where the kinds of store differ, their config tells. */
+  async #findPresent(image: Image, { byId, inventory }: Here): Promise<Digest | undefined> {
+    if (image.store !== this.#engine.info.store)
+      return image.config && (await inventory.withConfig(image.config, image.diffIds));
+    const listed = byId.get(image.id)?.Manifests;
+    if (listed && !isWhole(listed)) return undefined;
+    // Of hundreds of images, reading what they name takes a fraction of having each inspected.
+    const content = listed && (await this.#engine.content());
+    if (content) return (await holdsPlatform(content, listed, image)) ? image.id : undefined;
+    const there = await this.#engine.inspect(image.id);
+    if (there === undefined || there.Id !== image.id) return undefined;
+    // Of an index another platform may be what is here. And answers tell ids of images here, but never their layers:
+    // whoever knows these has the image, and may have it named, and pushed.
+    if (!sameDigests(there.RootFS.Layers ?? [], image.diffIds)) return undefined;
+    return !there.Manifests || isWhole(there.Manifests) ? there.Id : undefined;
+  }
+
+  async writer(answer: Answer, signal: AbortSignal): Promise<ImageWriter> {
+    const { image } = answer;
+    if (answer.action === 'present')
+      return {
+        write: () => Promise.reject(new ImgmvError('internal', 'a blob of an image that is present')),
+        commit: async () => {
+          const targetId = this.#present.get(image) ?? image.id;
+          const refs = await setNames(this.#engine, targetId, image.names, this.#options);
+          await this.#dropHelpersOf(image, targetId);
+          return { targetId, refs, ...this.#unsentOf(image, targetId, undefined) };
+        },
+        loadedBytes: () => 0,
+        keptBytes: () => 0,
+        abort: async () => {},
+      };
+    await this.#roomBeside(answer);
+    const writer = new EngineWriter(this.#engine, answer, {
+      helpers: this.#helpers,
+      below: this.#below.get(image) ?? 0,
+      knownLayers: this.#knownLayers,
+      ready: () => this.#bringersSettled(image),
+      signal,
+      setNames: (from) => setNames(this.#engine, from, image.names, this.#options),
+      waited: this.#waited,
+      layerwiseMinBytes: this.#options.layerwiseMinBytes ?? LAYERWISE_MIN_BYTES,
+    });
+    const settled = awaited<void>();
+    this.#settled.set(image, settled.promise);
+    return {
+      write: (blob) => writer.write(blob),
+      commit: async () => {
+        await this.#bringersSettled(image);
+        const end = await this.#whileLoading(answer, writer.commit());
+        if (!('targetId' in end)) return end;
+        settled.resolve();
+        await this.#dropHelpersOf(image, end.targetId);
+        return { ...end, ...this.#unsentOf(image, end.targetId, writer.sentMetadata) };
+      },
+      loadedBytes: () => writer.loadedBytes(),
+      keptBytes: () => writer.keptBytes(),
+      abort: async (error) => {
+        this.#helpersThere = true;
+        await writer.abort(error);
+        settled.resolve();
+      },
+    };
+  }
+
+  #unsentOf(
+    image: Image,
+    targetId: Digest,
+    sent: ReadonlySet<Digest> | undefined,
+  ): Pick<Committed, 'unsent'> {
+    if (this.#engine.info.store === 'classic') return {};
+    return { unsent: () => unsentManifests(this.#engine, image, targetId, sent) };
+  }
+
+  /**
+   * The image is complete, and is `targetId`: what other runs left of it is of no use any more. It is complete
+   * all the same where that fails; what is left goes within a day.
+   */
+  async #dropHelpersOf(image: Image, targetId: Digest): Promise<void> {
+    if (!this.#helpersThere) return;
+    try {
+      for (const helper of helpersAmong(await this.#engine.list()))
+        if (await this.#isLeftOf(image, targetId, helper)) await dropHelper(this.#engine, helper);
+    } catch (error) {
+      if (toImgmvError(error).code === 'internal') throw error;
+    }
+  }
+
+  async #isLeftOf({ id }: Image, targetId: Digest, helper: Helper): Promise<boolean> {
+    // An earlier try of this very session has nothing under way any more.
+    const mine = this.#helpers.owns(helper);
+    if (helper.id !== targetId)
+      return helper.image === id && (mine || helper.live !== true || isOver(helper));
+    // A run that was killed while the engine loaded an image whole leaves it under its private name, which
+    // may be the only one; and one that still goes on somewhere is about to give it its names.
+    if (!mine && helper.live !== false && !isOver(helper)) return false;
+    const names = (await this.#engine.inspect(targetId))?.RepoTags ?? [];
+    return names.some((name) => !isPrivateName(name));
+  }
+
+  /** An image that has not begun is not waited for: it might be behind this one. */
+  async #bringersSettled(image: Image): Promise<void> {
+    for (const bringer of this.#bringers.get(image) ?? []) await this.#settled.get(bringer);
+  }
+
+  async #whileLoading<T>({ image, missing }: Answer, loading: Promise<T>): Promise<T> {
+    this.#loading.set(loading, bytesToCome(image, missing));
+    try {
+      return await loading;
+    } finally {
+      this.#loading.delete(loading);
+    }
+  }
+
+  /** The plan has looked for room for each image alone: where there is none for two at once, they take turns. */
+  async #roomBeside({ image, missing }: Answer): Promise<void> {
+    const needed = bytesWhileLoading(bytesToCome(image, missing));
+    while (this.#loading.size > 0) {
+      const room = await roomOf(this.#engine);
+      const owed = [...this.#loading.values()].reduce((sum, bytes) => sum + bytes, 0);
+      if (!room || room.freeBytes - owed >= needed) return;
+      await Promise.race([...this.#loading.keys()].map((loading) => loading.catch(() => {})));
+    }
+  }
+
+  waits(): Waits {
+    return { load: this.#waited.ms };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#helpers[Symbol.dispose]();
+  }
+}
+
+function isWhole(manifests: readonly InspectedManifest[]): boolean {
+  return manifests.some(({ Available, Kind }) => Available && Kind === 'image');
+}
+
+/** Why layers are to come that may be here; undefined where there are none. */
+async function whySent(
+  image: Image,
+  missing: readonly Digest[] | undefined,
+  inventory: Inventory,
+): Promise<string | undefined> {
+  if (image.layers === undefined) return 'the source does not tell its layers ahead: all of them are sent';
+  if (missing === undefined) return 'the target does not show which layers it holds: all of them are sent';
+  const otherwise = await inventory.heldOtherwise(image, missing);
+  if (otherwise === 0) return undefined;
+  return `${otherwise} of the layers are there in another compression, which is not what this image names: they are sent`;
+}

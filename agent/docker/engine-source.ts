@@ -1,0 +1,292 @@
+/** An engine as a source: images that were chosen there, their blobs out of `docker save`. */
+import type { IncomingMessage } from 'node:http';
+import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
+import { Stopwatch } from '../../proto/stopwatch.ts';
+import type { Chosen, Meant } from '../model/catalogue.ts';
+import type { Answer, Blob, Digest, Image, LayerBlob, Outcome, Source, Waits } from '../model/image.ts';
+import { ARCHITECTURE_UNSAID, OS_UNSAID } from '../oci/metadata.ts';
+import { atOnce, LOOKUPS_AT_ONCE } from '../streams/at-once.ts';
+import { blobsOfSave } from './classic/save.ts';
+import type { ContentStore } from './containerd/content.ts';
+import { StoredImage } from './containerd/stored-image.ts';
+import type { Engine, InspectedImage } from './engine.ts';
+import { noRoom, roomOf } from './room.ts';
+
+export interface EngineSourceOptions {
+  /** Each id once. */
+  readonly meant: readonly Meant[];
+  /** Save images for which there seems to be no room. */
+  readonly ignoreSpace: boolean;
+  /** Told which image is left out, and why. */
+  readonly leftOut: (message: string) => void;
+}
+
+export class EngineSource implements Source {
+  readonly #engine: Engine;
+  readonly #meant: readonly Meant[];
+  readonly #ignoreSpace: boolean;
+  readonly #leftOut: (message: string) => void;
+  /** All blobs of a containerd store, as of the first look. */
+  #held: Promise<ReadonlySet<Digest>> | undefined;
+  /** Those images whose blobs can be read one by one. */
+  readonly #stored = new Map<Digest, StoredImage>();
+  /** Saves that were begun ahead. */
+  readonly #prepared = new Map<Digest, Promise<IncomingMessage | undefined>>();
+  readonly #saving = new Stopwatch();
+  #images: Promise<readonly Image[]> | undefined;
+
+  constructor(engine: Engine, { meant, ignoreSpace, leftOut }: EngineSourceOptions) {
+    this.#engine = engine;
+    this.#meant = meant;
+    this.#ignoreSpace = ignoreSpace;
+    this.#leftOut = leftOut;
+  }
+
+  /**
+   * Looked up once. What has gone since it was chosen, or what the engine cannot describe, is left out; where that is
+   * all, throws why: image-not-found, engine-refused or integrity.
+   */
+  images(): Promise<readonly Image[]> {
+    this.#images ??= this.#lookUpAll();
+    return this.#images;
+  }
+
+  async #lookUpAll(): Promise<readonly Image[]> {
+    const found = await atOnce(LOOKUPS_AT_ONCE, this.#meant, (meant) =>
+      this.#lookUp(meant).catch((error: unknown) => ofOneImage(error)),
+    );
+    const images = found.flatMap((one) => (one instanceof ImgmvError ? [] : one));
+    const [first] = found;
+    if (images.length === 0 && first instanceof ImgmvError) throw first;
+    for (const [at, one] of found.entries())
+      if (one instanceof ImgmvError) this.#leftOut(leftOutOf(nameOf(this.#meant[at]), one));
+    return images;
+  }
+
+  async #lookUp({ id, names }: Meant): Promise<Image> {
+    const image = await this.describe(id);
+    if (image === undefined)
+      throw new ImgmvError('image-not-found', `the image ${id} is not on this host any more`);
+    return { ...image, names };
+  }
+
+  /** Withdraws what the engine cannot save, and what there is no room for meanwhile, where that can be known. */
+  async planned(answers: readonly Answer[]): Promise<readonly Answer[]> {
+    this.#giveUpPrepared();
+    const room = this.#ignoreSpace ? undefined : await roomOf(this.#engine);
+    return answers.map((answer) => {
+      if (answer.action !== 'send') return answer;
+      if (answer.image.store === 'classic' && answer.image.diffIds.length === 0)
+        return { ...answer, action: 'refuse', withdrawn: true, reason: NOTHING_TO_SAVE };
+      const needed = this.#spoolBytes(answer.image);
+      if (!room || needed <= room.freeBytes) return answer;
+      return { ...answer, action: 'refuse', withdrawn: true, reason: noRoom('saved', needed, room) };
+    });
+  }
+
+  /** A classic engine writes all of an image to disk before it gives the first byte of it. */
+  #spoolBytes(image: Image): number {
+    return image.store === 'classic' ? image.bytes : 0;
+  }
+
+  async *blobs(
+    image: Image,
+    wanted: readonly Digest[] | undefined,
+    signal: AbortSignal,
+  ): AsyncGenerator<Blob> {
+    signal.throwIfAborted();
+    const stored = this.#stored.get(image.id);
+    const named = <T>(parts: AsyncIterable<T>) => this.#withLossNamed(`save ${image.id}`, parts, signal);
+    if (stored) {
+      for await (const blob of named(stored.blobs(wanted, signal)))
+        yield { ...blob, body: this.#saving.over(named(blob.body)) };
+      return;
+    }
+    const prepared = this.#prepared.get(image.id);
+    this.#prepared.delete(image.id);
+    const stream = await this.#saving.during(
+      (async () => (await prepared) ?? (await this.#engine.save(image.id, signal)))(),
+    );
+    const blobs = blobsOfSave(stream, image, this.#saving, wanted && new Set(wanted));
+    for await (const blob of named(blobs)) yield { ...blob, body: named(blob.body) };
+  }
+
+  /** As `describe`; undefined, too, for what the engine cannot describe, which is left out under its name. */
+  async describeOrLeaveOut({ id, names }: Chosen): Promise<Image | undefined> {
+    const found = await this.describe(id).catch((error: unknown) => ofOneImage(error));
+    if (!(found instanceof ImgmvError)) return found;
+    this.#leftOut(leftOutOf(names[0] ?? id, found));
+    return undefined;
+  }
+
+  /**
+   * What the engine tells of an image, without its names: as much of its layers as can be known without saving it.
+   * Undefined where there is none of this id. Throws engine-refused, also for an image that is incomplete, and integrity
+   * for what is no image.
+   */
+  async describe(id: Digest): Promise<Image | undefined> {
+    const inspected = await this.#engine.inspect(id);
+    if (inspected?.Id !== id) return undefined;
+    requireImage(inspected);
+    const image = describe(inspected, this.#engine);
+    if (image.store === 'classic') {
+      const layers = layersOfHistory(image.diffIds, image.bytes, await this.#engine.history(image.id));
+      return { ...image, config: image.id, layers };
+    }
+    const content = await this.#engine.content();
+    if (!content) return image;
+    this.#held ??= content.list().then((blobs) => new Set(blobs.map(({ digest }) => digest)));
+    const stored = await readStored(content, await this.#held, image);
+    if (!stored) return image;
+    this.#stored.set(image.id, stored);
+    const { config, layers } = stored;
+    return { ...image, layers, ...(config && { config }) };
+  }
+
+  /** An engine that goes away breaks the stream of blobs, or the body of the one that is being read. */
+  async *#withLossNamed<T>(what: string, parts: AsyncIterable<T>, signal: AbortSignal): AsyncGenerator<T> {
+    try {
+      yield* parts;
+    } catch (error) {
+      signal.throwIfAborted();
+      throw this.#engine.lost(what, error);
+    }
+  }
+
+  prepare(image: Image, _wanted: readonly Digest[] | undefined, signal: AbortSignal): void {
+    if (this.#stored.has(image.id) || this.#prepared.has(image.id)) return;
+    const saving = this.#saveAhead(image, signal);
+    // Whoever asks for the blobs gets to know.
+    saving.catch(() => {});
+    this.#prepared.set(image.id, saving);
+  }
+
+  /** Undefined where there is no room for it beside the image at hand. */
+  async #saveAhead(image: Image, signal: AbortSignal): Promise<IncomingMessage | undefined> {
+    const room = await roomOf(this.#engine);
+    if (room && room.freeBytes < this.#spoolBytes(image)) return undefined;
+    return this.#engine.save(image.id, signal);
+  }
+
+  /** An image that has failed before its turn leaves its save behind. */
+  async settled({ image }: Outcome): Promise<void> {
+    this.#giveUp(image.id);
+  }
+
+  waits(): Waits {
+    return { save: this.#saving.ms };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#giveUpPrepared();
+  }
+
+  /** What was begun and not asked for. */
+  #giveUpPrepared(): void {
+    for (const id of [...this.#prepared.keys()]) this.#giveUp(id);
+  }
+
+  #giveUp(id: Digest): void {
+    this.#prepared.get(id)?.then(
+      (stream) => stream?.destroy(),
+      () => {},
+    );
+    this.#prepared.delete(id);
+  }
+}
+
+/**
+ * Undefined, too, for an image whose documents are not as they should be, or which somebody removes meanwhile:
+ * `docker save` shows to the sink what there is of it, which refuses that image, and no other.
+ */
+async function readStored(
+  content: ContentStore,
+  held: ReadonlySet<Digest>,
+  { root, diffIds }: Image,
+): Promise<StoredImage | undefined> {
+  try {
+    return await StoredImage.read(content, held, root, diffIds);
+  } catch (error) {
+    if (['integrity', 'image-not-found'].includes(toImgmvError(error).code)) return undefined;
+    throw error;
+  }
+}
+
+/** The error, if it is about this one image. Rethrows any other: those end the run. */
+function ofOneImage(error: unknown): ImgmvError {
+  const failure = toImgmvError(error);
+  if (!['image-not-found', 'engine-refused', 'integrity'].includes(failure.code)) throw failure;
+  return failure;
+}
+
+function nameOf(meant: Meant | undefined): string {
+  return meant?.names[0]?.source ?? meant?.id ?? '';
+}
+
+function leftOutOf(name: string, { message }: ImgmvError): string {
+  return `${name} is left out: ${message}`;
+}
+
+/**
+ * A containerd store also lists artifacts, and images that lack some of their blobs. It gives neither of them a platform.
+ * Throws integrity for an artifact, engine-refused for an incomplete image.
+ */
+function requireImage({ Id, Os, Architecture, RootFS, Manifests = [] }: InspectedImage): void {
+  if (Os || Architecture || RootFS?.Layers?.length) return;
+  const images = Manifests.filter(({ Kind }) => Kind === 'image');
+  if (images.some(({ Available }) => Available)) return;
+  if (images.length > 0)
+    throw new ImgmvError('engine-refused', `${Id} is incomplete: the engine lacks a part of the image`, {
+      hint: 'pull or build it again on the source',
+    });
+  throw new ImgmvError(
+    'integrity',
+    `${Id} is no image that could run, but an artifact, such as a Helm chart`,
+  );
+}
+
+/** sha256 of a tar of nothing: a step that changed no file may have it for a layer. */
+const EMPTY_LAYER = 'sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef';
+
+/**
+ * A classic engine does not say how large a layer is, but what each step of the history added. Where steps and
+ * layers do not match one to one, each layer counts for its share of the image.
+ */
+export function layersOfHistory(
+  diffIds: readonly Digest[],
+  imageBytes: number,
+  steps: readonly number[],
+): readonly LayerBlob[] {
+  const sizes = steps.filter((bytes) => bytes > 0);
+  const filled = diffIds.filter((diffId) => diffId !== EMPTY_LAYER);
+  const share = Math.round(imageBytes / Math.max(1, filled.length));
+  const layers = new Map<Digest, LayerBlob>();
+  for (const [at, digest] of filled.entries())
+    layers.set(digest, { digest, size: sizes.length === filled.length ? (sizes[at] as number) : share });
+  if (filled.length < diffIds.length) layers.set(EMPTY_LAYER, { digest: EMPTY_LAYER, size: 1_024 });
+  return [...layers.values()];
+}
+
+function describe(inspected: InspectedImage, engine: Engine): Image {
+  const { Id, RootFS, Os, Architecture, Variant, Size, Descriptor } = inspected;
+  const store = engine.info.store;
+  return {
+    id: Id,
+    // 26 with a containerd store gives no descriptor; the sink finds out what the root is from its bytes.
+    root: Descriptor ?? { mediaType: store === 'classic' ? CONFIG_TYPE : INDEX_TYPE, digest: Id, size: 0 },
+    store,
+    platform: {
+      os: Os || OS_UNSAID,
+      architecture: Architecture || ARCHITECTURE_UNSAID,
+      ...(Variant && { variant: Variant }),
+    },
+    names: [],
+    diffIds: RootFS?.Layers ?? [],
+    bytes: Size,
+  };
+}
+
+/** The engine's own words are "empty export - not implemented" (moby image/tarexport/save.go). */
+const NOTHING_TO_SAVE = 'an image without layers, which an engine with a classic store cannot save';
+const CONFIG_TYPE = 'application/vnd.docker.container.image.v1+json';
+const INDEX_TYPE = 'application/vnd.oci.image.index.v1+json';

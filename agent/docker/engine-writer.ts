@@ -1,0 +1,317 @@
+/**
+ * One image on its way into an engine: layers stream into `docker load` as they come, all in one load or, of
+ * a large image, committed one by one. Metadata waits until every blob is verified; the image appears under a
+ * private name, is inspected and compared, and only then gets its names. PROTOCOL.md section 8, docs/engines.md.
+ */
+import { createHash } from 'node:crypto';
+import { ImgmvError } from '../../proto/errors.ts';
+import { BLOBS_PER_IMAGE_MAX, IMAGE_BYTES_ALLOWANCE, IMAGE_BYTES_FACTOR_MAX } from '../../proto/limits.ts';
+import type { Stopwatch } from '../../proto/stopwatch.ts';
+import {
+  type Answer,
+  type Blob,
+  bytesToCome,
+  type Committed,
+  type Digest,
+  diffIdOf,
+  type Image,
+  type ImageWriter,
+  type Incomplete,
+  type SetName,
+} from '../model/image.ts';
+import { type HeldLayer, ImageParts, sameDigests } from '../oci/image-parts.ts';
+import { OS_UNSAID } from '../oci/metadata.ts';
+import { isZstd } from '../streams/magic.ts';
+import { type ArchiveFile, blobPath, classicArchive, ociArchive } from './archive.ts';
+import type { Engine } from './engine.ts';
+import type { Helpers } from './helpers.ts';
+import { Incoming, LAYER_ALONE_MIN_BYTES } from './incoming.ts';
+import { type Gone, heldLayers, type Inventory, takeInventory } from './inventory.ts';
+import { Load } from './load.ts';
+import { podmanArchive } from './podman.ts';
+import { UnpackedDigest } from './unpacked-digest.ts';
+
+/** From here on layers are committed one by one, unless told otherwise: what is less is soon sent again. */
+export const LAYERWISE_MIN_BYTES = 64 * 2 ** 20;
+
+export interface EngineWriterOptions {
+  readonly helpers: Helpers;
+  /** How many of the lowest layers a classic engine has, or will have when `ready` resolves. */
+  readonly below: number;
+  /** Layers that were here when images were planned, and those that have come; grows with what comes. */
+  readonly knownLayers: Set<Digest>;
+  /** Resolves when the images that bring layers of this one are there, or will not be. */
+  readonly ready: () => Promise<void>;
+  readonly signal: AbortSignal;
+  /** Gives the image that is called `from` here its own names. */
+  readonly setNames: (from: string) => Promise<SetName[]>;
+  /** Counts how long layers wait for the engine to take them. */
+  readonly waited: Stopwatch;
+  /** From here on layers are committed one by one. */
+  readonly layerwiseMinBytes: number;
+}
+
+/** An image that the engine has under this id. */
+type Loaded = Committed & { readonly targetId: Digest };
+
+export class EngineWriter implements ImageWriter {
+  readonly #engine: Engine;
+  readonly #image: Image;
+  readonly #options: EngineWriterOptions;
+  readonly #parts: ImageParts;
+  /** What takes layers that are committed one by one. */
+  #incoming: Incoming | undefined;
+  /** What takes all else. */
+  #load: Load | undefined;
+  /** An image that is to have no name needs none to be found: its id is known. */
+  readonly #privateName: string | undefined;
+  #loadedName: string | undefined;
+  #bytes = 0;
+  #blobs = 0;
+
+  constructor(engine: Engine, answer: Answer, options: EngineWriterOptions) {
+    this.#engine = engine;
+    this.#image = answer.image;
+    this.#parts = new ImageParts(answer.image, answer.missing);
+    this.#options = options;
+    this.#privateName = answer.image.names.length > 0 ? options.helpers.nextName() : undefined;
+    this.#incoming = this.#layerwise(answer.missing, options.below);
+  }
+
+  /** A single layer is as safe in one load: nothing could be kept before it has come. */
+  #layerwise(missing: readonly Digest[] | undefined, below: number): Incoming | undefined {
+    const count = missing?.length ?? this.#image.layers?.length ?? 0;
+    if (count < 2 || bytesToCome(this.#image, missing) < this.#options.layerwiseMinBytes) return undefined;
+    if (this.#engine.info.store === 'classic' && repeatsLarge(this.#image)) return undefined;
+    return new Incoming(this.#engine, this.#image, {
+      ...this.#options,
+      below,
+      onCommitted: (digest) => this.#parts.committed(digest),
+      lost: async () => (await this.#gone()) !== undefined,
+    });
+  }
+
+  async write(blob: Blob): Promise<void> {
+    this.#options.signal.throwIfAborted();
+    this.#bytes += blob.size;
+    const maxBytes = this.#image.bytes * IMAGE_BYTES_FACTOR_MAX + IMAGE_BYTES_ALLOWANCE;
+    if (this.#bytes > maxBytes)
+      throw new ImgmvError(
+        'refused',
+        `the image brings ${this.#bytes} bytes and was offered with ${this.#image.bytes}`,
+      );
+    if (++this.#blobs > BLOBS_PER_IMAGE_MAX)
+      throw new ImgmvError('refused', `an image of more than ${BLOBS_PER_IMAGE_MAX} blobs`);
+    await (blob.kind === 'layer' ? this.#writeLayer(blob) : this.#parts.addMetadata(blob));
+  }
+
+  async #writeLayer(blob: Blob): Promise<void> {
+    if (blob.digest) this.#parts.expectLayer(blob.digest);
+    // 20.10 tells a layer's digest only after its bytes; the tar does not mind what the file is called.
+    const path = blob.digest ? blobPath(blob.digest) : `layers/${this.#blobs}.tar`;
+    const hash = blob.verified ? undefined : createHash('sha256');
+    const checkHead = (head: Buffer) => this.#checkHead(head);
+    using unpacked = this.#engine.info.kind === 'podman' ? new UnpackedDigest() : undefined;
+    const body = async function* () {
+      let first = true;
+      for await (const chunk of blob.body) {
+        if (first) checkHead(chunk);
+        first = false;
+        hash?.update(chunk);
+        await unpacked?.add(chunk);
+        yield chunk;
+      }
+    };
+    const taken = await this.#take(path, blob.size, body());
+    const digest: Digest = blob.verified?.() ?? `sha256:${hash?.digest('hex')}`;
+    if (blob.digest && digest !== blob.digest)
+      throw new ImgmvError('integrity', `layer ${blob.digest} came as ${digest}`);
+    // A source that cannot tell a layer's digest beforehand sends all of them in every round.
+    if (!blob.digest && this.#parts.hasLayer(digest)) return void (await taken?.discard());
+    const diffId = await unpacked?.digest();
+    if (diffId) this.#parts.expectUnpacked(digest, diffId);
+    this.#parts.addLayer(digest, { path, size: blob.size, ...(diffId && { diffId }) });
+    this.#options.knownLayers.add(digest);
+    taken?.place(digest);
+  }
+
+  /** For layers that are committed one by one: what to do with it once its digest is known. */
+  async #take(path: string, size: number, body: AsyncIterable<Buffer>) {
+    const incoming = this.#incoming;
+    if (!incoming) return void (await this.#whileLoading((load) => load.file(path, size, body)));
+    const taken = await incoming.take(path, size, body);
+    return {
+      place: (digest: Digest) => incoming.place(digest, taken),
+      discard: () => incoming.discard(taken),
+    };
+  }
+
+  /** Does `work` with the load that is open; a stop of the session frees it. */
+  async #whileLoading<T>(work: (load: Load) => Promise<T>): Promise<T> {
+    this.#load ??= new Load(this.#engine, this.#options.waited);
+    const load = this.#load;
+    const { signal } = this.#options;
+    const abort = () => void load.abort(signal.reason);
+    signal.addEventListener('abort', abort, { once: true });
+    try {
+      return await work(load);
+    } finally {
+      signal.removeEventListener('abort', abort);
+    }
+  }
+
+  #checkHead(head: Buffer): void {
+    const { kind, version, store } = this.#engine.info;
+    if (store === 'classic' && kind === 'docker' && isZstd(head) && Number.parseInt(version, 10) < 25)
+      throw new ImgmvError('refused', `docker ${version} cannot load layers that are compressed with zstd`, {
+        hint: 'a newer docker can; or build the image with compression=gzip',
+      });
+  }
+
+  loadedBytes(): number {
+    return (this.#incoming?.unpackedBytes ?? 0) + (this.#load?.unpackedBytes ?? 0);
+  }
+
+  keptBytes(): number {
+    return this.#parts.committedBytes;
+  }
+
+  /** Manifests, indexes and configs that have come. */
+  get sentMetadata(): ReadonlySet<Digest> {
+    return new Set(this.#parts.metadata().map(([digest]) => digest));
+  }
+
+  async commit(): Promise<Loaded | Incomplete> {
+    this.#parts.checkWhole();
+    try {
+      await this.#incoming?.settle();
+      const gone = await this.#gone();
+      if (gone) {
+        this.#parts.again(gone.missing, false);
+        this.#incoming?.rewind(gone.below);
+        return { missing: gone.missing };
+      }
+      return await (this.#engine.info.store === 'classic' ? this.#commitClassic() : this.#commitContainerd());
+    } catch (error) {
+      this.#options.signal.throwIfAborted();
+      return this.#lostMeanwhile(error);
+    }
+  }
+
+  /** Layers that the engine had and has no more; undefined where there are none. */
+  async #gone(): Promise<Gone | undefined> {
+    const { held } = this.#parts;
+    return held.size === 0
+      ? undefined
+      : (await this.#inventory()).gone(this.#image, held, this.#options.knownLayers);
+  }
+
+  #inventory(): Promise<Inventory> {
+    return takeInventory(this.#engine, () => this.#engine.list());
+  }
+
+  /** A load that failed for want of a layer that was pruned under it may be tried again; another failure is final. */
+  async #lostMeanwhile(failure: unknown): Promise<Incomplete> {
+    if (!(await this.#gone())) throw failure;
+    await this.#load?.abort();
+    await this.#incoming?.abort();
+    this.#load = undefined;
+    const { missing = [], below } = await (await this.#inventory()).lacking(this.#image, new Set());
+    // A classic engine forgets all of a load that fails; of a containerd store the inventory tells what stayed.
+    this.#parts.again(missing, true);
+    this.#incoming?.restart(below);
+    return { missing };
+  }
+
+  /** Loading is one step for a classic engine: all or nothing, and the layers' digests are checked by it, too. */
+  async #commitClassic(): Promise<Loaded> {
+    const view = this.#parts.classicView();
+    const { config, diffIds, layerPaths } = view;
+    const name = this.#privateName;
+    const configFile = [config, this.#parts.bytesOf(config)] as const;
+    const files =
+      this.#engine.info.kind === 'podman'
+        ? podmanArchive(configFile, this.#parts.podmanLayers(view), name)
+        : classicArchive(configFile, layerPaths, name);
+    await this.#finishLoad(files, name);
+    await this.#verify(this.#loadedName ?? config, config, diffIds);
+    return this.#setNames(config, this.#loadedName);
+  }
+
+  async #commitContainerd(): Promise<Loaded> {
+    const root = this.#parts.containerdRoot(await this.#heldLayers());
+    const name = this.#privateName;
+    await this.#finishLoad(ociArchive(root, this.#parts.metadata(), name), name);
+    await this.#verify(this.#loadedName ?? root.digest, root.digest, this.#image.diffIds);
+    return this.#setNames(root.digest, this.#loadedName);
+  }
+
+  /** What a manifest that we make is to say of the layers that did not come. */
+  async #heldLayers(): Promise<ReadonlyMap<Digest, HeldLayer>> {
+    const content = await this.#engine.content();
+    if (this.#image.store !== 'classic' || content === undefined) return new Map();
+    return heldLayers(content, this.#parts.held);
+  }
+
+  async #finishLoad(files: readonly ArchiveFile[], name: string | undefined): Promise<void> {
+    this.#options.signal.throwIfAborted();
+    await this.#whileLoading(async (load) => {
+      for (const file of [...(this.#incoming?.rest() ?? []), ...files]) await load.add(file);
+      this.#loadedName = name;
+      await load.finish();
+    });
+  }
+
+  /** An engine says 200 to most failures: what it then shows is what counts. */
+  async #verify(name: string, wantId: Digest, wantDiffIds: readonly Digest[]): Promise<void> {
+    const got = await this.#engine.inspect(name);
+    if (got === undefined)
+      throw new ImgmvError(
+        'engine-refused',
+        'the docker engine said that it loaded the image, and does not have it',
+      );
+    const gotDiffIds = got.RootFS.Layers ?? [];
+    if (got.Id !== wantId || !sameDigests(gotDiffIds, wantDiffIds))
+      throw new ImgmvError(
+        'integrity',
+        `the engine has ${got.Id} with ${gotDiffIds.length} layers, want ${wantId} with ${wantDiffIds.length}`,
+      );
+    const { os } = this.#image.platform;
+    if ((got.Os || OS_UNSAID) !== os)
+      throw new ImgmvError('integrity', `the image is for ${got.Os}, and was offered for ${os}`);
+    const sent = this.sentMetadata;
+    const incompleteOne = got.Manifests?.find(({ ID, Available }) => sent.has(ID) && !Available);
+    if (incompleteOne)
+      throw new ImgmvError('integrity', `the engine lacks a part of manifest ${incompleteOne.ID}`);
+  }
+
+  async #setNames(targetId: Digest, from: string | undefined): Promise<Loaded> {
+    const refs = await this.#options.setNames(from ?? targetId);
+    await this.#dropPrivateName();
+    await this.#incoming?.dropHelpers();
+    return { targetId, refs };
+  }
+
+  async #dropPrivateName(): Promise<void> {
+    if (this.#loadedName !== undefined) await this.#engine.dropName(this.#loadedName);
+    this.#loadedName = undefined;
+  }
+
+  async abort(reason: ImgmvError): Promise<void> {
+    await this.#load?.abort(reason);
+    await this.#incoming?.abort();
+    try {
+      await this.#dropPrivateName();
+    } catch (error) {
+      // The engine is gone most likely, which `reason` says better. What is left carries our private name.
+      reason.cause ??= error;
+    }
+  }
+}
+
+/** What is streamed can go to one place alone; a second one would have to come again. */
+function repeatsLarge({ diffIds, layers = [] }: Image): boolean {
+  const large = new Set(layers.filter(({ size }) => size >= LAYER_ALONE_MIN_BYTES).map(diffIdOf));
+  const found = diffIds.filter((diffId) => large.has(diffId));
+  return new Set(found).size < found.length;
+}

@@ -1,0 +1,92 @@
+/**
+ * A sink whose plan somebody has to confirm before anything moves. They are asked once a session: what is tried again
+ * afterwards must be what was confirmed, and is refused where it is anything more.
+ */
+import type { Answer, Image, PlannedName, Sink } from '../model/image.ts';
+import { type Awaited, awaited } from '../streams/awaited.ts';
+import { ForwardingSink } from './forwarding-sink.ts';
+
+/** How long an answer may take. */
+export const CONFIRM_WAIT_MS = 60_000;
+
+export interface Confirmation {
+  /** Asks about the plan. The signal is aborted when no answer is wanted any more; what `ask` then does is ignored. */
+  readonly ask: (answers: readonly Answer[], signal: AbortSignal) => Promise<boolean>;
+  /** Of the session. */
+  readonly signal: AbortSignal;
+  readonly waitMs?: number;
+}
+
+export class ConfirmingSink extends ForwardingSink {
+  readonly #confirmation: Confirmation;
+  /** What was confirmed; undefined as long as nobody was asked. */
+  #confirmed: ReadonlyMap<Image, Answer> | undefined;
+
+  constructor(inner: Sink, confirmation: Confirmation) {
+    super(inner);
+    this.#confirmation = confirmation;
+  }
+
+  /** Throws the reason of the session's signal. */
+  override async plan(images: readonly Image[]): Promise<readonly Answer[]> {
+    const answers = await super.plan(images);
+    if (this.#confirmed) return answers.map((answer) => this.#asConfirmed(answer));
+    this.#confirmed = new Map();
+    const wanted = answers.filter(({ action }) => action !== 'refuse');
+    if (wanted.length === 0) return answers;
+    const refusal = await this.#ask(answers);
+    if (refusal !== undefined) return answers.map((answer) => refused(answer, refusal));
+    this.#confirmed = new Map(wanted.map((answer) => [answer.image, answer]));
+    return answers;
+  }
+
+  /** Why it is refused; undefined where it was confirmed. */
+  async #ask(answers: readonly Answer[]): Promise<string | undefined> {
+    const { ask, signal, waitMs = CONFIRM_WAIT_MS } = this.#confirmation;
+    signal.throwIfAborted();
+    const over = new AbortController();
+    const end: Awaited<string | undefined> = awaited();
+    const late = setTimeout(
+      () => end.resolve(`nobody confirmed it within ${Math.round(waitMs / 1000)} s`),
+      waitMs,
+    );
+    const stop = () => end.reject(signal.reason);
+    signal.addEventListener('abort', stop, { once: true });
+    ask(answers, over.signal).then(
+      (yes) => end.resolve(yes ? undefined : 'it was not confirmed'),
+      (error: unknown) => end.reject(error),
+    );
+    try {
+      return await end.promise;
+    } finally {
+      clearTimeout(late);
+      signal.removeEventListener('abort', stop);
+      over.abort();
+    }
+  }
+
+  #asConfirmed(answer: Answer): Answer {
+    if (answer.action === 'refuse') return answer;
+    const before = this.#confirmed?.get(answer.image);
+    if (!before) return refused(answer, 'it was not confirmed');
+    if (before.action === 'present' && answer.action === 'send')
+      return refused(answer, 'it was here when the session was confirmed, and is not any more');
+    const known = new Set(before.refs.map(effectOf));
+    const other = answer.refs.find((ref) => ref.replaces !== undefined && !known.has(effectOf(ref)));
+    return other
+      ? refused(answer, `${other.target} is another image now than when the session was confirmed`)
+      : answer;
+  }
+}
+
+/** Which name is set, and which image loses it. */
+function effectOf({ target, replaces }: PlannedName): string {
+  return `${target} ${replaces}`;
+}
+
+/** One that is refused anyway keeps its own reason. Of what is here the sender learns nothing. */
+function refused(answer: Answer, reason: string): Answer {
+  const { image, action } = answer;
+  const refs = answer.refs.map(({ replaces: _, ...name }) => name);
+  return action === 'refuse' ? answer : { image, action: 'refuse', refs, reason };
+}

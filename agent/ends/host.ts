@@ -1,0 +1,74 @@
+/** What a host says of itself: to the other one, and to whoever watches. */
+import { readFileSync } from 'node:fs';
+import { CONFIRMS, type Hello, KEEPS_IDS, PLACES, PUSH } from '../../proto/messages.ts';
+import type { Engine, EngineInfo } from '../docker/engine.ts';
+import type { Event, Keeper } from '../model/events.ts';
+
+/** package.json is one folder up in the sources and two in dist/. */
+function readVersion(): string {
+  for (const path of ['../package.json', '../../package.json']) {
+    try {
+      return (JSON.parse(readFileSync(new URL(path, import.meta.url), 'utf8')) as { version: string })
+        .version;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+  }
+  throw new Error('package.json is missing beside imgmv: the installation is incomplete');
+}
+
+export const VERSION = readVersion();
+
+/** What keeps the images of this side. */
+export interface Host {
+  readonly info: Pick<EngineInfo, 'version' | 'store' | 'platform'> & { readonly kind: string };
+  /** Images keep their ids, whatever store they come from. */
+  readonly keepsIds?: true;
+  /** Images are there all together, at the end, or not at all. */
+  readonly places?: boolean;
+  /** What comes here is pushed on, or may be if the sender wants that. */
+  readonly pushes?: boolean;
+  /** Somebody here is asked before anything moves. */
+  readonly confirms?: boolean;
+}
+
+/** Files take images of any platform; the one named is this host's, as Go calls it. */
+export function archiveHost(kind: string, places = false): Host {
+  const architecture = { x64: 'amd64', ia32: '386' }[process.arch as string] ?? process.arch;
+  return {
+    info: { kind, version: '1', store: 'containerd', platform: { os: 'linux', architecture } },
+    keepsIds: true,
+    places,
+  };
+}
+
+export function helloOf(
+  { info, keepsIds, places, pushes, confirms }: Host,
+  hostName: string,
+  purpose?: Hello['purpose'],
+): Omit<Hello, 'type' | 'role'> {
+  const { kind, version, store, platform } = info;
+  return {
+    software: `imgmv/${VERSION}`,
+    name: hostName.slice(0, 100) || 'unnamed',
+    engine: { kind, version, store, os: platform.os, architecture: platform.architecture },
+    // A sender can deal with a receiver that places or pushes; a receiver says whether it does.
+    capabilities: [
+      ...(keepsIds ? [KEEPS_IDS] : []),
+      ...(places || purpose ? [PLACES] : []),
+      ...(pushes || purpose ? [PUSH] : []),
+      ...(confirms ? [CONFIRMS] : []),
+    ],
+    ...(purpose && { purpose }),
+  };
+}
+
+/** Of what the other side says of itself. */
+export function keeperOf({ engine: { kind, version, store } }: Pick<Hello, 'engine'>): Keeper {
+  return { kind, version, store };
+}
+
+export function engineEvent({ endpoint, info }: Engine): Event {
+  const { kind, version, store } = info;
+  return { event: 'engine', address: endpoint.address, foundBy: endpoint.foundBy, kind, version, store };
+}

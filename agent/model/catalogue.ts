@@ -1,0 +1,43 @@
+/** Images that can be chosen, and what is chosen of them. */
+import type { Digest, Name } from './image.ts';
+
+/** What a place tells of an image at once. */
+export interface Listed {
+  readonly id: Digest;
+  /** Familiar, with a tag. Private names of ours are not among them. */
+  readonly names: readonly string[];
+  /** It has neither a name nor a digest that it was pulled by. */
+  readonly dangling: boolean;
+  readonly labels: Readonly<Record<string, string>>;
+  readonly created: Date;
+  /** As the place counts them. */
+  readonly bytes: number;
+}
+
+/** An image that is meant, and the names by which it is. */
+export interface Chosen {
+  readonly id: Digest;
+  readonly names: readonly string[];
+}
+
+/** Images that can be chosen. */
+export interface Catalogue {
+  /** Each id once, in the order of the place. */
+  list(): Promise<readonly Listed[]>;
+  /** By ids what is told of these images, also of those that are no images of their own but parts of others. */
+  facts(ids: readonly Digest[]): Promise<ReadonlyMap<Digest, Listed>>;
+  /** What `reference` means: as docker takes it, without a name where it is an id; empty where nothing does. */
+  find(reference: string): Promise<readonly Chosen[]>;
+  /** The images of containers that run, by the name that each was started with. Absent where nothing runs. */
+  running?(): Promise<readonly Chosen[]>;
+  /** For errors, where it was looked: `on this host`, `in web.tar`. */
+  readonly place: string;
+  /** How to see what is there. */
+  readonly hint: string;
+}
+
+/** An image that was chosen, with the names under which it is to travel. */
+export interface Meant {
+  readonly id: Digest;
+  readonly names: readonly Name[];
+}

@@ -1,0 +1,246 @@
+/** What a run tells while it goes on: the objects of `--json`, which the terminal renders too. */
+import type { ErrorCode, ImgmvError } from '../../proto/errors.ts';
+import type { ReadingPhase } from '../streams/reading-meter.ts';
+import type { Bottleneck } from './image.ts';
+
+interface EventRef {
+  readonly source: string;
+  readonly target: string;
+}
+
+export interface PlanImage {
+  readonly id: string;
+  readonly platform: string;
+  readonly refs: readonly (EventRef & { replaces: string | null })[];
+  readonly action: 'send' | 'present' | 'refuse';
+  readonly reason: string | null;
+  readonly warning: string | null;
+  readonly layers: number;
+  readonly layersMissing: number;
+  readonly bytes: number;
+  readonly bytesMissing: number;
+  /** Why its id at the target will be another one; null where it stays. */
+  readonly idChange: string | null;
+  /** Where pushing was asked for: the names that will be pushed. One that cannot be is not among them. */
+  readonly pushes?: readonly string[];
+  /** Layer by layer, where the source knows its layers ahead; in a plan that is the whole run. */
+  readonly layerList?: readonly PlanLayer[];
+}
+
+export interface PlanLayer {
+  readonly digest: string;
+  readonly bytes: number;
+  readonly missing: boolean;
+}
+
+/** One image of a list. */
+export interface ListedImage {
+  readonly id: string;
+  readonly names: readonly string[];
+  readonly platform: string;
+  /** As its place counts them. */
+  readonly bytes: number;
+  /** Of layers that other images there have, too; null where the place does not tell its layers. */
+  readonly sharedBytes: number | null;
+  /** Ids of these others. */
+  readonly sharedWith: readonly string[];
+  /** As its config says it. */
+  readonly created: string;
+}
+
+/** What an interrupted run kept in an engine. */
+export interface KeptImage {
+  readonly name: string;
+  /** Id at its source of the image whose layers they are; null for one that had come whole. */
+  readonly image: string | null;
+  /** With the layers below, which may be of other images. */
+  readonly bytes: number;
+  readonly since: string;
+}
+
+/** What an image took, over all tries. Waiting for a turn, or for another try, is none of these. */
+export interface PhaseSeconds {
+  /** From asking for its first blob until the last one is handed over. */
+  readonly transfer: number;
+  /** From there on until it is complete, verified and named. */
+  readonly load: number;
+  /** To a registry behind the target; null where it is not pushed. */
+  readonly push: number | null;
+}
+
+/** What keeps the images of a side: an engine, or a kind of archive. */
+export interface Keeper {
+  readonly kind: string;
+  readonly version: string;
+  readonly store: string;
+}
+
+export interface PushedRef {
+  readonly ref: string;
+  readonly digest: string | null;
+  readonly warning: string | null;
+  readonly error: { readonly code: ErrorCode; readonly message: string; readonly hint: string | null } | null;
+}
+
+type Told =
+  | {
+      readonly event: 'engine';
+      readonly address: string;
+      readonly foundBy: string;
+      readonly kind: string;
+      readonly version: string;
+      readonly store: string;
+    }
+  | {
+      /** When the reading of an archive begins, then every half second while it goes on, and then at its end. */
+      readonly event: 'reading';
+      /** As it was named. */
+      readonly archive: string;
+      /** The directory where a copy of it is kept meanwhile, since it comes but once; null for none. */
+      readonly spool: string | null;
+      /** First what is in it is looked up; then the layers of the images that were chosen are checked. */
+      readonly phase: ReadingPhase;
+      /** Of the archive as it is stored, in this phase. */
+      readonly bytes: number;
+      /** What `bytes` will be in the end; null where a stream does not tell its length. */
+      readonly bytesTotal: number | null;
+      /** Bytes that what is compressed in it has become, so far and in both phases. */
+      readonly inflated: number;
+      /** The phase has ended; not told of one that was over at once. */
+      readonly done: boolean;
+    }
+  /** Images go into files: as they were named. */
+  | { readonly event: 'writing'; readonly archive: string }
+  | {
+      readonly event: 'listening';
+      readonly address: string;
+      readonly port: number;
+      readonly expires: string;
+      readonly codeFile?: string;
+    }
+  | {
+      readonly event: 'paired';
+      readonly peer: {
+        readonly name: string;
+        readonly address: string;
+        readonly key: string;
+        readonly engine: Keeper;
+      };
+      readonly role: 'sender' | 'receiver';
+    }
+  /** Somebody at the other host is asked whether anything is to move. */
+  | { readonly event: 'confirming'; readonly peer: string }
+  | { readonly event: 'attempt'; readonly address: string; readonly left: number }
+  | {
+      readonly event: 'plan';
+      readonly images: readonly PlanImage[];
+      /** Nothing is to follow: the plan is what was asked for. */
+      readonly only: boolean;
+    }
+  | {
+      readonly event: 'estimate';
+      /** Of the link, in bytes a second. */
+      readonly rate: number;
+      readonly bytes: number;
+      /** What `bytes` take at `rate` as they are; compression makes it less, docker's own work more. */
+      readonly seconds: number;
+    }
+  | {
+      readonly event: 'progress';
+      readonly id: string;
+      readonly refs: readonly EventRef[];
+      /** With `push`, `bytes` and `bytesTotal` are of that push. */
+      readonly phase: 'transfer' | 'load' | 'push';
+      readonly bytes: number;
+      readonly bytesTotal: number;
+      readonly wireBytes: number;
+      /** Bytes of layers that would stay at the target, whatever happens. */
+      readonly kept: number;
+      /** Uncompressed bytes a second over the last interval. */
+      readonly rate: number;
+      readonly bottleneck: Bottleneck | null;
+      /** Whole seconds for which no byte has moved, while it travels or is pushed. */
+      readonly stalledSeconds: number;
+    }
+  | { readonly event: 'silent'; readonly seconds: number }
+  | {
+      readonly event: 'reconnecting';
+      /** From 1; 0 at the side that can only wait. */
+      readonly attempt: number;
+      /** Compressed bytes that need not travel again. */
+      readonly kept: number;
+    }
+  | {
+      /** An image has failed, and is tried again after the others; its `image` comes when that has ended. */
+      readonly event: 'retrying';
+      readonly id: string;
+      readonly refs: readonly EventRef[];
+      /** From 1. */
+      readonly attempt: number;
+      /** At least so long after the others. */
+      readonly waitSeconds: number;
+      /** The image is loaded, and it is its push that failed; `refs` is the name. It waits for no others. */
+      readonly phase?: 'push';
+      readonly error: { code: ErrorCode; message: string; hint: string | null };
+    }
+  | {
+      readonly event: 'image';
+      readonly id: string;
+      readonly platform: string;
+      readonly refs: readonly (EventRef & { replaced: string | null })[];
+      readonly status: 'loaded' | 'present' | 'refused' | 'failed' | 'skipped';
+      readonly targetId: string | null;
+      readonly bytes: number;
+      readonly wireBytes: number;
+      readonly layersSent: number;
+      readonly layersSkipped: number;
+      /** When its first turn began: seconds since the plan was told. */
+      readonly startedAt: number;
+      /** From there on until it was told: its phases, and what it waited between tries and for others. */
+      readonly seconds: number;
+      readonly phases: PhaseSeconds;
+      /** Bytes of layers that stay at the target for the next run, of an image that failed. */
+      readonly kept: number;
+      readonly error: { code: ErrorCode; message: string; hint: string | null } | null;
+      /** Where pushing was asked for: of each name, or of `targetId` where there is none. */
+      readonly pushed?: readonly PushedRef[];
+    }
+  | {
+      readonly event: 'done';
+      readonly images: number;
+      readonly failed: number;
+      readonly bytes: number;
+      readonly wireBytes: number;
+      readonly seconds: number;
+      readonly exit: number;
+    }
+  | {
+      readonly event: 'images';
+      readonly images: readonly ListedImage[];
+      /** Of their layers, each once; null where a place does not tell its layers. */
+      readonly layerBytes: number | null;
+    }
+  /** Something that may not be what was meant, and stops nothing. */
+  | { readonly event: 'warning'; readonly message: string }
+  | {
+      readonly event: 'cleaned';
+      readonly removed: readonly KeptImage[];
+      readonly kept: readonly (KeptImage & { readonly reason: string })[];
+    }
+  | {
+      readonly event: 'error';
+      readonly code: ErrorCode;
+      readonly exit: number;
+      readonly message: string;
+      readonly hint: string | null;
+    };
+
+/** `target` is the host that a sender sends to, in all that it tells about it. */
+export type Event = Told & { readonly target?: string };
+
+export type Emit = (event: Event) => void;
+export type ProgressEvent = Extract<Event, { event: 'progress' }>;
+
+export function errorEvent({ code, exit, message, hint }: ImgmvError): Extract<Event, { event: 'error' }> {
+  return { event: 'error', code, exit, message, hint: hint ?? null };
+}

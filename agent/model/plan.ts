@@ -1,0 +1,134 @@
+/** What source and sink have agreed on, as the `plan` event tells it, and in which order it is to be done. */
+import { ImgmvError } from '../../proto/errors.ts';
+import type { PlanImage, PlanLayer } from './events.ts';
+import {
+  type Answer,
+  bytesToCome,
+  type Digest,
+  diffIdOf,
+  type Image,
+  type LayerBlob,
+  type Name,
+  type Platform,
+  type Store,
+} from './image.ts';
+import { familiar, parseTarget } from './reference.ts';
+
+export function platformName({ os, architecture, variant }: Platform): string {
+  return [os, architecture, ...(variant ? [variant] : [])].join('/');
+}
+
+/** How many layers the source has, as far as it knows. */
+export function layerCount({ layers, diffIds }: Image): number {
+  return layers?.length ?? diffIds.length;
+}
+
+export function bytesMissing({ image, action, missing }: Answer): number {
+  return action === 'send' ? bytesToCome(image, missing) : 0;
+}
+
+export function refusal({ reason, error }: Answer): ImgmvError {
+  return error ?? new ImgmvError('refused', reason ?? 'the receiver refused it');
+}
+
+/**
+ * Why images cannot have their names: two that would take one name are neither of them what the name is to be.
+ * Names are compared as docker shows them.
+ */
+export function clashes(images: readonly Image[]): ReadonlyMap<Image, string> {
+  const takers = new Map<string, Image[]>();
+  for (const image of images)
+    for (const name of new Set(image.names.map(shownName)))
+      takers.set(name, [...(takers.get(name) ?? []), image]);
+  const found = new Map<Image, string>();
+  for (const [name, [first, ...others]] of takers)
+    for (const [at, image] of first && others.length > 0 ? [first, ...others].entries() : []) {
+      const other = at === 0 ? others[0] : first;
+      if (!found.has(image)) found.set(image, `${name} would also be the name of ${sourceOf(other, name)}`);
+    }
+  return found;
+}
+
+/** As docker shows it: a name may come with its registry spelled out, and is the same name then. */
+export function shownName({ target }: Name): string {
+  return familiar(parseTarget(target, 'the target name'));
+}
+
+/** How the image is called that is to be called `name`, and which it is. */
+function sourceOf(image: Image | undefined, name: string): string {
+  const source = image?.names.find((one) => shownName(one) === name)?.source;
+  return source === undefined || source === name || source === image?.id
+    ? `${image?.id}`
+    : `${source} (${image?.id})`;
+}
+
+/**
+ * Those first whose layers others wait for, before these; otherwise as they are. What several images share
+ * travels with the first of them in the plan.
+ */
+export function sharedFirst(answers: readonly Answer[]): readonly Answer[] {
+  const owners = ownersOf(answers);
+  /** How many wait in line behind an image, each for the one before. */
+  const waiting = new Map<Answer, number>();
+  const waitingFor = (answer: Answer) => waiting.get(answer) ?? 0;
+  for (const answer of [...answers].reverse())
+    for (const owner of owners.get(answer) ?? [])
+      waiting.set(owner, Math.max(waitingFor(owner), waitingFor(answer) + 1));
+  return [...answers].sort((a, b) => waitingFor(b) - waitingFor(a));
+}
+
+/** For each, those before it that bring layers which it has and does not ask for. */
+function ownersOf(answers: readonly Answer[]): ReadonlyMap<Answer, ReadonlySet<Answer>> {
+  const bringers = new Map<Digest, Answer>();
+  const owners = new Map<Answer, Set<Answer>>();
+  for (const answer of answers) {
+    const wanted = new Set(answer.missing);
+    const own = new Set<Answer>();
+    for (const layer of answer.missing ? (answer.image.layers ?? []) : []) {
+      const bringer = bringers.get(diffIdOf(layer));
+      if (wanted.has(layer.digest)) bringers.set(diffIdOf(layer), bringer ?? answer);
+      else if (bringer) own.add(bringer);
+    }
+    owners.set(answer, own);
+  }
+  return owners;
+}
+
+export interface PlanDetails {
+  /** Layer by layer, too. */
+  readonly layers: boolean;
+  /** What has arrived will be pushed. */
+  readonly pushes: boolean;
+}
+
+/** `store` is the sink's; undefined where it takes images as they come. */
+export function planImage(answer: Answer, store: Store | undefined, details: PlanDetails): PlanImage {
+  const { image, action, missing, reason, warning, refs } = answer;
+  return {
+    id: image.id,
+    platform: platformName(image.platform),
+    refs: refs.map(({ source, target, replaces }) => ({ source, target, replaces: replaces ?? null })),
+    action,
+    reason: reason ?? null,
+    warning: warning ?? null,
+    layers: layerCount(image),
+    layersMissing: action === 'send' ? (missing?.length ?? layerCount(image)) : 0,
+    bytes: image.bytes,
+    bytesMissing: bytesMissing(answer),
+    idChange:
+      store === undefined || image.store === store
+        ? null
+        : `${image.store} store at the source, ${store} store at the target`,
+    ...(details.pushes && { pushes: refs.filter(({ push }) => push).map(({ target }) => target) }),
+    ...(details.layers && image.layers && { layerList: layerList(answer, image.layers) }),
+  };
+}
+
+function layerList({ action, missing }: Answer, layers: readonly LayerBlob[]): readonly PlanLayer[] {
+  const wanted = missing && new Set(missing);
+  return layers.map(({ digest, size }) => ({
+    digest,
+    bytes: size,
+    missing: action === 'send' && (wanted?.has(digest) ?? true),
+  }));
+}

@@ -1,0 +1,296 @@
+/**
+ * What has come of one image: its metadata byte for byte, and where its layers are. Checks that they hang
+ * together before an engine is told what they mean. Knows no engine.
+ */
+import { ImgmvError } from '../../proto/errors.ts';
+import { IMAGE_METADATA_MAX_BYTES } from '../../proto/limits.ts';
+import type { Blob, BlobKind, Digest, Image } from '../model/image.ts';
+import {
+  checkConfig,
+  checkTypes,
+  childrenOf,
+  digestOf,
+  isImageConfigType,
+  manifestFor,
+  readConfig,
+  readMetadata,
+  rootKind,
+} from './metadata.ts';
+
+interface Layer {
+  /** Where it is in the tar. */
+  readonly path: string;
+  readonly size: number;
+  /** Of what is in the blob, where that was looked at; the digest of the blob elsewhere. */
+  readonly diffId?: Digest;
+}
+
+/** A blob that a containerd store holds for a layer of an image out of a classic store. */
+export interface HeldLayer {
+  readonly digest: Digest;
+  readonly size: number;
+  /** Absent: as it is, not compressed. */
+  readonly mediaType?: string;
+}
+
+/** A layer with the place where its bytes are, if they came. */
+export interface PlacedLayer {
+  /** Of the blob that came; the diffID of a layer that the engine has. */
+  readonly digest: Digest;
+  readonly diffId: Digest;
+  readonly size: number;
+  /** Where it is in the tar; undefined for what the engine has. */
+  readonly path: string | undefined;
+}
+
+/** The blob at which an image begins. */
+export interface Root {
+  readonly digest: Digest;
+  readonly kind: BlobKind;
+  readonly bytes: Buffer;
+}
+
+/** What a classic engine wants to know: the config, and the layers' places in the tar, bottom first. */
+export interface ClassicView {
+  readonly config: Digest;
+  readonly layerPaths: readonly string[];
+  /** The blobs that these are. */
+  readonly layers: readonly Digest[];
+  readonly diffIds: readonly Digest[];
+}
+
+export class ImageParts {
+  readonly #image: Image;
+  readonly #layers = new Map<Digest, Layer>();
+  readonly #metadata = new Map<Digest, { kind: BlobKind; bytes: Buffer }>();
+  #metadataBytes = 0;
+  /** Layers that are not to come, since the engine has them. */
+  #held: ReadonlySet<Digest>;
+  /** Layers that have come, and that the engine has by now. */
+  readonly #committed = new Set<Digest>();
+
+  /** `missing` as in the answer to the offer. */
+  constructor(image: Image, missing: readonly Digest[] | undefined) {
+    this.#image = image;
+    this.#held = heldOf(image, missing);
+  }
+
+  hasLayer(digest: Digest): boolean {
+    return this.#layers.has(digest);
+  }
+
+  /** What the engine has. */
+  get held(): ReadonlySet<Digest> {
+    return new Set([...this.#held, ...this.#committed]);
+  }
+
+  /** The engine has a layer that has come: no load needs its bytes any more. */
+  committed(digest: Digest): void {
+    this.#committed.add(digest);
+  }
+
+  /** Bytes of the layers that have come and that the engine has. */
+  get committedBytes(): number {
+    return [...this.#committed].reduce((sum, digest) => sum + this.#layerOf(digest).size, 0);
+  }
+
+  /** Another round is to bring what is missing. `lost`: with the layers that have come and are not committed. */
+  again(missing: readonly Digest[], lost: boolean): void {
+    const came = [...this.#layers.keys()];
+    for (const digest of lost ? came.filter((layer) => !this.#committed.has(layer)) : [])
+      this.#layers.delete(digest);
+    for (const digest of missing) {
+      this.#layers.delete(digest);
+      this.#committed.delete(digest);
+    }
+    this.#metadata.clear();
+    this.#metadataBytes = 0;
+    this.#held = heldOf(this.#image, [...missing, ...this.#layers.keys()]);
+  }
+
+  /** Throws integrity for a layer that was not offered or came before. */
+  expectLayer(digest: Digest): void {
+    // A classic source names all its layers in the offer; those of a containerd store its manifests will name.
+    const { store, layers, diffIds } = this.#image;
+    const offered =
+      layers?.some((layer) => layer.digest === digest) ??
+      (store === 'containerd' || diffIds.includes(digest));
+    if (!offered || this.#layers.has(digest))
+      throw new ImgmvError('integrity', `layer ${digest} was not offered, or came twice`);
+  }
+
+  /** Throws integrity where the blob holds another layer than was offered. */
+  expectUnpacked(digest: Digest, diffId: Digest): void {
+    const offered = this.#image.layers?.find((layer) => layer.digest === digest);
+    const { store } = this.#image;
+    const wanted = store === 'classic' ? digest : offered?.diffId;
+    if (wanted !== undefined && wanted !== diffId)
+      throw new ImgmvError('integrity', `layer ${digest} holds ${diffId}, and was offered with ${wanted}`);
+  }
+
+  addLayer(digest: Digest, layer: Layer): void {
+    this.expectLayer(digest);
+    this.#layers.set(digest, layer);
+    if (this.#held.has(digest)) this.#held = new Set([...this.#held].filter((held) => held !== digest));
+  }
+
+  /** Reads a config, manifest or index to its end, within the bounds of section 8. */
+  async addMetadata(blob: Blob): Promise<void> {
+    const parts: Buffer[] = [];
+    for await (const chunk of blob.body) {
+      this.#metadataBytes += chunk.length;
+      if (this.#metadataBytes > IMAGE_METADATA_MAX_BYTES)
+        throw new ImgmvError(
+          'refused',
+          `more than ${IMAGE_METADATA_MAX_BYTES} bytes of metadata in an image`,
+        );
+      parts.push(chunk);
+    }
+    const bytes = Buffer.concat(parts);
+    const digest = digestOf(bytes);
+    if (blob.digest !== undefined && blob.digest !== digest)
+      throw new ImgmvError('integrity', `${blob.kind} ${blob.digest} came as ${digest}`);
+    this.#metadata.set(digest, { kind: blob.kind, bytes });
+  }
+
+  metadata(): readonly (readonly [Digest, Buffer])[] {
+    return [...this.#metadata].map(([digest, { bytes }]) => [digest, bytes]);
+  }
+
+  /** Throws integrity unless whatever a present manifest names came too, and nothing else did. */
+  checkWhole(): void {
+    const seen = new Set<Digest>();
+    const visit = (digest: Digest, kind: BlobKind, optional: boolean): void => {
+      if (seen.has(digest)) return;
+      if (kind === 'layer') {
+        if (!this.#layers.has(digest) && !this.#held.has(digest)) throw missing(kind, digest);
+        seen.add(digest);
+        return;
+      }
+      const found = this.#metadata.get(digest);
+      if (found?.kind !== kind) {
+        if (found === undefined && optional) return;
+        throw missing(kind, digest);
+      }
+      seen.add(digest);
+      // Engines read it, whether or not it says here what it is.
+      if (kind === 'config') return checkConfig(found.bytes);
+      // An index may name platforms that its owner does not have; a manifest is whole or not there.
+      const metadata = readMetadata(found.bytes, kind);
+      checkTypes(metadata);
+      for (const child of childrenOf(metadata)) visit(child.digest, child.kind, kind === 'index');
+    };
+    const { root, diffIds, store } = this.#image;
+    visit(root.digest, this.root().kind, false);
+    if (store === 'classic') {
+      if (!sameDigests(readConfig(this.bytesOf(root.digest)).rootfs.diff_ids ?? [], diffIds))
+        throw new ImgmvError('integrity', `config ${root.digest} names other layers than were offered`);
+      for (const diffId of diffIds) visit(diffId, 'layer', false);
+    }
+    const extra = [...this.#layers.keys(), ...this.#metadata.keys()].find((digest) => !seen.has(digest));
+    if (extra !== undefined)
+      throw new ImgmvError('integrity', `blob ${extra} came and is no part of the image`);
+  }
+
+  /** Its kind is what came; the offer may not know it. */
+  root(): Root {
+    const { digest } = this.#image.root;
+    return {
+      digest,
+      kind: this.#metadata.get(digest)?.kind ?? rootKind(this.#image),
+      bytes: this.bytesOf(digest),
+    };
+  }
+
+  /**
+   * The root that a containerd store gets: the image's own, or a manifest made for a config (section 8), which
+   * names what the store holds for the layers that did not come.
+   */
+  containerdRoot(held: ReadonlyMap<Digest, HeldLayer>): Root {
+    const root = this.root();
+    if (root.kind !== 'config') return root;
+    const layers = this.#image.diffIds.map(
+      (digest) => held.get(digest) ?? { digest, size: this.#layerOf(digest).size },
+    );
+    const bytes = manifestFor(root.bytes, layers);
+    return { digest: digestOf(bytes), kind: 'manifest', bytes };
+  }
+
+  /** The config and layers of the platform that would run here. Throws refused where there is none. */
+  classicView(): ClassicView {
+    const { platform, diffIds } = this.#image;
+    const { kind, digest } = this.root();
+    if (kind === 'config')
+      return { config: digest, layerPaths: this.#pathsOf(diffIds), layers: diffIds, diffIds };
+    for (const candidate of this.#metadata.values()) {
+      if (candidate.kind !== 'manifest') continue;
+      const metadata = readMetadata(candidate.bytes, 'manifest');
+      if (metadata.kind !== 'manifest') continue;
+      const { config, layers } = metadata.value;
+      if (!isImageConfigType(config.mediaType)) continue;
+      const { os, architecture, rootfs } = readConfig(this.bytesOf(config.digest));
+      const fits = os === platform.os && architecture === platform.architecture;
+      if (!fits || !sameDigests(rootfs.diff_ids ?? [], diffIds)) continue;
+      const blobs = layers.map((layer) => layer.digest);
+      return { config: config.digest, layerPaths: this.#pathsOf(blobs), layers: blobs, diffIds };
+    }
+    throw new ImgmvError(
+      'refused',
+      `the image holds no manifest for ${platform.os}/${platform.architecture}`,
+    );
+  }
+
+  /**
+   * The layers as podman wants them. Throws integrity where one of them is not what the config says: podman would show
+   * the image as that of the config all the same.
+   */
+  podmanLayers({ layers, diffIds }: ClassicView): readonly PlacedLayer[] {
+    const { held } = this;
+    if (layers.length !== diffIds.length)
+      throw new ImgmvError('integrity', `${layers.length} layers, and the config names ${diffIds.length}`);
+    return diffIds.map((diffId, at) => {
+      const digest = layers[at] as Digest;
+      if (held.has(digest)) return { digest: diffId, diffId, size: 0, path: undefined };
+      const { path, size, diffId: unpacked = digest } = this.#layerOf(digest);
+      if (unpacked !== diffId)
+        throw new ImgmvError(
+          'integrity',
+          `layer ${digest} holds ${unpacked}, and the config names ${diffId}`,
+        );
+      return { digest, diffId, size, path };
+    });
+  }
+
+  /** Of a config, manifest or index that came. */
+  bytesOf(digest: Digest): Buffer {
+    const found = this.#metadata.get(digest);
+    if (found === undefined) throw missing('metadata', digest);
+    return found.bytes;
+  }
+
+  #pathsOf(layers: readonly Digest[]): readonly string[] {
+    // An engine that has the layer never looks for the file.
+    const { held } = this;
+    return layers.map((layer) => (held.has(layer) ? `held/${layer}` : this.#layerOf(layer).path));
+  }
+
+  #layerOf(digest: Digest): Layer {
+    const found = this.#layers.get(digest);
+    if (found === undefined) throw missing('layer', digest);
+    return found;
+  }
+}
+
+function heldOf({ layers = [] }: Image, missing: readonly Digest[] | undefined): ReadonlySet<Digest> {
+  if (missing === undefined) return new Set();
+  const wanted = new Set(missing);
+  return new Set(layers.map(({ digest }) => digest).filter((digest) => !wanted.has(digest)));
+}
+
+export function sameDigests(a: readonly Digest[], b: readonly Digest[]): boolean {
+  return a.length === b.length && a.every((digest, at) => digest === b[at]);
+}
+
+function missing(kind: string, digest: Digest): ImgmvError {
+  return new ImgmvError('integrity', `the image is not whole: ${kind} ${digest} did not come`);
+}
