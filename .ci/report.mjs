@@ -2,7 +2,7 @@
 // node .ci/report.mjs REPORT.json
 import { existsSync, readFileSync } from 'node:fs';
 
-const LINES_OF_AN_ERROR = 12;
+const LINES_OF_AN_ERROR = 8;
 const [path] = process.argv.slice(2);
 
 if (!existsSync(path)) {
@@ -25,7 +25,8 @@ if (!existsSync(path)) {
 }
 
 function beginning(text) {
-  const lines = text.split('\n');
+  // Where the runner called it nobody wants to know.
+  const lines = text.split('\n').filter((line) => !/^\s+at .*(node_modules|node:)/.test(line));
   const shown = lines.slice(0, LINES_OF_AN_ERROR).map((line) => `  ${line.slice(0, 500)}`);
   return shown.join('\n');
 }

@@ -36,8 +36,6 @@ const reference = v.pipe(
   v.maxLength(REFERENCE_MAX_BYTES),
   v.regex(/^[\x21-\x7e]+$/),
 );
-/** Of what a session may take. */
-const milliseconds = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const listOf = <const S extends v.GenericSchema>(item: S) =>
   v.pipe(v.array(item), v.maxLength(OFFER_IMAGES_MAX));
 
@@ -103,6 +101,8 @@ const offered = v.object({
     ),
   ),
   bytes: byteCount,
+  /** Why the sender cannot give it: the receiver refuses it, unless it has it. */
+  withheld: v.optional(text),
 });
 
 const offer = v.object({ type: v.literal('offer'), images: listOf(offered), last: v.boolean() });
@@ -171,8 +171,15 @@ const result = v.object({
   error: v.optional(failure),
   /** With `failed`: bytes of layers that stay for the next run. */
   kept: v.optional(byteCount),
-  /** Where pushing was asked for: of names, or of `targetId` where there is none, what became of its push. */
-  pushed: v.optional(
+  /** It is pushed on: word of that comes as `pushed`. */
+  pushes: v.optional(v.literal(true)),
+});
+
+/** Of names, or of `targetId` where there is none, what became of its push. Behind the `result` that announced it. */
+const pushed = v.object({
+  type: v.literal('pushed'),
+  image: imageNumber,
+  pushed: v.pipe(
     names(
       v.object({
         target: reference,
@@ -181,8 +188,8 @@ const result = v.object({
         problem: v.optional(v.picklist(PUSH_PROBLEMS)),
       }),
     ),
+    v.minLength(1),
   ),
-  pushMs: v.optional(milliseconds),
 });
 
 /** Images that failed are wanted once more: after the pause another answer is due, for these alone. */
@@ -212,6 +219,7 @@ const message = v.variant('type', [
   again,
   failed,
   result,
+  pushed,
   retry,
   probe,
   finish,

@@ -28,8 +28,8 @@ const STOREYS: readonly (readonly string[])[] = [
   ['oci'],
   ['choose'],
   // Where things come from and go to; none of them knows another one.
-  ['archive', 'docker', 'peer', 'compose', 'move'],
-  ['push'],
+  ['archive', 'docker', 'compose', 'move'],
+  ['peer', 'push'],
   ['ends'],
   ['commands'],
 ];

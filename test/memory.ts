@@ -1,22 +1,19 @@
 /** A source and a sink that hold their images in memory, and small valid images to put in them. */
 import { createHash } from 'node:crypto';
-import type {
-  Answer,
-  Blob,
-  BlobKind,
-  Committed,
-  Digest,
-  Image,
-  ImageWriter,
-  Name,
-  Outcome,
-  PlannedName,
-  SetName,
-  Sink,
-  Source,
-  Store,
-  Waits,
-} from '../agent/model/image.ts';
+import type { Blob, BlobKind, Digest, Image, Name, Store } from '../agent/model/image.ts';
+import {
+  type Answer,
+  type Committed,
+  type ImageWriter,
+  NOTHING_UNSENT,
+  type Planned,
+  type PlannedName,
+  refused,
+  type SetName,
+  type Sink,
+  type SinkFacts,
+} from '../agent/model/sink.ts';
+import type { Source, SourceImage, Waits, Wanted } from '../agent/model/source.ts';
 import { digestOf, manifestFor } from '../agent/oci/metadata.ts';
 import { ImgmvError } from '../proto/errors.ts';
 import { CREATED, type LayerSpec, layerTar } from './rig/layers.ts';
@@ -103,49 +100,44 @@ export interface MemorySourceOptions {
 
 export class MemorySource implements Source {
   /** What was told, for tests to look at. */
-  readonly answers: Answer[] = [];
-  readonly outcomes: Outcome[] = [];
-  readonly #images: readonly MemoryImage[];
-  readonly #chunkBytes: number;
-  readonly #namesDigests: boolean;
+  readonly expected: Wanted[] = [];
+  readonly #images: readonly SourceImage[];
+  readonly #options: MemorySourceOptions;
 
   constructor(images: readonly MemoryImage[], options: MemorySourceOptions = {}) {
-    this.#images = images;
-    this.#chunkBytes = options.chunkBytes ?? 64 * 1024;
-    this.#namesDigests = options.namesDigests ?? true;
+    this.#options = options;
+    this.#images = images.map((one) => ({
+      image: one.image,
+      blobs: (wanted, signal) => this.blobs(one, wanted, signal),
+      prepare: (wanted, signal) => this.prepare(one.image, wanted, signal),
+    }));
   }
 
-  async images(): Promise<readonly Image[]> {
-    return this.#images.map(({ image }) => image);
+  async images(): Promise<readonly SourceImage[]> {
+    return this.#images;
   }
 
-  async planned(answers: readonly Answer[]): Promise<readonly Answer[]> {
-    this.answers.push(...answers);
-    return answers;
+  expect(wanted: readonly Wanted[]): void {
+    this.expected.push(...wanted);
   }
 
+  /** What an image of this source does; for tests to do something else. */
   async *blobs(
-    image: Image,
+    { blobs }: MemoryImage,
     wanted: readonly Digest[] | undefined,
     signal: AbortSignal,
   ): AsyncGenerator<Blob> {
-    const found = this.#images.find((one) => one.image === image);
-    if (!found) throw new ImgmvError('internal', 'an image that this source does not have');
-    for (const { kind, digest, bytes } of found.blobs) {
+    const { chunkBytes = 64 * 1024, namesDigests = true } = this.#options;
+    signal.throwIfAborted();
+    for (const { kind, digest, bytes } of blobs) {
       signal.throwIfAborted();
       if (kind === 'layer' && wanted && !wanted.includes(digest)) continue;
-      yield {
-        kind,
-        size: bytes.length,
-        ...(this.#namesDigests && { digest }),
-        body: chunksOf(bytes, this.#chunkBytes),
-      };
+      const body = chunksOf(bytes, chunkBytes);
+      yield { kind, size: bytes.length, ...(namesDigests && { digest }), body };
     }
   }
 
-  async settled(outcome: Outcome): Promise<void> {
-    this.outcomes.push(outcome);
-  }
+  prepare(_image: Image, _wanted: readonly Digest[] | undefined, _signal: AbortSignal): void {}
 
   waits(): Waits {
     return {};
@@ -165,11 +157,13 @@ export interface MemorySinkOptions {
   readonly refusal?: (image: Image) => string | undefined;
   /** Waited for before each chunk of a body: a slow or failing store. */
   readonly beforeChunk?: () => Promise<void>;
+  /** Images are there only when it has finished; it is given what would be done then. */
+  readonly finish?: () => Promise<void>;
 }
 
 /** Takes an image only when it is whole: exactly the root and what it names, byte for byte. */
 export class MemorySink implements Sink {
-  readonly store: Store;
+  readonly facts: SinkFacts;
   /** Images that were committed, by id. */
   readonly images = new Map<Digest, MemoryImage>();
   /** Which image has which name. */
@@ -179,23 +173,25 @@ export class MemorySink implements Sink {
   readonly #options: MemorySinkOptions;
 
   constructor(options: MemorySinkOptions = {}) {
-    this.store = options.store ?? 'classic';
+    this.facts = { store: options.store ?? 'classic', atomic: options.finish !== undefined };
     this.#options = options;
   }
 
-  async plan(images: readonly Image[]): Promise<readonly Answer[]> {
+  async plan(images: readonly Image[]): Promise<readonly Planned[]> {
     const coming = new Set(this.#held.keys());
     return images.map((image) => {
       const reason = this.#options.refusal?.(image);
-      const action = reason !== undefined ? 'refuse' : this.images.has(image.id) ? 'present' : 'send';
+      const action = this.images.has(image.id) ? 'present' : 'send';
       const refs = image.names.map((name): PlannedName => {
         const replaces = this.#heldByAnother(name.target, image.id);
         return { ...name, ...(replaces && { replaces }) };
       });
       const missing = image.layers?.map(({ digest }) => digest).filter((digest) => !coming.has(digest));
-      if (action === 'send') for (const digest of missing ?? []) coming.add(digest);
+      if (action === 'send' && reason === undefined) for (const digest of missing ?? []) coming.add(digest);
       const lacking = action === 'send' && missing ? { missing } : {};
-      return { image, action, refs, ...lacking, ...(reason !== undefined && { reason }) };
+      if (reason !== undefined) return refused({ image, action: 'refuse', refs, reason });
+      const answer: Answer = { image, action, refs, ...lacking };
+      return { answer, open: (signal) => this.writer(answer, signal) };
     });
   }
 
@@ -205,6 +201,7 @@ export class MemorySink implements Sink {
     return new Map(all.map((blob) => [blob.digest, blob]));
   }
 
+  /** What `open` of a plan does; for tests to do something else. */
   async writer({ image, action, missing }: Answer, signal: AbortSignal): Promise<ImageWriter> {
     const blobs: MemoryBlob[] = [];
     let wanted = missing;
@@ -267,12 +264,18 @@ export class MemorySink implements Sink {
       this.names.set(name.target, image.id);
       return { ...name, ...(replaced && { replaced }) };
     });
-    return { targetId: image.id, refs };
+    return { targetId: image.id, refs, unsent: NOTHING_UNSENT, push: undefined };
   }
 
   #heldByAnother(name: string, id: Digest): Digest | undefined {
     const holder = this.names.get(name);
     return holder === id ? undefined : holder;
+  }
+
+  async retrying(): Promise<void> {}
+
+  async finish(): Promise<void> {
+    await this.#options.finish?.();
   }
 
   waits(): Waits {

@@ -4,7 +4,8 @@ import { ImgmvError } from '../../proto/errors.ts';
 import { Stopwatch } from '../../proto/stopwatch.ts';
 import { unique } from '../choose/meant.ts';
 import type { Meant } from '../model/catalogue.ts';
-import type { Answer, Blob, Digest, Image, Name, Source, Waits } from '../model/image.ts';
+import type { Blob, Digest, Name } from '../model/image.ts';
+import type { Source, SourceImage, Waits, Wanted } from '../model/source.ts';
 import { inflated } from '../streams/compression.ts';
 import { once } from '../streams/file-bytes.ts';
 import type { Archive } from './archive.ts';
@@ -19,24 +20,23 @@ export interface Origin {
 
 export class ArchiveSource implements Source {
   readonly #archives: readonly Archive[];
-  readonly #origins: ReadonlyMap<Image, Origin>;
+  readonly #origins: ReadonlyMap<Digest, Origin>;
+  readonly #images: readonly SourceImage[];
   readonly #reading = new Stopwatch();
 
   /** Closes `archives` when it is disposed of. The images have been checked. */
   constructor(archives: readonly Archive[], meant: readonly Meant[]) {
     this.#archives = archives;
     const origins = originsOf(archives);
-    this.#origins = new Map(
-      meant.map(({ id, names }) => {
-        const origin = origins.get(id);
-        const found = origin?.archive.checked(origin.found);
-        if (!origin || !found) throw new ImgmvError('internal', `image ${id} has not been checked`);
-        return [
-          { ...found.image, names },
-          { archive: origin.archive, found },
-        ];
-      }),
-    );
+    this.#origins = new Map(meant.map(({ id }) => [id, checkedOrigin(id, origins.get(id))]));
+    this.#images = meant.map(({ id, names }) => {
+      const origin = this.#origins.get(id) as Origin;
+      return {
+        image: { ...origin.found.image, names },
+        blobs: (wanted, signal) => this.#blobs(origin, wanted, signal),
+        prepare: () => {},
+      };
+    });
   }
 
   /**
@@ -56,32 +56,28 @@ export class ArchiveSource implements Source {
     return new ArchiveSource(archives, meant);
   }
 
-  async images(): Promise<readonly Image[]> {
-    return [...this.#origins.keys()];
+  async images(): Promise<readonly SourceImage[]> {
+    return this.#images;
   }
 
-  async planned(answers: readonly Answer[]): Promise<readonly Answer[]> {
+  expect(wanted: readonly Wanted[]): void {
     const times = new Map<Contents, Map<string, number>>();
-    for (const { action, image, missing } of answers) {
-      const origin = action === 'send' ? this.#origins.get(image) : undefined;
-      if (!origin) continue;
+    for (const { from, layers } of wanted) {
+      const origin = this.#origins.get(from.image.id) as Origin;
       const { contents } = origin.archive;
       const ofContents = times.get(contents) ?? new Map<string, number>();
       times.set(contents, ofContents);
-      for (const { file } of layersOf(origin, missing)) ofContents.set(file, (ofContents.get(file) ?? 0) + 1);
+      for (const { file } of layersOf(origin, layers)) ofContents.set(file, (ofContents.get(file) ?? 0) + 1);
     }
     for (const [contents, ofContents] of times) contents.willRead?.(ofContents);
-    return answers;
   }
 
-  async *blobs(
-    image: Image,
+  async *#blobs(
+    origin: Origin,
     wanted: readonly Digest[] | undefined,
     signal: AbortSignal,
   ): AsyncGenerator<Blob> {
     signal.throwIfAborted();
-    const origin = this.#origins.get(image);
-    if (!origin) throw new ImgmvError('internal', `image ${image.id} is not of this source`);
     const { archive, found } = origin;
     const byFile = new Map(layersOf(origin, wanted).map((layer) => [layer.file, layer]));
     for await (const file of archive.contents.read(new Set(byFile.keys()), signal))
@@ -104,8 +100,6 @@ export class ArchiveSource implements Source {
     };
   }
 
-  async settled(): Promise<void> {}
-
   waits(): Waits {
     return { save: this.#reading.ms };
   }
@@ -113,6 +107,12 @@ export class ArchiveSource implements Source {
   async [Symbol.asyncDispose](): Promise<void> {
     for (const archive of this.#archives) await archive[Symbol.asyncDispose]();
   }
+}
+
+function checkedOrigin(id: Digest, origin: Origin | undefined): Origin {
+  const found = origin?.archive.checked(origin.found);
+  if (!origin || !found) throw new ImgmvError('internal', `image ${id} has not been checked`);
+  return { archive: origin.archive, found };
 }
 
 /** The layers that a sink wants, where they are. */

@@ -1,19 +1,19 @@
 /** Files as a sink: takes images as they are, each layer once, and keeps their ids whatever store they come from. */
-import { ImgmvError } from '../../proto/errors.ts';
 import { Stopwatch } from '../../proto/stopwatch.ts';
+import { bytesToCome, type Digest, type Image, type Name } from '../model/image.ts';
+import { clashes, shownName } from '../model/plan.ts';
 import {
   type Answer,
-  bytesToCome,
-  type Digest,
-  type Image,
-  type ImageWriter,
-  type Name,
+  NOTHING_UNSENT,
+  type Planned,
   type PlannedName,
+  presentWriter,
+  refused,
   type SetName,
   type Sink,
-  type Waits,
-} from '../model/image.ts';
-import { clashes, shownName } from '../model/plan.ts';
+  type SinkFacts,
+} from '../model/sink.ts';
+import type { Waits } from '../model/source.ts';
 import type { BlobStore } from './blob-store.ts';
 import { BlobWriter } from './blob-writer.ts';
 
@@ -25,57 +25,51 @@ export interface BlobSinkOptions {
 }
 
 export class BlobSink implements Sink {
-  readonly store = undefined;
+  readonly facts: SinkFacts;
   readonly #store: BlobStore;
   readonly #options: BlobSinkOptions;
   readonly #writing = new Stopwatch();
-  /** Where images are there only at the end, and all at once. */
-  readonly finish?: () => Promise<void>;
   #images = 0;
 
   /** Closes `store` when it is disposed of. */
   constructor(store: BlobStore, options: BlobSinkOptions) {
+    this.facts = { store: undefined, atomic: store.atomic };
     this.#store = store;
     this.#options = options;
-    if (!store.finish) return;
-    this.finish = async () => {
-      // Of nothing there is no file.
-      if (this.#images > 0) await store.finish?.();
-    };
   }
 
-  async plan(images: readonly Image[]): Promise<readonly Answer[]> {
+  async plan(images: readonly Image[]): Promise<readonly Planned[]> {
     await this.#store.check(images.flatMap((image) => this.#leansOn(image)));
     const room = this.#options.ignoreSpace ? undefined : await this.#store.room();
     let freeBytes = room?.freeBytes ?? Number.POSITIVE_INFINITY;
     const clashing = clashes(images);
     const coming = new Set<Digest>();
     let others = 0;
-    return images.map((image): Answer => {
+    return images.map((image, at): Planned => {
       const refs = image.names.map((name): PlannedName => {
         const holder = this.#holder(name, image);
         return { ...name, ...(holder && { replaces: holder }) };
       });
-      const clash = clashing.get(image);
+      const clash = clashing[at];
       const replaced = this.#options.noReplace && refs.find(({ replaces }) => replaces !== undefined);
-      const refused =
+      const why =
         clash ??
         (replaced
           ? `${replaced.target} is ${replaced.replaces} here, and --no-replace was given`
           : this.#store.refusal(image, others));
-      if (refused !== undefined) return { image, action: 'refuse', reason: refused, refs };
+      if (why !== undefined) return refused({ image, action: 'refuse', reason: why, refs });
       const present = this.#there(image) !== undefined;
       const missing = image.layers
         ?.map(({ digest }) => digest)
         .filter((digest) => this.#store.sizeOf(digest) === undefined && !coming.has(digest));
       const bytes = present ? 0 : bytesToCome(image, missing);
       if (bytes > freeBytes)
-        return { image, action: 'refuse', reason: noRoom(bytes, room?.path ?? '', freeBytes), refs };
+        return refused({ image, action: 'refuse', reason: noRoom(bytes, room?.path ?? '', freeBytes), refs });
       freeBytes -= bytes;
       others++;
-      if (present) return { image, action: 'present', refs };
+      if (present) return this.#present({ image, action: 'present', refs });
       for (const digest of missing ?? []) coming.add(digest);
-      return { image, action: 'send', refs, ...(missing && { missing }) };
+      return this.#sent({ image, action: 'send', refs, ...(missing && { missing }) });
     });
   }
 
@@ -95,40 +89,52 @@ export class BlobSink implements Sink {
     return holder === id ? undefined : holder;
   }
 
-  async writer(answer: Answer, signal: AbortSignal): Promise<ImageWriter> {
-    const { image, action } = answer;
-    const refs = (): SetName[] =>
-      image.names.map((name) => {
-        const holder = this.#holder(name, image);
-        return { ...name, ...(holder && { replaced: holder }) };
-      });
-    if (action === 'present')
-      return {
-        write: () => Promise.reject(new ImgmvError('internal', 'a blob of an image that is present')),
-        commit: async () => {
-          const set = refs();
-          await this.#store.name(this.#there(image) ?? image, image.names);
-          return { targetId: image.id, refs: set };
-        },
-        loadedBytes: () => 0,
-        keptBytes: () => 0,
-        abort: async () => {},
-      };
-    const writer = new BlobWriter(this.#store, answer, this.#writing, signal);
-    return {
-      write: (blob) => writer.write(blob),
-      commit: async () => {
-        const gone = writer.gone();
-        if (gone) return gone;
-        const set = refs();
-        const targetId = await writer.commit();
-        this.#images++;
-        return { targetId, refs: set };
-      },
-      loadedBytes: () => 0,
-      keptBytes: () => 0,
-      abort: async () => {},
+  #present(answer: Answer): Planned {
+    const { image } = answer;
+    const commit = async () => {
+      const refs = this.#refsOf(image);
+      await this.#store.name(this.#there(image) ?? image, image.names);
+      return { targetId: image.id, refs, unsent: NOTHING_UNSENT, push: undefined };
     };
+    return { answer, open: async () => presentWriter(commit) };
+  }
+
+  #sent(answer: Answer): Planned {
+    const { image } = answer;
+    return {
+      answer,
+      open: async (signal) => {
+        const writer = new BlobWriter(this.#store, answer, this.#writing, signal);
+        return {
+          write: (blob) => writer.write(blob),
+          commit: async () => {
+            const gone = writer.gone();
+            if (gone) return gone;
+            const refs = this.#refsOf(image);
+            const targetId = await writer.commit();
+            this.#images++;
+            return { targetId, refs, unsent: NOTHING_UNSENT, push: undefined };
+          },
+          loadedBytes: () => 0,
+          keptBytes: () => 0,
+          abort: async () => {},
+        };
+      },
+    };
+  }
+
+  #refsOf(image: Image): readonly SetName[] {
+    return image.names.map((name) => {
+      const holder = this.#holder(name, image);
+      return { ...name, ...(holder && { replaced: holder }) };
+    });
+  }
+
+  async retrying(): Promise<void> {}
+
+  /** Of nothing there is no file. */
+  async finish(): Promise<void> {
+    if (this.#images > 0) await this.#store.finish();
   }
 
   waits(): Waits {

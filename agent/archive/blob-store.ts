@@ -38,8 +38,10 @@ export interface BlobStore extends AsyncDisposable {
   add(whole: WholeImage): Promise<void>;
   /** Gives an image of `there` more names. */
   name(image: Image, names: readonly Name[]): Promise<void>;
-  /** Makes of all images what is to stay. Nothing is put afterwards. Absent: each stays from `add` on. */
-  finish?(): Promise<void>;
+  /** Its images are there once `finish` has resolved; of others each stays from `add` on. */
+  readonly atomic: boolean;
+  /** Makes of all images what is to stay. Nothing is put afterwards. */
+  finish(): Promise<void>;
 }
 
 /** `body`, which has to be `size` bytes with this digest. Throws integrity. */

@@ -2,15 +2,17 @@
 import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { toImgmvError } from '../../proto/errors.ts';
+import { bytesToCome, type Image } from '../model/image.ts';
+import { clashes } from '../model/plan.ts';
 import {
   type Answer,
-  bytesToCome,
-  type Image,
   type ImageWriter,
+  type Planned,
+  refused,
   type Sink,
-  type Waits,
-} from '../model/image.ts';
-import { clashes } from '../model/plan.ts';
+  type SinkFacts,
+} from '../model/sink.ts';
+import type { Waits } from '../model/source.ts';
 import { type BlobSink, noRoom } from './blob-sink.ts';
 import { openSink, type WriteOptions } from './open-store.ts';
 import { requireFree } from './output.ts';
@@ -19,7 +21,7 @@ export const FORMATS = ['tar', 'tar.gz', 'tar.zst'] as const;
 export type Format = (typeof FORMATS)[number];
 
 export class EachSink implements Sink {
-  readonly store = undefined;
+  readonly facts: SinkFacts = { store: undefined, atomic: false };
   readonly #directory: string;
   readonly #format: Format;
   readonly #options: WriteOptions;
@@ -32,12 +34,12 @@ export class EachSink implements Sink {
     this.#options = options;
   }
 
-  async plan(images: readonly Image[]): Promise<readonly Answer[]> {
+  async plan(images: readonly Image[]): Promise<readonly Planned[]> {
     const taken = new Map<string, Image>();
     const clashing = clashes(images);
-    const answers: Answer[] = [];
+    const planned: Planned[] = [];
     let freeBytes = await this.#freeBytes();
-    for (const image of images) {
+    for (const [at, image] of images.entries()) {
       const name = fileName(image, this.#format);
       const other = taken.get(name);
       const refs = image.names;
@@ -46,20 +48,20 @@ export class EachSink implements Sink {
         image.layers?.map(({ digest }) => digest),
       );
       const reason =
-        clashing.get(image) ??
+        clashing[at] ??
         (other
           ? `${name} is also the file of ${other.names[0]?.target ?? other.id} in this run`
           : ((await this.#exists(name)) ??
             (bytes > freeBytes ? noRoom(bytes, this.#directory, freeBytes) : undefined)));
-      if (reason !== undefined) answers.push({ image, action: 'refuse', reason, refs });
+      if (reason !== undefined) planned.push(refused({ image, action: 'refuse', reason, refs }));
       else {
         taken.set(name, image);
         freeBytes -= bytes;
         const missing = image.layers?.map(({ digest }) => digest);
-        answers.push({ image, action: 'send', refs, ...(missing && { missing }) });
+        planned.push(this.#sent({ image, action: 'send', refs, ...(missing && { missing }) }));
       }
     }
-    return answers;
+    return planned;
   }
 
   /** How much less compression makes of an image cannot be told. */
@@ -80,8 +82,13 @@ export class EachSink implements Sink {
     }
   }
 
-  async writer(answer: Answer, signal: AbortSignal): Promise<ImageWriter> {
-    const path = join(this.#directory, fileName(answer.image, this.#format));
+  #sent(answer: Answer): Planned {
+    return { answer, open: (signal) => this.#openArchive(answer, signal) };
+  }
+
+  /** An archive of its own, which is whole when its image is. */
+  async #openArchive({ image }: Answer, signal: AbortSignal): Promise<ImageWriter> {
+    const path = join(this.#directory, fileName(image, this.#format));
     const sink = await openSink({ kind: 'docker-archive', path }, this.#options);
     this.#open.add(sink);
     const close = async () => {
@@ -89,14 +96,15 @@ export class EachSink implements Sink {
       this.#pastMs += sink.waits().load ?? 0;
       await sink[Symbol.asyncDispose]();
     };
-    const writer = await sink.writer(answer, signal);
+    const [planned] = await sink.plan([image]);
+    const writer = await (planned as Planned).open(signal);
     return {
       ...writer,
       commit: async () => {
         const end = await writer.commit();
         if ('missing' in end) return end;
         signal.throwIfAborted();
-        await sink.finish?.();
+        await sink.finish();
         await close();
         return end;
       },
@@ -109,6 +117,10 @@ export class EachSink implements Sink {
       },
     };
   }
+
+  async retrying(): Promise<void> {}
+
+  async finish(): Promise<void> {}
 
   waits(): Waits {
     return { load: [...this.#open].reduce((sum, sink) => sum + (sink.waits().load ?? 0), this.#pastMs) };

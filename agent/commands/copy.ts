@@ -5,8 +5,9 @@ import { EngineSink } from '../docker/engine-sink.ts';
 import { type Destination, destinationText, openDestination } from '../ends/destination.ts';
 import { engineEvent } from '../ends/host.ts';
 import { type OriginOptions, openOrigin } from '../ends/origin.ts';
-import type { Sink } from '../model/image.ts';
-import { type Ledger, move } from '../move/move.ts';
+import type { Sink } from '../model/sink.ts';
+import type { Settled } from '../move/ledger.ts';
+import { move } from '../move/move.ts';
 import { EVERY_NAME } from '../push/policy.ts';
 import { pushBy } from '../push/push.ts';
 import { PushingSink } from '../push/pushing-sink.ts';
@@ -25,7 +26,7 @@ export interface CopyImagesOptions extends OriginOptions {
 }
 
 /** Throws what ended the run before there was a ledger; what became of each image is in the ledger. */
-export async function copyImages(options: CopyImagesOptions): Promise<Ledger> {
+export async function copyImages(options: CopyImagesOptions): Promise<Settled> {
   const { destination, emit, jobs, retries, signal } = options;
   // A file that cannot be made is known at once; an archive takes its time to be read.
   await using files = destination && (await openDestination(destination, options));

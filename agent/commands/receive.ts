@@ -1,8 +1,7 @@
-/** The whole of `imgmv receive`: a listener, a code, and for each session a move from the peer to the engine, or to files. */
+/** The whole of `imgmv receive`: a listener, a code, and for each session a sink that is served to the peer: the engine, or files. */
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
-import { JOBS_MAX, RETRIES_MAX } from '../../proto/limits.ts';
 import type { Secret } from '../../proto/secret.ts';
 import type { WriteStdout } from '../archive/output.ts';
 import type { Renaming } from '../choose/rename.ts';
@@ -15,12 +14,11 @@ import { checkDestination, type Destination, destinationText, openDestination } 
 import { archiveHost, engineEvent, type Host, helloOf, keeperOf } from '../ends/host.ts';
 import { RenamingSink } from '../ends/renaming-sink.ts';
 import { type Emit, errorEvent, type PlanImage } from '../model/events.ts';
-import type { Answer, Sink } from '../model/image.ts';
 import { planImage } from '../model/plan.ts';
-import { move } from '../move/move.ts';
+import type { Answer, Sink } from '../model/sink.ts';
 import { CodePause } from '../peer/code-pause.ts';
 import { type AcceptedSession, Listener } from '../peer/listener.ts';
-import { PeerSource } from '../peer/peer-source.ts';
+import { SinkServer } from '../peer/sink-server.ts';
 import { PushRules } from '../push/policy.ts';
 import { pushBy } from '../push/push.ts';
 import { PushingSink } from '../push/pushing-sink.ts';
@@ -252,32 +250,19 @@ async function serve(
     const key = session.rs.toString('hex');
     const peer = { name, address: peerAddress, key, engine: keeperOf(session.peer) };
     emit({ event: 'paired', peer, role: 'receiver' });
-    await using source = new PeerSource(session, lane);
+    await using server = new SinkServer(session, lane);
     const asked = session.peer.push === true;
     if (asked && options.push === undefined) await session.during(refusePush(session.peer.name));
     const planOnly = session.peer.purpose === 'plan';
     const pushes = asked || options.push?.when === 'always';
     const place = await session.during(openSink(asked).catch(refuseSession));
     const ask = (answers: readonly Answer[], until: AbortSignal) => {
-      const images = answers.map((one) => planImage(one, place.store, { layers: false, pushes }));
+      const images = answers.map((one) => planImage(one, place.facts.store, { layers: false, pushes }));
       return (confirm as NonNullable<typeof confirm>)({ images, peer }, until);
     };
     await using sink =
       confirm && !planOnly ? new ConfirmingSink(place, { ask, signal: session.signal }) : place;
-    const moved = move(source, sink, {
-      pushes,
-      signal: session.signal,
-      wireBytes: () => session.wireBytes,
-      planOnly,
-      // The sender decides.
-      jobs: JOBS_MAX,
-      retries: RETRIES_MAX,
-      emit: (event) => {
-        emit(event);
-        if (event.event === 'progress') source.report(event);
-      },
-    });
-    return (await session.during(moved)).exit;
+    return (await session.during(server.serve(sink, { emit, planOnly, pushes }))).exit;
   } catch (error) {
     const failure = toImgmvError(error);
     if (signal.aborted) throw failure;

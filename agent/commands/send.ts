@@ -6,9 +6,12 @@ import { CONFIRMS, PUSH } from '../../proto/messages.ts';
 import type { Secret } from '../../proto/secret.ts';
 import { helloOf, keeperOf } from '../ends/host.ts';
 import { type OriginOptions, openOrigin } from '../ends/origin.ts';
-import type { Emit, Event, PlanImage } from '../model/events.ts';
+import type { Emit, Event } from '../model/events.ts';
 import type { Image } from '../model/image.ts';
-import { type Ledger, move } from '../move/move.ts';
+import { bytesMissing } from '../model/plan.ts';
+import type { Planned } from '../model/sink.ts';
+import type { Settled } from '../move/ledger.ts';
+import { move } from '../move/move.ts';
 import { dialSession } from '../peer/dialler.ts';
 import { PeerSink } from '../peer/peer-sink.ts';
 import { whyNotOffered } from '../peer/wire-images.ts';
@@ -32,13 +35,13 @@ export interface SendOptions extends OriginOptions {
 }
 
 /** Throws what ended the run before there was a ledger; what became of each image is in the ledger. */
-export async function send(options: SendOptions): Promise<Ledger> {
+export async function send(options: SendOptions): Promise<Settled> {
   const { signal, planOnly = false, thenPush = false } = options;
   const { host, hostname: target } = new URL(options.url);
   const emit: Emit = (event) => options.emit({ ...event, target });
   const origin = await openOrigin(options);
   await using source = origin.source;
-  requireOfferable(await source.images());
+  requireOfferable((await source.images()).map(({ image }) => image));
   const code = await options.code();
   signal.throwIfAborted();
   const { session, openLane } = await dialSession({
@@ -87,10 +90,10 @@ export async function send(options: SendOptions): Promise<Ledger> {
       lacking: origin.lacking,
       signal: session.signal,
       wireBytes: () => session.wireBytes,
-      emit: (event) => {
-        emit(event);
-        if (event.event === 'progress') sink.report(event);
-        if (event.event === 'plan' && sink.rate !== undefined) emit(estimate(event.images, sink.rate));
+      emit,
+      watch: (progress) => sink.report(progress),
+      onPlan: (planned) => {
+        if (sink.rate !== undefined) emit(estimate(planned, sink.rate));
       },
     });
     return await session.during(moved);
@@ -129,7 +132,7 @@ function refusePush(target: string): Promise<never> {
   );
 }
 
-function estimate(images: readonly PlanImage[], rate: number): Event {
-  const bytes = images.reduce((sum, { bytesMissing }) => sum + bytesMissing, 0);
+function estimate(planned: readonly Planned[], rate: number): Event {
+  const bytes = planned.reduce((sum, { answer }) => sum + bytesMissing(answer), 0);
   return { event: 'estimate', rate: Math.round(rate), bytes, seconds: Math.round((bytes * 10) / rate) / 10 };
 }

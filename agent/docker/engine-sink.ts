@@ -1,21 +1,23 @@
 /** An engine as a sink: plans against what it has, and takes each image by `docker load`. */
 import { randomBytes } from 'node:crypto';
-import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
+import { toImgmvError } from '../../proto/errors.ts';
 import { LAYERS_CLASSIC_MAX } from '../../proto/limits.ts';
 import { Stopwatch } from '../../proto/stopwatch.ts';
+import { bytesToCome, type Digest, type Image } from '../model/image.ts';
+import { clashes, shownName } from '../model/plan.ts';
 import {
   type Answer,
-  bytesToCome,
   type Committed,
-  type Digest,
-  type Image,
   type ImageWriter,
+  NOTHING_UNSENT,
+  type Planned,
   type PlannedName,
+  presentWriter,
+  refused,
   type Sink,
-  type Store,
-  type Waits,
-} from '../model/image.ts';
-import { clashes, shownName } from '../model/plan.ts';
+  type SinkFacts,
+} from '../model/sink.ts';
+import type { Waits } from '../model/source.ts';
 import { sameDigests } from '../oci/image-parts.ts';
 import { ARCHITECTURE_UNSAID } from '../oci/metadata.ts';
 import { atOnce, LOOKUPS_AT_ONCE } from '../streams/at-once.ts';
@@ -40,10 +42,8 @@ export interface EngineSinkOptions {
 /** What the images so far leave for the next one. */
 interface Planning {
   readonly inventory: Inventory;
-  /** Images that would take each other's names, and why. */
-  readonly clashes: ReadonlyMap<Image, string>;
   /** What several images share travels with the first of them; if that one fails, the next asks for it. */
-  readonly coming: Map<Digest, Image>;
+  readonly coming: Map<Digest, Coming>;
   readonly room: Room | undefined;
   freeBytes: number;
 }
@@ -55,6 +55,17 @@ interface Here {
   readonly byName: ReadonlyMap<string, Digest>;
 }
 
+/** An image that is to come. */
+interface Coming {
+  readonly answer: Answer;
+  /** How many of its lowest layers are here, or come with others. */
+  readonly below: number;
+  /** Those that bring layers which this one needs, and which are not here. */
+  readonly bringers: ReadonlySet<Coming>;
+  /** Of one that has begun: resolves when it is here, or will not be. */
+  settled: Promise<void> | undefined;
+}
+
 interface LookedUp {
   readonly image: Image;
   /** Its id here, where it is. */
@@ -63,20 +74,12 @@ interface LookedUp {
 }
 
 export class EngineSink implements Sink {
-  readonly store: Store;
+  readonly facts: SinkFacts;
   readonly #engine: Engine;
   readonly #options: EngineSinkOptions;
   readonly #helpers: Helpers;
-  /** Ids here of images that are present. */
-  readonly #present = new Map<Image, Digest>();
-  /** Which images bring layers that this one needs and that are not here. */
-  readonly #bringers = new Map<Image, ReadonlySet<Image>>();
-  /** How many of their lowest layers are here, or come with others. */
-  readonly #below = new Map<Image, number>();
   /** Layers that were here when images were planned, or have come since. */
   readonly #knownLayers = new Set<Digest>();
-  /** Of images that have a writer: resolves when they are here, or will not be. */
-  readonly #settled = new Map<Image, Promise<void>>();
   /** Images that are being loaded, by the bytes that they bring. */
   readonly #loading = new Map<Promise<unknown>, number>();
   readonly #waited = new Stopwatch();
@@ -84,7 +87,7 @@ export class EngineSink implements Sink {
   #helpersThere = false;
 
   private constructor(engine: Engine, helpers: Helpers, options: EngineSinkOptions) {
-    this.store = engine.info.store;
+    this.facts = { store: engine.info.store, atomic: false };
     this.#engine = engine;
     this.#helpers = helpers;
     this.#options = options;
@@ -94,7 +97,7 @@ export class EngineSink implements Sink {
     return new EngineSink(engine, new Helpers(randomBytes(6).toString('hex')), options);
   }
 
-  async plan(images: readonly Image[]): Promise<readonly Answer[]> {
+  async plan(images: readonly Image[]): Promise<readonly Planned[]> {
     // One list for all: with hundreds of images it is what takes the time.
     let listed = await this.#engine.list();
     const helpers = helpersAmong(listed);
@@ -107,7 +110,6 @@ export class EngineSink implements Sink {
     const room = this.#options.ignoreSpace ? undefined : await roomOf(this.#engine);
     const planning: Planning = {
       inventory: await takeInventory(this.#engine, async () => listed),
-      clashes: clashes(images),
       coming: new Map(),
       room,
       freeBytes: room?.freeBytes ?? Number.POSITIVE_INFINITY,
@@ -118,10 +120,12 @@ export class EngineSink implements Sink {
       byName: new Map(listed.flatMap(({ Id, RepoTags }) => (RepoTags ?? []).map((name) => [name, Id]))),
     };
     const found = await atOnce(LOOKUPS_AT_ONCE, images, (image) => this.#lookUp(image, here));
-    const answers: Answer[] = [];
+    const clashing = clashes(images);
+    const planned: Planned[] = [];
     // One after another: what is coming with one of them need not come with the next.
-    for (const looked of found) answers.push(await this.#planOne(looked, planning));
-    return answers;
+    for (const [at, looked] of found.entries())
+      planned.push(await this.#planOne(looked, clashing[at], planning));
+    return planned;
   }
 
   /** What of it, and of its names, is here. */
@@ -134,40 +138,46 @@ export class EngineSink implements Sink {
     return { image, there, refs };
   }
 
-  async #planOne({ image, there, refs }: LookedUp, planning: Planning): Promise<Answer> {
-    if (there !== undefined) this.#present.set(image, there);
-    const refused = this.#refusal(image, refs) ?? planning.clashes.get(image);
-    if (refused !== undefined) return { image, action: 'refuse', reason: refused, refs };
+  async #planOne(
+    { image, there, refs }: LookedUp,
+    clash: string | undefined,
+    planning: Planning,
+  ): Promise<Planned> {
+    const reason = this.#refusal(image, refs) ?? clash;
+    if (reason !== undefined) return refused({ image, action: 'refuse', reason, refs });
     const { architecture } = this.#engine.info.platform;
     const warning = [architecture, ARCHITECTURE_UNSAID].includes(image.platform.architecture)
       ? {}
       : {
           warning: `made for ${image.platform.architecture}, this engine runs ${architecture}: it moves, but may not run`,
         };
-    if (there !== undefined) return { image, action: 'present', refs, ...warning };
+    if (there !== undefined) return this.#present({ image, action: 'present', refs, ...warning }, there);
     return this.#planSending({ image, action: 'send', refs, ...warning }, planning);
   }
 
   /** What of an image has to come, if there is room for it. */
-  async #planSending(answer: Answer, planning: Planning): Promise<Answer> {
+  async #planSending(sending: Answer, planning: Planning): Promise<Planned> {
     const { coming, freeBytes, inventory, room } = planning;
-    const { missing, below, brings, here } = await inventory.lacking(answer.image, coming);
+    const { image } = sending;
+    const { missing, below, brings, here } = await inventory.lacking(image, coming);
     for (const digest of here) this.#knownLayers.add(digest);
-    const bytes = bytesToCome(answer.image, missing);
+    const bytes = bytesToCome(image, missing);
     const needed = bytesWhileLoading(bytes);
-    if (room && needed > freeBytes)
-      return { ...answer, action: 'refuse', reason: noRoom('loaded', needed, { ...room, freeBytes }) };
+    if (room && needed > freeBytes) {
+      const reason = noRoom('loaded', needed, { ...room, freeBytes });
+      return refused({ ...sending, action: 'refuse', reason });
+    }
     planning.freeBytes -= bytes;
-    const bringers = new Set<Image>();
+    const reason = await whySent(image, missing, inventory);
+    const answer = { ...sending, ...(reason !== undefined && { reason }), ...(missing && { missing }) };
+    const bringers = new Set<Coming>();
+    const one: Coming = { answer, below, bringers, settled: undefined };
     for (const digest of brings) {
       const bringer = coming.get(digest);
       if (bringer) bringers.add(bringer);
-      else coming.set(digest, answer.image);
+      else coming.set(digest, one);
     }
-    this.#bringers.set(answer.image, bringers);
-    this.#below.set(answer.image, below);
-    const reason = await whySent(answer.image, missing, inventory);
-    return { ...answer, ...(reason !== undefined && { reason }), ...(missing && { missing }) };
+    return { answer, open: (signal) => this.#open(one, signal) };
   }
 
   #refusal(image: Image, refs: readonly PlannedName[]): string | undefined {
@@ -200,43 +210,43 @@ export class EngineSink implements Sink {
     return !there.Manifests || isWhole(there.Manifests) ? there.Id : undefined;
   }
 
-  async writer(answer: Answer, signal: AbortSignal): Promise<ImageWriter> {
+  #present(answer: Answer, targetId: Digest): Planned {
     const { image } = answer;
-    if (answer.action === 'present')
-      return {
-        write: () => Promise.reject(new ImgmvError('internal', 'a blob of an image that is present')),
-        commit: async () => {
-          const targetId = this.#present.get(image) ?? image.id;
-          const refs = await setNames(this.#engine, targetId, image.names, this.#options);
-          await this.#dropHelpersOf(image, targetId);
-          return { targetId, refs, ...this.#unsentOf(image, targetId, undefined) };
-        },
-        loadedBytes: () => 0,
-        keptBytes: () => 0,
-        abort: async () => {},
-      };
+    const commit = async (): Promise<Committed> => {
+      const refs = await setNames(this.#engine, targetId, image.names, this.#options);
+      await this.#dropHelpersOf(image, targetId);
+      return { targetId, refs, unsent: this.#unsentOf(image, targetId, undefined), push: undefined };
+    };
+    return { answer, open: async () => presentWriter(commit) };
+  }
+
+  async #open(coming: Coming, signal: AbortSignal): Promise<ImageWriter> {
+    const { answer, below } = coming;
+    const { image } = answer;
     await this.#roomBeside(answer);
     const writer = new EngineWriter(this.#engine, answer, {
       helpers: this.#helpers,
-      below: this.#below.get(image) ?? 0,
+      below,
       knownLayers: this.#knownLayers,
-      ready: () => this.#bringersSettled(image),
+      ready: () => bringersSettled(coming),
       signal,
       setNames: (from) => setNames(this.#engine, from, image.names, this.#options),
       waited: this.#waited,
       layerwiseMinBytes: this.#options.layerwiseMinBytes ?? LAYERWISE_MIN_BYTES,
     });
     const settled = awaited<void>();
-    this.#settled.set(image, settled.promise);
+    coming.settled = settled.promise;
     return {
       write: (blob) => writer.write(blob),
       commit: async () => {
-        await this.#bringersSettled(image);
+        await bringersSettled(coming);
         const end = await this.#whileLoading(answer, writer.commit());
         if (!('targetId' in end)) return end;
         settled.resolve();
-        await this.#dropHelpersOf(image, end.targetId);
-        return { ...end, ...this.#unsentOf(image, end.targetId, writer.sentMetadata) };
+        const { targetId, refs } = end;
+        await this.#dropHelpersOf(image, targetId);
+        const unsent = this.#unsentOf(image, targetId, writer.sentMetadata);
+        return { targetId, refs, unsent, push: undefined };
       },
       loadedBytes: () => writer.loadedBytes(),
       keptBytes: () => writer.keptBytes(),
@@ -248,13 +258,13 @@ export class EngineSink implements Sink {
     };
   }
 
-  #unsentOf(
-    image: Image,
-    targetId: Digest,
-    sent: ReadonlySet<Digest> | undefined,
-  ): Pick<Committed, 'unsent'> {
-    if (this.#engine.info.store === 'classic') return {};
-    return { unsent: () => unsentManifests(this.#engine, image, targetId, sent) };
+  async retrying(): Promise<void> {}
+
+  async finish(): Promise<void> {}
+
+  #unsentOf(image: Image, targetId: Digest, sent: ReadonlySet<Digest> | undefined): Committed['unsent'] {
+    if (this.#engine.info.store === 'classic') return NOTHING_UNSENT;
+    return () => unsentManifests(this.#engine, image, targetId, sent);
   }
 
   /**
@@ -281,11 +291,6 @@ export class EngineSink implements Sink {
     if (!mine && helper.live !== false && !isOver(helper)) return false;
     const names = (await this.#engine.inspect(targetId))?.RepoTags ?? [];
     return names.some((name) => !isPrivateName(name));
-  }
-
-  /** An image that has not begun is not waited for: it might be behind this one. */
-  async #bringersSettled(image: Image): Promise<void> {
-    for (const bringer of this.#bringers.get(image) ?? []) await this.#settled.get(bringer);
   }
 
   async #whileLoading<T>({ image, missing }: Answer, loading: Promise<T>): Promise<T> {
@@ -315,6 +320,11 @@ export class EngineSink implements Sink {
   async [Symbol.asyncDispose](): Promise<void> {
     this.#helpers[Symbol.dispose]();
   }
+}
+
+/** An image that has not begun is not waited for: it might be behind this one. */
+async function bringersSettled({ bringers }: Coming): Promise<void> {
+  for (const bringer of bringers) await bringer.settled;
 }
 
 function isWhole(manifests: readonly InspectedManifest[]): boolean {

@@ -3,14 +3,15 @@ import type { IncomingMessage } from 'node:http';
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import { Stopwatch } from '../../proto/stopwatch.ts';
 import type { Chosen, Meant } from '../model/catalogue.ts';
-import type { Answer, Blob, Digest, Image, LayerBlob, Outcome, Source, Waits } from '../model/image.ts';
+import type { Blob, Digest, Image, LayerBlob } from '../model/image.ts';
+import type { Source, SourceImage, Waits } from '../model/source.ts';
 import { ARCHITECTURE_UNSAID, OS_UNSAID } from '../oci/metadata.ts';
 import { atOnce, LOOKUPS_AT_ONCE } from '../streams/at-once.ts';
 import { blobsOfSave } from './classic/save.ts';
 import type { ContentStore } from './containerd/content.ts';
 import { StoredImage } from './containerd/stored-image.ts';
 import type { Engine, InspectedImage } from './engine.ts';
-import { noRoom, roomOf } from './room.ts';
+import { noRoom, type Room, roomOf } from './room.ts';
 
 export interface EngineSourceOptions {
   /** Each id once. */
@@ -33,7 +34,7 @@ export class EngineSource implements Source {
   /** Saves that were begun ahead. */
   readonly #prepared = new Map<Digest, Promise<IncomingMessage | undefined>>();
   readonly #saving = new Stopwatch();
-  #images: Promise<readonly Image[]> | undefined;
+  #images: Promise<readonly SourceImage[]> | undefined;
 
   constructor(engine: Engine, { meant, ignoreSpace, leftOut }: EngineSourceOptions) {
     this.#engine = engine;
@@ -46,12 +47,12 @@ export class EngineSource implements Source {
    * Looked up once. What has gone since it was chosen, or what the engine cannot describe, is left out; where that is
    * all, throws why: image-not-found, engine-refused or integrity.
    */
-  images(): Promise<readonly Image[]> {
+  images(): Promise<readonly SourceImage[]> {
     this.#images ??= this.#lookUpAll();
     return this.#images;
   }
 
-  async #lookUpAll(): Promise<readonly Image[]> {
+  async #lookUpAll(): Promise<readonly SourceImage[]> {
     const found = await atOnce(LOOKUPS_AT_ONCE, this.#meant, (meant) =>
       this.#lookUp(meant).catch((error: unknown) => ofOneImage(error)),
     );
@@ -60,7 +61,17 @@ export class EngineSource implements Source {
     if (images.length === 0 && first instanceof ImgmvError) throw first;
     for (const [at, one] of found.entries())
       if (one instanceof ImgmvError) this.#leftOut(leftOutOf(nameOf(this.#meant[at]), one));
-    return images;
+    const room = this.#ignoreSpace ? undefined : await roomOf(this.#engine);
+    return images.map((image) => this.#given(image, room));
+  }
+
+  #given(image: Image, room: Room | undefined): SourceImage {
+    const withheld = whyWithheld(image, room);
+    return {
+      image: withheld === undefined ? image : { ...image, withheld },
+      blobs: (wanted, signal) => this.#blobs(image, wanted, signal),
+      prepare: (_wanted, signal) => this.#prepare(image, signal),
+    };
   }
 
   async #lookUp({ id, names }: Meant): Promise<Image> {
@@ -70,26 +81,12 @@ export class EngineSource implements Source {
     return { ...image, names };
   }
 
-  /** Withdraws what the engine cannot save, and what there is no room for meanwhile, where that can be known. */
-  async planned(answers: readonly Answer[]): Promise<readonly Answer[]> {
+  /** A save that was begun ahead in an earlier round, and was not asked for, is none that will be. */
+  expect(): void {
     this.#giveUpPrepared();
-    const room = this.#ignoreSpace ? undefined : await roomOf(this.#engine);
-    return answers.map((answer) => {
-      if (answer.action !== 'send') return answer;
-      if (answer.image.store === 'classic' && answer.image.diffIds.length === 0)
-        return { ...answer, action: 'refuse', withdrawn: true, reason: NOTHING_TO_SAVE };
-      const needed = this.#spoolBytes(answer.image);
-      if (!room || needed <= room.freeBytes) return answer;
-      return { ...answer, action: 'refuse', withdrawn: true, reason: noRoom('saved', needed, room) };
-    });
   }
 
-  /** A classic engine writes all of an image to disk before it gives the first byte of it. */
-  #spoolBytes(image: Image): number {
-    return image.store === 'classic' ? image.bytes : 0;
-  }
-
-  async *blobs(
+  async *#blobs(
     image: Image,
     wanted: readonly Digest[] | undefined,
     signal: AbortSignal,
@@ -153,7 +150,7 @@ export class EngineSource implements Source {
     }
   }
 
-  prepare(image: Image, _wanted: readonly Digest[] | undefined, signal: AbortSignal): void {
+  #prepare(image: Image, signal: AbortSignal): void {
     if (this.#stored.has(image.id) || this.#prepared.has(image.id)) return;
     const saving = this.#saveAhead(image, signal);
     // Whoever asks for the blobs gets to know.
@@ -164,13 +161,8 @@ export class EngineSource implements Source {
   /** Undefined where there is no room for it beside the image at hand. */
   async #saveAhead(image: Image, signal: AbortSignal): Promise<IncomingMessage | undefined> {
     const room = await roomOf(this.#engine);
-    if (room && room.freeBytes < this.#spoolBytes(image)) return undefined;
+    if (room && room.freeBytes < spoolBytes(image)) return undefined;
     return this.#engine.save(image.id, signal);
-  }
-
-  /** An image that has failed before its turn leaves its save behind. */
-  async settled({ image }: Outcome): Promise<void> {
-    this.#giveUp(image.id);
   }
 
   waits(): Waits {
@@ -183,16 +175,25 @@ export class EngineSource implements Source {
 
   /** What was begun and not asked for. */
   #giveUpPrepared(): void {
-    for (const id of [...this.#prepared.keys()]) this.#giveUp(id);
+    for (const prepared of this.#prepared.values())
+      prepared.then(
+        (stream) => stream?.destroy(),
+        () => {},
+      );
+    this.#prepared.clear();
   }
+}
 
-  #giveUp(id: Digest): void {
-    this.#prepared.get(id)?.then(
-      (stream) => stream?.destroy(),
-      () => {},
-    );
-    this.#prepared.delete(id);
-  }
+/** A classic engine writes all of an image to disk before it gives the first byte of it. */
+function spoolBytes({ store, bytes }: Image): number {
+  return store === 'classic' ? bytes : 0;
+}
+
+/** What the engine cannot save, or has no room for, where that can be known. */
+function whyWithheld(image: Image, room: Room | undefined): string | undefined {
+  if (image.store === 'classic' && image.diffIds.length === 0) return NOTHING_TO_SAVE;
+  const needed = spoolBytes(image);
+  return room && needed > room.freeBytes ? noRoom('saved', needed, room) : undefined;
 }
 
 /**

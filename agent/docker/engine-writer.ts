@@ -7,18 +7,8 @@ import { createHash } from 'node:crypto';
 import { ImgmvError } from '../../proto/errors.ts';
 import { BLOBS_PER_IMAGE_MAX, IMAGE_BYTES_ALLOWANCE, IMAGE_BYTES_FACTOR_MAX } from '../../proto/limits.ts';
 import type { Stopwatch } from '../../proto/stopwatch.ts';
-import {
-  type Answer,
-  type Blob,
-  bytesToCome,
-  type Committed,
-  type Digest,
-  diffIdOf,
-  type Image,
-  type ImageWriter,
-  type Incomplete,
-  type SetName,
-} from '../model/image.ts';
+import { type Blob, bytesToCome, type Digest, diffIdOf, type Image } from '../model/image.ts';
+import type { Answer, Incomplete, SetName } from '../model/sink.ts';
 import { type HeldLayer, ImageParts, sameDigests } from '../oci/image-parts.ts';
 import { OS_UNSAID } from '../oci/metadata.ts';
 import { isZstd } from '../streams/magic.ts';
@@ -52,9 +42,12 @@ export interface EngineWriterOptions {
 }
 
 /** An image that the engine has under this id. */
-type Loaded = Committed & { readonly targetId: Digest };
+interface Loaded {
+  readonly targetId: Digest;
+  readonly refs: readonly SetName[];
+}
 
-export class EngineWriter implements ImageWriter {
+export class EngineWriter {
   readonly #engine: Engine;
   readonly #image: Image;
   readonly #options: EngineWriterOptions;

@@ -1,8 +1,9 @@
 /** Gives an image its names: all of them, or none. */
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
-import type { Digest, Name, SetName } from '../model/image.ts';
+import type { Digest, Name } from '../model/image.ts';
 import { shownName } from '../model/plan.ts';
 import { familiarName, parseTarget } from '../model/reference.ts';
+import type { SetName } from '../model/sink.ts';
 import type { Engine } from './engine.ts';
 
 /** What of an engine it takes. */

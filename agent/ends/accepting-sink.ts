@@ -1,8 +1,8 @@
 /** A sink that sets only names that were allowed: an image that would get another one is refused in the plan. */
-import { ImgmvError } from '../../proto/errors.ts';
 import { matchesTarget, type TargetPattern } from '../choose/target-pattern.ts';
-import type { Answer, Image, ImageWriter, Sink } from '../model/image.ts';
+import type { Image } from '../model/image.ts';
 import { shownName } from '../model/plan.ts';
+import type { Planned, Sink } from '../model/sink.ts';
 import { ForwardingSink, planOthers } from './forwarding-sink.ts';
 
 export class AcceptingSink extends ForwardingSink {
@@ -14,24 +14,14 @@ export class AcceptingSink extends ForwardingSink {
     this.#patterns = patterns;
   }
 
-  override plan(images: readonly Image[]): Promise<readonly Answer[]> {
-    return planOthers(
-      images,
-      (image) => this.#refusal(image),
-      (others) => super.plan(others),
-    );
+  override plan(images: readonly Image[]): Promise<readonly Planned[]> {
+    const reasons = images.map((image) => this.#refusal(image));
+    return planOthers(images, reasons, (others) => super.plan(others));
   }
 
   /** An image without a name sets none, and is let through. */
   #refusal({ names }: Image): string | undefined {
     const other = names.find(({ target }) => !this.#patterns.some((one) => matchesTarget(one, target)));
     return other && `${shownName(other)} is not a name that --accept allows`;
-  }
-
-  /** The names that are set are those of `answer.image`: they are looked at once more, whoever made the answer. */
-  override async writer(answer: Answer, signal: AbortSignal): Promise<ImageWriter> {
-    const reason = this.#refusal(answer.image);
-    if (reason !== undefined) throw new ImgmvError('refused', reason);
-    return super.writer(answer, signal);
   }
 }

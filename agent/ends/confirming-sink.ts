@@ -2,7 +2,8 @@
  * A sink whose plan somebody has to confirm before anything moves. They are asked once a session: what is tried again
  * afterwards must be what was confirmed, and is refused where it is anything more.
  */
-import type { Answer, Image, PlannedName, Sink } from '../model/image.ts';
+import type { Digest, Image } from '../model/image.ts';
+import { type Answer, type Planned, type PlannedName, refused, type Sink } from '../model/sink.ts';
 import { type Awaited, awaited } from '../streams/awaited.ts';
 import { ForwardingSink } from './forwarding-sink.ts';
 
@@ -19,8 +20,8 @@ export interface Confirmation {
 
 export class ConfirmingSink extends ForwardingSink {
   readonly #confirmation: Confirmation;
-  /** What was confirmed; undefined as long as nobody was asked. */
-  #confirmed: ReadonlyMap<Image, Answer> | undefined;
+  /** What was confirmed, by ids; undefined as long as nobody was asked. */
+  #confirmed: ReadonlyMap<Digest, Answer> | undefined;
 
   constructor(inner: Sink, confirmation: Confirmation) {
     super(inner);
@@ -28,16 +29,16 @@ export class ConfirmingSink extends ForwardingSink {
   }
 
   /** Throws the reason of the session's signal. */
-  override async plan(images: readonly Image[]): Promise<readonly Answer[]> {
-    const answers = await super.plan(images);
-    if (this.#confirmed) return answers.map((answer) => this.#asConfirmed(answer));
+  override async plan(images: readonly Image[]): Promise<readonly Planned[]> {
+    const planned = await super.plan(images);
+    if (this.#confirmed) return planned.map((one) => unless(this.#other(one.answer), one));
     this.#confirmed = new Map();
+    const answers = planned.map(({ answer }) => answer);
     const wanted = answers.filter(({ action }) => action !== 'refuse');
-    if (wanted.length === 0) return answers;
+    if (wanted.length === 0) return planned;
     const refusal = await this.#ask(answers);
-    if (refusal !== undefined) return answers.map((answer) => refused(answer, refusal));
-    this.#confirmed = new Map(wanted.map((answer) => [answer.image, answer]));
-    return answers;
+    if (refusal === undefined) this.#confirmed = new Map(wanted.map((answer) => [answer.image.id, answer]));
+    return planned.map((one) => unless(refusal, one));
   }
 
   /** Why it is refused; undefined where it was confirmed. */
@@ -65,17 +66,15 @@ export class ConfirmingSink extends ForwardingSink {
     }
   }
 
-  #asConfirmed(answer: Answer): Answer {
-    if (answer.action === 'refuse') return answer;
-    const before = this.#confirmed?.get(answer.image);
-    if (!before) return refused(answer, 'it was not confirmed');
-    if (before.action === 'present' && answer.action === 'send')
-      return refused(answer, 'it was here when the session was confirmed, and is not any more');
+  /** What of it is more than was confirmed; undefined where nothing is. */
+  #other({ action, image, refs }: Answer): string | undefined {
+    const before = this.#confirmed?.get(image.id);
+    if (!before) return 'it was not confirmed';
+    if (before.action === 'present' && action === 'send')
+      return 'it was here when the session was confirmed, and is not any more';
     const known = new Set(before.refs.map(effectOf));
-    const other = answer.refs.find((ref) => ref.replaces !== undefined && !known.has(effectOf(ref)));
-    return other
-      ? refused(answer, `${other.target} is another image now than when the session was confirmed`)
-      : answer;
+    const other = refs.find((ref) => ref.replaces !== undefined && !known.has(effectOf(ref)));
+    return other && `${other.target} is another image now than when the session was confirmed`;
   }
 }
 
@@ -85,8 +84,9 @@ function effectOf({ target, replaces }: PlannedName): string {
 }
 
 /** One that is refused anyway keeps its own reason. Of what is here the sender learns nothing. */
-function refused(answer: Answer, reason: string): Answer {
-  const { image, action } = answer;
-  const refs = answer.refs.map(({ replaces: _, ...name }) => name);
-  return action === 'refuse' ? answer : { image, action: 'refuse', refs, reason };
+function unless(reason: string | undefined, planned: Planned): Planned {
+  const { image, action } = planned.answer;
+  if (reason === undefined || action === 'refuse') return planned;
+  const refs = planned.answer.refs.map(({ replaces: _, ...name }) => name);
+  return refused({ image, action: 'refuse', refs, reason });
 }

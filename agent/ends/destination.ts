@@ -5,7 +5,7 @@ import { type ArchiveEndpoint, endpointText } from '../archive/endpoint.ts';
 import { makeDirectories } from '../archive/made-directories.ts';
 import { OciStore } from '../archive/oci-layout/oci-store.ts';
 import { openSink, type WriteOptions } from '../archive/open-store.ts';
-import type { Sink } from '../model/image.ts';
+import type { Sink } from '../model/sink.ts';
 
 export type Destination =
   | { readonly into: ArchiveEndpoint }

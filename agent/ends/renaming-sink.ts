@@ -3,14 +3,13 @@ import { toImgmvError } from '../../proto/errors.ts';
 import { NAMES_PER_IMAGE_MAX } from '../../proto/limits.ts';
 import { unique } from '../choose/meant.ts';
 import type { Renaming } from '../choose/rename.ts';
-import type { Answer, Image, ImageWriter, Retry, Sink } from '../model/image.ts';
+import type { Image, Name } from '../model/image.ts';
+import type { Planned, Sink } from '../model/sink.ts';
 import { ForwardingSink, planOthers } from './forwarding-sink.ts';
 
 export class RenamingSink extends ForwardingSink {
   readonly #renaming: Renaming;
   readonly #warn: (message: string) => void;
-  /** Images as they come, and as they are called behind the rules. */
-  readonly #renamed = new Map<Image, Image>();
 
   /** `warn` is told of rules that come to nothing. */
   constructor(inner: Sink, renaming: Renaming, warn: (message: string) => void = () => {}) {
@@ -19,47 +18,37 @@ export class RenamingSink extends ForwardingSink {
     this.#warn = warn;
   }
 
-  /** An image of whose name a rule makes none is refused. */
-  override plan(images: readonly Image[]): Promise<readonly Answer[]> {
-    return planOthers(
-      images,
-      (image) => this.#rename(image),
-      async (others) => {
-        for (const warning of this.#renaming.warnings()) this.#warn(warning);
-        const answers = await super.plan(others.map((image) => this.#innerOf(image)));
-        return others.map((image, at) => ({ ...(answers[at] as Answer), image }));
-      },
-    );
+  /** An image of whose name a rule makes none is refused. Answers are about the images as they came. */
+  override async plan(images: readonly Image[]): Promise<readonly Planned[]> {
+    const names = images.map((image) => this.#renamed(image));
+    for (const warning of this.#renaming.warnings()) this.#warn(warning);
+    const renamed = images.map((image, at) => {
+      const own = names[at];
+      return typeof own === 'string' || own === undefined ? image : { ...image, names: own };
+    });
+    const reasons = names.map((own) => (typeof own === 'string' ? own : undefined));
+    const planned = await planOthers(renamed, reasons, (others) => super.plan(others));
+    return planned.map((one, at) => ({
+      answer: { ...one.answer, image: images[at] as Image },
+      open: (signal) => one.open(signal),
+    }));
   }
 
   /** Why it cannot be, where it cannot. */
-  #rename(image: Image): string | undefined {
+  #renamed(image: Image): readonly Name[] | string {
     try {
       const names = unique(
         image.names.flatMap(({ source, target: offered }) =>
           this.#renaming.apply(offered).map((target) => ({ source, target, offered })),
         ),
       );
-      if (names.length > NAMES_PER_IMAGE_MAX)
-        return `it would have ${names.length} names, more than ${NAMES_PER_IMAGE_MAX}`;
-      this.#renamed.set(image, { ...image, names });
-      return undefined;
+      return names.length > NAMES_PER_IMAGE_MAX
+        ? `it would have ${names.length} names, more than ${NAMES_PER_IMAGE_MAX}`
+        : names;
     } catch (error) {
       const { code, message } = toImgmvError(error);
       if (code !== 'usage') throw error;
       return message;
     }
-  }
-
-  #innerOf(image: Image): Image {
-    return this.#renamed.get(image) ?? image;
-  }
-
-  override retry(retry: Retry): Promise<void> {
-    return super.retry({ ...retry, images: retry.images.map((image) => this.#innerOf(image)) });
-  }
-
-  override writer(answer: Answer, signal: AbortSignal): Promise<ImageWriter> {
-    return super.writer({ ...answer, image: this.#innerOf(answer.image) }, signal);
   }
 }

@@ -1,7 +1,7 @@
 /** What a run tells while it goes on: the objects of `--json`, which the terminal renders too. */
 import type { ErrorCode, ImgmvError } from '../../proto/errors.ts';
 import type { ReadingPhase } from '../streams/reading-meter.ts';
-import type { Bottleneck } from './image.ts';
+import type { Bottleneck } from './source.ts';
 
 interface EventRef {
   readonly source: string;

@@ -2,7 +2,6 @@
 import { ImgmvError } from '../../proto/errors.ts';
 import type { PlanImage, PlanLayer } from './events.ts';
 import {
-  type Answer,
   bytesToCome,
   type Digest,
   diffIdOf,
@@ -13,6 +12,7 @@ import {
   type Store,
 } from './image.ts';
 import { familiar, parseTarget } from './reference.ts';
+import { type Answer, type Planned, refused } from './sink.ts';
 
 export function platformName({ os, architecture, variant }: Platform): string {
   return [os, architecture, ...(variant ? [variant] : [])].join('/');
@@ -31,20 +31,29 @@ export function refusal({ reason, error }: Answer): ImgmvError {
   return error ?? new ImgmvError('refused', reason ?? 'the receiver refused it');
 }
 
+/** The plan as it is to be done: what its own source cannot give is refused, if it would have to come. */
+export function decided(planned: Planned): Planned {
+  const { action, image, refs } = planned.answer;
+  const { withheld: reason } = image;
+  return action === 'send' && reason !== undefined
+    ? refused({ image, action: 'refuse', reason, refs })
+    : planned;
+}
+
 /**
  * Why images cannot have their names: two that would take one name are neither of them what the name is to be.
- * Names are compared as docker shows them.
+ * Names are compared as docker shows them. In the order of the images; undefined for those that can.
  */
-export function clashes(images: readonly Image[]): ReadonlyMap<Image, string> {
-  const takers = new Map<string, Image[]>();
-  for (const image of images)
+export function clashes(images: readonly Image[]): readonly (string | undefined)[] {
+  const takers = new Map<string, number[]>();
+  for (const [at, image] of images.entries())
     for (const name of new Set(image.names.map(shownName)))
-      takers.set(name, [...(takers.get(name) ?? []), image]);
-  const found = new Map<Image, string>();
-  for (const [name, [first, ...others]] of takers)
-    for (const [at, image] of first && others.length > 0 ? [first, ...others].entries() : []) {
-      const other = at === 0 ? others[0] : first;
-      if (!found.has(image)) found.set(image, `${name} would also be the name of ${sourceOf(other, name)}`);
+      takers.set(name, [...(takers.get(name) ?? []), at]);
+  const found: (string | undefined)[] = images.map(() => undefined);
+  for (const [name, all] of takers)
+    for (const at of all.length > 1 ? all : []) {
+      const other = images[all.find((one) => one !== at) as number];
+      found[at] ??= `${name} would also be the name of ${sourceOf(other, name)}`;
     }
   return found;
 }
@@ -66,15 +75,15 @@ function sourceOf(image: Image | undefined, name: string): string {
  * Those first whose layers others wait for, before these; otherwise as they are. What several images share
  * travels with the first of them in the plan.
  */
-export function sharedFirst(answers: readonly Answer[]): readonly Answer[] {
-  const owners = ownersOf(answers);
+export function sharedFirst<T extends { readonly answer: Answer }>(all: readonly T[]): readonly T[] {
+  const owners = ownersOf(all.map(({ answer }) => answer));
   /** How many wait in line behind an image, each for the one before. */
   const waiting = new Map<Answer, number>();
   const waitingFor = (answer: Answer) => waiting.get(answer) ?? 0;
-  for (const answer of [...answers].reverse())
+  for (const { answer } of [...all].reverse())
     for (const owner of owners.get(answer) ?? [])
       waiting.set(owner, Math.max(waitingFor(owner), waitingFor(answer) + 1));
-  return [...answers].sort((a, b) => waitingFor(b) - waitingFor(a));
+  return [...all].sort((a, b) => waitingFor(b.answer) - waitingFor(a.answer));
 }
 
 /** For each, those before it that bring layers which it has and does not ask for. */

@@ -3,58 +3,124 @@
  * while those that have travelled are loaded, tries again what failed, and tells what happens as events; it
  * never prints and knows neither docker nor the network.
  */
-import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
-import type { Answer, Outcome, Sink, Source } from '../model/image.ts';
-import { planImage, refusal } from '../model/plan.ts';
-import type { MoveOptions } from './options.ts';
-import { Rounds } from './rounds.ts';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { toImgmvError } from '../../proto/errors.ts';
+import { decided, sharedFirst } from '../model/plan.ts';
+import type { Planned, Sink } from '../model/sink.ts';
+import type { Source } from '../model/source.ts';
+import { retryPauseMs } from '../streams/retry-pause.ts';
+import { Ledger, type LedgerOptions, type Settled } from './ledger.ts';
+import type { Passage } from './passage.ts';
+import { planAgain } from './plan-again.ts';
+import { Schedule, type Transfer } from './schedule.ts';
 
-export interface Ledger {
-  /** In the order of the plan. */
-  readonly outcomes: readonly Outcome[];
-  /** Exit status that the run earned. */
-  readonly exit: number;
+export interface MoveOptions extends Omit<LedgerOptions, 'waits' | 'store'> {
+  /**
+   * Images under way at once, at least 1: while one is loaded, the next one travels, and the one behind that
+   * is made ready. One that is pushed on is not under way any more.
+   */
+  readonly jobs: number;
+  /** How often images that failed are tried again. */
+  readonly retries: number;
+  /** Told once the plan has been. */
+  readonly onPlan?: (planned: readonly Planned[]) => void;
 }
 
 /** Moves all that `source` offers. Throws for what ends the whole run; the failure of one image is an outcome. */
-export async function move(source: Source, sink: Sink, options: MoveOptions): Promise<Ledger> {
-  const { signal, emit, planOnly = false, pushes = false, lacking = false } = options;
-  const started = performance.now();
+export async function move(source: Source, sink: Sink, options: MoveOptions): Promise<Settled> {
+  const { store } = sink.facts;
+  const waits = () => ({ ...source.waits(), ...sink.waits() });
+  const ledger = new Ledger({ ...options, store, waits });
   const images = await source.images();
-  const answers = await source.planned(await sink.plan(images));
-  emit({
-    event: 'plan',
-    images: answers.map((answer) => planImage(answer, sink.store, { layers: planOnly, pushes })),
-    only: planOnly,
-  });
-  const rounds = new Rounds(source, sink, options);
-  const outcomes = planOnly ? refusals(answers) : await rounds.run(answers);
-  const partly = planOnly && outcomes.length > 0 && outcomes.length < answers.length;
-  const failed = exitOf(outcomes);
-  const earned = partly || (lacking && failed === 0) ? new ImgmvError('partial', '').exit : failed;
-  const exit = signal.aborted ? toImgmvError(signal.reason).exit : earned;
-  emit({
-    event: 'done',
-    images: answers.length,
-    failed: outcomes.filter((outcome) => outcome.error !== undefined).length,
-    bytes: rounds.bytes,
-    wireBytes: options.wireBytes(),
-    seconds: Math.round(performance.now() - started) / 1000,
-    exit,
-  });
-  return { outcomes, exit };
+  const planned = (await sink.plan(images.map(({ image }) => image))).map(decided);
+  const passages = ledger.plan(planned);
+  options.onPlan?.(planned);
+  if (options.planOnly) return ledger.close();
+  const transfers = images.map((from, at): Transfer => ({ from, passage: passages[at] as Passage }));
+  await new Move(source, sink, ledger, options).run(transfers);
+  return ledger.close();
 }
 
-function refusals(answers: readonly Answer[]): readonly Outcome[] {
-  return answers
-    .filter(({ action }) => action === 'refuse')
-    .map((answer): Outcome => ({ ...answer, status: 'refused', error: refusal(answer) }));
-}
+/** Round after round: all images of a plan, then, after a pause, those that failed and may be tried again. */
+class Move {
+  readonly #source: Source;
+  readonly #sink: Sink;
+  readonly #ledger: Ledger;
+  readonly #options: MoveOptions;
+  #attempt = 0;
 
-/** When all fail alike that code, 17 when they differ, or when what is there could not be pushed. */
-export function exitOf(outcomes: readonly Outcome[]): number {
-  if (outcomes.some(({ pushed }) => pushed?.some(({ error }) => error !== undefined)))
-    return new ImgmvError('push-failed', '').exit;
-  const exits = new Set(outcomes.map((outcome) => outcome.error?.exit ?? 0));
-  return exits.size > 1 ? new ImgmvError('partial', '').exit : ([...exits][0] ?? 0);
+  constructor(source: Source, sink: Sink, ledger: Ledger, options: MoveOptions) {
+    this.#source = source;
+    this.#sink = sink;
+    this.#ledger = ledger;
+    this.#options = options;
+  }
+
+  async run(all: readonly Transfer[]): Promise<void> {
+    try {
+      for (let round = all; round.length > 0; round = await this.#failedOf(all)) await this.#round(round);
+      await this.#finish(all);
+    } finally {
+      this.#ledger.tellHeld();
+    }
+  }
+
+  async #round(transfers: readonly Transfer[]): Promise<void> {
+    const { signal, jobs } = this.#options;
+    const travelling = transfers.filter(({ passage }) => passage.travels);
+    this.#source.expect(travelling.map(({ from, passage }) => ({ from, layers: passage.wanted })));
+    const ordered = sharedFirst(transfers.map((one) => ({ ...one, answer: one.passage.answer })));
+    const onEnd = (passage: Passage) => this.#ended(passage);
+    await new Schedule(ordered, { signal, jobs, onEnd }).run();
+  }
+
+  #ended(passage: Passage): void {
+    const again = this.#mayTryAgain(passage);
+    const waits = this.#sink.facts.atomic && passage.outcome?.error === undefined;
+    if (!again && !waits) return this.#ledger.tell(passage);
+    this.#ledger.hold(passage);
+    const attempt = this.#attempt + 1;
+    if (again) this.#ledger.announce(passage, attempt, retryPauseMs(attempt));
+  }
+
+  #mayTryAgain({ outcome }: Passage): boolean {
+    const { retries, signal } = this.#options;
+    return outcome?.error?.retry === true && this.#attempt < retries && !signal.aborted;
+  }
+
+  /** Those that are tried again, planned anew; none where nothing is. */
+  async #failedOf(all: readonly Transfer[]): Promise<readonly Transfer[]> {
+    const { signal } = this.#options;
+    const failed = all.filter(({ passage }) => this.#mayTryAgain(passage));
+    if (failed.length === 0) return [];
+    const attempt = ++this.#attempt;
+    const waitMs = retryPauseMs(attempt);
+    const passages = failed.map(({ passage }) => passage);
+    try {
+      await this.#sink.retrying({ images: passages.map(({ image }) => image), attempt, waitMs });
+      await sleep(waitMs, undefined, { signal });
+      const planned = await planAgain(this.#sink, passages, signal);
+      for (const [at, passage] of passages.entries()) {
+        this.#ledger.release(passage);
+        passage.again(planned[at] as Planned);
+      }
+      return failed;
+    } catch (error) {
+      // What has stopped the whole run is told by whoever did.
+      if (!signal.aborted) throw error;
+      return [];
+    }
+  }
+
+  /** Where images are there all together or not at all: now, or not. */
+  async #finish(all: readonly Transfer[]): Promise<void> {
+    const { signal } = this.#options;
+    try {
+      signal.throwIfAborted();
+      await this.#sink.finish();
+    } catch (error) {
+      const failure = toImgmvError(signal.aborted ? signal.reason : error);
+      if (this.#sink.facts.atomic) for (const { passage } of all) passage.undo(failure);
+    }
+  }
 }

@@ -13,16 +13,6 @@ export class Phases {
     this.#now = { phase, since: performance.now() };
   }
 
-  /** Of the phase that goes on, which ends by that, the last `ms` were another one. */
-  count(phase: Phase, ms: number): void {
-    if (!this.#now) return;
-    const { phase: before, since } = this.#now;
-    const of = Math.min(ms, performance.now() - since);
-    this.leave();
-    this.#pastMs.set(before, (this.#pastMs.get(before) ?? 0) - of);
-    this.#pastMs.set(phase, (this.#pastMs.get(phase) ?? 0) + of);
-  }
-
   leave(): void {
     if (!this.#now) return;
     const { phase, since } = this.#now;
@@ -30,12 +20,13 @@ export class Phases {
     this.#now = undefined;
   }
 
-  /** The sums of several tries that have ended; `push` is null where none of them came to it. */
-  static seconds(tries: readonly Phases[]): PhaseSeconds {
-    const sum = (phase: Phase) => {
-      const ms = tries.flatMap((one) => one.#pastMs.get(phase) ?? []);
-      return ms.length === 0 ? undefined : Math.round(ms.reduce((a, b) => a + b)) / 1000;
+  /** The sums so far; `push` is null where it has not come to that. */
+  seconds(): PhaseSeconds {
+    const seconds = (phase: Phase) => Math.round(this.#pastMs.get(phase) ?? 0) / 1000;
+    return {
+      transfer: seconds('transfer'),
+      load: seconds('load'),
+      push: this.#pastMs.has('push') ? seconds('push') : null,
     };
-    return { transfer: sum('transfer') ?? 0, load: sum('load') ?? 0, push: sum('push') ?? null };
   }
 }

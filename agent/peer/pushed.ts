@@ -1,21 +1,18 @@
-/** What became of pushes, on its way between hosts. PROTOCOL.md section 6, `result`. */
+/** What became of pushes, on its way between hosts. PROTOCOL.md section 6, `pushed`. */
 import { ImgmvError, violation } from '../../proto/errors.ts';
 import { MESSAGE_LIST_BYTES, TEXT_MAX_CHARACTERS } from '../../proto/limits.ts';
-import type { PushProblem, Result } from '../../proto/messages.ts';
-import type { Digest, Pushed } from '../model/image.ts';
+import type { MessageOf, PushProblem, Result } from '../../proto/messages.ts';
+import type { Digest } from '../model/image.ts';
+import type { Pushed } from '../model/sink.ts';
 import { saidBy } from './failure.ts';
 
-type WirePushed = NonNullable<Result['pushed']>;
+type WirePushed = MessageOf<'pushed'>['pushed'];
 
 /** As JSON has it a character may take six bytes. */
 const BYTES_OF_CHARACTER = 6;
 
 /** For the other host: what was pushed by its id here goes under `id`, which is as much of it as the host may know. */
-export function pushedToWire(
-  pushed: readonly Pushed[],
-  targetId: string | undefined,
-  id: string,
-): WirePushed {
+export function pushedToWire(pushed: readonly Pushed[], targetId: string, id: string): WirePushed {
   // All that is told of one image goes into one message: of many names less is said of each.
   const room = Math.floor(MESSAGE_LIST_BYTES / BYTES_OF_CHARACTER / Math.max(1, pushed.length));
   return pushed.map(({ target, digest, warning, error, problem = 'failed' }) => ({
@@ -56,16 +53,19 @@ function failureThere(target: string, problem: PushProblem, host: string): Imgmv
   return new ImgmvError(code, `on ${host}: ${target} was not pushed: ${why}`, { host, hint });
 }
 
-/** Throws unless it tells of what the image is called there, each name once; of one of them at least where `owed`. */
-export function checkPushed({ image, status, targetId, refs, pushed }: Result, owed: boolean): void {
+/** Throws unless a push is announced of what is there, and wherever one is `owed`. */
+export function checkPushes({ image, status, pushes }: Result, owed: boolean): void {
   const arrived = status === 'loaded' || status === 'present';
-  if (pushed && !arrived) throw violation(`image ${image} is ${status}, and was pushed`);
-  if (!arrived || (!pushed && !owed)) return;
+  if (pushes && !arrived) throw violation(`image ${image} is ${status}, and is to be pushed`);
+  if (owed && arrived && !pushes) throw violation(`no word of the push of image ${image}`);
+}
+
+/** Throws unless it tells of what the image is called there, each name once. */
+export function checkPushed({ image, pushed }: MessageOf<'pushed'>, { targetId, refs }: Result): void {
   const names = refs.length > 0 ? refs.map(({ target, as = target }) => as) : [targetId];
-  const told = new Set(pushed?.map(({ target }) => target));
-  if (told.size !== pushed?.length || [...told].some((target) => !names.includes(target)))
+  const told = new Set(pushed.map(({ target }) => target));
+  if (told.size !== pushed.length || [...told].some((target) => !names.includes(target)))
     throw violation(`a push of image ${image} under a name that it has not`);
-  if (owed && told.size === 0) throw violation(`no word of the push of image ${image}`);
   if (pushed.some(({ digest, problem }) => (digest === undefined) === (problem === undefined)))
     throw violation(`a push of image ${image} that has a digest and a problem, or neither`);
 }

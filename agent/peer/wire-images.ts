@@ -1,13 +1,19 @@
 /** Images and their names on their way between hosts, as PROTOCOL.md section 6 has them; nothing goes further unchecked. */
 import { toImgmvError, violation } from '../../proto/errors.ts';
-import { LAYERS_MAX, LAYERS_OFFERED_MAX, NAMES_PER_IMAGE_MAX } from '../../proto/limits.ts';
+import {
+  LAYERS_MAX,
+  LAYERS_OFFERED_MAX,
+  NAMES_PER_IMAGE_MAX,
+  TEXT_MAX_CHARACTERS,
+} from '../../proto/limits.ts';
 import { type AnsweredImage, type OfferedImage, offerFault } from '../../proto/messages.ts';
-import type { Answer, Digest, Image, LayerBlob, Name } from '../model/image.ts';
+import type { Digest, Image, LayerBlob, Name } from '../model/image.ts';
 import { familiarName, parseReference } from '../model/reference.ts';
+import type { Answer } from '../model/sink.ts';
 import { fromWire, saidBy } from './failure.ts';
 
 export function toOffer(image: Image, number: number): OfferedImage {
-  const { id, root, store, platform, names, diffIds, config, layers, bytes } = image;
+  const { id, root, store, platform, names, diffIds, config, layers, bytes, withheld } = image;
   return {
     image: number,
     id,
@@ -19,6 +25,7 @@ export function toOffer(image: Image, number: number): OfferedImage {
     ...(config && { config }),
     ...(layers && { layers: layers.map((layer) => ({ ...layer })) }),
     bytes,
+    ...(withheld !== undefined && { withheld: withheld.slice(0, TEXT_MAX_CHARACTERS) }),
   };
 }
 
@@ -35,16 +42,11 @@ export function whyNotOffered(image: Image): string | undefined {
   const fault = offerFault(offered);
   if (fault !== undefined) return `what the engine tells of it cannot be sent: ${fault}`;
   try {
-    fromOffer(offered, 0);
+    fromOffer(offered, 0, '');
     return undefined;
   } catch (error) {
     return `it cannot be sent: ${toImgmvError(error).message}`;
   }
-}
-
-/** The answer to such an image, on this side: the other one does not hear of it. */
-export function notOffered(image: Image, reason = 'it was not offered'): Answer {
-  return { image, action: 'refuse', reason, refs: image.names };
 }
 
 /** The other side answers for what was offered, in its order, and for those names only. */
@@ -68,11 +70,17 @@ export function toAnswer(
     image,
     action: answered.action,
     refs,
-    ...(answered.reason !== undefined && { reason: saidBy(host, answered.reason) }),
+    ...reasonOf(image, answered, host),
     ...(answered.warning !== undefined && { warning: saidBy(host, answered.warning) }),
     ...(answered.missing !== undefined && { missing: offeredOnly(answered.missing, image.layers) }),
     ...(answered.error && { error: fromWire(answered.error, host) }),
   };
+}
+
+/** What this side cannot give the other one refuses, without a word: the reason is here. */
+function reasonOf({ withheld }: Image, { action, reason }: AnsweredImage, host: string): { reason?: string } {
+  if (reason !== undefined) return { reason: saidBy(host, reason) };
+  return action === 'refuse' && withheld !== undefined ? { reason: withheld } : {};
 }
 
 /**
@@ -117,7 +125,7 @@ export function toWireName({ source, target, offered }: Name): {
 }
 
 /** Names become part of requests to our engine: only well-formed ones go further. */
-export function fromOffer(offered: OfferedImage, number: number): Image {
+export function fromOffer(offered: OfferedImage, number: number, host: string): Image {
   if (offered.image !== number) throw violation(`image ${offered.image} in place of ${number}`);
   for (const { source, target } of offered.names) {
     if (parseReference(source) === undefined && !/^sha256:[0-9a-f]{64}$/.test(source))
@@ -128,7 +136,7 @@ export function fromOffer(offered: OfferedImage, number: number): Image {
     // moby refuses it, a containerd store may not: everybody would take it for an id.
     if (familiarName(reference) === 'sha256') throw violation('a target name that looks like an id');
   }
-  const { id, root, store, platform, names, diffIds, config, layers, bytes } = offered;
+  const { id, root, store, platform, names, diffIds, config, layers, bytes, withheld } = offered;
   return {
     id: id as Digest,
     root: { ...root, digest: root.digest as Digest },
@@ -143,6 +151,7 @@ export function fromOffer(offered: OfferedImage, number: number): Image {
     ...(config !== undefined && { config: config as Digest }),
     ...(layers && { layers: layers.map(layerOf) }),
     bytes,
+    ...(withheld !== undefined && { withheld: saidBy(host, withheld) }),
   };
 }
 

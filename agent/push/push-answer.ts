@@ -1,7 +1,8 @@
 /** What an engine says while it pushes, a JSON object a line: how far it is, what it pushed, and why it could not. */
 import * as v from 'valibot';
 import { LAYER_MAX_BYTES, LAYERS_MAX } from '../../proto/limits.ts';
-import type { Digest, PushProgress } from '../model/image.ts';
+import type { Digest } from '../model/image.ts';
+import type { PushProgress } from '../model/sink.ts';
 
 const LINE_MAX_CHARACTERS = 64 * 1024;
 const ID_MAX_CHARACTERS = 100;

@@ -1,23 +1,25 @@
 /**
- * A sink that pushes what another one has taken: each name of an image, once the image is there and verified.
- * A push that fails takes nothing back, and is no failure of the image: it is told beside it.
+ * A sink that pushes what another one has taken: each name of an image, once the image is there and verified. A push
+ * goes on behind the commit. One that fails takes nothing back, and is no failure of the image: it is told beside it.
  */
-import { type ImgmvError, toImgmvError } from '../../proto/errors.ts';
+import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import type { Emit } from '../model/events.ts';
-import type {
-  Answer,
-  Committed,
-  Image,
-  ImageWriter,
-  Incomplete,
-  Pushed,
-  PushProgress,
-  Retry,
-  SetName,
-  Sink,
-  Store,
-  Waits,
-} from '../model/image.ts';
+import type { Image, Name } from '../model/image.ts';
+import {
+  type Answer,
+  type Committed,
+  type ImageWriter,
+  type Planned,
+  type Push,
+  type Pushed,
+  type PushProgress,
+  type Retry,
+  refused,
+  type SetName,
+  type Sink,
+  type SinkFacts,
+} from '../model/sink.ts';
+import type { Waits } from '../model/source.ts';
 import { PushError, problemOf } from './failure.ts';
 import { namesRegistry, namesToPush } from './names-to-push.ts';
 import type { PushPolicy } from './policy.ts';
@@ -34,76 +36,70 @@ export class PushingSink implements Sink {
   readonly #push: PushName;
   readonly #policy: PushPolicy;
   readonly #emit: Emit;
-  readonly retry?: (retry: Retry) => Promise<void>;
   /**
    * The end of the last push that was asked for. They stand in line: an engine sends several layers of one push at
    * once, which fills the link by itself, and what two images share the second one finds in the registry.
    */
   #line: Promise<unknown> = Promise.resolve();
 
-  /** `inner` must be one whose images are there as soon as they are committed. */
-  constructor(inner: Sink & { readonly finish?: never }, { push, policy, emit }: PushingOptions) {
+  /** `inner` must be one whose images are there as soon as they are committed: not an atomic one. */
+  constructor(inner: Sink, { push, policy, emit }: PushingOptions) {
+    if (inner.facts.atomic)
+      throw new ImgmvError('internal', 'what is there only at the end cannot be pushed');
     this.#inner = inner;
     this.#push = push;
     this.#policy = policy;
     this.#emit = emit;
-    if (inner.retry) this.retry = (retry) => (inner as Required<Pick<Sink, 'retry'>>).retry(retry);
   }
 
-  get store(): Store | undefined {
-    return this.#inner.store;
+  get facts(): SinkFacts {
+    return this.#inner.facts;
   }
 
-  async plan(images: readonly Image[]): Promise<readonly Answer[]> {
-    return (await this.#inner.plan(images)).map((answer) => this.#planPush(answer));
+  async plan(images: readonly Image[]): Promise<readonly Planned[]> {
+    return (await this.#inner.plan(images)).map((planned) => {
+      if (planned.answer.action === 'refuse') return planned;
+      const { left, allowed } = this.#meant(planned.answer);
+      if (this.#policy.asked && left.length > 0 && allowed.size === 0) {
+        const { image, refs } = planned.answer;
+        const reason = `the receiver does not push to ${left.join(', ')}`;
+        return refused({ image, action: 'refuse', refs, reason });
+      }
+      const answer = withPushes(planned.answer, left, allowed);
+      return { answer, open: (signal) => this.#open(planned, signal) };
+    });
   }
 
-  /** Says which names will be pushed. Where pushing was asked for, an image of which no name may be is refused. */
-  #planPush(answer: Answer): Answer {
-    if (answer.action === 'refuse') return answer;
-    const { missing: _, ...whole } = answer;
-    const { refs } = answer;
+  /** Targets that nobody may push, and the names that will be. */
+  #meant({ refs }: Answer): { readonly left: readonly string[]; readonly allowed: ReadonlySet<Name> } {
     const meant = namesToPush(refs);
-    const allowed = new Set(meant.filter((name) => this.#policy.allows(name)));
-    const left = meant.filter((name) => !allowed.has(name)).map(({ target }) => target);
-    if (this.#policy.asked && left.length > 0 && allowed.size === 0)
-      return { ...whole, action: 'refuse', reason: `the receiver does not push to ${left.join(', ')}` };
-    const notes = left.length > 0 ? [`the receiver does not push to ${left.join(', ')}`] : [];
-    if (refs.length === 0) notes.push('an image without a name cannot be pushed');
-    const warning = [...(answer.warning === undefined ? [] : [answer.warning]), ...notes].join('; ');
-    return {
-      ...answer,
-      ...(warning !== '' && { warning }),
-      refs: refs.map((ref) => (allowed.has(ref) && namesRegistry(ref.target) ? { ...ref, push: true } : ref)),
-    };
+    const allowed = new Set<Name>(meant.filter((name) => this.#policy.allows(name)));
+    return { left: meant.filter((name) => !allowed.has(name)).map(({ target }) => target), allowed };
   }
 
-  async writer(answer: Answer, signal: AbortSignal): Promise<ImageWriter> {
-    const writer = await this.#inner.writer(answer, signal);
-    let committed = false;
-    let progress: PushProgress | undefined;
+  async #open(planned: Planned, signal: AbortSignal): Promise<ImageWriter> {
+    const writer = await planned.open(signal);
     return {
       write: (blob) => writer.write(blob),
-      commit: async (): Promise<Committed | Incomplete> => {
+      commit: async () => {
         const end = await writer.commit();
-        if (!('targetId' in end)) return end;
-        committed = true;
-        progress = { bytes: 0, bytesTotal: 0 };
-        const onProgress = (now: PushProgress) => {
-          progress = now;
-        };
-        const startedAt = performance.now();
-        const pushed = await this.#pushAll(answer.image, end, signal, onProgress);
-        if (pushed.length === 0) return end;
-        return { ...end, pushed, pushMs: Math.round(performance.now() - startedAt) };
+        return 'missing' in end ? end : { ...end, push: this.#begin(planned.answer.image, end, signal) };
       },
       loadedBytes: () => writer.loadedBytes(),
-      pushing: () => progress,
       keptBytes: () => writer.keptBytes(),
-      abort: async (error) => {
-        if (!committed) await writer.abort(error);
-      },
+      abort: (error) => writer.abort(error),
     };
+  }
+
+  /** Undefined where there is nothing to be pushed, and nothing to be said about that. */
+  #begin(image: Image, end: Committed, signal: AbortSignal): Push | undefined {
+    const { asked } = this.#policy;
+    if (!asked && namesToPush(end.refs).every((ref) => !this.#policy.allows(ref))) return undefined;
+    let progress: PushProgress = { bytes: 0, bytesTotal: 0 };
+    const onProgress = (now: PushProgress) => {
+      progress = now;
+    };
+    return { done: this.#pushAll(image, end, signal, onProgress), progress: () => progress };
   }
 
   /** Of each name that is pushed, and where pushing was asked for, of those that may not be, too. */
@@ -116,11 +112,11 @@ export class PushingSink implements Sink {
     const { asked } = this.#policy;
     if (refs.length === 0) return asked ? [failed(targetId, nameless())] : [];
     const meant = namesToPush(refs).filter((ref) => asked || this.#policy.allows(ref));
-    const foreign = meant.length > 0 && (await unsent?.().catch(toImgmvError));
+    const foreign = await unsent().catch(toImgmvError);
     const pushed: Pushed[] = [];
     for (const ref of meant) {
       if (foreign instanceof Error) pushed.push(failed(ref.target, foreign));
-      else if (foreign && foreign.length > 0) pushed.push(failed(ref.target, holdsMore(ref.target, foreign)));
+      else if (foreign.length > 0) pushed.push(failed(ref.target, holdsMore(ref.target, foreign)));
       else pushed.push(await this.#inLine(() => this.#pushOne(image, ref, signal, onProgress)));
     }
     return pushed;
@@ -160,6 +156,14 @@ export class PushingSink implements Sink {
     }
   }
 
+  retrying(retry: Retry): Promise<void> {
+    return this.#inner.retrying(retry);
+  }
+
+  finish(): Promise<void> {
+    return this.#inner.finish();
+  }
+
   waits(): Waits {
     return this.#inner.waits();
   }
@@ -167,6 +171,21 @@ export class PushingSink implements Sink {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#inner[Symbol.asyncDispose]();
   }
+}
+
+/** Says which names will be pushed, and which will not. */
+function withPushes(answer: Answer, left: readonly string[], allowed: ReadonlySet<Name>): Answer {
+  const { refs, warning } = answer;
+  const notes = [
+    ...(warning === undefined ? [] : [warning]),
+    ...(left.length > 0 ? [`the receiver does not push to ${left.join(', ')}`] : []),
+    ...(refs.length === 0 ? ['an image without a name cannot be pushed'] : []),
+  ];
+  return {
+    ...answer,
+    ...(notes.length > 0 && { warning: notes.join('; ') }),
+    refs: refs.map((ref) => (allowed.has(ref) && namesRegistry(ref.target) ? { ...ref, push: true } : ref)),
+  };
 }
 
 function failed(target: string, error: ImgmvError): Pushed {

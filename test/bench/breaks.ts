@@ -129,7 +129,7 @@ async function killed(scene: Scene, image: MemoryImage): Promise<void> {
 async function missingBytes(scene: Scene, { image }: MemoryImage): Promise<number> {
   const engine = await Engine.connect({ dockerHost: scene.target.dockerHost, env: {} });
   await using sink = await EngineSink.open(engine, { noReplace: false, ignoreSpace: true });
-  const [answer] = await sink.plan([image]);
+  const answer = (await sink.plan([image]))[0]?.answer;
   return answer?.action === 'present' ? 0 : bytesToCome(image, answer?.missing);
 }
 

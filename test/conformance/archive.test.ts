@@ -1,4 +1,5 @@
 /** Archives and layouts on disk as sources and sinks: what a sink has written is what a source reads. */
+
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -8,7 +9,8 @@ import { EachSink } from '../../agent/archive/each-sink.ts';
 import type { ArchiveEndpoint } from '../../agent/archive/endpoint.ts';
 import { openArchives } from '../../agent/archive/open-archives.ts';
 import { openSink, type WriteOptions } from '../../agent/archive/open-store.ts';
-import type { Digest, Sink } from '../../agent/model/image.ts';
+import type { Digest } from '../../agent/model/image.ts';
+import type { Sink } from '../../agent/model/sink.ts';
 import { move } from '../../agent/move/move.ts';
 import { MemorySource } from '../memory.ts';
 import { scratchDirectory } from '../rig/scratch.ts';

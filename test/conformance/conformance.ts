@@ -1,16 +1,10 @@
 /** What every source and every sink must do, whatever is behind it: agent/model/image.ts, as tests. */
+
 import { createHash } from 'node:crypto';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import type {
-  Answer,
-  Blob,
-  Committed,
-  Digest,
-  ImageWriter,
-  Sink,
-  Source,
-  Store,
-} from '../../agent/model/image.ts';
+import { afterAll, beforeAll, describe, expect, it, type TestContext } from 'vitest';
+import type { Blob, Digest, Image, Store } from '../../agent/model/image.ts';
+import type { Answer, Committed, ImageWriter, Sink } from '../../agent/model/sink.ts';
+import type { Source } from '../../agent/model/source.ts';
 import { shortId } from '../../agent/peer/discretion.ts';
 import { ImgmvError } from '../../proto/errors.ts';
 import { type MemoryImage, MemorySource, type TestImageOptions, testImage } from '../memory.ts';
@@ -19,8 +13,8 @@ import { type MemoryImage, MemorySource, type TestImageOptions, testImage } from
 export interface Ends extends AsyncDisposable {
   /** How its images are kept; test images are made alike. */
   readonly store: Store;
-  /** A source that offers these images, each under its own names. Whoever asked disposes of it. */
-  source(images: readonly MemoryImage[]): Promise<Source>;
+  /** A source that offers these images, each under its own names; undefined for none. Whoever asked disposes of it. */
+  readonly source: ((images: readonly MemoryImage[]) => Promise<Source>) | undefined;
   /** A new sink into the one store that these ends have. Whoever asked disposes of it. */
   sink(): Promise<Sink>;
   /** Whether a sink finds what those before it have left; true when left out. A file is written anew each time. */
@@ -29,6 +23,8 @@ export interface Ends extends AsyncDisposable {
   readonly sharing?: boolean;
   /** Whether it holds more than one image; true when left out. */
   readonly several?: boolean;
+  /** Whether its source knows a layer's digest before its bytes; true when left out. */
+  readonly namesDigests?: boolean;
   /** Whether it tells 12 digits only of images that were not offered; false when left out. */
   readonly tellsShortIds?: boolean;
   /** Which image has which name in the store; private and helper names, and images without one, too. */
@@ -46,66 +42,82 @@ export function conformance(name: string, makeEnds: () => Promise<Ends>): void {
     });
     afterAll(() => ends?.[Symbol.asyncDispose]());
 
+    const sourceOf = (context: TestContext, images: readonly MemoryImage[]): Promise<Source> =>
+      ends.source?.(images) ?? context.skip('nothing comes from it');
     const imageOf = (options: TestImageOptions) => testImage({ ...options, store: ends.store });
 
     describe('its source', () => {
       it('tells its images as they are', async (context) => {
         if (ends.several === false) context.skip('it holds one image');
         const images = [await imageOf({ name: 'told:1' }), await imageOf({ name: 'told:2' })];
-        await using source = await ends.source(images);
+        await using source = await sourceOf(context, images);
         const told = await source.images();
         const facts = images.map(({ image: { id, names, diffIds, platform, store } }) => ({
-          id,
-          names,
-          diffIds,
-          platform,
-          store,
+          image: { id, names, diffIds, platform, store },
         }));
         expect(told).toMatchObject(facts);
-        await settleAll(
-          source,
-          told.map((image) => ({ image, action: 'refuse', reason: 'not wanted', refs: image.names })),
-        );
+        expect(await source.images()).toEqual(told);
+        expect(told.map(({ image }) => image.withheld)).toEqual([undefined, undefined]);
+        source.expect([]);
+        expect(Object.values(source.waits()).every((ms) => ms >= 0)).toBe(true);
       });
 
-      it.each([
+      for (const [hint, name] of [
         ['', 'given:1'],
         [' after a hint', 'given:2'],
-      ])(
-        'gives each blob once, its bytes as they were, and metadata behind what it names%s',
-        async (hint, name) => {
+      ])
+        it(`gives each blob once, its bytes as they were, and metadata behind what it names${hint}`, async (context) => {
           const image = await imageOf({
-            name,
+            name: `${name}`,
             layers: [{ a: 'a' }, { b: { bytes: 300_000, seed: 1 } }],
           });
-          await using source = await ends.source([image]);
-          const [told] = await source.images();
-          if (!told) throw new Error('no image');
-          const answer: Answer = { image: told, action: 'send', refs: told.names };
-          await source.planned([answer]);
-          if (hint !== '') source.prepare?.(told, undefined, never);
+          await using source = await sourceOf(context, [image]);
+          const [from] = await source.images();
+          if (!from) throw new Error('no image');
+          source.expect([{ from, layers: undefined }]);
+          if (hint !== '') from.prepare(undefined, never);
           const seen = [];
-          for await (const blob of source.blobs(told, undefined, never)) seen.push(await read(blob));
-          await source.settled({ image: told, status: 'loaded', targetId: told.id, refs: told.names });
+          for await (const blob of from.blobs(undefined, never)) seen.push(await read(blob));
           const want = image.blobs.map(({ kind, digest, bytes }) => ({ kind, digest, size: bytes.length }));
           const metadata = (all: typeof want) => all.filter(({ kind }) => kind !== 'layer');
           expect(metadata(seen)).toEqual(metadata(want));
           expect(seen).toHaveLength(want.length);
           expect(seen).toEqual(expect.arrayContaining(want));
-        },
-      );
+        });
 
-      it('stops with the reason of the signal', async () => {
+      it('gives the layers that are wanted, and again what is wanted once more', async (context) => {
+        const image = await imageOf({ name: 'wanted:1', layers: [{ a: 'wanted' }, { b: 'not' }] });
+        await using source = await sourceOf(context, [image]);
+        const [from] = await source.images();
+        const [wanted, other] = image.image.diffIds;
+        if (!from || !wanted || !other) throw new Error('no image, or no layers');
+        for (const [layer, others] of [
+          [wanted, [other]],
+          [other, [wanted]],
+        ] as const) {
+          source.expect([{ from, layers: [layer] }]);
+          const seen = new Map<Digest, Blob['kind']>();
+          for await (const blob of from.blobs([layer], never)) {
+            const { kind, digest } = await read(blob);
+            seen.set(digest, kind);
+          }
+          expect(seen.get(layer)).toBe('layer');
+          // One that learns digests only from the bytes may give them all.
+          if (ends.namesDigests !== false) for (const one of others) expect(seen.has(one)).toBe(false);
+          expect([...seen.values()]).toContain('config');
+        }
+      });
+
+      it('stops with the reason of the signal', async (context) => {
         const image = await imageOf({ name: 'stopped:1' });
-        await using source = await ends.source([image]);
-        const [told] = await source.images();
-        if (!told) throw new Error('no image');
-        await source.planned([{ image: told, action: 'send', refs: told.names }]);
+        await using source = await sourceOf(context, [image]);
+        const [from] = await source.images();
+        if (!from) throw new Error('no image');
+        source.expect([{ from, layers: undefined }]);
         const reason = new ImgmvError('sigint', 'stopped by the test');
         await expect(
-          source.blobs(told, undefined, AbortSignal.abort(reason))[Symbol.asyncIterator]().next(),
+          from.blobs(undefined, AbortSignal.abort(reason))[Symbol.asyncIterator]().next(),
         ).rejects.toThrow(reason);
-        await source.settled({ image: told, status: 'failed', refs: told.names, error: reason });
       });
     });
 
@@ -115,13 +127,13 @@ export function conformance(name: string, makeEnds: () => Promise<Ends>): void {
         sink: Sink,
         { image }: MemoryImage,
       ): Promise<{ answer: Answer; writer: ImageWriter }> {
-        const [answer] = await sink.plan([image]);
-        if (!answer) throw new Error('no answer');
-        return { answer, writer: await sink.writer(answer, never) };
+        const [planned] = await sink.plan([image]);
+        if (!planned) throw new Error('no answer');
+        return { answer: planned.answer, writer: await planned.open(never) };
       }
 
       async function writeAll(writer: ImageWriter, image: MemoryImage): Promise<void> {
-        for await (const blob of new MemorySource([image]).blobs(image.image, undefined, never))
+        for await (const blob of new MemorySource([]).blobs(image, undefined, never))
           await writer.write(blob);
       }
 
@@ -134,7 +146,7 @@ export function conformance(name: string, makeEnds: () => Promise<Ends>): void {
         await writeAll(writer, image);
         expect(await ends.held()).toEqual(before);
         const { targetId, refs } = await committed(writer);
-        await sink.finish?.();
+        await sink.finish();
         expect({ targetId, refs }).toEqual({ targetId: image.image.id, refs: image.image.names });
         expect(await ends.held()).toEqual({ ...before, 'whole:1': targetId });
       });
@@ -145,7 +157,7 @@ export function conformance(name: string, makeEnds: () => Promise<Ends>): void {
         const { writer } = await begin(sink, image);
         await writeAll(writer, { ...image, blobs: image.blobs.toReversed() });
         await writer.commit();
-        await sink.finish?.();
+        await sink.finish();
         expect(await ends.held()).toHaveProperty(['reversed:1'], image.image.id);
       });
 
@@ -153,14 +165,10 @@ export function conformance(name: string, makeEnds: () => Promise<Ends>): void {
         const image = await imageOf({ name: 'unnamed:1' });
         await using sink = await ends.sink();
         const { writer } = await begin(sink, image);
-        for await (const { digest, ...blob } of new MemorySource([image]).blobs(
-          image.image,
-          undefined,
-          never,
-        ))
+        for await (const { digest, ...blob } of new MemorySource([]).blobs(image, undefined, never))
           await writer.write({ ...blob, ...(blob.kind !== 'layer' && digest && { digest }) });
         await writer.commit();
-        await sink.finish?.();
+        await sink.finish();
         expect(await ends.held()).toHaveProperty(['unnamed:1'], image.image.id);
       });
 
@@ -263,7 +271,7 @@ export function conformance(name: string, makeEnds: () => Promise<Ends>): void {
           const { answer, writer } = await begin(sink, image);
           const wanted = image === first ? first.image.diffIds : second.image.diffIds.slice(-1);
           expect(answer).toMatchObject({ action: 'send', missing: wanted });
-          for await (const blob of new MemorySource([image]).blobs(image.image, answer.missing, never))
+          for await (const blob of new MemorySource([]).blobs(image, answer.missing, never))
             await writer.write(blob);
           expect((await committed(writer)).targetId).toBe(image.image.id);
         }
@@ -280,19 +288,19 @@ export function conformance(name: string, makeEnds: () => Promise<Ends>): void {
         await using sink = await ends.sink();
         const [first, second] = await sink.plan([one.image, two.image]);
         if (!first || !second) throw new Error('no answers');
-        expect(first.missing).toEqual(one.image.diffIds);
-        expect(second.missing).toEqual(two.image.diffIds.slice(-1));
-        const failing = await sink.writer(first, never);
+        expect(first.answer.missing).toEqual(one.image.diffIds);
+        expect(second.answer.missing).toEqual(two.image.diffIds.slice(-1));
+        const failing = await first.open(never);
         await failing.abort(new ImgmvError('integrity', 'the first one fails'));
-        const writer = await sink.writer(second, never);
-        const source = new MemorySource([two]);
-        for await (const blob of source.blobs(two.image, second.missing, never)) await writer.write(blob);
+        const writer = await second.open(never);
+        const source = new MemorySource([]);
+        for await (const blob of source.blobs(two, second.answer.missing, never)) await writer.write(blob);
         const end = await writer.commit();
         expect(end).toEqual({ missing: two.image.diffIds.slice(0, 1) });
         const again = 'missing' in end ? end.missing : [];
-        for await (const blob of source.blobs(two.image, again, never)) await writer.write(blob);
+        for await (const blob of source.blobs(two, again, never)) await writer.write(blob);
         expect((await committed(writer)).targetId).toBe(two.image.id);
-        await sink.finish?.();
+        await sink.finish();
         expect(await ends.held()).toEqual({ ...before, 'two:1': two.image.id });
       });
 
@@ -303,7 +311,7 @@ export function conformance(name: string, makeEnds: () => Promise<Ends>): void {
         const { writer } = await begin(sink, image);
         await writeAll(writer, image);
         expect(await writer.commit()).toMatchObject({ targetId: image.image.id, refs: [] });
-        await sink.finish?.();
+        await sink.finish();
         const held = await ends.held();
         expect(
           Object.keys(held).filter((name) => !names.includes(name) && !name.startsWith('<none>')),
@@ -314,16 +322,16 @@ export function conformance(name: string, makeEnds: () => Promise<Ends>): void {
         if (ends.several === false) context.skip('it holds one image');
         const images = [await imageOf({ name: 'first:1' }), await imageOf({ name: 'second:1' })];
         await using sink = await ends.sink();
-        const answers = await sink.plan(images.map(({ image }) => image));
-        expect(answers.map(({ image, action }) => [image.id, action])).toEqual(
+        const planned = await sink.plan(images.map(({ image }) => image));
+        expect(planned.map(({ answer: { image, action } }) => [image.id, action])).toEqual(
           images.map(({ image }) => [image.id, 'send']),
         );
-        for (const [index, answer] of answers.entries()) {
-          const writer = await sink.writer(answer, never);
+        for (const [index, one] of planned.entries()) {
+          const writer = await one.open(never);
           await writeAll(writer, images[index] as MemoryImage);
           await writer.commit();
         }
-        await sink.finish?.();
+        await sink.finish();
         expect(await ends.held()).toMatchObject({
           'first:1': images[0]?.image.id,
           'second:1': images[1]?.image.id,
@@ -344,12 +352,9 @@ export async function failureOf(work: Promise<unknown>): Promise<ImgmvError> {
   throw new Error('it did not fail');
 }
 
-async function settleAll(source: Source, answers: readonly Answer[]): Promise<void> {
-  await source.planned(answers);
-  for (const { image } of answers) {
-    const error = new ImgmvError('refused', 'not wanted');
-    await source.settled({ image, status: 'refused', refs: image.names, error });
-  }
+/** What a sink says to these images. */
+export async function answersOf(sink: Sink, ...images: readonly Image[]): Promise<readonly Answer[]> {
+  return (await sink.plan(images)).map(({ answer }) => answer);
 }
 
 /** Commits an image that has come whole. */

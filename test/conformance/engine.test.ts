@@ -11,14 +11,13 @@ import { EngineSink, type EngineSinkOptions } from '../../agent/docker/engine-si
 import { EngineSource } from '../../agent/docker/engine-source.ts';
 import { type NamingEngine, setNames } from '../../agent/docker/set-names.ts';
 import type { Blob, Digest, Image, Store } from '../../agent/model/image.ts';
-import { move } from '../../agent/move/move.ts';
-import type { MoveOptions } from '../../agent/move/options.ts';
+import { type MoveOptions, move } from '../../agent/move/move.ts';
 import { ImgmvError } from '../../proto/errors.ts';
 import { type MemoryImage, MemorySource, testImage } from '../memory.ts';
 import { engineSupport, type Flavour, type Engine as RigEngine, startEngine } from '../rig/engine.ts';
 import { namesOn } from '../rig/images.ts';
 import { describeOn } from '../rig/suite.ts';
-import { conformance, failureOf } from './conformance.ts';
+import { answersOf, conformance, failureOf } from './conformance.ts';
 
 const FLAVOURS = [
   { flavour: '20', store: 'classic', required: true },
@@ -72,7 +71,7 @@ for (const { flavour, store, required } of FLAVOURS) {
       afterAll(() => rig?.[Symbol.asyncDispose]());
 
       const lookUp = async (...references: readonly string[]) =>
-        (await sourceOf(engine, references)).images();
+        (await (await sourceOf(engine, references)).images()).map(({ image }) => image);
       const offered = async (changes: Partial<Image>): Promise<Image> => {
         const { image } = await testImage({ name: 'offered:1', store });
         return { ...image, ...changes };
@@ -104,7 +103,9 @@ for (const { flavour, store, required } of FLAVOURS) {
 
       it('gives the name of --as', async () => {
         const source = await sourceOf(engine, [web.image.id], { as: 'other:1' });
-        expect((await source.images())[0]?.names).toEqual([{ source: web.image.id, target: 'other:1' }]);
+        expect((await source.images())[0]?.image.names).toEqual([
+          { source: web.image.id, target: 'other:1' },
+        ]);
       });
 
       it.each([
@@ -123,18 +124,16 @@ for (const { flavour, store, required } of FLAVOURS) {
       });
 
       it('refuses an image for windows', async () => {
-        const answers = await (await sinkOf(engine)).plan([
-          await offered({ platform: { os: 'windows', architecture: 'amd64' } }),
-        ]);
+        const platform = { os: 'windows', architecture: 'amd64' };
+        const answers = await answersOf(await sinkOf(engine), await offered({ platform }));
         expect(answers).toMatchObject([
           { action: 'refuse', reason: 'an image for windows cannot be loaded on linux' },
         ]);
       });
 
       it('warns of another architecture', async () => {
-        const answers = await (await sinkOf(engine)).plan([
-          await offered({ platform: { os: 'linux', architecture: 'arm64' } }),
-        ]);
+        const platform = { os: 'linux', architecture: 'arm64' };
+        const answers = await answersOf(await sinkOf(engine), await offered({ platform }));
         expect(answers).toMatchObject([
           { action: 'send', warning: expect.stringContaining('made for arm64') },
         ]);
@@ -145,7 +144,7 @@ for (const { flavour, store, required } of FLAVOURS) {
           { length: 126 },
           (_, n): Digest => `sha256:${n.toString(16).padStart(64, '0')}`,
         );
-        const [answer] = await (await sinkOf(engine)).plan([await offered({ diffIds })]);
+        const [answer] = await answersOf(await sinkOf(engine), await offered({ diffIds }));
         if (store === 'containerd') return expect(answer?.action).toBe('send');
         expect(answer).toMatchObject({
           action: 'refuse',
@@ -175,7 +174,7 @@ for (const { flavour, store, required } of FLAVOURS) {
           // Its digest is the id of a classic image, which answers tell.
           ...(store === 'classic' ? [{ ...foreign, diffIds: [other], layers }] : []),
         ])
-          actions.push((await (await sinkOf(engine)).plan([image]))[0]?.action);
+          actions.push((await answersOf(await sinkOf(engine), image))[0]?.action);
         const lies = Array.from({ length: store === 'classic' ? 4 : 3 }, () => 'send');
         expect(actions).toEqual(['present', 'present', 'present', ...lies]);
       });
@@ -186,7 +185,7 @@ for (const { flavour, store, required } of FLAVOURS) {
           (await testImage({ name: 'offered:1', layers: [{ x: 'x' }], store })).image,
           (await testImage({ name: 'other:1', layers: [{ y: 'y' }], store })).image,
         ];
-        const answers = await (await sinkOf(engine)).plan(images);
+        const answers = await answersOf(await sinkOf(engine), ...images);
         expect(answers.map(({ action }) => action)).toEqual(['refuse', 'refuse', 'send']);
         expect(answers.map(({ reason }) => reason)).toEqual([
           `offered:1 would also be the name of ${images[1]?.id}`,
@@ -198,17 +197,17 @@ for (const { flavour, store, required } of FLAVOURS) {
       it('with --no-replace keeps names, planned or given away meanwhile', async () => {
         const image = await testImage({ name: 'web:1.0', layers: [{ y: 'y' }], store });
         const sink = await sinkOf(engine, { noReplace: true });
-        const [planned] = await sink.plan([image.image]);
-        expect(planned).toMatchObject({
+        const [refused] = await answersOf(sink, image.image);
+        expect(refused).toMatchObject({
           action: 'refuse',
           reason: expect.stringContaining('--no-replace was given'),
         });
         const late = await testImage({ name: 'late:1', layers: [{ z: 'z' }], store });
-        const [answer] = await sink.plan([late.image]);
-        if (!answer) throw new Error('no answer');
-        const writer = await sink.writer(answer, new AbortController().signal);
+        const [planned] = await sink.plan([late.image]);
+        if (!planned) throw new Error('no answer');
+        const writer = await planned.open(new AbortController().signal);
         const { signal } = new AbortController();
-        for await (const blob of new MemorySource([late]).blobs(late.image, undefined, signal))
+        for await (const blob of new MemorySource([]).blobs(late, undefined, signal))
           await writer.write(blob);
         await rig.docker(['tag', 'web:1.0', 'late:1']);
         const failure = await failureOf(writer.commit());
@@ -268,11 +267,11 @@ for (const { flavour, store, required } of FLAVOURS) {
           const image = await testImage({ names: namesTo('late:1', 'late:2'), layers: [{ l: 'l' }], store });
           const before = await namesOn(rig);
           const sink = await sinkOf(engine, { noReplace: true });
-          const [answer] = await sink.plan([image.image]);
-          if (!answer) throw new Error('no answer');
+          const [planned] = await sink.plan([image.image]);
+          if (!planned) throw new Error('no answer');
           const { signal } = new AbortController();
-          const writer = await sink.writer(answer, signal);
-          for await (const blob of new MemorySource([image]).blobs(image.image, undefined, signal))
+          const writer = await planned.open(signal);
+          for await (const blob of new MemorySource([]).blobs(image, undefined, signal))
             await writer.write(blob);
           await rig.docker(['tag', 'held:1', 'late:2']);
           const failure = await failureOf(writer.commit());
@@ -308,9 +307,9 @@ for (const { flavour, store, required } of FLAVOURS) {
 
       it('says who lost a name in the plan, not who keeps it', async () => {
         const image = await testImage({ name: 'web:1.0', layers: [{ y: 'y' }], store });
-        const [other] = await (await sinkOf(engine)).plan([image.image]);
+        const [other] = await answersOf(await sinkOf(engine), image.image);
         expect(other?.refs).toEqual([{ source: 'web:1.0', target: 'web:1.0', replaces: web.image.id }]);
-        const [same] = await (await sinkOf(engine)).plan([web.image]);
+        const [same] = await answersOf(await sinkOf(engine), web.image);
         expect(same).toMatchObject({ action: 'present', refs: web.image.names });
       });
     },

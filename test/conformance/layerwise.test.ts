@@ -1,16 +1,19 @@
 /** A large image into real engines, layer by layer: in every order, broken off, taken up, and pruned under way. */
+
 import { stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
 import { Engine } from '../../agent/docker/engine.ts';
 import { EngineSink } from '../../agent/docker/engine-sink.ts';
 import { Helpers, helpersAmong } from '../../agent/docker/helpers.ts';
-import type { Digest, ImageWriter, Store } from '../../agent/model/image.ts';
+import type { Digest, Store } from '../../agent/model/image.ts';
+import type { ImageWriter } from '../../agent/model/sink.ts';
 import { ImgmvError } from '../../proto/errors.ts';
 import { type MemoryBlob, type MemoryImage, testImage } from '../memory.ts';
 import { engineSupport, type Flavour, type Engine as RigEngine, startEngine } from '../rig/engine.ts';
 import { scratchDirectory } from '../rig/scratch.ts';
 import { describeOn } from '../rig/suite.ts';
+import { answersOf } from './conformance.ts';
 
 const MIB = 2 ** 20;
 const FLAVOURS = [
@@ -64,10 +67,10 @@ for (const { flavour, store, required } of FLAVOURS) {
           layerwiseMinBytes: LAYERWISE_MIN_BYTES,
         });
         open.push(sink);
-        const [answer] = await sink.plan([image]);
-        if (!answer) throw new Error('no answer');
-        const writer = await sink.writer(answer, new AbortController().signal);
-        return { sink, writer, missing: answer.missing ?? [] };
+        const [planned] = await sink.plan([image]);
+        if (!planned) throw new Error('no answer');
+        const writer = await planned.open(new AbortController().signal);
+        return { sink, writer, missing: planned.answer.missing ?? [] };
       }
       const layer = (at: number) => big.blobs[at] as MemoryBlob;
       const metadata = () => big.blobs.filter(({ kind }) => kind !== 'layer');
@@ -170,7 +173,7 @@ for (const { flavour, store, required } of FLAVOURS) {
           using helpers = new Helpers('0123456789ac');
           const target = `${front}${helpers.nextName()}`;
           const { sink } = await begin();
-          const [answer] = await sink.plan([{ ...big.image, names: [{ source: 'big:1', target }] }]);
+          const [answer] = await answersOf(sink, { ...big.image, names: [{ source: 'big:1', target }] });
           expect(answer).toMatchObject({ action: 'refuse', reason: expect.stringContaining(target) });
         },
       );

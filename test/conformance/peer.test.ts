@@ -1,13 +1,12 @@
-/** The peer's ends over a session on the loopback device, with memory at the far end. */
+/** The other host as a sink over a session on the loopback device, with memory at the far end. */
 import { vi } from 'vitest';
 import type { Digest } from '../../agent/model/image.ts';
-import { move } from '../../agent/move/move.ts';
 import { dialSession } from '../../agent/peer/dialler.ts';
 import { Listener } from '../../agent/peer/listener.ts';
 import { PeerSink } from '../../agent/peer/peer-sink.ts';
-import { PeerSource } from '../../agent/peer/peer-source.ts';
+import { SinkServer } from '../../agent/peer/sink-server.ts';
 import type { Hello } from '../../proto/messages.ts';
-import { MemorySink, MemorySource } from '../memory.ts';
+import { MemorySink } from '../memory.ts';
 import { conformance } from './conformance.ts';
 
 vi.mock(import('../../proto/code.ts'), async (original) => ({
@@ -29,17 +28,10 @@ for (const store of ['classic', 'containerd'] as const) {
     return {
       store,
       tellsShortIds: true,
-      async source(images) {
-        const { source, sink, close } = await pair();
-        const sent = moved(new MemorySource(images), sink).finally(() => sink[Symbol.asyncDispose]());
-        return disposedWith(source, async () => {
-          await sent;
-          await close();
-        });
-      },
+      source: undefined,
       async sink() {
-        const { source, sink, close } = await pair();
-        const received = moved(source, far).finally(() => source[Symbol.asyncDispose]());
+        const { server, sink, close } = await pair();
+        const received = server.serve(far, { emit }).finally(() => server[Symbol.asyncDispose]());
         return disposedWith(sink, async () => {
           await received;
           await close();
@@ -52,7 +44,7 @@ for (const store of ['classic', 'containerd'] as const) {
 }
 
 /** Both ends of a session of its own. */
-async function pair(): Promise<{ source: PeerSource; sink: PeerSink; close: () => Promise<void> }> {
+async function pair(): Promise<{ server: SinkServer; sink: PeerSink; close: () => Promise<void> }> {
   const listener = await Listener.listen({
     address: '127.0.0.1',
     port: 0,
@@ -67,23 +59,13 @@ async function pair(): Promise<{ source: PeerSource; sink: PeerSink; close: () =
   const accepted = await accepting;
   return {
     sink: new PeerSink({ session: dialled.session, openLane: (lane) => dialled.openLane(lane) }),
-    source: new PeerSource(accepted.session, accepted.lane),
+    server: new SinkServer(accepted.session, accepted.lane),
     close: () => listener.close(),
   };
 }
 
-function moved(source: PeerSource | MemorySource, sink: PeerSink | MemorySink): Promise<unknown> {
-  return move(source, sink, {
-    signal: new AbortController().signal,
-    emit,
-    wireBytes: () => 0,
-    jobs: 2,
-    retries: 0,
-  });
-}
-
 /** `end`, whose disposal also waits for the far end to be done. */
-function disposedWith<E extends PeerSource | PeerSink>(end: E, after: () => Promise<void>): E {
+function disposedWith(end: PeerSink, after: () => Promise<void>): PeerSink {
   const dispose = end[Symbol.asyncDispose].bind(end);
   return Object.assign(end, {
     async [Symbol.asyncDispose]() {

@@ -6,7 +6,7 @@ import { move } from '../../agent/move/move.ts';
 import { dialSession } from '../../agent/peer/dialler.ts';
 import { type AcceptedSession, Listener } from '../../agent/peer/listener.ts';
 import { PeerSink } from '../../agent/peer/peer-sink.ts';
-import { PeerSource } from '../../agent/peer/peer-source.ts';
+import { SinkServer } from '../../agent/peer/sink-server.ts';
 import { MemorySink, MemorySource, testImage } from '../memory.ts';
 import { proved, say, size, title } from './say.ts';
 
@@ -89,15 +89,8 @@ export async function fixtureDemo(): Promise<void> {
 
 async function receive(accepting: Promise<AcceptedSession>, store: MemorySink): Promise<number> {
   const { session, lane } = await accepting;
-  await using source = new PeerSource(session, lane);
-  const { exit } = await move(source, store, {
-    signal: session.signal,
-    emit: () => {},
-    wireBytes: () => session.wireBytes,
-    jobs: 2,
-    retries: 0,
-  });
-  return exit;
+  await using server = new SinkServer(session, lane);
+  return (await server.serve(store, { emit: () => {} })).exit;
 }
 
 function hello(name: string) {

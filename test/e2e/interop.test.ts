@@ -1,4 +1,5 @@
 /** What skopeo and podman write is read, and what imgmv writes they take. Debian's, as they come. */
+
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -9,7 +10,8 @@ import { ArchiveSource } from '../../agent/archive/archive-source.ts';
 import { type ArchiveEndpoint, parseEndpoint } from '../../agent/archive/endpoint.ts';
 import { openArchives } from '../../agent/archive/open-archives.ts';
 import { openSink } from '../../agent/archive/open-store.ts';
-import type { Image, Source } from '../../agent/model/image.ts';
+import type { Image } from '../../agent/model/image.ts';
+import type { Source } from '../../agent/model/source.ts';
 import { move } from '../../agent/move/move.ts';
 import { digestOf, manifestFor } from '../../agent/oci/metadata.ts';
 import { blob, json, rawTar } from '../hostile/raw-tar.ts';
@@ -163,7 +165,7 @@ async function read(endpoint: ArchiveEndpoint): Promise<readonly Image[]> {
     signal,
     meant?.map(({ id, names }) => ({ id, names: names.map((name) => ({ source: name, target: name })) })),
   );
-  return source.images();
+  return (await source.images()).map(({ image }) => image);
 }
 
 /** The same image, as a containerd store has it that pulled it. */

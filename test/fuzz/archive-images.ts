@@ -92,12 +92,13 @@ async function read(
   const held = await heldOf();
   const source = await briefly(() => ArchiveSource.open(archives, signal));
   if (!source) return undefined;
-  const images = await source.images();
+  const found = await source.images();
+  const images = found.map(({ image }) => image);
   if (images.length === 0) return holdsNothing(all.archives);
-  for (const image of images) {
+  for (const { image, blobs } of found) {
     const { diffIds, id, layers = [], names, root } = image;
     const came = new Map<string, string>();
-    for await (const blob of source.blobs(image, undefined, signal)) {
+    for await (const blob of blobs(undefined, signal)) {
       const bytes = await collected(blob.body);
       holds(blob.digest === digestOf(bytes) && blob.size === bytes.length, 'a blob is what its digest says');
       holds(held?.has(digestOf(bytes)) ?? true, `a blob is out of the archive: ${blob.kind} ${blob.digest}`);

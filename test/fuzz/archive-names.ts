@@ -122,7 +122,8 @@ const each = target<{ names: readonly (readonly string[])[]; format: number; ope
     const files = new Set<string>();
     const answers = await sink.plan(images);
     holds(answers.length === images.length, 'each image has an answer');
-    for (const { image, action, reason } of answers) {
+    for (const [place, { answer }] of answers.entries()) {
+      const { image, action, reason } = answer;
       const file = fileName(image, format);
       holds(basename(file) === file && !/^\.|[\0/\\]|\p{Cc}/u.test(file), 'a file is in the directory');
       holds(Buffer.byteLength(file) <= 255, `a file has a name of ${file.length} characters`);
@@ -131,15 +132,15 @@ const each = target<{ names: readonly (readonly string[])[]; format: number; ope
         compressionByEnding(file) === (format === 'tar' ? 'none' : format === 'tar.gz' ? 'gzip' : 'zstd'),
         'and is what it is called',
       );
-      const refused = files.has(file) || clashing.has(image);
+      const refused = files.has(file) || clashing[place] !== undefined;
       holds((action === 'refuse') === refused, 'two images are two files, and have two names');
       holds(action !== 'refuse' || (reason !== undefined && reason.length < 2_000), 'why is said');
       if (!refused) files.add(file);
     }
     const [first] = answers;
-    if (!opens || first?.action !== 'send') return;
+    if (!opens || first?.answer.action !== 'send') return;
     // Whatever it is called, its file can be made.
-    const writer = await decodedLater([], () => sink.writer(first, signal));
+    const writer = await decodedLater([], () => first.open(signal));
     holds(readdirSync(scratch).length === 1, 'it is made under another name');
     await writer?.abort(new ImgmvError('peer-lost', 'no more'));
     holds(existsSync(scratch) && readdirSync(scratch).length === 0, 'nothing is left of it');

@@ -64,6 +64,7 @@ export const message: fc.Arbitrary<Json> = fc.oneof(
             config: digest,
             layers: fc.array(optional({ digest, size: bytes, diffId: digest }, ['digest', 'size']), few),
             bytes,
+            withheld: text,
           },
           ['image', 'id', 'root', 'store', 'platform', 'names', 'diffIds', 'bytes'],
         ),
@@ -127,14 +128,22 @@ export const message: fc.Arbitrary<Json> = fc.oneof(
       refs: fc.array(optional({ source: name, target: name, replaced: shortId }, ['source', 'target']), few),
       error: failure,
       kept: bytes,
+      pushes: fc.constant(true),
+    },
+    ['type', 'image', 'status', 'refs'],
+  ),
+  optional(
+    {
+      type: fc.constant('pushed'),
+      image,
       pushed: fc.array(
         optional({ target: name, digest, warning: text, problem: fc.constantFrom(...PUSH_PROBLEMS) }, [
           'target',
         ]),
-        few,
+        { ...few, minLength: 1 },
       ),
     },
-    ['type', 'image', 'status', 'refs'],
+    ['type', 'image', 'pushed'],
   ),
   optional({ type: fc.constant('probe'), padding: nastyText }, ['type', 'padding']),
   fc.constant<Json>({ type: 'finish' }),

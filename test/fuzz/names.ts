@@ -137,9 +137,9 @@ const planned = target<{ names: readonly (readonly string[])[] }>({
       tag: async (_from: string, repository: string, tag: string) => tagged.push(`${repository}:${tag}`) > 0,
     } as unknown as Engine;
     await using sink = await EngineSink.open(engine, { noReplace: false, ignoreSpace: true });
-    const answers = await sink.plan(images);
+    const all = await sink.plan(images);
     const given = new Map<string, number>();
-    for (const [number, answer] of answers.entries()) {
+    for (const [number, { answer, open }] of all.entries()) {
       if (answer.action === 'refuse') continue;
       const wholes = answer.image.names.map(({ target: one }) => wholeOf(one));
       for (const whole of wholes) {
@@ -148,7 +148,7 @@ const planned = target<{ names: readonly (readonly string[])[] }>({
         given.set(whole, number);
       }
       tagged.length = 0;
-      await (await sink.writer(answer, new AbortController().signal)).commit();
+      await (await open(new AbortController().signal)).commit();
       holds(isDeepStrictEqual(tagged.map(wholeOf), wholes), 'an engine is told the names that were offered');
     }
   },

@@ -2,11 +2,13 @@
 import fc from 'fast-check';
 import type { Digest, Image } from '../../agent/model/image.ts';
 import { familiarName, parseReference } from '../../agent/model/reference.ts';
+import type { Planned } from '../../agent/model/sink.ts';
 import { PeerSink } from '../../agent/peer/peer-sink.ts';
-import { PeerSource } from '../../agent/peer/peer-source.ts';
 import type { Session } from '../../agent/peer/session.ts';
+import { SinkServer } from '../../agent/peer/sink-server.ts';
 import { ERROR_CODES, type ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import { decodeMessage, encodeMessage, type Message } from '../../proto/messages.ts';
+import { MemorySink } from '../memory.ts';
 import { message } from './messages.ts';
 import { decoded, decodedLater, holds } from './refusal.ts';
 import { target } from './target.ts';
@@ -75,6 +77,16 @@ const offer: fc.Arbitrary<Json> = fc
     })),
   }));
 
+/** Looks at what is offered. */
+class OfferSink extends MemorySink {
+  offered: readonly Image[] = [];
+
+  override plan(images: readonly Image[]): Promise<readonly Planned[]> {
+    this.offered = images;
+    return super.plan(images);
+  }
+}
+
 const offers = target<{ messages: readonly Buffer[] }>({
   name: 'peer/offers',
   share: 12,
@@ -90,9 +102,10 @@ const offers = target<{ messages: readonly Buffer[] }>({
   check: async ({ messages }) => {
     const { session, begin } = sessionOf(messages);
     begin();
-    const source = new PeerSource(session, new Promise(() => {}));
-    const images = await decodedLater(['protocol-violation'], () => source.images());
-    for (const { id, names, diffIds } of images ?? []) {
+    const server = new SinkServer(session, new Promise(() => {}));
+    const sink = new OfferSink();
+    await decodedLater(['protocol-violation'], () => server.serve(sink, { emit: () => {}, planOnly: true }));
+    for (const { id, names, diffIds } of sink.offered) {
       holds(
         [id, ...diffIds].every((one) => /^sha256:[0-9a-f]{64}$/.test(one)),
         'ids are digests',
@@ -160,7 +173,7 @@ const answers = target<{ messages: readonly Buffer[] }>({
     holds(planned !== undefined || signal.aborted, 'what is refused ends the session');
     if (!planned) return;
     holds(planned.length === OFFERED.length, 'each image is answered');
-    for (const [at, answer] of planned.entries()) {
+    for (const [at, { answer, open }] of planned.entries()) {
       holds(answer.image === OFFERED[at], 'answers are in the order of the offer');
       const layers = answer.image.layers?.map((layer) => layer.digest) ?? [];
       holds(
@@ -172,7 +185,7 @@ const answers = target<{ messages: readonly Buffer[] }>({
       const left = answer.image.names.map((one) => one.target).filter((one) => names.has(one) || !renamed);
       holds([...names].join() === left.join(), 'only offered names are given, and all where none is another');
       if (answer.action !== 'present') continue;
-      const writer = await sink.writer(answer);
+      const writer = await open(signal);
       const committed = await decodedLater(ANY_FAILURE, () => writer.commit());
       if (!committed || !('targetId' in committed)) continue;
       const given = committed.refs.map(({ target: last, offered: first = last }) => first);

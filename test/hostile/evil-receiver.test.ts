@@ -88,7 +88,7 @@ describe('answers that end the session before a byte of an image is sent', () =>
     const { error } = await scene.run;
     expect(error?.code).toBe('protocol-violation');
     expect(await scene.evil.closed()).toBe('4213 protocol-violation');
-    expect(scene.source.outcomes).toEqual([]);
+    expect(scene.source.expected).toEqual([]);
   });
 
   test.each<readonly [string, readonly object[]]>([
@@ -110,7 +110,7 @@ describe('answers that end the session before a byte of an image is sent', () =>
     const images = [{ image: 0, action: 'send', refs: answered }];
     await scene.evil.say({ type: 'answer', images, last: true });
     expect((await scene.run).error?.code).toBe('protocol-violation');
-    expect(scene.source.outcomes).toEqual([]);
+    expect(scene.source.expected).toEqual([]);
   });
 
   test('swapped between two images without names', async () => {
@@ -195,31 +195,54 @@ describe('messages that end the session', () => {
   const web = { source: 'web:1.0', target: 'web:1.0' };
   const loaded = { type: 'result', image: 0, status: 'loaded', targetId: OTHER, refs: [web] };
   const why = { code: 'push-failed', message: 'm' };
-  test.each<readonly [string, object]>([
-    ['of a name that was not offered', { ...loaded, pushed: [{ target: 'x:1', digest: OTHER }] }],
-    [
-      'of one name twice',
-      { ...loaded, pushed: ['a', 'b'].map(() => ({ target: 'web:1.0', digest: OTHER })) },
-    ],
-    [
-      'that both failed and has a digest',
-      { ...loaded, pushed: [{ target: 'web:1.0', digest: OTHER, problem: 'denied' }] },
-    ],
-    ['that neither failed nor has a digest', { ...loaded, pushed: [{ target: 'web:1.0' }] }],
-    ['with a digest that is none', { ...loaded, pushed: [{ target: 'web:1.0', digest: 'sha256:x' }] }],
-    ['that is not told, and was asked for', loaded],
-    ['that leaves a name out', { ...loaded, pushed: [] }],
-    [
-      'of an image that failed',
-      { ...loaded, status: 'failed', error: why, pushed: [{ target: 'web:1.0', digest: OTHER }] },
-    ],
-  ])('a push %s', async (_name, result) => {
+  const pushes = { ...loaded, pushes: true };
+  const pushed = (...pushed: readonly object[]) => ({ type: 'pushed', image: 0, pushed });
+  const good = { target: 'web:1.0', digest: OTHER };
+  test.each<readonly [string, readonly object[]]>([
+    ['of a name that was not offered', [pushes, pushed({ ...good, target: 'x:1' })]],
+    ['of one name twice', [pushes, pushed(good, good)]],
+    ['that both failed and has a digest', [pushes, pushed({ ...good, problem: 'denied' })]],
+    ['that neither failed nor has a digest', [pushes, pushed({ target: 'web:1.0' })]],
+    ['with a digest that is none', [pushes, pushed({ ...good, digest: 'sha256:x' })]],
+    ['that is not announced, and was asked for', [loaded]],
+    ['of no name', [pushes, pushed()]],
+    ['of an image that failed', [{ ...pushes, status: 'failed', error: why }]],
+    ['of an image that has no result', [pushed(good)]],
+    ['of an image that was not offered', [pushes, { ...pushed(good), image: 1 }]],
+  ])('a push %s', async (_name, said) => {
     await using scene = await paired([await testImage()], undefined, 0, true);
     await scene.evil.answerAll();
-    await scene.evil.say(result);
+    for (const message of said) await scene.evil.say(message);
     expect(await scene.evil.closed()).toBe('4213 protocol-violation');
     const { ledger, error } = await scene.run;
     expect(ledger?.exit ?? error?.exit).toBe(13);
+  });
+
+  test('word of a push that comes twice, or that is never announced, while others are owed', async () => {
+    const images = [await testImage({ name: 'web:1.0' }), await testImage({ name: 'other:1' })];
+    for (const said of [
+      [pushes, pushed(good), pushed(good)],
+      [{ ...pushes, pushes: undefined }, pushed(good)],
+    ]) {
+      await using scene = await paired(images, undefined, 0, said.length === 3);
+      await scene.evil.answerAll();
+      for (const message of said) await scene.evil.say(message);
+      expect(await scene.evil.closed()).toBe('4213 protocol-violation');
+      expect((await scene.run).ledger?.exit).toBe(13);
+    }
+  });
+
+  test('END, with word of a push still owed: the image is there, and its push is not known', async () => {
+    await using scene = await paired([await testImage()], undefined, 0, true);
+    await scene.evil.hear('offer');
+    const images = [{ image: 0, action: 'present', refs: [web] }];
+    await scene.evil.say({ type: 'answer', images, last: true });
+    await scene.evil.say({ ...pushes, status: 'present' });
+    await scene.evil.control.lane.end();
+    expect(await scene.evil.closed()).toBe('4213 protocol-violation');
+    expect((await scene.run).ledger?.outcomes).toMatchObject([
+      { status: 'present', pushed: [{ target: 'web:1.0', error: { code: 'protocol-violation' } }] },
+    ]);
   });
 
   test('END, with results still owed: no hang', async () => {

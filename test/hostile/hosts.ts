@@ -1,13 +1,16 @@
 /** Real hosts with memory for an engine, and scripted peers that know the code and do with it what they like. */
+
 import { connect as connectTcp } from 'node:net';
 import type { Event } from '../../agent/model/events.ts';
-import type { Outcome, Sink, Source } from '../../agent/model/image.ts';
-import { type Ledger, move } from '../../agent/move/move.ts';
+import type { Outcome, Sink } from '../../agent/model/sink.ts';
+import type { Source } from '../../agent/model/source.ts';
+import type { Settled } from '../../agent/move/ledger.ts';
+import { move } from '../../agent/move/move.ts';
 import { dialSession } from '../../agent/peer/dialler.ts';
 import { Listener } from '../../agent/peer/listener.ts';
 import type { Pairing } from '../../agent/peer/pairing.ts';
 import { PeerSink } from '../../agent/peer/peer-sink.ts';
-import { PeerSource } from '../../agent/peer/peer-source.ts';
+import { SinkServer } from '../../agent/peer/sink-server.ts';
 import type { Clock } from '../../agent/streams/clock.ts';
 import {
   acceptChannel,
@@ -51,7 +54,7 @@ export const HELLO: Omit<Hello, 'type' | 'role'> = {
 
 /** How a whole run ended: with a ledger, or with what it threw. */
 export interface Run {
-  readonly ledger?: Ledger;
+  readonly ledger?: Settled;
   readonly error?: ImgmvError;
 }
 
@@ -100,15 +103,8 @@ export async function receiver(sink: Sink, clock?: Clock): Promise<Receiver> {
     try {
       const { session, lane } = await accepting;
       try {
-        await using source = new PeerSource(session, lane);
-        const ledger = await move(source, sink, {
-          signal: session.signal,
-          emit: () => {},
-          wireBytes: () => session.wireBytes,
-          jobs: 2,
-          retries: 0,
-        });
-        return { ledger };
+        await using server = new SinkServer(session, lane);
+        return { ledger: await server.serve(sink, { emit: () => {} }) };
       } catch (error) {
         session.fail(toImgmvError(error));
         throw error;

@@ -84,8 +84,10 @@ describeOn(
       const lane = await thief.lane();
       const failure = { code: 'integrity', message: 'so it goes' };
       for (const [number, image] of images.entries()) {
-        if (sent.includes(image)) await sendBlobs(lane, number, image.blobs);
-        else {
+        // What nobody has asked for would end the session.
+        const isAsked = answer.images[number]?.action === 'send';
+        if (isAsked && sent.includes(image)) await sendBlobs(lane, number, image.blobs);
+        else if (isAsked) {
           await thief.say({ type: 'failed', image: number, error: failure });
           await new EntryWriter(lane, new Compressor(0)).end(number, 0, false);
         }

@@ -35,6 +35,7 @@ const IMAGE = {
   config: DIGEST,
   layers: [{ digest: DIGEST, size: 7, diffId: DIGEST }],
   bytes: 123_456,
+  withheld: 'no room',
 };
 
 const ANSWERED = {
@@ -68,6 +69,11 @@ const MESSAGES: Readonly<Record<string, Record<string, unknown>>> = {
     targetId: DIGEST,
     refs: [{ source: 'web:1.0', target: 'team/web:2.0', replaced: '0123456789ab' }],
     error: { code: 'refused', message: 'm' },
+    pushes: true,
+  },
+  pushed: {
+    type: 'pushed',
+    image: 0,
     pushed: [
       { target: 'team/web:2.0', digest: DIGEST, warning: 'w' },
       { target: 'team/web:3.0', problem: 'denied' },
@@ -235,11 +241,14 @@ describe('schemas', () => {
     ['result', 'refs', undefined],
     ['hello', 'push', 'yes'],
     ['progress', 'bytesTotal', -1],
-    ['result', 'pushed', Array(101).fill({ target: 'web:1.0' })],
-    ['result', 'pushed.0.target', 'a b'],
-    ['result', 'pushed.0.digest', 'sha256:x'],
-    ['result', 'pushed.0.warning', 'x'.repeat(1_001)],
-    ['result', 'pushed.1.problem', 'unheard-of'],
+    ['result', 'pushes', false],
+    ['offer', 'images.0.withheld', 'x'.repeat(1_001)],
+    ['pushed', 'pushed', []],
+    ['pushed', 'pushed', Array(101).fill({ target: 'web:1.0' })],
+    ['pushed', 'pushed.0.target', 'a b'],
+    ['pushed', 'pushed.0.digest', 'sha256:x'],
+    ['pushed', 'pushed.0.warning', 'x'.repeat(1_001)],
+    ['pushed', 'pushed.1.problem', 'unheard-of'],
     ['answer', 'images.0.refs.0.replaces', DIGEST],
     ['answer', 'images.0.refs.0.push', false],
     ['result', 'refs.0.replaced', DIGEST],
@@ -253,6 +262,7 @@ describe('schemas', () => {
     ['offer', 'images', []],
     ['offer', 'images.0.image', 9_999],
     ['offer', 'images.0.bytes', 1024 ** 4],
+    ['offer', 'images.0.withheld', undefined],
     ['offer', 'images.0.platform.variant', undefined],
     ['offer', 'images.0.names', []],
     ['offer', 'images.0.names.0.target', 'x'.repeat(384)],
@@ -265,6 +275,8 @@ describe('schemas', () => {
     ['result', 'targetId', undefined],
     ['result', 'targetId', '0123456789ab'],
     ['result', 'error', undefined],
+    ['result', 'pushes', undefined],
+    ['pushed', 'pushed.0.warning', undefined],
   ])('%s with another %s is taken (%j)', (type, path, to) => {
     const value = changed(MESSAGES[type], path, to);
     expect(decode(value)).toEqual(value);

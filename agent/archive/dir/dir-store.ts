@@ -19,6 +19,7 @@ import { dirName } from './dir-image.ts';
 const VERSION = Buffer.from('Directory Transport Version: 1.1\n');
 
 export class DirStore implements BlobStore {
+  readonly atomic = true;
   readonly there: readonly Image[] = [];
   readonly #path: string;
   readonly #temporary: string;

@@ -35,6 +35,7 @@ interface Opened {
 }
 
 export class OciStore implements BlobStore {
+  readonly atomic = false;
   readonly there: readonly Image[];
   readonly #root: Folder;
   /** `blobs/sha256`, once it is there. */
@@ -174,6 +175,8 @@ export class OciStore implements BlobStore {
       await this.#list(namedDescriptors(mine, names, 'oci'), names);
     });
   }
+
+  async finish(): Promise<void> {}
 
   /** The descriptor, without a name, of an image that is there; one of a classic store is found by its config. */
   async #rootOf(id: Digest, config: Digest | undefined): Promise<LayoutDescriptor> {

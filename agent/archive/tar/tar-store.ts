@@ -15,6 +15,7 @@ import { type Deflater, deflater } from './deflater.ts';
 import { BLOCK_BYTES, encodeTarHeader, padding } from './tar-header.ts';
 
 export class TarStore implements BlobStore {
+  readonly atomic = true;
   readonly there: readonly Image[] = [];
   readonly #output: Output;
   readonly #compression: Compression;

@@ -1,4 +1,5 @@
 /** What images are written into is its owner's business, whatever the umask allows. */
+
 import { randomBytes } from 'node:crypto';
 import { chmod, lstat, mkdir, readdir, readlink, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
@@ -6,7 +7,7 @@ import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { parseEndpoint } from '../../../agent/archive/endpoint.ts';
 import { Spool } from '../../../agent/archive/spool.ts';
 import { type Destination, openDestination } from '../../../agent/ends/destination.ts';
-import type { Sink } from '../../../agent/model/image.ts';
+import type { Sink } from '../../../agent/model/sink.ts';
 import { move } from '../../../agent/move/move.ts';
 import { type MemoryImage, MemorySource, testImage } from '../../memory.ts';
 import { type ScratchDirectory, scratchDirectory } from '../../rig/scratch.ts';
@@ -42,19 +43,23 @@ async function copyTo(
   const options = { overwrite, noReplace: false, ignoreSpace: true, stdout: async () => {}, signal };
   await using sink = await openDestination(destination, options);
   const watched: Sink = {
-    store: undefined,
-    plan: (images) => sink.plan(images),
-    writer: async (answer, until) => {
-      const writer = await sink.writer(answer, until);
-      const commit = async () => {
-        await meanwhile();
-        return writer.commit();
-      };
-      return { ...writer, commit };
-    },
+    facts: sink.facts,
+    plan: async (images) =>
+      (await sink.plan(images)).map(({ answer, open }) => ({
+        answer,
+        open: async (until) => {
+          const writer = await open(until);
+          const commit = async () => {
+            await meanwhile();
+            return writer.commit();
+          };
+          return { ...writer, commit };
+        },
+      })),
+    retrying: async () => {},
+    finish: () => sink.finish(),
     waits: () => sink.waits(),
     [Symbol.asyncDispose]: async () => {},
-    ...(sink.finish && { finish: () => (sink.finish as () => Promise<void>)() }),
   };
   const how = { signal, emit: () => {}, wireBytes: () => 0, jobs: 1, retries: 0 };
   expect((await move(new MemorySource([web]), watched, how)).exit).toBe(0);

@@ -1,12 +1,15 @@
 /** What may be where an archive is to go, before it is made and when it is whole: nothing of somebody else is lost. */
+
 import { lstat, mkdir, readdir, readFile, readlink, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { EachSink, type Format } from '../../../agent/archive/each-sink.ts';
 import { type ArchiveEndpoint, parseEndpoint } from '../../../agent/archive/endpoint.ts';
 import { openSink, type WriteOptions } from '../../../agent/archive/open-store.ts';
-import type { Sink } from '../../../agent/model/image.ts';
-import { type Ledger, move } from '../../../agent/move/move.ts';
+import type { Sink } from '../../../agent/model/sink.ts';
+import type { Settled } from '../../../agent/move/ledger.ts';
+import { move } from '../../../agent/move/move.ts';
+import { answersOf } from '../../conformance/conformance.ts';
 import { type MemoryImage, MemorySource, testImage } from '../../memory.ts';
 import { run } from '../../rig/command.ts';
 import { makeDevice, makesDevices } from '../../rig/devices.ts';
@@ -39,16 +42,16 @@ afterAll(() => scratch?.[Symbol.asyncDispose]());
 
 const at = (name: string) => join(folder, name);
 const place = (text: string) => parseEndpoint(text) as ArchiveEndpoint;
-const into = (sink: Sink, beforeFinish: () => Promise<void> = async () => {}): Promise<Ledger> => {
+const into = (sink: Sink, beforeFinish: () => Promise<void> = async () => {}): Promise<Settled> => {
   const finishing: Sink = {
-    store: undefined,
+    facts: sink.facts,
     plan: (images) => sink.plan(images),
-    writer: (answer, until) => sink.writer(answer, until),
+    retrying: async () => {},
     waits: () => sink.waits(),
     [Symbol.asyncDispose]: async () => {},
     finish: async () => {
       await beforeFinish();
-      await sink.finish?.();
+      await sink.finish();
     },
   };
   const source = new MemorySource([web]);
@@ -110,7 +113,7 @@ it('--each refuses in the plan what there is no room for, and takes what there i
   const huge = { ...web.image, names: [{ source: 'huge:1', target: 'huge:1' }], layers };
   const actions = async (format: Format, ignoreSpace: boolean) => {
     await using sink: Sink = new EachSink(folder, format, { ...WRITE, ignoreSpace });
-    return sink.plan([huge, web.image]);
+    return answersOf(sink, huge, web.image);
   };
   expect(await actions('tar', false)).toMatchObject([
     { action: 'refuse', reason: expect.stringMatching(/^it needs .* MB are free; --ignore-space tries/) },

@@ -1,4 +1,5 @@
 /** What is read of an archive, how often, and what bounds that: layers that nobody wants are not looked at. */
+
 import { randomBytes } from 'node:crypto';
 import { mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -12,7 +13,8 @@ import { openArchives } from '../../../agent/archive/open-archives.ts';
 import { openSink } from '../../../agent/archive/open-store.ts';
 import { InflatedTar } from '../../../agent/archive/tar/inflated-tar.ts';
 import { Places } from '../../../agent/archive/tar/places.ts';
-import { type Ledger, move } from '../../../agent/move/move.ts';
+import type { Settled } from '../../../agent/move/ledger.ts';
+import { move } from '../../../agent/move/move.ts';
 import { digestOf, manifestFor } from '../../../agent/oci/metadata.ts';
 import { ReadingMeter } from '../../../agent/streams/reading-meter.ts';
 import { blob, classicEntries, json, type RawEntry, rawTar } from '../../hostile/raw-tar.ts';
@@ -118,14 +120,14 @@ async function open(text: string, options: { bytes?: Buffer; maxBytes?: number }
 }
 
 /** Into a layout, which takes them as they are. */
-async function taken(source: ArchiveSource): Promise<Ledger> {
+async function taken(source: ArchiveSource): Promise<Settled> {
   const place: ArchiveEndpoint = { kind: 'oci', path: at(randomBytes(6).toString('hex')) };
   const write = { overwrite: false, noReplace: false, ignoreSpace: true, stdout: async () => {}, signal };
   await using sink = await openSink(place, write);
   return await move(source, sink, { signal, emit: () => {}, wireBytes: () => 0, jobs: 2, retries: 0 });
 }
 
-const statuses = ({ outcomes }: Ledger) => outcomes.map(({ status }) => status);
+const statuses = ({ outcomes }: Settled) => outcomes.map(({ status }) => status);
 
 describe('layers of images that were not chosen', () => {
   it.each([false, true])('are neither read nor decompressed, on standard input: %s', async (piped) => {
@@ -185,7 +187,7 @@ describe('an image of an archive', () => {
     await writeFile(at('x.tar'), rawTar(...files, entries.manifest));
     await using opened = await open(`docker-archive:${at('x.tar')}`);
     const [image] = await (await opened.source()).images();
-    expect(image).toMatchObject({
+    expect(image?.image).toMatchObject({
       bytes: layerBytes(web),
       layers: layersOf(web).map(({ digest, bytes }) => ({ digest, size: bytes.length })),
     });

@@ -1,4 +1,5 @@
 /** What the conformance suite does not ask: files that change, blobs that break off, what is shared and picked. */
+
 import { readdir, readFile, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -14,8 +15,10 @@ import { StreamOutput } from '../../../agent/archive/output.ts';
 import { crc32 } from '../../../agent/archive/tar/crc32.ts';
 import { TarStore } from '../../../agent/archive/tar/tar-store.ts';
 import { JoinedSource } from '../../../agent/ends/joined-source.ts';
-import type { Answer, Blob, ImageWriter, Sink } from '../../../agent/model/image.ts';
-import { type Ledger, move } from '../../../agent/move/move.ts';
+import type { Blob } from '../../../agent/model/image.ts';
+import type { ImageWriter, Planned, Sink } from '../../../agent/model/sink.ts';
+import type { Settled } from '../../../agent/move/ledger.ts';
+import { move } from '../../../agent/move/move.ts';
 import { digestOf } from '../../../agent/oci/metadata.ts';
 import { ImgmvError } from '../../../proto/errors.ts';
 import { classicTar } from '../../hostile/raw-tar.ts';
@@ -43,7 +46,7 @@ afterAll(() => scratch?.[Symbol.asyncDispose]());
 
 const place = (text: string) => parseEndpoint(text) as ArchiveEndpoint;
 const open = (text: string) => openArchives(place(text), { signal, stdin: Readable.from([]) });
-const into = (source: MemorySource | ArchiveSource | JoinedSource, sink: Sink): Promise<Ledger> =>
+const into = (source: MemorySource | ArchiveSource | JoinedSource, sink: Sink): Promise<Settled> =>
   move(source, sink, { signal, emit: () => {}, wireBytes: () => 0, jobs: 2, retries: 0 });
 const sinkAt = (text: string) =>
   openSink(place(text), {
@@ -163,9 +166,10 @@ describe.each(['docker-archive', 'oci-archive', 'oci'])('%s', (kind) => {
     const text = `${kind}:${at('x')}`;
     {
       await using sink = await sinkAt(text);
-      const answer = ({ image }: MemoryImage): Answer => ({ image, action: 'send', refs: image.names });
-      const first = await sink.writer(answer(web), signal);
-      const second = await sink.writer(answer(db), signal);
+      // Each in a plan of its own, as if nothing else were coming.
+      const writer = async ({ image }: MemoryImage): Promise<ImageWriter> =>
+        ((await sink.plan([image]))[0] as Planned).open(signal);
+      const [first, second] = [await writer(web), await writer(db)];
       const body = (bytes: Buffer) => Readable.from([bytes]);
       const write = (writer: ImageWriter, { kind, digest, bytes }: MemoryImage['blobs'][number]) =>
         writer.write({ kind, digest, size: bytes.length, body: body(bytes) });
@@ -234,8 +238,7 @@ describe('a source', () => {
       const [image] = await source.images();
       if (!image) throw new Error('no image');
       const seen: string[] = [];
-      for await (const { digest } of source.blobs(image, db.image.diffIds.slice(1), signal))
-        seen.push(digest ?? '');
+      for await (const { digest } of image.blobs(db.image.diffIds.slice(1), signal)) seen.push(digest ?? '');
       expect(seen).toEqual([db.image.diffIds[1], db.image.id]);
     }
   });

@@ -1,4 +1,5 @@
 /** Whatever a sink of files writes the source of the same place reads, image by image and byte by byte. */
+
 import { mkdir, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -11,7 +12,8 @@ import { EachSink, FORMATS, type Format } from '../../../agent/archive/each-sink
 import { type ArchiveEndpoint, parseEndpoint } from '../../../agent/archive/endpoint.ts';
 import { openArchives } from '../../../agent/archive/open-archives.ts';
 import { openSink, type WriteOptions } from '../../../agent/archive/open-store.ts';
-import type { Digest, Sink, Store } from '../../../agent/model/image.ts';
+import type { Digest, Store } from '../../../agent/model/image.ts';
+import type { Sink } from '../../../agent/model/sink.ts';
 import { move } from '../../../agent/move/move.ts';
 import { digestOf } from '../../../agent/oci/metadata.ts';
 import { Compressor } from '../../../proto/compression.ts';
@@ -262,9 +264,10 @@ describe.each(Object.entries(WAYS))('%s', (_what, { sink: openWay, place, loses 
           stdin: Readable.from([]),
         });
         await using source = await ArchiveSource.open(archives, signal);
-        const [image, ...others] = await source.images();
-        if (!image) throw new Error('there is no image in it');
+        const [from, ...others] = await source.images();
+        if (!from) throw new Error('there is no image in it');
         expect(others).toEqual([]);
+        const { image } = from;
         const { image: want, blobs } = whole;
         expect(image.platform).toEqual(want.platform);
         expect(image.diffIds).toEqual(want.diffIds);
@@ -273,7 +276,7 @@ describe.each(Object.entries(WAYS))('%s', (_what, { sink: openWay, place, loses 
           expect(image.names.map(({ target }) => target)).toEqual(want.names.map(({ target }) => target));
         }
         const read = new Map<Digest, number>();
-        for await (const { body } of source.blobs(image, undefined, signal)) {
+        for await (const { body } of from.blobs(undefined, signal)) {
           const bytes = await buffer(body);
           read.set(digestOf(bytes), bytes.length);
         }

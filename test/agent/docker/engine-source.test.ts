@@ -1,31 +1,28 @@
-/** What an engine as a source withdraws when it sees the plan. */
+/** What an engine as a source does not give, and says so before anything is offered. */
 import { expect, it } from 'vitest';
-import type { Engine } from '../../../agent/docker/engine.ts';
 import { EngineSource } from '../../../agent/docker/engine-source.ts';
-import type { Answer } from '../../../agent/model/image.ts';
-import { testImage } from '../../memory.ts';
+import { fakeEngine } from './fake-engine.ts';
 
-it('withdraws an image without layers of a classic store, which no engine saves', async () => {
-  // With `ignoreSpace` a plan asks the engine nothing.
-  const source = new EngineSource({} as Engine, { meant: [], ignoreSpace: true, leftOut: () => {} });
-  const answer = async (options: object, action: Answer['action'] = 'send'): Promise<Answer> => ({
-    image: (await testImage(options)).image,
-    action,
-    refs: [],
-  });
-  const answers = [
-    await answer({ layers: [] }),
-    await answer({ layers: [] }, 'present'),
-    await answer({ layers: [], store: 'containerd' }),
-    await answer({}),
-  ];
-  expect(await source.planned(answers)).toEqual([
-    {
-      ...answers[0],
-      action: 'refuse',
-      withdrawn: true,
-      reason: expect.stringMatching(/^an image without layers/),
+const ID = `sha256:${'12'.repeat(32)}` as const;
+
+/** Of an image of the classic store of an engine, with these layers. */
+async function withheld(layers: readonly string[]): Promise<string | undefined> {
+  await using fake = await fakeEngine(
+    () => {},
+    undefined,
+    undefined,
+    (request, response) => {
+      const isHistory = request.url?.includes('/history');
+      const image = { Id: ID, Os: 'linux', Architecture: 'amd64', Size: 1, RootFS: { Layers: layers } };
+      response.end(JSON.stringify(isHistory ? [] : image));
     },
-    ...answers.slice(1),
-  ]);
+  );
+  const meant = [{ id: ID, names: [] }];
+  await using source = new EngineSource(fake.engine, { meant, ignoreSpace: true, leftOut: () => {} });
+  return (await source.images())[0]?.image.withheld;
+}
+
+it('withholds an image without layers of a classic store, which no engine saves', async () => {
+  expect(await withheld([])).toMatch(/^an image without layers/);
+  expect(await withheld([`sha256:${'ab'.repeat(32)}`])).toBeUndefined();
 });

@@ -3,7 +3,6 @@ import { describe, expect, it } from 'vitest';
 import { EngineSource } from '../../../agent/docker/engine-source.ts';
 import type { Digest } from '../../../agent/model/image.ts';
 import { awaited } from '../../../agent/streams/awaited.ts';
-import { testImage } from '../../memory.ts';
 import { fakeEngine, type Script } from './fake-engine.ts';
 
 const digest = (n: number): Digest => `sha256:${String(n).repeat(64)}`;
@@ -69,7 +68,7 @@ describe.each(ODDITIES)('an image that %s', (_what, status, answer, why) => {
     const leftOut = (message: string) => void told.push(message);
     const both = [meant(ODD, 'odd:1'), meant(GOOD, 'good:1')];
     const source = new EngineSource(fake.engine, { meant: both, ignoreSpace: true, leftOut });
-    expect((await source.images()).map(({ id }) => id)).toEqual([GOOD]);
+    expect((await source.images()).map(({ image }) => image.id)).toEqual([GOOD]);
     expect(told).toEqual([expect.stringMatching(why)]);
   });
 
@@ -103,7 +102,10 @@ it('an image that has no layer and says no platform is one all the same', async 
   expect((await source.describeOrLeaveOut({ id: ODD, names: [] }))?.id).toBe(ODD);
 });
 
-it('a save that was begun ahead ends with its image', async () => {
+it.each([
+  ['the source', (source: EngineSource) => source[Symbol.asyncDispose]()],
+  ['the round', async (source: EngineSource) => source.expect()],
+])('a save that was begun ahead ends with %s', async (_what, end) => {
   const saving = awaited<string>();
   const over = awaited<void>();
   await using fake = await fakeEngine(
@@ -111,16 +113,19 @@ it('a save that was begun ahead ends with its image', async () => {
     undefined,
     undefined,
     (request, response) => {
-      if (!request.url?.endsWith('/get')) return void response.end('{}');
+      if (request.url?.includes('/history')) return void response.end('[]');
+      const good = { Id: GOOD, Os: 'linux', Architecture: 'amd64', Size: 1, RootFS: { Layers: [digest(3)] } };
+      if (!request.url?.endsWith('/get')) return void response.end(JSON.stringify(good));
       response.on('close', () => over.resolve());
       response.write('a tar that goes on');
       saving.resolve(request.url);
     },
   );
-  const source = new EngineSource(fake.engine, { meant: [], ignoreSpace: true, leftOut: () => {} });
-  const { image } = await testImage();
-  source.prepare(image, undefined, new AbortController().signal);
-  expect(await saving.promise).toBe(`/images/${image.id}/get`);
-  await source.settled({ image, status: 'failed', refs: [] });
+  const meant = [{ id: GOOD, names: [] }];
+  const source = new EngineSource(fake.engine, { meant, ignoreSpace: true, leftOut: () => {} });
+  const [from] = await source.images();
+  from?.prepare(undefined, new AbortController().signal);
+  expect(await saving.promise).toBe(`/images/${GOOD}/get`);
+  await end(source);
   await over.promise;
 });

@@ -35,8 +35,9 @@ async function moved(shown: Shown): Promise<{ calls: readonly string[]; end: unk
     },
   );
   await using sink = await EngineSink.open(fake.engine, { noReplace: false, ignoreSpace: true });
-  const answer = { image, action: 'send', refs: image.names } as const;
-  const writer = await sink.writer(answer, new AbortController().signal);
+  const [planned] = await sink.plan([image]);
+  if (planned?.answer.action !== 'send') throw new Error('it is not to be sent');
+  const writer = await planned.open(new AbortController().signal);
   for (const { kind, digest, bytes } of blobs)
     await writer.write({ kind, digest, size: bytes.length, body: once({ kind, digest, bytes }) });
   const end = await writer.commit().catch((error: unknown) => error);

@@ -90,9 +90,9 @@ it('keeps old names only where they are accepted, too', async () => {
   expect([statuses(run), sink.names.size]).toEqual([['refused refused'], 0]);
 });
 
-it('writes no image with a name that was not accepted, whatever the answer says', async () => {
+it('opens no way for an image with a name that was not accepted', async () => {
   const sink = accepting(new MemorySink(), 'team/*');
   const { image } = await testImage({ name: 'web:1' });
-  const writer = sink.writer({ image, action: 'send', refs: image.names }, new AbortController().signal);
-  await expect(writer).rejects.toMatchObject({ code: 'refused' });
+  const [planned] = await sink.plan([image]);
+  await expect(planned?.open(new AbortController().signal)).rejects.toMatchObject({ code: 'internal' });
 });

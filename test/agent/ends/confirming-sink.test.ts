@@ -1,6 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { ConfirmingSink } from '../../../agent/ends/confirming-sink.ts';
-import type { Answer, Digest, Image } from '../../../agent/model/image.ts';
+import type { Digest, Image } from '../../../agent/model/image.ts';
+import type { Answer, Planned } from '../../../agent/model/sink.ts';
 import { ImgmvError } from '../../../proto/errors.ts';
 import { MemorySink, type MemorySinkOptions, testImage } from '../../memory.ts';
 
@@ -27,7 +28,8 @@ function confirming(
 const images = (...names: readonly string[]): Promise<readonly Image[]> =>
   Promise.all(names.map(async (name) => (await testImage({ name })).image));
 const yes = async () => true;
-const ends = (answers: readonly Answer[]) => answers.map(({ action, reason }) => reason ?? action);
+const ends = (planned: readonly Planned[]) =>
+  planned.map(({ answer: { action, reason } }) => reason ?? action);
 
 describe('the question', () => {
   it('is about the whole plan, and yes leaves it as it is', async () => {
@@ -35,7 +37,7 @@ describe('the question', () => {
     inner.names.set('web:1', OTHER);
     const answers = await sink.plan(await images('web:1', 'db:1'));
     expect(ends(answers)).toEqual(['send', 'send']);
-    expect(asked).toEqual([answers]);
+    expect(asked).toEqual([answers.map(({ answer }) => answer)]);
     expect(asked[0]?.[0]?.refs[0]?.replaces).toBe(OTHER);
   });
 
@@ -44,11 +46,11 @@ describe('the question', () => {
     const { inner, sink } = confirming(async () => false, { refusal });
     inner.names.set('web:1', OTHER);
     const answers = await sink.plan(await images('web:1', 'db:1'));
-    expect(answers.map(({ action }) => action)).toEqual(['refuse', 'refuse']);
+    expect(answers.map(({ answer }) => answer.action)).toEqual(['refuse', 'refuse']);
     expect(ends(answers)).toEqual(['it was not confirmed', 'no room']);
     // Nor does the sender learn of what is here.
-    expect(JSON.stringify(answers[0])).not.toContain(OTHER);
-    expect(answers[0]).not.toHaveProperty('missing');
+    expect(JSON.stringify(answers[0]?.answer)).not.toContain(OTHER);
+    expect(answers[0]?.answer).not.toHaveProperty('missing');
   });
 
   it('is not asked where there is nothing to do', async () => {
@@ -75,7 +77,7 @@ describe('an answer that does not come', () => {
       until = signal;
       return new Promise(() => {});
     });
-    let answers: readonly Answer[] | undefined;
+    let answers: readonly Planned[] | undefined;
     void sink.plan(made).then((planned) => {
       answers = planned;
     });

@@ -1,6 +1,7 @@
 import { describe, expect, it } from 'vitest';
-import type { Answer } from '../../../agent/model/image.ts';
+import type { Image } from '../../../agent/model/image.ts';
 import { clashes, sharedFirst } from '../../../agent/model/plan.ts';
+import type { Answer } from '../../../agent/model/sink.ts';
 import { digestOf } from '../../../agent/oci/metadata.ts';
 import { MemorySink, testImage } from '../../memory.ts';
 import type { LayerSpec } from '../../rig/layers.ts';
@@ -9,32 +10,35 @@ describe('names that two images would take', () => {
   const image = async (name: string, ...targets: readonly string[]) =>
     (await testImage({ name, names: targets.map((target) => ({ source: name, target })) })).image;
 
+  const clashing = (images: readonly Image[]) => clashes(images).filter((one) => one !== undefined).length;
+
   it('are told of both, and of each the other', async () => {
     const [one, two, three] = [
       await image('a:1', 'x:1'),
       await image('b:1', 'y:1', 'x:1'),
       await image('c:1', 'z:1'),
     ];
-    expect([...clashes([one, two, three])]).toEqual([
-      [one, `x:1 would also be the name of b:1 (${two.id})`],
-      [two, `x:1 would also be the name of a:1 (${one.id})`],
+    expect(clashes([one, two, three])).toEqual([
+      `x:1 would also be the name of b:1 (${two.id})`,
+      `x:1 would also be the name of a:1 (${one.id})`,
+      undefined,
     ]);
   });
 
   it('are told of all that would take one', async () => {
     const all = [await image('a:1', 'x:1'), await image('b:1', 'x:1'), await image('c:1', 'x:1')];
-    expect([...clashes(all).keys()]).toEqual(all);
+    expect(clashing(all)).toBe(3);
   });
 
   it('are the same in whatever words', async () => {
     const all = [await image('a:1', 'x:1'), await image('b:1', 'docker.io/library/x:1')];
-    expect(clashes(all).size).toBe(2);
+    expect(clashing(all)).toBe(2);
   });
 
   it('are not those that one image has twice', async () => {
-    expect(clashes([await image('a:1', 'x:1', 'docker.io/x:1'), await image('b:1', 'x:2')]).size).toBe(0);
+    expect(clashing([await image('a:1', 'x:1', 'docker.io/x:1'), await image('b:1', 'x:2')])).toBe(0);
     const swapped = [await image('a:1', 'b:1'), await image('b:1', 'a:1')];
-    expect(clashes(swapped).size).toBe(0);
+    expect(clashing(swapped)).toBe(0);
   });
 });
 
@@ -45,11 +49,11 @@ async function order(images: Readonly<Record<string, readonly string[]>>): Promi
       testImage({ name, layers: layers.map((layer): LayerSpec => ({ [layer]: layer })) }),
     ),
   );
-  const answers = await new MemorySink().plan(made.map(({ image }) => image));
-  return namesOf(sharedFirst(answers));
+  return namesOf(sharedFirst(await new MemorySink().plan(made.map(({ image }) => image))));
 }
 
-const namesOf = (answers: readonly Answer[]) => answers.map(({ image }) => image.names[0]?.source ?? '');
+const namesOf = (planned: readonly { readonly answer: Answer }[]) =>
+  planned.map(({ answer }) => answer.image.names[0]?.source ?? '');
 
 it('leaves images that share nothing as they are', async () => {
   expect(await order({ 'a:1': ['a'], 'b:1': ['b'], 'c:1': ['c'] })).toEqual(['a:1', 'b:1', 'c:1']);
@@ -88,5 +92,9 @@ it('knows a layer by its diffID under whatever digest it is kept', async () => {
     { ...send, image: plain, missing: plain.diffIds },
     { ...send, image: { ...packed, ...(layers && { layers }) }, missing: top ? [top] : [] },
   ];
-  expect(namesOf(sharedFirst(answers))).toEqual(['plain:1', 'alone:1', 'packed:1']);
+  expect(namesOf(sharedFirst(answers.map((answer) => ({ answer }))))).toEqual([
+    'plain:1',
+    'alone:1',
+    'packed:1',
+  ]);
 });

@@ -1,11 +1,13 @@
 /** An image may bring four times what it was offered with and a GiB, into an engine and into files; not a byte more. */
+
 import { describe, expect, it } from 'vitest';
 import type { BlobStore } from '../../../agent/archive/blob-store.ts';
 import { BlobWriter } from '../../../agent/archive/blob-writer.ts';
 import type { Engine } from '../../../agent/docker/engine.ts';
 import { EngineWriter } from '../../../agent/docker/engine-writer.ts';
 import type { Helpers } from '../../../agent/docker/helpers.ts';
-import type { Answer, Blob, BlobKind } from '../../../agent/model/image.ts';
+import type { Blob, BlobKind } from '../../../agent/model/image.ts';
+import type { Answer } from '../../../agent/model/sink.ts';
 import { ImageParts } from '../../../agent/oci/image-parts.ts';
 import { digestOf } from '../../../agent/oci/metadata.ts';
 import { Stopwatch } from '../../../proto/stopwatch.ts';

@@ -3,10 +3,19 @@ import { beforeEach, describe, expect, it, vi } from 'vitest';
 import { parseRetag, Renaming } from '../../../agent/choose/rename.ts';
 import { RenamingSink } from '../../../agent/ends/renaming-sink.ts';
 import type { Event } from '../../../agent/model/events.ts';
-import type { Answer, Blob, Image, ImageWriter, Outcome, Retry, Sink } from '../../../agent/model/image.ts';
-import { bottleneck } from '../../../agent/move/copy.ts';
-import { exitOf, type Ledger, move } from '../../../agent/move/move.ts';
-import type { MoveOptions } from '../../../agent/move/options.ts';
+import type { Blob, Image } from '../../../agent/model/image.ts';
+import type {
+  Answer,
+  Committed,
+  ImageWriter,
+  Outcome,
+  Pushed,
+  Retry,
+  Sink,
+} from '../../../agent/model/sink.ts';
+import { exitOf, type Settled } from '../../../agent/move/ledger.ts';
+import { type MoveOptions, move } from '../../../agent/move/move.ts';
+import { bottleneck } from '../../../agent/move/passage.ts';
 import { awaited } from '../../../agent/streams/awaited.ts';
 import { retryPauseMs } from '../../../agent/streams/retry-pause.ts';
 import { type ErrorCode, ImgmvError } from '../../../proto/errors.ts';
@@ -18,7 +27,7 @@ beforeEach(() => {
 });
 
 interface Run {
-  readonly ledger: Ledger;
+  readonly ledger: Settled;
   readonly events: readonly Event[];
 }
 
@@ -49,8 +58,7 @@ describe('a move', () => {
     const sink = new MemorySink();
     const { ledger, events } = await moved(source, sink);
     expect(events.map(({ event }) => event)).toEqual(['plan', 'image', 'image', 'done']);
-    expect(source.answers.map(({ action }) => action)).toEqual(['send', 'send']);
-    expect(source.outcomes).toEqual(ledger.outcomes);
+    expect(source.expected.map(({ from }) => from.image)).toEqual([one.image, two.image]);
     expect(ledger.outcomes.map(({ image, status }) => [image.id, status])).toEqual([
       [one.image.id, 'loaded'],
       [two.image.id, 'loaded'],
@@ -62,54 +70,40 @@ describe('a move', () => {
   });
 
   describe('into a sink that has to be finished', () => {
-    const sinkThat = (finish: () => Promise<void>) =>
-      new (class extends MemorySink {
-        readonly finish = finish;
-      })();
+    const sinkThat = (finish: () => Promise<void>) => new MemorySink({ finish });
 
     it('finishes it once, behind the last image and before any is told', async () => {
-      const finished: (ImgmvError | undefined)[] = [];
-      const source = Object.assign(new MemorySource(await images('one:1', 'two:1', 'three:1')), {
-        finished: async (error: ImgmvError | undefined) => void finished.push(error),
-      });
+      const source = new MemorySource(await images('one:1', 'two:1', 'three:1'));
       const told: number[] = [];
       const events: Event[] = [];
-      const sink = sinkThat(async () => {
-        told.push(source.outcomes.length, events.filter(({ event }) => event === 'image').length);
+      const sink: MemorySink = sinkThat(async () => {
+        told.push(sink.images.size, events.filter(({ event }) => event === 'image').length);
       });
       const { signal } = new AbortController();
       const emit = (event: Event) => void events.push(event);
       const { exit } = await move(source, sink, { signal, emit, jobs: 2, retries: 0, wireBytes: () => 0 });
-      expect([exit, told, finished]).toEqual([0, [3, 0], [undefined]]);
+      expect([exit, told]).toEqual([0, [3, 0]]);
       expect(events.filter(({ event }) => event === 'image')).toHaveLength(3);
     });
 
-    it('finishes it behind the last try, also where the source decides on that', async () => {
-      const [bad, good] = await images('bad:1', 'good:1');
-      if (!bad || !good) throw new Error('no images');
+    it('finishes it behind the last try', async () => {
+      const made = await images('bad:1', 'good:1');
       const steps: string[] = [];
-      const asked: number[] = [];
-      const source = Object.assign(new MemorySource([bad, good]), {
-        retry: async (failed: readonly Image[]): Promise<Retry | undefined> => {
-          asked.push(failed.length);
-          return failed.length === 0 ? undefined : { images: failed, attempt: 1, waitMs: 0 };
-        },
-      });
       let tries = 0;
       const sink = new (class extends MemorySink {
-        readonly finish = async () => void steps.push('finish');
         override async writer(...[answer, until]: Parameters<MemorySink['writer']>): Promise<ImageWriter> {
           const writer = await super.writer(answer, until);
           const commit = async () => {
-            if (answer.image === bad.image && tries++ === 0) throw new ImgmvError('engine-refused', 'no');
+            if (answer.image === made[0]?.image && tries++ === 0)
+              throw new ImgmvError('engine-refused', 'no');
             steps.push(answer.image.names[0]?.source ?? '');
             return writer.commit();
           };
           return { ...writer, commit };
         }
-      })();
-      const { ledger } = await moved(source, sink);
-      expect([ledger.exit, steps, asked]).toEqual([0, ['good:1', 'bad:1', 'finish'], [1, 0]]);
+      })({ finish: async () => void steps.push('finish') });
+      const { ledger } = await moved(new MemorySource(made), sink, { retries: 1 });
+      expect([ledger.exit, steps]).toEqual([0, ['good:1', 'bad:1', 'finish']]);
     });
 
     it('fails every image that had arrived where that fails', async () => {
@@ -133,13 +127,18 @@ describe('a move', () => {
     it('does not, when the run is stopped', async () => {
       const stop = new AbortController();
       const reason = new ImgmvError('sigint', 'stopped by the test');
-      const sink = sinkThat(() => Promise.reject(new Error('it was finished')));
-      const source = new (class extends MemorySource {
-        override async settled(outcome: Outcome): Promise<void> {
-          await super.settled(outcome);
-          stop.abort(reason);
+      const sink = new (class extends MemorySink {
+        override async writer(...args: Parameters<MemorySink['writer']>): Promise<ImageWriter> {
+          const writer = await super.writer(...args);
+          const commit = async () => {
+            const end = await writer.commit();
+            stop.abort(reason);
+            return end;
+          };
+          return { ...writer, commit };
         }
-      })(await images('one:1', 'two:1'));
+      })({ finish: () => Promise.reject(new Error('it was finished')) });
+      const source = new MemorySource(await images('one:1', 'two:1'));
       const { ledger } = await moved(source, sink, { signal: stop.signal, jobs: 1 });
       expect(ledger.outcomes.map(({ error }) => error)).toEqual([reason, reason]);
       expect(ledger.exit).toBe(130);
@@ -153,9 +152,9 @@ describe('a move', () => {
     await moved(new MemorySource([there]), sink);
     const asked: Image[] = [];
     const source = new (class extends MemorySource {
-      override blobs(...[image, ...rest]: Parameters<MemorySource['blobs']>): AsyncGenerator<Blob> {
-        asked.push(image);
-        return super.blobs(image, ...rest);
+      override blobs(...[one, ...rest]: Parameters<MemorySource['blobs']>): AsyncGenerator<Blob> {
+        asked.push(one.image);
+        return super.blobs(one, ...rest);
       }
     })([there, refused, sent]);
     const { ledger, events } = await moved(source, sink);
@@ -177,24 +176,14 @@ describe('a move', () => {
     const source = new (class extends MemorySource {
       override async *blobs(...[image, ...rest]: Parameters<MemorySource['blobs']>): AsyncGenerator<Blob> {
         yield* super.blobs(image, ...rest);
-        steps.push(`${image.names[0]?.source} sent`);
+        steps.push(`${image.image.names[0]?.source} sent`);
       }
-      prepare(image: Image): void {
+      override prepare(image: Image): void {
         steps.push(`${image.names[0]?.source} next`);
-      }
-      override async settled(outcome: Outcome): Promise<void> {
-        steps.push(`${outcome.image.names[0]?.source} ${outcome.status}`);
       }
     })([one, refused, two]);
     await moved(source, new MemorySink({ refusal: (image) => (image === refused.image ? 'no' : undefined) }));
-    expect(steps).toEqual([
-      'refused:1 refused',
-      'two:1 next',
-      'one:1 sent',
-      'one:1 loaded',
-      'two:1 sent',
-      'two:1 loaded',
-    ]);
+    expect(steps).toEqual(['two:1 next', 'one:1 sent', 'two:1 sent']);
   });
 
   it('gives up an image whose layers vanish as fast as they come', async () => {
@@ -229,7 +218,7 @@ describe('a move', () => {
       override async *blobs(...[image, ...rest]: Parameters<MemorySource['blobs']>): AsyncGenerator<Blob> {
         for await (const blob of super.blobs(image, ...rest)) {
           yield blob;
-          if (image === bad.image) throw new ImgmvError('engine-unavailable', 'lost');
+          if (image === bad) throw new ImgmvError('engine-unavailable', 'lost');
         }
       }
     })([bad, good]);
@@ -310,11 +299,9 @@ describe('images that failed', () => {
   it('are tried again after the others, and told once', async () => {
     vi.mocked(retryPauseMs).mockReturnValue(2_000);
     const made = await images('bad:1', 'good:1');
-    const source = new MemorySource(made);
-    const { ledger, events } = await moved(source, failing({ 'bad:1': 1 }), { retries: 3 });
+    const { ledger, events } = await moved(new MemorySource(made), failing({ 'bad:1': 1 }), { retries: 3 });
     expect(told(events)).toEqual(['bad:1 again 1', 'good:1 loaded', 'bad:1 loaded']);
     expect(ledger).toMatchObject({ outcomes: [{ status: 'loaded' }, { status: 'loaded' }], exit: 0 });
-    expect(source.outcomes.map(({ status }) => status)).toEqual(['failed', 'loaded', 'loaded']);
     expect(events.filter(({ event }) => event === 'plan')).toHaveLength(1);
     expect(events.at(-1)).toMatchObject({ event: 'done', images: 2, failed: 0, exit: 0 });
     expect(events).toContainEqual(expect.objectContaining({ event: 'retrying', waitSeconds: 2 }));
@@ -370,7 +357,7 @@ describe('images that failed', () => {
     const stop = new AbortController();
     const source = new MemorySource(await images('bad:1'));
     const sink = Object.assign(failing({ 'bad:1': 9 }), {
-      retry: async () => {
+      retrying: async () => {
         setTimeout(() => stop.abort(new ImgmvError('sigint', 'stopped by SIGINT')), 10);
       },
     });
@@ -380,38 +367,39 @@ describe('images that failed', () => {
     expect(ledger.exit).toBe(130);
   });
 
-  it('are tried again as a source says that knows it, and once more while the sink cannot even plan', async () => {
+  it('are told to the sink, and tried once more while it cannot even plan', async () => {
     const [bad, good] = await images('bad:1', 'good:1');
     if (!bad || !good) throw new Error('no images');
-    const asked: (readonly Image[])[] = [];
-    const source = Object.assign(new MemorySource([bad, good]), {
-      retry: async (failed: readonly Image[]): Promise<Retry | undefined> => {
-        asked.push(failed);
-        return asked.length > 3 ? undefined : { images: failed, attempt: asked.length, waitMs: 0 };
-      },
-    });
     const sink = failing({ 'bad:1': 2 });
     const plan = sink.plan.bind(sink);
+    const retries: Retry[] = [];
     let plans = 0;
     const away = Object.assign(sink, {
+      retrying: async (retry: Retry) => void retries.push(retry),
       plan: async (offered: readonly Image[]) => {
         if (++plans === 2) throw new ImgmvError('engine-unavailable', 'still away');
         return plan(offered);
       },
     });
-    const { ledger, events } = await moved(source, away, { retries: 0 });
-    expect(asked).toEqual([[bad.image], [bad.image], [bad.image]]);
+    const source = new MemorySource([bad, good]);
+    const { ledger, events } = await moved(source, away, { retries: 3 });
+    expect(retries.map(({ images: again, attempt }) => [again, attempt])).toEqual([
+      [[bad.image], 1],
+      [[bad.image], 2],
+      [[bad.image], 3],
+    ]);
     expect(told(events)).toEqual([
-      'good:1 loaded',
       'bad:1 again 1',
+      'good:1 loaded',
       'bad:1 again 2',
       'bad:1 again 3',
       'bad:1 loaded',
     ]);
-    expect(source.answers.slice(2)).toMatchObject([
-      { action: 'refuse', error: { message: 'still away' } },
-      { action: 'send' },
-      { action: 'send' },
+    expect(source.expected.map(({ from }) => from.image)).toEqual([
+      bad.image,
+      good.image,
+      bad.image,
+      bad.image,
     ]);
     expect(ledger.exit).toBe(0);
   });
@@ -468,10 +456,10 @@ describe('several images at once', () => {
     const nameOf = ({ names: [name] }: Image) => name?.source ?? '';
     const source = new (class extends MemorySource {
       override async *blobs(...[image, ...rest]: Parameters<MemorySource['blobs']>): AsyncGenerator<Blob> {
-        steps.push(`${nameOf(image)} travels`);
+        steps.push(`${nameOf(image.image)} travels`);
         yield* super.blobs(image, ...rest);
       }
-      prepare(image: Image): void {
+      override prepare(image: Image): void {
         steps.push(`${nameOf(image)} is prepared`);
       }
     })(made);
@@ -561,54 +549,55 @@ describe('several images at once', () => {
     expect(travels()).toEqual(['one:1', 'two:1', 'one:1', 'three:1'].map((name) => `${name} travels`));
   });
 
-  it('follows a source that has an order of its own, and fails what waits when it has no more', async () => {
-    const { made, source, sink, letGo } = await watched('one:1', 'two:1', 'three:1');
-    for (const name of ['one:1', 'two:1', 'three:1']) letGo(name);
-    const order = [made[2], made[0]];
-    const given = Object.assign(source, {
-      next: async (): Promise<Image> => {
-        const one = order.shift();
-        if (one) return one.image;
-        throw new ImgmvError('peer-lost', 'no more');
-      },
-    });
-    const { ledger } = await moved(given, sink);
+  it('refuses what its own source withholds, if it is not there already', async () => {
+    const [there, lost, good] = await images('there:1', 'lost:1', 'good:1');
+    if (!there || !lost || !good) throw new Error('no images');
+    const withheld = (one: MemoryImage) => ({ ...one, image: { ...one.image, withheld: 'no room here' } });
+    const sink = new MemorySink();
+    await moved(new MemorySource([there]), sink);
+    const source = new MemorySource([withheld(there), withheld(lost), good]);
+    const { ledger, events } = await moved(source, sink);
     expect(ledger.outcomes).toMatchObject([
-      { status: 'loaded' },
-      { status: 'failed', error: { code: 'peer-lost' } },
+      { status: 'present' },
+      { status: 'refused', error: { code: 'refused', message: 'no room here' } },
       { status: 'loaded' },
     ]);
-    expect([...sink.names.keys()]).toEqual(['three:1', 'one:1']);
+    expect(source.expected.map(({ from }) => from.image)).toEqual([good.image]);
+    const plan = [{ action: 'present' }, { action: 'refuse', reason: 'no room here' }, { action: 'send' }];
+    expect(events[0]).toMatchObject({ event: 'plan', images: plan });
   });
 
-  it('tells the sink of an image that its source has withdrawn', async () => {
-    const { made, source, sink, letGo } = await watched('one:1', 'two:1');
-    letGo('two:1');
-    const plan = source.planned.bind(source);
-    const aborted: ImgmvError[] = [];
+  it('lets the next one travel while one is pushed on, and tells it behind that', async () => {
+    const { source, sink, steps, letGo } = await watched('one:1', 'two:1');
+    const pushed = awaited<readonly Pushed[]>();
     const open = sink.writer.bind(sink);
-    const { ledger, events } = await moved(
-      Object.assign(source, {
-        planned: async (answers: readonly Answer[]): Promise<readonly Answer[]> =>
-          (await plan(answers)).map((answer) =>
-            answer.image === made[0]?.image
-              ? { ...answer, action: 'refuse', withdrawn: true, reason: 'no room here' }
-              : answer,
-          ),
-      }),
-      Object.assign(sink, {
-        writer: async (...given: Parameters<typeof open>): Promise<ImageWriter> => ({
-          ...(await open(...given)),
-          abort: async (error) => void aborted.push(error),
-        }),
-      }),
-    );
-    expect(aborted).toMatchObject([{ code: 'refused', message: 'no room here' }]);
+    const pushing = Object.assign(sink, {
+      writer: async (...given: Parameters<typeof open>): Promise<ImageWriter> => {
+        const writer = await open(...given);
+        const push = { done: pushed.promise, progress: () => ({ bytes: 0, bytesTotal: 0 }) };
+        const commit = async () => ({ ...((await writer.commit()) as Committed), push });
+        return { ...writer, commit };
+      },
+    });
+    letGo('one:1');
+    letGo('two:1');
+    const run = moved(source, pushing, { jobs: 1 });
+    await expect.poll(() => steps.at(-1)).toBe('two:1 is there');
+    pushed.resolve([{ target: 'one:1', error: new ImgmvError('push-failed', 'no') }]);
+    const { ledger, events } = await run;
     expect(ledger.outcomes).toMatchObject([
-      { status: 'refused', error: { message: 'no room here' } },
+      { status: 'loaded', pushed: [{ target: 'one:1' }] },
+      { status: 'loaded', pushed: [{ target: 'one:1' }] },
+    ]);
+    expect(events.filter(({ event }) => event === 'image')).toMatchObject([
+      {
+        status: 'loaded',
+        pushed: [{ error: { code: 'push-failed' } }],
+        phases: { push: expect.any(Number) },
+      },
       { status: 'loaded' },
     ]);
-    expect(events[0]).toMatchObject({ event: 'plan', images: [{ action: 'refuse' }, { action: 'send' }] });
+    expect(ledger.exit).toBe(17);
   });
 });
 

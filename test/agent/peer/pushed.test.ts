@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
-import type { Digest, Pushed } from '../../../agent/model/image.ts';
+import type { Digest } from '../../../agent/model/image.ts';
+import type { Pushed } from '../../../agent/model/sink.ts';
 import { pushedFromWire, pushedToWire } from '../../../agent/peer/pushed.ts';
 import { PushError } from '../../../agent/push/failure.ts';
 import { NAMES_PER_IMAGE_MAX, REFERENCE_MAX_BYTES } from '../../../proto/limits.ts';
@@ -17,11 +18,8 @@ it('fits one message, however many names there are and whatever is said of them'
   const error = new PushError('denied', text, { hint: text });
   const pushed = names.map((target): Pushed => ({ target, warning: text, error, problem: 'denied' }));
   const wire = encodeMessage({
-    type: 'result',
+    type: 'pushed',
     image: 9_999,
-    status: 'loaded',
-    targetId: DIGEST,
-    refs: names.map((target) => ({ source: target, target, replaced: 'abababababab' })),
     pushed: pushedToWire(pushed, DIGEST, DIGEST),
   });
   expect(decodeMessage(wire.subarray(4))).toMatchObject({ pushed: names.map((target) => ({ target })) });

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
-import type { Answer, Name } from '../../../agent/model/image.ts';
+import type { Name } from '../../../agent/model/image.ts';
 import { planImage } from '../../../agent/model/plan.ts';
+import type { Planned } from '../../../agent/model/sink.ts';
 import { namesToPush } from '../../../agent/push/names-to-push.ts';
 import { PushingSink } from '../../../agent/push/pushing-sink.ts';
 import { MemorySink, testImage } from '../../memory.ts';
@@ -44,8 +45,11 @@ it('a plan tells them where pushing was asked for, and none that cannot be pushe
     const policy = { asked, allows: () => allowed };
     const push = async () => ({ digest: image.id });
     const sink = new PushingSink(new MemorySink(), { push, policy, emit: () => {} });
-    const [answer] = await sink.plan([image]);
-    const { action, warning, ...plan } = planImage(answer as Answer, undefined, { layers: false, pushes });
+    const [planned] = await sink.plan([image]);
+    const { action, warning, ...plan } = planImage((planned as Planned).answer, undefined, {
+      layers: false,
+      pushes,
+    });
     return { action, warning, pushes: plan.pushes };
   };
   const registry = same('r.example/a:1');

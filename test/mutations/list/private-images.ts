@@ -94,8 +94,8 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
   {
     name: 'an index is pushed with manifests that did not come',
     file: 'agent/push/pushing-sink.ts',
-    find: 'else if (foreign && foreign.length > 0)',
-    replace: 'else if (foreign && foreign.length < 0)',
+    find: 'else if (foreign.length > 0)',
+    replace: 'else if (foreign.length < 0)',
     tests: stolen('an index that names a private manifest'),
     says: [READS, PUSHED],
   },

@@ -129,8 +129,8 @@ export const TEXT: readonly Mutation[] = [
   {
     name: 'a reason of the other side looks like ours',
     file: 'agent/peer/wire-images.ts',
-    find: 'reason: saidBy(host, answered.reason)',
-    replace: 'reason: answered.reason',
+    find: 'reason: saidBy(host, reason)',
+    replace: 'reason',
     tests: tests(
       'test/agent/ends/accepting-sink.test.ts',
       'refuses an image of which one name is not accepted',

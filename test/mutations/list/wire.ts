@@ -279,9 +279,9 @@ export const WIRE: readonly Mutation[] = [
   },
   {
     name: 'an offer may go on without end',
-    file: 'agent/peer/peer-source.ts',
-    find: '          this.#offeredItems > OFFER_ITEMS_MAX\n',
-    replace: '          false\n',
+    file: 'agent/peer/sink-server.ts',
+    find: 'this.#offeredItems > OFFER_ITEMS_MAX',
+    replace: 'false',
     tests: tests('test/hostile/evil-sender.test.ts', 'offers that end the session'),
     says: [BOUNDED],
   },

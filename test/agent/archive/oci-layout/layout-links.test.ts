@@ -1,4 +1,5 @@
 /** An OCI layout, or a `dir:`, that somebody else has made: no link in it leads anywhere, and nothing in it is waited for. */
+
 import { cp, mkdir, readdir, readFile, rename, rm, symlink, truncate, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
@@ -7,7 +8,8 @@ import { type ArchiveEndpoint, parseEndpoint } from '../../../../agent/archive/e
 import { OciStore } from '../../../../agent/archive/oci-layout/oci-store.ts';
 import { openArchives } from '../../../../agent/archive/open-archives.ts';
 import { openSink } from '../../../../agent/archive/open-store.ts';
-import { type Ledger, move } from '../../../../agent/move/move.ts';
+import type { Settled } from '../../../../agent/move/ledger.ts';
+import { move } from '../../../../agent/move/move.ts';
 import { type MemoryImage, MemorySource, testImage } from '../../../memory.ts';
 import { run } from '../../../rig/command.ts';
 import { makeDevice, makesDevices } from '../../../rig/devices.ts';
@@ -37,7 +39,7 @@ afterAll(() => scratch?.[Symbol.asyncDispose]());
 const at = (name: string) => join(folder, name);
 const place = (text: string) => parseEndpoint(text) as ArchiveEndpoint;
 
-async function write(text: string, image: MemoryImage): Promise<Ledger> {
+async function write(text: string, image: MemoryImage): Promise<Settled> {
   const options = { overwrite: false, noReplace: false, ignoreSpace: true, stdout: async () => {}, signal };
   await using sink = await openSink(place(text), options);
   const how = { signal, emit: () => {}, wireBytes: () => 0, jobs: 1, retries: 0 };

@@ -460,12 +460,13 @@ for (const flavour of ['20', '28', '28c'] as const) {
         it(`${options.name}: gives the layers that are wanted and no other, with their digests`, async () => {
           const { id, layers } = await loadImage(rig, options);
           const digests = [...new Set(layers.map(({ digest }) => digest as Digest))].sort();
-          const [image] = await new EngineSource(engine, {
+          const [from] = await new EngineSource(engine, {
             meant: [{ id: id as Digest, names: [] }],
             ignoreSpace: false,
             leftOut: () => {},
           }).images();
-          if (!image) throw new Error(`${options.name} is not there`);
+          if (!from) throw new Error(`${options.name} is not there`);
+          const { image } = from;
           const rest: string[] = [];
           for (const unwanted of [[], digests, ...digests.map((digest) => [digest])]) {
             const stream = await engine.save(image.id, AbortSignal.timeout(20_000));

@@ -1,0 +1,168 @@
+/** Where images go to: an engine, files, or another host. test/conformance holds what every sink must do. */
+import { ImgmvError } from '../../proto/errors.ts';
+import type { PushProblem } from '../../proto/messages.ts';
+import type { Blob, Digest, Image, Name, Store } from './image.ts';
+import type { Waits } from './source.ts';
+
+export interface PlannedName extends Name {
+  /** Id of the image that has this name at the target and will lose it; 12 digits of it from another host. */
+  readonly replaces?: string;
+  /** It will be pushed once the image is there. */
+  readonly push?: true;
+}
+
+/** What a sink says to an image that is offered. */
+export interface Answer {
+  readonly image: Image;
+  readonly action: 'send' | 'present' | 'refuse';
+  /** Why it is refused, or why it is sent though one may not expect so. */
+  readonly reason?: string;
+  readonly warning?: string;
+  readonly refs: readonly PlannedName[];
+  /** With `refuse`: why the sink could not say, which may be otherwise another time. */
+  readonly error?: ImgmvError;
+  /** With `send`: digests out of the image's `layers` that are not at the sink. Absent: all that comes is wanted. */
+  readonly missing?: readonly Digest[];
+}
+
+/** An image that is planned, and the way in for it. */
+export interface Planned {
+  readonly answer: Answer;
+  /** For an answer that is not `refuse`, once; for `present` only `commit` follows. */
+  open(signal: AbortSignal): Promise<ImageWriter>;
+}
+
+export interface SetName extends Name {
+  /** As `replaces`. */
+  readonly replaced?: string;
+}
+
+/** What became of the push of one name: it has a digest or an error. */
+export interface Pushed {
+  /** The name at the target; the image's id there where it has none. */
+  readonly target: string;
+  /** Of the manifest or index that the registry has now. */
+  readonly digest?: Digest;
+  /** What else the engine said that one may not expect. */
+  readonly warning?: string;
+  readonly error?: ImgmvError;
+  /** With `error`: what of it is told to another host. */
+  readonly problem?: PushProblem;
+}
+
+/** Bytes as the engine counts them. `bytesTotal` grows while the engine looks at one layer after another. */
+export interface PushProgress {
+  readonly bytes: number;
+  readonly bytesTotal: number;
+}
+
+/** A push that goes on behind a commit. Nothing of the image depends on it, and nothing has to wait for it. */
+export interface Push {
+  /** What became of each name, one at least. Never rejects: what stops it is told of the names that are left. */
+  readonly done: Promise<readonly Pushed[]>;
+  /** How far it is with the name at hand. */
+  progress(): PushProgress;
+}
+
+/** What became of an image. */
+export interface Outcome {
+  readonly image: Image;
+  readonly status: 'loaded' | 'present' | 'refused' | 'failed' | 'skipped';
+  /** Its id at the target, where it is there; as `Committed` has it. */
+  readonly targetId?: string;
+  readonly refs: readonly SetName[];
+  readonly error?: ImgmvError;
+  /** With `failed`: bytes of layers that stay at the target for the next run. */
+  readonly kept?: number;
+  /** Where it was pushed on: of the names that say where to. */
+  readonly pushed?: readonly Pushed[];
+}
+
+export interface Committed {
+  /** A digest; 12 digits of it where another host had the image under an id that was not offered. */
+  readonly targetId: string;
+  readonly refs: readonly SetName[];
+  /**
+   * Asks for manifests that an index of the image names and that are whole at the sink, though the source has neither
+   * sent nor offered them: a push of the image would push them, too.
+   */
+  readonly unsent: () => Promise<readonly Digest[]>;
+  /** Undefined where nothing is pushed. */
+  readonly push: Push | undefined;
+}
+
+/** Layers that were thought to be at the sink, and are not any more. */
+export interface Incomplete {
+  readonly missing: readonly Digest[];
+}
+
+/** One image on its way into a sink. Ends by `commit` or by `abort`, once. */
+export interface ImageWriter {
+  /**
+   * Takes one blob, in any order; resolves when its bytes are taken. Bytes that are not what the digest says
+   * fail with integrity, here or at `commit`: a peer checks them on the other host.
+   */
+  write(blob: Blob): Promise<void>;
+  /**
+   * Makes the image complete, verifies it, and only then sets its names, all or none. Nothing under a name before.
+   * Where layers have gone meanwhile it says which; the caller writes these and all metadata again, and commits again.
+   */
+  commit(): Promise<Committed | Incomplete>;
+  /** Bytes that the sink has worked off since `commit` was called; 0 where it cannot tell. */
+  loadedBytes(): number;
+  /** Bytes of layers that stay although it is aborted: the next writer for this image need not get them again. */
+  keptBytes(): number;
+  /** Undoes: nothing of this image stays but `keptBytes`, nothing under a name changes. Never throws. */
+  abort(error: ImgmvError): Promise<void>;
+}
+
+/** Images that failed, and are planned and moved once more after a pause. */
+export interface Retry {
+  readonly images: readonly Image[];
+  /** From 1. */
+  readonly attempt: number;
+  readonly waitMs: number;
+}
+
+export interface SinkFacts {
+  /** How images are kept there; another kind than the source's means other ids. Undefined: as they come. */
+  readonly store: Store | undefined;
+  /** Its images are there all together once `finish` has resolved, and none before. */
+  readonly atomic: boolean;
+}
+
+export interface Sink extends AsyncDisposable {
+  readonly facts: SinkFacts;
+  /** One an image, in the same order. Asked for all images, then for those of each `Retry`. */
+  plan(images: readonly Image[]): Promise<readonly Planned[]>;
+  /** Told what is tried again, before the pause; `plan` follows. */
+  retrying(retry: Retry): Promise<void>;
+  /**
+   * Called once, when each image has been committed or aborted and none is tried again. Of an atomic sink it makes what
+   * was committed what stays: where it throws, or is not called, none of the images is there. Others never throw.
+   */
+  finish(): Promise<void>;
+  waits(): Waits;
+}
+
+/** Of a sink that makes nothing but what the source gives. */
+export const NOTHING_UNSENT = async (): Promise<readonly Digest[]> => [];
+
+/** For an image that is there already: only its names are to be set, by `commit`. */
+export function presentWriter(commit: () => Promise<Committed>): ImageWriter {
+  return {
+    write: () => Promise.reject(new ImgmvError('internal', 'a blob of an image that is present')),
+    commit,
+    loadedBytes: () => 0,
+    keptBytes: () => 0,
+    abort: async () => {},
+  };
+}
+
+/** For an answer that is `refuse`. */
+export function refused(answer: Answer & { readonly action: 'refuse' }): Planned {
+  return {
+    answer,
+    open: () => Promise.reject(new ImgmvError('internal', 'an image that is refused has no way in')),
+  };
+}

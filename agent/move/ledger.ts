@@ -1,0 +1,115 @@
+/** What a run has come to, on whichever side: its plan, its images, what is told of them, and the status that it earned. */
+import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
+import type { Store } from '../model/image.ts';
+import { planImage, refusal } from '../model/plan.ts';
+import type { Outcome, Planned } from '../model/sink.ts';
+import { Passage, type PassageOptions, told } from './passage.ts';
+
+export interface LedgerOptions extends PassageOptions {
+  /** Of the sink. */
+  readonly store: Store | undefined;
+  /** What has arrived is going to be pushed on: the plan says where to. */
+  readonly pushes?: boolean;
+  /** Something that was meant is no image of the source: what arrives is not all, and the status says so. */
+  readonly lacking?: boolean;
+  /** Ends with the plan: nothing is moved. */
+  readonly planOnly?: boolean;
+}
+
+export interface Settled {
+  /** In the order of the plan. */
+  readonly outcomes: readonly Outcome[];
+  /** Exit status that the run earned. */
+  readonly exit: number;
+}
+
+export class Ledger {
+  readonly #options: LedgerOptions;
+  readonly #startedAt = performance.now();
+  #plannedAt = this.#startedAt;
+  #passages: readonly Passage[] = [];
+  /** What is not told yet: there may be another try, or the sink has to finish first. */
+  readonly #held = new Set<Passage>();
+  #planOnly: readonly Outcome[] = [];
+
+  constructor(options: LedgerOptions) {
+    this.#options = options;
+  }
+
+  /** Once, before anything else. Times count from here. In the order of `planned`. */
+  plan(planned: readonly Planned[]): readonly Passage[] {
+    const { emit, planOnly = false, pushes = false, store } = this.#options;
+    emit({
+      event: 'plan',
+      images: planned.map(({ answer }) => planImage(answer, store, { layers: planOnly, pushes })),
+      only: planOnly,
+    });
+    this.#plannedAt = performance.now();
+    this.#passages = planned.map((one) => new Passage(one, this.#options));
+    if (planOnly)
+      this.#planOnly = planned.flatMap(({ answer }): Outcome[] =>
+        answer.action === 'refuse' ? [{ ...answer, status: 'refused', error: refusal(answer) }] : [],
+      );
+    return this.#passages;
+  }
+
+  /** Tells what became of it. */
+  tell(passage: Passage): void {
+    this.#held.delete(passage);
+    if (passage.outcome) this.#options.emit(passage.event(passage.outcome, this.#plannedAt));
+  }
+
+  /** Not yet. */
+  hold(passage: Passage): void {
+    this.#held.add(passage);
+  }
+
+  /** Another try of it is coming, which needs no word of how this one ended. */
+  release(passage: Passage): void {
+    this.#held.delete(passage);
+  }
+
+  tellHeld(): void {
+    for (const passage of this.#held) this.tell(passage);
+  }
+
+  announce({ answer, outcome }: Passage, attempt: number, waitMs: number): void {
+    if (!outcome?.error) return;
+    this.#options.emit({
+      event: 'retrying',
+      id: answer.image.id,
+      refs: answer.refs.map(({ source, target }) => ({ source, target })),
+      attempt,
+      waitSeconds: waitMs / 1000,
+      error: told(outcome.error),
+    });
+  }
+
+  /** All is told, and the sum of it. */
+  close(): Settled {
+    const { emit, lacking = false, planOnly = false, signal, wireBytes } = this.#options;
+    const outcomes = planOnly ? this.#planOnly : this.#passages.flatMap(({ outcome }) => outcome ?? []);
+    const partly = planOnly && outcomes.length > 0 && outcomes.length < this.#passages.length;
+    const failed = exitOf(outcomes);
+    const earned = partly || (lacking && failed === 0) ? new ImgmvError('partial', '').exit : failed;
+    const exit = signal.aborted ? toImgmvError(signal.reason).exit : earned;
+    emit({
+      event: 'done',
+      images: this.#passages.length,
+      failed: outcomes.filter((outcome) => outcome.error !== undefined).length,
+      bytes: this.#passages.reduce((sum, { bytes }) => sum + bytes, 0),
+      wireBytes: wireBytes(),
+      seconds: Math.round(performance.now() - this.#startedAt) / 1000,
+      exit,
+    });
+    return { outcomes, exit };
+  }
+}
+
+/** When all fail alike that code, 17 when they differ, or when what is there could not be pushed. */
+export function exitOf(outcomes: readonly Outcome[]): number {
+  if (outcomes.some(({ pushed }) => pushed?.some(({ error }) => error !== undefined)))
+    return new ImgmvError('push-failed', '').exit;
+  const exits = new Set(outcomes.map((outcome) => outcome.error?.exit ?? 0));
+  return exits.size > 1 ? new ImgmvError('partial', '').exit : ([...exits][0] ?? 0);
+}

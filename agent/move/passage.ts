@@ -1,0 +1,332 @@
+/**
+ * One image on its way into a sink, from its plan to what became of it, over all tries; with its counters. The host
+ * that moves and the host that serves a sink keep one for each image.
+ */
+import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
+import type { Emit, ProgressEvent, PushedRef } from '../model/events.ts';
+import type { Blob, Digest, Image } from '../model/image.ts';
+import { bytesMissing, layerCount, platformName, refusal } from '../model/plan.ts';
+import type { Answer, Committed, ImageWriter, Outcome, Planned, Pushed } from '../model/sink.ts';
+import type { Bottleneck, Waits } from '../model/source.ts';
+import { Phases } from './phases.ts';
+
+const PROGRESS_INTERVAL_MS = 500;
+const BOTTLENECK_SHARE_MIN = 0.3;
+/** How often layers may be asked for again. */
+const ROUNDS_MAX = 3;
+
+/** How far an image is: measured once for whoever shows it, here or on another host. */
+export type Progress = Omit<ProgressEvent, 'event'>;
+
+export interface PassageOptions {
+  readonly signal: AbortSignal;
+  readonly emit: Emit;
+  /** Told what `emit` is told of progress. */
+  readonly watch?: (progress: Progress) => void;
+  /** Bytes on the wire so far, both ways; 0 where there is no wire. */
+  readonly wireBytes: () => number;
+  /** Of both ends. */
+  readonly waits: () => Waits;
+}
+
+/**
+ * Takes turns: `write` for each blob, then `commit`, and both again while the sink finds layers gone that it had
+ * counted on. What is under way ends by an outcome; `commit`, `settle`, `pushed` and `fail` do not throw.
+ */
+export class Passage {
+  readonly #options: PassageOptions;
+  #planned: Planned;
+  #writer: ImageWriter | undefined;
+  #wanted: readonly Digest[] | undefined;
+  #rounds = 0;
+  #bytes = 0;
+  #layers = 0;
+  /** Of the travels that are over. */
+  #wireBytes = 0;
+  /** Counter at the start of the one that goes on. */
+  #wireBefore: number | undefined;
+  #startedAt: number | undefined;
+  readonly #phases = new Phases();
+  #committing = false;
+  #committed: Committed | undefined;
+  #ticking: NodeJS.Timeout | undefined;
+  #outcome: Outcome | undefined;
+
+  constructor(planned: Planned, options: PassageOptions) {
+    this.#planned = planned;
+    this.#options = options;
+    this.#wanted = planned.answer.missing;
+  }
+
+  get answer(): Answer {
+    return this.#planned.answer;
+  }
+
+  get image(): Image {
+    return this.answer.image;
+  }
+
+  /** Whether its blobs are to come. */
+  get travels(): boolean {
+    return this.answer.action === 'send';
+  }
+
+  /** The layers that are to come now; undefined: all of them. */
+  get wanted(): readonly Digest[] | undefined {
+    return this.#wanted;
+  }
+
+  /** Undefined while it is under way, or waits for its turn. */
+  get outcome(): Outcome | undefined {
+    return this.#outcome;
+  }
+
+  /** What it has become in the sink: it is there, whatever becomes of a push. */
+  get committed(): Committed | undefined {
+    return this.#committed;
+  }
+
+  /** Whether it has had a turn in this try. */
+  get begun(): boolean {
+    return this.#ticking !== undefined;
+  }
+
+  /** Uncompressed bytes that were moved. */
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** Its blobs travel from now on, until `travelled`. */
+  travelling(): void {
+    this.#begin();
+    if (this.#wireBefore !== undefined) return;
+    this.#wireBefore = this.#options.wireBytes();
+    this.#phases.enter('transfer');
+  }
+
+  travelled(): void {
+    if (this.#wireBefore === undefined) return;
+    this.#phases.leave();
+    this.#wireBytes += this.#options.wireBytes() - this.#wireBefore;
+    this.#wireBefore = undefined;
+  }
+
+  /** Opens the way into the sink, where it is not open yet. */
+  async open(): Promise<ImageWriter> {
+    const { signal } = this.#options;
+    signal.throwIfAborted();
+    this.#writer ??= await this.#planned.open(signal);
+    return this.#writer;
+  }
+
+  /** Hands one blob to the sink. */
+  async write(blob: Blob): Promise<void> {
+    const writer = await this.open();
+    await writer.write(this.#counted(blob));
+  }
+
+  /** Afterwards it is committed, or has an outcome, or has to travel again for what is `wanted`. */
+  async commit(): Promise<void> {
+    try {
+      // Before anything is waited for: the peer's end of this image must go out before the next image's blobs.
+      const end = await this.#loading(this.#writer ?? (await this.open()));
+      if ('targetId' in end) return this.#arrived(end);
+      this.#wanted = end.missing;
+      if (this.#rounds++ === ROUNDS_MAX)
+        throw new ImgmvError(
+          'engine-refused',
+          `layers of the image vanish on the target as fast as they come: ${end.missing.length} are gone again`,
+          { hint: 'does something prune images on the target?' },
+        );
+    } catch (error) {
+      await this.fail(error);
+    }
+  }
+
+  /** For what does not travel: it is there already, or it was refused. */
+  async settle(): Promise<void> {
+    this.#begin();
+    if (this.answer.action === 'refuse') await this.fail(refusal(this.answer));
+    else await this.commit();
+  }
+
+  /** Waits for the push behind the commit, where there is one: with it, it has its outcome. */
+  async pushed(): Promise<void> {
+    const push = this.#committed?.push;
+    if (!push || this.#outcome) return;
+    this.#phases.enter('push');
+    const pushed = await push.done;
+    this.#phases.leave();
+    this.#end({ ...this.#there(), pushed });
+  }
+
+  /** Ends it; what stops the whole run is the better reason. */
+  async fail(error: unknown): Promise<void> {
+    const { signal } = this.#options;
+    const refused = this.answer.action === 'refuse' && this.answer.error === undefined;
+    const reason = toImgmvError(signal.aborted && !refused ? signal.reason : error);
+    await this.#writer?.abort(reason);
+    const kept = this.#writer?.keptBytes() ?? 0;
+    const { image, refs } = this.answer;
+    this.#end({ image, status: refused ? 'refused' : 'failed', refs, error: reason, kept });
+  }
+
+  /** It had arrived, and is not there after all: the sink could not finish. */
+  undo(error: ImgmvError): void {
+    if (this.#outcome?.error) return;
+    const { image, refs } = this.answer;
+    this.#end({ image, status: 'failed', refs, error });
+  }
+
+  /** Another try, by another plan. */
+  again(planned: Planned): void {
+    this.#planned = planned;
+    this.#wanted = planned.answer.missing;
+    this.#writer = undefined;
+    this.#committed = undefined;
+    this.#outcome = undefined;
+    this.#rounds = 0;
+  }
+
+  #arrived(end: Committed): void {
+    this.#committed = end;
+    if (!end.push) this.#end(this.#there());
+  }
+
+  #there(): Outcome {
+    const { image, action } = this.answer;
+    const { targetId, refs } = this.#committed as Committed;
+    return { image, status: action === 'present' ? 'present' : 'loaded', targetId, refs };
+  }
+
+  async #loading(writer: ImageWriter) {
+    this.#committing = true;
+    this.#phases.enter('load');
+    try {
+      return await writer.commit();
+    } finally {
+      this.#committing = false;
+      this.#phases.leave();
+    }
+  }
+
+  #begin(): void {
+    this.#startedAt ??= performance.now();
+    this.#ticking ??= this.#tick();
+  }
+
+  #end(outcome: Outcome): void {
+    clearInterval(this.#ticking);
+    this.#ticking = undefined;
+    this.travelled();
+    this.#outcome = outcome;
+  }
+
+  #counted(blob: Blob): Blob {
+    if (blob.kind === 'layer') this.#layers++;
+    const count = (bytes: number) => {
+      this.#bytes += bytes;
+    };
+    const body = async function* () {
+      for await (const chunk of blob.body) {
+        count(chunk.length);
+        yield chunk;
+      }
+    };
+    return { ...blob, body: body() };
+  }
+
+  #tick(): NodeJS.Timeout {
+    const { emit, waits, watch } = this.#options;
+    let before = { bytes: this.#bytes, pushed: 0, at: performance.now(), waits: waits() };
+    let movedAt = before.at;
+    return setInterval(() => {
+      const push = this.#committed?.push?.progress();
+      const now = { bytes: this.#bytes, pushed: push?.bytes ?? 0, at: performance.now(), waits: waits() };
+      // A load is silent for long; a push is not.
+      if (now.bytes !== before.bytes || now.pushed !== before.pushed || this.#committing) movedAt = now.at;
+      // One push ends and the next begins anew.
+      const moved = push ? Math.max(0, now.pushed - before.pushed) : now.bytes - before.bytes;
+      const progress: Progress = {
+        id: this.image.id,
+        refs: this.answer.refs,
+        ...(push ? { phase: 'push', ...push } : this.#progress()),
+        wireBytes: this.#wireSoFar(),
+        kept: this.#writer?.keptBytes() ?? 0,
+        rate: Math.round((moved * 1000) / (now.at - before.at)),
+        bottleneck: push
+          ? null
+          : this.#committing
+            ? 'load'
+            : bottleneck(before.waits, now.waits, now.at - before.at),
+        stalledSeconds: Math.floor((now.at - movedAt) / 1000),
+      };
+      emit({ event: 'progress', ...progress });
+      watch?.(progress);
+      before = now;
+    }, PROGRESS_INTERVAL_MS);
+  }
+
+  #progress(): Pick<Progress, 'phase' | 'bytes' | 'bytesTotal'> {
+    const bytesTotal = Math.max(bytesMissing(this.answer), this.#bytes);
+    return this.#committing
+      ? { phase: 'load', bytes: this.#writer?.loadedBytes() ?? 0, bytesTotal }
+      : { phase: 'transfer', bytes: this.#bytes, bytesTotal };
+  }
+
+  #wireSoFar(): number {
+    const now = this.#wireBefore === undefined ? 0 : this.#options.wireBytes() - this.#wireBefore;
+    return this.#wireBytes + now;
+  }
+
+  /** What is told of it once it has an outcome. `plannedAt` is when the run's plan was told, by performance.now(). */
+  event({ image, status, targetId, refs, error, kept, pushed }: Outcome, plannedAt: number) {
+    const arrived = status === 'present' || status === 'loaded';
+    const startedAt = this.#startedAt ?? performance.now();
+    return {
+      event: 'image',
+      id: image.id,
+      platform: platformName(image.platform),
+      refs: refs.map(({ source, target, replaced }) => ({ source, target, replaced: replaced ?? null })),
+      status,
+      targetId: targetId ?? null,
+      bytes: this.#bytes,
+      wireBytes: this.#wireSoFar(),
+      layersSent: this.#layers,
+      layersSkipped: arrived ? Math.max(0, layerCount(image) - this.#layers) : 0,
+      startedAt: Math.max(0, Math.round(startedAt - plannedAt)) / 1000,
+      seconds: Math.round(performance.now() - startedAt) / 1000,
+      phases: this.#phases.seconds(),
+      kept: kept ?? 0,
+      error: error ? told(error) : null,
+      ...(pushed && { pushed: pushed.map(pushedRef) }),
+    } as const;
+  }
+}
+
+export function told({ code, message, hint }: ImgmvError) {
+  return { code, message, hint: hint ?? null };
+}
+
+function pushedRef({ target, digest, warning, error }: Pushed): PushedRef {
+  return {
+    ref: target,
+    digest: digest ?? null,
+    warning: warning ?? null,
+    error: error ? told(error) : null,
+  };
+}
+
+/** The part that was waited for longest between two looks; null where this process itself was busy for most of it. */
+export function bottleneck(before: Waits, now: Waits, elapsedMs: number): Bottleneck | null {
+  let longest: Bottleneck | null = null;
+  let longestMs = elapsedMs * BOTTLENECK_SHARE_MIN;
+  for (const part of ['save', 'compress', 'network', 'load'] as const) {
+    const ms = (now[part] ?? 0) - (before[part] ?? 0);
+    if (ms > longestMs) {
+      longest = part;
+      longestMs = ms;
+    }
+  }
+  return longest;
+}

@@ -1,0 +1,220 @@
+/** One image that the other host offers, on its way into the sink here: its entries on the lane, and the word on it. */
+import type { EndHeader } from '../../proto/entry.ts';
+import type { ReceivedBlob } from '../../proto/entry-reader.ts';
+import { ImgmvError, toImgmvError, violation } from '../../proto/errors.ts';
+import type { MessageOf } from '../../proto/messages.ts';
+import type { Outcome } from '../model/sink.ts';
+import type { Passage } from '../move/passage.ts';
+import { awaited } from '../streams/awaited.ts';
+import { type Discretion, shortId } from './discretion.ts';
+import { toWire } from './failure.ts';
+import { pushedToWire } from './pushed.ts';
+import type { Session } from './session.ts';
+import { toWireName } from './wire-images.ts';
+
+/** The message of a failed image may come after its end on the lane: another connection. */
+const FAILURE_WAIT_MS = 5_000;
+
+export interface Receiving {
+  readonly session: Session;
+  readonly discretion: Discretion;
+}
+
+export class ReceivedImage {
+  readonly number: number;
+  readonly passage: Passage;
+  readonly #receiving: Receiving;
+  /** It was asked for, and its end has not come. */
+  #due = false;
+  /** Blobs that have come in this round. */
+  #blobs = 0;
+  /** Its first entry has come, and it has no result yet. */
+  #underWay = false;
+  /** Why the sender could not give it. */
+  #failure = awaited<ImgmvError>();
+  /** It is being completed, or undone. */
+  #ending = false;
+  /** The word on this try has gone out. */
+  #told = false;
+  /** Resolves when it has, and nothing more comes of this try. */
+  #settled = awaited<void>();
+
+  constructor(number: number, passage: Passage, receiving: Receiving) {
+    this.number = number;
+    this.passage = passage;
+    this.#receiving = receiving;
+    this.begin();
+  }
+
+  /** A try begins, by the plan that the passage has. */
+  begin(): void {
+    this.#due = this.passage.travels;
+    this.#blobs = 0;
+    this.#ending = false;
+    this.#told = false;
+    this.#failure = awaited();
+    this.#settled = awaited();
+  }
+
+  get due(): boolean {
+    return this.#due;
+  }
+
+  get underWay(): boolean {
+    return this.#underWay;
+  }
+
+  get settled(): Promise<void> {
+    return this.#settled.promise;
+  }
+
+  /** One that is there already, or is refused. */
+  async settle(): Promise<void> {
+    await this.passage.settle();
+    await this.#tell();
+  }
+
+  /** Of an image that has failed here the rest goes nowhere. */
+  async blob(blob: ReceivedBlob): Promise<void> {
+    const { passage } = this;
+    if (passage.outcome) return;
+    this.#underWay = true;
+    passage.travelling();
+    try {
+      await passage.write(blob);
+      this.#blobs++;
+    } catch (error) {
+      // A blob that the other side gave up says only that; why comes as a message.
+      const givenUp = toImgmvError(error).code === 'peer-stopped';
+      await this.fail(givenUp ? await this.#whyGivenUp() : error);
+    }
+  }
+
+  /** What follows its end goes on beside the next image. Throws protocol-violation. */
+  end({ blobs, complete }: EndHeader): void {
+    const { passage } = this;
+    this.#due = false;
+    passage.travelled();
+    if (passage.outcome) return this.#settle();
+    if (complete && blobs !== this.#blobs)
+      throw violation(`image ${this.number} had ${this.#blobs} blobs and ended with ${blobs}`);
+    this.#underWay = true;
+    this.#ending = true;
+    void (complete ? this.#commit() : this.#giveUp());
+  }
+
+  async #commit(): Promise<void> {
+    const { passage } = this;
+    await passage.commit();
+    if (passage.outcome || passage.committed) return this.#tell();
+    this.#ending = false;
+    this.#due = true;
+    this.#blobs = 0;
+    await this.#send({ type: 'again', image: this.number, missing: [...(passage.wanted ?? [])] });
+    const { signal } = this.#receiving.session;
+    if (signal.aborted) await this.abandon(signal.reason);
+  }
+
+  async #giveUp(): Promise<void> {
+    await this.fail(await this.#whyGivenUp());
+  }
+
+  /** Ends this try. */
+  async fail(error: unknown): Promise<void> {
+    await this.passage.fail(error);
+    await this.#tell();
+  }
+
+  /** Nothing more comes on the lane. What is being completed, or undone, ends by itself. */
+  async abandon(error: unknown): Promise<void> {
+    this.#due = false;
+    if (!this.#ending && !this.passage.outcome) await this.fail(error);
+    this.#settle();
+  }
+
+  /** The sender has said why, or the session is lost. */
+  failed(error: ImgmvError): void {
+    this.#failure.resolve(error);
+  }
+
+  async #whyGivenUp(): Promise<ImgmvError> {
+    let timer: NodeJS.Timeout | undefined;
+    const late = new Promise<ImgmvError>((resolve) => {
+      timer = setTimeout(
+        () => resolve(new ImgmvError('peer-stopped', 'the other host gave the image up')),
+        FAILURE_WAIT_MS,
+      );
+    });
+    try {
+      return await Promise.race([this.#failure.promise, late]);
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  /** The word on it goes out; and, behind a push, that on the push. */
+  async #tell(): Promise<void> {
+    const { passage } = this;
+    const { session } = this.#receiving;
+    const error = passage.outcome?.error;
+    this.#underWay = false;
+    // What broke the protocol on the lane left it where nobody knows what its next byte means.
+    if (error?.code === 'protocol-violation' && error.host === undefined) session.fail(error);
+    await this.#send(this.#result());
+    if (passage.committed?.push) {
+      await passage.pushed();
+      await this.#sendPushed();
+    }
+    this.#told = true;
+    this.#settle();
+  }
+
+  #settle(): void {
+    if (this.#told && !this.#due) this.#settled.resolve();
+  }
+
+  #result(): MessageOf<'result'> {
+    const { passage, number } = this;
+    const { discretion } = this.#receiving;
+    const { answer, committed, outcome } = passage;
+    const status = outcome?.status ?? (answer.action === 'present' ? 'present' : 'loaded');
+    const id = this.#toldId();
+    return {
+      type: 'result',
+      image: number,
+      status,
+      refs:
+        (committed ?? outcome)?.refs.map(({ replaced, ...name }) => ({
+          ...toWireName(name),
+          ...(replaced && { replaced: shortId(replaced) }),
+        })) ?? [],
+      ...(id !== undefined && { targetId: id }),
+      ...(outcome?.error && { error: toWire(discretion.error(outcome.error)) }),
+      ...(outcome?.kept && { kept: outcome.kept }),
+      ...(committed?.push && { pushes: true }),
+    };
+  }
+
+  /** What was loaded is the sender's own; an image that was here may have a root that the sender has never seen. */
+  #toldId(): string | undefined {
+    const { answer, committed } = this.passage;
+    if (!committed) return undefined;
+    const { targetId } = committed;
+    return answer.action === 'present' ? this.#receiving.discretion.id(targetId) : targetId;
+  }
+
+  async #sendPushed(): Promise<void> {
+    const { committed, outcome } = this.passage;
+    const { pushed = [] } = outcome as Outcome;
+    const id = this.#toldId() as string;
+    const told = pushedToWire(pushed, committed?.targetId ?? id, id);
+    await this.#send({ type: 'pushed', image: this.number, pushed: told });
+  }
+
+  /** A session that is lost has told the other side already, and our ledger has the outcome. */
+  async #send(message: Parameters<Session['send']>[0]): Promise<void> {
+    const { session } = this.#receiving;
+    if (session.signal.aborted) return;
+    await session.send(message).catch((error: unknown) => session.fail(toImgmvError(error)));
+  }
+}

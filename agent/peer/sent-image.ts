@@ -1,0 +1,202 @@
+/** One image that was offered to the other host: what it says of it, and the way in. */
+import type { Compressor } from '../../proto/compression.ts';
+import { EntryWriter } from '../../proto/entry-writer.ts';
+import { type ImgmvError, toImgmvError, violation } from '../../proto/errors.ts';
+import type { Lane } from '../../proto/lane.ts';
+import type { MessageOf, Result } from '../../proto/messages.ts';
+import type { Blob, Image } from '../model/image.ts';
+import {
+  type Answer,
+  type Committed,
+  type ImageWriter,
+  type Incomplete,
+  NOTHING_UNSENT,
+  type Planned,
+  type Push,
+  type PushProgress,
+  presentWriter,
+  refused,
+} from '../model/sink.ts';
+import { type Awaited, awaited } from '../streams/awaited.ts';
+import { fromWire, toWire } from './failure.ts';
+import { checkPushed, checkPushes, pushedFromWire } from './pushed.ts';
+import type { Session } from './session.ts';
+import { fromWireName, offeredOnly } from './wire-images.ts';
+
+/** What images of one session share. */
+export interface Sending {
+  readonly session: Session;
+  readonly compressor: Compressor;
+  readonly level: () => number;
+  /** The lane for blobs; the same for all. */
+  readonly lane: () => Promise<Lane>;
+}
+
+export class SentImage {
+  readonly image: Image;
+  /** As it goes over the wire. */
+  readonly number: number;
+  readonly #sending: Sending;
+  /** Undefined while nothing is owed. */
+  #result: Awaited<Result> | undefined;
+  #pushed = awaited<MessageOf<'pushed'>>();
+  /** Its end has been sent, and the other side may ask for layers again. */
+  #again: Awaited<Incomplete> | undefined;
+  /** Bytes that the other side has loaded, and that would stay there; and how far it is with a push. */
+  #loaded = 0;
+  #kept = 0;
+  #push: PushProgress = { bytes: 0, bytesTotal: 0 };
+
+  constructor(image: Image, number: number, sending: Sending) {
+    this.image = image;
+    this.number = number;
+    this.#sending = sending;
+  }
+
+  /** From here on a result is owed, of this try. */
+  begin(): void {
+    this.#result = awaited();
+    this.#pushed = awaited();
+    this.#again = undefined;
+  }
+
+  /** Whether the other side owes a word of it. */
+  get owed(): boolean {
+    const result = this.#result?.value;
+    return this.#result !== undefined && (!result || (result.pushes === true && !this.#pushed.value));
+  }
+
+  /** Resolves when the try that has begun has its result. */
+  async settled(): Promise<void> {
+    await this.#result?.promise;
+  }
+
+  planned(answer: Answer): Planned {
+    const { action } = answer;
+    if (action === 'refuse') return refused({ ...answer, action });
+    if (action === 'present') return { answer, open: async () => presentWriter(() => this.#outcome()) };
+    return { answer, open: async () => this.#writer(await this.#sending.lane()) };
+  }
+
+  #writer(lane: Lane): ImageWriter {
+    const { compressor, level, session } = this.#sending;
+    const entries = new EntryWriter(lane, compressor);
+    const { number } = this;
+    let blobs = 0;
+    let ended = false;
+    return {
+      write: async (blob) => {
+        await entries.blob(number, this.#untilFailed(blob), level);
+        blobs++;
+      },
+      commit: async () => {
+        const again = awaited<Incomplete>();
+        this.#again = again;
+        ended = true;
+        await entries.end(number, blobs, true);
+        const outcome = this.#outcome();
+        const end = await Promise.race([outcome, again.promise]);
+        if ('missing' in end) {
+          // The next round counts its own; a session that ends meanwhile is told by what it does next.
+          outcome.catch(() => {});
+          ended = false;
+          blobs = 0;
+        }
+        return end;
+      },
+      loadedBytes: () => this.#loaded,
+      keptBytes: () => this.#kept,
+      abort: async (error) => {
+        // A session that is lost has no lane to end the image on; the other side knows by itself.
+        if (ended || session.signal.aborted) return;
+        try {
+          if (!this.#result?.value)
+            await session.send({ type: 'failed', image: number, error: toWire(error) });
+          await entries.end(number, blobs, false);
+        } catch (broken) {
+          session.fail(toImgmvError(broken));
+        }
+      },
+    };
+  }
+
+  async #outcome(): Promise<Committed> {
+    const result = await (this.#result as Awaited<Result>).promise;
+    const failure = this.#failure;
+    if (failure) throw failure;
+    const { status, targetId, refs, pushes } = result;
+    if ((status !== 'loaded' && status !== 'present') || targetId === undefined)
+      throw violation(`image ${this.number} is ${status} without an error`);
+    const named = refs.map(({ replaced, ...name }) => ({
+      ...fromWireName(this.image, name),
+      ...(replaced !== undefined && { replaced }),
+    }));
+    const names = named.length > 0 ? named.map(({ target }) => target) : [targetId];
+    const push = pushes ? this.#pushOf(names) : undefined;
+    return { targetId, refs: named, unsent: NOTHING_UNSENT, push };
+  }
+
+  /** Of what the other side could not tell any more nobody knows whether it was pushed. */
+  #pushOf(names: readonly string[]): Push {
+    const { name } = this.#sending.session.peer;
+    const done = this.#pushed.promise.then(
+      ({ pushed }) => pushedFromWire(pushed, name),
+      (error: unknown) => names.map((target) => ({ target, error: toImgmvError(error) })),
+    );
+    return { done, progress: () => this.#push };
+  }
+
+  /** The failure that the other side has told, as soon as it has. */
+  get #failure(): ImgmvError | undefined {
+    const error = this.#result?.value?.error;
+    return error && fromWire(error, this.#sending.session.peer.name);
+  }
+
+  /** Stops a body as soon as the other side has given the image up: the rest would go for nothing. */
+  #untilFailed(blob: Blob): Blob {
+    const failure = () => this.#failure;
+    const body = async function* () {
+      for await (const chunk of blob.body) {
+        const failed = failure();
+        if (failed) throw failed;
+        yield chunk;
+      }
+    };
+    return { ...blob, body: body() };
+  }
+
+  /** What the other side says of it. Each throws protocol-violation for what is out of place. */
+  told({ phase, bytes, bytesTotal = 0, kept = 0 }: MessageOf<'progress'>): void {
+    this.#kept = kept;
+    if (phase === 'push') this.#push = { bytes, bytesTotal };
+    if (phase === 'load') this.#loaded = bytes;
+  }
+
+  askedAgain({ missing }: MessageOf<'again'>): void {
+    const again = this.#again;
+    if (!again || this.#result?.value) throw violation(`image ${this.number} asked for again`);
+    this.#again = undefined;
+    again.resolve({ missing: offeredOnly(missing, this.image.layers) });
+  }
+
+  /** `pushes`: the other side was asked to push, and owes word of that. */
+  ended(result: Result, pushes: boolean): void {
+    if (!this.#result || this.#result.value) throw violation(`a result for image ${this.number}`);
+    for (const name of result.refs) fromWireName(this.image, name);
+    checkPushes(result, pushes);
+    this.#kept = result.kept ?? 0;
+    this.#result.resolve(result);
+  }
+
+  pushed(message: MessageOf<'pushed'>): void {
+    const result = this.#result?.value;
+    if (!result?.pushes || this.#pushed.value) throw violation(`word of a push of image ${this.number}`);
+    checkPushed(message, result);
+    this.#pushed.resolve(message);
+  }
+
+  lost(error: ImgmvError): void {
+    this.#result?.reject(error);
+    this.#pushed.reject(error);
+  }
+}

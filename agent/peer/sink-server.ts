@@ -1,0 +1,360 @@
+/**
+ * Serves a sink to the other host: what it offers is planned here, the entries that come on its lane are written, and
+ * every image gets a word. PROTOCOL.md sections 6 and 7. What is moved, when, and tried again is the sender's to decide.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { EntryReader } from '../../proto/entry-reader.ts';
+import { type ImgmvError, toImgmvError, violation } from '../../proto/errors.ts';
+import type { Lane } from '../../proto/lane.ts';
+import {
+  JOBS_MAX,
+  LINGER_MS,
+  LINGER_UNHEARD_MS,
+  OFFER_IMAGES_MAX,
+  OFFER_ITEMS_MAX,
+  TEXT_MAX_CHARACTERS,
+} from '../../proto/limits.ts';
+import { type Message, type MessageOf, type OfferedImage, PLACES, PUSH } from '../../proto/messages.ts';
+import type { Image } from '../model/image.ts';
+import { decided } from '../model/plan.ts';
+import type { Answer, Planned, Sink } from '../model/sink.ts';
+import type { Waits } from '../model/source.ts';
+import { Ledger, type LedgerOptions, type Settled } from '../move/ledger.ts';
+import type { Passage, Progress } from '../move/passage.ts';
+import { planAgain } from '../move/plan-again.ts';
+import { awaited } from '../streams/awaited.ts';
+import { Discretion, shortId } from './discretion.ts';
+import { fromWire, toWire } from './failure.ts';
+import { ReceivedImage } from './received-image.ts';
+import type { Session } from './session.ts';
+import { fromOffer, toWireName } from './wire-images.ts';
+
+const LINGER_CHECK_MS = 1_000;
+
+export type ServeOptions = Pick<LedgerOptions, 'emit' | 'planOnly' | 'pushes'>;
+
+/** What the sender may say once images have their results. */
+type Said = MessageOf<'retry'> | MessageOf<'finish'>;
+
+export class SinkServer implements AsyncDisposable {
+  readonly #session: Session;
+  readonly #laneComing: Promise<Lane>;
+  readonly #offered: OfferedImage[] = [];
+  #offeredItems = 0;
+  readonly #offer = awaited<true>();
+  #discretion = new Discretion([]);
+  /** By their numbers; none before the plan. */
+  #images: readonly ReceivedImage[] = [];
+  /** The image whose entries come now. */
+  #current: ReceivedImage | undefined;
+  #lane: Lane | undefined;
+  #said = awaited<Said>();
+  #retries = 0;
+  #finished = false;
+  readonly #waits = { save: 0, compress: 0, network: 0 };
+  #waitsSeen = 0;
+  /** What the sender says that it waits for. */
+  #theirs: 'save' | 'compress' | 'network' = 'network';
+
+  /** Messages are taken from now on, and wait for the sink. `lane` rejects when the session is lost before it comes. */
+  constructor(session: Session, lane: Promise<Lane>) {
+    this.#session = session;
+    this.#laneComing = lane;
+    void session.run((message) => this.#receive(message)).then(() => this.#ended());
+    session.signal.addEventListener('abort', () => this.#lost(toImgmvError(session.signal.reason)), {
+      once: true,
+    });
+  }
+
+  /** All of a session, but its end. Throws what ends the session; the failure of one image is an outcome. */
+  async serve(sink: Sink, options: ServeOptions): Promise<Settled> {
+    const { signal } = this.#session;
+    await this.#offer.promise;
+    const images = this.#readOffer();
+    const ledger = new Ledger({
+      ...options,
+      store: sink.facts.store,
+      signal,
+      wireBytes: () => this.#session.wireBytes,
+      waits: () => ({ ...this.#waited(), ...sink.waits() }),
+      watch: (progress) => this.#report(progress),
+    });
+    const planned = (await sink.plan(images)).map(decided);
+    const passages = ledger.plan(planned);
+    const receiving = { session: this.#session, discretion: this.#discretion };
+    if (!options.planOnly)
+      this.#images = passages.map((passage, number) => new ReceivedImage(number, passage, receiving));
+    await this.#answer(planned.map(({ answer }, number) => [number, answer]));
+    if (options.planOnly) return ledger.close();
+    void this.#readLane();
+    try {
+      for (let round = this.#images; round.length > 0; round = await this.#again(sink, ledger))
+        await this.#round(round, sink, ledger);
+      await this.#finish(sink);
+    } finally {
+      ledger.tellHeld();
+    }
+    return ledger.close();
+  }
+
+  #readOffer(): readonly Image[] {
+    try {
+      const images = this.#offered.map((one, number) => fromOffer(one, number, this.#session.peer.name));
+      if (new Set(images.map(({ id }) => id)).size < images.length)
+        throw violation('an offer with an image twice');
+      this.#discretion = new Discretion(images);
+      return images;
+    } catch (error) {
+      this.#session.fail(toImgmvError(error));
+      throw error;
+    }
+  }
+
+  async #answer(answers: readonly (readonly [number, Answer])[]): Promise<void> {
+    await this.#session.control.sendList({
+      type: 'answer',
+      last: true,
+      images: answers.map(([number, { image, action, reason, warning, refs, missing, error }]) => ({
+        image: number,
+        action,
+        refs: refs.map(({ replaces, push, ...name }) => ({
+          ...toWireName(name),
+          ...(replaces && { replaces: shortId(replaces) }),
+          ...(push && { push }),
+        })),
+        // What it withholds itself the sender knows better.
+        ...(reason !== undefined && reason !== image.withheld && { reason: this.#told(reason) }),
+        ...(warning !== undefined && { warning: this.#told(warning) }),
+        ...(missing !== undefined && { missing: [...missing] }),
+        ...(error && { error: toWire(this.#discretion.error(error)) }),
+      })),
+    });
+  }
+
+  #told(text: string): string {
+    return this.#discretion.text(text).slice(0, TEXT_MAX_CHARACTERS);
+  }
+
+  /** Resolves when each has its outcome, and nothing more of it comes. */
+  async #round(round: readonly ReceivedImage[], sink: Sink, ledger: Ledger): Promise<void> {
+    const settling = round.map(async (image) => {
+      await image.settled;
+      this.#settled(image.passage, sink, ledger);
+    });
+    for (const image of round) if (!image.passage.travels) await image.settle();
+    const { signal } = this.#session;
+    if (signal.aborted) await this.#abandon();
+    await Promise.all(settling);
+  }
+
+  /** What the sender may try again is told when it has, or has not; where images are there only at the end, at the end. */
+  #settled(passage: Passage, sink: Sink, ledger: Ledger): void {
+    const error = passage.outcome?.error;
+    const open = error ? error.retry && !this.#session.signal.aborted : sink.facts.atomic;
+    if (open) ledger.hold(passage);
+    else ledger.tell(passage);
+  }
+
+  /** The images that the sender wants to try again, planned anew; none once it is done, or says nothing more. */
+  async #again(sink: Sink, ledger: Ledger): Promise<readonly ReceivedImage[]> {
+    const { signal } = this.#session;
+    const failed = this.#images.filter(({ passage }) => passage.outcome?.error !== undefined);
+    if (signal.aborted || (failed.length === 0 && !sink.facts.atomic)) return [];
+    try {
+      const said = await this.#linger();
+      if (said?.type !== 'retry') return [];
+      const again = this.#readRetry(said, failed);
+      const { attempt, waitMs } = said;
+      const passages = again.map(({ passage }) => passage);
+      for (const passage of passages) ledger.announce(passage, attempt, waitMs);
+      await sink.retrying({ images: passages.map(({ image }) => image), attempt, waitMs });
+      await sleep(waitMs, undefined, { signal });
+      const planned = await planAgain(sink, passages, signal);
+      for (const [at, image] of again.entries()) {
+        ledger.release(image.passage);
+        image.passage.again(planned[at] as Planned);
+        image.begin();
+      }
+      await this.#answer(again.map(({ number, passage: { answer } }) => [number, answer]));
+      return again;
+    } catch (error) {
+      // What has stopped the whole run is told by whoever did.
+      if (!signal.aborted) throw error;
+      return [];
+    }
+  }
+
+  #readRetry({ images }: MessageOf<'retry'>, failed: readonly ReceivedImage[]): readonly ReceivedImage[] {
+    const again = failed.filter(({ number }) => images.includes(number));
+    if (again.length === images.length) return images.map((number) => this.#images[number] as ReceivedImage);
+    const error = violation('an image is to be tried again that did not fail');
+    this.#session.fail(error);
+    throw error;
+  }
+
+  /** Where images are there all together or not at all: now, or not. */
+  async #finish(sink: Sink): Promise<void> {
+    const { peer, signal } = this.#session;
+    if (!sink.facts.atomic) return;
+    let failure: ImgmvError | undefined;
+    try {
+      signal.throwIfAborted();
+      await sink.finish();
+    } catch (error) {
+      failure = toImgmvError(signal.aborted ? signal.reason : error);
+      for (const { passage } of this.#images) passage.undo(failure);
+    }
+    if (signal.aborted || !peer.capabilities.includes(PLACES)) return;
+    const error = failure && toWire(this.#discretion.error(failure));
+    await this.#session.send({ type: 'placed', ...(error && { error }) });
+  }
+
+  /** Reads entries until the lane ends. */
+  async #readLane(): Promise<void> {
+    try {
+      this.#lane = await this.#laneComing;
+      const entries = new EntryReader(this.#lane);
+      for (let item = await entries.next(); item; item = await entries.next()) {
+        const image = this.#takes(item.image);
+        if ('type' in item) {
+          this.#current = undefined;
+          image.end(item);
+        } else await image.blob(item);
+      }
+      if (this.#images.some(({ due }) => due)) throw violation('the lane ended before all images did');
+    } catch (error) {
+      this.#session.fail(toImgmvError(error));
+      await this.#abandon();
+    }
+  }
+
+  /** The image that an entry is of. Throws protocol-violation for one that may not come now. */
+  #takes(number: number): ReceivedImage {
+    if (this.#current && this.#current.number !== number)
+      throw violation(`a blob of image ${number} within image ${this.#current.number}`);
+    const image = this.#images[number];
+    if (!image?.due) throw violation(`a blob of image ${number}, which was not asked for`);
+    const others = this.#images.filter((one) => one !== image && one.underWay).length;
+    if (others >= JOBS_MAX)
+      throw violation(`${others + 1} images at once, where ${JOBS_MAX} may be under way`);
+    this.#current = image;
+    return image;
+  }
+
+  async #abandon(): Promise<void> {
+    const { reason } = this.#session.signal;
+    for (const image of this.#images) await image.abandon(reason);
+  }
+
+  /** Tells the other side how far this one is. */
+  #report({ id, phase, bytes, bytesTotal, kept, bottleneck }: Progress): void {
+    const { peer, signal } = this.#session;
+    const number = this.#images.findIndex(({ passage }) => passage.image.id === id);
+    if (number < 0 || signal.aborted) return;
+    if (phase === 'push' && !peer.capabilities.includes(PUSH)) return;
+    const total = phase === 'push' ? { bytesTotal } : {};
+    this.#session
+      .send({
+        type: 'progress',
+        image: number,
+        phase,
+        bytes,
+        ...total,
+        kept,
+        ...(bottleneck && { bottleneck }),
+      })
+      .catch((error: unknown) => this.#session.fail(toImgmvError(error)));
+  }
+
+  /** Nothing on the lane means that the network is slow, or whatever the sender says that it waits for. */
+  #waited(): Waits {
+    const waited = this.#lane?.waits.dataMs ?? 0;
+    this.#waits[this.#theirs] += waited - this.#waitsSeen;
+    this.#waitsSeen = waited;
+    return { ...this.#waits };
+  }
+
+  /** Lingers until the sender says that it has all results, then ends by our own ledger. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#session.signal.aborted) return;
+    const said = await this.#linger().catch(() => undefined);
+    if (said?.type === 'retry')
+      return this.#session.fail(violation('images are to be tried again, and none failed'));
+    await this.#session.finish();
+  }
+
+  /**
+   * What the sender says next; undefined where it says nothing more. One that cannot be heard may lack the last
+   * result, and be on its way back for it. Throws when the session is lost.
+   */
+  async #linger(): Promise<Said | undefined> {
+    const startedAt = performance.now();
+    let heardSince = startedAt;
+    let timer: NodeJS.Timeout | undefined;
+    const silence = new Promise<undefined>((resolve) => {
+      timer = setInterval(() => {
+        const now = performance.now();
+        if (!this.#session.heard) heardSince = now;
+        if (now - heardSince < LINGER_MS && now - startedAt < LINGER_UNHEARD_MS) return;
+        this.#finished = true;
+        resolve(undefined);
+      }, LINGER_CHECK_MS);
+    });
+    try {
+      const said = await Promise.race([this.#said.promise, ...(this.#finished ? [undefined] : [silence])]);
+      if (said?.type === 'retry') this.#said = awaited();
+      return said;
+    } finally {
+      clearInterval(timer);
+    }
+  }
+
+  #receive(message: Message): void {
+    switch (message.type) {
+      case 'offer':
+        return this.#receiveOffer(message);
+      case 'failed':
+        if (message.image >= this.#offered.length)
+          throw violation(`image ${message.image} failed and was not offered`);
+        return this.#images[message.image]?.failed(fromWire(message.error, this.#session.peer.name));
+      case 'progress':
+        this.#theirs =
+          message.bottleneck === 'save' || message.bottleneck === 'compress' ? message.bottleneck : 'network';
+        return;
+      case 'probe':
+        return;
+      case 'retry':
+        if (this.#finished || this.#said.value || message.attempt !== ++this.#retries)
+          throw violation(`images are to be tried again, for the ${message.attempt}. time`);
+        return this.#said.resolve(message);
+      case 'finish':
+        this.#finished = true;
+        return this.#said.resolve(message);
+      default:
+        throw violation(`a sender sent ${message.type}`);
+    }
+  }
+
+  #receiveOffer({ images, last }: MessageOf<'offer'>): void {
+    this.#offered.push(...images);
+    this.#offeredItems += images.reduce(
+      (sum, { diffIds, names, layers }) => sum + diffIds.length + names.length + (layers?.length ?? 0),
+      0,
+    );
+    if (this.#offer.value || this.#offered.length > OFFER_IMAGES_MAX || this.#offeredItems > OFFER_ITEMS_MAX)
+      throw violation('an offer that is too long');
+    if (last) this.#offer.resolve(true);
+  }
+
+  /** The sender's END. */
+  #ended(): void {
+    if (!this.#finished || !this.#offer.value)
+      this.#session.fail(violation('a sender ended its control lane before it had offered and said finish'));
+  }
+
+  #lost(error: ImgmvError): void {
+    this.#offer.reject(error);
+    this.#said.reject(error);
+    for (const image of this.#images) image.failed(error);
+  }
+}
