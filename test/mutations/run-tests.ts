@@ -41,6 +41,8 @@ export async function runTests(tree: string, { files, pattern }: TestSet): Promi
   const options = [
     '--reporter=json',
     `--outputFile=${report}`,
+    // One that fails is enough; the first may fail for nonsense. Each that hangs takes its whole time-out.
+    '--bail=2',
     ...(pattern ? [`--testNamePattern=${pattern}`] : []),
   ];
   const { output, late } = await runNode(tree, [...vitest, ...options]);

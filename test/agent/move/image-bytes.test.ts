@@ -1,5 +1,4 @@
 /** An image may bring four times what it was offered with and a GiB, into an engine and into files; not a byte more. */
-
 import { describe, expect, it } from 'vitest';
 import type { BlobStore } from '../../../agent/archive/blob-store.ts';
 import { BlobWriter } from '../../../agent/archive/blob-writer.ts';
@@ -10,6 +9,7 @@ import type { Blob, BlobKind } from '../../../agent/model/image.ts';
 import type { Answer } from '../../../agent/model/sink.ts';
 import { ImageParts } from '../../../agent/oci/image-parts.ts';
 import { digestOf } from '../../../agent/oci/metadata.ts';
+import { BLOBS_PER_IMAGE_MAX } from '../../../proto/limits.ts';
 import { Stopwatch } from '../../../proto/stopwatch.ts';
 import { testImage } from '../../memory.ts';
 
@@ -73,6 +73,14 @@ describe.each(Object.entries(WRITERS))('into %s', (_where, writer) => {
     const one = writer();
     for (const size of [MOST - 5, 5]) await expect(one.write(blobOf('layer', size))).rejects.toBe(TAKEN);
     await expect(one.write(blobOf('manifest', 1))).rejects.toMatchObject(refusal(MOST + 1));
+  });
+
+  it('as many blobs as are allowed are taken, however small, and no more', async () => {
+    const one = writer();
+    for (let n = 0; n < BLOBS_PER_IMAGE_MAX; n++)
+      await expect(one.write(blobOf('layer', 0))).rejects.toBe(TAKEN);
+    const message = `an image of more than ${BLOBS_PER_IMAGE_MAX} blobs`;
+    await expect(one.write(blobOf('layer', 0))).rejects.toMatchObject({ code: 'refused', message });
   });
 });
 

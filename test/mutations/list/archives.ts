@@ -239,7 +239,7 @@ export const ARCHIVES: readonly Mutation[] = [
     name: 'nothing that comes early is kept',
     file: 'agent/archive/tar/inflated-tar.ts',
     find: 'if (this.#keeps || this.#full) return false;',
-    replace: 'if (this.#places.length > 0) return false;',
+    replace: 'if (this.#places.all.length > 0) return false;',
     tests: reading,
     says: [TWICE],
   },

@@ -271,7 +271,7 @@ export const SENDER: readonly Mutation[] = [
     file: 'agent/docker/engine-writer.ts',
     find: '    if (++this.#blobs > BLOBS_PER_IMAGE_MAX)\n',
     replace: '    if (++this.#blobs < 0)\n',
-    tests: built('bounded memory'),
+    tests: tests('test/agent/move/image-bytes.test.ts', 'into an engine'),
     says: [BOUNDS],
   },
   {
