@@ -64,6 +64,7 @@ export class Incoming {
   #failure: ImgmvError | undefined;
   /** Whether the failure stays, whatever comes. */
   #final = false;
+  #aborted: Promise<void> | undefined;
   /** The private names that hold what was committed, or may. */
   #names: string[] = [];
   #unpackedBytes = 0;
@@ -162,8 +163,13 @@ export class Incoming {
     return small.map(({ path, in: bytes }) => [path, bytes as Buffer]);
   }
 
-  /** Gives up what is not committed. What is stays, under its private name. Never throws. */
-  async abort(): Promise<void> {
+  /** Gives up what is not committed. What is stays, under its private name. Never throws; asked again, waits for the same. */
+  abort(): Promise<void> {
+    this.#aborted ??= this.#abort();
+    return this.#aborted;
+  }
+
+  async #abort(): Promise<void> {
     this.#failure ??= new ImgmvError('internal', 'the image was given up');
     this.#final = true;
     const loads = [...this.#open];
@@ -176,6 +182,7 @@ export class Incoming {
 
   /** After `abort`: begins anew above the lowest `below` layers. */
   restart(below: number): void {
+    this.#aborted = undefined;
     this.#failure = undefined;
     this.#final = false;
     this.#waiting.clear();
