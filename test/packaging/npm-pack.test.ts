@@ -39,6 +39,7 @@ it(
       'dist/imgmv.cdx.json',
       'dist/imgmv.js',
       'docs/SECURITY.md',
+      'docs/architecture.md',
       'docs/archives.md',
       'docs/engines.md',
       'docs/install.md',
