@@ -17,7 +17,7 @@ export class EngineCatalogue implements Catalogue {
 
   readonly #warn: (message: string) => void;
 
-  /** `warn` is told of each name that an image has and cannot be moved by. */
+  /** Calls `warn` for each name that is too long to be moved. */
   constructor(engine: Engine, warn: (message: string) => void) {
     this.#engine = engine;
     this.#warn = warn;

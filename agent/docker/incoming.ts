@@ -163,7 +163,7 @@ export class Incoming {
     return small.map(({ path, in: bytes }) => [path, bytes as Buffer]);
   }
 
-  /** Gives up what is not committed. What is stays, under its private name. Never throws; asked again, waits for the same. */
+  /** Gives up what is not committed; committed layers stay, under their private name. Never throws. A second call waits for the first. */
   abort(): Promise<void> {
     this.#aborted ??= this.#abort();
     return this.#aborted;

@@ -121,8 +121,8 @@ export class Load {
   /**
    * Gives up, so that nothing stays but what a private name holds; the caller drops that behind this. An
    * engine that has got all finishes whatever we do, so it is waited for. Before that, a classic engine
-   * forgets all when the connection breaks; a containerd store would keep blobs for a day, and drops them
-   * when the tar just ends too soon. Where `reason` is a stop somebody waits for that, and an engine that is
+   * forgets all when the connection breaks; a containerd store would keep blobs for a day; when the
+   * tar just ends too soon it drops its lease on them, and they go when it next cleans up. Where `reason` is a stop somebody waits for that, and an engine that is
    * slow is left to itself: the private name goes when the next session looks at the engine, or by `imgmv clean`.
    */
   async abort(reason?: unknown): Promise<void> {

@@ -11,7 +11,7 @@ export class RenamingSink extends ForwardingSink {
   readonly #renaming: Renaming;
   readonly #warn: (message: string) => void;
 
-  /** `warn` is told of rules that come to nothing. */
+  /** Calls `warn` for each rule that matches no name. */
   constructor(inner: Sink, renaming: Renaming, warn: (message: string) => void = () => {}) {
     super(inner);
     this.#renaming = renaming;

@@ -24,7 +24,7 @@ export interface Chosen {
 export interface Catalogue {
   /** Each id once, in the order of the place. */
   list(): Promise<readonly Listed[]>;
-  /** By ids what is told of these images, also of those that are no images of their own but parts of others. */
+  /** What the place tells of these images, by id. Images that are only parts of others are included. */
   facts(ids: readonly Digest[]): Promise<ReadonlyMap<Digest, Listed>>;
   /** What `reference` means: as docker takes it, without a name where it is an id; empty where nothing does. */
   find(reference: string): Promise<readonly Chosen[]>;
@@ -32,7 +32,7 @@ export interface Catalogue {
   running?(): Promise<readonly Chosen[]>;
   /** For errors, where it was looked: `on this host`, `in web.tar`. */
   readonly place: string;
-  /** How to see what is there. */
+  /** A hint for errors: how to list what is there. */
   readonly hint: string;
 }
 

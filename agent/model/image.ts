@@ -54,10 +54,10 @@ export interface Image {
   readonly config?: Digest;
   /**
    * The layers of all present platforms, each digest once; absent where the source learns of them only as
-   * they come. What a sink lacks is told by these digests.
+   * they come. A sink names the layers that it lacks by these digests.
    */
   readonly layers?: readonly LayerBlob[];
-  /** As the source's engine counts them: an estimate of what travels, uncompressed. */
+  /** The uncompressed size that the source's engine reports: an estimate of what travels. */
   readonly bytes: number;
   /** Why its source cannot give it; a sink that has it already may name it all the same. Absent: it can. */
   readonly withheld?: string;

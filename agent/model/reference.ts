@@ -26,7 +26,7 @@ export interface Reference {
   readonly digest: string | undefined;
 }
 
-/** Undefined for what is no reference, or too long. `name` alone has no tag: see `withDefaultTag`. */
+/** Undefined where the text is no reference, or is too long. `name` alone gets no tag here: see `withDefaultTag`. */
 export function parseReference(text: string): Reference | undefined {
   const reference = readReference(text);
   return reference && fits(reference) ? reference : undefined;

@@ -46,7 +46,7 @@ export interface Pushed {
   /** What else the engine said that one may not expect. */
   readonly warning?: string;
   readonly error?: ImgmvError;
-  /** With `error`: what of it is told to another host. */
+  /** With `error`: the part of it that another host may know. */
   readonly problem?: PushProblem;
 }
 

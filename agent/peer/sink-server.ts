@@ -6,14 +6,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { EntryReader } from '../../proto/entry-reader.ts';
 import { type ImgmvError, toImgmvError, violation } from '../../proto/errors.ts';
 import type { Lane } from '../../proto/lane.ts';
-import {
-  JOBS_MAX,
-  LINGER_MS,
-  LINGER_UNHEARD_MS,
-  OFFER_IMAGES_MAX,
-  OFFER_ITEMS_MAX,
-  TEXT_MAX_CHARACTERS,
-} from '../../proto/limits.ts';
+import { JOBS_MAX, OFFER_IMAGES_MAX, OFFER_ITEMS_MAX, TEXT_MAX_CHARACTERS } from '../../proto/limits.ts';
 import { type Message, type MessageOf, type OfferedImage, PLACES, PUSH } from '../../proto/messages.ts';
 import type { Image } from '../model/image.ts';
 import { decided } from '../model/plan.ts';
@@ -25,11 +18,10 @@ import { planAgain } from '../move/plan-again.ts';
 import { awaited } from '../streams/awaited.ts';
 import { Discretion, shortId } from './discretion.ts';
 import { fromWire, toWire } from './failure.ts';
+import { lingering } from './lingering.ts';
 import { ReceivedImage } from './received-image.ts';
 import type { Session } from './session.ts';
 import { fromOffer, toWireName } from './wire-images.ts';
-
-const LINGER_CHECK_MS = 1_000;
 
 export type ServeOptions = Pick<LedgerOptions, 'emit' | 'planOnly' | 'pushes'>;
 
@@ -47,6 +39,8 @@ export class SinkServer implements AsyncDisposable {
   #images: readonly ReceivedImage[] = [];
   /** The image whose entries come now. */
   #current: ReceivedImage | undefined;
+  /** Those whose entries have begun to come; some have their result by now. */
+  readonly #begun = new Set<ReceivedImage>();
   #lane: Lane | undefined;
   #said = awaited<Said>();
   #retries = 0;
@@ -234,9 +228,11 @@ export class SinkServer implements AsyncDisposable {
       throw violation(`a blob of image ${number} within image ${this.#current.number}`);
     const image = this.#images[number];
     if (!image?.due) throw violation(`a blob of image ${number}, which was not asked for`);
-    const others = this.#images.filter((one) => one !== image && one.underWay).length;
-    if (others >= JOBS_MAX)
-      throw violation(`${others + 1} images at once, where ${JOBS_MAX} may be under way`);
+    for (const one of this.#begun) if (!one.underWay) this.#begun.delete(one);
+    // What is left of an image that has failed goes nowhere.
+    if (!image.passage.outcome) this.#begun.add(image);
+    if (this.#begun.size > JOBS_MAX)
+      throw violation(`${this.#begun.size} images at once, where ${JOBS_MAX} may be under way`);
     this.#current = image;
     return image;
   }
@@ -283,30 +279,12 @@ export class SinkServer implements AsyncDisposable {
     await this.#session.finish();
   }
 
-  /**
-   * What the sender says next; undefined where it says nothing more. One that cannot be heard may lack the last
-   * result, and be on its way back for it. Throws when the session is lost.
-   */
+  /** What the sender says next; undefined where it says nothing more. Throws when the session is lost. */
   async #linger(): Promise<Said | undefined> {
-    const startedAt = performance.now();
-    let heardSince = startedAt;
-    let timer: NodeJS.Timeout | undefined;
-    const silence = new Promise<undefined>((resolve) => {
-      timer = setInterval(() => {
-        const now = performance.now();
-        if (!this.#session.heard) heardSince = now;
-        if (now - heardSince < LINGER_MS && now - startedAt < LINGER_UNHEARD_MS) return;
-        this.#finished = true;
-        resolve(undefined);
-      }, LINGER_CHECK_MS);
-    });
-    try {
-      const said = await Promise.race([this.#said.promise, ...(this.#finished ? [undefined] : [silence])]);
-      if (said?.type === 'retry') this.#said = awaited();
-      return said;
-    } finally {
-      clearInterval(timer);
-    }
+    const said = this.#finished ? this.#said.value : await lingering(this.#session, this.#said.promise);
+    if (said?.type === 'retry') this.#said = awaited();
+    else this.#finished = true;
+    return said;
   }
 
   #receive(message: Message): void {

@@ -43,7 +43,7 @@ export function conformance(name: string, makeEnds: () => Promise<Ends>): void {
     afterAll(() => ends?.[Symbol.asyncDispose]());
 
     const sourceOf = (context: TestContext, images: readonly MemoryImage[]): Promise<Source> =>
-      ends.source?.(images) ?? context.skip('nothing comes from it');
+      ends.source?.(images) ?? context.skip('it is a sink only');
     const imageOf = (options: TestImageOptions) => testImage({ ...options, store: ends.store });
 
     describe('its source', () => {

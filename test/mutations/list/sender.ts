@@ -189,7 +189,7 @@ export const SENDER: readonly Mutation[] = [
   {
     name: 'any number of images may be under way',
     file: 'agent/peer/sink-server.ts',
-    find: 'if (others >= JOBS_MAX)',
+    find: 'if (this.#begun.size > JOBS_MAX)',
     replace: 'if (false)',
     tests: evil('more images at once than the limit'),
     says: [BOUNDS],
