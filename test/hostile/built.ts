@@ -1,6 +1,8 @@
 /** The built program as one of the two sides, and what the system knows of its process. */
+
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { parseCode } from '../../proto/code.ts';
 import type { Secret } from '../../proto/secret.ts';
 import type { Engine } from '../rig/engine.ts';
@@ -73,4 +75,15 @@ export async function cpuMs({ pid }: Imgmv): Promise<number> {
   // proc(5): behind the name in brackets, utime and stime are the 12th and 13th field.
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   return ((Number(fields[11]) + Number(fields[12])) * 1000) / TICKS_PER_S;
+}
+
+/** The same, once the process has nothing left to do: what it has begun may go on behind the last answer. */
+export async function cpuMsAtRest(imgmv: Imgmv): Promise<number> {
+  for (let before = await cpuMs(imgmv); ; ) {
+    await sleep(500);
+    const now = await cpuMs(imgmv);
+    // Pings and timers take a little.
+    if (now - before <= 50) return now;
+    before = now;
+  }
 }
