@@ -4,7 +4,7 @@
  * private name, is inspected and compared, and only then gets its names. PROTOCOL.md section 8, docs/engines.md.
  */
 import { createHash } from 'node:crypto';
-import { ImgmvError } from '../../proto/errors.ts';
+import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import { BLOBS_PER_IMAGE_MAX, IMAGE_BYTES_ALLOWANCE, IMAGE_BYTES_FACTOR_MAX } from '../../proto/limits.ts';
 import type { Stopwatch } from '../../proto/stopwatch.ts';
 import { type Blob, bytesToCome, type Digest, diffIdOf, type Image } from '../model/image.ts';
@@ -61,6 +61,8 @@ export class EngineWriter {
   #loadedName: string | undefined;
   #bytes = 0;
   #blobs = 0;
+  /** Podman has refused a load for want of layers that its images claim: all of them are to come. */
+  #disbelieved = false;
 
   constructor(engine: Engine, answer: Answer, options: EngineWriterOptions) {
     this.#engine = engine;
@@ -80,7 +82,7 @@ export class EngineWriter {
       ...this.#options,
       below,
       onCommitted: (digest) => this.#parts.committed(digest),
-      lost: async () => (await this.#gone()) !== undefined,
+      lost: async (error) => this.#disbelieves(error) || (await this.#gone()) !== undefined,
     });
   }
 
@@ -205,15 +207,28 @@ export class EngineWriter {
 
   /** A load that failed for want of a layer that was pruned under it may be tried again; another failure is final. */
   async #lostMeanwhile(failure: unknown): Promise<Incomplete> {
-    if (!(await this.#gone())) throw failure;
+    const disbelieved = this.#disbelieves(failure);
+    if (!disbelieved && !(await this.#gone())) throw failure;
     await this.#load?.abort();
     await this.#incoming?.abort();
     this.#load = undefined;
-    const { missing = [], below } = await (await this.#inventory()).lacking(this.#image, new Set());
+    this.#disbelieved ||= disbelieved;
+    const { missing = [], below } = disbelieved
+      ? { missing: this.#image.layers?.map(({ digest }) => digest), below: 0 }
+      : await (await this.#inventory()).lacking(this.#image, new Set());
     // A classic engine forgets all of a load that fails; of a containerd store the inventory tells what stayed.
     this.#parts.again(missing, true);
     this.#incoming?.restart(below);
     return { missing };
+  }
+
+  /**
+   * Whether a load may have failed since an image claims layers that it lacks, by which they were taken to be here.
+   * Podman keeps such an image, and tells the layers of any by its config alone.
+   */
+  #disbelieves(failure: unknown): boolean {
+    const claimed = !this.#disbelieved && this.#parts.held.size > 0;
+    return claimed && this.#engine.info.kind === 'podman' && toImgmvError(failure).code === 'engine-refused';
   }
 
   /** Loading is one step for a classic engine: all or nothing, and the layers' digests are checked by it, too. */

@@ -25,8 +25,8 @@ export interface IncomingOptions {
   readonly signal: AbortSignal;
   /** Told when a layer is safe. */
   readonly onCommitted: (digest: Digest) => void;
-  /** Whether layers have gone that were there: what fails for want of them is asked for again. */
-  readonly lost: () => Promise<boolean>;
+  /** Whether it may have failed for want of layers that were taken to be here: they are asked for again. */
+  readonly lost: (error: ImgmvError) => Promise<boolean>;
 }
 
 /** A layer whose bytes have come: they are in a load that is still open, or, if they are few, in memory. */
@@ -240,7 +240,7 @@ export class Incoming {
         if (!this.#failure) await this.#finish(load, layers, upTo);
       } catch (error) {
         this.#failure ??= toImgmvError(error);
-        this.#final ||= !(await this.#options.lost().catch(() => false));
+        this.#final ||= !(await this.#options.lost(this.#failure).catch(() => false));
       }
     });
   }
