@@ -5,9 +5,10 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Engine, engineSupport, type Flavour, startEngine } from '../rig/engine.ts';
 import { loadImage } from '../rig/images.ts';
 import { busyboxLayer, type LayerSpec } from '../rig/layers.ts';
+import { startRegistry } from '../rig/registry.ts';
 import { type ScratchDirectory, scratchDirectory } from '../rig/scratch.ts';
 import { describeOn } from '../rig/suite.ts';
-import { expectRuns, expectSavedWhole, inspect, moved } from './moved.ts';
+import { expectRuns, expectSavedWhole, inspect, moved, told } from './moved.ts';
 import { startMidway } from './relayed.ts';
 import { type Between, expectEnd, holdings, sceneOf } from './scene.ts';
 
@@ -135,6 +136,43 @@ for (const other of ['20', '28c'] as const satisfies readonly Flavour[]) {
           await moved(outOf, ['localhost/short:1']);
           const { RootFS } = await inspect(podman, 'localhost/short:1');
           expect(await inspect(docker, 'localhost/short:1')).toMatchObject({ RootFS });
+        },
+        TEST_TIMEOUT_MS,
+      );
+
+      it(
+        'gives what runs there',
+        async () => {
+          const { name } = await onDocker('runs/now:1', await newBase('runs'));
+          await onDocker('runs/not:1', await newBase('not'));
+          await moved(into, [name, 'runs/not:1']);
+          await docker.docker(['image', 'rm', name, 'runs/not:1']);
+          const container = await podman.docker(['run', '--detach', '--network=none', name, 'sleep', '600']);
+          try {
+            const { images } = await moved(outOf, ['--running']);
+            expect(images).toMatchObject([{ status: 'loaded' }]);
+            const held = (await holdings(docker)).join();
+            expect(held).toContain(`${name} sha256:`);
+            expect(held).not.toContain('runs/not:1');
+          } finally {
+            await podman.docker(['rm', '--force', '--volumes', container.trim()]);
+          }
+        },
+        TEST_TIMEOUT_MS,
+      );
+
+      it(
+        'pushes on what has arrived',
+        async () => {
+          await using registry = await startRegistry();
+          const name = `${registry.address}/team/pod:1`;
+          await onDocker(name, await newBase('pushed'));
+          await using receiver = await into.receive({ args: ['--once', '--push', `${registry.address}/*`] });
+          await using sender = into.send(receiver, [name, '--json']);
+          const { images } = await told(sender, receiver);
+          const digest = await registry.digestOf('team/pod', '1');
+          expect(digest).toMatch(/^sha256:/);
+          expect(images).toMatchObject([{ status: 'loaded', pushed: [{ ref: name, digest, error: null }] }]);
         },
         TEST_TIMEOUT_MS,
       );

@@ -223,6 +223,9 @@ const BOOT = `
 const BOOT_PODMAN = `
   mkdir -p "$1/data/tmp"
   export TMPDIR="$1/data/tmp"
+  # Of a registry on the loopback docker wants no TLS.
+  printf '[[registry]]\\nlocation = "127.0.0.1"\\ninsecure = true\\n' > "$1/registries.conf"
+  export CONTAINERS_REGISTRIES_CONF="$1/registries.conf"
   exec podman --root "$1/data" --runroot "$1/exec" --tmpdir "$1/exec/tmp" --storage-driver overlay \\
     --cgroup-manager cgroupfs --events-backend none system service --time 0 "unix://$1/docker.sock"
 `;
