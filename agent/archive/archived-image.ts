@@ -1,8 +1,9 @@
 /** An image of an archive, as its documents describe it: config, diffIDs and layers agree. archive.ts checks the bytes. */
 import { ImgmvError } from '../../proto/errors.ts';
 import { NAMES_PER_IMAGE_MAX, REFERENCE_MAX_BYTES } from '../../proto/limits.ts';
-import type { BlobKind, Digest, Image, LayerBlob, Platform } from '../model/image.ts';
+import type { Digest, Image, LayerBlob, Platform } from '../model/image.ts';
 import { familiar, parseReference, withDefaultTag } from '../model/reference.ts';
+import type { MetadataBlob } from '../oci/graph.ts';
 import type { Config } from '../oci/metadata.ts';
 import type { StoredFile } from './contents.ts';
 import { METADATA_READ_MAX_BYTES } from './limits.ts';
@@ -17,12 +18,6 @@ export interface ArchivedImage {
   readonly layers: ReadonlyMap<Digest, StoredLayer>;
   /** What the files of its layers have to be. */
   readonly claims: readonly LayerClaim[];
-}
-
-export interface MetadataBlob {
-  readonly kind: BlobKind;
-  readonly digest: Digest;
-  readonly bytes: Buffer;
 }
 
 /** Where a layer is. */

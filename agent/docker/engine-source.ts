@@ -137,7 +137,7 @@ export class EngineSource implements Source {
     if (!stored) return image;
     this.#stored.set(image.id, stored);
     const { config, layers } = stored;
-    return { ...image, layers, ...(config && { config }) };
+    return { ...image, layers, config };
   }
 
   /** An engine that goes away breaks the stream of blobs, or the body of the one that is being read. */

@@ -5,17 +5,8 @@
 import { ImgmvError } from '../../proto/errors.ts';
 import { IMAGE_METADATA_MAX_BYTES } from '../../proto/limits.ts';
 import type { Blob, BlobKind, Digest, Image } from '../model/image.ts';
-import {
-  checkConfig,
-  checkTypes,
-  childrenOf,
-  digestOf,
-  isImageConfigType,
-  manifestFor,
-  readConfig,
-  readMetadata,
-  rootKind,
-} from './metadata.ts';
+import { type Answered, type Asked, type Graph, graphOf } from './graph.ts';
+import { digestOf, isImageConfigType, manifestFor, readConfig, rootKind } from './metadata.ts';
 
 interface Layer {
   /** Where it is in the tar. */
@@ -64,6 +55,8 @@ export class ImageParts {
   readonly #layers = new Map<Digest, Layer>();
   readonly #metadata = new Map<Digest, { kind: BlobKind; bytes: Buffer }>();
   #metadataBytes = 0;
+  /** As of the last `checkWhole`. */
+  #graph: Graph | undefined;
   /** Layers that are not to come, since the engine has them. */
   #held: ReadonlySet<Digest>;
   /** Layers that have come, and that the engine has by now. */
@@ -159,37 +152,36 @@ export class ImageParts {
 
   /** Throws integrity unless whatever a present manifest names came too, and nothing else did. */
   checkWhole(): void {
-    const seen = new Set<Digest>();
-    const visit = (digest: Digest, kind: BlobKind, optional: boolean): void => {
-      if (seen.has(digest)) return;
-      if (kind === 'layer') {
-        if (!this.#layers.has(digest) && !this.#held.has(digest)) throw missing(kind, digest);
-        seen.add(digest);
-        return;
-      }
-      const found = this.#metadata.get(digest);
-      if (found?.kind !== kind) {
-        if (found === undefined && optional) return;
-        throw missing(kind, digest);
-      }
-      seen.add(digest);
-      // Engines read it, whether or not it says here what it is.
-      if (kind === 'config') return checkConfig(found.bytes);
-      // An index may name platforms that its owner does not have; a manifest is whole or not there.
-      const metadata = readMetadata(found.bytes, kind);
-      checkTypes(metadata);
-      for (const child of childrenOf(metadata)) visit(child.digest, child.kind, kind === 'index');
-    };
     const { root, diffIds, store } = this.#image;
-    visit(root.digest, this.root().kind, false);
+    const graph = graphOf({ ...root, kind: this.root().kind }, (asked) => this.#answer(asked));
+    if (graph.lacks) throw missing(graph.lacks.kind, graph.lacks.digest);
+    const seen = new Set(graph.metadata.keys());
+    for (const { layers } of graph.manifests) for (const { digest } of layers) seen.add(digest);
     if (store === 'classic') {
       if (!sameDigests(readConfig(this.bytesOf(root.digest)).rootfs.diff_ids ?? [], diffIds))
         throw new ImgmvError('integrity', `config ${root.digest} names other layers than were offered`);
-      for (const diffId of diffIds) visit(diffId, 'layer', false);
+      const absent = diffIds.find((diffId) => !this.#hasBytes(diffId));
+      if (absent !== undefined) throw missing('layer', absent);
+      for (const diffId of diffIds) seen.add(diffId);
     }
     const extra = [...this.#layers.keys(), ...this.#metadata.keys()].find((digest) => !seen.has(digest));
     if (extra !== undefined)
       throw new ImgmvError('integrity', `blob ${extra} came and is no part of the image`);
+    this.#graph = graph;
+  }
+
+  /** An index may name platforms that its owner does not have; a manifest is whole or not there. */
+  #answer({ digest, kind, from }: Asked): Answered {
+    if (kind === 'layer') return this.#hasBytes(digest) || this.#metadata.has(digest) ? [] : undefined;
+    const found = this.#metadata.get(digest);
+    if (found?.kind === kind) return found.bytes;
+    if (found === undefined && from === 'index') return undefined;
+    throw missing(kind, digest);
+  }
+
+  /** Whether the layer came, or is here. */
+  #hasBytes(layer: Digest): boolean {
+    return this.#layers.has(layer) || this.#held.has(layer);
   }
 
   /** Its kind is what came; the offer may not know it. */
@@ -216,17 +208,13 @@ export class ImageParts {
     return { digest: digestOf(bytes), kind: 'manifest', bytes };
   }
 
-  /** The config and layers of the platform that would run here. Throws refused where there is none. */
+  /** Behind `checkWhole`: the config and layers of the platform that would run here. Throws refused where there is none. */
   classicView(): ClassicView {
     const { platform, diffIds } = this.#image;
     const { kind, digest } = this.root();
     if (kind === 'config')
       return { config: digest, layerPaths: this.#pathsOf(diffIds), layers: diffIds, diffIds };
-    for (const candidate of this.#metadata.values()) {
-      if (candidate.kind !== 'manifest') continue;
-      const metadata = readMetadata(candidate.bytes, 'manifest');
-      if (metadata.kind !== 'manifest') continue;
-      const { config, layers } = metadata.value;
+    for (const { config, layers } of this.#graph?.manifests ?? []) {
       if (!isImageConfigType(config.mediaType)) continue;
       const { os, architecture, rootfs } = readConfig(this.bytesOf(config.digest));
       const fits = os === platform.os && architecture === platform.architecture;

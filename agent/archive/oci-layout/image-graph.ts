@@ -1,35 +1,36 @@
 /** One image of an OCI layout from its root down: what of it is there, and agrees with itself. */
 import { ImgmvError } from '../../../proto/errors.ts';
-import { BLOBS_PER_IMAGE_MAX, IMAGE_METADATA_MAX_BYTES, LAYERS_OFFERED_MAX } from '../../../proto/limits.ts';
-import type { BlobKind, Digest, Image } from '../../model/image.ts';
+import { LAYERS_OFFERED_MAX } from '../../../proto/limits.ts';
+import type { Digest, Image } from '../../model/image.ts';
+import {
+  type Answered,
+  type Asked,
+  type Graph,
+  graphOf,
+  type MetadataBlob,
+  type WholeManifest,
+} from '../../oci/graph.ts';
 import {
   type Child,
   CONFIG_TYPE,
   type Config,
-  checkConfig,
-  checkTypes,
-  childrenOf,
   digestOf,
   isImageConfigType,
-  type Manifest,
   manifestFor,
   readConfig,
-  readMetadata,
 } from '../../oci/metadata.ts';
 import {
   type ArchivedImage,
   type LayerClaim,
-  type MetadataBlob,
   type MetadataReading,
   platformOf,
   type StoredLayer,
 } from '../archived-image.ts';
 import { knownDigest, type StoredFile } from '../contents.ts';
-import { INDEX_DEPTH_MAX } from '../limits.ts';
 
 /** A manifest of an image, not of an attestation. */
 interface Candidate {
-  readonly manifest: Manifest;
+  readonly manifest: WholeManifest;
   readonly configBytes: Buffer;
   readonly config: Config;
 }
@@ -44,13 +45,9 @@ export class ImageGraph {
   readonly #files: ReadonlyMap<string, StoredFile>;
   readonly #nameOf: (digest: Digest) => string;
   readonly #reading: MetadataReading;
-  readonly #metadata = new Map<Digest, MetadataBlob>();
   readonly #layers = new Map<Digest, StoredLayer>();
   readonly #claims: LayerClaim[] = [];
   readonly #candidates: Candidate[] = [];
-  #metadataBytes = 0;
-  /** The type of a config that is no image's. */
-  #artifact: string | undefined;
 
   /** `nameOf`: the file that holds a blob. `reading`: one for all images of an archive. */
   constructor(
@@ -68,25 +65,23 @@ export class ImageGraph {
    * is said to have been made for an image of a classic store, which it then is again.
    */
   image(root: Child, fromClassic: boolean): ArchivedImage {
-    this.#visit(root, 0, true);
+    const graph = graphOf(root, (asked) => this.#answer(asked));
+    if (graph.lacks && root.kind === 'manifest') throw lacking(graph.lacks);
+    for (const manifest of graph.manifests) this.#add(manifest, graph);
     const chosen =
       this.#candidates.find(
         ({ config: { os, architecture } }) => os === HERE.os && architecture === HERE.architecture,
       ) ?? this.#candidates[0];
-    if (!chosen) throw this.#none(root);
-    return (fromClassic ? this.#ofClassic(root, chosen) : undefined) ?? this.#asItIs(root, chosen);
+    if (!chosen) throw none(root, graph);
+    const metadata = [...graph.metadata.values()];
+    return (fromClassic ? this.#ofClassic(root, chosen) : undefined) ?? this.#asItIs(root, chosen, metadata);
   }
 
-  #none({ digest }: Child): ImgmvError {
-    const type = this.#artifact;
-    if (type === undefined) return new ImgmvError('integrity', `the image ${digest} holds no whole manifest`);
-    return new ImgmvError(
-      'integrity',
-      `${digest} is no image, but a chart, a signature or another artifact: its config is of the type ${JSON.stringify(type.slice(0, 100))}`,
-    );
-  }
-
-  #asItIs({ mediaType, digest, size }: Child, { config, manifest }: Candidate): ArchivedImage {
+  #asItIs(
+    { mediaType, digest, size }: Child,
+    { config, manifest }: Candidate,
+    metadata: readonly MetadataBlob[],
+  ): ArchivedImage {
     const layers = [...this.#layers.values()];
     if (layers.length > LAYERS_OFFERED_MAX)
       throw new ImgmvError('integrity', `the image ${digest} has ${layers.length} layers`);
@@ -108,7 +103,7 @@ export class ImageGraph {
     return {
       image,
       labels: [],
-      metadata: [...this.#metadata.values()],
+      metadata,
       layers: this.#layers,
       claims: this.#claims,
     };
@@ -142,80 +137,12 @@ export class ImageGraph {
     };
   }
 
-  /** Whether the blob and all that must come with it are there; of what is not whole nothing is kept. */
-  #visit(child: Child, depth: number, required: boolean): boolean {
-    if (this.#metadata.has(child.digest)) return true;
-    if (depth > INDEX_DEPTH_MAX)
-      throw new ImgmvError('integrity', `indexes inside indexes, more than ${INDEX_DEPTH_MAX} deep`);
-    const file = this.#find(child, required);
-    if (!file) return false;
-    const bytes = this.#reading.of(file, this.#nameOf(child.digest));
-    return child.kind === 'index'
-      ? this.#visitIndex(child, bytes, depth)
-      : this.#visitManifest(child, bytes, required);
-  }
-
-  #visitIndex({ digest }: Child, bytes: Buffer, depth: number): boolean {
-    const metadata = readMetadata(bytes, 'index');
-    checkTypes(metadata);
-    let present = 0;
-    // It may name platforms that its owner does not have.
-    for (const child of childrenOf(metadata)) if (this.#visit(child, depth + 1, false)) present++;
-    this.#keep('index', digest, bytes);
-    return present > 0;
-  }
-
-  #visitManifest({ digest }: Child, bytes: Buffer, required: boolean): boolean {
-    const metadata = readMetadata(bytes, 'manifest');
-    if (metadata.kind !== 'manifest') return false;
-    checkTypes(metadata);
-    const { config, layers } = metadata.value;
-    for (const blob of childrenOf(metadata)) if (!this.#find(blob, required)) return false;
-    const configBytes = this.#reading.of(this.#find(config, true) as StoredFile, this.#nameOf(config.digest));
-    if (isImageConfigType(config.mediaType)) {
-      const read = readConfig(configBytes);
-      this.#checkLayers(metadata.value, read.rootfs.diff_ids ?? []);
-      this.#candidates.push({ manifest: metadata.value, configBytes, config: read });
-    } else {
-      checkConfig(configBytes);
-      this.#artifact ??= config.mediaType;
-      for (const { digest: layer, size } of layers) {
-        this.#layers.set(layer, this.#layers.get(layer) ?? this.#stored(layer, size));
-        this.#claims.push({ file: this.#nameOf(layer), stored: layer });
-      }
-    }
-    this.#keep('config', config.digest, configBytes);
-    this.#keep('manifest', digest, bytes);
-    return true;
-  }
-
-  #checkLayers({ config, layers }: Manifest, diffIds: readonly Digest[]): void {
-    if (diffIds.length !== layers.length)
-      throw new ImgmvError(
-        'integrity',
-        `the config ${config.digest} names ${diffIds.length} layers, and its manifest ${layers.length}`,
-      );
-    for (const [at, { digest, mediaType }] of layers.entries()) {
-      const file = this.#nameOf(digest);
-      const { size } = this.#files.get(file) as StoredFile;
-      const diffId = diffIds[at] as Digest;
-      // How a layer is compressed its bytes say: media types are wrong often. What is in one that is encrypted only
-      // those can tell who have the key.
-      const isReadable = !mediaType.endsWith('+encrypted');
-      this.#claims.push({ file, stored: digest, ...(isReadable && { diffId: { digest: diffId, at } }) });
-      this.#layers.set(digest, { ...this.#stored(digest, size), diffId });
-    }
-  }
-
-  #stored(digest: Digest, size: number): StoredLayer {
-    return { digest, size, file: this.#nameOf(digest), inflate: false };
-  }
-
-  /** Undefined where it is not there and need not be. What a layer is shows when it is read. */
-  #find({ digest, size }: { digest: Digest; size: number }, required: boolean): StoredFile | undefined {
+  /** Of a layer the walk needs no bytes: what it is shows when it is read. */
+  #answer(asked: Asked): Answered {
+    const { digest, from, kind, size } = asked;
     const name = this.#nameOf(digest);
     const file = this.#files.get(name);
-    if (!file && required) throw new ImgmvError('integrity', `the image lacks the blob ${digest}`);
+    if (!file && from === undefined) throw lacking(asked);
     if (!file) return undefined;
     const known = knownDigest(file) ?? digest;
     if (file.size !== size || known !== digest)
@@ -223,14 +150,59 @@ export class ImageGraph {
         'integrity',
         `the blob ${JSON.stringify(name)} is ${known} of ${file.size} bytes, want ${digest} of ${size}`,
       );
-    return file;
+    return kind === 'layer' ? [] : this.#reading.of(file, name);
   }
 
-  #keep(kind: BlobKind, digest: Digest, bytes: Buffer): void {
-    if (this.#metadata.has(digest)) return;
-    this.#metadataBytes += bytes.length;
-    if (this.#metadataBytes > IMAGE_METADATA_MAX_BYTES || this.#metadata.size >= BLOBS_PER_IMAGE_MAX)
-      throw new ImgmvError('integrity', `an image with more metadata than ${IMAGE_METADATA_MAX_BYTES} bytes`);
-    this.#metadata.set(digest, { kind, digest, bytes });
+  #add(manifest: WholeManifest, { metadata }: Graph): void {
+    const { config, layers } = manifest;
+    if (isImageConfigType(config.mediaType)) {
+      const { bytes } = metadata.get(config.digest) as MetadataBlob;
+      const read = readConfig(bytes);
+      this.#claimLayers(manifest, read.rootfs.diff_ids ?? []);
+      this.#candidates.push({ manifest, configBytes: bytes, config: read });
+      return;
+    }
+    for (const { digest, size } of layers) {
+      this.#layers.set(digest, this.#layers.get(digest) ?? this.#stored(digest, size));
+      this.#claims.push({ file: this.#nameOf(digest), stored: digest });
+    }
   }
+
+  #claimLayers({ config, layers }: WholeManifest, diffIds: readonly Digest[]): void {
+    if (diffIds.length !== layers.length)
+      throw new ImgmvError(
+        'integrity',
+        `the config ${config.digest} names ${diffIds.length} layers, and its manifest ${layers.length}`,
+      );
+    for (const [at, { digest, mediaType, size }] of layers.entries()) {
+      const diffId = diffIds[at] as Digest;
+      // How a layer is compressed its bytes say: media types are wrong often. What is in one that is encrypted only
+      // those can tell who have the key.
+      const isReadable = !mediaType.endsWith('+encrypted');
+      this.#claims.push({
+        file: this.#nameOf(digest),
+        stored: digest,
+        ...(isReadable && { diffId: { digest: diffId, at } }),
+      });
+      this.#layers.set(digest, { ...this.#stored(digest, size), diffId });
+    }
+  }
+
+  #stored(digest: Digest, size: number): StoredLayer {
+    return { digest, size, file: this.#nameOf(digest), inflate: false };
+  }
+}
+
+function lacking({ digest }: Child): ImgmvError {
+  return new ImgmvError('integrity', `the image lacks the blob ${digest}`);
+}
+
+function none({ digest }: Child, { manifests }: Graph): ImgmvError {
+  // Its config is no image's.
+  const type = manifests[0]?.config.mediaType;
+  if (type === undefined) return new ImgmvError('integrity', `the image ${digest} holds no whole manifest`);
+  return new ImgmvError(
+    'integrity',
+    `${digest} is no image, but a chart, a signature or another artifact: its config is of the type ${JSON.stringify(type.slice(0, 100))}`,
+  );
 }

@@ -11,7 +11,8 @@ import { ImgmvError } from '../../../proto/errors.ts';
 import { IMAGE_METADATA_MAX_BYTES, METADATA_MAX_BYTES } from '../../../proto/limits.ts';
 import type { Stopwatch } from '../../../proto/stopwatch.ts';
 import type { Blob, BlobKind, Digest, Image } from '../../model/image.ts';
-import { childrenOf, type Metadata, readMetadata, rootKind } from '../../oci/metadata.ts';
+import { graphOf } from '../../oci/graph.ts';
+import { rootKind } from '../../oci/metadata.ts';
 import { v1Ids } from '../../oci/v1-id.ts';
 import { isGzip, isZstd } from '../../streams/magic.ts';
 
@@ -103,7 +104,7 @@ export async function* blobsOfSave(
   } finally {
     stream.destroy();
   }
-  yield* orderedMetadata(image, metadata);
+  yield* metadataOf(image, metadata);
 }
 
 function digestOf(name: string): Digest | undefined {
@@ -186,27 +187,20 @@ async function layerBlob(
   };
 }
 
-/** Depth first from the root; blobs that the graph does not name are left out: engines add their own. */
-function* orderedMetadata(image: Image, metadata: Map<Digest, Buffer>): Generator<Blob> {
-  const given = new Set<Digest>();
-  function* visit(digest: Digest, kind: BlobKind): Generator<Blob> {
-    const bytes = metadata.get(digest);
-    if (bytes === undefined || given.has(digest)) return;
-    given.add(digest);
-    if (kind === 'index' || kind === 'manifest') {
-      const parsed: Metadata = readMetadata(bytes, kind);
-      for (const child of childrenOf(parsed)) yield* visit(child.digest, child.kind);
-    }
-    yield bufferBlob(kind, digest, bytes);
-  }
-  yield* visit(image.root.digest, rootKind(image));
-  if (!given.has(image.root.digest))
+/** What the graph of the image names; the rest is left out: engines add blobs of their own. */
+function* metadataOf(image: Image, given: ReadonlyMap<Digest, Buffer>): Generator<Blob> {
+  const kind = rootKind(image);
+  // Whether a layer came shows where it went.
+  const graph = graphOf({ ...image.root, kind }, (asked) =>
+    asked.kind === 'layer' ? [] : given.get(asked.digest),
+  );
+  for (const blob of graph.metadata.values()) yield bufferBlob(blob.kind, blob.digest, blob.bytes);
+  const lacks = graph.lacks ?? { kind, digest: image.root.digest };
+  if (!graph.metadata.has(image.root.digest))
     throw new ImgmvError(
       'engine-refused',
-      `docker save gave no ${rootKind(image)} ${image.root.digest}: the image is incomplete`,
-      {
-        hint: 'pull or build it again on the source',
-      },
+      `docker save gave no ${lacks.kind} ${lacks.digest}: the image is incomplete`,
+      { hint: 'pull or build it again on the source' },
     );
 }
 

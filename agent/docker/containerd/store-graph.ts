@@ -5,6 +5,7 @@
 import { type ErrorCode, toImgmvError } from '../../../proto/errors.ts';
 import { METADATA_MAX_BYTES } from '../../../proto/limits.ts';
 import type { Digest } from '../../model/image.ts';
+import { type Asked, fetchGraph } from '../../oci/graph.ts';
 import { type Child, childrenOf, isIndexType, readMetadata } from '../../oci/metadata.ts';
 import { atOnce, LOOKUPS_AT_ONCE } from '../../streams/at-once.ts';
 import type { Engine, ListedByEngine } from '../engine.ts';
@@ -43,46 +44,39 @@ export async function readGraph(
   const read = new Map<string, readonly Child[]>();
   childrenRead.set(content, read);
 
-  const childrenIn = async (digest: Digest, kind: 'index' | 'manifest'): Promise<readonly Child[]> => {
+  const childrenIn = async ({ digest, kind }: Asked): Promise<readonly Child[] | undefined> => {
+    if (kind !== 'layer') metadata.add(digest);
+    if (!held.has(digest)) return undefined;
+    if (kind === 'layer' || kind === 'config') return [];
     const key = `${kind} ${digest}`;
     const children =
       before.get(key) ?? childrenOf(readMetadata(await content.readAll(digest, METADATA_MAX_BYTES), kind));
     read.set(key, children);
-    return children;
-  };
-  const visit = async (digest: Digest, isIndex: boolean, root: Digest, seen: Set<Digest>): Promise<void> => {
-    metadata.add(digest);
-    // A few indexes that name one another many times have more paths than anybody can walk.
-    if (!held.has(digest) || seen.has(digest)) return;
-    seen.add(digest);
-    const children = await childrenIn(digest, isIndex ? 'index' : 'manifest');
     for (const child of children) (child.kind === 'layer' ? layers : metadata).add(child.digest);
-    const config = children.find(({ kind }) => kind === 'config');
-    if (
-      config &&
-      children.every((child) => held.has(child.digest)) &&
-      roots.get(config.digest)?.isIndex !== false
-    )
-      roots.set(config.digest, { root, isIndex: digest !== root });
-    if (isIndex)
-      for (const child of children) await unlessOdd(visit(child.digest, child.kind === 'index', root, seen));
+    return children;
   };
   await atOnce(LOOKUPS_AT_ONCE, listed, async ({ Id, Descriptor }) => {
     metadata.add(Id);
-    const described = Descriptor ?? (await engine.inspect(Id))?.Descriptor;
-    if (!described) return;
-    const { digest, mediaType } = described;
-    await unlessOdd(visit(digest, isIndexType(mediaType), digest, new Set()));
+    const root = Descriptor ?? (await engine.inspect(Id))?.Descriptor;
+    if (!root) return;
+    const kind = isIndexType(root.mediaType) ? 'index' : 'manifest';
+    const graph = await unlessOdd(
+      fetchGraph({ size: 0, ...root, kind }, (asked) => unlessOdd(childrenIn(asked))),
+    );
+    for (const { config, digest } of graph?.manifests ?? [])
+      if (roots.get(config.digest)?.isIndex !== false)
+        roots.set(config.digest, { root: root.digest, isIndex: digest !== root.digest });
   });
   return { layers, metadata, roots };
 }
 
 /** What is odd, or gone, says nothing about what stands beside it. */
-async function unlessOdd(visiting: Promise<void>): Promise<void> {
+async function unlessOdd<T>(reading: Promise<T>): Promise<T | undefined> {
   try {
-    await visiting;
+    return await reading;
   } catch (error) {
     if (!ODD.includes(toImgmvError(error).code)) throw error;
+    return undefined;
   }
 }
 

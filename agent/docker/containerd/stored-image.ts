@@ -1,43 +1,34 @@
 /** An image as a containerd store holds it, read blob by blob: its graph ahead, its layers as they are wanted. */
-import { ImgmvError } from '../../../proto/errors.ts';
-import {
-  BLOBS_PER_IMAGE_MAX,
-  IMAGE_METADATA_MAX_BYTES,
-  LAYERS_OFFERED_MAX,
-  METADATA_MAX_BYTES,
-} from '../../../proto/limits.ts';
-import type { Blob, BlobKind, Descriptor, Digest, LayerBlob } from '../../model/image.ts';
+import { LAYERS_OFFERED_MAX, METADATA_MAX_BYTES } from '../../../proto/limits.ts';
+import type { Blob, Descriptor, Digest, LayerBlob } from '../../model/image.ts';
+import { fetchGraph, type Graph, type MetadataBlob } from '../../oci/graph.ts';
 import { sameDigests } from '../../oci/image-parts.ts';
-import {
-  checkTypes,
-  childrenOf,
-  isImageConfigType,
-  isIndexType,
-  readConfig,
-  readMetadata,
-} from '../../oci/metadata.ts';
+import { isImageConfigType, isIndexType, readConfig } from '../../oci/metadata.ts';
 import { isGzip, isZstd } from '../../streams/magic.ts';
 import type { ContentStore } from './content.ts';
 
 export class StoredImage {
   /** The config of the platform that would run here. */
-  readonly config: Digest | undefined;
+  readonly config: Digest;
   /** The layers of all present platforms, each once. */
   readonly layers: readonly LayerBlob[];
   readonly #content: ContentStore;
   readonly #metadata: readonly MetadataBlob[];
 
-  private constructor(content: ContentStore, graph: Graph) {
+  private constructor(
+    content: ContentStore,
+    { config, layers, metadata }: Pick<StoredImage, 'config' | 'layers'> & Pick<Graph, 'metadata'>,
+  ) {
     this.#content = content;
-    this.#metadata = [...graph.metadata.values()];
-    this.config = graph.config;
-    this.layers = [...graph.layers.values()];
+    this.#metadata = [...metadata.values()];
+    this.config = config;
+    this.layers = layers;
   }
 
   /**
    * Undefined where the image is not whole, is more than can be offered layer by layer, or has a blob that is both
-   * a layer and metadata: `docker save` then shows what there is of it. `held`: all blobs of the store. `diffIds` are those of the platform that would
-   * run here.
+   * a layer and metadata: `docker save` then shows what there is of it. `held`: all blobs of the store. `diffIds` are
+   * those of the platform that would run here.
    */
   static async read(
     content: ContentStore,
@@ -45,13 +36,31 @@ export class StoredImage {
     root: Descriptor,
     diffIds: readonly Digest[],
   ): Promise<StoredImage | undefined> {
-    const graph = new Graph(content, held, diffIds);
-    const whole = await graph.visit({ ...root, kind: isIndexType(root.mediaType) ? 'index' : 'manifest' });
-    const { config, layers, metadata } = graph;
+    const kind = isIndexType(root.mediaType) ? 'index' : 'manifest';
+    const { whole, metadata, manifests } = await fetchGraph(
+      { ...root, kind },
+      async ({ digest, kind: asked }) => {
+        if (!held.has(digest)) return undefined;
+        return asked === 'layer' ? [] : content.readAll(digest, METADATA_MAX_BYTES);
+      },
+    );
+    let runs: Digest | undefined;
+    const layers = new Map<Digest, LayerBlob>();
+    for (const manifest of manifests) {
+      // An attestation's config is no image's, and says nothing about layers.
+      const isImage = isImageConfigType(manifest.config.mediaType);
+      const bytes = metadata.get(manifest.config.digest)?.bytes as Buffer;
+      const named = isImage ? (readConfig(bytes).rootfs.diff_ids ?? []) : [];
+      const ours = named.length === manifest.layers.length && sameDigests(named, diffIds);
+      if (ours) runs ??= manifest.config.digest;
+      for (const [at, { digest, size }] of manifest.layers.entries()) {
+        const diffId = layers.get(digest)?.diffId ?? (ours ? named[at] : undefined);
+        layers.set(digest, { digest, size, ...(diffId && { diffId }) });
+      }
+    }
     const apart = [...layers.keys()].every((digest) => !metadata.has(digest));
-    return whole && config && apart && layers.size <= LAYERS_OFFERED_MAX
-      ? new StoredImage(content, graph)
-      : undefined;
+    if (!whole || !runs || !apart || layers.size > LAYERS_OFFERED_MAX) return undefined;
+    return new StoredImage(content, { config: runs, layers: [...layers.values()], metadata });
   }
 
   /** The wanted layers, then all metadata, each behind what it points to. */
@@ -72,83 +81,6 @@ export class StoredImage {
     }
     for (const { kind, digest, bytes } of this.#metadata)
       yield { kind, digest, size: bytes.length, body: joined(bytes) };
-  }
-}
-
-interface MetadataBlob {
-  readonly kind: BlobKind;
-  readonly digest: Digest;
-  readonly bytes: Buffer;
-}
-
-/** Walks from the root, depth first; what an index names and the store has not is left out. */
-class Graph {
-  readonly metadata = new Map<Digest, MetadataBlob>();
-  readonly layers = new Map<Digest, LayerBlob>();
-  config: Digest | undefined;
-  readonly #content: ContentStore;
-  readonly #held: ReadonlySet<Digest>;
-  readonly #diffIds: readonly Digest[];
-  #metadataBytes = 0;
-
-  constructor(content: ContentStore, held: ReadonlySet<Digest>, diffIds: readonly Digest[]) {
-    this.#content = content;
-    this.#held = held;
-    this.#diffIds = diffIds;
-  }
-
-  /** Whether the blob and what must come with it are there; of what is not whole nothing is kept. */
-  async visit({ digest, kind }: { digest: Digest; kind: BlobKind }): Promise<boolean> {
-    if (this.metadata.has(digest)) return true;
-    if (!this.#held.has(digest)) return false;
-    if (kind === 'index') return this.#visitIndex(digest);
-    return this.#visitManifest(digest);
-  }
-
-  async #visitIndex(digest: Digest): Promise<boolean> {
-    const bytes = await this.#read(digest);
-    const metadata = readMetadata(bytes, 'index');
-    checkTypes(metadata);
-    let present = 0;
-    for (const child of childrenOf(metadata)) if (await this.visit(child)) present++;
-    this.metadata.set(digest, { kind: 'index', digest, bytes });
-    return present > 0;
-  }
-
-  async #visitManifest(digest: Digest): Promise<boolean> {
-    const bytes = await this.#read(digest);
-    const metadata = readMetadata(bytes, 'manifest');
-    if (metadata.kind !== 'manifest') return false;
-    checkTypes(metadata);
-    const { config, layers } = metadata.value;
-    if ([config, ...layers].some((blob) => !this.#held.has(blob.digest))) return false;
-    const configBytes = await this.#read(config.digest);
-    // An attestation's config is no image's, and says nothing about layers.
-    const diffIds = isImageConfigType(config.mediaType)
-      ? (readConfig(configBytes).rootfs.diff_ids ?? [])
-      : [];
-    const ours = diffIds.length === layers.length && sameDigests(diffIds, this.#diffIds);
-    if (ours) this.config ??= config.digest;
-    for (const [at, layer] of layers.entries()) {
-      const diffId = ours ? diffIds[at] : undefined;
-      const known = this.layers.get(layer.digest);
-      this.layers.set(layer.digest, {
-        digest: layer.digest,
-        size: layer.size,
-        ...((known?.diffId ?? diffId) && { diffId: (known?.diffId ?? diffId) as Digest }),
-      });
-    }
-    this.metadata.set(config.digest, { kind: 'config', digest: config.digest, bytes: configBytes });
-    this.metadata.set(digest, { kind: 'manifest', digest, bytes });
-    return true;
-  }
-
-  async #read(digest: Digest): Promise<Buffer> {
-    const bytes = await this.#content.readAll(digest, METADATA_MAX_BYTES);
-    this.#metadataBytes += bytes.length;
-    if (this.#metadataBytes > IMAGE_METADATA_MAX_BYTES || this.metadata.size > BLOBS_PER_IMAGE_MAX)
-      throw new ImgmvError('integrity', `an image with more metadata than ${IMAGE_METADATA_MAX_BYTES} bytes`);
-    return bytes;
   }
 }
 
