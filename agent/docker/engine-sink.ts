@@ -1,7 +1,6 @@
 /** An engine as a sink: plans against what it has, and takes each image by `docker load`. */
 import { randomBytes } from 'node:crypto';
 import { toImgmvError } from '../../proto/errors.ts';
-import { LAYERS_CLASSIC_MAX } from '../../proto/limits.ts';
 import { Stopwatch } from '../../proto/stopwatch.ts';
 import { bytesToCome, type Digest, type Image } from '../model/image.ts';
 import { clashes, shownName } from '../model/plan.ts';
@@ -9,7 +8,6 @@ import {
   type Answer,
   type Committed,
   type ImageWriter,
-  NOTHING_UNSENT,
   type Planned,
   type PlannedName,
   presentWriter,
@@ -18,17 +16,17 @@ import {
   type SinkFacts,
 } from '../model/sink.ts';
 import type { Waits } from '../model/source.ts';
-import { sameDigests } from '../oci/image-parts.ts';
 import { ARCHITECTURE_UNSAID } from '../oci/metadata.ts';
 import { atOnce, LOOKUPS_AT_ONCE } from '../streams/at-once.ts';
 import { awaited } from '../streams/awaited.ts';
-import type { Engine, InspectedManifest, ListedByEngine } from './engine.ts';
+import type { Engine, ListedByEngine } from './engine.ts';
 import { EngineWriter, LAYERWISE_MIN_BYTES } from './engine-writer.ts';
 import { dropHelper, type Helper, Helpers, helpersAmong, isOver, isPrivateName } from './helpers.ts';
-import { holdsPlatform, type Inventory, takeInventory } from './inventory.ts';
+import type { ImageStore } from './image-store.ts';
+import type { Inventory } from './inventory.ts';
 import { bytesWhileLoading, noRoom, type Room, roomOf } from './room.ts';
 import { setNames } from './set-names.ts';
-import { unsentManifests } from './unsent.ts';
+import { imageStoreOf } from './stores.ts';
 
 export interface EngineSinkOptions {
   /** Refuse what would take a name from another image. */
@@ -76,6 +74,7 @@ interface LookedUp {
 export class EngineSink implements Sink {
   readonly facts: SinkFacts;
   readonly #engine: Engine;
+  readonly #store: ImageStore;
   readonly #options: EngineSinkOptions;
   readonly #helpers: Helpers;
   /** Layers that were here when images were planned, or have come since. */
@@ -89,6 +88,7 @@ export class EngineSink implements Sink {
   private constructor(engine: Engine, helpers: Helpers, options: EngineSinkOptions) {
     this.facts = { store: engine.info.store, atomic: false };
     this.#engine = engine;
+    this.#store = imageStoreOf(engine);
     this.#helpers = helpers;
     this.#options = options;
   }
@@ -109,7 +109,7 @@ export class EngineSink implements Sink {
     this.#helpersThere ||= helpers.length > 0;
     const room = this.#options.ignoreSpace ? undefined : await roomOf(this.#engine);
     const planning: Planning = {
-      inventory: await takeInventory(this.#engine, async () => listed),
+      inventory: await this.#store.inventory(async () => listed),
       coming: new Map(),
       room,
       freeBytes: room?.freeBytes ?? Number.POSITIVE_INFINITY,
@@ -183,8 +183,9 @@ export class EngineSink implements Sink {
   #refusal(image: Image, refs: readonly PlannedName[]): string | undefined {
     const { os } = this.#engine.info.platform;
     if (image.platform.os !== os) return `an image for ${image.platform.os} cannot be loaded on ${os}`;
-    if (this.#engine.info.store === 'classic' && image.diffIds.length > LAYERS_CLASSIC_MAX)
-      return `${image.diffIds.length} layers, and this engine takes ${LAYERS_CLASSIC_MAX} at most`;
+    const { layersMax } = this.#store;
+    if (image.diffIds.length > layersMax)
+      return `${image.diffIds.length} layers, and this engine takes ${layersMax} at most`;
     const ours = refs.find((name) => isPrivateName(shownName(name)));
     if (ours) return `${ours.target} is a name that imgmv gives to incomplete images`;
     const replaced = refs.find(({ replaces }) => replaces !== undefined);
@@ -197,17 +198,7 @@ export class EngineSink implements Sink {
   async #findPresent(image: Image, { byId, inventory }: Here): Promise<Digest | undefined> {
     if (image.store !== this.#engine.info.store)
       return image.config && (await inventory.withConfig(image.config, image.diffIds));
-    const listed = byId.get(image.id)?.Manifests;
-    if (listed && !isWhole(listed)) return undefined;
-    // Of hundreds of images, reading what they name takes a fraction of having each inspected.
-    const content = listed && (await this.#engine.content());
-    if (content) return (await holdsPlatform(content, listed, image)) ? image.id : undefined;
-    const there = await this.#engine.inspect(image.id);
-    if (there === undefined || there.Id !== image.id) return undefined;
-    // Of an index another platform may be what is here. And answers tell ids of images here, but never their layers:
-    // whoever knows these has the image, and may have it named, and pushed.
-    if (!sameDigests(there.RootFS.Layers ?? [], image.diffIds)) return undefined;
-    return !there.Manifests || isWhole(there.Manifests) ? there.Id : undefined;
+    return this.#store.present(image, byId.get(image.id));
   }
 
   #present(answer: Answer, targetId: Digest): Planned {
@@ -215,7 +206,7 @@ export class EngineSink implements Sink {
     const commit = async (): Promise<Committed> => {
       const refs = await setNames(this.#engine, targetId, image.names, this.#options);
       await this.#dropHelpersOf(image, targetId);
-      return { targetId, refs, unsent: this.#unsentOf(image, targetId, undefined), push: undefined };
+      return { targetId, refs, unsent: this.#store.unsent(image, targetId, undefined), push: undefined };
     };
     return { answer, open: async () => presentWriter(commit) };
   }
@@ -225,6 +216,7 @@ export class EngineSink implements Sink {
     const { image } = answer;
     await this.#roomBeside(answer);
     const writer = new EngineWriter(this.#engine, answer, {
+      store: this.#store,
       helpers: this.#helpers,
       below,
       knownLayers: this.#knownLayers,
@@ -245,7 +237,7 @@ export class EngineSink implements Sink {
         settled.resolve();
         const { targetId, refs } = end;
         await this.#dropHelpersOf(image, targetId);
-        const unsent = this.#unsentOf(image, targetId, writer.sentMetadata);
+        const unsent = this.#store.unsent(image, targetId, writer.sentMetadata);
         return { targetId, refs, unsent, push: undefined };
       },
       loadedBytes: () => writer.loadedBytes(),
@@ -261,11 +253,6 @@ export class EngineSink implements Sink {
   async retrying(): Promise<void> {}
 
   async finish(): Promise<void> {}
-
-  #unsentOf(image: Image, targetId: Digest, sent: ReadonlySet<Digest> | undefined): Committed['unsent'] {
-    if (this.#engine.info.store === 'classic') return NOTHING_UNSENT;
-    return () => unsentManifests(this.#engine, image, targetId, sent);
-  }
 
   /**
    * The image is complete, and is `targetId`: what other runs left of it is of no use any more. It is complete
@@ -325,10 +312,6 @@ export class EngineSink implements Sink {
 /** An image that has not begun is not waited for: it might be behind this one. */
 async function bringersSettled({ bringers }: Coming): Promise<void> {
   for (const bringer of bringers) await bringer.settled;
-}
-
-function isWhole(manifests: readonly InspectedManifest[]): boolean {
-  return manifests.some(({ Available, Kind }) => Available && Kind === 'image');
 }
 
 /** Why layers are to come that may be here; undefined where there are none. */

@@ -3,15 +3,15 @@ import type { IncomingMessage } from 'node:http';
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import { Stopwatch } from '../../proto/stopwatch.ts';
 import type { Chosen, Meant } from '../model/catalogue.ts';
-import type { Blob, Digest, Image, LayerBlob } from '../model/image.ts';
+import type { Blob, Digest, Image } from '../model/image.ts';
 import type { Source, SourceImage, Waits } from '../model/source.ts';
 import { ARCHITECTURE_UNSAID, OS_UNSAID } from '../oci/metadata.ts';
 import { atOnce, LOOKUPS_AT_ONCE } from '../streams/at-once.ts';
 import { blobsOfSave } from './classic/save.ts';
-import type { ContentStore } from './containerd/content.ts';
-import { StoredImage } from './containerd/stored-image.ts';
 import type { Engine, InspectedImage } from './engine.ts';
+import type { ImageStore, Readable } from './image-store.ts';
 import { noRoom, type Room, roomOf } from './room.ts';
+import { imageStoreOf } from './stores.ts';
 
 export interface EngineSourceOptions {
   /** Each id once. */
@@ -27,10 +27,8 @@ export class EngineSource implements Source {
   readonly #meant: readonly Meant[];
   readonly #ignoreSpace: boolean;
   readonly #leftOut: (message: string) => void;
-  /** All blobs of a containerd store, as of the first look. */
-  #held: Promise<ReadonlySet<Digest>> | undefined;
-  /** Those images whose blobs can be read one by one. */
-  readonly #stored = new Map<Digest, StoredImage>();
+  readonly #store: ImageStore;
+  readonly #readable = new Map<Digest, Readable>();
   /** Saves that were begun ahead. */
   readonly #prepared = new Map<Digest, Promise<IncomingMessage | undefined>>();
   readonly #saving = new Stopwatch();
@@ -38,6 +36,7 @@ export class EngineSource implements Source {
 
   constructor(engine: Engine, { meant, ignoreSpace, leftOut }: EngineSourceOptions) {
     this.#engine = engine;
+    this.#store = imageStoreOf(engine);
     this.#meant = meant;
     this.#ignoreSpace = ignoreSpace;
     this.#leftOut = leftOut;
@@ -66,7 +65,7 @@ export class EngineSource implements Source {
   }
 
   #given(image: Image, room: Room | undefined): SourceImage {
-    const withheld = whyWithheld(image, room);
+    const withheld = whyWithheld(image, this.#store, room);
     return {
       image: withheld === undefined ? image : { ...image, withheld },
       blobs: (wanted, signal) => this.#blobs(image, wanted, signal),
@@ -92,10 +91,10 @@ export class EngineSource implements Source {
     signal: AbortSignal,
   ): AsyncGenerator<Blob> {
     signal.throwIfAborted();
-    const stored = this.#stored.get(image.id);
+    const readable = this.#readable.get(image.id);
     const named = <T>(parts: AsyncIterable<T>) => this.#withLossNamed(`save ${image.id}`, parts, signal);
-    if (stored) {
-      for await (const blob of named(stored.blobs(wanted, signal)))
+    if (readable) {
+      for await (const blob of named(readable.blobs(wanted, signal)))
         yield { ...blob, body: this.#saving.over(named(blob.body)) };
       return;
     }
@@ -125,19 +124,9 @@ export class EngineSource implements Source {
     const inspected = await this.#engine.inspect(id);
     if (inspected?.Id !== id) return undefined;
     requireImage(inspected);
-    const image = describe(inspected, this.#engine);
-    if (image.store === 'classic') {
-      const layers = layersOfHistory(image.diffIds, image.bytes, await this.#engine.history(image.id));
-      return { ...image, config: image.id, layers };
-    }
-    const content = await this.#engine.content();
-    if (!content) return image;
-    this.#held ??= content.list().then((blobs) => new Set(blobs.map(({ digest }) => digest)));
-    const stored = await readStored(content, await this.#held, image);
-    if (!stored) return image;
-    this.#stored.set(image.id, stored);
-    const { config, layers } = stored;
-    return { ...image, layers, config };
+    const { image, readable } = await this.#store.look(describe(inspected, this.#engine, this.#store));
+    if (readable) this.#readable.set(image.id, readable);
+    return image;
   }
 
   /** An engine that goes away breaks the stream of blobs, or the body of the one that is being read. */
@@ -151,7 +140,7 @@ export class EngineSource implements Source {
   }
 
   #prepare(image: Image, signal: AbortSignal): void {
-    if (this.#stored.has(image.id) || this.#prepared.has(image.id)) return;
+    if (this.#readable.has(image.id) || this.#prepared.has(image.id)) return;
     const saving = this.#saveAhead(image, signal);
     // Whoever asks for the blobs gets to know.
     saving.catch(() => {});
@@ -161,7 +150,7 @@ export class EngineSource implements Source {
   /** Undefined where there is no room for it beside the image at hand. */
   async #saveAhead(image: Image, signal: AbortSignal): Promise<IncomingMessage | undefined> {
     const room = await roomOf(this.#engine);
-    if (room && room.freeBytes < spoolBytes(image)) return undefined;
+    if (room && room.freeBytes < this.#store.spoolBytes(image)) return undefined;
     return this.#engine.save(image.id, signal);
   }
 
@@ -184,33 +173,12 @@ export class EngineSource implements Source {
   }
 }
 
-/** A classic engine writes all of an image to disk before it gives the first byte of it. */
-function spoolBytes({ store, bytes }: Image): number {
-  return store === 'classic' ? bytes : 0;
-}
-
 /** What the engine cannot save, or has no room for, where that can be known. */
-function whyWithheld(image: Image, room: Room | undefined): string | undefined {
-  if (image.store === 'classic' && image.diffIds.length === 0) return NOTHING_TO_SAVE;
-  const needed = spoolBytes(image);
+function whyWithheld(image: Image, store: ImageStore, room: Room | undefined): string | undefined {
+  const why = store.whyUnsavable(image);
+  if (why !== undefined) return why;
+  const needed = store.spoolBytes(image);
   return room && needed > room.freeBytes ? noRoom('saved', needed, room) : undefined;
-}
-
-/**
- * Undefined, too, for an image whose documents are not as they should be, or which somebody removes meanwhile:
- * `docker save` shows to the sink what there is of it, which refuses that image, and no other.
- */
-async function readStored(
-  content: ContentStore,
-  held: ReadonlySet<Digest>,
-  { root, diffIds }: Image,
-): Promise<StoredImage | undefined> {
-  try {
-    return await StoredImage.read(content, held, root, diffIds);
-  } catch (error) {
-    if (['integrity', 'image-not-found'].includes(toImgmvError(error).code)) return undefined;
-    throw error;
-  }
 }
 
 /** The error, if it is about this one image. Rethrows any other: those end the run. */
@@ -246,36 +214,13 @@ function requireImage({ Id, Os, Architecture, RootFS, Manifests = [] }: Inspecte
   );
 }
 
-/** sha256 of a tar of nothing: a step that changed no file may have it for a layer. */
-const EMPTY_LAYER = 'sha256:5f70bf18a086007016e948b04aed3b82103a36bea41755b6cddfaf10ace3c6ef';
-
-/**
- * A classic engine does not say how large a layer is, but what each step of the history added. Where steps and
- * layers do not match one to one, each layer counts for its share of the image.
- */
-export function layersOfHistory(
-  diffIds: readonly Digest[],
-  imageBytes: number,
-  steps: readonly number[],
-): readonly LayerBlob[] {
-  const sizes = steps.filter((bytes) => bytes > 0);
-  const filled = diffIds.filter((diffId) => diffId !== EMPTY_LAYER);
-  const share = Math.round(imageBytes / Math.max(1, filled.length));
-  const layers = new Map<Digest, LayerBlob>();
-  for (const [at, digest] of filled.entries())
-    layers.set(digest, { digest, size: sizes.length === filled.length ? (sizes[at] as number) : share });
-  if (filled.length < diffIds.length) layers.set(EMPTY_LAYER, { digest: EMPTY_LAYER, size: 1_024 });
-  return [...layers.values()];
-}
-
-function describe(inspected: InspectedImage, engine: Engine): Image {
+function describe(inspected: InspectedImage, engine: Engine, { rootType }: ImageStore): Image {
   const { Id, RootFS, Os, Architecture, Variant, Size, Descriptor } = inspected;
-  const store = engine.info.store;
   return {
     id: Id,
     // 26 with a containerd store gives no descriptor; the sink finds out what the root is from its bytes.
-    root: Descriptor ?? { mediaType: store === 'classic' ? CONFIG_TYPE : INDEX_TYPE, digest: Id, size: 0 },
-    store,
+    root: Descriptor ?? { mediaType: rootType, digest: Id, size: 0 },
+    store: engine.info.store,
     platform: {
       os: Os || OS_UNSAID,
       architecture: Architecture || ARCHITECTURE_UNSAID,
@@ -286,8 +231,3 @@ function describe(inspected: InspectedImage, engine: Engine): Image {
     bytes: Size,
   };
 }
-
-/** The engine's own words are "empty export - not implemented" (moby image/tarexport/save.go). */
-const NOTHING_TO_SAVE = 'an image without layers, which an engine with a classic store cannot save';
-const CONFIG_TYPE = 'application/vnd.docker.container.image.v1+json';
-const INDEX_TYPE = 'application/vnd.oci.image.index.v1+json';

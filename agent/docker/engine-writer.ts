@@ -7,24 +7,24 @@ import { createHash } from 'node:crypto';
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import { BLOBS_PER_IMAGE_MAX, IMAGE_BYTES_ALLOWANCE, IMAGE_BYTES_FACTOR_MAX } from '../../proto/limits.ts';
 import type { Stopwatch } from '../../proto/stopwatch.ts';
-import { type Blob, bytesToCome, type Digest, diffIdOf, type Image } from '../model/image.ts';
+import { type Blob, bytesToCome, type Digest, type Image } from '../model/image.ts';
 import type { Answer, Incomplete, SetName } from '../model/sink.ts';
-import { type HeldLayer, ImageParts, sameDigests } from '../oci/image-parts.ts';
+import { ImageParts, sameDigests } from '../oci/image-parts.ts';
 import { OS_UNSAID } from '../oci/metadata.ts';
-import { isZstd } from '../streams/magic.ts';
-import { type ArchiveFile, blobPath, classicArchive, ociArchive } from './archive.ts';
+import { type ArchiveFile, blobPath } from './archive.ts';
 import type { Engine } from './engine.ts';
 import type { Helpers } from './helpers.ts';
-import { Incoming, LAYER_ALONE_MIN_BYTES } from './incoming.ts';
-import { type Gone, heldLayers, type Inventory, takeInventory } from './inventory.ts';
+import type { ImageStore } from './image-store.ts';
+import { Incoming } from './incoming.ts';
+import type { Gone, Inventory } from './inventory.ts';
 import { Load } from './load.ts';
-import { podmanArchive } from './podman.ts';
 import { UnpackedDigest } from './unpacked-digest.ts';
 
 /** From here on layers are committed one by one, unless told otherwise: what is less is soon sent again. */
 export const LAYERWISE_MIN_BYTES = 64 * 2 ** 20;
 
 export interface EngineWriterOptions {
+  readonly store: ImageStore;
   readonly helpers: Helpers;
   /** How many of the lowest layers a classic engine has, or will have when `ready` resolves. */
   readonly below: number;
@@ -77,10 +77,11 @@ export class EngineWriter {
   #layerwise(missing: readonly Digest[] | undefined, below: number): Incoming | undefined {
     const count = missing?.length ?? this.#image.layers?.length ?? 0;
     if (count < 2 || bytesToCome(this.#image, missing) < this.#options.layerwiseMinBytes) return undefined;
-    if (this.#engine.info.store === 'classic' && repeatsLarge(this.#image)) return undefined;
-    return new Incoming(this.#engine, this.#image, {
+    const order = this.#options.store.commitOrder(this.#image, below);
+    if (!order) return undefined;
+    return new Incoming(this.#engine, {
       ...this.#options,
-      below,
+      order,
       onCommitted: (digest) => this.#parts.committed(digest),
       lost: async (error) => this.#disbelieves(error) || (await this.#gone()) !== undefined,
     });
@@ -105,12 +106,12 @@ export class EngineWriter {
     // 20.10 tells a layer's digest only after its bytes; the tar does not mind what the file is called.
     const path = blob.digest ? blobPath(blob.digest) : `layers/${this.#blobs}.tar`;
     const hash = blob.verified ? undefined : createHash('sha256');
-    const checkHead = (head: Buffer) => this.#checkHead(head);
-    using unpacked = this.#engine.info.kind === 'podman' ? new UnpackedDigest() : undefined;
+    const { store } = this.#options;
+    using unpacked = store.comparesLayers ? undefined : new UnpackedDigest();
     const body = async function* () {
       let first = true;
       for await (const chunk of blob.body) {
-        if (first) checkHead(chunk);
+        if (first) store.checkLayer(chunk);
         first = false;
         hash?.update(chunk);
         await unpacked?.add(chunk);
@@ -155,14 +156,6 @@ export class EngineWriter {
     }
   }
 
-  #checkHead(head: Buffer): void {
-    const { kind, version, store } = this.#engine.info;
-    if (store === 'classic' && kind === 'docker' && isZstd(head) && Number.parseInt(version, 10) < 25)
-      throw new ImgmvError('refused', `docker ${version} cannot load layers that are compressed with zstd`, {
-        hint: 'a newer docker can; or build the image with compression=gzip',
-      });
-  }
-
   loadedBytes(): number {
     return (this.#incoming?.unpackedBytes ?? 0) + (this.#load?.unpackedBytes ?? 0);
   }
@@ -186,7 +179,7 @@ export class EngineWriter {
         this.#incoming?.rewind(gone.below);
         return { missing: gone.missing };
       }
-      return await (this.#engine.info.store === 'classic' ? this.#commitClassic() : this.#commitContainerd());
+      return await this.#loadWhole();
     } catch (error) {
       this.#options.signal.throwIfAborted();
       return this.#lostMeanwhile(error);
@@ -202,7 +195,7 @@ export class EngineWriter {
   }
 
   #inventory(): Promise<Inventory> {
-    return takeInventory(this.#engine, () => this.#engine.list());
+    return this.#options.store.inventory(() => this.#engine.list());
   }
 
   /** A load that failed for want of a layer that was pruned under it may be tried again; another failure is final. */
@@ -228,37 +221,15 @@ export class EngineWriter {
    */
   #disbelieves(failure: unknown): boolean {
     const claimed = !this.#disbelieved && this.#parts.held.size > 0;
-    return claimed && this.#engine.info.kind === 'podman' && toImgmvError(failure).code === 'engine-refused';
+    return claimed && !this.#options.store.comparesLayers && toImgmvError(failure).code === 'engine-refused';
   }
 
-  /** Loading is one step for a classic engine: all or nothing, and the layers' digests are checked by it, too. */
-  async #commitClassic(): Promise<Loaded> {
-    const view = this.#parts.classicView();
-    const { config, diffIds, layerPaths } = view;
+  async #loadWhole(): Promise<Loaded> {
     const name = this.#privateName;
-    const configFile = [config, this.#parts.bytesOf(config)] as const;
-    const files =
-      this.#engine.info.kind === 'podman'
-        ? podmanArchive(configFile, this.#parts.podmanLayers(view), name)
-        : classicArchive(configFile, layerPaths, name);
+    const { id, files } = await this.#options.store.loadable(this.#parts, this.#image, name);
     await this.#finishLoad(files, name);
-    await this.#verify(this.#loadedName ?? config, config, diffIds);
-    return this.#setNames(config, this.#loadedName);
-  }
-
-  async #commitContainerd(): Promise<Loaded> {
-    const root = this.#parts.containerdRoot(await this.#heldLayers());
-    const name = this.#privateName;
-    await this.#finishLoad(ociArchive(root, this.#parts.metadata(), name), name);
-    await this.#verify(this.#loadedName ?? root.digest, root.digest, this.#image.diffIds);
-    return this.#setNames(root.digest, this.#loadedName);
-  }
-
-  /** What a manifest that we make is to say of the layers that did not come. */
-  async #heldLayers(): Promise<ReadonlyMap<Digest, HeldLayer>> {
-    const content = await this.#engine.content();
-    if (this.#image.store !== 'classic' || content === undefined) return new Map();
-    return heldLayers(content, this.#parts.held);
+    await this.#verify(this.#loadedName ?? id, id);
+    return this.#setNames(id, this.#loadedName);
   }
 
   async #finishLoad(files: readonly ArchiveFile[], name: string | undefined): Promise<void> {
@@ -271,22 +242,22 @@ export class EngineWriter {
   }
 
   /** An engine says 200 to most failures: what it then shows is what counts. */
-  async #verify(name: string, wantId: Digest, wantDiffIds: readonly Digest[]): Promise<void> {
+  async #verify(name: string, wantId: Digest): Promise<void> {
     const got = await this.#engine.inspect(name);
     if (got === undefined)
       throw new ImgmvError(
         'engine-refused',
         'the docker engine said that it loaded the image, and does not have it',
       );
+    const { diffIds, platform } = this.#image;
     const gotDiffIds = got.RootFS.Layers ?? [];
-    if (got.Id !== wantId || !sameDigests(gotDiffIds, wantDiffIds))
+    if (got.Id !== wantId || !sameDigests(gotDiffIds, diffIds))
       throw new ImgmvError(
         'integrity',
-        `the engine has ${got.Id} with ${gotDiffIds.length} layers, want ${wantId} with ${wantDiffIds.length}`,
+        `the engine has ${got.Id} with ${gotDiffIds.length} layers, want ${wantId} with ${diffIds.length}`,
       );
-    const { os } = this.#image.platform;
-    if ((got.Os || OS_UNSAID) !== os)
-      throw new ImgmvError('integrity', `the image is for ${got.Os}, and was offered for ${os}`);
+    if ((got.Os || OS_UNSAID) !== platform.os)
+      throw new ImgmvError('integrity', `the image is for ${got.Os}, and was offered for ${platform.os}`);
     const sent = this.sentMetadata;
     const incompleteOne = got.Manifests?.find(({ ID, Available }) => sent.has(ID) && !Available);
     if (incompleteOne)
@@ -315,11 +286,4 @@ export class EngineWriter {
       reason.cause ??= error;
     }
   }
-}
-
-/** What is streamed can go to one place alone; a second one would have to come again. */
-function repeatsLarge({ diffIds, layers = [] }: Image): boolean {
-  const large = new Set(layers.filter(({ size }) => size >= LAYER_ALONE_MIN_BYTES).map(diffIdOf));
-  const found = diffIds.filter((diffId) => large.has(diffId));
-  return new Set(found).size < found.length;
 }

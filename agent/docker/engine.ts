@@ -11,7 +11,7 @@ import type { Digest, Platform, Store } from '../model/image.ts';
 import { type Call, Calls, type Modem } from './calls.ts';
 import { ContentStore } from './containerd/content.ts';
 import { type Endpoint, type EndpointOptions, findEndpoint } from './endpoint.ts';
-import { asDockerShows, fullName } from './podman.ts';
+import { asDockerShows, fullName } from './podman/podman-names.ts';
 import { type Transport, transportTo } from './transport.ts';
 
 const PING_TIMEOUT_MS = 15_000;

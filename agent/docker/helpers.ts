@@ -58,9 +58,23 @@ export class Helpers implements Disposable {
   }
 }
 
-/** Labels of an image that keeps layers of `image`. */
-export function helperLabels(image: Digest): Record<string, string> {
-  return { [LABEL]: image };
+/** The config of a helper that keeps layers of `image`. */
+export function helperConfig(
+  image: Digest,
+  platform: { readonly os: string; readonly architecture: string },
+  diffIds: readonly Digest[],
+): Buffer {
+  const created = new Date().toISOString();
+  const step = { created, created_by: 'imgmv', comment: `kept until ${image} is complete` };
+  return Buffer.from(
+    JSON.stringify({
+      ...platform,
+      created,
+      config: { Labels: { [LABEL]: image } },
+      rootfs: { type: 'layers', diff_ids: diffIds },
+      history: diffIds.map(() => step),
+    }),
+  );
 }
 
 /** Whether a name is a private one, which no list shows. */

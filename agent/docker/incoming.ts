@@ -7,19 +7,16 @@
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import { SMALL_LAYERS_MAX_BYTES } from '../../proto/limits.ts';
 import type { Stopwatch } from '../../proto/stopwatch.ts';
-import { type Digest, diffIdOf, type Image } from '../model/image.ts';
-import { type PlacedLayer, sameDigests } from '../oci/image-parts.ts';
-import { digestOf, manifestFor } from '../oci/metadata.ts';
-import { type ArchiveFile, classicArchive, ociArchive } from './archive.ts';
-import type { Engine } from './engine.ts';
-import { type Helpers, helperLabels } from './helpers.ts';
+import type { Digest } from '../model/image.ts';
+import type { ArchiveFile } from './archive.ts';
+import type { Engine, InspectedImage } from './engine.ts';
+import type { Helpers } from './helpers.ts';
 import { Load, settledWithin } from './load.ts';
-import { podmanArchive } from './podman.ts';
 
 export interface IncomingOptions {
   readonly helpers: Helpers;
-  /** How many of the lowest layers a classic store has, or will have when `ready` resolves. */
-  readonly below: number;
+  readonly order: CommitOrder;
+  /** Resolves when the layers are there that other images bring. */
   readonly ready: () => Promise<void>;
   readonly waited: Stopwatch;
   readonly signal: AbortSignal;
@@ -36,27 +33,46 @@ interface Taken {
   readonly in: Load | Buffer;
 }
 
-interface Arrived extends Taken {
+export interface Arrived extends Taken {
   readonly digest: Digest;
+}
+
+/** Layers that go into one load, by which a helper comes to be. */
+export interface Commit {
+  readonly load: Load;
+  readonly layers: readonly Arrived[];
+  /** Of a classic store: how many of the lowest layers there are then. */
+  readonly upTo: number;
+}
+
+/** When layers are committed, and in what company: one for each kind of store. */
+export interface CommitOrder {
+  /** What can be committed now that this layer has come; undefined where nothing wants it. */
+  place(layer: Arrived): readonly Commit[] | undefined;
+  /** What has come and is in no commit. */
+  waiting(): readonly Arrived[];
+  /** Layers have gone that had been there: as many as this still are, from the lowest on. */
+  rewind(below: number): void;
+  /** Nothing has come, and the lowest `below` layers are there. */
+  restart(below: number): void;
+  /** The files of the helper, but for the layers. */
+  helper(name: string, commit: Commit): readonly ArchiveFile[];
+  /** Whether this is the helper. */
+  holds(made: InspectedImage, commit: Commit): boolean;
+  /** Each helper holds what those before it hold. */
+  readonly cumulative: boolean;
 }
 
 /** A layer of less waits in memory for one that is worth a load of its own. */
 export const LAYER_ALONE_MIN_BYTES = 2 ** 20;
-/** What a helper is made for: an engine that unpacks such an image on arrival is not known. */
-const NO_ARCHITECTURE = 'imgmv';
 const LEAVE_AFTER_MS = 5_000;
 
 export class Incoming {
   readonly #engine: Engine;
-  readonly #image: Image;
   readonly #options: IncomingOptions;
-  readonly #classic: boolean;
+  readonly #order: CommitOrder;
   /** Loads that have not ended. */
   readonly #open = new Set<Load>();
-  /** What waits for the layers below it, by position (classic), or for company (containerd). */
-  readonly #waiting = new Map<number, Arrived>();
-  /** The lowest position that neither is committed nor about to be. */
-  #next: number;
   /** Layers in memory. */
   readonly #small = new Set<Buffer>();
   /** Commits go one after the other. */
@@ -69,12 +85,10 @@ export class Incoming {
   #names: string[] = [];
   #unpackedBytes = 0;
 
-  constructor(engine: Engine, image: Image, options: IncomingOptions) {
+  constructor(engine: Engine, options: IncomingOptions) {
     this.#engine = engine;
-    this.#image = image;
     this.#options = options;
-    this.#classic = engine.info.store === 'classic';
-    this.#next = options.below;
+    this.#order = options.order;
   }
 
   /** Bytes of layers that the engine has unpacked, where it tells. */
@@ -99,27 +113,9 @@ export class Incoming {
 
   /** Says what was taken; it is committed as soon as may be, while others come. */
   place(digest: Digest, taken: Taken): void {
-    const layer = { ...taken, digest };
-    if (!this.#classic) {
-      this.#waiting.set(this.#waiting.size, layer);
-      if (layer.in instanceof Load) this.#commitAll();
-      return;
-    }
-    const free = this.#freeFor(digest);
-    // What is in memory can go into several loads.
-    for (const at of layer.in instanceof Load ? free.slice(0, 1) : free) this.#waiting.set(at, layer);
-    if (free.length === 0) void this.discard(taken);
-    this.#advance();
-  }
-
-  /** Positions of a layer that nothing has taken. */
-  #freeFor(digest: Digest): readonly number[] {
-    const { diffIds, layers } = this.#image;
-    const known = layers?.find((one) => one.digest === digest);
-    const diffId = known ? diffIdOf(known) : digest;
-    return [...diffIds.keys()].filter(
-      (at) => diffIds[at] === diffId && at >= this.#next && !this.#waiting.has(at),
-    );
+    const commits = this.#order.place({ ...taken, digest });
+    if (!commits) return void this.discard(taken);
+    for (const commit of commits) this.#commit(commit);
   }
 
   /** Gives up what came and is not wanted. */
@@ -148,18 +144,14 @@ export class Incoming {
     }
   }
 
-  /** Layers have gone that had been there: as many as this still are, from the lowest on. */
+  /** As that of the order. */
   rewind(below: number): void {
-    this.#next = below;
-    if (!this.#classic) return;
-    for (const layer of [...this.#waiting.values()])
-      if (layer.in instanceof Buffer)
-        for (const at of this.#freeFor(layer.digest)) this.#waiting.set(at, layer);
+    this.#order.rewind(below);
   }
 
   /** Small layers that nothing could take along: the load that makes the image complete brings them. */
   rest(): readonly ArchiveFile[] {
-    const small = [...this.#waiting.values()].filter((one) => one.in instanceof Buffer);
+    const small = this.#order.waiting().filter((one) => one.in instanceof Buffer);
     return small.map(({ path, in: bytes }) => [path, bytes as Buffer]);
   }
 
@@ -185,9 +177,8 @@ export class Incoming {
     this.#aborted = undefined;
     this.#failure = undefined;
     this.#final = false;
-    this.#waiting.clear();
+    this.#order.restart(below);
     this.#small.clear();
-    this.#next = below;
   }
 
   /**
@@ -203,41 +194,12 @@ export class Incoming {
     for (const name of names) await this.#engine.dropName(name).catch(() => this.#names.push(name));
   }
 
-  /** Classic: runs of layers of which one was large enough for a load of its own. */
-  #advance(): void {
-    for (;;) {
-      const run: Arrived[] = [];
-      let load: Load | undefined;
-      for (
-        let layer = this.#waiting.get(this.#next);
-        layer;
-        layer = this.#waiting.get(this.#next + run.length)
-      ) {
-        if (layer.in instanceof Load && load) break;
-        if (layer.in instanceof Load) load = layer.in;
-        run.push(layer);
-      }
-      if (!load) return;
-      for (const at of run.keys()) this.#waiting.delete(this.#next + at);
-      this.#next += run.length;
-      this.#commit(load, run, this.#next);
-    }
-  }
-
-  /** Containerd: whatever is there. */
-  #commitAll(): void {
-    const layers = [...this.#waiting.values()];
-    const load = layers.find(({ in: at }) => at instanceof Load)?.in as Load;
-    this.#waiting.clear();
-    this.#commit(load, layers, 0);
-  }
-
-  #commit(load: Load, layers: readonly Arrived[], upTo: number): void {
+  #commit(commit: Commit): void {
     this.#commits = this.#commits.then(async () => {
       if (this.#failure) return;
       try {
         await this.#options.ready();
-        if (!this.#failure) await this.#finish(load, layers, upTo);
+        if (!this.#failure) await this.#finish(commit);
       } catch (error) {
         this.#failure ??= toImgmvError(error);
         this.#final ||= !(await this.#options.lost(this.#failure).catch(() => false));
@@ -245,80 +207,33 @@ export class Incoming {
     });
   }
 
-  async #finish(load: Load, layers: readonly Arrived[], upTo: number): Promise<void> {
+  async #finish(commit: Commit): Promise<void> {
+    const { load, layers } = commit;
     const name = this.#options.helpers.nextName();
     for (const { path, in: at } of layers) if (at instanceof Buffer) await load.add([path, at]);
-    const files = this.#classic
-      ? this.#classicHelper(name, layers, upTo)
-      : this.#containerdHelper(name, layers);
-    for (const file of files) await load.add(file);
+    for (const file of this.#order.helper(name, commit)) await load.add(file);
     const lower = this.#names;
     this.#names = [...lower, name];
     await load.finish();
     const made = await this.#engine.inspect(name);
-    const whole =
-      made && (!this.#classic || sameDigests(made.RootFS.Layers ?? [], this.#image.diffIds.slice(0, upTo)));
-    if (!whole)
+    if (!made || !this.#order.holds(made, commit))
       throw new ImgmvError(
         'engine-refused',
         'the docker engine said that it took a layer, and does not have it',
       );
     this.#open.delete(load);
     this.#unpackedBytes += load.unpackedBytes;
-    const waiting = new Set([...this.#waiting.values()].map(({ digest }) => digest));
+    const waiting = new Set(this.#order.waiting().map(({ digest }) => digest));
     for (const { digest, in: at } of layers) {
       // The image has it once more, higher up.
       if (waiting.has(digest)) continue;
       if (at instanceof Buffer) this.#small.delete(at);
       this.#options.onCommitted(digest);
     }
-    if (!this.#classic) return;
-    // They are kept by what keeps more of them.
+    if (!this.#order.cumulative) return;
     this.#names = [name];
     await this.#drop(lower);
   }
-
-  #classicHelper(name: string, layers: readonly Arrived[], upTo: number): readonly ArchiveFile[] {
-    const { os, architecture } = this.#image.platform;
-    const config = helperConfig(this.#image, { os, architecture }, this.#image.diffIds.slice(0, upTo));
-    const from = upTo - layers.length;
-    if (this.#engine.info.kind === 'podman') {
-      const told = this.#image.diffIds.slice(0, upTo).map((diffId, at): PlacedLayer => {
-        const came = layers[at - from];
-        return came ? { ...came, diffId } : { digest: diffId, diffId, size: 0, path: undefined };
-      });
-      return podmanArchive([digestOf(config), config], told, name);
-    }
-    const paths = Array.from({ length: upTo }, (_, at) => layers[at - from]?.path ?? `held/${at}`);
-    return classicArchive([digestOf(config), config], paths, name);
-  }
-
-  #containerdHelper(name: string, layers: readonly Arrived[]): readonly ArchiveFile[] {
-    const { os } = this.#image.platform;
-    const digests = layers.map(({ digest }) => digest);
-    const config = helperConfig(this.#image, { os, architecture: NO_ARCHITECTURE }, digests);
-    const manifest = manifestFor(config, layers);
-    const root = { digest: digestOf(manifest), kind: 'manifest', bytes: manifest } as const;
-    return ociArchive(root, [[digestOf(config), config]], name);
-  }
-}
-
-function helperConfig(
-  { id }: Image,
-  platform: { readonly os: string; readonly architecture: string },
-  diffIds: readonly Digest[],
-): Buffer {
-  const created = new Date().toISOString();
-  const step = { created, created_by: 'imgmv', comment: `kept until ${id} is complete` };
-  return Buffer.from(
-    JSON.stringify({
-      ...platform,
-      created,
-      config: { Labels: helperLabels(id) },
-      rootfs: { type: 'layers', diff_ids: diffIds },
-      history: diffIds.map(() => step),
-    }),
-  );
 }
 
 async function inMemory(body: AsyncIterable<Buffer>, size: number): Promise<Buffer> {

@@ -161,6 +161,7 @@ export function digestOf(bytes: Uint8Array): Digest {
 }
 
 export const CONFIG_TYPE = 'application/vnd.docker.container.image.v1+json';
+export const INDEX_TYPE = 'application/vnd.oci.image.index.v1+json';
 export const LAYER_TYPE = 'application/vnd.oci.image.layer.v1.tar';
 
 /**

@@ -5,7 +5,7 @@ import { ociArchive } from '../../agent/docker/archive.ts';
 import type { ContentStore } from '../../agent/docker/containerd/content.ts';
 import { StoredImage } from '../../agent/docker/containerd/stored-image.ts';
 import type { Engine } from '../../agent/docker/engine.ts';
-import { takeInventory } from '../../agent/docker/inventory.ts';
+import { imageStoreOf } from '../../agent/docker/stores.ts';
 import type { BlobKind, Digest, Image } from '../../agent/model/image.ts';
 import { ImageParts } from '../../agent/oci/image-parts.ts';
 import {
@@ -251,7 +251,7 @@ const inventory = target<Graph>({
       },
     } as unknown as Engine;
     const image = imageOf(all);
-    const taken = await takeInventory(engine, () => engine.list());
+    const taken = await imageStoreOf(engine).inventory(() => engine.list());
     const config = all.blobs.find((_, at) => all.kinds[at] === 'config');
     const found = await taken.withConfig(digestOf(config ?? Buffer.alloc(0)), image.diffIds);
     holds(

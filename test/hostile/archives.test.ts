@@ -258,7 +258,7 @@ const CASES: readonly (readonly [what: string, archive: Buffer, says: RegExp])[]
   [
     'indexes over one large manifest that is not whole',
     ociOf([LARGE, ...WIDE], WIDE.at(-1) as Buffer, INDEX),
-    /its images share metadata/,
+    /holds no whole manifest/,
   ],
   [
     'a key twice in manifest.json',

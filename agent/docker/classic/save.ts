@@ -190,10 +190,16 @@ async function layerBlob(
 /** What the graph of the image names; the rest is left out: engines add blobs of their own. */
 function* metadataOf(image: Image, given: ReadonlyMap<Digest, Buffer>): Generator<Blob> {
   const kind = rootKind(image);
-  // Whether a layer came shows where it went.
-  const graph = graphOf({ ...image.root, kind }, (asked) =>
-    asked.kind === 'layer' ? [] : given.get(asked.digest),
-  );
+  // Whether a layer came shows where it went; one that looked like metadata has not gone yet.
+  const layers = new Map<Digest, Buffer>();
+  const graph = graphOf({ ...image.root, kind }, ({ kind: asked, digest }) => {
+    const bytes = given.get(digest);
+    if (asked !== 'layer') return bytes;
+    if (bytes) layers.set(digest, bytes);
+    return [];
+  });
+  for (const [digest, bytes] of layers)
+    if (!graph.metadata.has(digest)) yield bufferBlob('layer', digest, bytes);
   for (const blob of graph.metadata.values()) yield bufferBlob(blob.kind, blob.digest, blob.bytes);
   const lacks = graph.lacks ?? { kind, digest: image.root.digest };
   if (!graph.metadata.has(image.root.digest))

@@ -5,6 +5,7 @@ import { BlobWriter } from '../../../agent/archive/blob-writer.ts';
 import type { Engine } from '../../../agent/docker/engine.ts';
 import { EngineWriter } from '../../../agent/docker/engine-writer.ts';
 import type { Helpers } from '../../../agent/docker/helpers.ts';
+import { imageStoreOf } from '../../../agent/docker/stores.ts';
 import type { Blob, BlobKind } from '../../../agent/model/image.ts';
 import type { Answer } from '../../../agent/model/sink.ts';
 import { ImageParts } from '../../../agent/oci/image-parts.ts';
@@ -45,6 +46,7 @@ const engine = {
 const WRITERS = {
   'an engine': () =>
     new EngineWriter(engine, answer, {
+      store: imageStoreOf(engine),
       helpers: { nextName: () => 'imgmv-incoming:x' } as unknown as Helpers,
       below: 0,
       knownLayers: new Set(),

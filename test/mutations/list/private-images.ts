@@ -13,7 +13,7 @@ const ANSWER = 'What a registry answers';
 export const PRIVATE_IMAGES: readonly Mutation[] = [
   {
     name: 'any blob of a containerd store stands for a layer',
-    file: 'agent/docker/inventory.ts',
+    file: 'agent/docker/containerd/inventory.ts',
     find: "return store === 'classic' ? layers.hasDiffId(digest) : layers.has(digest);",
     replace: 'return layers !== undefined;',
     tests: stolen('is no layer'),
@@ -21,7 +21,7 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
   },
   {
     name: 'a blob counts as a layer that was to come and did not',
-    file: 'agent/docker/inventory.ts',
+    file: 'agent/docker/containerd/inventory.ts',
     find: 'planned.has(digest) && !(known.has(digest) && lies(digest))',
     replace: 'planned.has(digest) && !lies(digest)',
     tests: stolen('nor is it one that an image before was to bring'),
@@ -45,15 +45,15 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
   },
   {
     name: 'a classic store has an image whose id is offered',
-    file: 'agent/docker/engine-sink.ts',
-    find: 'if (!sameDigests(there.RootFS.Layers ?? [], image.diffIds)) return undefined;',
-    replace: '',
+    file: 'agent/docker/classic/classic-store.ts',
+    find: 'there?.Id === id && sameDigests(there.RootFS.Layers ?? [], diffIds)',
+    replace: 'there?.Id === id && diffIds',
     tests: stolen('on 20 are not had by their id alone'),
     says: [PRESENT],
   },
   {
     name: 'a containerd store has an image whose id is offered',
-    file: 'agent/docker/inventory.ts',
+    file: 'agent/docker/containerd/inventory.ts',
     find: 'if (await hasLayers(content, config.digest, diffIds)) return true;',
     replace: 'return true;',
     tests: stolen('on 28c are not had by their id alone'),
@@ -101,15 +101,15 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
   },
   {
     name: 'a manifest or an index may call anything anything',
-    file: 'agent/oci/image-parts.ts',
-    find: '      checkTypes(metadata);\n',
+    file: 'agent/oci/graph.ts',
+    find: '    checkTypes(read);\n',
     replace: '',
     tests: stolen('is refused'),
     says: [READS, PUSHED],
   },
   {
     name: 'an index that is there is pushed with whatever manifest it has',
-    file: 'agent/docker/unsent.ts',
+    file: 'agent/docker/containerd/unsent.ts',
     find: 'if (config && (await hasLayers(content, config.digest, diffIds))) return true;',
     replace: 'if (config && diffIds) return true;',
     tests: stolen('an index that names a private manifest is loaded'),

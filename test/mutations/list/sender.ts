@@ -69,7 +69,7 @@ export const SENDER: readonly Mutation[] = [
   {
     name: 'a classic engine is not asked what it has loaded',
     file: 'agent/docker/engine-writer.ts',
-    find: '    await this.#verify(this.#loadedName ?? config, config, diffIds);\n',
+    find: '    await this.#verify(this.#loadedName ?? id, id);\n',
     replace: '',
     tests: verified,
     says: [NAMES, METADATA, INCOMPLETE],
@@ -77,7 +77,7 @@ export const SENDER: readonly Mutation[] = [
   {
     name: 'a containerd store is not asked what it has loaded',
     file: 'agent/docker/engine-writer.ts',
-    find: '    await this.#verify(this.#loadedName ?? root.digest, root.digest, this.#image.diffIds);\n',
+    find: '    await this.#verify(this.#loadedName ?? id, id);\n',
     replace: '',
     tests: lies,
     says: [NAMES, METADATA],
@@ -85,7 +85,7 @@ export const SENDER: readonly Mutation[] = [
   {
     name: 'the layers that an engine shows are not compared',
     file: 'agent/docker/engine-writer.ts',
-    find: 'if (got.Id !== wantId || !sameDigests(gotDiffIds, wantDiffIds))',
+    find: 'if (got.Id !== wantId || !sameDigests(gotDiffIds, diffIds))',
     replace: 'if (got.Id !== wantId)',
     tests: verified,
     says: [METADATA],
@@ -101,7 +101,7 @@ export const SENDER: readonly Mutation[] = [
   {
     name: 'an image for windows is loaded as one for linux',
     file: 'agent/docker/engine-writer.ts',
-    find: '    if ((got.Os || OS_UNSAID) !== os)\n',
+    find: '    if ((got.Os || OS_UNSAID) !== platform.os)\n',
     replace: '    if (false)\n',
     tests: verified,
     says: [METADATA],

@@ -400,10 +400,10 @@ describe('28, containerd store', async () => {
     );
     expect(seen.slice(0, 2)).toEqual(layers.map((bytes) => layerOf(bytes, true)));
     expect(seen.slice(2)).toEqual([
+      layerOf(statement, true),
       metadataOf('config', config),
       metadataOf('manifest', manifest),
       metadataOf('config', attestationConfig),
-      layerOf(statement, true),
       metadataOf('manifest', attestation),
       metadataOf('index', index),
     ]);

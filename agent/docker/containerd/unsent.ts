@@ -2,13 +2,13 @@
  * What an image at a containerd store holds that its source did not show to have: an index may name any manifest by its
  * digest, and if that manifest is in the store, it is part of the image from then on.
  */
-import { toImgmvError } from '../../proto/errors.ts';
-import { METADATA_MAX_BYTES } from '../../proto/limits.ts';
-import type { Digest, Image } from '../model/image.ts';
-import { childrenOf, readMetadata } from '../oci/metadata.ts';
-import { ODD } from './containerd/store-graph.ts';
-import type { Engine } from './engine.ts';
-import { hasLayers, takeInventory } from './inventory.ts';
+import { toImgmvError } from '../../../proto/errors.ts';
+import { METADATA_MAX_BYTES } from '../../../proto/limits.ts';
+import type { Digest, Image } from '../../model/image.ts';
+import { childrenOf, readMetadata } from '../../oci/metadata.ts';
+import type { Engine } from '../engine.ts';
+import { containerdInventory, hasLayers } from './inventory.ts';
+import { ODD } from './store-graph.ts';
 
 /**
  * Manifests of the image `targetId` that are whole here and that the source need not have: of an image that has come, all
@@ -34,7 +34,7 @@ export async function unsentManifests(
 
 /** Of the layers that were offered, those that are layers here. */
 async function offeredLayers(engine: Engine, image: Image): Promise<ReadonlySet<Digest>> {
-  const inventory = await takeInventory(engine, () => engine.list());
+  const inventory = await containerdInventory(engine, () => engine.list());
   return new Set((await inventory.lacking(image, new Set())).here);
 }
 

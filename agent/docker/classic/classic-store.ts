@@ -1,0 +1,87 @@
+/** Images as classic engines keep them: an id is a config's digest, layers are known by those below them. */
+import { ImgmvError } from '../../../proto/errors.ts';
+import { LAYERS_CLASSIC_MAX } from '../../../proto/limits.ts';
+import { type Digest, diffIdOf, type Image } from '../../model/image.ts';
+import { type Committed, NOTHING_UNSENT } from '../../model/sink.ts';
+import { type ClassicView, type ImageParts, sameDigests } from '../../oci/image-parts.ts';
+import { CONFIG_TYPE } from '../../oci/metadata.ts';
+import { isZstd } from '../../streams/magic.ts';
+import { type ArchiveFile, classicArchive } from '../archive.ts';
+import type { Engine } from '../engine.ts';
+import type { ImageStore, Loadable } from '../image-store.ts';
+import { type CommitOrder, LAYER_ALONE_MIN_BYTES } from '../incoming.ts';
+import type { Inventory, List } from '../inventory.ts';
+import { layersOfHistory } from './history.ts';
+import { classicInventory } from './inventory.ts';
+import { LayerStack } from './layer-stack.ts';
+
+export class ClassicStore implements ImageStore {
+  readonly layersMax = LAYERS_CLASSIC_MAX;
+  readonly rootType = CONFIG_TYPE;
+  readonly comparesLayers: boolean = true;
+  readonly #engine: Engine;
+
+  constructor(engine: Engine) {
+    this.#engine = engine;
+  }
+
+  async inventory(list: List): Promise<Inventory> {
+    return classicInventory(this.#engine, await list());
+  }
+
+  async present({ id, diffIds }: Image): Promise<Digest | undefined> {
+    const there = await this.#engine.inspect(id);
+    // Answers tell ids of images here, but never their layers: whoever knows these has the image, and may have it named,
+    // and pushed.
+    return there?.Id === id && sameDigests(there.RootFS.Layers ?? [], diffIds) ? id : undefined;
+  }
+
+  unsent(): Committed['unsent'] {
+    return NOTHING_UNSENT;
+  }
+
+  async look(image: Image) {
+    const layers = layersOfHistory(image.diffIds, image.bytes, await this.#engine.history(image.id));
+    return { image: { ...image, config: image.id, layers }, readable: undefined };
+  }
+
+  /** The engine's own words are "empty export - not implemented" (moby image/tarexport/save.go). */
+  whyUnsavable({ diffIds }: Image): string | undefined {
+    return diffIds.length > 0
+      ? undefined
+      : 'an image without layers, which an engine with a classic store cannot save';
+  }
+
+  /** All of an image is written to disk before the first byte comes. */
+  spoolBytes({ bytes }: Image): number {
+    return bytes;
+  }
+
+  checkLayer(head: Buffer): void {
+    const { version } = this.#engine.info;
+    if (isZstd(head) && Number.parseInt(version, 10) < 25)
+      throw new ImgmvError('refused', `docker ${version} cannot load layers that are compressed with zstd`, {
+        hint: 'a newer docker can; or build the image with compression=gzip',
+      });
+  }
+
+  commitOrder(image: Image, below: number): CommitOrder | undefined {
+    return repeatsLarge(image) ? undefined : new LayerStack(image, below);
+  }
+
+  async loadable(parts: ImageParts, _image: Image, name: string | undefined): Promise<Loadable> {
+    const view = parts.classicView();
+    return { id: view.config, files: this.filesOf(parts, view, name) };
+  }
+
+  protected filesOf(parts: ImageParts, view: ClassicView, name: string | undefined): readonly ArchiveFile[] {
+    return classicArchive([view.config, parts.bytesOf(view.config)], view.layerPaths, name);
+  }
+}
+
+/** What is streamed can go to one place alone; a second one would have to come again. */
+function repeatsLarge({ diffIds, layers = [] }: Image): boolean {
+  const large = new Set(layers.filter(({ size }) => size >= LAYER_ALONE_MIN_BYTES).map(diffIdOf));
+  const found = diffIds.filter((diffId) => large.has(diffId));
+  return new Set(found).size < found.length;
+}

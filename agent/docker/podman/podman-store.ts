@@ -1,0 +1,40 @@
+/** Podman's service counts as a classic engine; what is different about its loads stands here. */
+import type { Digest, Image } from '../../model/image.ts';
+import type { ClassicView, ImageParts } from '../../oci/image-parts.ts';
+import type { ArchiveFile } from '../archive.ts';
+import { ClassicStore } from '../classic/classic-store.ts';
+import { LayerStack } from '../classic/layer-stack.ts';
+import type { Arrived, CommitOrder } from '../incoming.ts';
+import { podmanArchive } from './podman-archive.ts';
+
+export class PodmanStore extends ClassicStore {
+  override readonly comparesLayers = false;
+
+  override checkLayer(): void {}
+
+  override commitOrder(image: Image, below: number): CommitOrder | undefined {
+    return super.commitOrder(image, below) && new PodmanStack(image, below);
+  }
+
+  protected override filesOf(
+    parts: ImageParts,
+    view: ClassicView,
+    name: string | undefined,
+  ): readonly ArchiveFile[] {
+    return podmanArchive([view.config, parts.bytesOf(view.config)], parts.podmanLayers(view), name);
+  }
+}
+
+class PodmanStack extends LayerStack {
+  protected override helperFiles(
+    config: readonly [Digest, Buffer],
+    layers: readonly (Arrived | undefined)[],
+    name: string,
+  ): readonly ArchiveFile[] {
+    const placed = layers.map((layer, at) => {
+      const diffId = this.image.diffIds[at] as Digest;
+      return layer ? { ...layer, diffId } : { digest: diffId, diffId, size: 0, path: undefined };
+    });
+    return podmanArchive(config, placed, name);
+  }
+}
