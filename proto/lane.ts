@@ -4,6 +4,7 @@
  * section 5. A lane knows nothing of what its bytes mean.
  */
 import type { Channel } from './channel.ts';
+import { deferred } from './deferred.ts';
 import { ImgmvError, violation } from './errors.ts';
 import { Incoming } from './incoming.ts';
 import { DATA_HEADER_BYTES, DATA_MAX_BYTES, SOCKET_BACKLOG_MAX_BYTES } from './limits.ts';
@@ -35,10 +36,12 @@ export class Lane {
   readonly #forSocket = new Stopwatch();
   readonly #forCredit = new Stopwatch();
   readonly #forData = new Stopwatch();
+  readonly #close = deferred<ImgmvError | undefined>();
   /** Resolves with the reason when the lane is over: undefined when both sides ended it, an error else. */
-  readonly closed: Promise<ImgmvError | undefined>;
+  readonly closed = this.#close.promise;
+  readonly #fault = deferred<ImgmvError>();
   /** Resolves as soon as this side ends the lane for a fault; `closed` waits for the closing handshake. */
-  readonly failed: Promise<ImgmvError>;
+  readonly failed = this.#fault.promise;
   readonly #dialled: boolean;
   readonly #onBreak: ((error: ImgmvError) => void) | undefined;
   #channel: Channel;
@@ -62,39 +65,24 @@ export class Lane {
   #endBroughtBy: Channel | undefined;
   /** Whether the other side has said where it goes on over the channel at hand, and so have we. */
   #resumed = false;
-  #ready: () => void = () => {};
-  #fault: (error: ImgmvError) => void = () => {};
-  #close: (error: ImgmvError | undefined) => void = () => {};
 
   #over = false;
   #error: ImgmvError | undefined;
   #lastHeard = performance.now();
   readonly #pings = new Pings();
+  readonly #peerEnd = deferred<void>();
   /** Resolves once the other side's END has come, or the lane is over. */
-  readonly peerEnded: Promise<void>;
-  #peerEnd: () => void = () => {};
+  readonly peerEnded = this.#peerEnd.promise;
+  readonly #ready = deferred<void>();
   /** Resolves once both sides have said where they begin. Rejects with the lane's error. */
-  readonly ready: Promise<void>;
+  readonly ready = this.#ready.promise;
 
   constructor(channel: Channel, options: LaneOptions) {
     this.#channel = channel;
     this.#incoming = new Incoming(options.windowBytes);
     this.#dialled = options.dialled;
     this.#onBreak = options.onBreak;
-    this.peerEnded = new Promise((resolve) => {
-      this.#peerEnd = resolve;
-    });
-    this.closed = new Promise((resolve) => {
-      this.#close = resolve;
-    });
-    this.failed = new Promise((resolve) => {
-      this.#fault = resolve;
-    });
-    this.ready = new Promise((resolve, reject) => {
-      this.#ready = resolve;
-      void this.closed.then(reject);
-    });
-    this.ready.catch(() => {});
+    void this.closed.then(this.#ready.reject);
     this.#take(channel);
   }
 
@@ -136,7 +124,7 @@ export class Lane {
    */
   #take(channel: Channel): void {
     void channel.failed.then((error) => {
-      if (channel === this.#channel) this.#fault(error);
+      if (channel === this.#channel) this.#fault.resolve(error);
     });
     void channel.ended().then((error) => {
       if (channel === this.#channel) this.#ended(error);
@@ -159,9 +147,9 @@ export class Lane {
     }
     if (!clean) this.#error ??= error;
     this.#over = true;
-    this.#peerEnd();
+    this.#peerEnd.resolve();
     this.#wakeAll();
-    this.#close(clean ? undefined : this.#error);
+    this.#close.resolve(clean ? undefined : this.#error);
   }
 
   get waits(): LaneWaits {
@@ -240,8 +228,8 @@ export class Lane {
     this.#wakeAll();
     // There is no connection left whose end would say so.
     if (!this.#connected) {
-      this.#peerEnd();
-      this.#close(this.#error);
+      this.#peerEnd.resolve();
+      this.#close.resolve(this.#error);
     }
   }
 
@@ -340,7 +328,7 @@ export class Lane {
         this.#outgoing.resume(...readPair(record, RESUME));
         if (this.#dialled) this.#sendPair(RESUME, ...this.#incoming.resume());
         this.#resumed = true;
-        this.#ready();
+        this.#ready.resolve();
         void this.#flush();
         return this.#wakeWriters();
       }
@@ -349,7 +337,7 @@ export class Lane {
         if (this.#endBroughtBy === this.#channel) throw violation('a second END');
         this.#endBroughtBy = this.#channel;
         this.#incoming.end(offset);
-        this.#peerEnd();
+        this.#peerEnd.resolve();
         return this.#wakeAll();
       }
       case PING: {

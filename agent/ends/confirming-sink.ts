@@ -2,9 +2,10 @@
  * A sink whose plan somebody has to confirm before anything moves. They are asked once a session: what is tried again
  * afterwards must be what was confirmed, and is refused where it is anything more.
  */
+
+import { type Deferred, deferred } from '../../proto/deferred.ts';
 import type { Digest, Image } from '../model/image.ts';
 import { type Answer, type Planned, type PlannedName, refused, type Sink } from '../model/sink.ts';
-import { type Awaited, awaited } from '../streams/awaited.ts';
 import { ForwardingSink } from './forwarding-sink.ts';
 
 /** How long an answer may take. */
@@ -46,7 +47,7 @@ export class ConfirmingSink extends ForwardingSink {
     const { ask, signal, waitMs = CONFIRM_WAIT_MS } = this.#confirmation;
     signal.throwIfAborted();
     const over = new AbortController();
-    const end: Awaited<string | undefined> = awaited();
+    const end: Deferred<string | undefined> = deferred();
     const late = setTimeout(
       () => end.resolve(`nobody confirmed it within ${Math.round(waitMs / 1000)} s`),
       waitMs,

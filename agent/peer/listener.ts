@@ -13,6 +13,7 @@ import {
   type Preamble,
   type Role,
 } from '../../proto/channel.ts';
+import { deferred } from '../../proto/deferred.ts';
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import type { Lane } from '../../proto/lane.ts';
 import {
@@ -26,7 +27,6 @@ import type { Hello } from '../../proto/messages.ts';
 import type { KeyPair } from '../../proto/noise.ts';
 import { type Socket, SUBPROTOCOL, upgrade, versionOffered } from '../../proto/websocket.ts';
 import type { Emit } from '../model/events.ts';
-import { awaited } from '../streams/awaited.ts';
 import { type Clock, SYSTEM_CLOCK } from '../streams/clock.ts';
 import { Admission, type Stranger } from './admission.ts';
 import { Answers } from './answers.ts';
@@ -314,7 +314,7 @@ export class Listener {
     // The code is used up: whoever waits for its session has to hear that there is none.
     beginning.catch(accept.reject);
     const session = await beginning;
-    const lane = awaited<Lane>();
+    const lane = deferred<Lane>();
     const lost = () => lane.reject(toImgmvError(session.signal.reason));
     session.signal.addEventListener('abort', lost, { once: true });
     this.#running = { session, s, taken: new Set(), give: lane.resolve };

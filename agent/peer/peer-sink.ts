@@ -1,5 +1,6 @@
 /** The other host as a sink: offers images, sends their blobs on a lane, and takes its word on what became of them. */
 import { Compressor } from '../../proto/compression.ts';
+import { type Deferred, deferred } from '../../proto/deferred.ts';
 import { ImgmvError, toImgmvError, violation } from '../../proto/errors.ts';
 import type { Lane } from '../../proto/lane.ts';
 import { type AnsweredImage, KEEPS_IDS, type Message, type MessageOf, PLACES } from '../../proto/messages.ts';
@@ -7,7 +8,6 @@ import type { Digest, Image } from '../model/image.ts';
 import { type Planned, type Retry, refused, type Sink, type SinkFacts } from '../model/sink.ts';
 import type { Waits } from '../model/source.ts';
 import type { Progress } from '../move/passage.ts';
-import { type Awaited, awaited } from '../streams/awaited.ts';
 import { fromWire } from './failure.ts';
 import { LevelPolicy } from './level.ts';
 import { measureRate } from './rate.ts';
@@ -30,7 +30,7 @@ export interface PeerSinkOptions {
 interface Question {
   readonly asked: readonly SentImage[];
   readonly answers: AnsweredImage[];
-  readonly answered: Awaited<true>;
+  readonly answered: Deferred<true>;
 }
 
 export class PeerSink implements Sink {
@@ -43,7 +43,7 @@ export class PeerSink implements Sink {
   readonly #compressor = new Compressor();
   #question: Question | undefined;
   #finishSaid = false;
-  readonly #placed = awaited<MessageOf<'placed'>>();
+  readonly #placed = deferred<MessageOf<'placed'>>();
   /** Until it says otherwise, the other side is taken to keep up. */
   #readerWaits = true;
   /** By their numbers. */
@@ -118,7 +118,7 @@ export class PeerSink implements Sink {
   }
 
   #ask(asked: readonly SentImage[]): Question {
-    const question = { asked, answers: [], answered: awaited<true>() };
+    const question = { asked, answers: [], answered: deferred<true>() };
     this.#question = question;
     if (!this.#planOnly) for (const sent of asked) sent.begin();
     return question;

@@ -1,11 +1,12 @@
 /** One image that the other host offers, on its way into the sink here: its entries on the lane, and the word on it. */
+
+import { deferred } from '../../proto/deferred.ts';
 import type { EndHeader } from '../../proto/entry.ts';
 import type { ReceivedBlob } from '../../proto/entry-reader.ts';
 import { ImgmvError, toImgmvError, violation } from '../../proto/errors.ts';
 import type { MessageOf } from '../../proto/messages.ts';
 import type { Outcome } from '../model/sink.ts';
 import type { Passage } from '../move/passage.ts';
-import { awaited } from '../streams/awaited.ts';
 import { type Discretion, shortId } from './discretion.ts';
 import { toWire } from './failure.ts';
 import { pushedToWire } from './pushed.ts';
@@ -31,13 +32,13 @@ export class ReceivedImage {
   /** Its first entry has come, and it has no result yet. */
   #underWay = false;
   /** Why the sender could not give it. */
-  #failure = awaited<ImgmvError>();
+  #failure = deferred<ImgmvError>();
   /** It is being completed, or undone. */
   #ending = false;
   /** The word on this try has gone out. */
   #told = false;
   /** Resolves when it has, and nothing more comes of this try. */
-  #settled = awaited<void>();
+  #settled = deferred<void>();
 
   constructor(number: number, passage: Passage, receiving: Receiving) {
     this.number = number;
@@ -52,8 +53,8 @@ export class ReceivedImage {
     this.#blobs = 0;
     this.#ending = false;
     this.#told = false;
-    this.#failure = awaited();
-    this.#settled = awaited();
+    this.#failure = deferred();
+    this.#settled = deferred();
   }
 
   get due(): boolean {

@@ -1,5 +1,6 @@
 /** One image that was offered to the other host: what it says of it, and the way in. */
 import type { Compressor } from '../../proto/compression.ts';
+import { type Deferred, deferred } from '../../proto/deferred.ts';
 import { EntryWriter } from '../../proto/entry-writer.ts';
 import { type ImgmvError, toImgmvError, violation } from '../../proto/errors.ts';
 import type { Lane } from '../../proto/lane.ts';
@@ -17,7 +18,6 @@ import {
   presentWriter,
   refused,
 } from '../model/sink.ts';
-import { type Awaited, awaited } from '../streams/awaited.ts';
 import { fromWire, toWire } from './failure.ts';
 import { checkPushed, checkPushes, pushedFromWire } from './pushed.ts';
 import type { Session } from './session.ts';
@@ -38,10 +38,10 @@ export class SentImage {
   readonly number: number;
   readonly #sending: Sending;
   /** Undefined while nothing is owed. */
-  #result: Awaited<Result> | undefined;
-  #pushed = awaited<MessageOf<'pushed'>>();
+  #result: Deferred<Result> | undefined;
+  #pushed = deferred<MessageOf<'pushed'>>();
   /** Its end has been sent, and the other side may ask for layers again. */
-  #again: Awaited<Incomplete> | undefined;
+  #again: Deferred<Incomplete> | undefined;
   /** Bytes that the other side has loaded, and that would stay there; and how far it is with a push. */
   #loaded = 0;
   #kept = 0;
@@ -55,8 +55,8 @@ export class SentImage {
 
   /** From here on a result is owed, of this try. */
   begin(): void {
-    this.#result = awaited();
-    this.#pushed = awaited();
+    this.#result = deferred();
+    this.#pushed = deferred();
     this.#again = undefined;
   }
 
@@ -90,7 +90,7 @@ export class SentImage {
         blobs++;
       },
       commit: async () => {
-        const again = awaited<Incomplete>();
+        const again = deferred<Incomplete>();
         this.#again = again;
         ended = true;
         await entries.end(number, blobs, true);
@@ -121,7 +121,7 @@ export class SentImage {
   }
 
   async #outcome(): Promise<Committed> {
-    const result = await (this.#result as Awaited<Result>).promise;
+    const result = await (this.#result as Deferred<Result>).promise;
     const failure = this.#failure;
     if (failure) throw failure;
     const { status, targetId, refs, pushes } = result;

@@ -3,6 +3,7 @@
  * every image gets a word. PROTOCOL.md sections 6 and 7. What is moved, when, and tried again is the sender's to decide.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { deferred } from '../../proto/deferred.ts';
 import { EntryReader } from '../../proto/entry-reader.ts';
 import { type ImgmvError, toImgmvError, violation } from '../../proto/errors.ts';
 import type { Lane } from '../../proto/lane.ts';
@@ -15,7 +16,6 @@ import type { Waits } from '../model/source.ts';
 import { Ledger, type LedgerOptions, type Settled } from '../move/ledger.ts';
 import type { Passage, Progress } from '../move/passage.ts';
 import { planAgain } from '../move/plan-again.ts';
-import { awaited } from '../streams/awaited.ts';
 import { Discretion, shortId } from './discretion.ts';
 import { fromWire, toWire } from './failure.ts';
 import { lingering } from './lingering.ts';
@@ -33,7 +33,7 @@ export class SinkServer implements AsyncDisposable {
   readonly #laneComing: Promise<Lane>;
   readonly #offered: OfferedImage[] = [];
   #offeredItems = 0;
-  readonly #offer = awaited<true>();
+  readonly #offer = deferred<true>();
   #discretion = new Discretion([]);
   /** By their numbers; none before the plan. */
   #images: readonly ReceivedImage[] = [];
@@ -42,7 +42,7 @@ export class SinkServer implements AsyncDisposable {
   /** Those whose entries have begun to come; some have their result by now. */
   readonly #begun = new Set<ReceivedImage>();
   #lane: Lane | undefined;
-  #said = awaited<Said>();
+  #said = deferred<Said>();
   #retries = 0;
   #finished = false;
   readonly #waits = { save: 0, compress: 0, network: 0 };
@@ -282,7 +282,7 @@ export class SinkServer implements AsyncDisposable {
   /** What the sender says next; undefined where it says nothing more. Throws when the session is lost. */
   async #linger(): Promise<Said | undefined> {
     const said = this.#finished ? this.#said.value : await lingering(this.#session, this.#said.promise);
-    if (said?.type === 'retry') this.#said = awaited();
+    if (said?.type === 'retry') this.#said = deferred();
     else this.#finished = true;
     return said;
   }
