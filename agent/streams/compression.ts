@@ -12,7 +12,10 @@ import { firstFrame } from './zstd-frame.ts';
 
 export type Compression = 'none' | 'gzip' | 'zstd';
 
-/** Throws integrity for one that is known and not read. `head`: the first bytes, six at least where there are. */
+/** As many bytes tell compressions apart, also those that are not read. */
+export const COMPRESSION_HEAD_BYTES = 8;
+
+/** `head`: the first bytes, four at least where there are so many. */
 export function compressionOf(head: Uint8Array): Compression {
   if (isGzip(head)) return 'gzip';
   if (isZstd(head)) return 'zstd';
