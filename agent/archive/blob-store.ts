@@ -1,6 +1,4 @@
 /** Where a sink of files puts what it takes: a tar, an OCI layout, a `dir:`. blob-sink.ts is the same for all. */
-import { createHash } from 'node:crypto';
-import { ImgmvError } from '../../proto/errors.ts';
 import type { Digest, Image, Name } from '../model/image.ts';
 import type { Root } from '../oci/image-parts.ts';
 
@@ -42,23 +40,4 @@ export interface BlobStore extends AsyncDisposable {
   readonly atomic: boolean;
   /** Makes of all images what is to stay. Nothing is put afterwards. */
   finish(): Promise<void>;
-}
-
-/** `body`, which has to be `size` bytes with this digest. Throws integrity. */
-export async function* asAnnounced(
-  digest: Digest,
-  size: number,
-  body: AsyncIterable<Buffer>,
-): AsyncGenerator<Buffer> {
-  const hash = createHash('sha256');
-  let bytes = 0;
-  for await (const chunk of body) {
-    hash.update(chunk);
-    bytes += chunk.length;
-    if (bytes > size) break;
-    yield chunk;
-  }
-  const came = `sha256:${hash.digest('hex')}`;
-  if (bytes !== size || came !== digest)
-    throw new ImgmvError('integrity', `blob ${digest} of ${size} bytes came as ${came} of ${bytes}`);
 }

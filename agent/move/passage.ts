@@ -8,6 +8,7 @@ import type { Blob, Digest, Image } from '../model/image.ts';
 import { bytesMissing, layerCount, platformName, refusal } from '../model/plan.ts';
 import type { Answer, Committed, ImageWriter, Outcome, Planned, Pushed } from '../model/sink.ts';
 import type { Bottleneck, Waits } from '../model/source.ts';
+import { tap } from '../streams/tap.ts';
 import { Phases } from './phases.ts';
 
 const PROGRESS_INTERVAL_MS = 500;
@@ -224,16 +225,10 @@ export class Passage {
 
   #counted(blob: Blob): Blob {
     if (blob.kind === 'layer') this.#layers++;
-    const count = (bytes: number) => {
-      this.#bytes += bytes;
-    };
-    const body = async function* () {
-      for await (const chunk of blob.body) {
-        count(chunk.length);
-        yield chunk;
-      }
-    };
-    return { ...blob, body: body() };
+    const body = tap(blob.body, ({ length }) => {
+      this.#bytes += length;
+    });
+    return { ...blob, body };
   }
 
   #tick(): NodeJS.Timeout {

@@ -18,6 +18,7 @@ import {
   presentWriter,
   refused,
 } from '../model/sink.ts';
+import { tap } from '../streams/tap.ts';
 import { fromWire, toWire } from './failure.ts';
 import { checkPushed, checkPushes, pushedFromWire } from './pushed.ts';
 import type { Session } from './session.ts';
@@ -154,15 +155,11 @@ export class SentImage {
 
   /** Stops a body as soon as the other side has given the image up: the rest would go for nothing. */
   #untilFailed(blob: Blob): Blob {
-    const failure = () => this.#failure;
-    const body = async function* () {
-      for await (const chunk of blob.body) {
-        const failed = failure();
-        if (failed) throw failed;
-        yield chunk;
-      }
-    };
-    return { ...blob, body: body() };
+    const body = tap(blob.body, () => {
+      const failure = this.#failure;
+      if (failure) throw failure;
+    });
+    return { ...blob, body };
   }
 
   /** What the other side says of it. Each throws protocol-violation for what is out of place. */

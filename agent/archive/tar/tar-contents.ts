@@ -1,6 +1,6 @@
 /** A tar as contents: looked through once for what is in it, and read for what is wanted. */
-import { createHash } from 'node:crypto';
 import { ImgmvError } from '../../../proto/errors.ts';
+import { Hasher } from '../../../proto/hasher.ts';
 import {
   COMPRESSION_HEAD_BYTES,
   type Compression,
@@ -12,7 +12,8 @@ import type { Inflation } from '../../streams/inflation.ts';
 import { Turn } from '../../streams/large-window.ts';
 import { peek } from '../../streams/peek.ts';
 import type { ReadingMeter } from '../../streams/reading-meter.ts';
-import { type Contents, Heads, knownDigest, type ReadFile, type StoredFile } from '../contents.ts';
+import { tap } from '../../streams/tap.ts';
+import { type Contents, Heads, knownDigest, measured, type ReadFile, type StoredFile } from '../contents.ts';
 import type { Input } from '../input.ts';
 import { type Inflate, InflatedTar } from './inflated-tar.ts';
 import { type Place, Places } from './places.ts';
@@ -113,11 +114,8 @@ async function requireRepeated(
   input: Input,
   signal: AbortSignal,
 ): Promise<void> {
-  const digestAt = async ({ offset, size }: Place) => {
-    const hash = createHash('sha256');
-    for await (const chunk of input.read(offset, offset + size, signal)) hash.update(chunk);
-    return hash.digest('hex');
-  };
+  const digestAt = async ({ offset, size }: Place) =>
+    (await measured(input.read(offset, offset + size, signal), 'none', undefined)).digest;
   const names = new Set(repeated.map(({ name }) => name));
   const digests = new Map<string, string>();
   for (const place of places) if (names.has(place.name)) digests.set(place.name, await digestAt(place));
@@ -137,17 +135,12 @@ function twice(name: string): ImgmvError {
  * compressed itself it has to be, if it is wanted.
  */
 async function hashed(heads: Heads, { body, size }: TarEntry): Promise<StoredFile> {
-  const hash = createHash('sha256');
-  const watched = (async function* () {
-    for await (const chunk of body) {
-      hash.update(chunk);
-      yield chunk;
-    }
-  })();
+  const hasher = new Hasher();
+  const watched = tap(body, (chunk) => hasher.add(chunk));
   const file = await heads.of(size, watched);
   if (file.compression !== 'none') return file;
   for await (const _ of watched);
-  return { ...file, digest: `sha256:${hash.digest('hex')}` };
+  return { ...file, digest: hasher.digest() };
 }
 
 /** The tar in what may be compressed, once. */
