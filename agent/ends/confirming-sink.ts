@@ -4,9 +4,9 @@
  */
 
 import { type Deferred, deferred } from '../../proto/deferred.ts';
+import { ForwardingSink } from '../model/forwarding-sink.ts';
 import type { Digest, Image } from '../model/image.ts';
 import { type Answer, type Planned, type PlannedName, refused, type Sink } from '../model/sink.ts';
-import { ForwardingSink } from './forwarding-sink.ts';
 
 /** How long an answer may take. */
 export const CONFIRM_WAIT_MS = 60_000;

@@ -4,6 +4,7 @@
  */
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import type { Emit } from '../model/events.ts';
+import { ForwardingSink } from '../model/forwarding-sink.ts';
 import type { Image, Name } from '../model/image.ts';
 import {
   type Answer,
@@ -13,13 +14,10 @@ import {
   type Push,
   type Pushed,
   type PushProgress,
-  type Retry,
   refused,
   type SetName,
   type Sink,
-  type SinkFacts,
 } from '../model/sink.ts';
-import type { Waits } from '../model/source.ts';
 import { PushError, problemOf } from './failure.ts';
 import { namesRegistry, namesToPush } from './names-to-push.ts';
 import type { PushPolicy } from './policy.ts';
@@ -31,8 +29,7 @@ export interface PushingOptions {
   readonly emit: Emit;
 }
 
-export class PushingSink implements Sink {
-  readonly #inner: Sink;
+export class PushingSink extends ForwardingSink {
   readonly #push: PushName;
   readonly #policy: PushPolicy;
   readonly #emit: Emit;
@@ -44,20 +41,16 @@ export class PushingSink implements Sink {
 
   /** `inner` must be one whose images are there as soon as they are committed: not an atomic one. */
   constructor(inner: Sink, { push, policy, emit }: PushingOptions) {
+    super(inner);
     if (inner.facts.atomic)
       throw new ImgmvError('internal', 'what is there only at the end cannot be pushed');
-    this.#inner = inner;
     this.#push = push;
     this.#policy = policy;
     this.#emit = emit;
   }
 
-  get facts(): SinkFacts {
-    return this.#inner.facts;
-  }
-
-  async plan(images: readonly Image[]): Promise<readonly Planned[]> {
-    return (await this.#inner.plan(images)).map((planned) => {
+  override async plan(images: readonly Image[]): Promise<readonly Planned[]> {
+    return (await super.plan(images)).map((planned) => {
       if (planned.answer.action === 'refuse') return planned;
       const { left, allowed } = this.#meant(planned.answer);
       if (this.#policy.asked && left.length > 0 && allowed.size === 0) {
@@ -154,22 +147,6 @@ export class PushingSink implements Sink {
     } catch (error) {
       return failed(target, toImgmvError(signal.aborted ? signal.reason : error));
     }
-  }
-
-  retrying(retry: Retry): Promise<void> {
-    return this.#inner.retrying(retry);
-  }
-
-  finish(): Promise<void> {
-    return this.#inner.finish();
-  }
-
-  waits(): Waits {
-    return this.#inner.waits();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#inner[Symbol.asyncDispose]();
   }
 }
 
