@@ -7,6 +7,7 @@ import { ImgmvError, toImgmvError, violation } from '../../proto/errors.ts';
 import type { MessageOf } from '../../proto/messages.ts';
 import type { Outcome } from '../model/sink.ts';
 import type { Passage } from '../move/passage.ts';
+import { settledWithin } from '../streams/settled-within.ts';
 import { type Discretion, shortId } from './discretion.ts';
 import { toWire } from './failure.ts';
 import { pushedToWire } from './pushed.ts';
@@ -139,18 +140,9 @@ export class ReceivedImage {
   }
 
   async #whyGivenUp(): Promise<ImgmvError> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<ImgmvError>((resolve) => {
-      timer = setTimeout(
-        () => resolve(new ImgmvError('peer-stopped', 'the other host gave the image up')),
-        FAILURE_WAIT_MS,
-      );
-    });
-    try {
-      return await Promise.race([this.#failure.promise, late]);
-    } finally {
-      clearTimeout(timer);
-    }
+    const failure = this.#failure;
+    await settledWithin(failure.promise, FAILURE_WAIT_MS);
+    return failure.value ?? new ImgmvError('peer-stopped', 'the other host gave the image up');
   }
 
   /** The word on it goes out; and, behind a push, that on the push. */

@@ -17,6 +17,7 @@ import {
 import { Control, type Hello, type Message } from '../../proto/messages.ts';
 import type { KeyPair } from '../../proto/noise.ts';
 import type { Emit } from '../model/events.ts';
+import { settledWithin } from '../streams/settled-within.ts';
 import { type Dial, lost, Redial } from './redial.ts';
 
 export interface SessionOptions {
@@ -231,14 +232,7 @@ export class Session {
     this.#finishing = true;
     for (const lane of this.#lanes) if (!lane.connected) lane.fail(lost(this.peer.name));
     await Promise.allSettled(this.#lanes.map((lane) => lane.end()));
-    let timer: NodeJS.Timeout | undefined;
-    await Promise.race([
-      Promise.all(this.#lanes.map((lane) => lane.peerEnded)),
-      new Promise((resolve) => {
-        timer = setTimeout(resolve, CLOSE_TIMEOUT_MS);
-      }),
-    ]);
-    clearTimeout(timer);
+    await settledWithin(Promise.all(this.#lanes.map((lane) => lane.peerEnded)), CLOSE_TIMEOUT_MS);
     this.#end();
     for (const lane of this.#lanes) lane.channel.close();
     await this.closed();

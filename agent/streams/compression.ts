@@ -1,9 +1,10 @@
 /** How a file is compressed, by its first bytes; and its bytes without it, within bounds. */
-import { type Duplex, finished } from 'node:stream';
+import { finished } from 'node:stream';
 import { createGunzip } from 'node:zlib';
 import { Decompressor } from '../../proto/compression.ts';
 import { ImgmvError } from '../../proto/errors.ts';
 import { ZSTD_WINDOW_LOG_MAX } from '../../proto/limits.ts';
+import { drained } from './drained.ts';
 import type { Inflation } from './inflation.ts';
 import { Turn } from './large-window.ts';
 import { ZSTD_LONG_WINDOW_LOG_MAX } from './limits.ts';
@@ -127,19 +128,6 @@ async function* gunzipped(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer>
     gunzip.destroy();
     await feeding.catch(() => {});
   }
-}
-
-/** Resolves as well when it will never drain any more. */
-function drained(stream: Duplex): Promise<void> {
-  const events = ['drain', 'end', 'close'];
-  return new Promise((resolve) => {
-    const done = () => {
-      for (const event of events) stream.off(event, done);
-      resolve();
-    };
-    if (stream.destroyed || stream.readableEnded) return resolve();
-    for (const event of events) stream.on(event, done);
-  });
 }
 
 /** Tapes were filled up with zeros. */
