@@ -12,6 +12,7 @@ import { Outgoing } from './outgoing.ts';
 import { Pings } from './pings.ts';
 import { CREDIT, DATA, END, PING, PONG, pairRecord, RESUME, readPair, writeDataHeader } from './record.ts';
 import { Stopwatch } from './stopwatch.ts';
+import { Turns } from './turns.ts';
 
 /** How long was waited so far, in milliseconds, and for what. */
 export interface LaneWaits {
@@ -52,7 +53,7 @@ export class Lane {
 
   readonly #outgoing = new Outgoing();
   #creditWaiters: (() => void)[] = [];
-  #writing: Promise<void> = Promise.resolve();
+  readonly #writing = new Turns();
   #flushing = false;
   /** The channel that was given the END: another one gets it again. */
   #endGivenTo: Channel | undefined;
@@ -180,20 +181,16 @@ export class Lane {
    * they may be reused once it resolves.
    */
   write(...parts: readonly Buffer[]): Promise<void> {
-    const turn = this.#writing.then(() => this.#writeNow(parts));
-    this.#writing = turn.catch(() => {});
-    return turn;
+    return this.#writing.take(() => this.#writeNow(parts));
   }
 
   /** Sends END after all that was written: the other side's reader sees the end. */
   end(): Promise<void> {
-    const turn = this.#writing.then(() => {
+    return this.#writing.take(async () => {
       this.#check();
       this.#outgoing.ended = true;
-      return this.#flush();
+      await this.#flush();
     });
-    this.#writing = turn.catch(() => {});
-    return turn;
   }
 
   /** The next bytes, or undefined after the other side's END. One reader at a time. Throws the lane's error. */

@@ -3,6 +3,7 @@
  * goes on behind the commit. One that fails takes nothing back, and is no failure of the image: it is told beside it.
  */
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
+import { Turns } from '../../proto/turns.ts';
 import type { Emit } from '../model/events.ts';
 import { ForwardingSink } from '../model/forwarding-sink.ts';
 import type { Image, Name } from '../model/image.ts';
@@ -34,10 +35,10 @@ export class PushingSink extends ForwardingSink {
   readonly #policy: PushPolicy;
   readonly #emit: Emit;
   /**
-   * The end of the last push that was asked for. They stand in line: an engine sends several layers of one push at
-   * once, which fills the link by itself, and what two images share the second one finds in the registry.
+   * Pushes stand in line: an engine sends several layers of one push at once, which fills the link by itself, and what
+   * two images share the second one finds in the registry.
    */
-  #line: Promise<unknown> = Promise.resolve();
+  readonly #line = new Turns();
 
   /** `inner` must be one whose images are there as soon as they are committed: not an atomic one. */
   constructor(inner: Sink, { push, policy, emit }: PushingOptions) {
@@ -110,15 +111,9 @@ export class PushingSink extends ForwardingSink {
     for (const ref of meant) {
       if (foreign instanceof Error) pushed.push(failed(ref.target, foreign));
       else if (foreign.length > 0) pushed.push(failed(ref.target, holdsMore(ref.target, foreign)));
-      else pushed.push(await this.#inLine(() => this.#pushOne(image, ref, signal, onProgress)));
+      else pushed.push(await this.#line.take(() => this.#pushOne(image, ref, signal, onProgress)));
     }
     return pushed;
-  }
-
-  #inLine<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#line.then(work);
-    this.#line = done;
-    return done;
   }
 
   /** Never throws: a fault of ours, too, must not undo what is loaded. */

@@ -1,7 +1,7 @@
 /** skopeo's `dir:` format, of one image: made beside its place, and moved there when the image is whole. */
 import { randomBytes } from 'node:crypto';
 import { renameSync, rmSync } from 'node:fs';
-import { chmod, lstat, mkdir, open, readdir, rename, rm, rmdir, statfs, unlink } from 'node:fs/promises';
+import { chmod, lstat, mkdir, readdir, rename, rm, rmdir, statfs, unlink } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { ImgmvError } from '../../../proto/errors.ts';
 import type { Digest, Image } from '../../model/image.ts';
@@ -9,10 +9,10 @@ import { isIndexType } from '../../oci/metadata.ts';
 import { once } from '../../streams/file-bytes.ts';
 import type { BlobStore, WholeImage } from '../blob-store.ts';
 import { MANIFEST } from '../docker-archive/docker-archive.ts';
-import { FILE_MODE, FOLDER_MODE } from '../folder.ts';
+import { FOLDER_MODE } from '../folder.ts';
 import { DIRECTORY, kindAt } from '../kind-at.ts';
 import { makeDirectories, removeEmpty } from '../made-directories.ts';
-import { noRoomFor } from '../spool.ts';
+import { writeNewFile } from '../new-file.ts';
 import { dirName } from './dir-image.ts';
 
 /** containers/image directory/directory_dest.go */
@@ -159,22 +159,8 @@ export class DirStore implements BlobStore {
     }
   }
 
-  async #write(name: string, body: AsyncIterable<Buffer>): Promise<void> {
-    const path = join(this.#temporary, name);
-    let bytes = 0;
-    try {
-      await using file = await open(path, 'wx', FILE_MODE);
-      for await (const chunk of body) {
-        await file.appendFile(chunk).catch((cause: unknown) => {
-          throw noRoomFor(name, dirname(this.#path), bytes, cause, 'make room, or name another disk');
-        });
-        bytes += chunk.length;
-      }
-      await file.sync();
-    } catch (error) {
-      await rm(path, { force: true });
-      throw error;
-    }
+  #write(name: string, body: AsyncIterable<Buffer>): Promise<void> {
+    return writeNewFile(join(this.#temporary, name), body, { name, path: dirname(this.#path) });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -3,6 +3,7 @@
  * Entries are compressed one by one, so that one that was broken off can be taken back.
  */
 import { ImgmvError, toImgmvError } from '../../../proto/errors.ts';
+import { Turns } from '../../../proto/turns.ts';
 import type { Digest, Image } from '../../model/image.ts';
 import type { Compression } from '../../streams/compression.ts';
 import { once } from '../../streams/file-bytes.ts';
@@ -24,7 +25,7 @@ export class TarStore implements BlobStore {
   readonly #blobs = new Map<Digest, number>();
   readonly #images: WholeImage[] = [];
   /** One entry after the other, whoever writes. */
-  #last: Promise<void> = Promise.resolve();
+  readonly #turns = new Turns();
   #broken: ImgmvError | undefined;
 
   constructor(output: Output, kind: 'docker-archive' | 'oci-archive', compression: Compression) {
@@ -49,7 +50,7 @@ export class TarStore implements BlobStore {
   }
 
   async put(digest: Digest, size: number, body: AsyncIterable<Buffer>): Promise<void> {
-    await this.#inTurn(async () => {
+    await this.#turns.take(async () => {
       // Asked only now: whoever was before may have brought it.
       if (this.#blobs.has(digest)) for await (const _ of body);
       else await this.#append(entry(blobName(digest), size, body));
@@ -71,21 +72,15 @@ export class TarStore implements BlobStore {
     const manifests = this.#images.flatMap((whole) => ociDescriptors(whole, this.#kind));
     await this.#json(INDEX, { schemaVersion: 2, manifests });
     if (this.#kind === 'docker-archive') await this.#json(MANIFEST, this.#images.map(manifestEntry));
-    await this.#inTurn(() => this.#append(entry(LAYOUT, LAYOUT_BYTES.length, once(LAYOUT_BYTES))));
-    await this.#inTurn(() => this.#append(once(Buffer.alloc(2 * BLOCK_BYTES))));
+    await this.#turns.take(() => this.#append(entry(LAYOUT, LAYOUT_BYTES.length, once(LAYOUT_BYTES))));
+    await this.#turns.take(() => this.#append(once(Buffer.alloc(2 * BLOCK_BYTES))));
     await this.#output.write(this.#deflater.end());
     await this.#output.finish();
   }
 
   #json(name: string, value: unknown): Promise<void> {
     const bytes = Buffer.from(JSON.stringify(value));
-    return this.#inTurn(() => this.#append(entry(name, bytes.length, once(bytes))));
-  }
-
-  #inTurn(work: () => Promise<void>): Promise<void> {
-    const done = this.#last.then(work);
-    this.#last = done.catch(() => {});
-    return done;
+    return this.#turns.take(() => this.#append(entry(name, bytes.length, once(bytes))));
   }
 
   async #append(source: AsyncIterable<Buffer>): Promise<void> {
@@ -109,7 +104,7 @@ export class TarStore implements BlobStore {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#last;
+    await this.#turns.idle();
     await this.#output[Symbol.asyncDispose]();
   }
 }

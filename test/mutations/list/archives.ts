@@ -332,16 +332,8 @@ export const ARCHIVES: readonly Mutation[] = [
     says: [OWNER],
   },
   {
-    name: 'a file of a layout has the mode that the umask gives',
-    file: 'agent/archive/oci-layout/oci-store.ts',
-    find: "'wx', FILE_MODE)",
-    replace: "'wx', FILE_MODE | 0o044)",
-    tests: modes,
-    says: [OWNER],
-  },
-  {
-    name: 'a file of a dir: has the mode that the umask gives',
-    file: 'agent/archive/dir/dir-store.ts',
+    name: 'a file of a layout, or of a dir:, has the mode that the umask gives',
+    file: 'agent/archive/new-file.ts',
     find: "'wx', FILE_MODE)",
     replace: "'wx', FILE_MODE | 0o044)",
     tests: modes,
