@@ -15,6 +15,7 @@ import { move } from '../move/move.ts';
 import { dialSession } from '../peer/dialler.ts';
 import { PeerSink } from '../peer/peer-sink.ts';
 import { whyNotOffered } from '../peer/wire-images.ts';
+import { onAbort } from '../streams/on-abort.ts';
 
 export interface SendOptions extends OriginOptions {
   /** ws:// or wss:// */
@@ -57,9 +58,7 @@ export async function send(options: SendOptions): Promise<Settled> {
     ...(options.connectTimeoutMs !== undefined && { connectTimeoutMs: options.connectTimeoutMs }),
     ...(options.patienceMs !== undefined && { patienceMs: options.patienceMs }),
   });
-  const stop = () => session.fail(toImgmvError(signal.reason));
-  signal.addEventListener('abort', stop, { once: true });
-  if (signal.aborted) stop();
+  using _ = onAbort(signal, () => session.fail(toImgmvError(signal.reason)));
   try {
     emit({
       event: 'paired',
@@ -98,7 +97,6 @@ export async function send(options: SendOptions): Promise<Settled> {
     });
     return await session.during(moved);
   } finally {
-    signal.removeEventListener('abort', stop);
     await session.closed();
   }
 }

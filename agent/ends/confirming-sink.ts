@@ -7,6 +7,7 @@ import { type Deferred, deferred } from '../../proto/deferred.ts';
 import { ForwardingSink } from '../model/forwarding-sink.ts';
 import type { Digest, Image } from '../model/image.ts';
 import { type Answer, type Planned, type PlannedName, refused, type Sink } from '../model/sink.ts';
+import { onAbort } from '../streams/on-abort.ts';
 
 /** How long an answer may take. */
 export const CONFIRM_WAIT_MS = 60_000;
@@ -52,8 +53,7 @@ export class ConfirmingSink extends ForwardingSink {
       () => end.resolve(`nobody confirmed it within ${Math.round(waitMs / 1000)} s`),
       waitMs,
     );
-    const stop = () => end.reject(signal.reason);
-    signal.addEventListener('abort', stop, { once: true });
+    using _ = onAbort(signal, () => end.reject(signal.reason));
     ask(answers, over.signal).then(
       (yes) => end.resolve(yes ? undefined : 'it was not confirmed'),
       (error: unknown) => end.reject(error),
@@ -62,7 +62,6 @@ export class ConfirmingSink extends ForwardingSink {
       return await end.promise;
     } finally {
       clearTimeout(late);
-      signal.removeEventListener('abort', stop);
       over.abort();
     }
   }

@@ -3,7 +3,7 @@
  * that moves and the host that serves a sink keep one for each image.
  */
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
-import type { Emit, ProgressEvent, PushedRef } from '../model/events.ts';
+import { type Emit, type EventOf, type PushedRef, tellError } from '../model/events.ts';
 import type { Blob, Digest, Image } from '../model/image.ts';
 import { bytesMissing, layerCount, platformName, refusal } from '../model/plan.ts';
 import type { Answer, Committed, ImageWriter, Outcome, Planned, Pushed } from '../model/sink.ts';
@@ -17,7 +17,7 @@ const BOTTLENECK_SHARE_MIN = 0.3;
 const ROUNDS_MAX = 3;
 
 /** How far an image is: measured once for whoever shows it, here or on another host. */
-export type Progress = Omit<ProgressEvent, 'event'>;
+export type Progress = Omit<EventOf<'progress'>, 'event'>;
 
 export interface PassageOptions {
   readonly signal: AbortSignal;
@@ -293,14 +293,10 @@ export class Passage {
       seconds: Math.round(performance.now() - startedAt) / 1000,
       phases: this.#phases.seconds(),
       kept: kept ?? 0,
-      error: error ? told(error) : null,
+      error: error ? tellError(error) : null,
       ...(pushed && { pushed: pushed.map(pushedRef) }),
     } as const;
   }
-}
-
-export function told({ code, message, hint }: ImgmvError) {
-  return { code, message, hint: hint ?? null };
 }
 
 function pushedRef({ target, digest, warning, error }: Pushed): PushedRef {
@@ -308,7 +304,7 @@ function pushedRef({ target, digest, warning, error }: Pushed): PushedRef {
     ref: target,
     digest: digest ?? null,
     warning: warning ?? null,
-    error: error ? told(error) : null,
+    error: error ? tellError(error) : null,
   };
 }
 

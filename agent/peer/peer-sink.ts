@@ -8,6 +8,7 @@ import type { Digest, Image } from '../model/image.ts';
 import { type Planned, type Retry, refused, type Sink, type SinkFacts } from '../model/sink.ts';
 import type { Waits } from '../model/source.ts';
 import type { Progress } from '../move/passage.ts';
+import { onAbort } from '../streams/on-abort.ts';
 import { fromWire } from './failure.ts';
 import { LevelPolicy } from './level.ts';
 import { measureRate } from './rate.ts';
@@ -67,9 +68,7 @@ export class PeerSink implements Sink {
       readerWaits: this.#readerWaits,
     }));
     void session.run((message) => this.#receive(message)).then(() => this.#ended());
-    session.signal.addEventListener('abort', () => this.#lost(toImgmvError(session.signal.reason)), {
-      once: true,
-    });
+    onAbort(session.signal, () => this.#lost(toImgmvError(session.signal.reason)));
   }
 
   /** Images that cannot be offered are refused here: the other side does not hear of them. */

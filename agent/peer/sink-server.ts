@@ -16,6 +16,7 @@ import type { Waits } from '../model/source.ts';
 import { Ledger, type LedgerOptions, type Settled } from '../move/ledger.ts';
 import type { Passage, Progress } from '../move/passage.ts';
 import { planAgain } from '../move/plan-again.ts';
+import { onAbort } from '../streams/on-abort.ts';
 import { Discretion, shortId } from './discretion.ts';
 import { fromWire, toWire } from './failure.ts';
 import { lingering } from './lingering.ts';
@@ -55,9 +56,7 @@ export class SinkServer implements AsyncDisposable {
     this.#session = session;
     this.#laneComing = lane;
     void session.run((message) => this.#receive(message)).then(() => this.#ended());
-    session.signal.addEventListener('abort', () => this.#lost(toImgmvError(session.signal.reason)), {
-      once: true,
-    });
+    onAbort(session.signal, () => this.#lost(toImgmvError(session.signal.reason)));
   }
 
   /** All of a session, but its end. Throws what ends the session; the failure of one image is an outcome. */

@@ -4,7 +4,7 @@
  */
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import { Turns } from '../../proto/turns.ts';
-import type { Emit } from '../model/events.ts';
+import { type Emit, tellError } from '../model/events.ts';
 import { ForwardingSink } from '../model/forwarding-sink.ts';
 import type { Image, Name } from '../model/image.ts';
 import {
@@ -128,7 +128,7 @@ export class PushingSink extends ForwardingSink {
       signal.throwIfAborted();
       if (!this.#policy.allows(name)) throw notAllowed(target);
       if (!namesRegistry(target)) throw nowhere(target);
-      const onRetry = ({ code, message, hint }: ImgmvError, attempt: number, waitMs: number) =>
+      const onRetry = (error: ImgmvError, attempt: number, waitMs: number) =>
         this.#emit({
           event: 'retrying',
           id: image.id,
@@ -136,7 +136,7 @@ export class PushingSink extends ForwardingSink {
           attempt,
           waitSeconds: waitMs / 1000,
           phase: 'push',
-          error: { code, message, hint: hint ?? null },
+          error: tellError(error),
         });
       return { target, ...(await this.#push(target, { signal, onProgress, onRetry })) };
     } catch (error) {
