@@ -13,6 +13,7 @@ import {
   type SinkFacts,
 } from '../model/sink.ts';
 import type { Waits } from '../model/source.ts';
+import { hexOf } from '../oci/blob-path.ts';
 import { type BlobSink, noRoom } from './blob-sink.ts';
 import { openSink, type WriteOptions } from './open-store.ts';
 import { requireFree } from './output.ts';
@@ -139,7 +140,7 @@ const FILE_NAME_MAX_CHARACTERS = 235;
  * A name that is too long for a file is cut, and its id behind that tells it from others.
  */
 export function fileName({ names, id }: Image, format: Format): string {
-  const digits = id.slice('sha256:'.length, 'sha256:'.length + 12);
+  const digits = hexOf(id).slice(0, 12);
   const name = names[0]?.target.replaceAll(/[/:]/g, '_') ?? digits;
   const room = FILE_NAME_MAX_CHARACTERS - `.${format}`.length;
   const fitting = name.length <= room ? name : `${name.slice(0, room - digits.length - 1)}_${digits}`;

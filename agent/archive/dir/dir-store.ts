@@ -5,6 +5,7 @@ import { chmod, lstat, mkdir, readdir, rename, rm, rmdir, statfs, unlink } from 
 import { basename, dirname, join, resolve } from 'node:path';
 import { ImgmvError } from '../../../proto/errors.ts';
 import type { Digest, Image } from '../../model/image.ts';
+import { hexOf } from '../../oci/blob-path.ts';
 import { isIndexType } from '../../oci/metadata.ts';
 import { once } from '../../streams/file-bytes.ts';
 import type { BlobStore, WholeImage } from '../blob-store.ts';
@@ -13,7 +14,6 @@ import { FOLDER_MODE } from '../folder.ts';
 import { DIRECTORY, kindAt } from '../kind-at.ts';
 import { makeDirectories, removeEmpty } from '../made-directories.ts';
 import { writeNewFile } from '../new-file.ts';
-import { dirName } from './dir-image.ts';
 
 /** containers/image directory/directory_dest.go */
 const VERSION = Buffer.from('Directory Transport Version: 1.1\n');
@@ -85,7 +85,7 @@ export class DirStore implements BlobStore {
 
   async put(digest: Digest, size: number, body: AsyncIterable<Buffer>): Promise<void> {
     if (this.#sizes.has(digest)) for await (const _ of body);
-    else await this.#write(dirName(digest), body);
+    else await this.#write(hexOf(digest), body);
     this.#sizes.set(digest, size);
   }
 

@@ -8,6 +8,7 @@ import { METADATA_MAX_BYTES } from '../../../proto/limits.ts';
 import { Turns } from '../../../proto/turns.ts';
 import type { Digest, Image, Name } from '../../model/image.ts';
 import { canonical, parseTarget } from '../../model/reference.ts';
+import { hexOf } from '../../oci/blob-path.ts';
 import { MANIFEST_KEYS } from '../../oci/image-keys.ts';
 import { strictJson } from '../../oci/strict-json.ts';
 import { fileBytes, once } from '../../streams/file-bytes.ts';
@@ -254,10 +255,6 @@ export class OciStore implements BlobStore {
     await this.#root[Symbol.asyncDispose]();
     if (!this.#committed) await removeEmpty(this.#made);
   }
-}
-
-function hexOf(digest: Digest): string {
-  return digest.slice('sha256:'.length);
 }
 
 /** Undefined where there is none yet. Throws integrity for what is no index. */

@@ -5,11 +5,12 @@
 import { ImgmvError, toImgmvError } from '../../../proto/errors.ts';
 import { Turns } from '../../../proto/turns.ts';
 import type { Digest, Image } from '../../model/image.ts';
+import { blobPath } from '../../oci/blob-path.ts';
 import type { Compression } from '../../streams/compression.ts';
 import { once } from '../../streams/file-bytes.ts';
 import type { BlobStore, WholeImage } from '../blob-store.ts';
 import { MANIFEST } from '../docker-archive/docker-archive.ts';
-import { blobName, INDEX, LAYOUT } from '../oci-layout/oci-images.ts';
+import { INDEX, LAYOUT } from '../oci-layout/oci-images.ts';
 import { LAYOUT_BYTES, ociDescriptors } from '../oci-layout/oci-index.ts';
 import type { Output } from '../output.ts';
 import { type Deflater, deflater } from './deflater.ts';
@@ -53,7 +54,7 @@ export class TarStore implements BlobStore {
     await this.#turns.take(async () => {
       // Asked only now: whoever was before may have brought it.
       if (this.#blobs.has(digest)) for await (const _ of body);
-      else await this.#append(entry(blobName(digest), size, body));
+      else await this.#append(entry(blobPath(digest), size, body));
       this.#blobs.set(digest, size);
     });
   }
@@ -117,5 +118,5 @@ async function* entry(name: string, size: number, body: AsyncIterable<Buffer>): 
 
 function manifestEntry({ image, config, layers }: WholeImage) {
   const tags = image.names.map(({ target }) => target);
-  return { Config: blobName(config), RepoTags: tags.length > 0 ? tags : null, Layers: layers.map(blobName) };
+  return { Config: blobPath(config), RepoTags: tags.length > 0 ? tags : null, Layers: layers.map(blobPath) };
 }
