@@ -137,11 +137,9 @@ export class PeerSink implements Sink {
   /** Tells the other side what this one waits for. */
   report({ id, phase, bytes, bottleneck }: Progress): void {
     const sent = this.#byId.get(id as Digest);
-    if (!sent || phase !== 'transfer' || this.#session.signal.aborted) return;
-    const { number: image } = sent;
-    this.#session
-      .send({ type: 'progress', image, phase, bytes, ...(bottleneck !== null && { bottleneck }) })
-      .catch((error: unknown) => this.#session.fail(toImgmvError(error)));
+    if (!sent || phase !== 'transfer') return;
+    const waits = bottleneck !== null && { bottleneck };
+    void this.#session.tell({ type: 'progress', image: sent.number, phase, bytes, ...waits });
   }
 
   /** The other side waits for this lane: without it there is no session. */
@@ -171,9 +169,7 @@ export class PeerSink implements Sink {
   async #sayFinish(): Promise<void> {
     if (this.#finishSaid || this.#session.signal.aborted) return;
     this.#finishSaid = true;
-    await this.#session
-      .send({ type: 'finish' })
-      .catch((error: unknown) => this.#session.fail(toImgmvError(error)));
+    await this.#session.tell({ type: 'finish' });
   }
 
   /** Ends the session. */

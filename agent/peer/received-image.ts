@@ -112,7 +112,11 @@ export class ReceivedImage {
     this.#ending = false;
     this.#due = true;
     this.#blobs = 0;
-    await this.#send({ type: 'again', image: this.number, missing: [...(passage.wanted ?? [])] });
+    await this.#receiving.session.tell({
+      type: 'again',
+      image: this.number,
+      missing: [...(passage.wanted ?? [])],
+    });
     const { signal } = this.#receiving.session;
     if (signal.aborted) await this.abandon(signal.reason);
   }
@@ -153,7 +157,7 @@ export class ReceivedImage {
     this.#underWay = false;
     // What broke the protocol on the lane left it where nobody knows what its next byte means.
     if (error?.code === 'protocol-violation' && error.host === undefined) session.fail(error);
-    await this.#send(this.#result());
+    await this.#receiving.session.tell(this.#result());
     if (passage.committed?.push) {
       await passage.pushed();
       await this.#sendPushed();
@@ -201,13 +205,6 @@ export class ReceivedImage {
     const { pushed = [] } = outcome as Outcome;
     const id = this.#toldId() as string;
     const told = pushedToWire(pushed, committed?.targetId ?? id, id);
-    await this.#send({ type: 'pushed', image: this.number, pushed: told });
-  }
-
-  /** A session that is lost has told the other side already, and our ledger has the outcome. */
-  async #send(message: Parameters<Session['send']>[0]): Promise<void> {
-    const { session } = this.#receiving;
-    if (session.signal.aborted) return;
-    await session.send(message).catch((error: unknown) => session.fail(toImgmvError(error)));
+    await this.#receiving.session.tell({ type: 'pushed', image: this.number, pushed: told });
   }
 }

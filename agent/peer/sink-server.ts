@@ -243,22 +243,11 @@ export class SinkServer implements AsyncDisposable {
 
   /** Tells the other side how far this one is. */
   #report({ id, phase, bytes, bytesTotal, kept, bottleneck }: Progress): void {
-    const { peer, signal } = this.#session;
-    const number = this.#images.findIndex(({ passage }) => passage.image.id === id);
-    if (number < 0 || signal.aborted) return;
-    if (phase === 'push' && !peer.capabilities.includes(PUSH)) return;
-    const total = phase === 'push' ? { bytesTotal } : {};
-    this.#session
-      .send({
-        type: 'progress',
-        image: number,
-        phase,
-        bytes,
-        ...total,
-        kept,
-        ...(bottleneck && { bottleneck }),
-      })
-      .catch((error: unknown) => this.#session.fail(toImgmvError(error)));
+    const image = this.#images.findIndex(({ passage }) => passage.image.id === id);
+    if (image < 0 || (phase === 'push' && !this.#session.peer.capabilities.includes(PUSH))) return;
+    const total = phase === 'push' && { bytesTotal };
+    const waits = bottleneck && { bottleneck };
+    void this.#session.tell({ type: 'progress', image, phase, bytes, ...total, kept, ...waits });
   }
 
   /** Nothing on the lane means that the network is slow, or whatever the sender says that it waits for. */

@@ -1,5 +1,5 @@
 /** How a file is compressed, by its first bytes; and its bytes without it, within bounds. */
-import { finished } from 'node:stream';
+import { finished } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { Decompressor } from '../../proto/compression.ts';
 import { ImgmvError } from '../../proto/errors.ts';
@@ -73,9 +73,7 @@ export async function* inflated(
 async function* unzstd(source: AsyncGenerator<Buffer>, turn: Turn): AsyncGenerator<Buffer> {
   try {
     const { windowBytes, frames } = await firstFrame(source);
-    const inBounds = async function* (decompressor: Decompressor) {
-      yield* decompressor.decompress(frames, Number.MAX_SAFE_INTEGER);
-    };
+    const inBounds = (decompressor: Decompressor) => decompressor.decompress(frames, Number.MAX_SAFE_INTEGER);
     if (windowBytes <= 2 ** ZSTD_WINDOW_LOG_MAX) return yield* inBounds(new Decompressor());
     if (windowBytes > 2 ** ZSTD_LONG_WINDOW_LOG_MAX)
       throw new ImgmvError(
@@ -97,9 +95,7 @@ async function* unzstd(source: AsyncGenerator<Buffer>, turn: Turn): AsyncGenerat
 /** Node's gunzip ends with the last member, and says nothing of what is behind it. */
 async function* gunzipped(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   const gunzip = createGunzip();
-  const ended = new Promise<void>((resolve) => {
-    finished(gunzip, { writable: false }, () => resolve());
-  });
+  const ended = finished(gunzip, { writable: false }).catch(() => {});
   const feed = async () => {
     /** What it may not have read to the end, by where that is. */
     const unread: { readonly end: number; readonly bytes: Buffer }[] = [];
