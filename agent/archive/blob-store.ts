@@ -1,5 +1,6 @@
 /** Where a sink of files puts what it takes: a tar, an OCI layout, a `dir:`. blob-sink.ts is the same for all. */
 import type { Digest, Image, Name } from '../model/image.ts';
+import type { Room } from '../model/room.ts';
 import type { Root } from '../oci/image-parts.ts';
 
 /** An image that is whole, its layers being in the store already. */
@@ -26,7 +27,7 @@ export interface BlobStore extends AsyncDisposable {
   /** Why it cannot take this image beside `others`; undefined where it can. */
   refusal(image: Image, others: number): string | undefined;
   /** Bytes that may still be written, where that can be told, and where. */
-  room(): Promise<{ readonly path: string; readonly freeBytes: number } | undefined>;
+  room(): Promise<Room | undefined>;
   /**
    * Takes a blob of exactly `size` bytes, once: `body` of one that is there by then is read to its end, and that is
    * all. Where `body` throws, or is another length, nothing of it stays.

@@ -1,9 +1,9 @@
 /** A directory as a sink that makes a docker archive of each image, under the name that people expect. */
-import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { toImgmvError } from '../../proto/errors.ts';
 import { bytesToCome, type Image } from '../model/image.ts';
 import { clashes } from '../model/plan.ts';
+import { roomAt } from '../model/room.ts';
 import {
   type Answer,
   type ImageWriter,
@@ -68,8 +68,7 @@ export class EachSink implements Sink {
   /** How much less compression makes of an image cannot be told. */
   async #freeBytes(): Promise<number> {
     if (this.#options.ignoreSpace || this.#format !== 'tar') return Number.POSITIVE_INFINITY;
-    const { bavail, bsize } = await statfs(this.#directory);
-    return bavail * bsize;
+    return (await roomAt(this.#directory)).freeBytes;
   }
 
   /** Why the file cannot be made, where something is there already. */

@@ -1,13 +1,15 @@
 /** skopeo's `dir:` format, of one image: made beside its place, and moved there when the image is whole. */
 import { randomBytes } from 'node:crypto';
 import { renameSync, rmSync } from 'node:fs';
-import { chmod, lstat, mkdir, readdir, rename, rm, rmdir, statfs, unlink } from 'node:fs/promises';
+import { chmod, mkdir, readdir, rename, rm, rmdir, unlink } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { ImgmvError } from '../../../proto/errors.ts';
 import type { Digest, Image } from '../../model/image.ts';
+import { type Room, roomAt } from '../../model/room.ts';
 import { hexOf } from '../../oci/blob-path.ts';
 import { isIndexType } from '../../oci/metadata.ts';
 import { once } from '../../streams/file-bytes.ts';
+import { lstatIfAny } from '../../streams/lstat-if-any.ts';
 import type { BlobStore, WholeImage } from '../blob-store.ts';
 import { MANIFEST } from '../docker-archive/docker-archive.ts';
 import { FOLDER_MODE } from '../folder.ts';
@@ -77,10 +79,8 @@ export class DirStore implements BlobStore {
     return undefined;
   }
 
-  async room() {
-    const path = dirname(this.#path);
-    const { bavail, bsize } = await statfs(path);
-    return { path, freeBytes: bavail * bsize };
+  room(): Promise<Room> {
+    return roomAt(dirname(this.#path));
   }
 
   async put(digest: Digest, size: number, body: AsyncIterable<Buffer>): Promise<void> {
@@ -119,10 +119,7 @@ export class DirStore implements BlobStore {
 
   /** Who may look into a directory that is replaced was decided by its owner. */
   async #keepMode(replaced: string): Promise<void> {
-    const found = await lstat(replaced).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ENOENT') throw error;
-      return undefined;
-    });
+    const found = await lstatIfAny(replaced);
     if (found?.isDirectory()) await chmod(this.#temporary, found.mode & 0o7777);
   }
 

@@ -1,13 +1,14 @@
 /** An OCI layout on disk, new or grown: an image is in it as soon as it is whole, and stays whatever comes behind it. */
 import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
-import { readdir, rename, rm, statfs } from 'node:fs/promises';
+import { readdir, rename, rm } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { ImgmvError } from '../../../proto/errors.ts';
 import { METADATA_MAX_BYTES } from '../../../proto/limits.ts';
 import { Turns } from '../../../proto/turns.ts';
 import type { Digest, Image, Name } from '../../model/image.ts';
 import { canonical, parseTarget } from '../../model/reference.ts';
+import { type Room, roomAt } from '../../model/room.ts';
 import { hexOf } from '../../oci/blob-path.ts';
 import { MANIFEST_KEYS } from '../../oci/image-keys.ts';
 import { strictJson } from '../../oci/strict-json.ts';
@@ -141,9 +142,8 @@ export class OciStore implements BlobStore {
 
   refusal(): undefined {}
 
-  async room() {
-    const { bavail, bsize } = await statfs(this.#root.at('.'));
-    return { path: this.#root.path, freeBytes: bavail * bsize };
+  async room(): Promise<Room> {
+    return { ...(await roomAt(this.#root.at('.'))), path: this.#root.path };
   }
 
   async put(digest: Digest, size: number, body: AsyncIterable<Buffer>): Promise<void> {
