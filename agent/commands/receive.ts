@@ -11,7 +11,7 @@ import { EngineSink } from '../docker/engine-sink.ts';
 import { AcceptingSink } from '../ends/accepting-sink.ts';
 import { ConfirmingSink } from '../ends/confirming-sink.ts';
 import { checkDestination, type Destination, destinationText, openDestination } from '../ends/destination.ts';
-import { archiveHost, connectEngine, type Host, helloOf, keeperOf } from '../ends/host.ts';
+import { archiveHost, connectEngine, type Host, helloOf, pairedEvent } from '../ends/host.ts';
 import { RenamingSink } from '../ends/renaming-sink.ts';
 import { type Emit, errorEvent, type PlanImage, warnBy } from '../model/events.ts';
 import { planImage } from '../model/plan.ts';
@@ -243,10 +243,9 @@ async function serve(
     maxSessionMs,
   );
   try {
-    const { name } = session.peer;
-    const key = session.rs.toString('hex');
-    const peer = { name, address: peerAddress, key, engine: keeperOf(session.peer) };
-    emit({ event: 'paired', peer, role: 'receiver' });
+    const paired = pairedEvent(session, peerAddress);
+    const { peer } = paired;
+    emit(paired);
     await using server = new SinkServer(session, lane);
     const asked = session.peer.push === true;
     if (asked && options.push === undefined) await session.during(refusePush(session.peer.name));

@@ -4,7 +4,7 @@ import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import { OFFER_IMAGES_MAX, OFFER_ITEMS_MAX } from '../../proto/limits.ts';
 import { CONFIRMS, PUSH } from '../../proto/messages.ts';
 import type { Secret } from '../../proto/secret.ts';
-import { helloOf, keeperOf } from '../ends/host.ts';
+import { helloOf, pairedEvent } from '../ends/host.ts';
 import { type OriginOptions, openOrigin } from '../ends/origin.ts';
 import type { Emit, Event } from '../model/events.ts';
 import type { Image } from '../model/image.ts';
@@ -60,16 +60,7 @@ export async function send(options: SendOptions): Promise<Settled> {
   });
   using _ = onAbort(signal, () => session.fail(toImgmvError(signal.reason)));
   try {
-    emit({
-      event: 'paired',
-      peer: {
-        name: session.peer.name,
-        address: host,
-        key: session.rs.toString('hex'),
-        engine: keeperOf(session.peer),
-      },
-      role: 'sender',
-    });
+    emit(pairedEvent(session, host));
     if (thenPush && !session.peer.capabilities.includes(PUSH))
       await session.during(refusePush(session.peer.name));
     if (!planOnly && session.peer.capabilities.includes(CONFIRMS))

@@ -27,12 +27,6 @@ const STOPS: readonly unknown[] = ['sighup', 'sigint', 'sigterm'];
 const FINISH_TIMEOUT_MS = 10 * 60_000;
 const ANSWER_LINE_MAX_CHARACTERS = 64 * 1024;
 
-/** What an engine said of a load that succeeded. */
-export interface LoadReport {
-  /** Names or ids behind `Loaded image: ` and `Loaded image ID: `. */
-  readonly loaded: readonly string[];
-}
-
 /** What of a line of an answer we read. moby pkg/jsonmessage */
 const answerLine = v.object({
   id: v.nullish(v.string()),
@@ -106,8 +100,11 @@ export class Load {
     entry.on('error', () => {});
   }
 
-  /** Ends the tar and waits for the engine's verdict; there is no limit to how long it may unpack. */
-  async finish(): Promise<LoadReport> {
+  /**
+   * Ends the tar and waits for the engine's verdict; there is no limit to how long it may unpack. Gives the names or ids
+   * that were loaded.
+   */
+  async finish(): Promise<readonly string[]> {
     this.#check();
     this.#pack.finalize();
     this.#ended = true;
@@ -118,7 +115,7 @@ export class Load {
         'engine-refused',
         'the docker engine took the image and did not say that it loaded it',
       );
-    return { loaded: this.#loaded };
+    return this.#loaded;
   }
 
   /**

@@ -2,8 +2,9 @@
 import { readFileSync } from 'node:fs';
 import { CONFIRMS, type Hello, KEEPS_IDS, PLACES, PUSH } from '../../proto/messages.ts';
 import { Engine, type EngineInfo, type EngineOptions } from '../docker/engine.ts';
-import { type Emit, type Keeper, warnBy } from '../model/events.ts';
+import { type Emit, type EventOf, warnBy } from '../model/events.ts';
 import { HOST_PLATFORM } from '../model/image.ts';
+import type { Session } from '../peer/session.ts';
 
 /** package.json is one folder up in the sources and two in dist/. */
 function readVersion(): string {
@@ -63,9 +64,11 @@ export function helloOf(
   };
 }
 
-/** Of what the other side says of itself. */
-export function keeperOf({ engine: { kind, version, store } }: Pick<Hello, 'engine'>): Keeper {
-  return { kind, version, store };
+/** The other host, as it says of itself, at the address where it is. */
+export function pairedEvent({ peer, rs, role }: Session, address: string): EventOf<'paired'> {
+  const { kind, version, store } = peer.engine;
+  const engine = { kind, version, store };
+  return { event: 'paired', peer: { name: peer.name, address, key: rs.toString('hex'), engine }, role };
 }
 
 /** Connects to an engine and tells which one it is. Throws as `Engine.connect` does. */

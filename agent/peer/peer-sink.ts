@@ -81,17 +81,14 @@ export class PeerSink implements Sink {
     await answered.promise;
     if (this.#planOnly) this.#rate = await measureRate(this.#session);
     const places = new Map(asked.map((one, at) => [one, answers[at]]));
-    try {
-      return images.map((image) => {
+    const planned = async () =>
+      images.map((image) => {
         const reason = reasons.get(image.id);
         if (reason !== undefined) return refused({ image, action: 'refuse', reason, refs: image.names });
         const sent = this.#sent(image);
         return sent.planned(toAnswer(image, sent.number, places.get(sent), this.#session.peer.name));
       });
-    } catch (error) {
-      this.#session.fail(toImgmvError(error));
-      throw error;
-    }
+    return this.#session.during(planned());
   }
 
   async #offer(images: readonly Image[]): Promise<Question> {
@@ -144,13 +141,8 @@ export class PeerSink implements Sink {
 
   /** The other side waits for this lane: without it there is no session. */
   async #blobLane(): Promise<Lane> {
-    try {
-      this.#lane ??= await this.#openLane(1);
-      return this.#lane;
-    } catch (error) {
-      this.#session.fail(toImgmvError(error));
-      throw error;
-    }
+    this.#lane ??= await this.#session.during(this.#openLane(1));
+    return this.#lane;
   }
 
   waits(): Waits {

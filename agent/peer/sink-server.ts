@@ -63,7 +63,7 @@ export class SinkServer implements AsyncDisposable {
   async serve(sink: Sink, options: ServeOptions): Promise<Settled> {
     const { signal } = this.#session;
     await this.#offer.promise;
-    const images = this.#readOffer();
+    const images = await this.#session.during(this.#readOffer());
     const ledger = new Ledger({
       ...options,
       store: sink.facts.store,
@@ -90,17 +90,12 @@ export class SinkServer implements AsyncDisposable {
     return ledger.close();
   }
 
-  #readOffer(): readonly Image[] {
-    try {
-      const images = this.#offered.map((one, number) => fromOffer(one, number, this.#session.peer.name));
-      if (new Set(images.map(({ id }) => id)).size < images.length)
-        throw violation('an offer with an image twice');
-      this.#discretion = new Discretion(images);
-      return images;
-    } catch (error) {
-      this.#session.fail(toImgmvError(error));
-      throw error;
-    }
+  async #readOffer(): Promise<readonly Image[]> {
+    const images = this.#offered.map((one, number) => fromOffer(one, number, this.#session.peer.name));
+    if (new Set(images.map(({ id }) => id)).size < images.length)
+      throw violation('an offer with an image twice');
+    this.#discretion = new Discretion(images);
+    return images;
   }
 
   async #answer(answers: readonly (readonly [number, Answer])[]): Promise<void> {

@@ -40,7 +40,7 @@ async function loadOne(script: Script): Promise<readonly string[]> {
   const load = new Load(fake.engine, new Stopwatch());
   try {
     await load.file('blobs/a', small.length, once(small));
-    return (await load.finish()).loaded;
+    return await load.finish();
   } finally {
     await load.abort();
   }
