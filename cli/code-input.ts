@@ -4,6 +4,7 @@ import { createInterface } from 'node:readline';
 import { Writable } from 'node:stream';
 import { ReadStream } from 'node:tty';
 import { readFrom, untilAborted } from '../agent/streams/fifo.ts';
+import { readAll } from '../agent/streams/read-all.ts';
 import { parseCode } from '../proto/code.ts';
 import { ImgmvError } from '../proto/errors.ts';
 import type { Secret } from '../proto/secret.ts';
@@ -14,11 +15,13 @@ const FILE_MAX_BYTES = 4096;
 /** `-` is standard input. A typo is told here and costs no try at the other host. Throws the reason of `signal`. */
 export async function readCodeFile(file: string, signal: AbortSignal): Promise<Secret> {
   let text: string;
+  const [what, chunks] =
+    file === '-'
+      ? (['standard input', untilAborted(process.stdin, signal)] as const)
+      : ([file, readFrom(file, signal)] as const);
+  const tooLong = () => new ImgmvError('usage', `${what} holds more than a pairing code`);
   try {
-    text =
-      file === '-'
-        ? await readShort(untilAborted(process.stdin, signal), 'standard input')
-        : await readShort(readFrom(file, signal), file);
+    text = (await readAll(chunks, FILE_MAX_BYTES, tooLong)).toString('utf8');
   } catch (cause) {
     if (cause instanceof ImgmvError) throw cause;
     throw new ImgmvError('usage', `cannot read the code file ${file}: ${(cause as Error).message}`, {
@@ -26,17 +29,6 @@ export async function readCodeFile(file: string, signal: AbortSignal): Promise<S
     });
   }
   return parseCode(text);
-}
-
-/** `what` it is, for the error where there is far more of it than a code. */
-async function readShort(chunks: AsyncIterable<Buffer>, what: string): Promise<string> {
-  let bytes = Buffer.alloc(0);
-  for await (const chunk of chunks) {
-    bytes = Buffer.concat([bytes, chunk]);
-    if (bytes.length > FILE_MAX_BYTES)
-      throw new ImgmvError('usage', `${what} holds more than a pairing code`);
-  }
-  return bytes.toString('utf8');
 }
 
 /**

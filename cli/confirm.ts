@@ -6,21 +6,15 @@ import type { Asked } from '../agent/commands/receive.ts';
 import { CONFIRM_WAIT_MS } from '../agent/ends/confirming-sink.ts';
 import { escapeText } from './escape.ts';
 import { planText } from './plan-text.ts';
-import { names, size } from './sizes.ts';
-
-export interface ConfirmIo {
-  readonly input: NodeJS.ReadStream;
-  readonly output: NodeJS.WriteStream;
-  /** Aborted when no answer is wanted any more. */
-  readonly signal: AbortSignal;
-}
+import type { TerminalIo } from './screen.ts';
+import { counted, size } from './sizes.ts';
 
 /** What was typed before the question is an answer to something else. */
 const STALE_KEYS_MS = 100;
 const CTRL_C = '\u0003';
 
 /** Whether the answer was yes. Nothing but `y` or `yes` is. Ctrl-C becomes a SIGINT of this process. */
-export async function confirmPlan(asked: Asked, { input, output, signal }: ConfirmIo): Promise<boolean> {
+export async function confirmPlan(asked: Asked, { input, output, signal }: TerminalIo): Promise<boolean> {
   await dropStaleKeys(input);
   if (signal.aborted) return false;
   output.write(questionText(asked));
@@ -78,9 +72,9 @@ function sumOf(images: Asked['images']): string {
   const replaced = wanted.flatMap(({ refs }) => refs).filter(({ replaces }) => replaces !== null).length;
   const pushes = wanted.flatMap(({ pushes = [] }) => pushes).length;
   return [
-    `${wanted.length} image${wanted.length === 1 ? '' : 's'}, ${size(bytes)} to send`,
-    ...(replaced > 0 ? [`${names(replaced)} taken from other images`] : []),
-    ...(pushes > 0 ? [`${names(pushes)} pushed on`] : []),
+    `${counted(wanted.length, 'image')}, ${size(bytes)} to send`,
+    ...(replaced > 0 ? [`${counted(replaced, 'name')} taken from other images`] : []),
+    ...(pushes > 0 ? [`${counted(pushes, 'name')} pushed on`] : []),
     ...(wanted.length < images.length ? [`${images.length - wanted.length} refused in any case`] : []),
   ].join(', ');
 }

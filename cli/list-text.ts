@@ -2,7 +2,7 @@
 import type { ListedImage } from '../agent/model/events.ts';
 import { escapeText } from './escape.ts';
 import { short } from './names.ts';
-import { size } from './sizes.ts';
+import { counted, size } from './sizes.ts';
 import { tableLines } from './table.ts';
 
 const HEADINGS = ['NAME', 'ID', 'PLATFORM', 'SIZE', 'SHARED', 'AGE'] as const;
@@ -56,8 +56,7 @@ export function ageOf(created: string, now: Date): string {
   for (const [unit, length] of UNITS) {
     const count = Math.floor(seconds / length);
     // Two of a unit at least, as docker has it: "13 days" says more than "1 week".
-    if (count >= 2 || (count === 1 && (unit === 'minute' || unit === 'hour')))
-      return `${count} ${unit}${count === 1 ? '' : 's'}`;
+    if (count >= 2 || (count === 1 && (unit === 'minute' || unit === 'hour'))) return counted(count, unit);
   }
   return `${Math.floor(seconds)} seconds`;
 }

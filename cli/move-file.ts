@@ -6,39 +6,26 @@ import { dirname, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import * as v from 'valibot';
 import type { ImageEndpoint } from '../agent/archive/endpoint.ts';
-import type { Pattern } from '../agent/choose/pattern.ts';
-import type { RetagRule } from '../agent/choose/rename.ts';
-import type { Label } from './choosing.ts';
+import type { ChoosingFlags } from './choosing.ts';
 import { parseYaml } from './move-file/document.ts';
 import { issueProblems, kindOf, unknownKeys } from './move-file/issues.ts';
 import { problemsError } from './move-file/problems.ts';
 import { ruleProblems } from './move-file/rules.ts';
 import { type MoveKeys, moveSchema } from './move-file/schema.ts';
 import { readText } from './move-file/text.ts';
+import type { RenamingFlags } from './renaming.ts';
 
 /** By the options' names, each as its option has it. A key that is absent, or `false`, is not there. */
-export interface MoveFile {
+export interface MoveFile extends ChoosingFlags, RenamingFlags {
   /** A WebSocket URL. */
   readonly to?: string;
   readonly images?: readonly string[];
   /** Paths are absolute, or `-`. */
   readonly from?: readonly ImageEndpoint[];
-  readonly all?: true;
-  readonly dangling?: true;
-  readonly running?: true;
-  readonly label?: readonly Label[];
-  readonly since?: Date;
-  /** `repo:a,b` is two. */
-  readonly except?: readonly (readonly Pattern[])[];
   /** Absolute, or `-`. */
   readonly file?: string;
   /** Absolute, or `-`. */
   readonly compose?: readonly string[];
-  /** In the order of the file. */
-  readonly retag?: readonly RetagRule[];
-  readonly registry?: string;
-  readonly project?: string;
-  readonly keepNames?: true;
   readonly as?: string;
   readonly thenPush?: true;
   /** Absolute, or `-`. */

@@ -1,5 +1,6 @@
 /** How images are called in what people read. */
 import { escapeText } from './escape.ts';
+import { counted } from './sizes.ts';
 
 interface Named {
   readonly refs: readonly { readonly source: string; readonly target: string }[];
@@ -10,7 +11,7 @@ interface Named {
 export function nameOf({ refs, id }: Named): string {
   const [first, ...others] = refs;
   if (!first) return short(id);
-  const more = others.length === 0 ? '' : ` and ${others.length} more name${others.length === 1 ? '' : 's'}`;
+  const more = others.length === 0 ? '' : ` and ${counted(others.length, 'more name')}`;
   const { source, target } = first;
   return `${source === target ? target : `${shortSource(source)} as ${target}`}${more}`;
 }
@@ -32,7 +33,7 @@ export function namingLines({ refs, id }: Named): readonly string[] {
 }
 
 /** A source that is no name but an id, as docker shows it. */
-function shortSource(source: string): string {
+export function shortSource(source: string): string {
   return source.startsWith('sha256:') ? short(source) : source;
 }
 

@@ -1,15 +1,16 @@
 /** What the list of images looks like, from the question to the one line that stays of it. */
+import type { Digest } from '../agent/model/image.ts';
 import { escapeText } from './escape.ts';
 import { short } from './names.ts';
 import { size as sizeText } from './sizes.ts';
 
 /** A name of an image, or an image that has none. */
 export interface PickerLine {
-  readonly id: string;
+  readonly id: Digest;
   readonly name?: string;
-  readonly platform?: string;
   readonly bytes: number;
-  readonly createdMs: number;
+  /** The beginning of 1970 where nobody knows. */
+  readonly created: Date;
 }
 
 export interface FrameState {
@@ -33,8 +34,6 @@ interface Size {
 /** Lines around the list: the question, the search, the keys, and the one that the cursor stays on. */
 const AROUND_ROWS = 4;
 const LIST_ROWS_MAX = 20;
-/** From here on there is room for platforms. */
-const WIDE_COLUMNS = 72;
 const MARK = { yes: '[x]', no: '[ ]' };
 /** Fits into 40 columns. */
 const KEYS = 'Space marks, Enter takes, Esc gives up.';
@@ -46,8 +45,6 @@ export class PickerFrame {
   readonly #sizes: number;
   readonly #ages: number;
   readonly #names: number;
-  /** Not shown where it is the same for all. */
-  readonly #platforms: number;
 
   /** `size` is asked anew for each frame. */
   constructor(lines: readonly PickerLine[], size: Size) {
@@ -56,18 +53,12 @@ export class PickerFrame {
     this.#sizes = widest(lines, (line) => sizeText(line.bytes));
     this.#ages = widest(lines, (line) => this.#age(line));
     this.#names = widest(lines, nameOf);
-    const differ = new Set(lines.map(({ platform }) => platform)).size > 1;
-    this.#platforms = differ ? widest(lines, ({ platform }) => escapeText(platform ?? '')) : 0;
   }
 
-  /** A part of the name, of the platform, or the first digits of the id. */
-  matches({ id, name, platform }: PickerLine, search: string): boolean {
+  /** A part of the name, or the first digits of the id. */
+  matches({ id, name }: PickerLine, search: string): boolean {
     const wanted = search.toLowerCase();
-    return (
-      [name, platform].some((text) => text?.toLowerCase().includes(wanted)) ||
-      id.startsWith(wanted) ||
-      id.startsWith(`sha256:${wanted}`)
-    );
+    return name?.toLowerCase().includes(wanted) || id.startsWith(wanted) || id.startsWith(`sha256:${wanted}`);
   }
 
   draw({ state, error, search, shown, cursor, marked }: FrameState): string {
@@ -94,10 +85,8 @@ export class PickerFrame {
 
   #line(line: PickerLine, current: boolean, marked: boolean): string {
     const { columns } = this.#size;
-    const wide = this.#platforms > 0 && columns >= WIDE_COLUMNS;
-    const platform = wide ? `  ${escapeText(line.platform ?? '').padEnd(this.#platforms)}` : '';
     const bytes = sizeText(line.bytes).padStart(this.#sizes);
-    const rest = `${platform}  ${bytes}  ${this.#age(line).padStart(this.#ages)}`;
+    const rest = `  ${bytes}  ${this.#age(line).padStart(this.#ages)}`;
     const before = `${current ? '>' : ' '} ${marked ? MARK.yes : MARK.no} `;
     // The last column stays free: some terminals wrap as soon as it is written.
     const room = Math.max(1, Math.min(this.#names, columns - 1 - before.length - rest.length));
@@ -114,7 +103,8 @@ export class PickerFrame {
   }
 
   /** Of whole seconds, minutes, hours, days or years; nothing where nobody knows. */
-  #age({ createdMs }: PickerLine): string {
+  #age({ created }: PickerLine): string {
+    const createdMs = created.getTime();
     if (createdMs <= 0) return '';
     const seconds = Math.max(0, Math.floor((this.#nowMs - createdMs) / 1000));
     if (seconds < 120) return `${seconds}s`;

@@ -1,31 +1,13 @@
 /** On a terminal: images to pick from a list, with a search in it. It draws on its output alone, and knows no engine. */
 import { AutocompletePrompt, isCancel, updateSettings } from '@clack/core';
+import type { Chosen, Listed } from '../agent/model/catalogue.ts';
+import type { Digest } from '../agent/model/image.ts';
 import { ImgmvError } from '../proto/errors.ts';
 import { PickerFrame, type PickerLine } from './picker-frame.ts';
-import { Screen } from './screen.ts';
+import { Screen, type TerminalIo } from './screen.ts';
 
-export interface PickerRow {
-  readonly id: string;
-  /** Familiar names with tag; empty for none. */
-  readonly names: readonly string[];
-  readonly platform?: string;
-  readonly bytes: number;
-  /** Since 1970; 0 where nobody knows. */
-  readonly createdMs: number;
-}
-
-export interface PickerIo {
-  readonly input: NodeJS.ReadStream;
-  /** Standard error, as a rule. */
-  readonly output: NodeJS.WriteStream;
-  readonly signal: AbortSignal;
-}
-
-/** The names of it that were picked; none where it has none. */
-export interface PickedImage {
-  readonly id: string;
-  readonly names: readonly string[];
-}
+/** What is shown of an image. */
+export type PickerRow = Pick<Listed, 'id' | 'names' | 'bytes' | 'created'>;
 
 /** What the package's list works with. */
 interface Option {
@@ -47,8 +29,8 @@ const CTRL_D = '\u0004';
  */
 export async function pickImages(
   rows: readonly PickerRow[],
-  { input, output, signal }: PickerIo,
-): Promise<readonly PickedImage[]> {
+  { input, output, signal }: TerminalIo,
+): Promise<readonly Chosen[]> {
   signal.throwIfAborted();
   if (!input.isTTY || !output.isTTY)
     throw new ImgmvError('usage', 'there is no terminal to pick images on', { hint: 'name the images' });
@@ -58,22 +40,22 @@ export async function pickImages(
   signal.throwIfAborted();
   const chosen = lines.filter((_line, index) => picked.includes(index));
   if (chosen.length === 0) throw new ImgmvError('usage', 'no image was picked');
-  const images = new Map<string, string[]>();
+  const images = new Map<Digest, string[]>();
   for (const { id, name } of chosen)
     images.set(id, [...(images.get(id) ?? []), ...(name === undefined ? [] : [name])]);
   return [...images].map(([id, names]) => ({ id, names }));
 }
 
 function linesOf(rows: readonly PickerRow[]): readonly PickerLine[] {
-  return rows.flatMap(({ names, ...row }) =>
-    names.length === 0 ? [row] : names.map((name) => ({ ...row, name })),
+  return rows.flatMap(({ id, names, bytes, created }) =>
+    names.length === 0 ? [{ id, bytes, created }] : names.map((name) => ({ id, name, bytes, created })),
   );
 }
 
 /** Indexes of lines; none when it was given up. */
 async function ask(
   lines: readonly PickerLine[],
-  { input, output, signal }: PickerIo,
+  { input, output, signal }: TerminalIo,
 ): Promise<readonly number[]> {
   updateSettings({ aliases: { [CTRL_D]: 'cancel' } });
   const gone = new AbortController();

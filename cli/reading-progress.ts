@@ -1,10 +1,10 @@
 /** What people see of an archive while it is read: that it is, once, and from then on how far. */
-import type { Event } from '../agent/model/events.ts';
+import type { EventOf } from '../agent/model/events.ts';
 import type { BarState } from './bars.ts';
 import { escapeText } from './escape.ts';
 import { size } from './sizes.ts';
 
-type ReadingEvent = Extract<Event, { event: 'reading' }>;
+type ReadingEvent = EventOf<'reading'>;
 
 export class ReadingProgress {
   /** Archives by when something was said of them. */

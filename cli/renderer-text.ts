@@ -1,13 +1,13 @@
 /** For people: lines, and on a terminal a live bar for each image under way. */
-import type { Event, KeptImage, PlanImage, PushedRef } from '../agent/model/events.ts';
+import type { Event, EventOf, KeptImage, PlanImage, PushedRef, ToldError } from '../agent/model/events.ts';
 import { Bars } from './bars.ts';
 import { escapeText } from './escape.ts';
 import { listText } from './list-text.ts';
-import { nameOf, namingLines, short, sourceNameOf } from './names.ts';
+import { nameOf, namingLines, short, shortSource, sourceNameOf } from './names.ts';
 import { planText } from './plan-text.ts';
 import { ReadingProgress } from './reading-progress.ts';
 import type { Renderer } from './renderer.ts';
-import { etaOf, layers, names, onTheWire, pace, size } from './sizes.ts';
+import { counted, etaOf, onTheWire, pace, size } from './sizes.ts';
 
 const PLAIN_INTERVAL_MS = 5_000;
 const ALL = 'all';
@@ -29,8 +29,6 @@ interface UnderWay {
   readonly rate: number;
   readonly saidAt: number;
 }
-
-type EventOf<E extends Event['event']> = Extract<Event, { event: E }>;
 
 /** Who does what, where that is engines. */
 const LIMITS = {
@@ -84,9 +82,7 @@ export class TextRenderer implements Renderer {
       case 'confirming':
         return this.say(`Waiting for ${event.peer}: somebody there is asked before anything moves.`);
       case 'attempt':
-        return this.#line(
-          `${this.#paint('33', 'warning:')} ${event.address} gave a wrong code; ${event.left} tries left`,
-        );
+        return this.#warn(`${event.address} gave a wrong code; ${event.left} tries left`);
       case 'plan':
         return this.#plan(event);
       case 'estimate':
@@ -94,9 +90,7 @@ export class TextRenderer implements Renderer {
       case 'progress':
         return this.#progress(event);
       case 'silent':
-        return this.#line(
-          `${this.#paint('33', 'warning:')} no answer from the other host for ${event.seconds} s; waiting`,
-        );
+        return this.#warn(`no answer from the other host for ${event.seconds} s; waiting`);
       case 'reconnecting':
         return this.#reconnecting(event);
       case 'retrying':
@@ -108,7 +102,7 @@ export class TextRenderer implements Renderer {
       case 'images':
         return void this.#result.write(listText(event, new Date()));
       case 'warning':
-        return this.#line(`${this.#paint('33', 'warning:')} ${escapeText(event.message)}`);
+        return this.#warn(escapeText(event.message));
       case 'cleaned':
         return this.#cleaned(event);
       case 'error':
@@ -153,8 +147,8 @@ export class TextRenderer implements Renderer {
         image.action === 'present'
           ? 'is there already'
           : image.layersMissing === image.layers
-            ? `${size(image.bytes)} in ${layers(image.layers)}`
-            : `${size(image.bytesMissing)} in ${image.layersMissing} of ${layers(image.layers)}, the others need not be sent`;
+            ? `${size(image.bytes)} in ${counted(image.layers, 'layer')}`
+            : `${size(image.bytesMissing)} in ${image.layersMissing} of ${counted(image.layers, 'layer')}, the others need not be sent`;
       this.say(`${name} (${image.platform}): ${what}`);
       for (const line of namingLines(image)) this.say(`  ${line}`);
       for (const { target, replaces } of image.refs) {
@@ -165,17 +159,14 @@ export class TextRenderer implements Renderer {
         this.say(
           `  goes by its id: it arrives without a name${target === undefined ? '' : ' (--as NAME:TAG gives one)'}`,
         );
-      if (image.warning !== null)
-        this.#line(`${this.#paint('33', 'warning:')} ${escapeText(`${name}: ${image.warning}`)}`);
+      if (image.warning !== null) this.#warn(escapeText(`${name}: ${image.warning}`));
     }
   }
 
   /** The plan is the command's own result, and the other host's business here. */
   #planAlone({ images, target }: EventOf<'plan'>): void {
     if (target !== undefined) return void this.#result.write(planText(images));
-    this.say(
-      `It asks what would have to be sent of ${images.length} image${images.length === 1 ? '' : 's'}, no more.`,
-    );
+    this.say(`It asks what would have to be sent of ${counted(images.length, 'image')}, no more.`);
   }
 
   #estimate({ bytes, rate, seconds }: EventOf<'estimate'>): void {
@@ -258,7 +249,7 @@ export class TextRenderer implements Renderer {
 
   #reconnecting({ attempt, kept }: EventOf<'reconnecting'>): void {
     const how = attempt === 0 ? 'waiting for it to come back' : `reconnecting (${attempt})`;
-    this.#line(`${this.#paint('33', 'warning:')} the connection was lost; ${how}, ${size(kept)} kept`);
+    this.#warn(`the connection was lost; ${how}, ${size(kept)} kept`);
   }
 
   #retrying(event: EventOf<'retrying'>): void {
@@ -268,9 +259,8 @@ export class TextRenderer implements Renderer {
       this.#images.length > 1 && phase !== 'push'
         ? `after the others, in ${waitSeconds} s`
         : `in ${waitSeconds} s`;
-    this.#line(
-      `${this.#paint('33', 'warning:')} ${escapeText(`${nameOf(event)}: ${error.message}`)}; trying again ${when} (retry ${attempt})`,
-    );
+    const what = escapeText(`${nameOf(event)}: ${error.message}`);
+    this.#warn(`${what}; trying again ${when} (retry ${attempt})`);
   }
 
   #image(event: EventOf<'image'>): void {
@@ -279,8 +269,7 @@ export class TextRenderer implements Renderer {
     this.#underWay.delete(event.id);
     const name = escapeText(nameOf(event));
     if (event.error) {
-      this.#line(`${this.#paint('31', event.status)} ${name}: ${escapeText(event.error.message)}`);
-      if (event.error.hint !== null) this.#line(`  ${escapeText(event.error.hint)}`);
+      this.#fail(event.status, name, event.error);
       const here = event.target === undefined;
       if (event.kept > 0)
         this.#line(
@@ -304,30 +293,28 @@ export class TextRenderer implements Renderer {
 
   #pushed({ ref, digest, warning, error }: PushedRef): void {
     // Without a name it is told by its id.
-    const name = escapeText(ref.startsWith('sha256:') ? short(ref) : ref);
+    const name = escapeText(shortSource(ref));
     if (error) {
       this.#notPushed++;
-      this.#line(`${this.#paint('31', 'NOT pushed')} ${name}: ${escapeText(error.message)}`);
-      if (error.hint !== null) this.#line(`  ${escapeText(error.hint)}`);
-      return;
+      return this.#fail('NOT pushed', name, error);
     }
     this.#pushes++;
     this.#out(`${this.#paint('32', 'pushed')} ${name} ${escapeText(digest ?? '')}`);
-    if (warning !== null) this.#line(`${this.#paint('33', 'warning:')} ${name}: ${escapeText(warning)}`);
+    if (warning !== null) this.#warn(`${name}: ${escapeText(warning)}`);
   }
 
   #done(event: EventOf<'done'>): void {
     const { images, failed, bytes, seconds } = event;
     this.end();
     if (this.#planOnly) return;
-    const count = `${images} image${images === 1 ? '' : 's'}`;
+    const count = counted(images, 'image');
     if (failed > 0) this.#line(`${failed} of ${count} ${failed === 1 ? 'has' : 'have'} not arrived.`);
     if (this.#notPushed > 0 && (failed > 0 || images > 1))
-      return this.#line(`${names(this.#notPushed)} NOT pushed, ${this.#pushes} pushed.`);
+      return this.#line(`${counted(this.#notPushed, 'name')} NOT pushed, ${this.#pushes} pushed.`);
     if (failed > 0) return;
     // The line of a single image has said it all.
     if (images === 1) return;
-    const pushed = this.#pushes === 0 ? '' : `, ${names(this.#pushes)} pushed`;
+    const pushed = this.#pushes === 0 ? '' : `, ${counted(this.#pushes, 'name')} pushed`;
     this.#out(
       `${count} done and verified${pushed}: ${size(bytes)}${onTheWire(event)}, ${seconds.toFixed(1)} s.`,
     );
@@ -346,6 +333,16 @@ export class TextRenderer implements Renderer {
     const lines = code === 'usage' ? message.split('\n') : [message];
     this.#line(`${this.#paint('31', 'imgmv:')} ${lines.map(escapeText).join('\n  ')}`);
     if (hint !== null) this.#line(`  ${escapeText(hint)}`);
+  }
+
+  #fail(status: string, name: string, { message, hint }: ToldError): void {
+    this.#line(`${this.#paint('31', status)} ${name}: ${escapeText(message)}`);
+    if (hint !== null) this.#line(`  ${escapeText(hint)}`);
+  }
+
+  /** `text` is escaped. */
+  #warn(text: string): void {
+    this.#line(`${this.#paint('33', 'warning:')} ${text}`);
   }
 
   #out(text: string): void {

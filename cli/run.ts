@@ -1,5 +1,5 @@
 /** What every command does around its agent call: signals, rendering, and errors to an exit status. */
-
+import type { Command } from 'commander';
 import type { EngineOptions } from '../agent/docker/engine.ts';
 import { type Emit, errorEvent } from '../agent/model/events.ts';
 import { type ImgmvError, toImgmvError } from '../proto/errors.ts';
@@ -7,8 +7,7 @@ import { escapeText } from './escape.ts';
 import type { Renderer } from './renderer.ts';
 import { JsonRenderer } from './renderer-json.ts';
 import { TextRenderer } from './renderer-text.ts';
-import type { ReportCommand } from './report/model.ts';
-import { exitWithoutReport, openReport, type ReportRun } from './report/report-run.ts';
+import { exitWithoutReport, openReport, type ReportFlags, type ReportRun } from './report/report-run.ts';
 import { stopSignal } from './stop.ts';
 
 export interface CommonOptions {
@@ -20,20 +19,23 @@ export interface CommonOptions {
   readonly report?: string;
 }
 
-export interface RunOptions extends CommonOptions {
-  /** The other host, where the command names one. */
-  readonly target?: string;
-  /** What a report calls the command; absent of those that give none. */
-  readonly command?: ReportCommand;
-  /** It may take more than one session. */
-  readonly sessions?: boolean;
-}
+/** Without a `command` there is no report. */
+export type RunOptions = CommonOptions & Partial<ReportFlags>;
 
 export interface Run {
   readonly signal: AbortSignal;
   readonly emit: Emit;
   readonly renderer: Renderer;
   readonly engine: EngineOptions;
+}
+
+/** `shown`: what is shown with `--quiet` all the same. */
+export function addCommonOptions(command: Command, shown = 'errors alone'): Command {
+  return command
+    .option('--docker-host <address>', 'the engine: unix:///path, tcp://host:port or ssh://user@host')
+    .option('--context <name>', 'the engine of this docker context')
+    .option('--json', 'one JSON object a line on standard output')
+    .option('-q, --quiet', `show ${shown}`);
 }
 
 /** A stop that takes less is over before it is read of. */

@@ -1,5 +1,14 @@
 import { Writable } from 'node:stream';
 
+/** Where somebody is asked. */
+export interface TerminalIo {
+  readonly input: NodeJS.ReadStream;
+  /** Standard error, as a rule. */
+  readonly output: NodeJS.WriteStream;
+  /** Aborted when no answer is wanted any more. */
+  readonly signal: AbortSignal;
+}
+
 const COLUMNS = 80;
 const ROWS = 24;
 

@@ -1,17 +1,15 @@
 /** What `send` and `plan` have in common: their options, a move file, and the way to one call of the agent. */
 import type { Command } from 'commander';
-import type { ImageEndpoint } from '../agent/archive/endpoint.ts';
 import { picksNothing, type Selection } from '../agent/choose/selection.ts';
 import { send } from '../agent/commands/send.ts';
 import type { Pick } from '../agent/ends/origin.ts';
-import type { Digest } from '../agent/model/image.ts';
 import { familiar, parseTarget as parseName } from '../agent/model/reference.ts';
 import { ImgmvError, toImgmvError } from '../proto/errors.ts';
 import { JOBS, RETRIES } from '../proto/limits.ts';
-import { addChoosingOptions, type ChoosingFlags, selectionOf } from './choosing.ts';
+import { addChoosingOptions, selectionOf } from './choosing.ts';
 import { promptForCode, readCodeFile } from './code-input.ts';
 import { mergeMove } from './move-file/merge.ts';
-import { readMoveFile } from './move-file.ts';
+import { type MoveFile, readMoveFile } from './move-file.ts';
 import { parseConnectTimeout, parseReconnect, parseSize, parseTarget, RECONNECT_HELP } from './options.ts';
 import { pickImages } from './picker.ts';
 import {
@@ -22,34 +20,20 @@ import {
   requirePickedOnce,
   requireStdinOnce,
 } from './places.ts';
-import { addRenamingOptions, namingOf, type RenamingFlags } from './renaming.ts';
-import { type CommonOptions, run } from './run.ts';
+import { addRenamingOptions, namingOf } from './renaming.ts';
+import { addCommonOptions, type CommonOptions, run } from './run.ts';
 
-export interface SenderFlags extends CommonOptions, ChoosingFlags, RenamingFlags {
-  readonly to?: string;
+export interface SenderFlags extends CommonOptions, Omit<MoveFile, 'images'> {
   /** A move file, whose values these win over. */
   readonly move?: string;
-  readonly from?: readonly ImageEndpoint[];
-  readonly as?: string;
-  readonly codeFile?: string;
-  readonly level?: number;
-  readonly jobs?: number;
-  readonly retries?: number;
-  readonly ignoreSpace?: true;
-  readonly maxBytes?: number;
-  readonly thenPush?: true;
-  readonly connectTimeout?: number;
-  readonly reconnect?: number;
 }
 
-/** What `send` and `plan` have in common. */
 export function addSenderOptions(command: Command): Command {
   command
     .option('--to <host[:port]>', 'where `imgmv receive` waits; also ws://… or wss://…', parseTarget)
     .option('--move <file>', 'read what is to move, and how, from a YAML file; - for standard input')
     .option('--from <source>', FROM_HELP, collectEndpoints);
-  addRenamingOptions(addChoosingOptions(command));
-  return command
+  addRenamingOptions(addChoosingOptions(command))
     .option('--as <name:tag>', 'name it so at the target (one image only)')
     .option('--code-file <file>', 'read the pairing code from a file, - for standard input')
     .option(
@@ -60,11 +44,8 @@ export function addSenderOptions(command: Command): Command {
     .option('--reconnect <duration>', RECONNECT_HELP, parseReconnect)
     .option('--ignore-space', 'save images for which the disk of this host seems too full')
     .option('--max-bytes <size>', `with --from: ${MAX_BYTES_HELP}`, parseSize)
-    .option('--then-push', 'let the target push what it has loaded to where the names say')
-    .option('--docker-host <address>', 'the engine: unix:///path, tcp://host:port or ssh://user@host')
-    .option('--context <name>', 'the engine of this docker context')
-    .option('--json', 'one JSON object a line on standard output')
-    .option('-q, --quiet', 'show errors alone');
+    .option('--then-push', 'let the target push what it has loaded to where the names say');
+  return addCommonOptions(command);
 }
 
 /** What is to be done: the options, and those of a move file besides. */
@@ -164,16 +145,5 @@ function pickerFor(
     throw new ImgmvError('usage', 'no image is named', {
       hint: 'name one or more, or give --all for all that have a name',
     });
-  return async (there) => {
-    const rows = there.map(({ id, names, bytes, created }) => ({
-      id,
-      names,
-      bytes,
-      createdMs: created.getTime(),
-    }));
-    return (await pickImages(rows, { input, output, signal })).map(({ id, names }) => ({
-      id: id as Digest,
-      names,
-    }));
-  };
+  return (there) => pickImages(there, { input, output, signal });
 }

@@ -11,12 +11,9 @@ export function onTheWire({ wireBytes }: { readonly wireBytes: number }): string
   return wireBytes === 0 ? '' : `, ${size(wireBytes)} on the wire`;
 }
 
-export function layers(count: number): string {
-  return `${count} layer${count === 1 ? '' : 's'}`;
-}
-
-export function names(count: number): string {
-  return `${count} name${count === 1 ? '' : 's'}`;
+/** `1 name`, `2 names`. */
+export function counted(count: number, what: string): string {
+  return `${count} ${what}${count === 1 ? '' : 's'}`;
 }
 
 export function size(bytes: number): string {

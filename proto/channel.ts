@@ -4,6 +4,7 @@
  */
 import { randomBytes } from 'node:crypto';
 import type { CipherState } from './cipher-state.ts';
+import { deferred } from './deferred.ts';
 import { ALTERED_HINT, ImgmvError, violation } from './errors.ts';
 import { HANDSHAKE_TIMEOUT_MS, PREAMBLE_BYTES, SALT_BYTES, SESSION_ID_BYTES } from './limits.ts';
 import { HandshakeState, type KeyPair, type Pattern } from './noise.ts';
@@ -127,12 +128,12 @@ export class Channel {
   readonly h: Buffer;
   readonly preamble: Preamble;
   readonly socket: Socket;
+  readonly #fault = deferred<ImgmvError>();
   /** Resolves, before the closing handshake, once this side closes the channel for a fault. */
-  readonly failed: Promise<ImgmvError>;
+  readonly failed = this.#fault.promise;
   readonly #send: CipherState;
   readonly #receive: CipherState;
   #failure: ImgmvError | undefined;
-  #fail: (error: ImgmvError) => void = () => {};
 
   constructor(socket: Socket, handshake: HandshakeState, preamble: Preamble) {
     const { send, receive } = handshake.split();
@@ -143,9 +144,6 @@ export class Channel {
     this.preamble = preamble;
     this.socket = socket;
     this.closed = socket.closed;
-    this.failed = new Promise((resolve) => {
-      this.#fail = resolve;
-    });
   }
 
   /** The reason why this side closed the channel, if it did so for a fault. */
@@ -175,7 +173,7 @@ export class Channel {
   /** Closes with the close code of `error`. The reason is on the wire in clear: it never names anything of ours. */
   fail(error: ImgmvError): void {
     this.#failure ??= error;
-    this.#fail(error);
+    this.#fault.resolve(error);
     this.socket.close(error.closeCode, error.code);
   }
 

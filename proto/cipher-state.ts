@@ -53,12 +53,11 @@ export class CipherState {
   /** As `encrypt`, with associated data. Only the handshake has any. */
   encryptWithAd(ad: Uint8Array, plaintext: Uint8Array): Buffer {
     const { length } = plaintext;
-    if (length > RECORD_MAX_BYTES) {
+    if (length > RECORD_MAX_BYTES)
       throw new ImgmvError(
         'internal',
         `encrypting a noise message: want at most ${RECORD_MAX_BYTES} bytes, got ${length}`,
       );
-    }
     const cipher = createCipheriv(CIPHER, this.#k, this.#nextNonce(), CIPHER_OPTIONS);
     if (ad.length > 0) cipher.setAAD(ad);
     const ciphertext = Buffer.allocUnsafe(length + NOISE_TAG_BYTES);
@@ -73,9 +72,8 @@ export class CipherState {
   decryptWithAd(ad: Uint8Array, ciphertext: Uint8Array): Buffer {
     const nonce = this.#nextNonce();
     const { length } = ciphertext;
-    if (length < NOISE_TAG_BYTES || length > NOISE_MESSAGE_MAX_BYTES) {
+    if (length < NOISE_TAG_BYTES || length > NOISE_MESSAGE_MAX_BYTES)
       throw this.#fail(`want ${NOISE_TAG_BYTES} to ${NOISE_MESSAGE_MAX_BYTES} bytes, got ${length}`);
-    }
     const decipher = createDecipheriv(CIPHER, this.#k, nonce, CIPHER_OPTIONS);
     if (ad.length > 0) decipher.setAAD(ad);
     decipher.setAuthTag(ciphertext.subarray(length - NOISE_TAG_BYTES));
@@ -91,9 +89,8 @@ export class CipherState {
   /** The nonce of the message at hand, and one up for the next. 2^64-1 is reserved (section 5.1). */
   #nextNonce(): Buffer {
     if (this.#failure) throw this.#failure;
-    if (this.#n >= MAX_NONCE) {
+    if (this.#n >= MAX_NONCE)
       throw new ImgmvError('internal', 'using a noise cipher: all its nonces are spent');
-    }
     this.#nonce.writeBigUInt64BE(this.#n, NONCE_BYTES - 8);
     this.#n += 1n;
     return this.#nonce;

@@ -32,9 +32,7 @@ export function generateCode(): Secret {
  */
 export function parseCode(text: string): Secret {
   const typed = text.toLowerCase().match(/[^\s\p{Dash}]+/gu) ?? [];
-  if (typed.length !== CODE_WORDS) {
-    throw badCode(`want ${CODE_WORDS} words, got ${typed.length}`);
-  }
+  if (typed.length !== CODE_WORDS) throw badCode(`want ${CODE_WORDS} words, got ${typed.length}`);
   const words = typed.map(findWord);
   const unknown = words.flatMap((word, index) => (word === undefined ? [index + 1] : []));
   if (unknown.length > 0) {
@@ -58,12 +56,11 @@ export function parseCode(text: string): Secret {
  * @param salt `SALT_BYTES` random bytes, made by the receiver once per code
  */
 export function deriveKey(code: Secret, salt: Uint8Array): Promise<Buffer> {
-  if (salt.length !== SALT_BYTES) {
+  if (salt.length !== SALT_BYTES)
     throw new ImgmvError(
       'internal',
       `stretching the code: want a salt of ${SALT_BYTES} bytes, got ${salt.length}`,
     );
-  }
   const cost = {
     N: 2 ** SCRYPT_LOG2_N,
     r: SCRYPT_R,

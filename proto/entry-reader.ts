@@ -1,4 +1,3 @@
-import { createHash } from 'node:crypto';
 import { Decompressor } from './compression.ts';
 import {
   type Blob,
@@ -11,6 +10,7 @@ import {
   type EndHeader,
 } from './entry.ts';
 import { ImgmvError, violation } from './errors.ts';
+import { Hasher } from './hasher.ts';
 import type { Lane } from './lane.ts';
 import { SEGMENT_MAX_BYTES } from './limits.ts';
 
@@ -63,18 +63,16 @@ export class EntryReader {
 
   /** The uncompressed bytes; at their end the trailer is read and all is compared before the last `done`. */
   async *#body(header: BlobHeader, digestHolder: { value?: Digest }): AsyncGenerator<Buffer> {
-    const hash = createHash('sha256');
-    let size = 0;
+    const hasher = new Hasher();
     let damage: ImgmvError | undefined;
     try {
       const segments = this.#segments();
       const chunks =
         header.encoding === 'zstd' ? this.#decompressor.decompress(segments, header.size) : segments;
       for await (const chunk of chunks) {
-        size += chunk.length;
-        if (size > header.size)
+        hasher.add(chunk);
+        if (hasher.bytes > header.size)
           throw new ImgmvError('integrity', `a ${header.kind} is longer than its ${header.size} bytes`);
-        hash.update(chunk);
         yield chunk;
       }
     } catch (error) {
@@ -84,10 +82,11 @@ export class EntryReader {
       for await (const _ of this.#segments());
     }
     const trailer = await this.#trailer();
+    const { bytes: size } = hasher;
     if (!trailer.complete)
       throw new ImgmvError('peer-stopped', `the other host gave up a ${header.kind} after ${size} bytes`);
     if (damage) throw damage;
-    const digest: Digest = `sha256:${hash.digest('hex')}`;
+    const digest = hasher.digest();
     const want = header.digest ?? digest;
     if (size !== header.size || size !== trailer.size || digest !== want)
       throw new ImgmvError(

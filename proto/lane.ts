@@ -4,6 +4,7 @@
  * section 5. A lane knows nothing of what its bytes mean.
  */
 import type { Channel } from './channel.ts';
+import { deferred } from './deferred.ts';
 import { ImgmvError, violation } from './errors.ts';
 import { Incoming } from './incoming.ts';
 import { DATA_HEADER_BYTES, DATA_MAX_BYTES, SOCKET_BACKLOG_MAX_BYTES } from './limits.ts';
@@ -11,6 +12,7 @@ import { Outgoing } from './outgoing.ts';
 import { Pings } from './pings.ts';
 import { CREDIT, DATA, END, PING, PONG, pairRecord, RESUME, readPair, writeDataHeader } from './record.ts';
 import { Stopwatch } from './stopwatch.ts';
+import { Turns } from './turns.ts';
 
 /** How long was waited so far, in milliseconds, and for what. */
 export interface LaneWaits {
@@ -35,10 +37,12 @@ export class Lane {
   readonly #forSocket = new Stopwatch();
   readonly #forCredit = new Stopwatch();
   readonly #forData = new Stopwatch();
+  readonly #close = deferred<ImgmvError | undefined>();
   /** Resolves with the reason when the lane is over: undefined when both sides ended it, an error else. */
-  readonly closed: Promise<ImgmvError | undefined>;
+  readonly closed = this.#close.promise;
+  readonly #fault = deferred<ImgmvError>();
   /** Resolves as soon as this side ends the lane for a fault; `closed` waits for the closing handshake. */
-  readonly failed: Promise<ImgmvError>;
+  readonly failed = this.#fault.promise;
   readonly #dialled: boolean;
   readonly #onBreak: ((error: ImgmvError) => void) | undefined;
   #channel: Channel;
@@ -49,7 +53,7 @@ export class Lane {
 
   readonly #outgoing = new Outgoing();
   #creditWaiters: (() => void)[] = [];
-  #writing: Promise<void> = Promise.resolve();
+  readonly #writing = new Turns();
   #flushing = false;
   /** The channel that was given the END: another one gets it again. */
   #endGivenTo: Channel | undefined;
@@ -62,39 +66,24 @@ export class Lane {
   #endBroughtBy: Channel | undefined;
   /** Whether the other side has said where it goes on over the channel at hand, and so have we. */
   #resumed = false;
-  #ready: () => void = () => {};
-  #fault: (error: ImgmvError) => void = () => {};
-  #close: (error: ImgmvError | undefined) => void = () => {};
 
   #over = false;
   #error: ImgmvError | undefined;
   #lastHeard = performance.now();
   readonly #pings = new Pings();
+  readonly #peerEnd = deferred<void>();
   /** Resolves once the other side's END has come, or the lane is over. */
-  readonly peerEnded: Promise<void>;
-  #peerEnd: () => void = () => {};
+  readonly peerEnded = this.#peerEnd.promise;
+  readonly #ready = deferred<void>();
   /** Resolves once both sides have said where they begin. Rejects with the lane's error. */
-  readonly ready: Promise<void>;
+  readonly ready = this.#ready.promise;
 
   constructor(channel: Channel, options: LaneOptions) {
     this.#channel = channel;
     this.#incoming = new Incoming(options.windowBytes);
     this.#dialled = options.dialled;
     this.#onBreak = options.onBreak;
-    this.peerEnded = new Promise((resolve) => {
-      this.#peerEnd = resolve;
-    });
-    this.closed = new Promise((resolve) => {
-      this.#close = resolve;
-    });
-    this.failed = new Promise((resolve) => {
-      this.#fault = resolve;
-    });
-    this.ready = new Promise((resolve, reject) => {
-      this.#ready = resolve;
-      void this.closed.then(reject);
-    });
-    this.ready.catch(() => {});
+    void this.closed.then(this.#ready.reject);
     this.#take(channel);
   }
 
@@ -136,7 +125,7 @@ export class Lane {
    */
   #take(channel: Channel): void {
     void channel.failed.then((error) => {
-      if (channel === this.#channel) this.#fault(error);
+      if (channel === this.#channel) this.#fault.resolve(error);
     });
     void channel.ended().then((error) => {
       if (channel === this.#channel) this.#ended(error);
@@ -159,9 +148,9 @@ export class Lane {
     }
     if (!clean) this.#error ??= error;
     this.#over = true;
-    this.#peerEnd();
+    this.#peerEnd.resolve();
     this.#wakeAll();
-    this.#close(clean ? undefined : this.#error);
+    this.#close.resolve(clean ? undefined : this.#error);
   }
 
   get waits(): LaneWaits {
@@ -192,20 +181,16 @@ export class Lane {
    * they may be reused once it resolves.
    */
   write(...parts: readonly Buffer[]): Promise<void> {
-    const turn = this.#writing.then(() => this.#writeNow(parts));
-    this.#writing = turn.catch(() => {});
-    return turn;
+    return this.#writing.take(() => this.#writeNow(parts));
   }
 
   /** Sends END after all that was written: the other side's reader sees the end. */
   end(): Promise<void> {
-    const turn = this.#writing.then(() => {
+    return this.#writing.take(async () => {
       this.#check();
       this.#outgoing.ended = true;
-      return this.#flush();
+      await this.#flush();
     });
-    this.#writing = turn.catch(() => {});
-    return turn;
   }
 
   /** The next bytes, or undefined after the other side's END. One reader at a time. Throws the lane's error. */
@@ -240,8 +225,8 @@ export class Lane {
     this.#wakeAll();
     // There is no connection left whose end would say so.
     if (!this.#connected) {
-      this.#peerEnd();
-      this.#close(this.#error);
+      this.#peerEnd.resolve();
+      this.#close.resolve(this.#error);
     }
   }
 
@@ -340,7 +325,7 @@ export class Lane {
         this.#outgoing.resume(...readPair(record, RESUME));
         if (this.#dialled) this.#sendPair(RESUME, ...this.#incoming.resume());
         this.#resumed = true;
-        this.#ready();
+        this.#ready.resolve();
         void this.#flush();
         return this.#wakeWriters();
       }
@@ -349,7 +334,7 @@ export class Lane {
         if (this.#endBroughtBy === this.#channel) throw violation('a second END');
         this.#endBroughtBy = this.#channel;
         this.#incoming.end(offset);
-        this.#peerEnd();
+        this.#peerEnd.resolve();
         return this.#wakeAll();
       }
       case PING: {

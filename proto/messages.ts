@@ -43,6 +43,9 @@ const failure = v.object({ code: v.picklist(ERROR_CODES), message: text, hint: v
 const platform = v.object({ os: word, architecture: word, variant: v.optional(word) });
 const descriptor = v.object({ mediaType: word, digest, size: byteCount });
 const store = v.picklist(['classic', 'containerd']);
+const offeredName = { source: reference, target: reference };
+/** `as`: the name that it is to have in place of the one that was offered. */
+const answeredName = { ...offeredName, as: v.optional(reference) };
 const names = <const S extends v.GenericSchema>(item: S) =>
   v.pipe(v.array(item), v.maxLength(NAMES_PER_IMAGE_MAX));
 
@@ -89,7 +92,7 @@ const offered = v.object({
   root: descriptor,
   store,
   platform,
-  names: names(v.object({ source: reference, target: reference })),
+  names: names(v.object(offeredName)),
   diffIds: v.pipe(v.array(digest), v.maxLength(LAYERS_MAX)),
   /** Config of the platform, where it is known ahead. */
   config: v.optional(digest),
@@ -120,9 +123,7 @@ const answer = v.object({
       /** For each offered name the one that it is to have, or several. */
       refs: names(
         v.object({
-          source: reference,
-          target: reference,
-          as: v.optional(reference),
+          ...answeredName,
           replaces: v.optional(shortId),
           /** It will be pushed. */
           push: v.optional(v.literal(true)),
@@ -160,14 +161,7 @@ const result = v.object({
   image: imageNumber,
   status: v.picklist(['loaded', 'present', 'refused', 'failed', 'skipped']),
   targetId: v.optional(v.union([digest, shortId])),
-  refs: names(
-    v.object({
-      source: reference,
-      target: reference,
-      as: v.optional(reference),
-      replaced: v.optional(shortId),
-    }),
-  ),
+  refs: names(v.object({ ...answeredName, replaced: v.optional(shortId) })),
   error: v.optional(failure),
   /** With `failed`: bytes of layers that stay for the next run. */
   kept: v.optional(byteCount),

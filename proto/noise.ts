@@ -49,12 +49,6 @@ export function generateKeyPair(): KeyPair {
   return nacl.box.keyPair();
 }
 
-/** The key pair of a stored 32-byte secret key. */
-export function keyPairFromSecretKey(secretKey: Uint8Array): KeyPair {
-  requireBytes('a secret key', secretKey, DHLEN);
-  return nacl.box.keyPair.fromSecretKey(secretKey);
-}
-
 /** Section 5.2, with MixKeyAndHash of section 9.1. */
 class SymmetricState {
   #ck: Buffer;
@@ -152,9 +146,8 @@ export class HandshakeState {
   #wrongPsk = false;
 
   constructor({ pattern, initiator, prologue, s, psk, e }: HandshakeOptions) {
-    if ((psk !== undefined) !== (pattern === 'XXpsk3')) {
+    if ((psk !== undefined) !== (pattern === 'XXpsk3'))
       throw misuse(`starting a noise handshake: a psk goes with XXpsk3 only, got ${pattern}`);
-    }
     if (psk) requireBytes('a psk', psk, PSKLEN);
     requireBytes('a secret key', s.secretKey, DHLEN);
     requireBytes('a public key', s.publicKey, DHLEN);
@@ -254,18 +247,16 @@ export class HandshakeState {
     }
     parts.push(this.#symmetric.encryptAndHash(payload));
     const message = Buffer.concat(parts);
-    if (message.length > NOISE_MESSAGE_MAX_BYTES) {
+    if (message.length > NOISE_MESSAGE_MAX_BYTES)
       throw misuse(
         `writing a noise message: want at most ${NOISE_MESSAGE_MAX_BYTES} bytes, got ${message.length}`,
       );
-    }
     return message;
   }
 
   #read(tokens: readonly Token[], message: Uint8Array): Buffer {
-    if (message.length > NOISE_MESSAGE_MAX_BYTES) {
+    if (message.length > NOISE_MESSAGE_MAX_BYTES)
       throw unreadable(`want at most ${NOISE_MESSAGE_MAX_BYTES} bytes, got ${message.length}`);
-    }
     let rest = message;
     const take = (length: number): Uint8Array => {
       if (rest.length < length) throw unreadable(`cut short at ${message.length} bytes`);
@@ -356,9 +347,8 @@ function unreadable(problem: string, cause?: unknown): ImgmvError {
 }
 
 function requireBytes(what: string, bytes: Uint8Array, length: number): void {
-  if (bytes.length !== length) {
+  if (bytes.length !== length)
     throw misuse(`taking ${what} for noise: want ${length} bytes, got ${bytes.length}`);
-  }
 }
 
 /** The message patterns never use a key before it is there; this says so to the compiler. */

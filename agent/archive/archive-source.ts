@@ -1,5 +1,4 @@
 /** Images of archives as a source: those that were chosen, their blobs out of the contents once more. */
-import { createHash } from 'node:crypto';
 import { ImgmvError } from '../../proto/errors.ts';
 import { Stopwatch } from '../../proto/stopwatch.ts';
 import { unique } from '../choose/meant.ts';
@@ -8,6 +7,7 @@ import type { Blob, Digest, Name } from '../model/image.ts';
 import type { Source, SourceImage, Waits, Wanted } from '../model/source.ts';
 import { inflated } from '../streams/compression.ts';
 import { once } from '../streams/file-bytes.ts';
+import { verify } from '../streams/verify.ts';
 import type { Archive } from './archive.ts';
 import type { ArchivedImage, StoredLayer } from './archived-image.ts';
 import type { Contents, ReadFile } from './contents.ts';
@@ -90,12 +90,15 @@ export class ArchiveSource implements Source {
     const { digest, file, inflate, size } = layer;
     const compression = contents.files.get(file)?.compression ?? 'none';
     const bytes = inflate && compression !== 'none' ? inflated(compression, body) : body;
+    // Somebody may have written to the file since it was checked.
+    const differs = () =>
+      new ImgmvError('integrity', `${label} has changed since it was checked: ${JSON.stringify(file)}`);
     return {
       kind: 'layer',
       digest,
       size,
       compressed: !inflate && compression !== 'none',
-      body: unchanged(this.#reading.over(bytes), layer, label),
+      body: verify(this.#reading.over(bytes), layer, differs),
       verified: () => digest,
     };
   }
@@ -150,22 +153,4 @@ export function allOf(archives: readonly Archive[]): readonly Meant[] {
   for (const { image } of archives.flatMap(({ images }) => images))
     names.set(image.id, unique([...(names.get(image.id) ?? []), ...image.names]));
   return [...names].map(([id, all]) => ({ id, names: all }));
-}
-
-/** Somebody may have written to the file since it was checked. */
-async function* unchanged(
-  body: AsyncIterable<Buffer>,
-  { digest, file, size }: StoredLayer,
-  label: string,
-): AsyncGenerator<Buffer> {
-  const hash = createHash('sha256');
-  let bytes = 0;
-  for await (const chunk of body) {
-    hash.update(chunk);
-    bytes += chunk.length;
-    if (bytes > size) break;
-    yield chunk;
-  }
-  if (bytes !== size || `sha256:${hash.digest('hex')}` !== digest)
-    throw new ImgmvError('integrity', `${label} has changed since it was checked: ${JSON.stringify(file)}`);
 }

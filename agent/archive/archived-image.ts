@@ -4,7 +4,7 @@ import { NAMES_PER_IMAGE_MAX, REFERENCE_MAX_BYTES } from '../../proto/limits.ts'
 import type { Digest, Image, LayerBlob, Platform } from '../model/image.ts';
 import { familiar, parseReference, withDefaultTag } from '../model/reference.ts';
 import type { MetadataBlob } from '../oci/graph.ts';
-import type { Config } from '../oci/metadata.ts';
+import { CONFIG_TYPE, type Config } from '../oci/metadata.ts';
 import type { StoredFile } from './contents.ts';
 import { METADATA_READ_MAX_BYTES } from './limits.ts';
 
@@ -69,6 +69,32 @@ export class MetadataReading {
 
 export function platformOf({ os, architecture, variant }: Config): Platform {
   return { os, architecture, ...(variant && { variant }) };
+}
+
+/** The image of a classic store whose config this is; without a name. */
+export function classicImage(
+  { id, bytes, config }: { readonly id: Digest; readonly bytes: Buffer; readonly config: Config },
+  layers: ReadonlyMap<Digest, StoredLayer>,
+  claims: readonly LayerClaim[],
+): ArchivedImage {
+  const all = [...layers.values()].map(({ digest, size }) => ({ digest, size }));
+  return {
+    image: {
+      id,
+      root: { mediaType: CONFIG_TYPE, digest: id, size: bytes.length },
+      store: 'classic',
+      platform: platformOf(config),
+      names: [],
+      diffIds: config.rootfs.diff_ids ?? [],
+      config: id,
+      layers: all,
+      bytes: all.reduce((sum, { size }) => sum + size, 0),
+    },
+    labels: [],
+    metadata: [{ kind: 'config', digest: id, bytes }],
+    layers,
+    claims,
+  };
 }
 
 /**

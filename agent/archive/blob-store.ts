@@ -1,7 +1,6 @@
 /** Where a sink of files puts what it takes: a tar, an OCI layout, a `dir:`. blob-sink.ts is the same for all. */
-import { createHash } from 'node:crypto';
-import { ImgmvError } from '../../proto/errors.ts';
 import type { Digest, Image, Name } from '../model/image.ts';
+import type { Room } from '../model/room.ts';
 import type { Root } from '../oci/image-parts.ts';
 
 /** An image that is whole, its layers being in the store already. */
@@ -28,7 +27,7 @@ export interface BlobStore extends AsyncDisposable {
   /** Why it cannot take this image beside `others`; undefined where it can. */
   refusal(image: Image, others: number): string | undefined;
   /** Bytes that may still be written, where that can be told, and where. */
-  room(): Promise<{ readonly path: string; readonly freeBytes: number } | undefined>;
+  room(): Promise<Room | undefined>;
   /**
    * Takes a blob of exactly `size` bytes, once: `body` of one that is there by then is read to its end, and that is
    * all. Where `body` throws, or is another length, nothing of it stays.
@@ -42,23 +41,4 @@ export interface BlobStore extends AsyncDisposable {
   readonly atomic: boolean;
   /** Makes of all images what is to stay. Nothing is put afterwards. */
   finish(): Promise<void>;
-}
-
-/** `body`, which has to be `size` bytes with this digest. Throws integrity. */
-export async function* asAnnounced(
-  digest: Digest,
-  size: number,
-  body: AsyncIterable<Buffer>,
-): AsyncGenerator<Buffer> {
-  const hash = createHash('sha256');
-  let bytes = 0;
-  for await (const chunk of body) {
-    hash.update(chunk);
-    bytes += chunk.length;
-    if (bytes > size) break;
-    yield chunk;
-  }
-  const came = `sha256:${hash.digest('hex')}`;
-  if (bytes !== size || came !== digest)
-    throw new ImgmvError('integrity', `blob ${digest} of ${size} bytes came as ${came} of ${bytes}`);
 }

@@ -1,12 +1,14 @@
 /** One image on its way into files: layers are put as they come, under their digests; the image is added when whole. */
-import { createHash } from 'node:crypto';
 import { ImgmvError } from '../../proto/errors.ts';
+import { Hasher } from '../../proto/hasher.ts';
 import { BLOBS_PER_IMAGE_MAX, IMAGE_BYTES_ALLOWANCE, IMAGE_BYTES_FACTOR_MAX } from '../../proto/limits.ts';
 import type { Stopwatch } from '../../proto/stopwatch.ts';
 import type { Blob, Digest, Image } from '../model/image.ts';
 import type { Answer, Incomplete } from '../model/sink.ts';
 import { ImageParts } from '../oci/image-parts.ts';
-import { asAnnounced, type BlobStore } from './blob-store.ts';
+import { tap } from '../streams/tap.ts';
+import { verify } from '../streams/verify.ts';
+import type { BlobStore } from './blob-store.ts';
 import { Spool } from './spool.ts';
 
 export class BlobWriter {
@@ -46,15 +48,15 @@ export class BlobWriter {
   /** 20.10 tells a layer's digest after its bytes, and a file has its name before them. */
   async #spooled({ size, body }: Blob): Promise<void> {
     await using spool = await Spool.open('a layer');
-    const hash = createHash('sha256');
+    const hasher = new Hasher();
     for await (const chunk of body) {
       this.#signal.throwIfAborted();
       if (spool.bytes + chunk.length > size)
         throw new ImgmvError('integrity', `a layer of more than ${size} bytes`);
-      hash.update(chunk);
+      hasher.add(chunk);
       await spool.write(chunk);
     }
-    const digest: Digest = `sha256:${hash.digest('hex')}`;
+    const digest = hasher.digest();
     // All of them come in every round.
     if (this.#parts.hasLayer(digest)) return;
     this.#parts.expectLayer(digest);
@@ -62,7 +64,10 @@ export class BlobWriter {
   }
 
   async #put(digest: Digest, size: number, body: AsyncIterable<Buffer>): Promise<void> {
-    const checked = asAnnounced(digest, size, abortable(body, this.#signal));
+    const differs = (came: Digest, bytes: number) =>
+      new ImgmvError('integrity', `blob ${digest} of ${size} bytes came as ${came} of ${bytes}`);
+    const abortable = tap(body, () => this.#signal.throwIfAborted());
+    const checked = verify(abortable, { digest, size }, differs);
     await this.#waited.during(this.#store.put(digest, size, checked));
     this.#parts.addLayer(digest, { path: digest, size });
   }
@@ -90,12 +95,5 @@ export class BlobWriter {
       layers,
     });
     return this.#image.store === 'classic' ? config : this.#parts.root().digest;
-  }
-}
-
-async function* abortable(body: AsyncIterable<Buffer>, signal: AbortSignal): AsyncGenerator<Buffer> {
-  for await (const chunk of body) {
-    signal.throwIfAborted();
-    yield chunk;
   }
 }

@@ -3,13 +3,16 @@
  * small, is known at once; what a layer is only when it has been read. tar-contents.ts and directory-contents.ts
  * make it.
  */
-import { createHash } from 'node:crypto';
 import { ImgmvError } from '../../proto/errors.ts';
+import { Hasher } from '../../proto/hasher.ts';
 import { METADATA_MAX_BYTES } from '../../proto/limits.ts';
 import type { Digest } from '../model/image.ts';
 import { digestOf } from '../oci/metadata.ts';
-import { type Compression, compressionOf, inflated } from '../streams/compression.ts';
+import { COMPRESSION_HEAD_BYTES, type Compression, compressionOf, inflated } from '../streams/compression.ts';
 import type { Inflation } from '../streams/inflation.ts';
+import { peek } from '../streams/peek.ts';
+import { readAll } from '../streams/read-all.ts';
+import { tap } from '../streams/tap.ts';
 import { METADATA_IN_MEMORY_MAX_BYTES } from './limits.ts';
 
 /** What is known of a file before it has been read to its end. */
@@ -71,15 +74,14 @@ export class Heads {
 
   /** `body` has `size` bytes, and is read as far as that takes. Throws integrity where small files are too many. */
   async of(size: number, body: AsyncGenerator<Buffer>): Promise<StoredFile> {
-    const head = await firstBytes(body);
+    const { head, whole } = await peek(body, COMPRESSION_HEAD_BYTES);
     const compression = compressionOf(head);
     if (compression !== 'none' || !isText(head) || size > METADATA_MAX_BYTES) return { size, compression };
     this.#kept += size;
     if (this.#kept > METADATA_IN_MEMORY_MAX_BYTES)
       throw new ImgmvError('integrity', `more than ${METADATA_IN_MEMORY_MAX_BYTES} bytes of metadata`);
-    const parts = [head];
-    for (let next = await body.next(); !next.done; next = await body.next()) parts.push(next.value);
-    return { size, compression, bytes: Buffer.concat(parts) };
+    const longer = () => new ImgmvError('integrity', `a file of more than its ${size} bytes`);
+    return { size, compression, bytes: await readAll(whole, size, longer) };
   }
 }
 
@@ -92,19 +94,12 @@ export async function measured(
   compression: Compression,
   inflation: Inflation | undefined,
 ): Promise<FileFacts> {
-  const hash = createHash('sha256');
-  let size = 0;
-  const hashed = async function* () {
-    for await (const chunk of body) {
-      hash.update(chunk);
-      size += chunk.length;
-      yield chunk;
-    }
-  };
+  const hasher = new Hasher();
+  const hashed = tap(body, (chunk) => hasher.add(chunk));
   let inside: Inside | undefined;
-  if (compression !== 'none' && inflation) inside = await insideOf(compression, hashed(), inflation);
-  else for await (const _ of hashed());
-  return { size, digest: `sha256:${hash.digest('hex')}`, ...(inside && { inside }) };
+  if (compression !== 'none' && inflation) inside = await insideOf(compression, hashed, inflation);
+  else for await (const _ of hashed);
+  return { size: hasher.bytes, digest: hasher.digest(), ...(inside && { inside }) };
 }
 
 /** Decompresses once, as an engine does: what is compressed twice has the diffID of what is left then. */
@@ -113,24 +108,9 @@ async function insideOf(
   source: AsyncIterable<Buffer>,
   inflation: Inflation,
 ): Promise<Inside> {
-  const hash = createHash('sha256');
-  let size = 0;
-  for await (const chunk of inflated(compression, source, { inflation })) {
-    hash.update(chunk);
-    size += chunk.length;
-  }
-  return { size, digest: `sha256:${hash.digest('hex')}` };
-}
-
-/** As many bytes as tell compressions apart, or fewer where there are no more. */
-async function firstBytes(source: AsyncGenerator<Buffer>): Promise<Buffer> {
-  let head: Buffer = Buffer.alloc(0);
-  while (head.length < 8) {
-    const next = await source.next();
-    if (next.done) break;
-    head = head.length === 0 ? next.value : Buffer.concat([head, next.value]);
-  }
-  return head;
+  const hasher = new Hasher();
+  for await (const chunk of inflated(compression, source, { inflation })) hasher.add(chunk);
+  return { size: hasher.bytes, digest: hasher.digest() };
 }
 
 /** Metadata is JSON; the file `version` of a `dir:` begins with a letter. A tar begins so, too, and is let go. */

@@ -1,9 +1,9 @@
 /** A directory as a sink that makes a docker archive of each image, under the name that people expect. */
-import { statfs } from 'node:fs/promises';
 import { join } from 'node:path';
 import { toImgmvError } from '../../proto/errors.ts';
 import { bytesToCome, type Image } from '../model/image.ts';
 import { clashes } from '../model/plan.ts';
+import { roomAt } from '../model/room.ts';
 import {
   type Answer,
   type ImageWriter,
@@ -13,6 +13,7 @@ import {
   type SinkFacts,
 } from '../model/sink.ts';
 import type { Waits } from '../model/source.ts';
+import { hexOf } from '../oci/blob-path.ts';
 import { type BlobSink, noRoom } from './blob-sink.ts';
 import { openSink, type WriteOptions } from './open-store.ts';
 import { requireFree } from './output.ts';
@@ -67,8 +68,7 @@ export class EachSink implements Sink {
   /** How much less compression makes of an image cannot be told. */
   async #freeBytes(): Promise<number> {
     if (this.#options.ignoreSpace || this.#format !== 'tar') return Number.POSITIVE_INFINITY;
-    const { bavail, bsize } = await statfs(this.#directory);
-    return bavail * bsize;
+    return (await roomAt(this.#directory)).freeBytes;
   }
 
   /** Why the file cannot be made, where something is there already. */
@@ -139,7 +139,7 @@ const FILE_NAME_MAX_CHARACTERS = 235;
  * A name that is too long for a file is cut, and its id behind that tells it from others.
  */
 export function fileName({ names, id }: Image, format: Format): string {
-  const digits = id.slice('sha256:'.length, 'sha256:'.length + 12);
+  const digits = hexOf(id).slice(0, 12);
   const name = names[0]?.target.replaceAll(/[/:]/g, '_') ?? digits;
   const room = FILE_NAME_MAX_CHARACTERS - `.${format}`.length;
   const fitting = name.length <= room ? name : `${name.slice(0, room - digits.length - 1)}_${digits}`;

@@ -1,9 +1,10 @@
 /** Where an archive is written: a file that appears when it is whole, or standard output. */
 import { randomBytes } from 'node:crypto';
 import { unlinkSync } from 'node:fs';
-import { type FileHandle, open, rename, statfs } from 'node:fs/promises';
+import { type FileHandle, open, rename } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { ImgmvError } from '../../proto/errors.ts';
+import { type Room, roomAt } from '../model/room.ts';
 import { giveName } from '../streams/new-name.ts';
 import { orAborted } from '../streams/or-aborted.ts';
 import { FILE_MODE } from './folder.ts';
@@ -16,7 +17,7 @@ export interface Output extends AsyncDisposable {
   readonly position: number;
   /** Forgets what was written since `position`. Absent where that cannot be. */
   truncate?(position: number): Promise<void>;
-  room(): Promise<{ readonly path: string; readonly freeBytes: number } | undefined>;
+  room(): Promise<Room | undefined>;
   /** All has been written. Disposed of without it, nothing stays. */
   finish(): Promise<void>;
 }
@@ -80,10 +81,8 @@ export class FileOutput implements Output {
     this.#position = position;
   }
 
-  async room() {
-    const path = dirname(this.#path);
-    const { bavail, bsize } = await statfs(path);
-    return { path, freeBytes: bavail * bsize };
+  room(): Promise<Room> {
+    return roomAt(dirname(this.#path));
   }
 
   async finish(): Promise<void> {

@@ -1,4 +1,5 @@
 /** What a file seems to be that is no archive of images, for whoever named it. Decides nothing: what is read is checked. */
+import { peek } from '../streams/peek.ts';
 import type { Contents } from './contents.ts';
 import type { Input } from './input.ts';
 
@@ -31,9 +32,7 @@ export async function seemsToBegin(
   input: Pick<Input, 'read'>,
   signal: AbortSignal,
 ): Promise<string | undefined> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of input.read(0, HEAD_BYTES, signal)) chunks.push(Buffer.from(chunk));
-  const head = Buffer.concat(chunks);
+  const { head } = await peek(input.read(0, HEAD_BYTES, signal), HEAD_BYTES);
   if (ROOT_FIRST.test(head.toString('latin1'))) return EXPORTED;
   if (head[0] === 0xff && head[1] === 0xfe)
     return 'it seems to be UTF-16, as PowerShell writes what is behind `>`: save it by docker save -o FILE';

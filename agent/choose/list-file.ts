@@ -1,22 +1,14 @@
 /** A list of images as text: one a line, as they are written on the command line; `#` begins a comment. */
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
+import { readAll } from '../streams/read-all.ts';
 import { LIST_MAX_BYTES } from './limits.ts';
 import { type Pattern, parsePatterns } from './pattern.ts';
 
 /** All of it, up to the bound. `what` it is, for errors. Throws usage. */
 export async function readList(input: AsyncIterable<Buffer>, what: string): Promise<readonly Pattern[]> {
-  const parts: Buffer[] = [];
-  let bytes = 0;
-  for await (const part of input) {
-    bytes += part.length;
-    if (bytes > LIST_MAX_BYTES)
-      throw new ImgmvError(
-        'usage',
-        `${what} is longer than a list of images may be: ${LIST_MAX_BYTES} bytes`,
-      );
-    parts.push(part);
-  }
-  return parseList(Buffer.concat(parts).toString('utf8'), what);
+  const tooLong = `${what} is longer than a list of images may be: ${LIST_MAX_BYTES} bytes`;
+  const bytes = await readAll(input, LIST_MAX_BYTES, () => new ImgmvError('usage', tooLong));
+  return parseList(bytes.toString('utf8'), what);
 }
 
 /** Throws usage with the number of the line, and for a list that names nothing. */

@@ -1,7 +1,7 @@
 /** The whole of `imgmv clean`: removes from an engine what interrupted runs kept there. */
-import { Engine, type EngineOptions } from '../docker/engine.ts';
+import type { EngineOptions } from '../docker/engine.ts';
 import { dropHelper, type Helper, helpersAmong, isOver } from '../docker/helpers.ts';
-import { engineEvent } from '../ends/host.ts';
+import { connectEngine } from '../ends/host.ts';
 import type { Emit, KeptImage } from '../model/events.ts';
 
 export interface CleanOptions {
@@ -13,9 +13,7 @@ export interface CleanOptions {
 }
 
 export async function clean({ engine: endpoint, force, emit, signal }: CleanOptions): Promise<void> {
-  const warn = (message: string) => emit({ event: 'warning', message });
-  const engine = await Engine.connect({ ...endpoint, warn });
-  emit(engineEvent(engine));
+  const engine = await connectEngine(endpoint, emit);
   const removed: KeptImage[] = [];
   const kept: (KeptImage & { reason: string })[] = [];
   for (const helper of helpersAmong(await engine.list())) {

@@ -1,10 +1,10 @@
 /** The whole of `imgmv copy`: images from one place of this host to another, with nobody else. */
 import type { WriteStdout } from '../archive/output.ts';
-import { Engine } from '../docker/engine.ts';
 import { EngineSink } from '../docker/engine-sink.ts';
 import { type Destination, destinationText, openDestination } from '../ends/destination.ts';
-import { engineEvent } from '../ends/host.ts';
+import { connectEngine } from '../ends/host.ts';
 import { type OriginOptions, openOrigin } from '../ends/origin.ts';
+import { warnBy } from '../model/events.ts';
 import type { Sink } from '../model/sink.ts';
 import type { Settled } from '../move/ledger.ts';
 import { move } from '../move/move.ts';
@@ -43,11 +43,9 @@ export async function copyImages(options: CopyImagesOptions): Promise<Settled> {
 /** Only now: no archive that is not good gets near it. */
 async function openEngine(options: CopyImagesOptions): Promise<Sink> {
   const { emit, engine, ignoreSpace, noReplace, push } = options;
-  const warn = (message: string) => emit({ event: 'warning', message });
-  const connected = await Engine.connect({ ...engine, warn });
-  emit(engineEvent(connected));
+  const connected = await connectEngine(engine, emit);
   const sink = await EngineSink.open(connected, { noReplace, ignoreSpace });
-  return push
-    ? new PushingSink(sink, { push: pushBy(connected, engine.env, { warn }), policy: EVERY_NAME, emit })
-    : sink;
+  if (!push) return sink;
+  const pushName = pushBy(connected, engine.env, { warn: warnBy(emit) });
+  return new PushingSink(sink, { push: pushName, policy: EVERY_NAME, emit });
 }

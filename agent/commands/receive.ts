@@ -11,9 +11,9 @@ import { EngineSink } from '../docker/engine-sink.ts';
 import { AcceptingSink } from '../ends/accepting-sink.ts';
 import { ConfirmingSink } from '../ends/confirming-sink.ts';
 import { checkDestination, type Destination, destinationText, openDestination } from '../ends/destination.ts';
-import { archiveHost, engineEvent, type Host, helloOf, keeperOf } from '../ends/host.ts';
+import { archiveHost, connectEngine, type Host, helloOf, pairedEvent } from '../ends/host.ts';
 import { RenamingSink } from '../ends/renaming-sink.ts';
-import { type Emit, errorEvent, type PlanImage } from '../model/events.ts';
+import { type Emit, errorEvent, type PlanImage, warnBy } from '../model/events.ts';
 import { planImage } from '../model/plan.ts';
 import type { Answer, Sink } from '../model/sink.ts';
 import { CodePause } from '../peer/code-pause.ts';
@@ -22,6 +22,7 @@ import { SinkServer } from '../peer/sink-server.ts';
 import { PushRules } from '../push/policy.ts';
 import { pushBy } from '../push/push.ts';
 import { PushingSink } from '../push/pushing-sink.ts';
+import { onAbort } from '../streams/on-abort.ts';
 
 export interface ReceiveOptions {
   readonly engine: EngineOptions;
@@ -119,19 +120,18 @@ interface Target {
 async function openTarget(options: ReceiveOptions): Promise<Target> {
   const { host, openSink } = await openPlace(options);
   const { accept, emit, renaming } = options;
-  const warn = (message: string) => emit({ event: 'warning', message });
   return {
     host,
     openSink: async (asked) => {
       const place = await openSink(asked);
       const accepting = accept ? new AcceptingSink(place, accept) : place;
-      return renaming.active ? new RenamingSink(accepting, renaming, warn) : accepting;
+      return renaming.active ? new RenamingSink(accepting, renaming, warnBy(emit)) : accepting;
     },
   };
 }
 
 async function openPlace(options: ReceiveOptions): Promise<Target> {
-  const { destination, emit, ignoreSpace, noReplace, overwrite, push } = options;
+  const { destination, emit, ignoreSpace, noReplace, overwrite, push: rules } = options;
   if (destination) {
     await checkDestination(destination, overwrite);
     emit({ event: 'writing', archive: destinationText(destination) });
@@ -140,11 +140,9 @@ async function openPlace(options: ReceiveOptions): Promise<Target> {
     const host = archiveHost(kind, places);
     return { host: () => host, openSink: () => openDestination(destination, options) };
   }
-  const warn = (message: string) => emit({ event: 'warning', message });
-  let engine = await Engine.connect({ ...options.engine, warn });
-  emit(engineEvent(engine));
+  let engine = await connectEngine(options.engine, emit);
   return {
-    host: () => ({ info: engine.info, pushes: push !== undefined }),
+    host: () => ({ info: engine.info, pushes: rules !== undefined }),
     openSink: async (asked) => {
       const told = engine;
       // It may have been restarted since, and what it did not answer then it may answer now. What there is to warn of
@@ -153,9 +151,10 @@ async function openPlace(options: ReceiveOptions): Promise<Target> {
       told.close();
       requireSame(told.info, engine.info);
       const sink = await EngineSink.open(engine, { noReplace, ignoreSpace });
-      if (!push || !(asked || push.when === 'always')) return sink;
-      const policy = new PushRules(push.patterns, options.renaming, asked);
-      return new PushingSink(sink, { push: pushBy(engine, options.engine.env, { warn }), policy, emit });
+      if (!rules || !(asked || rules.when === 'always')) return sink;
+      const policy = new PushRules(rules.patterns, options.renaming, asked);
+      const push = pushBy(engine, options.engine.env, { warn: warnBy(emit) });
+      return new PushingSink(sink, { push, policy, emit });
     },
   };
 }
@@ -233,9 +232,7 @@ async function serve(
   options: ReceiveOptions,
 ): Promise<number> {
   const { confirm, emit, maxSessionMs, signal } = options;
-  const stop = () => session.fail(toImgmvError(signal.reason));
-  signal.addEventListener('abort', stop, { once: true });
-  if (signal.aborted) stop();
+  using _ = onAbort(signal, () => session.fail(toImgmvError(signal.reason)));
   const tooLong = setTimeout(
     () =>
       session.fail(
@@ -246,10 +243,9 @@ async function serve(
     maxSessionMs,
   );
   try {
-    const { name } = session.peer;
-    const key = session.rs.toString('hex');
-    const peer = { name, address: peerAddress, key, engine: keeperOf(session.peer) };
-    emit({ event: 'paired', peer, role: 'receiver' });
+    const paired = pairedEvent(session, peerAddress);
+    const { peer } = paired;
+    emit(paired);
     await using server = new SinkServer(session, lane);
     const asked = session.peer.push === true;
     if (asked && options.push === undefined) await session.during(refusePush(session.peer.name));
@@ -270,7 +266,6 @@ async function serve(
     return failure.exit;
   } finally {
     clearTimeout(tooLong);
-    signal.removeEventListener('abort', stop);
     await session.closed();
   }
 }

@@ -4,7 +4,7 @@ import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import { OFFER_IMAGES_MAX, OFFER_ITEMS_MAX } from '../../proto/limits.ts';
 import { CONFIRMS, PUSH } from '../../proto/messages.ts';
 import type { Secret } from '../../proto/secret.ts';
-import { helloOf, keeperOf } from '../ends/host.ts';
+import { helloOf, pairedEvent } from '../ends/host.ts';
 import { type OriginOptions, openOrigin } from '../ends/origin.ts';
 import type { Emit, Event } from '../model/events.ts';
 import type { Image } from '../model/image.ts';
@@ -15,6 +15,7 @@ import { move } from '../move/move.ts';
 import { dialSession } from '../peer/dialler.ts';
 import { PeerSink } from '../peer/peer-sink.ts';
 import { whyNotOffered } from '../peer/wire-images.ts';
+import { onAbort } from '../streams/on-abort.ts';
 
 export interface SendOptions extends OriginOptions {
   /** ws:// or wss:// */
@@ -57,20 +58,9 @@ export async function send(options: SendOptions): Promise<Settled> {
     ...(options.connectTimeoutMs !== undefined && { connectTimeoutMs: options.connectTimeoutMs }),
     ...(options.patienceMs !== undefined && { patienceMs: options.patienceMs }),
   });
-  const stop = () => session.fail(toImgmvError(signal.reason));
-  signal.addEventListener('abort', stop, { once: true });
-  if (signal.aborted) stop();
+  using _ = onAbort(signal, () => session.fail(toImgmvError(signal.reason)));
   try {
-    emit({
-      event: 'paired',
-      peer: {
-        name: session.peer.name,
-        address: host,
-        key: session.rs.toString('hex'),
-        engine: keeperOf(session.peer),
-      },
-      role: 'sender',
-    });
+    emit(pairedEvent(session, host));
     if (thenPush && !session.peer.capabilities.includes(PUSH))
       await session.during(refusePush(session.peer.name));
     if (!planOnly && session.peer.capabilities.includes(CONFIRMS))
@@ -98,7 +88,6 @@ export async function send(options: SendOptions): Promise<Settled> {
     });
     return await session.during(moved);
   } finally {
-    signal.removeEventListener('abort', stop);
     await session.closed();
   }
 }

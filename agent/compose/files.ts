@@ -4,6 +4,7 @@ import { isAbsolute, join, relative } from 'node:path';
 import { ImgmvError } from '../../proto/errors.ts';
 import { COMPOSE_FILE_MAX_BYTES, COMPOSE_FILES_MAX } from '../choose/limits.ts';
 import { readFrom } from '../streams/fifo.ts';
+import { readAll } from '../streams/read-all.ts';
 import { usageAt } from './position.ts';
 import { type MapNode, parseYaml } from './yaml.ts';
 
@@ -56,21 +57,13 @@ export interface Reading {
 
 /** Throws usage where it cannot be read or is longer than `maxBytes`, and the reason of the signal. */
 export async function readText(path: string, maxBytes: number, { cwd, signal }: Reading): Promise<string> {
-  const chunks: Buffer[] = [];
-  let length = 0;
+  const tooLarge = () => new ImgmvError('usage', `${shown(path, cwd)} is larger than ${maxBytes} bytes`);
   try {
-    for await (const chunk of readFrom(path, signal)) {
-      chunks.push(chunk);
-      length += chunk.length;
-      if (length > maxBytes) break;
-    }
+    return (await readAll(readFrom(path, signal), maxBytes, tooLarge)).toString();
   } catch (cause) {
     if (cause instanceof ImgmvError) throw cause;
     throw new ImgmvError('usage', `cannot read ${shown(path, cwd)}: ${reasonOf(cause)}`, { cause });
   }
-  if (length > maxBytes)
-    throw new ImgmvError('usage', `${shown(path, cwd)} is larger than ${maxBytes} bytes`);
-  return Buffer.concat(chunks).toString();
 }
 
 function reasonOf(cause: unknown): string {

@@ -1,14 +1,13 @@
 /** The metadata of a tar for `docker load`, in the shape that every engine takes. docs/engines.md. */
 import type { Digest } from '../model/image.ts';
 import { canonical, parseTarget } from '../model/reference.ts';
+import { blobPath } from '../oci/blob-path.ts';
 import type { Root } from '../oci/image-parts.ts';
 
 /** A file, or a hard link to one that is before it. */
 export type ArchiveFile = readonly [path: string, content: Buffer | { readonly linkTo: string }];
 
-export function blobPath(digest: Digest): string {
-  return `blobs/sha256/${digest.slice('sha256:'.length)}`;
-}
+export { blobPath };
 
 /** For a classic engine. `layerPaths`: bottom first; what it holds it does not look for. `name`: undefined for none. */
 export function classicArchive(

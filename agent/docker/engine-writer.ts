@@ -9,9 +9,10 @@ import { BLOBS_PER_IMAGE_MAX, IMAGE_BYTES_ALLOWANCE, IMAGE_BYTES_FACTOR_MAX } fr
 import type { Stopwatch } from '../../proto/stopwatch.ts';
 import { type Blob, bytesToCome, type Digest, type Image } from '../model/image.ts';
 import type { Answer, Incomplete, SetName } from '../model/sink.ts';
+import { blobPath } from '../oci/blob-path.ts';
 import { ImageParts, sameDigests } from '../oci/image-parts.ts';
 import { OS_UNSAID } from '../oci/metadata.ts';
-import { type ArchiveFile, blobPath } from './archive.ts';
+import type { ArchiveFile } from './archive.ts';
 import type { Engine } from './engine.ts';
 import type { Helpers } from './helpers.ts';
 import type { ImageStore } from './image-store.ts';

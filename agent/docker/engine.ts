@@ -16,6 +16,10 @@ import { type Transport, transportTo } from './transport.ts';
 
 const PING_TIMEOUT_MS = 15_000;
 const LIST_TRIES_MAX = 10;
+/** docker-modem fills what is not among its options from DOCKER_HOST and the like, even beside a socketPath. */
+const NOT_NAMED = Object.fromEntries(
+  ['host', 'port', 'socketPath', 'timeout', 'ca', 'cert', 'key', 'agent'].map((name) => [name, undefined]),
+);
 
 export interface EngineInfo {
   readonly kind: 'docker' | 'podman';
@@ -100,15 +104,7 @@ export class Engine {
     const endpoint = await findEndpoint(options);
     const transport = transportTo(endpoint);
     const docker = new Docker({
-      // docker-modem fills what is not named here from DOCKER_HOST and the like, even beside a socketPath.
-      host: undefined,
-      port: undefined,
-      socketPath: undefined,
-      timeout: undefined,
-      ca: undefined,
-      cert: undefined,
-      key: undefined,
-      agent: undefined,
+      ...NOT_NAMED,
       ...transport.options,
       protocol: transport.protocol,
     } as unknown as Docker.DockerOptions);

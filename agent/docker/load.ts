@@ -6,10 +6,17 @@
 import type { ClientRequest, IncomingMessage } from 'node:http';
 import { type Pack, pack } from 'tar-stream';
 import * as v from 'valibot';
+import { deferred } from '../../proto/deferred.ts';
 import { ImgmvError } from '../../proto/errors.ts';
 import type { Stopwatch } from '../../proto/stopwatch.ts';
+import { drained } from '../streams/drained.ts';
+import { once } from '../streams/file-bytes.ts';
+import { type JsonLine, JsonLines } from '../streams/json-lines.ts';
+import { settledWithin } from '../streams/settled-within.ts';
 import type { ArchiveFile } from './archive.ts';
 import type { Engine } from './engine.ts';
+
+export { settledWithin };
 
 /** How long an engine may take to drop what came of a load that is given up; a busy one takes seconds. */
 const ANSWER_TIMEOUT_MS = 30_000;
@@ -20,12 +27,6 @@ const STOPS: readonly unknown[] = ['sighup', 'sigint', 'sigterm'];
 const FINISH_TIMEOUT_MS = 10 * 60_000;
 const ANSWER_LINE_MAX_CHARACTERS = 64 * 1024;
 
-/** What an engine said of a load that succeeded. */
-export interface LoadReport {
-  /** Names or ids behind `Loaded image: ` and `Loaded image ID: `. */
-  readonly loaded: readonly string[];
-}
-
 /** What of a line of an answer we read. moby pkg/jsonmessage */
 const answerLine = v.object({
   id: v.nullish(v.string()),
@@ -34,13 +35,13 @@ const answerLine = v.object({
   message: v.nullish(v.string()),
   progressDetail: v.nullish(v.object({ current: v.nullish(v.pipe(v.number(), v.minValue(0))) })),
 });
-type AnswerLine = v.InferOutput<typeof answerLine>;
+type AnswerLine = JsonLine<v.InferOutput<typeof answerLine>>;
 
 export class Load {
   readonly #engine: Engine;
   readonly #request: ClientRequest;
   readonly #pack: Pack = pack();
-  readonly #answered: Promise<void>;
+  readonly #answered = deferred<void>();
   #loaded: string[] = [];
   #failure: ImgmvError | undefined;
   #ended = false;
@@ -62,22 +63,18 @@ export class Load {
       path: '/images/load?quiet=0',
       headers: { 'Content-Type': 'application/x-tar', 'Transfer-Encoding': 'chunked' },
     });
-    this.#answered = new Promise((resolve) => {
-      this.#request.once('response', (response) => {
-        this.#readAnswer(response).then(resolve, (error: unknown) => {
-          this.#fail(this.#engine.lost('load', error));
-          resolve();
-        });
-      });
-      this.#request.on('error', (error) => {
-        this.#fail(this.#engine.lost('load', error));
-        resolve();
-      });
+    const lost = (error: unknown) => this.#fail(this.#engine.lost('load', error));
+    this.#request.once('response', (response) => {
+      void this.#readAnswer(response).catch(lost).then(this.#answered.resolve);
+    });
+    this.#request.on('error', (error) => {
+      lost(error);
+      this.#answered.resolve();
     });
     this.#pack.on('error', (error: Error) =>
       this.#fail(new ImgmvError('internal', error.message, { cause: error })),
     );
-    this.#pump().catch((error: unknown) => this.#fail(this.#engine.lost('load', error)));
+    this.#pump().catch(lost);
   }
 
   /** Writes one file of exactly `size` bytes. Throws what `body` throws, or the engine's failure. */
@@ -103,19 +100,22 @@ export class Load {
     entry.on('error', () => {});
   }
 
-  /** Ends the tar and waits for the engine's verdict; there is no limit to how long it may unpack. */
-  async finish(): Promise<LoadReport> {
+  /**
+   * Ends the tar and waits for the engine's verdict; there is no limit to how long it may unpack. Gives the names or ids
+   * that were loaded.
+   */
+  async finish(): Promise<readonly string[]> {
     this.#check();
     this.#pack.finalize();
     this.#ended = true;
-    await this.#answered;
+    await this.#answered.promise;
     this.#check();
     if (this.#loaded.length === 0)
       throw new ImgmvError(
         'engine-refused',
         'the docker engine took the image and did not say that it loaded it',
       );
-    return { loaded: this.#loaded };
+    return this.#loaded;
   }
 
   /**
@@ -132,7 +132,7 @@ export class Load {
       this.#request.end();
       const stopped = reason instanceof ImgmvError && STOPS.includes(reason.code);
       const patienceMs = gotAll ? FINISH_TIMEOUT_MS : ANSWER_TIMEOUT_MS;
-      await settledWithin(this.#answered, stopped ? STOPPED_ANSWER_TIMEOUT_MS : patienceMs);
+      await settledWithin(this.#answered.promise, stopped ? STOPPED_ANSWER_TIMEOUT_MS : patienceMs);
     }
     this.#request.destroy();
   }
@@ -163,24 +163,18 @@ export class Load {
   }
 
   async #readAnswer(response: IncomingMessage): Promise<void> {
-    let rest = '';
-    for await (const text of response.setEncoding('utf8') as AsyncIterable<string>) {
-      const lines = (rest + text).split('\n');
-      rest = lines.pop() ?? '';
-      if (rest.length > ANSWER_LINE_MAX_CHARACTERS) rest = '';
-      for (const line of lines) this.#readLine(line.trim(), response.statusCode);
-    }
-    this.#readLine(rest.trim(), response.statusCode);
+    const lines = new JsonLines(answerLine, ANSWER_LINE_MAX_CHARACTERS);
+    for await (const text of response.setEncoding('utf8') as AsyncIterable<string>)
+      for (const line of lines.read(text)) this.#readLine(line, response.statusCode);
+    for (const line of lines.end()) this.#readLine(line, response.statusCode);
     if (response.statusCode !== 200) this.#refuse(`HTTP ${response.statusCode}`);
     // An engine that answers before it has read all wants no more: the writer must not wait for it.
     if (!this.#ended) this.#refuse('it ended the load before all was sent');
   }
 
-  #readLine(line: string, status: number | undefined): void {
-    if (line === '') return;
-    const answer = parseLine(line);
-    if (answer === undefined) return this.#refuse(line);
-    const { id, stream, error, message, progressDetail } = answer;
+  #readLine({ text: line, value }: AnswerLine, status: number | undefined): void {
+    if (value === undefined) return this.#refuse(line);
+    const { id, stream, error, message, progressDetail } = value;
     if (typeof error === 'string') return this.#refuse(error);
     if (status !== 200) return this.#refuse(message ?? line);
     if (typeof id === 'string' && typeof progressDetail?.current === 'number')
@@ -200,41 +194,4 @@ export class Load {
       }),
     );
   }
-}
-
-/** Undefined for what no engine says. */
-function parseLine(line: string): AnswerLine | undefined {
-  try {
-    const parsed = v.safeParse(answerLine, JSON.parse(line));
-    return parsed.success ? parsed.output : undefined;
-  } catch {
-    return undefined;
-  }
-}
-
-/** Resolves when the stream takes more, or never will. */
-function drained(entry: NodeJS.EventEmitter): Promise<void> {
-  return new Promise((resolve) => {
-    const done = () => {
-      entry.removeListener('drain', done);
-      entry.removeListener('close', done);
-      resolve();
-    };
-    entry.once('drain', done);
-    entry.once('close', done);
-  });
-}
-
-async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
-  yield bytes;
-}
-
-/** Waits for `promise`, which does not reject, no longer than that. */
-export async function settledWithin(promise: Promise<unknown>, timeoutMs: number): Promise<void> {
-  let timer: NodeJS.Timeout | undefined;
-  const late = new Promise<void>((resolve) => {
-    timer = setTimeout(resolve, timeoutMs);
-  });
-  await Promise.race([promise, late]);
-  clearTimeout(timer);
 }

@@ -1,19 +1,14 @@
 /** Room for images on the disk where an engine keeps its data, as far as this host can see that disk. */
-import { statfs } from 'node:fs/promises';
+import { type Room, roomAt } from '../model/room.ts';
 import type { Engine } from './engine.ts';
 
-export interface Room {
-  /** The engine's data root. */
-  readonly path: string;
-  readonly freeBytes: number;
-}
+export type { Room };
 
-/** Undefined where the engine is on another host, or its data root not to be seen from here (a container, a VM). */
+/** Of its data root. Undefined where the engine is on another host, or its data root not to be seen from here (a container, a VM). */
 export async function roomOf({ endpoint, info }: Engine): Promise<Room | undefined> {
   if (!endpoint.address.startsWith('unix://') || info.dataRoot === undefined) return undefined;
   try {
-    const { bavail, bsize } = await statfs(info.dataRoot);
-    return { path: info.dataRoot, freeBytes: bavail * bsize };
+    return await roomAt(info.dataRoot);
   } catch {
     // Whatever hides the path from us, the engine itself will tell when its disk is full.
     return undefined;

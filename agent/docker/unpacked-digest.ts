@@ -1,12 +1,12 @@
 /** The diffID of a layer, out of its bytes as they pass by, for an engine that does not compare it with the config. */
-import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
+import { Hasher } from '../../proto/hasher.ts';
 import type { Digest } from '../model/image.ts';
 import { compressionOf, inflated } from '../streams/compression.ts';
 
 export class UnpackedDigest implements Disposable {
-  readonly #hash = createHash('sha256');
+  readonly #hasher = new Hasher();
   /** To what decompresses them; undefined where nothing has to. */
   #feed: PassThrough | undefined;
   #inflating: Promise<void> | undefined;
@@ -15,7 +15,7 @@ export class UnpackedDigest implements Disposable {
   /** Resolves when more may come. Throws integrity for compressed bytes that are damaged. */
   async add(bytes: Buffer): Promise<void> {
     if (!this.#begun) this.#begin(bytes);
-    if (!this.#feed) return void this.#hash.update(bytes);
+    if (!this.#feed) return this.#hasher.add(bytes);
     if (!this.#feed.write(bytes)) await Promise.race([once(this.#feed, 'drain'), this.#inflating]);
   }
 
@@ -25,7 +25,7 @@ export class UnpackedDigest implements Disposable {
     if (compression === 'none') return;
     const feed = new PassThrough();
     const inflate = async () => {
-      for await (const chunk of inflated(compression, feed)) this.#hash.update(chunk);
+      for await (const chunk of inflated(compression, feed)) this.#hasher.add(chunk);
     };
     this.#feed = feed;
     this.#inflating = inflate();
@@ -37,7 +37,7 @@ export class UnpackedDigest implements Disposable {
   async digest(): Promise<Digest> {
     this.#feed?.end();
     await this.#inflating;
-    return `sha256:${this.#hash.digest('hex')}`;
+    return this.#hasher.digest();
   }
 
   /** For bytes of which no more will come: what decompresses them ends. */

@@ -1,9 +1,9 @@
 /** A sink that sets only names that were allowed: an image that would get another one is refused in the plan. */
 import { matchesTarget, type TargetPattern } from '../choose/target-pattern.ts';
+import { ForwardingSink, planOthers } from '../model/forwarding-sink.ts';
 import type { Image } from '../model/image.ts';
 import { shownName } from '../model/plan.ts';
 import type { Planned, Sink } from '../model/sink.ts';
-import { ForwardingSink, planOthers } from './forwarding-sink.ts';
 
 export class AcceptingSink extends ForwardingSink {
   readonly #patterns: readonly TargetPattern[];

@@ -2,10 +2,12 @@
  * A sink whose plan somebody has to confirm before anything moves. They are asked once a session: what is tried again
  * afterwards must be what was confirmed, and is refused where it is anything more.
  */
+
+import { type Deferred, deferred } from '../../proto/deferred.ts';
+import { ForwardingSink } from '../model/forwarding-sink.ts';
 import type { Digest, Image } from '../model/image.ts';
 import { type Answer, type Planned, type PlannedName, refused, type Sink } from '../model/sink.ts';
-import { type Awaited, awaited } from '../streams/awaited.ts';
-import { ForwardingSink } from './forwarding-sink.ts';
+import { onAbort } from '../streams/on-abort.ts';
 
 /** How long an answer may take. */
 export const CONFIRM_WAIT_MS = 60_000;
@@ -46,13 +48,12 @@ export class ConfirmingSink extends ForwardingSink {
     const { ask, signal, waitMs = CONFIRM_WAIT_MS } = this.#confirmation;
     signal.throwIfAborted();
     const over = new AbortController();
-    const end: Awaited<string | undefined> = awaited();
+    const end: Deferred<string | undefined> = deferred();
     const late = setTimeout(
       () => end.resolve(`nobody confirmed it within ${Math.round(waitMs / 1000)} s`),
       waitMs,
     );
-    const stop = () => end.reject(signal.reason);
-    signal.addEventListener('abort', stop, { once: true });
+    using _ = onAbort(signal, () => end.reject(signal.reason));
     ask(answers, over.signal).then(
       (yes) => end.resolve(yes ? undefined : 'it was not confirmed'),
       (error: unknown) => end.reject(error),
@@ -61,7 +62,6 @@ export class ConfirmingSink extends ForwardingSink {
       return await end.promise;
     } finally {
       clearTimeout(late);
-      signal.removeEventListener('abort', stop);
       over.abort();
     }
   }

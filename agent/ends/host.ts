@@ -1,8 +1,10 @@
 /** What a host says of itself: to the other one, and to whoever watches. */
 import { readFileSync } from 'node:fs';
 import { CONFIRMS, type Hello, KEEPS_IDS, PLACES, PUSH } from '../../proto/messages.ts';
-import type { Engine, EngineInfo } from '../docker/engine.ts';
-import type { Event, Keeper } from '../model/events.ts';
+import { Engine, type EngineInfo, type EngineOptions } from '../docker/engine.ts';
+import { type Emit, type EventOf, warnBy } from '../model/events.ts';
+import { HOST_PLATFORM } from '../model/image.ts';
+import type { Session } from '../peer/session.ts';
 
 /** package.json is one folder up in the sources and two in dist/. */
 function readVersion(): string {
@@ -32,11 +34,10 @@ export interface Host {
   readonly confirms?: boolean;
 }
 
-/** Files take images of any platform; the one named is this host's, as Go calls it. */
+/** Files take images of any platform; the one named is this host's. */
 export function archiveHost(kind: string, places = false): Host {
-  const architecture = { x64: 'amd64', ia32: '386' }[process.arch as string] ?? process.arch;
   return {
-    info: { kind, version: '1', store: 'containerd', platform: { os: 'linux', architecture } },
+    info: { kind, version: '1', store: 'containerd', platform: HOST_PLATFORM },
     keepsIds: true,
     places,
   };
@@ -63,12 +64,18 @@ export function helloOf(
   };
 }
 
-/** Of what the other side says of itself. */
-export function keeperOf({ engine: { kind, version, store } }: Pick<Hello, 'engine'>): Keeper {
-  return { kind, version, store };
+/** The other host, as it says of itself, at the address where it is. */
+export function pairedEvent({ peer, rs, role }: Session, address: string): EventOf<'paired'> {
+  const { kind, version, store } = peer.engine;
+  const engine = { kind, version, store };
+  return { event: 'paired', peer: { name: peer.name, address, key: rs.toString('hex'), engine }, role };
 }
 
-export function engineEvent({ endpoint, info }: Engine): Event {
-  const { kind, version, store } = info;
-  return { event: 'engine', address: endpoint.address, foundBy: endpoint.foundBy, kind, version, store };
+/** Connects to an engine and tells which one it is. Throws as `Engine.connect` does. */
+export async function connectEngine(options: EngineOptions, emit: Emit): Promise<Engine> {
+  const engine = await Engine.connect({ ...options, warn: warnBy(emit) });
+  const { address, foundBy } = engine.endpoint;
+  const { kind, version, store } = engine.info;
+  emit({ event: 'engine', address, foundBy, kind, version, store });
+  return engine;
 }

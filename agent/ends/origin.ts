@@ -10,15 +10,15 @@ import { openArchives } from '../archive/open-archives.ts';
 import { merged, type Naming, named, requireOne } from '../choose/meant.ts';
 import { type Pattern, parsePatterns } from '../choose/pattern.ts';
 import { choose, picks, picksNothing, type Selection } from '../choose/selection.ts';
-import { Engine, type EngineOptions } from '../docker/engine.ts';
+import type { EngineOptions } from '../docker/engine.ts';
 import { EngineCatalogue } from '../docker/engine-catalogue.ts';
 import { EngineSource } from '../docker/engine-source.ts';
 import type { Catalogue, Chosen, Listed, Meant } from '../model/catalogue.ts';
-import type { Emit } from '../model/events.ts';
+import { type Emit, warnBy } from '../model/events.ts';
 import type { Digest, Image } from '../model/image.ts';
 import type { Source } from '../model/source.ts';
 import { atOnce, LOOKUPS_AT_ONCE } from '../streams/at-once.ts';
-import { archiveHost, engineEvent, type Host } from './host.ts';
+import { archiveHost, connectEngine, type Host } from './host.ts';
 import { JoinedSource } from './joined-source.ts';
 import { Reading } from './reading.ts';
 
@@ -114,8 +114,7 @@ export async function openPlaces(
 async function openEnginePlace(options: PlaceOptions): Promise<Place> {
   const { emit, from, pick, selection } = options;
   const patterns = (from ?? []).flatMap((one) => (one.kind === 'docker-daemon' ? patternsOf(one) : []));
-  const engine = await Engine.connect({ ...options.engine, warn: warnBy(emit) });
-  emit(engineEvent(engine));
+  const engine = await connectEngine(options.engine, emit);
   const catalogue = new EngineCatalogue(engine, warnBy(emit));
   let lacking = false;
   const leftOut = (message: string) => {
@@ -246,8 +245,4 @@ function warningOf({ called, why }: SetAside, label: string, meant: boolean): st
   const name = JSON.stringify(called[0]?.slice(0, TEXT_MAX_CHARACTERS / 4));
   const what = meant ? 'is left out' : 'is left alone';
   return `${name} in ${label} ${what}: ${why.message}`.slice(0, TEXT_MAX_CHARACTERS);
-}
-
-function warnBy(emit: Emit): (message: string) => void {
-  return (message) => emit({ event: 'warning', message });
 }

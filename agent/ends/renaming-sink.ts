@@ -3,9 +3,9 @@ import { toImgmvError } from '../../proto/errors.ts';
 import { NAMES_PER_IMAGE_MAX } from '../../proto/limits.ts';
 import { unique } from '../choose/meant.ts';
 import type { Renaming } from '../choose/rename.ts';
+import { ForwardingSink, planOthers } from '../model/forwarding-sink.ts';
 import type { Image, Name } from '../model/image.ts';
 import type { Planned, Sink } from '../model/sink.ts';
-import { ForwardingSink, planOthers } from './forwarding-sink.ts';
 
 export class RenamingSink extends ForwardingSink {
   readonly #renaming: Renaming;

@@ -79,7 +79,14 @@ export interface PushedRef {
   readonly ref: string;
   readonly digest: string | null;
   readonly warning: string | null;
-  readonly error: { readonly code: ErrorCode; readonly message: string; readonly hint: string | null } | null;
+  readonly error: ToldError | null;
+}
+
+/** An error as it is told. */
+export interface ToldError {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly hint: string | null;
 }
 
 type Told =
@@ -181,7 +188,7 @@ type Told =
       readonly waitSeconds: number;
       /** The image is loaded, and it is its push that failed; `refs` is the name. It waits for no others. */
       readonly phase?: 'push';
-      readonly error: { code: ErrorCode; message: string; hint: string | null };
+      readonly error: ToldError;
     }
   | {
       readonly event: 'image';
@@ -201,7 +208,7 @@ type Told =
       readonly phases: PhaseSeconds;
       /** Bytes of layers that stay at the target for the next run, of an image that failed. */
       readonly kept: number;
-      readonly error: { code: ErrorCode; message: string; hint: string | null } | null;
+      readonly error: ToldError | null;
       /** Where pushing was asked for: of each name, or of `targetId` where there is none. */
       readonly pushed?: readonly PushedRef[];
     }
@@ -227,20 +234,23 @@ type Told =
       readonly removed: readonly KeptImage[];
       readonly kept: readonly (KeptImage & { readonly reason: string })[];
     }
-  | {
-      readonly event: 'error';
-      readonly code: ErrorCode;
-      readonly exit: number;
-      readonly message: string;
-      readonly hint: string | null;
-    };
+  | (ToldError & { readonly event: 'error'; readonly exit: number });
 
 /** `target` is the host that a sender sends to, in all that it tells about it. */
 export type Event = Told & { readonly target?: string };
 
 export type Emit = (event: Event) => void;
-export type ProgressEvent = Extract<Event, { event: 'progress' }>;
+export type EventOf<E extends Event['event']> = Extract<Event, { event: E }>;
 
-export function errorEvent({ code, exit, message, hint }: ImgmvError): Extract<Event, { event: 'error' }> {
-  return { event: 'error', code, exit, message, hint: hint ?? null };
+export function tellError({ code, message, hint }: ImgmvError): ToldError {
+  return { code, message, hint: hint ?? null };
+}
+
+export function errorEvent(error: ImgmvError): EventOf<'error'> {
+  const { code, message, hint } = tellError(error);
+  return { event: 'error', code, exit: error.exit, message, hint };
+}
+
+export function warnBy(emit: Emit): (message: string) => void {
+  return (message) => emit({ event: 'warning', message });
 }

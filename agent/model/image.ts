@@ -17,6 +17,12 @@ export interface Platform {
   readonly variant?: string;
 }
 
+/** As Go names what this host is. */
+export const HOST_PLATFORM: Platform = {
+  os: 'linux',
+  architecture: { x64: 'amd64', ia32: '386' }[process.arch as string] ?? process.arch,
+};
+
 /** How an engine keeps images, and so what their ids are: of the config (classic) or of the root (containerd). */
 export type Store = 'classic' | 'containerd';
 

@@ -3,11 +3,12 @@
  * that moves and the host that serves a sink keep one for each image.
  */
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
-import type { Emit, ProgressEvent, PushedRef } from '../model/events.ts';
+import { type Emit, type EventOf, type PushedRef, tellError } from '../model/events.ts';
 import type { Blob, Digest, Image } from '../model/image.ts';
 import { bytesMissing, layerCount, platformName, refusal } from '../model/plan.ts';
 import type { Answer, Committed, ImageWriter, Outcome, Planned, Pushed } from '../model/sink.ts';
 import type { Bottleneck, Waits } from '../model/source.ts';
+import { tap } from '../streams/tap.ts';
 import { Phases } from './phases.ts';
 
 const PROGRESS_INTERVAL_MS = 500;
@@ -16,7 +17,7 @@ const BOTTLENECK_SHARE_MIN = 0.3;
 const ROUNDS_MAX = 3;
 
 /** How far an image is: measured once for whoever shows it, here or on another host. */
-export type Progress = Omit<ProgressEvent, 'event'>;
+export type Progress = Omit<EventOf<'progress'>, 'event'>;
 
 export interface PassageOptions {
   readonly signal: AbortSignal;
@@ -224,16 +225,10 @@ export class Passage {
 
   #counted(blob: Blob): Blob {
     if (blob.kind === 'layer') this.#layers++;
-    const count = (bytes: number) => {
-      this.#bytes += bytes;
-    };
-    const body = async function* () {
-      for await (const chunk of blob.body) {
-        count(chunk.length);
-        yield chunk;
-      }
-    };
-    return { ...blob, body: body() };
+    const body = tap(blob.body, ({ length }) => {
+      this.#bytes += length;
+    });
+    return { ...blob, body };
   }
 
   #tick(): NodeJS.Timeout {
@@ -298,14 +293,10 @@ export class Passage {
       seconds: Math.round(performance.now() - startedAt) / 1000,
       phases: this.#phases.seconds(),
       kept: kept ?? 0,
-      error: error ? told(error) : null,
+      error: error ? tellError(error) : null,
       ...(pushed && { pushed: pushed.map(pushedRef) }),
     } as const;
   }
-}
-
-export function told({ code, message, hint }: ImgmvError) {
-  return { code, message, hint: hint ?? null };
 }
 
 function pushedRef({ target, digest, warning, error }: Pushed): PushedRef {
@@ -313,7 +304,7 @@ function pushedRef({ target, digest, warning, error }: Pushed): PushedRef {
     ref: target,
     digest: digest ?? null,
     warning: warning ?? null,
-    error: error ? told(error) : null,
+    error: error ? tellError(error) : null,
   };
 }
 

@@ -1,6 +1,7 @@
 /** Which image of a round travels when: one at a time, and meanwhile others are loaded, and pushed on. */
+
+import { deferred } from '../../proto/deferred.ts';
 import type { SourceImage } from '../model/source.ts';
-import { awaited } from '../streams/awaited.ts';
 import type { Passage } from './passage.ts';
 
 /** An image with both of its ends. */
@@ -29,7 +30,7 @@ export class Schedule {
   #left: number;
   #underWay = 0;
   /** Resolves when one has been loaded, or has not; then there is a new one. */
-  #change = awaited<void>();
+  #change = deferred<void>();
 
   constructor(transfers: readonly Transfer[], options: ScheduleOptions) {
     this.#options = options;
@@ -86,7 +87,7 @@ export class Schedule {
       this.#queue.unshift(transfer);
     }
     this.#change.resolve();
-    this.#change = awaited();
+    this.#change = deferred();
   }
 
   /** Whose turn it is, as soon as it may begin; undefined when all are in the sink, or failed. */

@@ -4,6 +4,7 @@
  * saveImage
  */
 import type { Digest } from '../model/image.ts';
+import { hexOf } from './blob-path.ts';
 import { chainIds } from './chain-id.ts';
 import { digestOf } from './metadata.ts';
 
@@ -49,7 +50,7 @@ export function v1Ids(diffIds: readonly Digest[], epoch = EPOCH): ReadonlyMap<st
       ...(parent && { parent }),
     };
     parent = digestOf(Buffer.from(JSON.stringify(v1Image)));
-    layers.set(parent.slice('sha256:'.length), diffId);
+    layers.set(hexOf(parent), diffId);
   }
   return layers;
 }

@@ -18,6 +18,7 @@ import { generateKeyPair } from '../../proto/noise.ts';
 import type { Secret } from '../../proto/secret.ts';
 import { brokenOff, dial, type Socket } from '../../proto/websocket.ts';
 import type { Emit } from '../model/events.ts';
+import { onAbort } from '../streams/on-abort.ts';
 import { Session } from './session.ts';
 
 export interface DialOptions {
@@ -134,14 +135,11 @@ async function stoppable<T>(
   signal: AbortSignal | undefined,
   run: () => Promise<T>,
 ): Promise<T> {
-  const onAbort = () => socket.destroy();
-  signal?.addEventListener('abort', onAbort, { once: true });
+  using _ = onAbort(signal, () => socket.destroy());
   try {
     return await run();
   } catch (error) {
     signal?.throwIfAborted();
     throw error;
-  } finally {
-    signal?.removeEventListener('abort', onAbort);
   }
 }

@@ -13,6 +13,7 @@ import {
   type Preamble,
   type Role,
 } from '../../proto/channel.ts';
+import { type Deferred, deferred } from '../../proto/deferred.ts';
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import type { Lane } from '../../proto/lane.ts';
 import {
@@ -26,8 +27,8 @@ import type { Hello } from '../../proto/messages.ts';
 import type { KeyPair } from '../../proto/noise.ts';
 import { type Socket, SUBPROTOCOL, upgrade, versionOffered } from '../../proto/websocket.ts';
 import type { Emit } from '../model/events.ts';
-import { awaited } from '../streams/awaited.ts';
 import { type Clock, SYSTEM_CLOCK } from '../streams/clock.ts';
+import { onAbort } from '../streams/on-abort.ts';
 import { Admission, type Stranger } from './admission.ts';
 import { Answers } from './answers.ts';
 import { Pairing } from './pairing.ts';
@@ -57,12 +58,6 @@ export interface AcceptedSession {
   readonly lane: Promise<Lane>;
 }
 
-/** Who waits for a session. */
-interface Accept {
-  readonly resolve: (accepted: AcceptedSession) => void;
-  readonly reject: (error: unknown) => void;
-}
-
 /** The session whose lanes are taken in. */
 interface Running {
   readonly session: Session;
@@ -84,7 +79,8 @@ export class Listener {
   #pairing: Pairing | undefined;
   /** The code of whose altered handshakes people were told. */
   #toldAltered: Pairing | undefined;
-  #accept: Accept | undefined;
+  /** Who waits for a session. */
+  #accept: Deferred<AcceptedSession> | undefined;
   #running: Running | undefined;
 
   private constructor(server: Server, options: ListenOptions) {
@@ -144,22 +140,17 @@ export class Listener {
 
   /** Waits for one sender to prove `pairing`. Throws the death of the code, or the reason of `signal`. */
   async accept(pairing: Pairing, signal: AbortSignal): Promise<AcceptedSession> {
-    let timer: NodeJS.Timeout | undefined;
-    let onAbort: (() => void) | undefined;
+    const accepted = deferred<AcceptedSession>();
+    this.#accept = accepted;
+    using _ = onAbort(signal, () => accepted.reject(toImgmvError(signal.reason)));
+    const timer = setInterval(() => {
+      const { death } = pairing;
+      if (death && death.code !== 'code-used') accepted.reject(death);
+    }, EXPIRY_CHECK_MS);
     try {
-      return await new Promise((resolve, reject) => {
-        this.#accept = { resolve, reject };
-        onAbort = () => reject(toImgmvError(signal.reason));
-        signal.addEventListener('abort', onAbort, { once: true });
-        if (signal.aborted) onAbort();
-        timer = setInterval(() => {
-          const { death } = pairing;
-          if (death && death.code !== 'code-used') reject(death);
-        }, EXPIRY_CHECK_MS);
-      });
+      return await accepted.promise;
     } finally {
       clearInterval(timer);
-      if (onAbort) signal.removeEventListener('abort', onAbort);
       this.#accept = undefined;
     }
   }
@@ -314,9 +305,8 @@ export class Listener {
     // The code is used up: whoever waits for its session has to hear that there is none.
     beginning.catch(accept.reject);
     const session = await beginning;
-    const lane = awaited<Lane>();
-    const lost = () => lane.reject(toImgmvError(session.signal.reason));
-    session.signal.addEventListener('abort', lost, { once: true });
+    const lane = deferred<Lane>();
+    onAbort(session.signal, () => lane.reject(toImgmvError(session.signal.reason)));
     this.#running = { session, s, taken: new Set(), give: lane.resolve };
     accept.resolve({ session, peerAddress, lane: lane.promise });
   }

@@ -1,5 +1,6 @@
 /** The other host as a sink: offers images, sends their blobs on a lane, and takes its word on what became of them. */
 import { Compressor } from '../../proto/compression.ts';
+import { type Deferred, deferred } from '../../proto/deferred.ts';
 import { ImgmvError, toImgmvError, violation } from '../../proto/errors.ts';
 import type { Lane } from '../../proto/lane.ts';
 import { type AnsweredImage, KEEPS_IDS, type Message, type MessageOf, PLACES } from '../../proto/messages.ts';
@@ -7,7 +8,7 @@ import type { Digest, Image } from '../model/image.ts';
 import { type Planned, type Retry, refused, type Sink, type SinkFacts } from '../model/sink.ts';
 import type { Waits } from '../model/source.ts';
 import type { Progress } from '../move/passage.ts';
-import { type Awaited, awaited } from '../streams/awaited.ts';
+import { onAbort } from '../streams/on-abort.ts';
 import { fromWire } from './failure.ts';
 import { LevelPolicy } from './level.ts';
 import { measureRate } from './rate.ts';
@@ -30,7 +31,7 @@ export interface PeerSinkOptions {
 interface Question {
   readonly asked: readonly SentImage[];
   readonly answers: AnsweredImage[];
-  readonly answered: Awaited<true>;
+  readonly answered: Deferred<true>;
 }
 
 export class PeerSink implements Sink {
@@ -43,7 +44,7 @@ export class PeerSink implements Sink {
   readonly #compressor = new Compressor();
   #question: Question | undefined;
   #finishSaid = false;
-  readonly #placed = awaited<MessageOf<'placed'>>();
+  readonly #placed = deferred<MessageOf<'placed'>>();
   /** Until it says otherwise, the other side is taken to keep up. */
   #readerWaits = true;
   /** By their numbers. */
@@ -67,9 +68,7 @@ export class PeerSink implements Sink {
       readerWaits: this.#readerWaits,
     }));
     void session.run((message) => this.#receive(message)).then(() => this.#ended());
-    session.signal.addEventListener('abort', () => this.#lost(toImgmvError(session.signal.reason)), {
-      once: true,
-    });
+    onAbort(session.signal, () => this.#lost(toImgmvError(session.signal.reason)));
   }
 
   /** Images that cannot be offered are refused here: the other side does not hear of them. */
@@ -82,17 +81,14 @@ export class PeerSink implements Sink {
     await answered.promise;
     if (this.#planOnly) this.#rate = await measureRate(this.#session);
     const places = new Map(asked.map((one, at) => [one, answers[at]]));
-    try {
-      return images.map((image) => {
+    const planned = async () =>
+      images.map((image) => {
         const reason = reasons.get(image.id);
         if (reason !== undefined) return refused({ image, action: 'refuse', reason, refs: image.names });
         const sent = this.#sent(image);
         return sent.planned(toAnswer(image, sent.number, places.get(sent), this.#session.peer.name));
       });
-    } catch (error) {
-      this.#session.fail(toImgmvError(error));
-      throw error;
-    }
+    return this.#session.during(planned());
   }
 
   async #offer(images: readonly Image[]): Promise<Question> {
@@ -118,7 +114,7 @@ export class PeerSink implements Sink {
   }
 
   #ask(asked: readonly SentImage[]): Question {
-    const question = { asked, answers: [], answered: awaited<true>() };
+    const question = { asked, answers: [], answered: deferred<true>() };
     this.#question = question;
     if (!this.#planOnly) for (const sent of asked) sent.begin();
     return question;
@@ -138,22 +134,15 @@ export class PeerSink implements Sink {
   /** Tells the other side what this one waits for. */
   report({ id, phase, bytes, bottleneck }: Progress): void {
     const sent = this.#byId.get(id as Digest);
-    if (!sent || phase !== 'transfer' || this.#session.signal.aborted) return;
-    const { number: image } = sent;
-    this.#session
-      .send({ type: 'progress', image, phase, bytes, ...(bottleneck !== null && { bottleneck }) })
-      .catch((error: unknown) => this.#session.fail(toImgmvError(error)));
+    if (!sent || phase !== 'transfer') return;
+    const waits = bottleneck !== null && { bottleneck };
+    void this.#session.tell({ type: 'progress', image: sent.number, phase, bytes, ...waits });
   }
 
   /** The other side waits for this lane: without it there is no session. */
   async #blobLane(): Promise<Lane> {
-    try {
-      this.#lane ??= await this.#openLane(1);
-      return this.#lane;
-    } catch (error) {
-      this.#session.fail(toImgmvError(error));
-      throw error;
-    }
+    this.#lane ??= await this.#session.during(this.#openLane(1));
+    return this.#lane;
   }
 
   waits(): Waits {
@@ -172,9 +161,7 @@ export class PeerSink implements Sink {
   async #sayFinish(): Promise<void> {
     if (this.#finishSaid || this.#session.signal.aborted) return;
     this.#finishSaid = true;
-    await this.#session
-      .send({ type: 'finish' })
-      .catch((error: unknown) => this.#session.fail(toImgmvError(error)));
+    await this.#session.tell({ type: 'finish' });
   }
 
   /** Ends the session. */

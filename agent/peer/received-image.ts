@@ -1,11 +1,13 @@
 /** One image that the other host offers, on its way into the sink here: its entries on the lane, and the word on it. */
+
+import { deferred } from '../../proto/deferred.ts';
 import type { EndHeader } from '../../proto/entry.ts';
 import type { ReceivedBlob } from '../../proto/entry-reader.ts';
 import { ImgmvError, toImgmvError, violation } from '../../proto/errors.ts';
 import type { MessageOf } from '../../proto/messages.ts';
 import type { Outcome } from '../model/sink.ts';
 import type { Passage } from '../move/passage.ts';
-import { awaited } from '../streams/awaited.ts';
+import { settledWithin } from '../streams/settled-within.ts';
 import { type Discretion, shortId } from './discretion.ts';
 import { toWire } from './failure.ts';
 import { pushedToWire } from './pushed.ts';
@@ -31,13 +33,13 @@ export class ReceivedImage {
   /** Its first entry has come, and it has no result yet. */
   #underWay = false;
   /** Why the sender could not give it. */
-  #failure = awaited<ImgmvError>();
+  #failure = deferred<ImgmvError>();
   /** It is being completed, or undone. */
   #ending = false;
   /** The word on this try has gone out. */
   #told = false;
   /** Resolves when it has, and nothing more comes of this try. */
-  #settled = awaited<void>();
+  #settled = deferred<void>();
 
   constructor(number: number, passage: Passage, receiving: Receiving) {
     this.number = number;
@@ -52,8 +54,8 @@ export class ReceivedImage {
     this.#blobs = 0;
     this.#ending = false;
     this.#told = false;
-    this.#failure = awaited();
-    this.#settled = awaited();
+    this.#failure = deferred();
+    this.#settled = deferred();
   }
 
   get due(): boolean {
@@ -110,7 +112,11 @@ export class ReceivedImage {
     this.#ending = false;
     this.#due = true;
     this.#blobs = 0;
-    await this.#send({ type: 'again', image: this.number, missing: [...(passage.wanted ?? [])] });
+    await this.#receiving.session.tell({
+      type: 'again',
+      image: this.number,
+      missing: [...(passage.wanted ?? [])],
+    });
     const { signal } = this.#receiving.session;
     if (signal.aborted) await this.abandon(signal.reason);
   }
@@ -138,18 +144,9 @@ export class ReceivedImage {
   }
 
   async #whyGivenUp(): Promise<ImgmvError> {
-    let timer: NodeJS.Timeout | undefined;
-    const late = new Promise<ImgmvError>((resolve) => {
-      timer = setTimeout(
-        () => resolve(new ImgmvError('peer-stopped', 'the other host gave the image up')),
-        FAILURE_WAIT_MS,
-      );
-    });
-    try {
-      return await Promise.race([this.#failure.promise, late]);
-    } finally {
-      clearTimeout(timer);
-    }
+    const failure = this.#failure;
+    await settledWithin(failure.promise, FAILURE_WAIT_MS);
+    return failure.value ?? new ImgmvError('peer-stopped', 'the other host gave the image up');
   }
 
   /** The word on it goes out; and, behind a push, that on the push. */
@@ -160,7 +157,7 @@ export class ReceivedImage {
     this.#underWay = false;
     // What broke the protocol on the lane left it where nobody knows what its next byte means.
     if (error?.code === 'protocol-violation' && error.host === undefined) session.fail(error);
-    await this.#send(this.#result());
+    await this.#receiving.session.tell(this.#result());
     if (passage.committed?.push) {
       await passage.pushed();
       await this.#sendPushed();
@@ -208,13 +205,6 @@ export class ReceivedImage {
     const { pushed = [] } = outcome as Outcome;
     const id = this.#toldId() as string;
     const told = pushedToWire(pushed, committed?.targetId ?? id, id);
-    await this.#send({ type: 'pushed', image: this.number, pushed: told });
-  }
-
-  /** A session that is lost has told the other side already, and our ledger has the outcome. */
-  async #send(message: Parameters<Session['send']>[0]): Promise<void> {
-    const { session } = this.#receiving;
-    if (session.signal.aborted) return;
-    await session.send(message).catch((error: unknown) => session.fail(toImgmvError(error)));
+    await this.#receiving.session.tell({ type: 'pushed', image: this.number, pushed: told });
   }
 }

@@ -1,5 +1,6 @@
 /** One image that was offered to the other host: what it says of it, and the way in. */
 import type { Compressor } from '../../proto/compression.ts';
+import { type Deferred, deferred } from '../../proto/deferred.ts';
 import { EntryWriter } from '../../proto/entry-writer.ts';
 import { type ImgmvError, toImgmvError, violation } from '../../proto/errors.ts';
 import type { Lane } from '../../proto/lane.ts';
@@ -17,7 +18,7 @@ import {
   presentWriter,
   refused,
 } from '../model/sink.ts';
-import { type Awaited, awaited } from '../streams/awaited.ts';
+import { tap } from '../streams/tap.ts';
 import { fromWire, toWire } from './failure.ts';
 import { checkPushed, checkPushes, pushedFromWire } from './pushed.ts';
 import type { Session } from './session.ts';
@@ -38,10 +39,10 @@ export class SentImage {
   readonly number: number;
   readonly #sending: Sending;
   /** Undefined while nothing is owed. */
-  #result: Awaited<Result> | undefined;
-  #pushed = awaited<MessageOf<'pushed'>>();
+  #result: Deferred<Result> | undefined;
+  #pushed = deferred<MessageOf<'pushed'>>();
   /** Its end has been sent, and the other side may ask for layers again. */
-  #again: Awaited<Incomplete> | undefined;
+  #again: Deferred<Incomplete> | undefined;
   /** Bytes that the other side has loaded, and that would stay there; and how far it is with a push. */
   #loaded = 0;
   #kept = 0;
@@ -55,8 +56,8 @@ export class SentImage {
 
   /** From here on a result is owed, of this try. */
   begin(): void {
-    this.#result = awaited();
-    this.#pushed = awaited();
+    this.#result = deferred();
+    this.#pushed = deferred();
     this.#again = undefined;
   }
 
@@ -90,7 +91,7 @@ export class SentImage {
         blobs++;
       },
       commit: async () => {
-        const again = awaited<Incomplete>();
+        const again = deferred<Incomplete>();
         this.#again = again;
         ended = true;
         await entries.end(number, blobs, true);
@@ -121,7 +122,7 @@ export class SentImage {
   }
 
   async #outcome(): Promise<Committed> {
-    const result = await (this.#result as Awaited<Result>).promise;
+    const result = await (this.#result as Deferred<Result>).promise;
     const failure = this.#failure;
     if (failure) throw failure;
     const { status, targetId, refs, pushes } = result;
@@ -154,15 +155,11 @@ export class SentImage {
 
   /** Stops a body as soon as the other side has given the image up: the rest would go for nothing. */
   #untilFailed(blob: Blob): Blob {
-    const failure = () => this.#failure;
-    const body = async function* () {
-      for await (const chunk of blob.body) {
-        const failed = failure();
-        if (failed) throw failed;
-        yield chunk;
-      }
-    };
-    return { ...blob, body: body() };
+    const body = tap(blob.body, () => {
+      const failure = this.#failure;
+      if (failure) throw failure;
+    });
+    return { ...blob, body };
   }
 
   /** What the other side says of it. Each throws protocol-violation for what is out of place. */

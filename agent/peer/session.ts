@@ -17,6 +17,7 @@ import {
 import { Control, type Hello, type Message } from '../../proto/messages.ts';
 import type { KeyPair } from '../../proto/noise.ts';
 import type { Emit } from '../model/events.ts';
+import { settledWithin } from '../streams/settled-within.ts';
 import { type Dial, lost, Redial } from './redial.ts';
 
 export interface SessionOptions {
@@ -51,13 +52,13 @@ export class Session {
   readonly rs: Buffer;
   readonly sessionId: Buffer;
   readonly peer: Hello;
+  readonly control: Control;
   /** Aborted with the reason once the session is lost; not by a normal end. */
   readonly signal: AbortSignal;
   readonly #abort = new AbortController();
   /** Aborted when the session is over, be it lost or at its end. */
   readonly #dialling = new AbortController();
   readonly #options: SessionOptions;
-  readonly #control: Control;
   /** By number; 0 is the control lane. */
   readonly #lines = new Map<number, Line>();
   readonly #watch: NodeJS.Timeout;
@@ -74,7 +75,7 @@ export class Session {
     this.peer = peer;
     this.signal = this.#abort.signal;
     this.#options = options;
-    this.#control = control;
+    this.control = control;
     this.#watch = this.#startWatch();
     this.#take(0, control.lane);
   }
@@ -126,22 +127,24 @@ export class Session {
 
   /** Whether the other side is connected, and has answered what it was asked last. */
   get heard(): boolean {
-    const { lane } = this.#control;
+    const { lane } = this.control;
     return lane.connected && lane.silenceMs < PING_INTERVAL_MS + ANSWER_MS;
   }
 
   send(message: Message): Promise<void> {
-    return this.#control.send(message);
+    return this.control.send(message);
   }
 
-  get control(): Control {
-    return this.#control;
+  /** The same, unless the session is lost; what keeps the message from going out ends the session. Does not throw. */
+  async tell(message: Message): Promise<void> {
+    if (!this.signal.aborted)
+      await this.send(message).catch((error: unknown) => this.fail(toImgmvError(error)));
   }
 
   /** Hands every message to `handler` until the other side ends its control lane; a fault ends the session. */
   async run(handler: (message: Message) => void): Promise<void> {
     try {
-      for (let message = await this.#control.receive(); message; message = await this.#control.receive())
+      for (let message = await this.control.receive(); message; message = await this.control.receive())
         handler(message);
     } catch (error) {
       this.fail(toImgmvError(error));
@@ -231,14 +234,7 @@ export class Session {
     this.#finishing = true;
     for (const lane of this.#lanes) if (!lane.connected) lane.fail(lost(this.peer.name));
     await Promise.allSettled(this.#lanes.map((lane) => lane.end()));
-    let timer: NodeJS.Timeout | undefined;
-    await Promise.race([
-      Promise.all(this.#lanes.map((lane) => lane.peerEnded)),
-      new Promise((resolve) => {
-        timer = setTimeout(resolve, CLOSE_TIMEOUT_MS);
-      }),
-    ]);
-    clearTimeout(timer);
+    await settledWithin(Promise.all(this.#lanes.map((lane) => lane.peerEnded)), CLOSE_TIMEOUT_MS);
     this.#end();
     for (const lane of this.#lanes) lane.channel.close();
     await this.closed();

@@ -3,6 +3,7 @@
  * every image gets a word. PROTOCOL.md sections 6 and 7. What is moved, when, and tried again is the sender's to decide.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { deferred } from '../../proto/deferred.ts';
 import { EntryReader } from '../../proto/entry-reader.ts';
 import { type ImgmvError, toImgmvError, violation } from '../../proto/errors.ts';
 import type { Lane } from '../../proto/lane.ts';
@@ -15,7 +16,7 @@ import type { Waits } from '../model/source.ts';
 import { Ledger, type LedgerOptions, type Settled } from '../move/ledger.ts';
 import type { Passage, Progress } from '../move/passage.ts';
 import { planAgain } from '../move/plan-again.ts';
-import { awaited } from '../streams/awaited.ts';
+import { onAbort } from '../streams/on-abort.ts';
 import { Discretion, shortId } from './discretion.ts';
 import { fromWire, toWire } from './failure.ts';
 import { lingering } from './lingering.ts';
@@ -33,7 +34,7 @@ export class SinkServer implements AsyncDisposable {
   readonly #laneComing: Promise<Lane>;
   readonly #offered: OfferedImage[] = [];
   #offeredItems = 0;
-  readonly #offer = awaited<true>();
+  readonly #offer = deferred<true>();
   #discretion = new Discretion([]);
   /** By their numbers; none before the plan. */
   #images: readonly ReceivedImage[] = [];
@@ -42,7 +43,7 @@ export class SinkServer implements AsyncDisposable {
   /** Those whose entries have begun to come; some have their result by now. */
   readonly #begun = new Set<ReceivedImage>();
   #lane: Lane | undefined;
-  #said = awaited<Said>();
+  #said = deferred<Said>();
   #retries = 0;
   #finished = false;
   readonly #waits = { save: 0, compress: 0, network: 0 };
@@ -55,16 +56,14 @@ export class SinkServer implements AsyncDisposable {
     this.#session = session;
     this.#laneComing = lane;
     void session.run((message) => this.#receive(message)).then(() => this.#ended());
-    session.signal.addEventListener('abort', () => this.#lost(toImgmvError(session.signal.reason)), {
-      once: true,
-    });
+    onAbort(session.signal, () => this.#lost(toImgmvError(session.signal.reason)));
   }
 
   /** All of a session, but its end. Throws what ends the session; the failure of one image is an outcome. */
   async serve(sink: Sink, options: ServeOptions): Promise<Settled> {
     const { signal } = this.#session;
     await this.#offer.promise;
-    const images = this.#readOffer();
+    const images = await this.#session.during(this.#readOffer());
     const ledger = new Ledger({
       ...options,
       store: sink.facts.store,
@@ -91,17 +90,12 @@ export class SinkServer implements AsyncDisposable {
     return ledger.close();
   }
 
-  #readOffer(): readonly Image[] {
-    try {
-      const images = this.#offered.map((one, number) => fromOffer(one, number, this.#session.peer.name));
-      if (new Set(images.map(({ id }) => id)).size < images.length)
-        throw violation('an offer with an image twice');
-      this.#discretion = new Discretion(images);
-      return images;
-    } catch (error) {
-      this.#session.fail(toImgmvError(error));
-      throw error;
-    }
+  async #readOffer(): Promise<readonly Image[]> {
+    const images = this.#offered.map((one, number) => fromOffer(one, number, this.#session.peer.name));
+    if (new Set(images.map(({ id }) => id)).size < images.length)
+      throw violation('an offer with an image twice');
+    this.#discretion = new Discretion(images);
+    return images;
   }
 
   async #answer(answers: readonly (readonly [number, Answer])[]): Promise<void> {
@@ -244,22 +238,11 @@ export class SinkServer implements AsyncDisposable {
 
   /** Tells the other side how far this one is. */
   #report({ id, phase, bytes, bytesTotal, kept, bottleneck }: Progress): void {
-    const { peer, signal } = this.#session;
-    const number = this.#images.findIndex(({ passage }) => passage.image.id === id);
-    if (number < 0 || signal.aborted) return;
-    if (phase === 'push' && !peer.capabilities.includes(PUSH)) return;
-    const total = phase === 'push' ? { bytesTotal } : {};
-    this.#session
-      .send({
-        type: 'progress',
-        image: number,
-        phase,
-        bytes,
-        ...total,
-        kept,
-        ...(bottleneck && { bottleneck }),
-      })
-      .catch((error: unknown) => this.#session.fail(toImgmvError(error)));
+    const image = this.#images.findIndex(({ passage }) => passage.image.id === id);
+    if (image < 0 || (phase === 'push' && !this.#session.peer.capabilities.includes(PUSH))) return;
+    const total = phase === 'push' && { bytesTotal };
+    const waits = bottleneck && { bottleneck };
+    void this.#session.tell({ type: 'progress', image, phase, bytes, ...total, kept, ...waits });
   }
 
   /** Nothing on the lane means that the network is slow, or whatever the sender says that it waits for. */
@@ -282,7 +265,7 @@ export class SinkServer implements AsyncDisposable {
   /** What the sender says next; undefined where it says nothing more. Throws when the session is lost. */
   async #linger(): Promise<Said | undefined> {
     const said = this.#finished ? this.#said.value : await lingering(this.#session, this.#said.promise);
-    if (said?.type === 'retry') this.#said = awaited();
+    if (said?.type === 'retry') this.#said = deferred();
     else this.#finished = true;
     return said;
   }

@@ -3,6 +3,7 @@ import * as v from 'valibot';
 import { LAYER_MAX_BYTES, LAYERS_MAX } from '../../proto/limits.ts';
 import type { Digest } from '../model/image.ts';
 import type { PushProgress } from '../model/sink.ts';
+import { JsonLines } from '../streams/json-lines.ts';
 
 const LINE_MAX_CHARACTERS = 64 * 1024;
 const ID_MAX_CHARACTERS = 100;
@@ -38,7 +39,7 @@ function unlessOdd<const S extends v.GenericSchema>(schema: S) {
 export class PushAnswer {
   readonly #tag: string;
   readonly #blobs = new Map<string, PushProgress>();
-  #rest = '';
+  readonly #lines = new JsonLines(answerLine, LINE_MAX_CHARACTERS);
   #digest: Digest | undefined;
   #failure: string | undefined;
   #partOfIndex = false;
@@ -84,23 +85,15 @@ export class PushAnswer {
 
   /** Takes a piece of the answer, cut anywhere. A line that is too long, or says nothing known, is passed over. */
   read(text: string): void {
-    const lines = text.split('\n');
-    lines[0] = this.#rest + (lines[0] ?? '');
-    // One character more than a line may have is enough to see that it is too long.
-    this.#rest = (lines.pop() ?? '').slice(0, LINE_MAX_CHARACTERS + 1);
-    for (const line of lines) this.#readLine(line);
+    for (const { value } of this.#lines.read(text)) if (value) this.#take(value);
   }
 
   /** The answer is complete. */
   end(): void {
-    this.#readLine(this.#rest);
-    this.#rest = '';
+    for (const { value } of this.#lines.end()) if (value) this.#take(value);
   }
 
-  #readLine(line: string): void {
-    const answer = parseLine(line);
-    if (!answer) return;
-    const { id, status, error, progressDetail, aux } = answer;
+  #take({ id, status, error, progressDetail, aux }: AnswerLine): void {
     const layer = id?.slice(0, ID_MAX_CHARACTERS) ?? '';
     const said = `${progressDetail?.current} ${status?.slice(0, STATUS_MAX_CHARACTERS)}`;
     if (this.#last.get(layer) !== said) this.#note(layer, said);
@@ -131,15 +124,4 @@ export class PushAnswer {
 function digestTold(status: string, tag: string): Digest | undefined {
   const [, told, found] = /^(\S{1,128}): digest: (sha256:[0-9a-f]{64}) size: [0-9]+$/.exec(status) ?? [];
   return told === tag ? (found as Digest | undefined) : undefined;
-}
-
-/** Undefined for what no engine says. */
-function parseLine(line: string): AnswerLine | undefined {
-  if (line.length > LINE_MAX_CHARACTERS) return undefined;
-  try {
-    const parsed = v.safeParse(answerLine, JSON.parse(line));
-    return parsed.success ? parsed.output : undefined;
-  } catch {
-    return undefined;
-  }
 }

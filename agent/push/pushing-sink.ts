@@ -3,7 +3,9 @@
  * goes on behind the commit. One that fails takes nothing back, and is no failure of the image: it is told beside it.
  */
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
-import type { Emit } from '../model/events.ts';
+import { Turns } from '../../proto/turns.ts';
+import { type Emit, tellError } from '../model/events.ts';
+import { ForwardingSink } from '../model/forwarding-sink.ts';
 import type { Image, Name } from '../model/image.ts';
 import {
   type Answer,
@@ -13,13 +15,10 @@ import {
   type Push,
   type Pushed,
   type PushProgress,
-  type Retry,
   refused,
   type SetName,
   type Sink,
-  type SinkFacts,
 } from '../model/sink.ts';
-import type { Waits } from '../model/source.ts';
 import { PushError, problemOf } from './failure.ts';
 import { namesRegistry, namesToPush } from './names-to-push.ts';
 import type { PushPolicy } from './policy.ts';
@@ -31,33 +30,28 @@ export interface PushingOptions {
   readonly emit: Emit;
 }
 
-export class PushingSink implements Sink {
-  readonly #inner: Sink;
+export class PushingSink extends ForwardingSink {
   readonly #push: PushName;
   readonly #policy: PushPolicy;
   readonly #emit: Emit;
   /**
-   * The end of the last push that was asked for. They stand in line: an engine sends several layers of one push at
-   * once, which fills the link by itself, and what two images share the second one finds in the registry.
+   * Pushes stand in line: an engine sends several layers of one push at once, which fills the link by itself, and what
+   * two images share the second one finds in the registry.
    */
-  #line: Promise<unknown> = Promise.resolve();
+  readonly #line = new Turns();
 
   /** `inner` must be one whose images are there as soon as they are committed: not an atomic one. */
   constructor(inner: Sink, { push, policy, emit }: PushingOptions) {
+    super(inner);
     if (inner.facts.atomic)
       throw new ImgmvError('internal', 'what is there only at the end cannot be pushed');
-    this.#inner = inner;
     this.#push = push;
     this.#policy = policy;
     this.#emit = emit;
   }
 
-  get facts(): SinkFacts {
-    return this.#inner.facts;
-  }
-
-  async plan(images: readonly Image[]): Promise<readonly Planned[]> {
-    return (await this.#inner.plan(images)).map((planned) => {
+  override async plan(images: readonly Image[]): Promise<readonly Planned[]> {
+    return (await super.plan(images)).map((planned) => {
       if (planned.answer.action === 'refuse') return planned;
       const { left, allowed } = this.#meant(planned.answer);
       if (this.#policy.asked && left.length > 0 && allowed.size === 0) {
@@ -117,15 +111,9 @@ export class PushingSink implements Sink {
     for (const ref of meant) {
       if (foreign instanceof Error) pushed.push(failed(ref.target, foreign));
       else if (foreign.length > 0) pushed.push(failed(ref.target, holdsMore(ref.target, foreign)));
-      else pushed.push(await this.#inLine(() => this.#pushOne(image, ref, signal, onProgress)));
+      else pushed.push(await this.#line.take(() => this.#pushOne(image, ref, signal, onProgress)));
     }
     return pushed;
-  }
-
-  #inLine<T>(work: () => Promise<T>): Promise<T> {
-    const done = this.#line.then(work);
-    this.#line = done;
-    return done;
   }
 
   /** Never throws: a fault of ours, too, must not undo what is loaded. */
@@ -140,7 +128,7 @@ export class PushingSink implements Sink {
       signal.throwIfAborted();
       if (!this.#policy.allows(name)) throw notAllowed(target);
       if (!namesRegistry(target)) throw nowhere(target);
-      const onRetry = ({ code, message, hint }: ImgmvError, attempt: number, waitMs: number) =>
+      const onRetry = (error: ImgmvError, attempt: number, waitMs: number) =>
         this.#emit({
           event: 'retrying',
           id: image.id,
@@ -148,28 +136,12 @@ export class PushingSink implements Sink {
           attempt,
           waitSeconds: waitMs / 1000,
           phase: 'push',
-          error: { code, message, hint: hint ?? null },
+          error: tellError(error),
         });
       return { target, ...(await this.#push(target, { signal, onProgress, onRetry })) };
     } catch (error) {
       return failed(target, toImgmvError(signal.aborted ? signal.reason : error));
     }
-  }
-
-  retrying(retry: Retry): Promise<void> {
-    return this.#inner.retrying(retry);
-  }
-
-  finish(): Promise<void> {
-    return this.#inner.finish();
-  }
-
-  waits(): Waits {
-    return this.#inner.waits();
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.#inner[Symbol.asyncDispose]();
   }
 }
 

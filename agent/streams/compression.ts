@@ -1,9 +1,10 @@
 /** How a file is compressed, by its first bytes; and its bytes without it, within bounds. */
-import { type Duplex, finished } from 'node:stream';
+import { finished } from 'node:stream/promises';
 import { createGunzip } from 'node:zlib';
 import { Decompressor } from '../../proto/compression.ts';
 import { ImgmvError } from '../../proto/errors.ts';
 import { ZSTD_WINDOW_LOG_MAX } from '../../proto/limits.ts';
+import { drained } from './drained.ts';
 import type { Inflation } from './inflation.ts';
 import { Turn } from './large-window.ts';
 import { ZSTD_LONG_WINDOW_LOG_MAX } from './limits.ts';
@@ -12,7 +13,10 @@ import { firstFrame } from './zstd-frame.ts';
 
 export type Compression = 'none' | 'gzip' | 'zstd';
 
-/** Throws integrity for one that is known and not read. `head`: the first bytes, six at least where there are. */
+/** As many bytes tell compressions apart, also those that are not read. */
+export const COMPRESSION_HEAD_BYTES = 8;
+
+/** `head`: the first bytes, four at least where there are so many. */
 export function compressionOf(head: Uint8Array): Compression {
   if (isGzip(head)) return 'gzip';
   if (isZstd(head)) return 'zstd';
@@ -69,9 +73,7 @@ export async function* inflated(
 async function* unzstd(source: AsyncGenerator<Buffer>, turn: Turn): AsyncGenerator<Buffer> {
   try {
     const { windowBytes, frames } = await firstFrame(source);
-    const inBounds = async function* (decompressor: Decompressor) {
-      yield* decompressor.decompress(frames, Number.MAX_SAFE_INTEGER);
-    };
+    const inBounds = (decompressor: Decompressor) => decompressor.decompress(frames, Number.MAX_SAFE_INTEGER);
     if (windowBytes <= 2 ** ZSTD_WINDOW_LOG_MAX) return yield* inBounds(new Decompressor());
     if (windowBytes > 2 ** ZSTD_LONG_WINDOW_LOG_MAX)
       throw new ImgmvError(
@@ -93,9 +95,7 @@ async function* unzstd(source: AsyncGenerator<Buffer>, turn: Turn): AsyncGenerat
 /** Node's gunzip ends with the last member, and says nothing of what is behind it. */
 async function* gunzipped(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
   const gunzip = createGunzip();
-  const ended = new Promise<void>((resolve) => {
-    finished(gunzip, { writable: false }, () => resolve());
-  });
+  const ended = finished(gunzip, { writable: false }).catch(() => {});
   const feed = async () => {
     /** What it may not have read to the end, by where that is. */
     const unread: { readonly end: number; readonly bytes: Buffer }[] = [];
@@ -124,19 +124,6 @@ async function* gunzipped(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer>
     gunzip.destroy();
     await feeding.catch(() => {});
   }
-}
-
-/** Resolves as well when it will never drain any more. */
-function drained(stream: Duplex): Promise<void> {
-  const events = ['drain', 'end', 'close'];
-  return new Promise((resolve) => {
-    const done = () => {
-      for (const event of events) stream.off(event, done);
-      resolve();
-    };
-    if (stream.destroyed || stream.readableEnded) return resolve();
-    for (const event of events) stream.on(event, done);
-  });
 }
 
 /** Tapes were filled up with zeros. */

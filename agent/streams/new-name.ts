@@ -1,5 +1,6 @@
 /** Files that appear whole under their name, and never in the place of another one. */
-import { link, lstat, rename, unlink } from 'node:fs/promises';
+import { link, rename, unlink } from 'node:fs/promises';
+import { lstatIfAny } from './lstat-if-any.ts';
 
 /** What link(2) says where the file system has none: FAT, as sticks often have it, and some shares. */
 const WITHOUT_LINKS = new Set(['EPERM', 'ENOTSUP', 'EOPNOTSUPP', 'ENOSYS', 'EMLINK']);
@@ -12,18 +13,8 @@ export async function giveName(temporary: string, path: string): Promise<void> {
   } catch (error) {
     const { code = '' } = error as NodeJS.ErrnoException;
     if (!WITHOUT_LINKS.has(code)) throw error;
-    if (await isThere(path)) throw Object.assign(new Error(`${path} exists already`), { code: 'EEXIST' });
+    if (await lstatIfAny(path)) throw Object.assign(new Error(`${path} exists already`), { code: 'EEXIST' });
     return rename(temporary, path);
   }
   await unlink(temporary);
-}
-
-async function isThere(path: string): Promise<boolean> {
-  try {
-    await lstat(path);
-    return true;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return false;
-    throw error;
-  }
 }

@@ -1,4 +1,5 @@
 /** How far the reading of archives is, for those who wait for it. */
+import { tap } from './tap.ts';
 
 export type ReadingPhase = 'index' | 'layers';
 
@@ -18,10 +19,9 @@ export class ReadingMeter {
     this.total = total;
   }
 
-  async *over(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-    for await (const chunk of chunks) {
-      this.bytes += chunk.length;
-      yield chunk;
-    }
+  over(chunks: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    return tap(chunks, ({ length }) => {
+      this.bytes += length;
+    });
   }
 }

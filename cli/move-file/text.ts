@@ -1,6 +1,7 @@
 /** The bytes of a move file as text, and no more of them than one has. */
 import { createReadStream } from 'node:fs';
 import type { Readable } from 'node:stream';
+import { readAll } from '../../agent/streams/read-all.ts';
 import { ImgmvError } from '../../proto/errors.ts';
 
 export const MOVE_FILE_MAX_BYTES = 1024 * 1024;
@@ -8,24 +9,19 @@ export const MOVE_FILE_MAX_BYTES = 1024 * 1024;
 /** `-` is `stdin`. Throws usage for what cannot be read, is too long, or is not UTF-8. */
 export async function readText(path: string, stdin: Readable): Promise<string> {
   const what = path === '-' ? 'standard input' : path;
-  const chunks: Buffer[] = [];
-  let bytes = 0;
+  const tooLong = () =>
+    new ImgmvError('usage', `${what} is longer than the 1 MiB that a move file may have`, {
+      hint: 'a list of thousands of images goes into a file of its own, named by the key file',
+    });
+  let bytes: Buffer;
   try {
-    for await (const chunk of path === '-' ? stdin : createReadStream(path)) {
-      const buffer = Buffer.from(chunk);
-      bytes += buffer.length;
-      if (bytes > MOVE_FILE_MAX_BYTES)
-        throw new ImgmvError('usage', `${what} is longer than the 1 MiB that a move file may have`, {
-          hint: 'a list of thousands of images goes into a file of its own, named by the key file',
-        });
-      chunks.push(buffer);
-    }
+    bytes = await readAll(path === '-' ? stdin : createReadStream(path), MOVE_FILE_MAX_BYTES, tooLong);
   } catch (cause) {
     if (cause instanceof ImgmvError) throw cause;
     throw unreadable(what, cause as NodeJS.ErrnoException);
   }
   try {
-    return new TextDecoder('utf-8', { fatal: true }).decode(Buffer.concat(chunks));
+    return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch (cause) {
     throw new ImgmvError('usage', `${what} is no move file: it is not UTF-8`, { cause });
   }

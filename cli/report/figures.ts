@@ -1,5 +1,5 @@
 /** The figures of a report that are computed: of one image, from its line in the plan and its `image` event. */
-import type { Event, PlanImage } from '../../agent/model/events.ts';
+import type { EventOf, PlanImage } from '../../agent/model/events.ts';
 import {
   arrived,
   IMAGE_STATUSES,
@@ -9,7 +9,6 @@ import {
   type Totals,
 } from './model.ts';
 
-type EventOf<E extends Event['event']> = Extract<Event, { event: E }>;
 export type ImageEvent = EventOf<'image'>;
 
 export interface ImageFacts {

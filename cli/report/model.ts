@@ -2,8 +2,7 @@
  * A report as a value: what the JSON report is, word for word, and what the other forms show. docs/report.md says
  * what each field means. Sizes are bytes, times seconds, moments RFC 3339. Fields may be added, never renamed.
  */
-import type { Keeper, PhaseSeconds, PushedRef } from '../../agent/model/events.ts';
-import type { ErrorCode } from '../../proto/errors.ts';
+import type { Keeper, PhaseSeconds, PushedRef, ToldError } from '../../agent/model/events.ts';
 
 export type ReportCommand = 'send' | 'receive' | 'copy';
 
@@ -17,7 +16,7 @@ export interface ReportData {
   readonly seconds: number;
   readonly exit: number;
   /** What ended the whole run; null where it went to its end, whatever became of single images. */
-  readonly error: (ReportError & { readonly exit: number }) | null;
+  readonly error: (ToldError & { readonly exit: number }) | null;
   readonly source: Side;
   readonly target: Side;
   /** How often the connection was lost. */
@@ -25,12 +24,6 @@ export interface ReportData {
   readonly totals: Totals;
   /** In the order of the plan; empty where there was none. */
   readonly images: readonly ReportImage[];
-}
-
-export interface ReportError {
-  readonly code: ErrorCode;
-  readonly message: string;
-  readonly hint: string | null;
 }
 
 export interface Side {
@@ -102,7 +95,7 @@ export interface ReportImage {
   readonly warning: string | null;
   readonly idChange: string | null;
   readonly pushed: readonly PushedRef[];
-  readonly error: ReportError | null;
+  readonly error: ToldError | null;
 }
 
 /** Whether it is at the target, whole and verified. */

@@ -1,18 +1,14 @@
 /** `--report FILE` around a run: the place is looked at before it, and the report written behind it. */
-import { type Event, errorEvent } from '../../agent/model/events.ts';
+import { type Event, type EventOf, errorEvent } from '../../agent/model/events.ts';
 import { exitStatusOf, ImgmvError } from '../../proto/errors.ts';
-import type { ReportCommand } from './model.ts';
-import { Report } from './report.ts';
+import { Report, type ReportOptions } from './report.ts';
 import { ReportFile } from './report-file.ts';
 
 /** For commander. */
 export const REPORT_HELP = 'write what has happened to FILE.md, FILE.html or FILE.json at the end';
 
-export interface ReportFlags {
+export interface ReportFlags extends ReportOptions {
   readonly report?: string;
-  readonly command: ReportCommand;
-  /** The other host, where the command names one. */
-  readonly target?: string;
   /** More than one session may come. */
   readonly sessions?: boolean;
 }
@@ -44,7 +40,7 @@ export class ReportRun {
    * Once, when the run has ended with `exit`. Gives the error event where the report could not be written: it does not
    * change what became of the images.
    */
-  write(exit: number, stopped: ImgmvError | undefined): Extract<Event, { event: 'error' }> | undefined {
+  write(exit: number, stopped: ImgmvError | undefined): EventOf<'error'> | undefined {
     try {
       this.#file.write(this.#report.data(exit, stopped));
       return undefined;

@@ -1,12 +1,10 @@
 /** Collects the events of one run into a report, beside whoever shows them. */
 import { hostname } from 'node:os';
 import { VERSION } from '../../agent/ends/host.ts';
-import type { Event, Keeper, PlanImage } from '../../agent/model/events.ts';
+import type { Event, EventOf, Keeper, PlanImage } from '../../agent/model/events.ts';
 import type { ImgmvError } from '../../proto/errors.ts';
 import { type ImageEvent, imageOf, totalsOf } from './figures.ts';
 import type { ReportCommand, ReportData, Side } from './model.ts';
-
-type EventOf<E extends Event['event']> = Extract<Event, { event: E }>;
 
 export interface ReportOptions {
   readonly command: ReportCommand;
@@ -50,8 +48,7 @@ export class Report {
         if (!this.#reading.includes(event.archive)) this.#reading.push(event.archive);
         return;
       case 'writing':
-        this.#writing.push(event.archive);
-        return;
+        return void this.#writing.push(event.archive);
       case 'paired':
         this.#peer = event.peer;
         return;
@@ -69,8 +66,7 @@ export class Report {
         this.#retries.set(event.id, (this.#retries.get(event.id) ?? 0) + 1);
         return;
       case 'image':
-        this.#images.set(keyOf(event), event);
-        return;
+        return void this.#images.set(keyOf(event), event);
       case 'done':
         this.#done = event;
         return;

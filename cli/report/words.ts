@@ -1,7 +1,7 @@
 /** What a report says in words, the same in every form for people. Nothing here is escaped: the forms do that. */
 import type { PushedRef } from '../../agent/model/events.ts';
-import { short } from '../names.ts';
-import { size } from '../sizes.ts';
+import { short, shortSource } from '../names.ts';
+import { counted, size } from '../sizes.ts';
 import { arrived, type ImageStatus, isLost, type ReportData, type ReportImage, type Side } from './model.ts';
 
 export type Verdict = 'done' | 'partial' | 'failed' | 'stopped';
@@ -61,7 +61,7 @@ function placeOf(side: Side): string {
 
 /** What it is called at the source; an id where it is called nothing. What it is called now is told by the notes. */
 export function imageName({ id, refs }: ReportImage): string {
-  const sources = [...new Set(refs.map(({ source }) => nameAtSource(source)))];
+  const sources = [...new Set(refs.map(({ source }) => shortSource(source)))];
   return sources.length === 0 ? short(id) : sources.join(', ');
 }
 
@@ -86,7 +86,7 @@ export function notesOf(image: ReportImage): readonly Note[] {
     ),
     ...refs
       .filter((ref) => ref.renamed)
-      .flatMap(({ source, target }) => note('change', `renamed: ${nameAtSource(source)} is ${target} there`)),
+      .flatMap(({ source, target }) => note('change', `renamed: ${shortSource(source)} is ${target} there`)),
     ...refs.flatMap(({ target, replaced }) =>
       replaced === null
         ? []
@@ -123,11 +123,6 @@ export interface Loss {
   readonly status: ImageStatus;
   readonly notes: readonly Note[];
   readonly images: readonly ReportImage[];
-}
-
-/** A name that is no name but an id, as docker shows it. */
-function nameAtSource(source: string): string {
-  return source.startsWith('sha256:') ? short(source) : source;
 }
 
 function pushedNotes({ ref, digest, error, warning }: PushedRef): readonly Note[] {
@@ -171,8 +166,4 @@ export function percent(share: number): string {
 /** To the second, in UTC. */
 export function moment(iso: string): string {
   return `${iso.slice(0, 10)} ${iso.slice(11, 19)} UTC`;
-}
-
-export function counted(count: number, what: string): string {
-  return `${count} ${what}${count === 1 ? '' : 's'}`;
 }

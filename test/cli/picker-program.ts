@@ -11,7 +11,7 @@ const MIB = 1024 * 1024;
 const DAY_MS = 86_400_000;
 
 function rowOf(index: number): PickerRow {
-  const id = `sha256:${String(index).padStart(4, '0').repeat(16)}`;
+  const id = `sha256:${String(index).padStart(4, '0').repeat(16)}` as const;
   const names =
     [
       ['registry.example:5000/team/a-rather-long-name-of-an-image:1.0', 'web:1.0'],
@@ -21,9 +21,8 @@ function rowOf(index: number): PickerRow {
   return {
     id,
     names,
-    platform: index % 2 === 0 ? 'linux/amd64' : 'linux/arm64/v8',
     bytes: (index + 1) * MIB,
-    createdMs: Date.now() - (index + 0.5) * DAY_MS,
+    created: new Date(Date.now() - (index + 0.5) * DAY_MS),
   };
 }
 

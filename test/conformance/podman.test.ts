@@ -1,11 +1,12 @@
 /** Podman compares no layer with the config: what is compressed is looked at on its way there. */
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { blobPath, ociArchive } from '../../agent/docker/archive.ts';
+import { ociArchive } from '../../agent/docker/archive.ts';
 import { Engine } from '../../agent/docker/engine.ts';
 import { EngineSink } from '../../agent/docker/engine-sink.ts';
 import { LAYERWISE_MIN_BYTES } from '../../agent/docker/engine-writer.ts';
 import { move } from '../../agent/move/move.ts';
+import { blobPath } from '../../agent/oci/blob-path.ts';
 import { digestOf, LAYER_TYPE, manifestFor } from '../../agent/oci/metadata.ts';
 import { rawTar } from '../hostile/raw-tar.ts';
 import { type MemoryImage, MemorySource, testImage } from '../memory.ts';

@@ -1,7 +1,7 @@
 /** What may stand between imgmv and its docker engine: passes a socket on, and stops where a test asks. */
 import { once } from 'node:events';
 import { connect, createServer, type Socket } from 'node:net';
-import { awaited } from '../../agent/streams/awaited.ts';
+import { deferred } from '../../proto/deferred.ts';
 
 export interface EngineRelayOptions {
   /** Of the engine. */
@@ -28,7 +28,7 @@ export async function startEngineRelay({
   holdAt,
 }: EngineRelayOptions): Promise<EngineRelay> {
   const sockets = new Set<Socket>();
-  const held = awaited<void>();
+  const held = deferred<void>();
   let holding = true;
   let goOn = () => {};
   let end = () => {};

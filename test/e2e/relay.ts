@@ -1,7 +1,7 @@
 /** What may stand between two hosts: passes TCP on, and holds, alters or disguises it as a test asks. */
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
-import { awaited } from '../../agent/streams/awaited.ts';
+import { deferred } from '../../proto/deferred.ts';
 
 export interface RelayOptions {
   readonly port: number;
@@ -43,7 +43,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
   let holding = options.holdAfterBytes !== undefined;
   let swallowing = false;
   let passed = 0;
-  const held = awaited<void>();
+  const held = deferred<void>();
   let connections = 0;
   const server = createServer({ allowHalfOpen: true }, (dialler) => {
     const number = connections++;

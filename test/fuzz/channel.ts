@@ -1,5 +1,6 @@
 /** Preambles, handshakes and records: what comes before a lane, from strangers. PROTOCOL.md sections 2 to 4. */
 import fc from 'fast-check';
+import nacl from 'tweetnacl';
 import {
   acceptChannel,
   decodePreamble,
@@ -10,7 +11,7 @@ import {
 import { CipherState } from '../../proto/cipher-state.ts';
 import { codeOfClose, ERROR_CODES, ImgmvError } from '../../proto/errors.ts';
 import { NOISE_TAG_BYTES, PREAMBLE_BYTES, RECORD_MAX_BYTES } from '../../proto/limits.ts';
-import { HandshakeState, keyPairFromSecretKey, type Pattern } from '../../proto/noise.ts';
+import { HandshakeState, type Pattern } from '../../proto/noise.ts';
 import { errorOfClose, SUBPROTOCOL } from '../../proto/websocket.ts';
 import { bytesLike, mutated, mutatedInPlace, rawBytes } from './bytes.ts';
 import { decoded, decodedLater, holds, refused } from './refusal.ts';
@@ -18,7 +19,7 @@ import { target } from './target.ts';
 import { nastyText } from './text.ts';
 import { FakeSocket } from './wire.ts';
 
-const keyOf = (fill: number) => keyPairFromSecretKey(Buffer.alloc(32, fill));
+const keyOf = (fill: number) => nacl.box.keyPair.fromSecretKey(Buffer.alloc(32, fill));
 const [S_DIALLER, E_DIALLER, S_LISTENER, E_LISTENER] = [keyOf(1), keyOf(2), keyOf(3), keyOf(4)];
 const PSK = Buffer.alloc(32, 5);
 const PROLOGUE = Buffer.from('a prologue');

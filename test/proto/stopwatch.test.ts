@@ -1,5 +1,5 @@
 import { afterAll, beforeAll, expect, it, vi } from 'vitest';
-import { awaited } from '../../agent/streams/awaited.ts';
+import { deferred } from '../../proto/deferred.ts';
 import { Stopwatch } from '../../proto/stopwatch.ts';
 import { pause } from './wire.ts';
 
@@ -18,7 +18,7 @@ async function passed(ms: number): Promise<void> {
 it('counts a wait while it goes on, and no more when it is over', async () => {
   const watch = new Stopwatch();
   expect(watch.ms).toBe(0);
-  const coming = awaited<string>();
+  const coming = deferred<string>();
   const waiting = watch.during(coming.promise);
   await passed(30);
   expect(watch.ms).toBe(30);

@@ -2,6 +2,7 @@
 import * as v from 'valibot';
 import { ImgmvError } from '../../../proto/errors.ts';
 import type { Digest } from '../../model/image.ts';
+import { hexOf } from '../../oci/blob-path.ts';
 import { MANIFEST_KEYS } from '../../oci/image-keys.ts';
 import { digestOf, isIndexType } from '../../oci/metadata.ts';
 import { parseJson } from '../../oci/strict-json.ts';
@@ -29,11 +30,7 @@ export function dirImages({ files }: Contents): Described {
       hint: 'skopeo copy without --all writes one of them; oci: keeps them all',
     });
   const root = { mediaType, digest: digestOf(bytes), size: bytes.length, kind: 'manifest' as const };
-  const nameOf = (digest: Digest) => (digest === root.digest ? MANIFEST : dirName(digest));
+  const nameOf = (digest: Digest) => (digest === root.digest ? MANIFEST : hexOf(digest));
   const image = new ImageGraph(files, nameOf, new MetadataReading()).image(root, false);
   return { images: [image], setAside: [], warnings: [] };
-}
-
-export function dirName(digest: Digest): string {
-  return digest.slice('sha256:'.length);
 }

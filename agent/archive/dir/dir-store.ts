@@ -1,19 +1,21 @@
 /** skopeo's `dir:` format, of one image: made beside its place, and moved there when the image is whole. */
 import { randomBytes } from 'node:crypto';
 import { renameSync, rmSync } from 'node:fs';
-import { chmod, lstat, mkdir, open, readdir, rename, rm, rmdir, statfs, unlink } from 'node:fs/promises';
+import { chmod, mkdir, readdir, rename, rm, rmdir, unlink } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { ImgmvError } from '../../../proto/errors.ts';
 import type { Digest, Image } from '../../model/image.ts';
+import { type Room, roomAt } from '../../model/room.ts';
+import { hexOf } from '../../oci/blob-path.ts';
 import { isIndexType } from '../../oci/metadata.ts';
 import { once } from '../../streams/file-bytes.ts';
+import { lstatIfAny } from '../../streams/lstat-if-any.ts';
 import type { BlobStore, WholeImage } from '../blob-store.ts';
 import { MANIFEST } from '../docker-archive/docker-archive.ts';
-import { FILE_MODE, FOLDER_MODE } from '../folder.ts';
+import { FOLDER_MODE } from '../folder.ts';
 import { DIRECTORY, kindAt } from '../kind-at.ts';
 import { makeDirectories, removeEmpty } from '../made-directories.ts';
-import { noRoomFor } from '../spool.ts';
-import { dirName } from './dir-image.ts';
+import { writeNewFile } from '../new-file.ts';
 
 /** containers/image directory/directory_dest.go */
 const VERSION = Buffer.from('Directory Transport Version: 1.1\n');
@@ -77,15 +79,13 @@ export class DirStore implements BlobStore {
     return undefined;
   }
 
-  async room() {
-    const path = dirname(this.#path);
-    const { bavail, bsize } = await statfs(path);
-    return { path, freeBytes: bavail * bsize };
+  room(): Promise<Room> {
+    return roomAt(dirname(this.#path));
   }
 
   async put(digest: Digest, size: number, body: AsyncIterable<Buffer>): Promise<void> {
     if (this.#sizes.has(digest)) for await (const _ of body);
-    else await this.#write(dirName(digest), body);
+    else await this.#write(hexOf(digest), body);
     this.#sizes.set(digest, size);
   }
 
@@ -119,10 +119,7 @@ export class DirStore implements BlobStore {
 
   /** Who may look into a directory that is replaced was decided by its owner. */
   async #keepMode(replaced: string): Promise<void> {
-    const found = await lstat(replaced).catch((error: NodeJS.ErrnoException) => {
-      if (error.code !== 'ENOENT') throw error;
-      return undefined;
-    });
+    const found = await lstatIfAny(replaced);
     if (found?.isDirectory()) await chmod(this.#temporary, found.mode & 0o7777);
   }
 
@@ -159,22 +156,8 @@ export class DirStore implements BlobStore {
     }
   }
 
-  async #write(name: string, body: AsyncIterable<Buffer>): Promise<void> {
-    const path = join(this.#temporary, name);
-    let bytes = 0;
-    try {
-      await using file = await open(path, 'wx', FILE_MODE);
-      for await (const chunk of body) {
-        await file.appendFile(chunk).catch((cause: unknown) => {
-          throw noRoomFor(name, dirname(this.#path), bytes, cause, 'make room, or name another disk');
-        });
-        bytes += chunk.length;
-      }
-      await file.sync();
-    } catch (error) {
-      await rm(path, { force: true });
-      throw error;
-    }
+  #write(name: string, body: AsyncIterable<Buffer>): Promise<void> {
+    return writeNewFile(join(this.#temporary, name), body, { name, path: dirname(this.#path) });
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -7,16 +7,16 @@ import { ImgmvError } from '../../../proto/errors.ts';
 import { LAYERS_MAX, NAMES_PER_IMAGE_MAX, OFFER_IMAGES_MAX } from '../../../proto/limits.ts';
 import type { Digest } from '../../model/image.ts';
 import { ARCHIVE_KEYS } from '../../oci/image-keys.ts';
-import { CONFIG_TYPE, digestOf, readConfig } from '../../oci/metadata.ts';
+import { digestOf, readConfig } from '../../oci/metadata.ts';
 import { parseJson, strictJson } from '../../oci/strict-json.ts';
 import {
   type ArchivedImage,
   archivedName,
+  classicImage,
   type LayerClaim,
   MetadataReading,
   metadataBytes,
   named,
-  platformOf,
   type StoredLayer,
   withoutName,
 } from '../archived-image.ts';
@@ -118,24 +118,7 @@ function imageOf(
     claims.push({ file: layer.name, diffId: { digest, at } });
     layers.set(digest, { digest, size: layer.file.size, file: layer.name, inflate });
   }
-  const all = [...layers.values()];
-  return {
-    image: {
-      id,
-      root: { mediaType: CONFIG_TYPE, digest: id, size: bytes.length },
-      store: 'classic',
-      platform: platformOf(config),
-      names: [],
-      diffIds,
-      config: id,
-      layers: all.map(({ digest: layer, size }) => ({ digest: layer, size })),
-      bytes: all.reduce((sum, { size }) => sum + size, 0),
-    },
-    labels: [],
-    metadata: [{ kind: 'config', digest: id, bytes }],
-    layers,
-    claims,
-  };
+  return classicImage({ id, bytes, config }, layers, claims);
 }
 
 /** The file of this name, or the one that a link of this name leads to: 20.10 has one of a layer, and links to it. */

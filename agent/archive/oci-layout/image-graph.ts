@@ -1,7 +1,7 @@
 /** One image of an OCI layout from its root down: what of it is there, and agrees with itself. */
 import { ImgmvError } from '../../../proto/errors.ts';
 import { LAYERS_OFFERED_MAX } from '../../../proto/limits.ts';
-import type { Digest, Image } from '../../model/image.ts';
+import { type Digest, HOST_PLATFORM, type Image } from '../../model/image.ts';
 import {
   type Answered,
   type Asked,
@@ -12,7 +12,6 @@ import {
 } from '../../oci/graph.ts';
 import {
   type Child,
-  CONFIG_TYPE,
   type Config,
   digestOf,
   isImageConfigType,
@@ -21,6 +20,7 @@ import {
 } from '../../oci/metadata.ts';
 import {
   type ArchivedImage,
+  classicImage,
   type LayerClaim,
   type MetadataReading,
   platformOf,
@@ -34,12 +34,6 @@ interface Candidate {
   readonly configBytes: Buffer;
   readonly config: Config;
 }
-
-/** As Go names what this host is. */
-const HERE = {
-  os: 'linux',
-  architecture: { x64: 'amd64', ia32: '386' }[process.arch as string] ?? process.arch,
-};
 
 export class ImageGraph {
   readonly #files: ReadonlyMap<string, StoredFile>;
@@ -70,7 +64,8 @@ export class ImageGraph {
     for (const manifest of graph.manifests) this.#add(manifest, graph);
     const chosen =
       this.#candidates.find(
-        ({ config: { os, architecture } }) => os === HERE.os && architecture === HERE.architecture,
+        ({ config: { os, architecture } }) =>
+          os === HOST_PLATFORM.os && architecture === HOST_PLATFORM.architecture,
       ) ?? this.#candidates[0];
     if (!chosen) throw none(root, graph);
     const metadata = [...graph.metadata.values()];
@@ -116,25 +111,8 @@ export class ImageGraph {
       return undefined;
     const diffIds = config.rootfs.diff_ids ?? [];
     if (manifest.layers.some((layer, at) => layer.digest !== diffIds[at])) return undefined;
-    const { digest: id } = manifest.config;
-    const layers = [...this.#layers.values()];
-    return {
-      image: {
-        id,
-        root: { mediaType: CONFIG_TYPE, digest: id, size: configBytes.length },
-        store: 'classic',
-        platform: platformOf(config),
-        names: [],
-        diffIds,
-        config: id,
-        layers: layers.map(({ digest: layer, size }) => ({ digest: layer, size })),
-        bytes: layers.reduce((sum, { size }) => sum + size, 0),
-      },
-      labels: [],
-      metadata: [{ kind: 'config', digest: id, bytes: configBytes }],
-      layers: this.#layers,
-      claims: this.#claims,
-    };
+    const id = manifest.config.digest;
+    return classicImage({ id, bytes: configBytes, config }, this.#layers, this.#claims);
   }
 
   /** Of a layer the walk needs no bytes: what it is shows when it is read. */

@@ -3,6 +3,7 @@ import * as v from 'valibot';
 import { ImgmvError } from '../../../proto/errors.ts';
 import { OFFER_IMAGES_MAX } from '../../../proto/limits.ts';
 import type { Digest } from '../../model/image.ts';
+import { blobPath } from '../../oci/blob-path.ts';
 import { LAYOUT_KEYS, MANIFEST_KEYS } from '../../oci/image-keys.ts';
 import { isIndexType } from '../../oci/metadata.ts';
 import { parseJson } from '../../oci/strict-json.ts';
@@ -69,7 +70,7 @@ export function ociImages(contents: Contents): Described {
       const kind = isIndexType(root.mediaType) ? 'index' : 'manifest';
       const one =
         found.get(digest)?.one ??
-        new ImageGraph(files, blobName, reading).image({ ...root, digest, kind }, rootKind === 'config');
+        new ImageGraph(files, blobPath, reading).image({ ...root, digest, kind }, rootKind === 'config');
       const same = found.get(digest) ?? { one, names: [], labels: [] };
       const read = text === undefined ? undefined : archivedName(text);
       if (read !== undefined) same.names.push(read);
@@ -97,10 +98,6 @@ function sha256Of(digest: string): Digest {
   throw new ImgmvError('integrity', `${JSON.stringify(digest.slice(0, 200))} is no digest by sha256`, {
     hint: 'imgmv reads only images whose digests are sha256',
   });
-}
-
-export function blobName(digest: Digest): string {
-  return `blobs/sha256/${digest.slice('sha256:'.length)}`;
 }
 
 function readLayout({ files }: Contents): void {

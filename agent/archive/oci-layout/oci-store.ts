@@ -1,20 +1,23 @@
 /** An OCI layout on disk, new or grown: an image is in it as soon as it is whole, and stays whatever comes behind it. */
 import { randomBytes } from 'node:crypto';
 import { rmSync } from 'node:fs';
-import { open, readdir, rename, rm, statfs } from 'node:fs/promises';
+import { readdir, rename, rm } from 'node:fs/promises';
 import { resolve } from 'node:path';
 import { ImgmvError } from '../../../proto/errors.ts';
 import { METADATA_MAX_BYTES } from '../../../proto/limits.ts';
+import { Turns } from '../../../proto/turns.ts';
 import type { Digest, Image, Name } from '../../model/image.ts';
 import { canonical, parseTarget } from '../../model/reference.ts';
+import { type Room, roomAt } from '../../model/room.ts';
+import { hexOf } from '../../oci/blob-path.ts';
 import { MANIFEST_KEYS } from '../../oci/image-keys.ts';
 import { strictJson } from '../../oci/strict-json.ts';
 import { fileBytes, once } from '../../streams/file-bytes.ts';
 import type { BlobStore, WholeImage } from '../blob-store.ts';
 import { measured } from '../contents.ts';
-import { FILE_MODE, Folder } from '../folder.ts';
+import { Folder } from '../folder.ts';
 import { makeDirectories, removeEmpty } from '../made-directories.ts';
-import { noRoomFor } from '../spool.ts';
+import { writeNewFile } from '../new-file.ts';
 import { IMAGE_NAME, INDEX, LAYOUT, ociImages, parseIndex, REF_NAME, ROOT_KIND } from './oci-images.ts';
 import { LAYOUT_BYTES, type LayoutDescriptor, namedDescriptors, ociDescriptors } from './oci-index.ts';
 import { openOciLayout } from './open-layout.ts';
@@ -53,7 +56,7 @@ export class OciStore implements BlobStore {
   readonly #made: readonly string[];
   readonly #temporary = new Set<string>();
   #committed = false;
-  #last: Promise<void> = Promise.resolve();
+  readonly #turns = new Turns();
   readonly #removeTemporary = () => {
     for (const name of this.#temporary) rmSync(this.#root.at(name), { force: true });
   };
@@ -139,9 +142,8 @@ export class OciStore implements BlobStore {
 
   refusal(): undefined {}
 
-  async room() {
-    const { bavail, bsize } = await statfs(this.#root.at('.'));
-    return { path: this.#root.path, freeBytes: bavail * bsize };
+  async room(): Promise<Room> {
+    return { ...(await roomAt(this.#root.at('.'))), path: this.#root.path };
   }
 
   async put(digest: Digest, size: number, body: AsyncIterable<Buffer>): Promise<void> {
@@ -158,7 +160,7 @@ export class OciStore implements BlobStore {
   }
 
   add(whole: WholeImage): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#turns.take(async () => {
       const { metadata, root } = whole;
       for (const [digest, bytes] of [...metadata, [root.digest, root.bytes] as const])
         await this.put(digest, bytes.length, once(bytes));
@@ -170,7 +172,7 @@ export class OciStore implements BlobStore {
   }
 
   name({ id, config }: Image, names: readonly Name[]): Promise<void> {
-    return this.#inTurn(async () => {
+    return this.#turns.take(async () => {
       const mine = await this.#rootOf(id, config);
       await this.#list(namedDescriptors(mine, names, 'oci'), names);
     });
@@ -223,25 +225,11 @@ export class OciStore implements BlobStore {
 
   /** Whole under its name, or not there. */
   async #write(folder: Folder, name: string, body: AsyncIterable<Buffer>): Promise<void> {
-    const { path } = this.#root;
     const temporary = `.imgmv-${randomBytes(6).toString('hex')}`;
-    let bytes = 0;
-    try {
-      await using file = await open(this.#root.at(temporary), 'wx', FILE_MODE);
-      this.#temporary.add(temporary);
-      for await (const chunk of body) {
-        await file.appendFile(chunk).catch((cause: unknown) => {
-          throw noRoomFor(name, path, bytes, cause, 'make room, or name another disk');
-        });
-        bytes += chunk.length;
-      }
-      await file.sync();
-    } catch (error) {
-      await rm(this.#root.at(temporary), { force: true });
-      this.#temporary.delete(temporary);
-      throw error;
-    }
-    await rename(this.#root.at(temporary), folder.at(name));
+    const at = this.#root.at(temporary);
+    this.#temporary.add(temporary);
+    await writeNewFile(at, body, { name, path: this.#root.path });
+    await rename(at, folder.at(name));
     this.#temporary.delete(temporary);
   }
 
@@ -255,15 +243,9 @@ export class OciStore implements BlobStore {
     return this.#blobs;
   }
 
-  #inTurn(work: () => Promise<void>): Promise<void> {
-    const done = this.#last.then(work);
-    this.#last = done.catch(() => {});
-    return done;
-  }
-
   /** What no image has come of goes. */
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#last;
+    await this.#turns.idle();
     process.off('exit', this.#removeTemporary);
     for (const digest of this.#loose)
       if (this.#blobs) await rm(this.#blobs.at(hexOf(digest)), { force: true });
@@ -273,10 +255,6 @@ export class OciStore implements BlobStore {
     await this.#root[Symbol.asyncDispose]();
     if (!this.#committed) await removeEmpty(this.#made);
   }
-}
-
-function hexOf(digest: Digest): string {
-  return digest.slice('sha256:'.length);
 }
 
 /** Undefined where there is none yet. Throws integrity for what is no index. */

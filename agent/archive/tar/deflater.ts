@@ -6,11 +6,12 @@ import { finished, Readable } from 'node:stream';
 import { constants, createDeflateRaw } from 'node:zlib';
 import { Compressor } from '../../../proto/compression.ts';
 import type { Compression } from '../../streams/compression.ts';
+import { tap } from '../../streams/tap.ts';
 import { crc32 } from './crc32.ts';
 
 export interface Deflater {
   /** What comes of `source`, behind that of the parts before. One at a time. */
-  part(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer>;
+  part(source: AsyncIterable<Buffer>): AsyncIterable<Buffer>;
   /** Call what it gives to forget all parts since. */
   mark(): () => void;
   /** What belongs behind the last part. */
@@ -27,7 +28,7 @@ const LAST_BLOCK = Buffer.from([0x03, 0x00]);
 export function deflater(compression: Compression): Deflater {
   switch (compression) {
     case 'none':
-      return { part: (source) => given(source), mark: () => () => {}, end: () => Buffer.alloc(0) };
+      return { part: (source) => source, mark: () => () => {}, end: () => Buffer.alloc(0) };
     case 'zstd': {
       const compressor = new Compressor();
       return {
@@ -43,10 +44,6 @@ export function deflater(compression: Compression): Deflater {
   }
 }
 
-async function* given(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  yield* source;
-}
-
 class Gzip implements Deflater {
   #begun = false;
   #crc = 0;
@@ -55,13 +52,10 @@ class Gzip implements Deflater {
   async *part(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
     if (!this.#begun) yield GZIP_HEADER;
     this.#begun = true;
-    const counted = async function* (this: Gzip) {
-      for await (const chunk of source) {
-        this.#crc = crc32(chunk, this.#crc);
-        this.#bytes += chunk.length;
-        yield chunk;
-      }
-    }.call(this);
+    const counted = tap(source, (chunk) => {
+      this.#crc = crc32(chunk, this.#crc);
+      this.#bytes += chunk.length;
+    });
     const input = Readable.from(counted, { objectMode: true });
     // It ends on a whole byte and not with a last block, so that the next part can follow.
     const deflate = createDeflateRaw({ level: GZIP_LEVEL, finishFlush: constants.Z_SYNC_FLUSH });

@@ -1,11 +1,19 @@
 /** A tar as contents: looked through once for what is in it, and read for what is wanted. */
-import { createHash } from 'node:crypto';
 import { ImgmvError } from '../../../proto/errors.ts';
-import { type Compression, compressionOf, inflated, unreadCompression } from '../../streams/compression.ts';
+import { Hasher } from '../../../proto/hasher.ts';
+import {
+  COMPRESSION_HEAD_BYTES,
+  type Compression,
+  compressionOf,
+  inflated,
+  unreadCompression,
+} from '../../streams/compression.ts';
 import type { Inflation } from '../../streams/inflation.ts';
 import { Turn } from '../../streams/large-window.ts';
+import { peek } from '../../streams/peek.ts';
 import type { ReadingMeter } from '../../streams/reading-meter.ts';
-import { type Contents, Heads, knownDigest, type ReadFile, type StoredFile } from '../contents.ts';
+import { tap } from '../../streams/tap.ts';
+import { type Contents, Heads, knownDigest, measured, type ReadFile, type StoredFile } from '../contents.ts';
 import type { Input } from '../input.ts';
 import { type Inflate, InflatedTar } from './inflated-tar.ts';
 import { type Place, Places } from './places.ts';
@@ -106,11 +114,8 @@ async function requireRepeated(
   input: Input,
   signal: AbortSignal,
 ): Promise<void> {
-  const digestAt = async ({ offset, size }: Place) => {
-    const hash = createHash('sha256');
-    for await (const chunk of input.read(offset, offset + size, signal)) hash.update(chunk);
-    return hash.digest('hex');
-  };
+  const digestAt = async ({ offset, size }: Place) =>
+    (await measured(input.read(offset, offset + size, signal), 'none', undefined)).digest;
   const names = new Set(repeated.map(({ name }) => name));
   const digests = new Map<string, string>();
   for (const place of places) if (names.has(place.name)) digests.set(place.name, await digestAt(place));
@@ -130,21 +135,13 @@ function twice(name: string): ImgmvError {
  * compressed itself it has to be, if it is wanted.
  */
 async function hashed(heads: Heads, { body, size }: TarEntry): Promise<StoredFile> {
-  const hash = createHash('sha256');
-  const watched = (async function* () {
-    for await (const chunk of body) {
-      hash.update(chunk);
-      yield chunk;
-    }
-  })();
+  const hasher = new Hasher();
+  const watched = tap(body, (chunk) => hasher.add(chunk));
   const file = await heads.of(size, watched);
   if (file.compression !== 'none') return file;
   for await (const _ of watched);
-  return { ...file, digest: `sha256:${hash.digest('hex')}` };
+  return { ...file, digest: hasher.digest() };
 }
-
-/** As many bytes tell compressions apart, also those that are not read. */
-const HEAD_BYTES = 8;
 
 /** The tar in what may be compressed, once. */
 async function plain(
@@ -152,26 +149,26 @@ async function plain(
   { inflation, meter, signal }: TarOptions,
 ): Promise<{ compression: Compression; tar: AsyncIterable<Buffer> }> {
   const { size } = input;
-  const outer = await peek(
-    size === undefined ? meter.over(input.first()) : input.read(0, HEAD_BYTES, signal),
-  );
+  const beginning =
+    size === undefined ? meter.over(input.first()) : input.read(0, COMPRESSION_HEAD_BYTES, signal);
+  const outer = await peek(beginning, COMPRESSION_HEAD_BYTES);
   const compression = compressionOf(outer.head);
   if (compression === 'none') {
     refuse(outer.head, '');
     return {
       compression,
-      tar: size === undefined ? outer.all : new SkippingReader(input, size, meter, signal),
+      tar: size === undefined ? outer.whole : new SkippingReader(input, size, meter, signal),
     };
   }
-  const whole = size === undefined ? outer.all : meter.over(input.first());
+  const whole = size === undefined ? outer.whole : meter.over(input.first());
   const stream = inflated(compression, whole, { inflation, turn: new Turn('archive') });
   try {
-    const inner = await peek(stream);
+    const inner = await peek(stream, COMPRESSION_HEAD_BYTES);
     refuse(inner.head, ` inside ${compression}`);
     const nested = compressionOf(inner.head);
     if (nested !== 'none')
       throw new ImgmvError('integrity', `it is ${nested} inside ${compression}: one of them would do`);
-    return { compression, tar: inner.all };
+    return { compression, tar: inner.whole };
   } catch (error) {
     // What it has taken for decompressing others wait for.
     await stream.return(undefined);
@@ -186,23 +183,4 @@ function refuse(head: Buffer, where: string): void {
     throw new ImgmvError('integrity', `it is ${unread}${where}, which imgmv does not read`, {
       hint: `decompress it on the way: ${unread} -dc FILE | imgmv … docker-archive:-`,
     });
-}
-
-/** The first bytes, HEAD_BYTES where there are so many, and the whole with them. */
-async function peek(stream: AsyncGenerator<Buffer>): Promise<{ head: Buffer; all: AsyncGenerator<Buffer> }> {
-  let head: Buffer = Buffer.alloc(0);
-  while (head.length < HEAD_BYTES) {
-    const next = await stream.next();
-    if (next.done) break;
-    head = Buffer.concat([head, next.value]);
-  }
-  const all = async function* () {
-    try {
-      if (head.length > 0) yield head;
-      yield* stream;
-    } finally {
-      await stream.return(undefined);
-    }
-  };
-  return { head, all: all() };
 }

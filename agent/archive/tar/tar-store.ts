@@ -3,12 +3,14 @@
  * Entries are compressed one by one, so that one that was broken off can be taken back.
  */
 import { ImgmvError, toImgmvError } from '../../../proto/errors.ts';
+import { Turns } from '../../../proto/turns.ts';
 import type { Digest, Image } from '../../model/image.ts';
+import { blobPath } from '../../oci/blob-path.ts';
 import type { Compression } from '../../streams/compression.ts';
 import { once } from '../../streams/file-bytes.ts';
 import type { BlobStore, WholeImage } from '../blob-store.ts';
 import { MANIFEST } from '../docker-archive/docker-archive.ts';
-import { blobName, INDEX, LAYOUT } from '../oci-layout/oci-images.ts';
+import { INDEX, LAYOUT } from '../oci-layout/oci-images.ts';
 import { LAYOUT_BYTES, ociDescriptors } from '../oci-layout/oci-index.ts';
 import type { Output } from '../output.ts';
 import { type Deflater, deflater } from './deflater.ts';
@@ -24,7 +26,7 @@ export class TarStore implements BlobStore {
   readonly #blobs = new Map<Digest, number>();
   readonly #images: WholeImage[] = [];
   /** One entry after the other, whoever writes. */
-  #last: Promise<void> = Promise.resolve();
+  readonly #turns = new Turns();
   #broken: ImgmvError | undefined;
 
   constructor(output: Output, kind: 'docker-archive' | 'oci-archive', compression: Compression) {
@@ -49,10 +51,10 @@ export class TarStore implements BlobStore {
   }
 
   async put(digest: Digest, size: number, body: AsyncIterable<Buffer>): Promise<void> {
-    await this.#inTurn(async () => {
+    await this.#turns.take(async () => {
       // Asked only now: whoever was before may have brought it.
       if (this.#blobs.has(digest)) for await (const _ of body);
-      else await this.#append(entry(blobName(digest), size, body));
+      else await this.#append(entry(blobPath(digest), size, body));
       this.#blobs.set(digest, size);
     });
   }
@@ -71,21 +73,15 @@ export class TarStore implements BlobStore {
     const manifests = this.#images.flatMap((whole) => ociDescriptors(whole, this.#kind));
     await this.#json(INDEX, { schemaVersion: 2, manifests });
     if (this.#kind === 'docker-archive') await this.#json(MANIFEST, this.#images.map(manifestEntry));
-    await this.#inTurn(() => this.#append(entry(LAYOUT, LAYOUT_BYTES.length, once(LAYOUT_BYTES))));
-    await this.#inTurn(() => this.#append(once(Buffer.alloc(2 * BLOCK_BYTES))));
+    await this.#turns.take(() => this.#append(entry(LAYOUT, LAYOUT_BYTES.length, once(LAYOUT_BYTES))));
+    await this.#turns.take(() => this.#append(once(Buffer.alloc(2 * BLOCK_BYTES))));
     await this.#output.write(this.#deflater.end());
     await this.#output.finish();
   }
 
   #json(name: string, value: unknown): Promise<void> {
     const bytes = Buffer.from(JSON.stringify(value));
-    return this.#inTurn(() => this.#append(entry(name, bytes.length, once(bytes))));
-  }
-
-  #inTurn(work: () => Promise<void>): Promise<void> {
-    const done = this.#last.then(work);
-    this.#last = done.catch(() => {});
-    return done;
+    return this.#turns.take(() => this.#append(entry(name, bytes.length, once(bytes))));
   }
 
   async #append(source: AsyncIterable<Buffer>): Promise<void> {
@@ -109,7 +105,7 @@ export class TarStore implements BlobStore {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#last;
+    await this.#turns.idle();
     await this.#output[Symbol.asyncDispose]();
   }
 }
@@ -122,5 +118,5 @@ async function* entry(name: string, size: number, body: AsyncIterable<Buffer>): 
 
 function manifestEntry({ image, config, layers }: WholeImage) {
   const tags = image.names.map(({ target }) => target);
-  return { Config: blobName(config), RepoTags: tags.length > 0 ? tags : null, Layers: layers.map(blobName) };
+  return { Config: blobPath(config), RepoTags: tags.length > 0 ? tags : null, Layers: layers.map(blobPath) };
 }

@@ -3,9 +3,10 @@
  * compares none of them with the config. Seen of 4.3.1.
  */
 import type { Digest } from '../../model/image.ts';
+import { blobPath } from '../../oci/blob-path.ts';
 import type { PlacedLayer, Root } from '../../oci/image-parts.ts';
 import { CONFIG_TYPE, digestOf } from '../../oci/metadata.ts';
-import { type ArchiveFile, blobPath, ociArchive } from '../archive.ts';
+import { type ArchiveFile, ociArchive } from '../archive.ts';
 
 const MANIFEST_TYPE = 'application/vnd.docker.distribution.manifest.v2+json';
 const LAYER_TYPE = 'application/vnd.docker.image.rootfs.diff.tar';

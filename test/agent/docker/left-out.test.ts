@@ -2,7 +2,7 @@
 import { describe, expect, it } from 'vitest';
 import { EngineSource } from '../../../agent/docker/engine-source.ts';
 import type { Digest } from '../../../agent/model/image.ts';
-import { awaited } from '../../../agent/streams/awaited.ts';
+import { deferred } from '../../../proto/deferred.ts';
 import { fakeEngine, type Script } from './fake-engine.ts';
 
 const digest = (n: number): Digest => `sha256:${String(n).repeat(64)}`;
@@ -106,8 +106,8 @@ it.each([
   ['the source', (source: EngineSource) => source[Symbol.asyncDispose]()],
   ['the round', async (source: EngineSource) => source.expect()],
 ])('a save that was begun ahead ends with %s', async (_what, end) => {
-  const saving = awaited<string>();
-  const over = awaited<void>();
+  const saving = deferred<string>();
+  const over = deferred<void>();
   await using fake = await fakeEngine(
     () => {},
     undefined,

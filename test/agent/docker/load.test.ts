@@ -8,7 +8,7 @@ import { extract } from 'tar-stream';
 import { describe, expect, it } from 'vitest';
 import type { Engine } from '../../../agent/docker/engine.ts';
 import { Load } from '../../../agent/docker/load.ts';
-import { awaited } from '../../../agent/streams/awaited.ts';
+import { deferred } from '../../../proto/deferred.ts';
 import { ImgmvError } from '../../../proto/errors.ts';
 import { Stopwatch } from '../../../proto/stopwatch.ts';
 import { failureOf } from '../../conformance/conformance.ts';
@@ -40,7 +40,7 @@ async function loadOne(script: Script): Promise<readonly string[]> {
   const load = new Load(fake.engine, new Stopwatch());
   try {
     await load.file('blobs/a', small.length, once(small));
-    return (await load.finish()).loaded;
+    return await load.finish();
   } finally {
     await load.abort();
   }
@@ -210,7 +210,7 @@ describe('a load that fails', () => {
   });
 
   it('one that is given up before its tar has ended: the connection breaks', async () => {
-    const reached = awaited<Socket>();
+    const reached = deferred<Socket>();
     await using fake = await fakeEngine((request) => reached.resolve(request.resume().socket));
     const load = new Load(fake.engine, new Stopwatch());
     await load.file('blobs/a', small.length, once(small));
@@ -266,7 +266,7 @@ describe('a load that fails', () => {
 
 /** An engine that takes its time: longer than a stop waits, and shorter than anything else does. */
 function answeringAfter(waits: boolean) {
-  const whole = awaited<void>();
+  const whole = deferred<void>();
   const slow = {
     answered: false,
     /** Resolves when it has got all. */

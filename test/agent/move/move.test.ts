@@ -16,8 +16,8 @@ import type {
 import { exitOf, type Settled } from '../../../agent/move/ledger.ts';
 import { type MoveOptions, move } from '../../../agent/move/move.ts';
 import { bottleneck } from '../../../agent/move/passage.ts';
-import { awaited } from '../../../agent/streams/awaited.ts';
 import { retryPauseMs } from '../../../agent/streams/retry-pause.ts';
+import { deferred } from '../../../proto/deferred.ts';
 import { type ErrorCode, ImgmvError } from '../../../proto/errors.ts';
 import { type MemoryImage, MemorySink, MemorySource, testImage } from '../../memory.ts';
 
@@ -452,7 +452,7 @@ describe('several images at once', () => {
   async function watched(...names: readonly string[]) {
     const made = await images(...names);
     const steps: string[] = [];
-    const commits = new Map(names.map((name) => [name, awaited<void>()]));
+    const commits = new Map(names.map((name) => [name, deferred<void>()]));
     const nameOf = ({ names: [name] }: Image) => name?.source ?? '';
     const source = new (class extends MemorySource {
       override async *blobs(...[image, ...rest]: Parameters<MemorySource['blobs']>): AsyncGenerator<Blob> {
@@ -569,7 +569,7 @@ describe('several images at once', () => {
 
   it('lets the next one travel while one is pushed on, and tells it behind that', async () => {
     const { source, sink, steps, letGo } = await watched('one:1', 'two:1');
-    const pushed = awaited<readonly Pushed[]>();
+    const pushed = deferred<readonly Pushed[]>();
     const open = sink.writer.bind(sink);
     const pushing = Object.assign(sink, {
       writer: async (...given: Parameters<typeof open>): Promise<ImageWriter> => {

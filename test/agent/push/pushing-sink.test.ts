@@ -4,7 +4,7 @@ import { move } from '../../../agent/move/move.ts';
 import { EVERY_NAME } from '../../../agent/push/policy.ts';
 import type { PushName } from '../../../agent/push/push.ts';
 import { PushingSink } from '../../../agent/push/pushing-sink.ts';
-import { awaited } from '../../../agent/streams/awaited.ts';
+import { deferred } from '../../../proto/deferred.ts';
 import { ImgmvError } from '../../../proto/errors.ts';
 import { MemorySink, MemorySource, testImage } from '../../memory.ts';
 
@@ -135,7 +135,7 @@ it('pushes nothing of an image that failed', async () => {
 
 it('ends what is left with the reason of a stop, and leaves the images', async () => {
   const stop = new AbortController();
-  const begun = awaited<void>();
+  const begun = deferred<void>();
   const tried: string[] = [];
   const running = pushed(
     ['r.example/a:1', 'r.example/b:1'],

@@ -125,7 +125,7 @@ export const SENDER: readonly Mutation[] = [
   {
     name: 'bytes beyond the declared size are passed on',
     file: 'proto/entry-reader.ts',
-    find: '        if (size > header.size)\n',
+    find: '        if (hasher.bytes > header.size)\n',
     replace: '        if (false)\n',
     tests: entries,
     says: [DIGESTS],

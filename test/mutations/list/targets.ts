@@ -36,9 +36,9 @@ export const TARGETS: readonly Mutation[] = [
   {
     name: '--accept is about names before the rules of the receiver',
     file: 'agent/commands/receive.ts',
-    find: 'return renaming.active ? new RenamingSink(accepting, renaming, warn) : accepting;',
+    find: 'return renaming.active ? new RenamingSink(accepting, renaming, warnBy(emit)) : accepting;',
     replace:
-      'const renamed = renaming.active ? new RenamingSink(place, renaming, warn) : place;\n      return accept ? new AcceptingSink(renamed, accept) : renamed;',
+      'const renamed = renaming.active ? new RenamingSink(place, renaming, warnBy(emit)) : place;\n      return accept ? new AcceptingSink(renamed, accept) : renamed;',
     tests: tests('test/e2e/accept.test.ts', 'is about the names that are set here'),
     says: [OPTIONS],
   },

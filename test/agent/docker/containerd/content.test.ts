@@ -11,7 +11,7 @@ import { ContentStore } from '../../../../agent/docker/containerd/content.ts';
 import { encodeString, fieldsOf } from '../../../../agent/docker/containerd/protobuf.ts';
 import { Engine as AgentEngine } from '../../../../agent/docker/engine.ts';
 import type { Digest } from '../../../../agent/model/image.ts';
-import { awaited } from '../../../../agent/streams/awaited.ts';
+import { deferred } from '../../../../proto/deferred.ts';
 import { failureOf } from '../../../conformance/conformance.ts';
 import { isAlive } from '../../../rig/cleanup.ts';
 import { run } from '../../../rig/command.ts';
@@ -273,7 +273,7 @@ describe('info and list', () => {
   it('fails when the engine is silent for 15 s', async () => {
     vi.useFakeTimers({ toFake: ['setTimeout', 'clearTimeout'] });
     try {
-      const reached = awaited<void>();
+      const reached = deferred<void>();
       await withStore(
         () => reached.resolve(),
         async (store) => {
@@ -300,7 +300,7 @@ describe('info and list', () => {
   ])('fails to read when the engine %s, after two pings', async (_what, script) => {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
     try {
-      const reached = awaited<void>();
+      const reached = deferred<void>();
       const silent: CallScript = (stream, method, socket) => {
         void script(stream, method, socket);
         reached.resolve();
@@ -323,7 +323,7 @@ describe('info and list', () => {
   it('waits for a slow read as long as the engine answers pings', async () => {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] });
     try {
-      const reached = awaited<ServerHttp2Stream>();
+      const reached = deferred<ServerHttp2Stream>();
       await withStore(
         (stream) => reached.resolve(stream),
         async (store) => {
@@ -428,7 +428,7 @@ describe('reading', () => {
 
   /** Writes a blob that never ends, and tells how much of it the stream has taken and how it was ended. */
   function endless() {
-    const ended = awaited<number>();
+    const ended = deferred<number>();
     const state = { bytes: 0, ended: ended.promise };
     const script: CallScript = (stream: ServerHttp2Stream) => {
       const data = Buffer.alloc(100_000);

@@ -1,7 +1,7 @@
 /** The base of sinks that stand before another one: all that they do not change goes through. */
-import type { Image } from '../model/image.ts';
-import { type Planned, type Retry, refused, type Sink, type SinkFacts } from '../model/sink.ts';
-import type { Waits } from '../model/source.ts';
+import type { Image } from './image.ts';
+import { type Planned, type Retry, refused, type Sink, type SinkFacts } from './sink.ts';
+import type { Waits } from './source.ts';
 
 export abstract class ForwardingSink implements Sink {
   protected readonly inner: Sink;

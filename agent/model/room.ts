@@ -1,0 +1,12 @@
+import { statfs } from 'node:fs/promises';
+
+/** Room on a disk, and the directory that was looked at. */
+export interface Room {
+  readonly path: string;
+  readonly freeBytes: number;
+}
+
+export async function roomAt(path: string): Promise<Room> {
+  const { bavail, bsize } = await statfs(path);
+  return { path, freeBytes: bavail * bsize };
+}
