@@ -1,19 +1,16 @@
 import { Command } from 'commander';
 import { clean } from '../agent/commands/clean.ts';
-import { type CommonOptions, run } from './run.ts';
+import { addCommonOptions, type CommonOptions, run } from './run.ts';
 
 interface CleanFlags extends CommonOptions {
   readonly force?: true;
 }
 
 export function cleanCommand(): Command {
-  return new Command('clean')
+  const command = new Command('clean')
     .description('remove layers that interrupted runs kept in the engine of this host')
-    .option('--force', 'also what a session may still use, which then gets it again')
-    .option('--docker-host <address>', 'the engine: unix:///path, tcp://host:port or ssh://user@host')
-    .option('--context <name>', 'the engine of this docker context')
-    .option('--json', 'one JSON object a line on standard output')
-    .option('-q, --quiet', 'show errors alone')
+    .option('--force', 'also what a session may still use, which then gets it again');
+  return addCommonOptions(command)
     .addHelpText(
       'after',
       `

@@ -25,7 +25,7 @@ import {
 } from './places.ts';
 import { addRenamingOptions, namingOf, type RenamingFlags } from './renaming.ts';
 import { REPORT_HELP } from './report/report-run.ts';
-import { type CommonOptions, run } from './run.ts';
+import { addCommonOptions, type CommonOptions, run } from './run.ts';
 
 interface CopyFlags extends CommonOptions, ChoosingFlags, RenamingFlags {
   readonly each?: string;
@@ -45,7 +45,7 @@ export function copyCommand(): Command {
       '[PLACE...]',
       'one SOURCE or more, and DEST; without SOURCE the engine, for --all and the like',
     );
-  return addRenamingOptions(addChoosingOptions(command))
+  addRenamingOptions(addChoosingOptions(command))
     .option('--each <dir>', `in place of DEST: ${EACH_HELP}`)
     .option('--format <format>', FORMAT_HELP, parseFormat)
     .option('--overwrite', OVERWRITE_HELP)
@@ -54,11 +54,8 @@ export function copyCommand(): Command {
     .option('--max-bytes <size>', MAX_BYTES_HELP, parseSize)
     .option('--push', 'push what is in the engine then to where its names say, as `docker push` would')
     .option('--retries <n>', RETRIES_HELP, parseRetries)
-    .option('--report <file>', REPORT_HELP)
-    .option('--docker-host <address>', 'the engine: unix:///path, tcp://host:port or ssh://user@host')
-    .option('--context <name>', 'the engine of this docker context')
-    .option('--json', 'one JSON object a line on standard output')
-    .option('-q, --quiet', 'show errors alone')
+    .option('--report <file>', REPORT_HELP);
+  return addCommonOptions(command)
     .addHelpText(
       'after',
       `

@@ -18,7 +18,7 @@ import {
   requirePickedOnce,
   requireStdinOnce,
 } from './places.ts';
-import { type CommonOptions, run } from './run.ts';
+import { addCommonOptions, type CommonOptions, run } from './run.ts';
 
 interface ListFlags extends CommonOptions, ChoosingFlags {
   readonly from?: readonly ImageEndpoint[];
@@ -30,12 +30,8 @@ export function lsCommand(): Command {
     .description('list images, their sizes and what they share')
     .argument('[IMAGE...]', IMAGE_HELP)
     .option('--from <source>', FROM_HELP, collectEndpoints);
-  return addChoosingOptions(command)
-    .option('--max-bytes <size>', `with --from: ${MAX_BYTES_HELP}`, parseSize)
-    .option('--docker-host <address>', 'the engine: unix:///path, tcp://host:port or ssh://user@host')
-    .option('--context <name>', 'the engine of this docker context')
-    .option('--json', 'one JSON object a line on standard output')
-    .option('-q, --quiet', 'show errors alone, and the list')
+  addChoosingOptions(command).option('--max-bytes <size>', `with --from: ${MAX_BYTES_HELP}`, parseSize);
+  return addCommonOptions(command, ', and the list')
     .addHelpText(
       'after',
       `

@@ -44,7 +44,7 @@ import {
 import { addRenamingOptions, namingOf, type RenamingFlags } from './renaming.ts';
 import type { Renderer } from './renderer.ts';
 import { REPORT_HELP } from './report/report-run.ts';
-import { type CommonOptions, run } from './run.ts';
+import { addCommonOptions, type CommonOptions, run } from './run.ts';
 
 interface ReceiveFlags extends CommonOptions, RenamingFlags {
   readonly once?: true;
@@ -98,7 +98,7 @@ export function receiveCommand(): Command {
       "push names that fit, such as 'registry.example/team/*', once the image is loaded (default: the names that --registry and --retag make here)",
     )
     .option('--allow-push [pattern...]', 'the same, if the sender asks for it: `imgmv send --then-push`');
-  return addRenamingOptions(command)
+  addRenamingOptions(command)
     .option(
       '--into <dest>',
       'files in place of the engine: docker-archive:FILE, oci-archive:FILE, oci:DIR or dir:DIR',
@@ -112,11 +112,8 @@ export function receiveCommand(): Command {
       '--max-unauthenticated <n>',
       'connections an address may hold before it has proven the code (default: 4)',
       countUpTo(1_000),
-    )
-    .option('--docker-host <address>', 'the engine: unix:///path, tcp://host:port or ssh://user@host')
-    .option('--context <name>', 'the engine of this docker context')
-    .option('--json', 'one JSON object a line on standard output')
-    .option('-q, --quiet', 'show errors alone, and the code')
+    );
+  return addCommonOptions(command, ', and the code')
     .addHelpText(
       'after',
       `
@@ -218,9 +215,7 @@ function pushFrom(
     throw new ImgmvError(
       'usage',
       '--push pushes whatever fits, and --allow-push what the sender wants pushed',
-      {
-        hint: 'give one of them',
-      },
+      { hint: 'give one of them' },
     );
   const given = push ?? allowPush;
   if (!given) return undefined;

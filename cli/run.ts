@@ -1,9 +1,11 @@
 /** What every command does around its agent call: signals, rendering, and errors to an exit status. */
 
+import type { Command } from 'commander';
 import type { EngineOptions } from '../agent/docker/engine.ts';
 import { type Emit, errorEvent } from '../agent/model/events.ts';
 import { type ImgmvError, toImgmvError } from '../proto/errors.ts';
 import { escapeText } from './escape.ts';
+import { withHints } from './hints.ts';
 import type { Renderer } from './renderer.ts';
 import { JsonRenderer } from './renderer-json.ts';
 import { TextRenderer } from './renderer-text.ts';
@@ -20,10 +22,19 @@ export interface CommonOptions {
   readonly report?: string;
 }
 
+/** What every command has; with --quiet errors are shown, and `besides`. */
+export function addCommonOptions(command: Command, besides = ''): Command {
+  return command
+    .option('--docker-host <address>', 'the engine: unix:///path, tcp://host:port or ssh://user@host')
+    .option('--context <name>', 'the engine of this docker context')
+    .option('--json', 'one JSON object a line on standard output')
+    .option('-q, --quiet', `show errors alone${besides}`);
+}
+
 export interface RunOptions extends CommonOptions {
   /** The other host, where the command names one. */
   readonly target?: string;
-  /** What a report calls the command; absent of those that give none. */
+  /** What a report calls the command, and hints go by; absent of those that give no report. */
   readonly command?: ReportCommand;
   /** It may take more than one session. */
   readonly sessions?: boolean;
@@ -45,7 +56,8 @@ const LAST_OUTPUT_MS = 1_000;
 export async function run(options: RunOptions, command: (run: Run) => Promise<number>): Promise<void> {
   const renderer = rendererFor(options);
   let report: ReportRun | undefined;
-  const emit: Emit = (event) => {
+  const emit: Emit = (told) => {
+    const event = withHints(told, options.command);
     renderer.render(event);
     report?.add(event);
   };

@@ -23,7 +23,7 @@ import {
   requireStdinOnce,
 } from './places.ts';
 import { addRenamingOptions, namingOf, type RenamingFlags } from './renaming.ts';
-import { type CommonOptions, run } from './run.ts';
+import { addCommonOptions, type CommonOptions, run } from './run.ts';
 
 export interface SenderFlags extends CommonOptions, ChoosingFlags, RenamingFlags {
   readonly to?: string;
@@ -48,8 +48,7 @@ export function addSenderOptions(command: Command): Command {
     .option('--to <host[:port]>', 'where `imgmv receive` waits; also ws://… or wss://…', parseTarget)
     .option('--move <file>', 'read what is to move, and how, from a YAML file; - for standard input')
     .option('--from <source>', FROM_HELP, collectEndpoints);
-  addRenamingOptions(addChoosingOptions(command));
-  return command
+  addRenamingOptions(addChoosingOptions(command))
     .option('--as <name:tag>', 'name it so at the target (one image only)')
     .option('--code-file <file>', 'read the pairing code from a file, - for standard input')
     .option(
@@ -60,11 +59,8 @@ export function addSenderOptions(command: Command): Command {
     .option('--reconnect <duration>', RECONNECT_HELP, parseReconnect)
     .option('--ignore-space', 'save images for which the disk of this host seems too full')
     .option('--max-bytes <size>', `with --from: ${MAX_BYTES_HELP}`, parseSize)
-    .option('--then-push', 'let the target push what it has loaded to where the names say')
-    .option('--docker-host <address>', 'the engine: unix:///path, tcp://host:port or ssh://user@host')
-    .option('--context <name>', 'the engine of this docker context')
-    .option('--json', 'one JSON object a line on standard output')
-    .option('-q, --quiet', 'show errors alone');
+    .option('--then-push', 'let the target push what it has loaded to where the names say');
+  return addCommonOptions(command);
 }
 
 /** What is to be done: the options, and those of a move file besides. */

@@ -39,6 +39,6 @@ function patternsAt(written: string, where: string): readonly Pattern[] {
     return parsePatterns(written);
   } catch (error) {
     const { code, message, hint } = toImgmvError(error);
-    throw new ImgmvError(code, `${where}: ${message}`, { cause: error, ...(hint !== undefined && { hint }) });
+    throw new ImgmvError(code, `${where}: ${message}`, { cause: error, hint });
   }
 }

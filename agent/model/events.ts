@@ -1,5 +1,5 @@
 /** What a run tells while it goes on: the objects of `--json`, which the terminal renders too. */
-import type { ErrorCode, ImgmvError } from '../../proto/errors.ts';
+import type { About, ErrorCode, ImgmvError } from '../../proto/errors.ts';
 import type { ReadingPhase } from '../streams/reading-meter.ts';
 import type { Bottleneck } from './source.ts';
 
@@ -79,7 +79,15 @@ export interface PushedRef {
   readonly ref: string;
   readonly digest: string | null;
   readonly warning: string | null;
-  readonly error: { readonly code: ErrorCode; readonly message: string; readonly hint: string | null } | null;
+  readonly error: ToldError | null;
+}
+
+export interface ToldError {
+  readonly code: ErrorCode;
+  readonly message: string;
+  readonly hint: string | null;
+  /** For the hint, where there is none yet. */
+  readonly about?: About | undefined;
 }
 
 type Told =
@@ -181,7 +189,7 @@ type Told =
       readonly waitSeconds: number;
       /** The image is loaded, and it is its push that failed; `refs` is the name. It waits for no others. */
       readonly phase?: 'push';
-      readonly error: { code: ErrorCode; message: string; hint: string | null };
+      readonly error: ToldError;
     }
   | {
       readonly event: 'image';
@@ -201,7 +209,7 @@ type Told =
       readonly phases: PhaseSeconds;
       /** Bytes of layers that stay at the target for the next run, of an image that failed. */
       readonly kept: number;
-      readonly error: { code: ErrorCode; message: string; hint: string | null } | null;
+      readonly error: ToldError | null;
       /** Where pushing was asked for: of each name, or of `targetId` where there is none. */
       readonly pushed?: readonly PushedRef[];
     }
@@ -227,13 +235,7 @@ type Told =
       readonly removed: readonly KeptImage[];
       readonly kept: readonly (KeptImage & { readonly reason: string })[];
     }
-  | {
-      readonly event: 'error';
-      readonly code: ErrorCode;
-      readonly exit: number;
-      readonly message: string;
-      readonly hint: string | null;
-    };
+  | (ToldError & { readonly event: 'error'; readonly exit: number });
 
 /** `target` is the host that a sender sends to, in all that it tells about it. */
 export type Event = Told & { readonly target?: string };
@@ -241,6 +243,11 @@ export type Event = Told & { readonly target?: string };
 export type Emit = (event: Event) => void;
 export type ProgressEvent = Extract<Event, { event: 'progress' }>;
 
-export function errorEvent({ code, exit, message, hint }: ImgmvError): Extract<Event, { event: 'error' }> {
-  return { event: 'error', code, exit, message, hint: hint ?? null };
+export function toldError({ code, message, hint, about }: ImgmvError): ToldError {
+  return { code, message, hint: hint ?? null, about };
+}
+
+export function errorEvent(error: ImgmvError): Extract<Event, { event: 'error' }> {
+  const { code, ...words } = toldError(error);
+  return { event: 'error', code, exit: error.exit, ...words };
 }

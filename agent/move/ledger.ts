@@ -1,9 +1,10 @@
 /** What a run has come to, on whichever side: its plan, its images, what is told of them, and the status that it earned. */
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
+import { toldError } from '../model/events.ts';
 import type { Store } from '../model/image.ts';
 import { planImage, refusal } from '../model/plan.ts';
 import type { Outcome, Planned } from '../model/sink.ts';
-import { Passage, type PassageOptions, told } from './passage.ts';
+import { Passage, type PassageOptions } from './passage.ts';
 
 export interface LedgerOptions extends PassageOptions {
   /** Of the sink. */
@@ -81,7 +82,7 @@ export class Ledger {
       refs: answer.refs.map(({ source, target }) => ({ source, target })),
       attempt,
       waitSeconds: waitMs / 1000,
-      error: told(outcome.error),
+      error: toldError(outcome.error),
     });
   }
 

@@ -3,7 +3,7 @@
  * that moves and the host that serves a sink keep one for each image.
  */
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
-import type { Emit, ProgressEvent, PushedRef } from '../model/events.ts';
+import { type Emit, type ProgressEvent, type PushedRef, toldError } from '../model/events.ts';
 import type { Blob, Digest, Image } from '../model/image.ts';
 import { bytesMissing, layerCount, platformName, refusal } from '../model/plan.ts';
 import type { Answer, Committed, ImageWriter, Outcome, Planned, Pushed } from '../model/sink.ts';
@@ -298,14 +298,10 @@ export class Passage {
       seconds: Math.round(performance.now() - startedAt) / 1000,
       phases: this.#phases.seconds(),
       kept: kept ?? 0,
-      error: error ? told(error) : null,
+      error: error ? toldError(error) : null,
       ...(pushed && { pushed: pushed.map(pushedRef) }),
     } as const;
   }
-}
-
-export function told({ code, message, hint }: ImgmvError) {
-  return { code, message, hint: hint ?? null };
 }
 
 function pushedRef({ target, digest, warning, error }: Pushed): PushedRef {
@@ -313,7 +309,7 @@ function pushedRef({ target, digest, warning, error }: Pushed): PushedRef {
     ref: target,
     digest: digest ?? null,
     warning: warning ?? null,
-    error: error ? told(error) : null,
+    error: error ? toldError(error) : null,
   };
 }
 

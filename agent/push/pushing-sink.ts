@@ -3,7 +3,7 @@
  * goes on behind the commit. One that fails takes nothing back, and is no failure of the image: it is told beside it.
  */
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
-import type { Emit } from '../model/events.ts';
+import { type Emit, toldError } from '../model/events.ts';
 import type { Image, Name } from '../model/image.ts';
 import {
   type Answer,
@@ -140,7 +140,7 @@ export class PushingSink implements Sink {
       signal.throwIfAborted();
       if (!this.#policy.allows(name)) throw notAllowed(target);
       if (!namesRegistry(target)) throw nowhere(target);
-      const onRetry = ({ code, message, hint }: ImgmvError, attempt: number, waitMs: number) =>
+      const onRetry = (error: ImgmvError, attempt: number, waitMs: number) =>
         this.#emit({
           event: 'retrying',
           id: image.id,
@@ -148,7 +148,7 @@ export class PushingSink implements Sink {
           attempt,
           waitSeconds: waitMs / 1000,
           phase: 'push',
-          error: { code, message, hint: hint ?? null },
+          error: toldError(error),
         });
       return { target, ...(await this.#push(target, { signal, onProgress, onRetry })) };
     } catch (error) {
@@ -193,15 +193,12 @@ function failed(target: string, error: ImgmvError): Pushed {
 }
 
 function nowhere(what: string): ImgmvError {
-  return new PushError('no-registry-named', `${what} cannot be pushed: it names no registry`, {
-    hint: 'a name such as registry.example/team/web:1.0 does; --retag or --registry give it one',
-  });
+  const message = `${what} cannot be pushed: it names no registry`;
+  return new PushError('no-registry-named', message, { about: 'no-registry-named' });
 }
 
 function nameless(): ImgmvError {
-  return new PushError('no-registry-named', 'an image without a name cannot be pushed', {
-    hint: 'chosen by its id, it gets one with --as registry.example/team/web:1.0',
-  });
+  return new PushError('no-registry-named', 'an image without a name cannot be pushed', { about: 'no-name' });
 }
 
 function notAllowed(what: string): ImgmvError {

@@ -2,8 +2,7 @@
  * A report as a value: what the JSON report is, word for word, and what the other forms show. docs/report.md says
  * what each field means. Sizes are bytes, times seconds, moments RFC 3339. Fields may be added, never renamed.
  */
-import type { Keeper, PhaseSeconds, PushedRef } from '../../agent/model/events.ts';
-import type { ErrorCode } from '../../proto/errors.ts';
+import type { Keeper, PhaseSeconds, PushedRef, ToldError } from '../../agent/model/events.ts';
 
 export type ReportCommand = 'send' | 'receive' | 'copy';
 
@@ -27,11 +26,7 @@ export interface ReportData {
   readonly images: readonly ReportImage[];
 }
 
-export interface ReportError {
-  readonly code: ErrorCode;
-  readonly message: string;
-  readonly hint: string | null;
-}
+export type ReportError = Omit<ToldError, 'about'>;
 
 export interface Side {
   /** What the host calls itself; null where it was not reached. */

@@ -1,7 +1,7 @@
 /** Collects the events of one run into a report, beside whoever shows them. */
 import { hostname } from 'node:os';
 import { VERSION } from '../../agent/ends/host.ts';
-import type { Event, Keeper, PlanImage } from '../../agent/model/events.ts';
+import { type Event, errorEvent, type Keeper, type PlanImage } from '../../agent/model/events.ts';
 import type { ImgmvError } from '../../proto/errors.ts';
 import { type ImageEvent, imageOf, totalsOf } from './figures.ts';
 import type { ReportCommand, ReportData, Side } from './model.ts';
@@ -105,7 +105,7 @@ export class Report {
         command,
       }),
     );
-    const { code, message, hint, exit: status } = this.#error ?? stopped ?? {};
+    const told = this.#error ?? (stopped && errorEvent(stopped));
     return {
       version: 1,
       imgmv: VERSION,
@@ -114,10 +114,7 @@ export class Report {
       endedAt: new Date().toISOString(),
       seconds: Math.round(performance.now() - this.#started) / 1000,
       exit,
-      error:
-        code === undefined || message === undefined
-          ? null
-          : { code, exit: status ?? exit, message, hint: hint ?? null },
+      error: told ? { code: told.code, exit: told.exit, message: told.message, hint: told.hint } : null,
       ...this.#sides(),
       reconnections: this.#reconnections,
       totals: totalsOf(images, this.#done),
