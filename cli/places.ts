@@ -59,9 +59,7 @@ export function requireHeard(
     throw new ImgmvError(
       'usage',
       '--no-replace keeps names in an engine or an oci: layout: a new file has none',
-      {
-        hint: 'a file that exists stays, without --overwrite',
-      },
+      { hint: 'a file that exists stays, without --overwrite' },
     );
 }
 

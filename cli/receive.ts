@@ -215,9 +215,7 @@ function pushFrom(
     throw new ImgmvError(
       'usage',
       '--push pushes whatever fits, and --allow-push what the sender wants pushed',
-      {
-        hint: 'give one of them',
-      },
+      { hint: 'give one of them' },
     );
   const given = push ?? allowPush;
   if (!given) return undefined;

@@ -4,6 +4,7 @@ import type { EngineOptions } from '../agent/docker/engine.ts';
 import { type Emit, errorEvent } from '../agent/model/events.ts';
 import { type ImgmvError, toImgmvError } from '../proto/errors.ts';
 import { escapeText } from './escape.ts';
+import { withHints } from './hints.ts';
 import type { Renderer } from './renderer.ts';
 import { JsonRenderer } from './renderer-json.ts';
 import { TextRenderer } from './renderer-text.ts';
@@ -47,7 +48,8 @@ const LAST_OUTPUT_MS = 1_000;
 export async function run(options: RunOptions, command: (run: Run) => Promise<number>): Promise<void> {
   const renderer = rendererFor(options);
   let report: ReportRun | undefined;
-  const emit: Emit = (event) => {
+  const emit: Emit = (told) => {
+    const event = withHints(told, options.command);
     renderer.render(event);
     report?.add(event);
   };

@@ -5,7 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import type { CipherState } from './cipher-state.ts';
 import { deferred } from './deferred.ts';
-import { ALTERED_HINT, ImgmvError, violation } from './errors.ts';
+import { ImgmvError, violation } from './errors.ts';
 import { HANDSHAKE_TIMEOUT_MS, PREAMBLE_BYTES, SALT_BYTES, SESSION_ID_BYTES } from './limits.ts';
 import { HandshakeState, type KeyPair, type Pattern } from './noise.ts';
 import { errorOfClose, type Negotiation, type Socket, type SocketClose } from './websocket.ts';
@@ -197,9 +197,7 @@ export async function dialChannel(socket: Socket, options: DiallerOptions): Prom
     const theirs = await nextMessage(socket);
     const listener = decodePreamble(theirs);
     if (listener.role === options.preamble.role)
-      throw new ImgmvError('role-mismatch', `both sides are ${listener.role}s`, {
-        hint: 'one host runs `imgmv receive`, the other `imgmv send`',
-      });
+      throw new ImgmvError('role-mismatch', `both sides are ${listener.role}s`);
     const { kind, lane, generation } = options.preamble;
     if (listener.kind !== kind || listener.lane !== lane || listener.generation !== generation)
       throw violation(`it was asked for a ${kind} connection and gave another`);
@@ -263,10 +261,8 @@ function readAnswer(handshake: HandshakeState, message: Buffer): void {
   try {
     handshake.readMessage(message);
   } catch (cause) {
-    throw new ImgmvError('handshake-failed', 'the handshake of the two hosts was altered on the way', {
-      cause,
-      hint: ALTERED_HINT,
-    });
+    const message = 'the handshake of the two hosts was altered on the way';
+    throw new ImgmvError('handshake-failed', message, { cause, about: 'altered-handshake' });
   }
 }
 

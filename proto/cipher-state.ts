@@ -100,10 +100,7 @@ export class CipherState {
     this.#failure = new ImgmvError(
       'channel-corrupt',
       `a record of the other host cannot be decrypted: ${problem}`,
-      {
-        cause,
-        hint: 'something between the hosts changes bytes; run both commands again, and look there if it stays so',
-      },
+      { cause },
     );
     return this.#failure;
   }

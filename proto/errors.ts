@@ -49,10 +49,33 @@ export type ErrorCode = keyof typeof TABLE;
 
 export const ERROR_CODES = Object.keys(TABLE) as ErrorCode[];
 
+/**
+ * What an error is about, where its code leaves open what can be done. Whoever shows it knows what the commands are
+ * called, and gives the hint.
+ */
+export type About =
+  | 'altered-handshake'
+  | 'connection-broke'
+  | 'engine-images'
+  | 'long-name'
+  | 'no-name'
+  | 'no-registry-named'
+  /** It happened on the other host, which has sent its own hint, or none. */
+  | 'on-peer'
+  | 'other-web-server'
+  | 'port-in-use'
+  | 'push-not-allowed'
+  | 'push-patterns'
+  /** The other host has said so, by how it closed the connection. */
+  | 'told-by-peer'
+  | 'too-many';
+
 export interface ErrorOptions {
   readonly cause?: unknown;
-  /** What the reader can do about it, one sentence. */
-  readonly hint?: string;
+  /** What the reader can do about it, one sentence. It names no command of this program. */
+  readonly hint?: string | undefined;
+  /** For the hint, where there is none. */
+  readonly about?: About | undefined;
   /** Which host failed, where that is the other one. */
   readonly host?: string;
 }
@@ -65,12 +88,14 @@ export class ImgmvError extends Error {
   override readonly name = 'ImgmvError';
   readonly code: ErrorCode;
   readonly hint: string | undefined;
+  readonly about: About | undefined;
   readonly host: string | undefined;
 
   constructor(code: ErrorCode, message: string, options: ErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.hint = options.hint;
+    this.about = options.about;
     this.host = options.host;
   }
 
@@ -103,9 +128,6 @@ export function codeOfClose(close: number): ErrorCode | undefined {
   return ERROR_CODES.find((code) => TABLE[code].close === close);
 }
 
-/** What to do about a handshake that does not fit on the two sides. */
-export const ALTERED_HINT =
-  'something between them changes the connection, perhaps to make them use an older version: connect them directly';
 /**
  * What a code that the other side sent means on this side. How the other side was called, a fault of its program and
  * a signal that stopped it say nothing about this process: it has lost the other host.
@@ -124,48 +146,22 @@ export function codeToldByPeer(code: ErrorCode): ErrorCode {
   }
 }
 
-/** What it means, and what to do, when the other side closes with one of these codes. Before a code is
- * proven anybody may have said so: the words claim no more than that. */
-const TOLD: Partial<Record<ErrorCode, readonly [message: string, hint: string]>> = {
-  'wrong-code': [
-    'the other host says that the pairing code is wrong',
-    'check the code that `imgmv receive` shows there',
-  ],
-  'code-used': [
-    'the other host says that its code is used: another sender is connected, or was',
-    'start `imgmv receive` there again for a new code',
-  ],
-  'code-expired': [
-    'the other host says that its code has expired',
-    'start `imgmv receive` there again for a new code',
-  ],
-  'code-burnt': [
-    'the other host says that its code was tried too often and is dead',
-    'look there for a new code, or start `imgmv receive` again',
-  ],
-  'try-later': ['the other host refuses this address for now, after a wrong code', 'wait, then try again'],
-  'handshake-failed': [
+/** What it means when the other side closes with one of these codes. Before a code is proven anybody may have said
+ * so: the words claim no more than that. */
+const TOLD: Partial<Record<ErrorCode, string>> = {
+  'wrong-code': 'the other host says that the pairing code is wrong',
+  'code-used': 'the other host says that its code is used: another sender is connected, or was',
+  'code-expired': 'the other host says that its code has expired',
+  'code-burnt': 'the other host says that its code was tried too often and is dead',
+  'try-later': 'the other host refuses this address for now, after a wrong code',
+  'handshake-failed':
     'the other host says that the handshake failed: it was altered on the way, or meant for another host',
-    ALTERED_HINT,
-  ],
-  'peer-failed': [
-    'the other host says that imgmv failed there',
-    'see what it shows, then run both commands again',
-  ],
-  'peer-stopped': ['the other host stopped', 'see what it shows, then run both commands again'],
-  'session-unknown': ['the other host does not know this session', 'run both commands again'],
-  'role-mismatch': [
-    'both hosts send, or both receive',
-    'one host runs `imgmv receive`, the other `imgmv send`',
-  ],
-  'channel-corrupt': [
-    'the other host got bytes that were altered on the way',
-    'run both commands again; if it stays so, look at what is between the hosts',
-  ],
-  'protocol-violation': [
-    'the other host did not understand what this one sent',
-    'install the same version of imgmv on both hosts',
-  ],
+  'peer-failed': 'the other host says that imgmv failed there',
+  'peer-stopped': 'the other host stopped',
+  'session-unknown': 'the other host does not know this session',
+  'role-mismatch': 'both hosts send, or both receive',
+  'channel-corrupt': 'the other host got bytes that were altered on the way',
+  'protocol-violation': 'the other host did not understand what this one sent',
 };
 
 /**
@@ -174,11 +170,10 @@ const TOLD: Partial<Record<ErrorCode, readonly [message: string, hint: string]>>
  */
 export function errorToldByPeer(told: ErrorCode, detail: string): ImgmvError {
   const code = codeToldByPeer(told);
-  const [message, hint] = TOLD[code] ?? [`the other host ended the session (${code})`, 'see what it shows'];
+  const message = TOLD[code] ?? `the other host ended the session (${code})`;
   const seconds = /^wait ([0-9]{1,4}) s$/.exec(detail)?.[1];
-  return new ImgmvError(code, message, {
-    hint: seconds === undefined ? hint : `wait ${seconds} s, then try again`,
-  });
+  const hint = seconds && `wait ${seconds} s, then try again`;
+  return new ImgmvError(code, message, { about: 'told-by-peer', hint });
 }
 
 /** The other side did what PROTOCOL.md does not allow: the connection it did so on is closed. */

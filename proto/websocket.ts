@@ -5,7 +5,7 @@
 import type { IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { WebSocket, WebSocketServer } from 'ws';
-import { codeOfClose, errorToldByPeer, ImgmvError } from './errors.ts';
+import { codeOfClose, type ErrorCode, errorToldByPeer, ImgmvError, toImgmvError } from './errors.ts';
 import {
   CLOSE_TIMEOUT_MS,
   NOISE_MESSAGE_MAX_BYTES,
@@ -200,7 +200,7 @@ export function dial(url: string, options: { timeoutMs: number; signal?: AbortSi
       ws.terminate();
     });
     ws.on('error', (error) => {
-      failure ??= signal?.aborted ? toAbortError(signal) : dialError(url, error, timeoutMs);
+      failure ??= signal?.aborted ? toImgmvError(signal.reason) : dialError(url, error, timeoutMs);
     });
     ws.on('close', () => {
       clearTimeout(deadline);
@@ -220,28 +220,17 @@ export function dial(url: string, options: { timeoutMs: number; signal?: AbortSi
   });
 }
 
-function toAbortError(signal: AbortSignal): ImgmvError {
-  return signal.reason instanceof ImgmvError
-    ? signal.reason
-    : new ImgmvError('internal', 'dialling was stopped');
-}
-
 function unexpectedResponse(url: string, response: IncomingMessage): ImgmvError {
   const spoken = response.headers['sec-websocket-protocol'];
   if (response.statusCode === 426 && spoken?.startsWith(SUBPROTOCOL_PREFIX))
     return new ImgmvError(
       'version-mismatch',
       `${url} speaks ${quoteHeader(spoken)}, this imgmv ${SUBPROTOCOL}`,
-      {
-        hint: 'install the same version of imgmv on both hosts',
-      },
     );
   return new ImgmvError(
     'not-imgmv',
     `${url} answered HTTP ${response.statusCode}: this is not an imgmv receiver`,
-    {
-      hint: 'is another web server on that port? `imgmv receive` shows the address and port to use',
-    },
+    { about: 'other-web-server' },
   );
 }
 
@@ -251,35 +240,28 @@ function quoteHeader(text: string): string {
 
 function dialError(url: string, error: Error, timeoutMs: number): ImgmvError {
   const { hostname, host } = new URL(url);
-  const options = { cause: error };
+  const failure = (code: ErrorCode, message: string, hint?: string) =>
+    new ImgmvError(code, message, { cause: error, hint });
   switch (systemCode(error)) {
     case 'ENOTFOUND':
     case 'EAI_AGAIN':
     case 'EAI_NODATA':
-      return new ImgmvError('host-not-found', `no address is known for host ${hostname}`, {
-        ...options,
-        hint: 'check the name, or give an IP address',
-      });
+      return failure('host-not-found', `no address is known for host ${hostname}`);
     case 'ECONNREFUSED':
-      return new ImgmvError('connection-refused', `${host} refused the connection: nothing listens there`, {
-        ...options,
-        hint: 'run `imgmv receive --once` on that host, and use the port it shows',
-      });
+      return failure('connection-refused', `${host} refused the connection: nothing listens there`);
     case 'EHOSTUNREACH':
     case 'ENETUNREACH':
-      return new ImgmvError('no-answer', `${host} cannot be reached from here: no route`, {
-        ...options,
-        hint: 'check the address and the network between the two hosts',
-      });
+      return failure(
+        'no-answer',
+        `${host} cannot be reached from here: no route`,
+        'check the address and the network between the two hosts',
+      );
     case 'ETIMEDOUT':
       return silent(host, timeoutMs, error);
     default:
   }
   if (error.message === 'Opening handshake has timed out') return silent(host, timeoutMs, error);
-  return new ImgmvError('not-imgmv', `${host} does not answer as an imgmv receiver does (${error.message})`, {
-    ...options,
-    hint: 'is something else on that port? `imgmv receive` shows the address and port to use',
-  });
+  return failure('not-imgmv', `${host} does not answer as an imgmv receiver does (${error.message})`);
 }
 
 /** Whether `dial` failed since the other side took the connection and then broke it off without a word. */
@@ -338,8 +320,6 @@ export function upgrade(request: IncomingMessage, duplex: Duplex, head: Buffer):
 export function errorOfClose(close: SocketClose): ImgmvError {
   const code = codeOfClose(close.code);
   if (code !== undefined) return errorToldByPeer(code, close.reason);
-  return new ImgmvError('peer-lost', 'the connection to the other host was lost', {
-    ...(close.error && { cause: close.error }),
-    hint: 'see what the other host shows, then run both commands again',
-  });
+  const options = { cause: close.error, about: 'connection-broke' } as const;
+  return new ImgmvError('peer-lost', 'the connection to the other host was lost', options);
 }

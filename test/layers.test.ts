@@ -1,4 +1,4 @@
-/** The parts know one another in one direction, and each heavy package has one file that knows it. */
+/** The parts know one another in one direction, and each heavy package, and each text, has one place that knows it. */
 import { readdir, readFile } from 'node:fs/promises';
 import { join, relative } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -39,10 +39,14 @@ interface Import {
   readonly imported: string;
 }
 
+async function filesOf(part: string): Promise<readonly string[]> {
+  const entries = await readdir(join(ROOT, part), { recursive: true });
+  return entries.filter((entry) => entry.endsWith('.ts')).map((entry) => join(ROOT, part, entry));
+}
+
 /** Dynamic imports and those of types included. */
 async function importsOf(part: string): Promise<readonly Import[]> {
-  const entries = await readdir(join(ROOT, part), { recursive: true });
-  const files = entries.filter((entry) => entry.endsWith('.ts')).map((entry) => join(ROOT, part, entry));
+  const files = await filesOf(part);
   const found = await Promise.all(
     files.map(async (file) => {
       const source = await readFile(file, 'utf8');
@@ -86,6 +90,17 @@ describe('agent', () => {
     );
     expect(upwards).toEqual([]);
   });
+});
+
+it.each(['agent', 'proto'])('no text of %s names a command, which cli/hints.ts does', async (part) => {
+  const naming: string[] = [];
+  for (const file of await filesOf(part))
+    for (const line of (await readFile(file, 'utf8')).split('\n')) {
+      const isComment = /^\s*(?:\/?\*|\/\/)/.test(line);
+      if (!isComment && /`imgmv |\bimgmv (?:send|plan|receive|copy|ls|clean)\b/.test(line))
+        naming.push(`${relative(ROOT, file)}: ${line.trim()}`);
+    }
+  expect(naming).toEqual([]);
 });
 
 it('no file imports itself, whatever stands between', async () => {

@@ -72,9 +72,7 @@ export class ArchiveCatalogue implements Catalogue {
       throw new ImgmvError(
         'integrity',
         `${reference} ${this.place} is no image to be moved: ${aside.why.message}`,
-        {
-          cause: aside.why,
-        },
+        { cause: aside.why },
       );
     return byId;
   }

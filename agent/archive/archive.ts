@@ -124,8 +124,6 @@ function requireTrue(
 
 function ofLayer(name: string, error: unknown): unknown {
   if (!(error instanceof ImgmvError) || error.code !== 'integrity') return error;
-  return new ImgmvError('integrity', `the layer ${JSON.stringify(name)}: ${error.message}`, {
-    cause: error,
-    ...(error.hint !== undefined && { hint: error.hint }),
-  });
+  const message = `the layer ${JSON.stringify(name)}: ${error.message}`;
+  return new ImgmvError('integrity', message, { cause: error, hint: error.hint });
 }

@@ -187,7 +187,7 @@ function noneUsable(setAside: readonly SetAside[]): ImgmvError {
   const more = others.slice(0, REASONS_SHOWN_MAX - 1).map(({ message }) => message);
   const left = others.length - more.length;
   const message = [first?.message, ...more, ...(left > 0 ? [`and ${left} more`] : [])].join('; ');
-  return new ImgmvError('integrity', message, { cause: first, ...(first?.hint && { hint: first.hint }) });
+  return new ImgmvError('integrity', message, { cause: first, hint: first?.hint });
 }
 
 function ofArchive(label: string, error: unknown): unknown {
@@ -195,10 +195,7 @@ function ofArchive(label: string, error: unknown): unknown {
   if (code !== 'integrity') return error;
   // It may name a thing of the archive, which may be called by 4 MiB of text.
   const short = message.length > TEXT_MAX_CHARACTERS ? `${message.slice(0, TEXT_MAX_CHARACTERS)}…` : message;
-  return new ImgmvError(code, `${label} is not a good archive: ${short}`, {
-    cause: error,
-    ...(hint !== undefined && { hint }),
-  });
+  return new ImgmvError(code, `${label} is not a good archive: ${short}`, { cause: error, hint });
 }
 
 /** All of their bytes; undefined where one of them is a stream. */

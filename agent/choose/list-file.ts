@@ -31,6 +31,6 @@ function patternsAt(written: string, where: string): readonly Pattern[] {
     return parsePatterns(written);
   } catch (error) {
     const { code, message, hint } = toImgmvError(error);
-    throw new ImgmvError(code, `${where}: ${message}`, { cause: error, ...(hint !== undefined && { hint }) });
+    throw new ImgmvError(code, `${where}: ${message}`, { cause: error, hint });
   }
 }

@@ -19,7 +19,7 @@ export async function notFound(catalogue: Catalogue, missing: readonly Pattern[]
   return new ImgmvError(
     'image-not-found',
     `no ${alone ? 'such image' : 'image'} ${catalogue.place}: ${what}`,
-    { hint: hints.length > 0 ? hints.join(' ') : catalogue.hint },
+    { about: 'engine-images', hint: hints.length > 0 ? hints.join(' ') : catalogue.hint },
   );
 }
 

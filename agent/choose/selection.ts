@@ -86,7 +86,7 @@ export async function choose(
   const what = asked(selection);
   const message =
     what === '' ? `there is no image ${catalogue.place}` : `no image ${catalogue.place} fits ${what}`;
-  throw new ImgmvError('image-not-found', message, { hint: catalogue.hint });
+  throw new ImgmvError('image-not-found', message, { about: 'engine-images', hint: catalogue.hint });
 }
 
 /** The options that came to nothing; empty for all images. */

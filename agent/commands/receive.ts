@@ -214,15 +214,12 @@ async function pauseAfterBurntCode(ms: number, { emit, signal }: ReceiveOptions)
 function refuseSession(error: unknown): never {
   const { code, message, hint } = toImgmvError(error);
   if (code !== 'usage') throw error;
-  throw new ImgmvError('refused', message, { cause: error, ...(hint !== undefined && { hint }) });
+  throw new ImgmvError('refused', message, { cause: error, hint });
 }
 
-function refusePush(sender: string): Promise<never> {
-  return Promise.reject(
-    new ImgmvError('refused', `${sender} wants the images pushed from here, which was not allowed`, {
-      hint: "`imgmv receive --allow-push 'registry.example/team/*'` allows it, with the credentials that docker has here",
-    }),
-  );
+async function refusePush(sender: string): Promise<never> {
+  const message = `${sender} wants the images pushed from here, which was not allowed`;
+  throw new ImgmvError('refused', message, { about: 'push-not-allowed' });
 }
 
 /** One session. A failure of the whole session is an event and its exit status. */
@@ -234,12 +231,7 @@ async function serve(
   const { confirm, emit, maxSessionMs, signal } = options;
   using _ = onAbort(signal, () => session.fail(toImgmvError(signal.reason)));
   const tooLong = setTimeout(
-    () =>
-      session.fail(
-        new ImgmvError('session-too-long', `the session lasted ${maxSessionMs / 1000} s`, {
-          hint: '--max-session allows more',
-        }),
-      ),
+    () => session.fail(new ImgmvError('session-too-long', `the session lasted ${maxSessionMs / 1000} s`)),
     maxSessionMs,
   );
   try {

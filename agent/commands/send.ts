@@ -94,31 +94,26 @@ export async function send(options: SendOptions): Promise<Settled> {
 
 /** Those that cannot be are refused one by one, beside others; of nothing there is no session. Throws refused. */
 function requireOfferable(images: readonly Image[]): void {
-  const reasons = images.map((image) => whyNotOffered(image));
-  const [first] = reasons;
-  if (images.length > OFFER_IMAGES_MAX)
-    throw new ImgmvError('refused', `${images.length} images, and a session takes ${OFFER_IMAGES_MAX}`, {
-      hint: 'send them in several runs: --except, --since and patterns narrow the choice',
-    });
+  const requireUpTo = (max: number, count: number, what: string) => {
+    if (count <= max) return;
+    throw new ImgmvError('refused', `${count} ${what}, and a session takes ${max}`, { about: 'too-many' });
+  };
+  requireUpTo(OFFER_IMAGES_MAX, images.length, 'images');
   const items = images.reduce(
     (sum, { diffIds, layers = [], names }) => sum + diffIds.length + layers.length + names.length,
     0,
   );
-  if (items > OFFER_ITEMS_MAX)
-    throw new ImgmvError('refused', `${items} names and layers, and a session takes ${OFFER_ITEMS_MAX}`, {
-      hint: 'send them in several runs: --except, --since and patterns narrow the choice',
-    });
+  requireUpTo(OFFER_ITEMS_MAX, items, 'names and layers');
+  const reasons = images.map((image) => whyNotOffered(image));
+  const [first] = reasons;
   if (first === undefined || reasons.includes(undefined)) return;
   const more = images.length === 1 ? '' : ` (and so on, of ${images.length} images)`;
   throw new ImgmvError('refused', `the image ${images[0]?.id} cannot be sent: ${first}${more}`);
 }
 
-function refusePush(target: string): Promise<never> {
-  return Promise.reject(
-    new ImgmvError('refused', `${target} does not push what it gets: nothing was sent`, {
-      hint: "`imgmv receive --allow-push 'registry.example/team/*'` there allows it",
-    }),
-  );
+async function refusePush(target: string): Promise<never> {
+  const message = `${target} does not push what it gets: nothing was sent`;
+  throw new ImgmvError('refused', message, { about: 'push-not-allowed' });
 }
 
 function estimate(planned: readonly Planned[], rate: number): Event {

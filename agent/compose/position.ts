@@ -10,5 +10,5 @@ export interface Position {
 
 /** The error of a reader who can only mend the file. */
 export function usageAt(at: Position, message: string, hint?: string): ImgmvError {
-  return new ImgmvError('usage', `${at.file}:${at.line}: ${message}`, hint === undefined ? {} : { hint });
+  return new ImgmvError('usage', `${at.file}:${at.line}: ${message}`, { hint });
 }

@@ -9,7 +9,6 @@ import { isPrivateName } from './helpers.ts';
 
 export class EngineCatalogue implements Catalogue {
   readonly place = 'on this host';
-  readonly hint = '`imgmv ls` lists what is there';
   readonly #engine: Engine;
   #listed: Promise<readonly Listed[]> | undefined;
   /** With those on which others were built, and which have no name any more. */
@@ -61,8 +60,7 @@ export class EngineCatalogue implements Catalogue {
   async find(reference: string): Promise<readonly Chosen[]> {
     const parsed = parseReference(reference);
     if (isPrivateName(reference)) return [];
-    if (isTooLong(reference))
-      throw new ImgmvError('usage', tooLong(reference), { hint: 'name the image by its id, and --as NAME' });
+    if (isTooLong(reference)) throw new ImgmvError('usage', tooLong(reference), { about: 'long-name' });
     // What is neither a name nor an id, such as ../x, is nothing to make a request of.
     if (!parsed && !/^(sha256:)?[0-9a-f]{1,64}$/.test(reference)) return [];
     const found = await this.#engine.inspect(reference);

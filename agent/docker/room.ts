@@ -23,12 +23,12 @@ export function bytesWhileLoading(missingBytes: number): number {
   return 2 * missingBytes;
 }
 
-/** Why an image is refused: `what` is done to it. Both commands have the option. */
+/** Why an image is refused: `what` is done to it. Every command that does so has the option. */
 export function noRoom(what: 'saved' | 'loaded', needed: number, { path, freeBytes }: Room): string {
   const megabytes = (bytes: number) => `${Math.ceil(bytes / 1e6)} MB`;
-  const [command, host] = what === 'saved' ? ['send', 'the source'] : ['receive', 'the target'];
+  const host = what === 'saved' ? 'the source' : 'the target';
   return (
     `it needs ${megabytes(needed)} under ${path} on ${host} while it is ${what}, and ` +
-    `${megabytes(Math.max(0, freeBytes))} are free; \`imgmv ${command} --ignore-space\` tries all the same`
+    `${megabytes(Math.max(0, freeBytes))} are free; --ignore-space there tries all the same`
   );
 }

@@ -32,8 +32,8 @@ export interface Catalogue {
   running?(): Promise<readonly Chosen[]>;
   /** For errors, where it was looked: `on this host`, `in web.tar`. */
   readonly place: string;
-  /** A hint for errors: how to list what is there. */
-  readonly hint: string;
+  /** A hint for errors: what is there. Absent where there is a command that lists it. */
+  readonly hint?: string;
 }
 
 /** An image that was chosen, with the names under which it is to travel. */

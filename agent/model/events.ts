@@ -1,5 +1,5 @@
 /** What a run tells while it goes on: the objects of `--json`, which the terminal renders too. */
-import type { ErrorCode, ImgmvError } from '../../proto/errors.ts';
+import type { About, ErrorCode, ImgmvError } from '../../proto/errors.ts';
 import type { ReadingPhase } from '../streams/reading-meter.ts';
 import type { Bottleneck } from './source.ts';
 
@@ -87,6 +87,8 @@ export interface ToldError {
   readonly code: ErrorCode;
   readonly message: string;
   readonly hint: string | null;
+  /** For the hint, where there is none yet. */
+  readonly about?: About | undefined;
 }
 
 type Told =
@@ -242,13 +244,13 @@ export type Event = Told & { readonly target?: string };
 export type Emit = (event: Event) => void;
 export type EventOf<E extends Event['event']> = Extract<Event, { event: E }>;
 
-export function tellError({ code, message, hint }: ImgmvError): ToldError {
-  return { code, message, hint: hint ?? null };
+export function tellError({ code, message, hint, about }: ImgmvError): ToldError {
+  return { code, message, hint: hint ?? null, about };
 }
 
 export function errorEvent(error: ImgmvError): EventOf<'error'> {
-  const { code, message, hint } = tellError(error);
-  return { event: 'error', code, exit: error.exit, message, hint };
+  const { code, ...words } = tellError(error);
+  return { event: 'error', code, exit: error.exit, ...words };
 }
 
 export function warnBy(emit: Emit): (message: string) => void {

@@ -23,7 +23,7 @@ export class Discretion {
   }
 
   error({ code, message, hint }: ImgmvError): ImgmvError {
-    return new ImgmvError(code, this.text(message), { ...(hint !== undefined && { hint: this.text(hint) }) });
+    return new ImgmvError(code, this.text(message), { hint: hint && this.text(hint) });
   }
 
   /** The text with each digest in it so. */

@@ -18,10 +18,8 @@ const BEFORE_SESSION = [exitStatusOf('wrong-code'), exitStatusOf('version-mismat
 /** `host` is where it happened. It stands in front of the message and of the hint, which are its words and not ours. */
 export function fromWire({ code: told, message, hint }: WireFailure, host: string): ImgmvError {
   const code = BEFORE_SESSION.includes(exitStatusOf(told)) ? 'peer-failed' : codeToldByPeer(told);
-  return new ImgmvError(code, saidBy(host, message), {
-    host,
-    ...(hint !== undefined && { hint: `hint from ${host}: ${hint}` }),
-  });
+  const theirs = hint === undefined ? undefined : `hint from ${host}: ${hint}`;
+  return new ImgmvError(code, saidBy(host, message), { host, about: 'on-peer', hint: theirs });
 }
 
 /** Text that the other host sent, as we show it. */

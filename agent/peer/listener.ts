@@ -334,10 +334,7 @@ function listenError({ address, port }: ListenOptions, error: NodeJS.ErrnoExcept
     address === undefined ? `port ${port}` : `${address.includes(':') ? `[${address}]` : address}:${port}`;
   switch (error.code) {
     case 'EADDRINUSE':
-      return new ImgmvError('usage', `${where} is in use`, {
-        cause: error,
-        hint: 'is another `imgmv receive` running? --listen ADDR:PORT takes another port, port 0 a free one',
-      });
+      return new ImgmvError('usage', `${where} is in use`, { cause: error, about: 'port-in-use' });
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
     case 'EINVAL':

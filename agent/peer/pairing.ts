@@ -43,15 +43,10 @@ export class Pairing {
       return new ImgmvError(
         'code-burnt',
         `somebody gave ${this.#wrongTries} wrong codes: the pairing code is dead`,
-        {
-          hint: 'run `imgmv receive` again for a new code, unless one follows by itself; if the tries were not yours, find out who can reach this port',
-        },
       );
     // Either clock ends it: the wall clock may be set back, the monotonic one stands still in sleep.
     if (this.#clock.wall() >= this.expires || this.#clock.monotonic() >= this.#deadline)
-      return new ImgmvError('code-expired', 'the pairing code has expired, and nobody used it', {
-        hint: 'run `imgmv receive` again; --ttl gives it a longer life',
-      });
+      return new ImgmvError('code-expired', 'the pairing code has expired, and nobody used it');
     return undefined;
   }
 

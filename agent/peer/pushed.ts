@@ -1,5 +1,5 @@
 /** What became of pushes, on its way between hosts. PROTOCOL.md section 6, `pushed`. */
-import { ImgmvError, violation } from '../../proto/errors.ts';
+import { type About, ImgmvError, violation } from '../../proto/errors.ts';
 import { MESSAGE_LIST_BYTES, TEXT_MAX_CHARACTERS } from '../../proto/limits.ts';
 import type { MessageOf, PushProblem, Result } from '../../proto/messages.ts';
 import type { Digest } from '../model/image.ts';
@@ -32,25 +32,23 @@ export function pushedFromWire(pushed: WirePushed, host: string): readonly Pushe
   }));
 }
 
-/** What each problem means, and what helps if it is this side that can help. */
-const PROBLEMS: Readonly<Record<PushProblem, readonly [why: string, hint?: string]>> = {
+/** What each problem means, and what it is about if it is this side that can help. */
+const PROBLEMS: Readonly<Record<PushProblem, readonly [why: string, about?: About]>> = {
   unreachable: ['its registry cannot be reached from there'],
   denied: ['there is no right to push there, or no good credentials'],
   certificate: ['the certificate of its registry is not trusted there, or it speaks no TLS'],
   'not-a-registry': ['what answers there is no registry'],
-  'no-registry-named': [
-    'it names no registry',
-    'a name such as registry.example/team/web:1.0 does; --as, --retag or --registry give it one',
-  ],
-  'not-allowed': ['the receiver does not allow that', 'its --allow-push or --push says what it pushes'],
+  'no-registry-named': ['it names no registry', 'no-registry-named'],
+  'not-allowed': ['the receiver does not allow that', 'push-patterns'],
   stopped: ['the push was stopped'],
   failed: ['the push failed'],
 };
 
 function failureThere(target: string, problem: PushProblem, host: string): ImgmvError {
-  const [why, hint = `what the registry said is shown on ${host}`] = PROBLEMS[problem];
+  const [why, about] = PROBLEMS[problem];
+  const hint = about ? undefined : `what the registry said is shown on ${host}`;
   const code = problem === 'stopped' ? 'peer-stopped' : 'push-failed';
-  return new ImgmvError(code, `on ${host}: ${target} was not pushed: ${why}`, { host, hint });
+  return new ImgmvError(code, `on ${host}: ${target} was not pushed: ${why}`, { host, hint, about });
 }
 
 /** Throws unless a push is announced of what is there, and wherever one is `owed`. */

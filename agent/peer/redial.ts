@@ -69,8 +69,5 @@ export class Redial {
 }
 
 export function lost(name: string, cause?: ImgmvError): ImgmvError {
-  return new ImgmvError('peer-lost', `the connection to ${name} was lost, and did not come back`, {
-    cause,
-    hint: 'run both commands again: `imgmv receive` on the target, `imgmv send` on the source',
-  });
+  return new ImgmvError('peer-lost', `the connection to ${name} was lost, and did not come back`, { cause });
 }

@@ -76,14 +76,8 @@ export function pushFailed(
 ): ImgmvError {
   const often = tries > 1 ? `, ${tries} times` : '';
   const shown = credentials ? credentials.hiddenIn(why) : why;
-  const hint = hintFor(reference, why, credentials);
-  return new PushError(
-    problemSaid(reference, why),
-    `the push of ${familiar(reference)} failed${often}: ${oneLine(shown)}`,
-    {
-      ...(hint !== undefined && { hint }),
-    },
-  );
+  const message = `the push of ${familiar(reference)} failed${often}: ${oneLine(shown)}`;
+  return new PushError(problemSaid(reference, why), message, { hint: hintFor(reference, why, credentials) });
 }
 
 function problemSaid(reference: Reference, said: string): PushProblem {

@@ -84,7 +84,7 @@ export function pushBy(
 function denied(error: unknown): never {
   if (!(error instanceof ImgmvError) || error.code !== 'push-failed') throw error;
   const { message, hint, cause } = error;
-  throw new PushError('denied', message, { cause, ...(hint !== undefined && { hint }) });
+  throw new PushError('denied', message, { cause, hint });
 }
 
 interface Refused {

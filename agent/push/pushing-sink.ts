@@ -165,15 +165,12 @@ function failed(target: string, error: ImgmvError): Pushed {
 }
 
 function nowhere(what: string): ImgmvError {
-  return new PushError('no-registry-named', `${what} cannot be pushed: it names no registry`, {
-    hint: 'a name such as registry.example/team/web:1.0 does; --retag or --registry give it one',
-  });
+  const message = `${what} cannot be pushed: it names no registry`;
+  return new PushError('no-registry-named', message, { about: 'no-registry-named' });
 }
 
 function nameless(): ImgmvError {
-  return new PushError('no-registry-named', 'an image without a name cannot be pushed', {
-    hint: 'chosen by its id, it gets one with --as registry.example/team/web:1.0',
-  });
+  return new PushError('no-registry-named', 'an image without a name cannot be pushed', { about: 'no-name' });
 }
 
 function notAllowed(what: string): ImgmvError {

@@ -26,6 +26,8 @@ export interface ReportData {
   readonly images: readonly ReportImage[];
 }
 
+export type ReportError = Omit<ToldError, 'about'>;
+
 export interface Side {
   /** What the host calls itself; null where it was not reached. */
   readonly host: string | null;

@@ -1,7 +1,13 @@
 /** Collects the events of one run into a report, beside whoever shows them. */
 import { hostname } from 'node:os';
 import { VERSION } from '../../agent/ends/host.ts';
-import type { Event, EventOf, Keeper, PlanImage } from '../../agent/model/events.ts';
+import {
+  type Event,
+  type EventOf,
+  errorEvent,
+  type Keeper,
+  type PlanImage,
+} from '../../agent/model/events.ts';
 import type { ImgmvError } from '../../proto/errors.ts';
 import { type ImageEvent, imageOf, totalsOf } from './figures.ts';
 import type { ReportCommand, ReportData, Side } from './model.ts';
@@ -101,7 +107,7 @@ export class Report {
         command,
       }),
     );
-    const { code, message, hint, exit: status } = this.#error ?? stopped ?? {};
+    const told = this.#error ?? (stopped && errorEvent(stopped));
     return {
       version: 1,
       imgmv: VERSION,
@@ -110,10 +116,7 @@ export class Report {
       endedAt: new Date().toISOString(),
       seconds: Math.round(performance.now() - this.#started) / 1000,
       exit,
-      error:
-        code === undefined || message === undefined
-          ? null
-          : { code, exit: status ?? exit, message, hint: hint ?? null },
+      error: told ? { code: told.code, exit: told.exit, message: told.message, hint: told.hint } : null,
       ...this.#sides(),
       reconnections: this.#reconnections,
       totals: totalsOf(images, this.#done),

@@ -113,12 +113,13 @@ for (const { flavour, store, required } of FLAVOURS) {
         ['web', 'did you mean web:1.0?'],
         ['team/web:2', 'did you mean team/web:latest?'],
         ['Web:1.0', 'did you mean web:1.0?'],
-        ['nothing-like-it:1', '`imgmv ls` lists what is there'],
+        ['nothing-like-it:1', undefined],
       ])('has no %s: %s', async (reference, hint) => {
         const failure = await failureOf(lookUp('web:1.0', reference));
         expect(failure).toMatchObject({
           code: 'image-not-found',
           message: `no such image on this host: "${reference}"`,
+          about: 'engine-images',
           hint,
         });
       });

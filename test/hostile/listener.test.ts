@@ -2,6 +2,8 @@
 import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
 import { describe, expect, test, vi } from 'vitest';
+import { errorEvent } from '../../agent/model/events.ts';
+import { withHints } from '../../cli/hints.ts';
 import { acceptChannel, type Channel, dialChannel, encodePreamble } from '../../proto/channel.ts';
 import { ImgmvError } from '../../proto/errors.ts';
 import {
@@ -540,7 +542,7 @@ describe('an offer of versions that is changed on the way', () => {
     });
     const image = await testImage({ name: 'web:1.0' });
     const { error } = await sender(between.port, host.code, new MemorySource([image]));
-    expect(error).toMatchObject({
+    expect(withHints(errorEvent(error as ImgmvError), 'send')).toMatchObject({
       code: 'handshake-failed',
       exit: 12,
       message: expect.stringContaining('altered on the way'),

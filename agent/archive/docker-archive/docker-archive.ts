@@ -81,12 +81,10 @@ export function checkRepositories({ files }: Contents): void {
 
 function readManifest(contents: Contents) {
   const file = contents.files.get(MANIFEST);
-  if (!file) {
-    const hint = seemsToHold(contents);
+  if (!file)
     throw new ImgmvError('integrity', `it holds neither ${MANIFEST} nor oci-layout: no image archive`, {
-      ...(hint !== undefined && { hint }),
+      hint: seemsToHold(contents),
     });
-  }
   return parseJson(manifest, metadataBytes(file, MANIFEST), MANIFEST, ARCHIVE_KEYS);
 }
 
