@@ -1,8 +1,9 @@
 import { Command } from 'commander';
 import type { Format } from '../agent/archive/each-sink.ts';
-import { type ImageEndpoint, parseEndpoint } from '../agent/archive/endpoint.ts';
 import { picksNothing } from '../agent/choose/selection.ts';
 import { copyImages } from '../agent/commands/copy.ts';
+import type { EngineOptions } from '../agent/docker/engine.ts';
+import { type NamedEndpoint, parseEndpoint, type SinkEndpoint } from '../agent/ends/endpoint.ts';
 import { familiar, parseTarget } from '../agent/model/reference.ts';
 import { ImgmvError } from '../proto/errors.ts';
 import { JOBS, RETRIES } from '../proto/limits.ts';
@@ -21,6 +22,7 @@ import {
   requirePushable,
   requireStdinOnce,
   requireStdoutFree,
+  sourcesOf,
   writeStdout,
 } from './places.ts';
 import { addRenamingOptions, namingOf, type RenamingFlags } from './renaming.ts';
@@ -35,12 +37,16 @@ interface CopyFlags extends CommonOptions, ChoosingFlags, RenamingFlags {
   readonly ignoreSpace?: true;
   readonly maxBytes?: number;
   readonly push?: true;
+  readonly srcDockerHost?: string;
+  readonly srcContext?: string;
+  readonly destDockerHost?: string;
+  readonly destContext?: string;
   readonly retries?: number;
 }
 
 export function copyCommand(): Command {
   const command = new Command('copy')
-    .description('copy images on this host between its engine and archives')
+    .description('copy images between engines and archives that this host reaches')
     .argument(
       '[PLACE...]',
       'one SOURCE or more, and DEST; without SOURCE the engine, for --all and the like',
@@ -54,6 +60,10 @@ export function copyCommand(): Command {
     .option('--max-bytes <size>', MAX_BYTES_HELP, parseSize)
     .option('--push', 'push what is in the engine then to where its names say, as `docker push` would')
     .option('--retries <n>', RETRIES_HELP, parseRetries)
+    .option('--src-docker-host <address>', 'the engine of SOURCE, in place of --docker-host')
+    .option('--src-context <name>', 'the engine of SOURCE, in place of --context')
+    .option('--dest-docker-host <address>', 'the engine of DEST, in place of --docker-host')
+    .option('--dest-context <name>', 'the engine of DEST, in place of --context')
     .option('--report <file>', REPORT_HELP);
   return addCommonOptions(command)
     .addHelpText(
@@ -74,6 +84,8 @@ Examples:
   $ imgmv copy docker-archive:both.tar.zst:web:1.0 oci:layout
   $ imgmv copy docker-daemon:web:1.0 docker-archive:- | ssh host-b docker load
   $ imgmv copy docker-archive:both.tar.zst docker-daemon: --report copied.md
+  $ imgmv copy docker-daemon:web:1.0 docker-daemon: --dest-docker-host ssh://ops@host-b
+  $ imgmv copy --all docker-daemon: --src-context old --dest-context new
   $ imgmv copy --all --each /media/stick
   $ imgmv copy docker-archive:/media/stick docker-daemon: --registry registry.example --project team
   $ imgmv copy docker-archive:web.tar docker-daemon:registry.example/team/web:1.0 --push
@@ -97,16 +109,19 @@ made are for their owner only (mode 0600).`,
           });
         requirePickedOnce(sources, selection);
         requireArchive(sources, flags);
-        const destination = destinationOf(last, flags.each, flags.format);
+        const from = engineOf('src', flags, engine);
+        const to = engineOf('dest', flags, engine);
+        const destination = destinationOf(last, flags.each, flags.format, to);
         requireHeard(destination, flags);
+        if (sources.length > 0 && !sources.some(isEngine)) requireUnset('src', flags);
+        if (!isEngine(destination)) requireUnset('dest', flags);
         if (flags.push) requirePushable(destination, '--push');
-        if (destination && 'into' in destination) requireStdoutFree(destination.into, flags.json === true);
+        requireStdoutFree(destination, flags.json === true);
         const { exit } = await copyImages({
-          ...(sources.length > 0 && { from: sources }),
+          from: sourcesOf(sources, from),
           selection,
           naming: namingOf(nameAt(last, sources), flags),
           destination,
-          engine,
           jobs: JOBS,
           retries: flags.retries ?? RETRIES,
           noReplace: !flags.replace,
@@ -124,10 +139,35 @@ made are for their owner only (mode 0600).`,
     });
 }
 
+function isEngine({ kind }: SinkEndpoint | NamedEndpoint): boolean {
+  return kind === 'docker-daemon';
+}
+
+/** The engine of one side; that of both where nothing is said of one. */
+function engineOf(side: 'src' | 'dest', flags: CopyFlags, both: EngineOptions): EngineOptions {
+  const [dockerHost, context] = [flags[`${side}DockerHost`], flags[`${side}Context`]];
+  if (dockerHost === undefined && context === undefined) return both;
+  return { ...both, dockerHost, context, optionPrefix: `--${side}-` };
+}
+
+/** Throws usage for an option that says which engine, where there is none. */
+function requireUnset(side: 'src' | 'dest', flags: CopyFlags): void {
+  const option = flags[`${side}DockerHost`] === undefined ? 'context' : 'docker-host';
+  if (flags[`${side}DockerHost`] === undefined && flags[`${side}Context`] === undefined) return;
+  const name = side === 'src' ? 'SOURCE' : 'DEST';
+  throw new ImgmvError(
+    'usage',
+    `--${side}-${option} says which engine ${name} means, and ${name} is an archive`,
+    {
+      hint: 'an engine is docker-daemon:NAME, or docker-daemon: as DEST',
+    },
+  );
+}
+
 /** What DEST calls the image that it takes. */
 function nameAt(
-  destination: ImageEndpoint | undefined,
-  sources: readonly ImageEndpoint[],
+  destination: NamedEndpoint | undefined,
+  sources: readonly NamedEndpoint[],
 ): string | undefined {
   if (!destination?.reference) return undefined;
   if (sources.length > 1)

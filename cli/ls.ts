@@ -1,7 +1,7 @@
 import { Command } from 'commander';
-import type { ImageEndpoint } from '../agent/archive/endpoint.ts';
 import { picks, picksNothing } from '../agent/choose/selection.ts';
 import { listImages } from '../agent/commands/ls.ts';
+import type { NamedEndpoint } from '../agent/ends/endpoint.ts';
 import {
   addChoosingOptions,
   CHOOSING_HELP,
@@ -17,11 +17,12 @@ import {
   requireArchive,
   requirePickedOnce,
   requireStdinOnce,
+  sourcesOf,
 } from './places.ts';
 import { addCommonOptions, type CommonOptions, run } from './run.ts';
 
 interface ListFlags extends CommonOptions, ChoosingFlags {
-  readonly from?: readonly ImageEndpoint[];
+  readonly from?: readonly NamedEndpoint[];
   readonly maxBytes?: number;
 }
 
@@ -57,10 +58,9 @@ decompressed.`,
         const everything = picks(chosen) || flags.from ? {} : { all: true, dangling: true };
         const orNothing = picksNothing(chosen);
         await listImages({
-          ...(flags.from && { from: flags.from }),
+          from: sourcesOf(flags.from, engine),
           ...(flags.maxBytes !== undefined && { maxBytes: flags.maxBytes }),
           selection: { ...chosen, ...everything, orNothing },
-          engine,
           stdin: process.stdin,
           signal,
           emit,

@@ -5,7 +5,7 @@
 import { dirname, resolve } from 'node:path';
 import type { Readable } from 'node:stream';
 import * as v from 'valibot';
-import type { ImageEndpoint } from '../agent/archive/endpoint.ts';
+import type { NamedEndpoint } from '../agent/ends/endpoint.ts';
 import type { ChoosingFlags } from './choosing.ts';
 import { parseYaml } from './move-file/document.ts';
 import { issueProblems, kindOf, unknownKeys } from './move-file/issues.ts';
@@ -21,7 +21,7 @@ export interface MoveFile extends ChoosingFlags, RenamingFlags {
   readonly to?: string;
   readonly images?: readonly string[];
   /** Paths are absolute, or `-`. */
-  readonly from?: readonly ImageEndpoint[];
+  readonly from?: readonly NamedEndpoint[];
   /** Absolute, or `-`. */
   readonly file?: string;
   /** Absolute, or `-`. */

@@ -1,15 +1,17 @@
 /** Places of images on the command line, and the standard streams where they are such a place. */
 import { InvalidArgumentError } from 'commander';
 import { FORMATS, type Format } from '../agent/archive/each-sink.ts';
-import {
-  type ArchiveEndpoint,
-  endpointText,
-  type ImageEndpoint,
-  parseEndpoint,
-} from '../agent/archive/endpoint.ts';
 import type { WriteStdout } from '../agent/archive/output.ts';
 import { picks, type Selection } from '../agent/choose/selection.ts';
-import type { Destination } from '../agent/ends/destination.ts';
+import type { EngineOptions } from '../agent/docker/engine.ts';
+import {
+  endpointText,
+  located,
+  type NamedEndpoint,
+  parseEndpoint,
+  type SinkEndpoint,
+  type SourceEndpoint,
+} from '../agent/ends/endpoint.ts';
 import { ImgmvError } from '../proto/errors.ts';
 import { collect } from './options.ts';
 
@@ -28,34 +30,43 @@ export function parseFormat(text: string): Format {
   return format;
 }
 
-/** Where files go, as one place or as a directory for many. Throws usage for both, and for an engine. */
+/** Where images are looked for; in the engine if nothing else is named. */
+export function sourcesOf(
+  from: readonly NamedEndpoint[] | undefined,
+  engine: EngineOptions,
+): readonly SourceEndpoint[] {
+  const named = from && from.length > 0 ? from : [{ kind: 'docker-daemon', reference: '' } as const];
+  return named.map((one) => located(one, engine));
+}
+
+/** Where images go: one place, a directory for many, or else the engine. Throws usage for both. */
 export function destinationOf(
-  into: ImageEndpoint | undefined,
+  into: NamedEndpoint | undefined,
   each: string | undefined,
   format: Format | undefined,
-): Destination | undefined {
+  engine: EngineOptions,
+): SinkEndpoint {
   if (each !== undefined && into !== undefined)
     throw new ImgmvError('usage', 'one place for all images, or --each for a file per image: not both');
   if (each === undefined && format !== undefined)
     throw new ImgmvError('usage', '--format is of the files of --each; another file has it in its ending');
-  if (each !== undefined) return { each, format: format ?? 'tar.zst' };
-  if (into === undefined || into.kind === 'docker-daemon') return undefined;
-  return { into };
+  if (each !== undefined) return { kind: 'each', path: each, format: format ?? 'tar.zst' };
+  return located(into ?? { kind: 'docker-daemon', reference: '' }, engine);
 }
 
 /** Throws usage for an option that has nothing to say where the images go, and would go unheard. */
 export function requireHeard(
-  destination: Destination | undefined,
+  { kind }: SinkEndpoint,
   { overwrite, replace }: { readonly overwrite?: true; readonly replace: boolean },
 ): void {
-  const place = destination && 'into' in destination ? destination.into.kind : destination && 'each';
-  if (overwrite && (place === undefined || place === 'oci'))
+  const isEngine = kind === 'docker-daemon';
+  if (overwrite && (isEngine || kind === 'oci'))
     throw new ImgmvError(
       'usage',
-      `--overwrite replaces a file, and ${place ? 'an oci: layout grows' : 'an engine has none'}`,
+      `--overwrite replaces a file, and ${isEngine ? 'an engine has none' : 'an oci: layout grows'}`,
       { hint: 'a name moves to the new image without it; --no-replace keeps names' },
     );
-  if (!replace && place !== undefined && place !== 'oci')
+  if (!replace && !isEngine && kind !== 'oci')
     throw new ImgmvError(
       'usage',
       '--no-replace keeps names in an engine or an oci: layout: a new file has none',
@@ -64,16 +75,16 @@ export function requireHeard(
 }
 
 /** Throws usage for `option`, where there will be no engine to push. */
-export function requirePushable(destination: Destination | undefined, option: string): void {
-  if (destination)
+export function requirePushable({ kind }: SinkEndpoint, option: string): void {
+  if (kind !== 'docker-daemon')
     throw new ImgmvError('usage', `${option} is for images in an engine, which alone can push them`, {
       hint: '`imgmv copy ARCHIVE docker-daemon: --push` pushes what is in an archive',
     });
 }
 
-/** Throws usage where standard output cannot be the archive. */
-export function requireStdoutFree({ path }: Pick<ArchiveEndpoint, 'path'>, json: boolean): void {
-  if (path !== '-') return;
+/** Throws usage where standard output is to be the archive, and cannot be. */
+export function requireStdoutFree(destination: SinkEndpoint, json: boolean): void {
+  if (!('path' in destination) || destination.kind === 'each' || destination.path !== '-') return;
   if (json)
     throw new ImgmvError('usage', '--json and the archive both want standard output', {
       hint: 'name a file for the archive',
@@ -90,18 +101,22 @@ export const writeStdout: WriteStdout = (chunk) =>
     process.stdout.write(chunk, (error) => (error ? reject(error) : resolve()));
   });
 
-/** Throws usage where a place names its image, and others are chosen besides. */
-export function requirePickedOnce(places: readonly ImageEndpoint[], selection: Selection): void {
+/** Throws usage where a place names its image, and others are chosen besides; and for an engine that names none. */
+export function requirePickedOnce(places: readonly NamedEndpoint[], selection: Selection): void {
   const picked = places.find(({ kind, reference }) => kind === 'docker-daemon' || reference !== undefined);
   if (picked && picks(selection))
     throw new ImgmvError('usage', `${endpointText(picked)} names its image already`, {
       hint: 'images are chosen among those of archives that are named without one',
     });
+  if (places.some(({ kind, reference }) => kind === 'docker-daemon' && reference === ''))
+    throw new ImgmvError('usage', 'docker-daemon: as a source wants the name of an image', {
+      hint: '--all copies all of them',
+    });
 }
 
 /** Throws usage for a bound on archives where none is read. */
 export function requireArchive(
-  places: readonly ImageEndpoint[] | undefined,
+  places: readonly NamedEndpoint[] | undefined,
   { maxBytes }: { readonly maxBytes?: number },
 ): void {
   if (maxBytes === undefined || places?.some(({ kind }) => kind !== 'docker-daemon')) return;
@@ -114,7 +129,7 @@ interface StdinFlags {
   readonly move?: string;
   readonly codeFile?: string;
   readonly file?: string;
-  readonly from?: readonly ImageEndpoint[];
+  readonly from?: readonly NamedEndpoint[];
 }
 
 /** Whether standard input is something else than a person. Throws usage where it is to be two things. */

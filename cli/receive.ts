@@ -1,10 +1,10 @@
 import { Command } from 'commander';
 import type { Format } from '../agent/archive/each-sink.ts';
-import { endpointText, type ImageEndpoint } from '../agent/archive/endpoint.ts';
 import type { Renaming } from '../agent/choose/rename.ts';
 import { parseTargetPattern, type TargetPattern } from '../agent/choose/target-pattern.ts';
 import { type ReceiverPush, receive } from '../agent/commands/receive.ts';
-import type { Destination } from '../agent/ends/destination.ts';
+import type { EngineOptions } from '../agent/docker/engine.ts';
+import { endpointText, type NamedEndpoint, type SinkEndpoint } from '../agent/ends/endpoint.ts';
 import { isNear } from '../agent/push/policy.ts';
 import { ImgmvError } from '../proto/errors.ts';
 import {
@@ -60,7 +60,7 @@ interface ReceiveFlags extends CommonOptions, RenamingFlags {
   readonly ignoreSpace?: true;
   readonly push?: true | readonly string[];
   readonly allowPush?: true | readonly string[];
-  readonly into?: readonly ImageEndpoint[];
+  readonly into?: readonly NamedEndpoint[];
   readonly each?: string;
   readonly format?: Format;
   readonly overwrite?: true;
@@ -143,14 +143,13 @@ The port is open until the session ends, or the code has expired.`,
           throw new ImgmvError('usage', 'there is no terminal to ask on, which --confirm does', {
             hint: 'run it on a terminal, or leave --confirm out; --accept PATTERN says which names may be set',
           });
-        const destination = destinationFrom(flags);
+        const destination = destinationFrom(flags, engine);
         const { renaming } = namingOf(undefined, flags);
         const push = pushFrom(flags, destination, renaming);
         const file = flags.codeFile === undefined ? undefined : new CodeFile(flags.codeFile);
         try {
           return await receive({
-            engine,
-            ...(destination && { destination }),
+            destination,
             overwrite: flags.overwrite === true,
             stdout: writeStdout,
             address: flags.listen?.address,
@@ -187,19 +186,17 @@ The port is open until the session ends, or the code has expired.`,
     });
 }
 
-/** Undefined: the engine. */
-function destinationFrom(flags: ReceiveFlags): Destination | undefined {
+function destinationFrom(flags: ReceiveFlags, engine: EngineOptions): SinkEndpoint {
   const { into, each, format, json, once } = flags;
   const [endpoint, more] = into ?? [];
   if (more) throw new ImgmvError('usage', '--into names one place');
   if (endpoint?.reference)
     throw new ImgmvError('usage', `${endpointText(endpoint)}: the sender says how its images are called`);
-  const destination = destinationOf(endpoint, each, format);
+  const destination = destinationOf(endpoint, each, format, engine);
   requireHeard(destination, flags);
-  if (!destination || !('into' in destination)) return destination;
-  requireStdoutFree(destination.into, json === true);
-  if (destination.into.kind !== 'oci' && !once)
-    throw new ImgmvError('usage', `${endpointText(destination.into)} takes the images of one session`, {
+  requireStdoutFree(destination, json === true);
+  if (!['docker-daemon', 'each', 'oci'].includes(destination.kind) && !once)
+    throw new ImgmvError('usage', `${endpointText(destination)} takes the images of one session`, {
       hint: 'add --once; oci:DIR and --each DIR take one session after another',
     });
   return destination;
@@ -208,7 +205,7 @@ function destinationFrom(flags: ReceiveFlags): Destination | undefined {
 /** Undefined: nothing is pushed. */
 function pushFrom(
   { push, allowPush }: ReceiveFlags,
-  destination: Destination | undefined,
+  destination: SinkEndpoint,
   renaming: Renaming,
 ): ReceiverPush | undefined {
   if (push && allowPush)

@@ -19,6 +19,7 @@ import {
   requireArchive,
   requirePickedOnce,
   requireStdinOnce,
+  sourcesOf,
 } from './places.ts';
 import { addRenamingOptions, namingOf } from './renaming.ts';
 import { addCommonOptions, type CommonOptions, run } from './run.ts';
@@ -89,12 +90,11 @@ export async function sendImages(
     const pick = pickerFor(asked, selection, signal);
     const { exit } = await send({
       selection,
-      ...(from && { from }),
+      from: sourcesOf(from, engine),
       ...(pick && { pick }),
       naming,
       stdin: process.stdin,
       url: to,
-      engine,
       code: () =>
         codeFile === undefined
           ? promptForCode(new URL(to).hostname, signal, stdinTaken)

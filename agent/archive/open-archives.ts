@@ -11,7 +11,7 @@ import { callings, type Described, type SetAside } from './described.ts';
 import { dirImages, isDirFile } from './dir/dir-image.ts';
 import { DirectoryContents } from './directory-contents.ts';
 import { dockerArchiveImages, MANIFEST } from './docker-archive/docker-archive.ts';
-import { type ArchiveEndpoint, endpointText } from './endpoint.ts';
+import { type ArchiveEndpoint, archiveText } from './endpoint.ts';
 import { openInput } from './input.ts';
 import { ARCHIVES_IN_DIRECTORY_MAX, INFLATED_MAX_BYTES } from './limits.ts';
 import { LAYOUT, ociImages } from './oci-layout/oci-images.ts';
@@ -70,7 +70,7 @@ async function openAll(endpoint: ArchiveEndpoint, options: ReadOptions): Promise
   const { signal } = options;
   const { kind, path } = endpoint;
   const reading = { ...options, meter: options.meter ?? new ReadingMeter() };
-  const label = endpointText({ kind, path });
+  const label = archiveText({ kind, path });
   switch (kind) {
     case 'oci':
       return [await archiveOf(label, reading, () => openOciLayout(path, signal), ociImages)];

@@ -6,13 +6,12 @@ import type { Secret } from '../../proto/secret.ts';
 import type { WriteStdout } from '../archive/output.ts';
 import type { Renaming } from '../choose/rename.ts';
 import type { TargetPattern } from '../choose/target-pattern.ts';
-import { Engine, type EngineInfo, type EngineOptions } from '../docker/engine.ts';
-import { EngineSink } from '../docker/engine-sink.ts';
 import { AcceptingSink } from '../ends/accepting-sink.ts';
 import { ConfirmingSink } from '../ends/confirming-sink.ts';
-import { checkDestination, type Destination, destinationText, openDestination } from '../ends/destination.ts';
-import { archiveHost, connectEngine, type Host, helloOf, pairedEvent } from '../ends/host.ts';
+import type { SinkEndpoint } from '../ends/endpoint.ts';
+import { helloOf, pairedEvent } from '../ends/host.ts';
 import { RenamingSink } from '../ends/renaming-sink.ts';
+import { type SinkEnd, sinkEnd } from '../ends/sink-end.ts';
 import { type Emit, errorEvent, type PlanImage, warnBy } from '../model/events.ts';
 import { planImage } from '../model/plan.ts';
 import type { Answer, Sink } from '../model/sink.ts';
@@ -20,14 +19,10 @@ import { CodePause } from '../peer/code-pause.ts';
 import { type AcceptedSession, Listener } from '../peer/listener.ts';
 import { SinkServer } from '../peer/sink-server.ts';
 import { PushRules } from '../push/policy.ts';
-import { pushBy } from '../push/push.ts';
-import { PushingSink } from '../push/pushing-sink.ts';
 import { onAbort } from '../streams/on-abort.ts';
 
 export interface ReceiveOptions {
-  readonly engine: EngineOptions;
-  /** Files in place of the engine. */
-  readonly destination?: Destination;
+  readonly destination: SinkEndpoint;
   readonly overwrite: boolean;
   readonly stdout: WriteStdout;
   /** Undefined: all addresses. */
@@ -82,13 +77,22 @@ export interface Listening {
  */
 export async function receive(options: ReceiveOptions): Promise<number> {
   const { signal, emit } = options;
-  const { host, openSink } = await openTarget(options);
+  const { confirm, destination, push: rules, renaming } = options;
+  await using end = sinkEnd(destination, {
+    ...options,
+    pushes: rules !== undefined,
+    pushPolicy: (asked) =>
+      rules && (asked || rules.when === 'always')
+        ? new PushRules(rules.patterns, renaming, asked)
+        : undefined,
+  });
+  await end.check();
   signal.throwIfAborted();
   const listener = await Listener.listen({
     address: options.address,
     port: options.port,
     role: 'receiver',
-    hello: () => helloOf({ ...host(), confirms: options.confirm !== undefined }, hostname()),
+    hello: () => helloOf({ ...end.host(), confirms: confirm !== undefined }, hostname()),
     emit,
     ...(options.patienceMs !== undefined && { patienceMs: options.patienceMs }),
     ...(options.unauthenticatedPerAddress !== undefined && {
@@ -101,7 +105,7 @@ export async function receive(options: ReceiveOptions): Promise<number> {
       const accepted = await nextSession(listener, pause, options);
       if (!accepted) continue;
       pause.reset();
-      const exit = await serve(accepted, openSink, options);
+      const exit = await serve(accepted, end, options);
       if (options.once) return exit;
       signal.throwIfAborted();
     }
@@ -110,63 +114,15 @@ export async function receive(options: ReceiveOptions): Promise<number> {
   }
 }
 
-/** Where the images go: what this side says of itself, and a sink, for each session. */
-interface Target {
-  readonly host: () => Host;
-  /** `asked`: the sender wants its images pushed. */
-  readonly openSink: (asked: boolean) => Promise<Sink>;
-}
-
-async function openTarget(options: ReceiveOptions): Promise<Target> {
-  const { host, openSink } = await openPlace(options);
-  const { accept, emit, renaming } = options;
-  return {
-    host,
-    openSink: async (asked) => {
-      const place = await openSink(asked);
-      const accepting = accept ? new AcceptingSink(place, accept) : place;
-      return renaming.active ? new RenamingSink(accepting, renaming, warnBy(emit)) : accepting;
-    },
-  };
-}
-
-async function openPlace(options: ReceiveOptions): Promise<Target> {
-  const { destination, emit, ignoreSpace, noReplace, overwrite, push: rules } = options;
-  if (destination) {
-    await checkDestination(destination, overwrite);
-    emit({ event: 'writing', archive: destinationText(destination) });
-    const kind = 'into' in destination ? destination.into.kind : 'docker-archive';
-    const places = 'into' in destination && destination.into.kind !== 'oci';
-    const host = archiveHost(kind, places);
-    return { host: () => host, openSink: () => openDestination(destination, options) };
-  }
-  let engine = await connectEngine(options.engine, emit);
-  return {
-    host: () => ({ info: engine.info, pushes: rules !== undefined }),
-    openSink: async (asked) => {
-      const told = engine;
-      // It may have been restarted since, and what it did not answer then it may answer now. What there is to warn of
-      // has been said.
-      engine = await Engine.connect({ ...options.engine, warn: () => {} });
-      told.close();
-      requireSame(told.info, engine.info);
-      const sink = await EngineSink.open(engine, { noReplace, ignoreSpace });
-      if (!rules || !(asked || rules.when === 'always')) return sink;
-      const policy = new PushRules(rules.patterns, options.renaming, asked);
-      const push = pushBy(engine, options.engine.env, { warn: warnBy(emit) });
-      return new PushingSink(sink, { push, policy, emit });
-    },
-  };
-}
-
-/** The sender has been told of the engine as it was. Throws engine-refused. */
-function requireSame(told: EngineInfo, now: EngineInfo): void {
-  if (told.kind === now.kind && told.store === now.store) return;
-  throw new ImgmvError(
-    'engine-refused',
-    `the engine here was ${told.kind} with the ${told.store} store when the session began, and is ${now.kind} with the ${now.store} store`,
-    { hint: 'it was restarted meanwhile: send again' },
-  );
+/** A sink for one session, with what this side wants of names. */
+async function openSink(
+  end: SinkEnd,
+  asked: boolean,
+  { accept, emit, renaming }: ReceiveOptions,
+): Promise<Sink> {
+  const place = await end.open(asked);
+  const accepting = accept ? new AcceptingSink(place, accept) : place;
+  return renaming.active ? new RenamingSink(accepting, renaming, warnBy(emit)) : accepting;
 }
 
 /** Undefined where the code was burnt, or nothing came of its use, and another one is due. */
@@ -225,7 +181,7 @@ async function refusePush(sender: string): Promise<never> {
 /** One session. A failure of the whole session is an event and its exit status. */
 async function serve(
   { session, peerAddress, lane }: AcceptedSession,
-  openSink: Target['openSink'],
+  end: SinkEnd,
   options: ReceiveOptions,
 ): Promise<number> {
   const { confirm, emit, maxSessionMs, signal } = options;
@@ -243,7 +199,7 @@ async function serve(
     if (asked && options.push === undefined) await session.during(refusePush(session.peer.name));
     const planOnly = session.peer.purpose === 'plan';
     const pushes = asked || options.push?.when === 'always';
-    const place = await session.during(openSink(asked).catch(refuseSession));
+    const place = await session.during(openSink(end, asked, options).catch(refuseSession));
     const ask = (answers: readonly Answer[], until: AbortSignal) => {
       const images = answers.map((one) => planImage(one, place.facts.store, { layers: false, pushes }));
       return (confirm as NonNullable<typeof confirm>)({ images, peer }, until);

@@ -40,8 +40,8 @@ export async function send(options: SendOptions): Promise<Settled> {
   const { signal, planOnly = false, thenPush = false } = options;
   const { host, hostname: target } = new URL(options.url);
   const emit: Emit = (event) => options.emit({ ...event, target });
-  const origin = await openOrigin(options);
-  await using source = origin.source;
+  await using origin = await openOrigin(options);
+  const { source } = origin;
   requireOfferable((await source.images()).map(({ image }) => image));
   const code = await options.code();
   signal.throwIfAborted();

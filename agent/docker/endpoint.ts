@@ -35,20 +35,29 @@ export interface Endpoint {
 }
 
 export interface EndpointOptions {
-  readonly dockerHost?: string;
-  readonly context?: string;
+  readonly dockerHost?: string | undefined;
+  readonly context?: string | undefined;
+  /** What the two options begin with; `--` when left out. */
+  readonly optionPrefix?: string;
   readonly env: Environment;
   /** Told of a `config.json` that cannot be used, which is passed over then, as docker does; it is an error without. */
   readonly warn?: (message: string) => void;
 }
 
 /** Throws usage for an address or a context that cannot be used. */
-export async function findEndpoint({ dockerHost, context, env, warn }: EndpointOptions): Promise<Endpoint> {
+export async function findEndpoint({
+  dockerHost,
+  context,
+  optionPrefix = '--',
+  env,
+  warn,
+}: EndpointOptions): Promise<Endpoint> {
+  const [hostOption, contextOption] = [`${optionPrefix}docker-host`, `${optionPrefix}context`];
   if (dockerHost !== undefined && context !== undefined)
-    throw new ImgmvError('usage', '--docker-host and --context exclude each other');
+    throw new ImgmvError('usage', `${hostOption} and ${contextOption} exclude each other`);
   if (dockerHost !== undefined)
-    return checked({ address: dockerHost, foundBy: '--docker-host', ...(await envTls(env)) });
-  if (context !== undefined) return contextEndpoint(context, '--context', env);
+    return checked({ address: dockerHost, foundBy: hostOption, ...(await envTls(env)) });
+  if (context !== undefined) return contextEndpoint(context, contextOption, env);
   const fromEnv = env.DOCKER_HOST;
   if (fromEnv) return checked({ address: fromEnv, foundBy: 'DOCKER_HOST', ...(await envTls(env)) });
   if (env.DOCKER_CONTEXT) return contextEndpoint(env.DOCKER_CONTEXT, 'DOCKER_CONTEXT', env);

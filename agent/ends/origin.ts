@@ -5,7 +5,7 @@ import type { Archive } from '../archive/archive.ts';
 import { ArchiveCatalogue } from '../archive/archive-catalogue.ts';
 import { ArchiveSource, allOf, checkImages, originsOf } from '../archive/archive-source.ts';
 import { callings, familiarly, type SetAside } from '../archive/described.ts';
-import type { ArchiveEndpoint, EngineEndpoint, ImageEndpoint } from '../archive/endpoint.ts';
+import type { ArchiveEndpoint } from '../archive/endpoint.ts';
 import { openArchives } from '../archive/open-archives.ts';
 import { merged, type Naming, named, requireOne } from '../choose/meant.ts';
 import { type Pattern, parsePatterns } from '../choose/pattern.ts';
@@ -18,19 +18,19 @@ import { type Emit, warnBy } from '../model/events.ts';
 import type { Digest, Image } from '../model/image.ts';
 import type { Source } from '../model/source.ts';
 import { atOnce, LOOKUPS_AT_ONCE } from '../streams/at-once.ts';
+import type { SourceEndpoint } from './endpoint.ts';
 import { archiveHost, connectEngine, type Host } from './host.ts';
 import { JoinedSource } from './joined-source.ts';
 import { Reading } from './reading.ts';
 
 /** Where images are looked for, and which of them are meant. */
 export interface PlaceOptions {
-  /** Undefined: the engine. */
-  readonly from?: readonly ImageEndpoint[];
+  /** One at least. */
+  readonly from: readonly SourceEndpoint[];
   /** Which of the images there; where it picks none, those that `from` names, and all of its archives. */
   readonly selection: Selection;
   /** Asked where neither `from` nor `selection` picks anything; gives what is left to be picked. */
   readonly pick?: Pick;
-  readonly engine: EngineOptions;
   readonly stdin: AsyncIterable<Buffer>;
   /** What an archive may inflate to in all; its default where left out. */
   readonly maxBytes?: number;
@@ -45,8 +45,7 @@ export interface OriginOptions extends PlaceOptions {
   readonly ignoreSpace: boolean;
 }
 
-/** Disposing of the source is all that is to be done. */
-export interface Origin {
+export interface Origin extends AsyncDisposable {
   readonly source: Source;
   readonly host: Host;
   /** Something that was meant is no image that could be moved: a warning has said so. */
@@ -65,7 +64,7 @@ export interface Place extends AsyncDisposable {
   readonly lacking: boolean;
   /** All images there, and what was chosen, without their names; what goes meanwhile is left out. */
   describe(): Promise<readonly Image[]>;
-  /** Takes what is to be disposed of along. */
+  /** Of an archive it takes what is to be disposed of along. */
   source(meant: readonly Meant[], ignoreSpace: boolean): Source;
 }
 
@@ -74,6 +73,9 @@ export async function openOrigin(options: OriginOptions): Promise<Origin> {
   const { ignoreSpace, naming } = options;
   const places = await openPlaces(options, { check: true });
   const sources: Source[] = [];
+  const dispose = async () => {
+    for (const opened of [...sources, ...places]) await opened[Symbol.asyncDispose]();
+  };
   try {
     if (naming.as !== undefined)
       requireOne(
@@ -84,15 +86,16 @@ export async function openOrigin(options: OriginOptions): Promise<Origin> {
     naming.renaming.warnings().forEach(warnBy(options.emit));
     const source = sources.length === 1 ? (sources[0] as Source) : new JoinedSource(sources);
     await source.images();
-    return { source, host: (places.at(-1) as Place).host, lacking: places.some((place) => place.lacking) };
+    const lacking = places.some((place) => place.lacking);
+    return { source, host: (places.at(-1) as Place).host, lacking, [Symbol.asyncDispose]: dispose };
   } catch (error) {
-    for (const opened of [...sources, ...places.slice(sources.length)]) await opened[Symbol.asyncDispose]();
+    await dispose();
     throw error;
   }
 }
 
 /**
- * At least one; an engine comes last. `check`: the layers of what is chosen in archives are read and checked, without
+ * At least one; engines come last. `check`: the layers of what is chosen in archives are read and checked, without
  * which there is no source of it. Throws as `openOrigin`.
  */
 export async function openPlaces(
@@ -101,9 +104,13 @@ export async function openPlaces(
 ): Promise<readonly Place[]> {
   const places: Place[] = [];
   try {
-    const archives = (options.from ?? []).filter((one) => one.kind !== 'docker-daemon');
+    const archives = options.from.filter((one) => one.kind !== 'docker-daemon');
     if (archives.length > 0) places.push(await openArchivePlace(archives, options, check));
-    if (!options.from || options.from.length > archives.length) places.push(await openEnginePlace(options));
+    const references = new Map<EngineOptions, string[]>();
+    for (const one of options.from)
+      if (one.kind === 'docker-daemon')
+        references.set(one.engine, [...(references.get(one.engine) ?? []), one.reference]);
+    for (const [engine, named] of references) places.push(await openEnginePlace(engine, named, options));
     return places;
   } catch (error) {
     for (const place of places) await place[Symbol.asyncDispose]();
@@ -111,10 +118,14 @@ export async function openPlaces(
   }
 }
 
-async function openEnginePlace(options: PlaceOptions): Promise<Place> {
-  const { emit, from, pick, selection } = options;
-  const patterns = (from ?? []).flatMap((one) => (one.kind === 'docker-daemon' ? patternsOf(one) : []));
-  const engine = await connectEngine(options.engine, emit);
+/** `references`: '' for what `selection` picks. */
+async function openEnginePlace(
+  found: EngineOptions,
+  references: readonly string[],
+  { emit, pick, selection }: PlaceOptions,
+): Promise<Place> {
+  const patterns = references.flatMap((one) => (one === '' ? [] : parsePatterns(one)));
+  const engine = await connectEngine(found, emit);
   const catalogue = new EngineCatalogue(engine, warnBy(emit));
   let lacking = false;
   const leftOut = (message: string) => {
@@ -124,7 +135,7 @@ async function openEnginePlace(options: PlaceOptions): Promise<Place> {
   const chosen =
     pick && picksNothing(selection)
       ? await pick(await catalogue.list())
-      : await choose(catalogue, from ? { ...selection, patterns } : selection, warnBy(emit));
+      : await choose(catalogue, patterns.length > 0 ? { ...selection, patterns } : selection, warnBy(emit));
   return {
     host: engine,
     catalogue,
@@ -143,15 +154,8 @@ async function openEnginePlace(options: PlaceOptions): Promise<Place> {
       return images.filter((image) => image !== undefined);
     },
     source: (meant, ignoreSpace) => new EngineSource(engine, { meant, ignoreSpace, leftOut }),
-    [Symbol.asyncDispose]: async () => {},
+    [Symbol.asyncDispose]: async () => engine.close(),
   };
-}
-
-function patternsOf(endpoint: EngineEndpoint): readonly Pattern[] {
-  if (endpoint.reference !== '') return parsePatterns(endpoint.reference);
-  throw new ImgmvError('usage', 'docker-daemon: as a source wants the name of an image', {
-    hint: '--all copies all of them',
-  });
 }
 
 async function openArchivePlace(

@@ -1,6 +1,6 @@
 /** Tells that an archive is being read, and how far it is as long as that takes. */
 import { tmpdir } from 'node:os';
-import { type ArchiveEndpoint, endpointText } from '../archive/endpoint.ts';
+import { type ArchiveEndpoint, archiveText } from '../archive/endpoint.ts';
 import type { Emit } from '../model/events.ts';
 import { ReadingMeter } from '../streams/reading-meter.ts';
 
@@ -13,7 +13,7 @@ export class Reading {
   readonly #meter = new ReadingMeter();
 
   constructor(endpoint: ArchiveEndpoint, emit: Emit) {
-    this.#archive = endpointText(endpoint);
+    this.#archive = archiveText(endpoint);
     this.#spool = endpoint.path === '-' ? tmpdir() : null;
     this.#emit = emit;
     this.#tell(false);

@@ -3,9 +3,9 @@
  * `npm run schema`. The message of each check says what was expected, and ends a sentence of issues.ts.
  */
 import * as v from 'valibot';
-import { parseEndpoint } from '../../agent/archive/endpoint.ts';
 import { parsePatterns } from '../../agent/choose/pattern.ts';
 import { parseRetag } from '../../agent/choose/rename.ts';
+import { parseEndpoint } from '../../agent/ends/endpoint.ts';
 import { parseTarget as parseName, parseReference } from '../../agent/model/reference.ts';
 import { JOBS, JOBS_MAX, RETRIES, RETRIES_MAX, ZSTD_LEVEL_MAX, ZSTD_LEVEL_MIN } from '../../proto/limits.ts';
 import { parseLabel } from '../choosing.ts';

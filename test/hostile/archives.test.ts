@@ -10,10 +10,11 @@ import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { parseEndpoint } from '../../agent/archive/endpoint.ts';
+import type { ArchiveEndpoint } from '../../agent/archive/endpoint.ts';
 import { openArchives } from '../../agent/archive/open-archives.ts';
 import { Renaming } from '../../agent/choose/rename.ts';
 import { copyImages } from '../../agent/commands/copy.ts';
+import { parseEndpoint } from '../../agent/ends/endpoint.ts';
 import type { Digest } from '../../agent/model/image.ts';
 import { digestOf, manifestFor } from '../../agent/oci/metadata.ts';
 import { Compressor } from '../../proto/compression.ts';
@@ -472,11 +473,15 @@ describe('an archive with', () => {
   const { signal } = new AbortController();
   const copy = (from: string, stdin: AsyncIterable<Buffer> = Readable.from([])) =>
     copyImages({
-      from: [parseEndpoint(from)],
+      from: [parseEndpoint(from) as ArchiveEndpoint],
       selection: { patterns: [], labels: [], except: [] },
       naming: { renaming: new Renaming({ retag: [], keepNames: false }) },
-      destination: undefined,
-      engine: { dockerHost: `unix://${socket}`, env: {} },
+      destination: {
+        kind: 'docker-daemon',
+        reference: '',
+        engine: { dockerHost: `unix://${socket}`, env: {} },
+      },
+      push: false,
       jobs: 2,
       retries: 0,
       noReplace: false,

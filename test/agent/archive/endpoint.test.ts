@@ -1,8 +1,8 @@
 import { describe, expect, it } from 'vitest';
 import { fileName } from '../../../agent/archive/each-sink.ts';
-import { endpointText, parseEndpoint } from '../../../agent/archive/endpoint.ts';
 import { compressionByEnding } from '../../../agent/archive/open-store.ts';
 import { entryName, linkTarget } from '../../../agent/archive/tar/entry-name.ts';
+import { endpointText, parseEndpoint } from '../../../agent/ends/endpoint.ts';
 import { testImage } from '../../memory.ts';
 
 describe('a place', () => {

@@ -4,9 +4,9 @@ import { randomBytes } from 'node:crypto';
 import { chmod, lstat, mkdir, readdir, readlink, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { parseEndpoint } from '../../../agent/archive/endpoint.ts';
 import { Spool } from '../../../agent/archive/spool.ts';
-import { type Destination, openDestination } from '../../../agent/ends/destination.ts';
+import { parseEndpoint, type SinkEndpoint } from '../../../agent/ends/endpoint.ts';
+import { sinkEnd } from '../../../agent/ends/sink-end.ts';
 import type { Sink } from '../../../agent/model/sink.ts';
 import { move } from '../../../agent/move/move.ts';
 import { type MemoryImage, MemorySource, testImage } from '../../memory.ts';
@@ -33,15 +33,16 @@ afterAll(async () => {
 });
 
 const at = (name: string) => join(folder, name);
-const into = (text: string): Destination => ({ into: parseEndpoint(text) as never });
+const into = (text: string): SinkEndpoint => parseEndpoint(text) as never;
 
 /** `meanwhile` is called when all of an image is written and nothing is in its place. */
 async function copyTo(
-  destination: Destination,
+  destination: SinkEndpoint,
   { overwrite = false, meanwhile = async () => {} } = {},
 ): Promise<void> {
   const options = { overwrite, noReplace: false, ignoreSpace: true, stdout: async () => {}, signal };
-  await using sink = await openDestination(destination, options);
+  const quiet = { pushes: false, pushPolicy: () => undefined, emit: () => {} };
+  await using sink = await sinkEnd(destination, { ...options, ...quiet }).open(false);
   const watched: Sink = {
     facts: sink.facts,
     plan: async (images) =>
@@ -72,13 +73,13 @@ async function modes(): Promise<readonly string[]> {
   return found.map((one) => `${one.isDirectory() ? 'd' : '-'}${(one.mode & 0o7777).toString(8)}`);
 }
 
-describe.each<readonly [string, () => Destination]>([
+describe.each<readonly [string, () => SinkEndpoint]>([
   ['docker-archive:', () => into(`docker-archive:${at('x.tar')}`)],
   ['docker-archive: of gzip', () => into(`docker-archive:${at('x.tar.gz')}`)],
   ['oci-archive:', () => into(`oci-archive:${at('x.tar')}`)],
   ['oci:', () => into(`oci:${at('a/b/x')}`)],
   ['dir:', () => into(`dir:${at('a/b/x')}`)],
-  ['--each', () => ({ each: at('a/b'), format: 'tar.zst' })],
+  ['--each', () => ({ kind: 'each', path: at('a/b'), format: 'tar.zst' })],
 ])('%s', (_kind, destination) => {
   it('is for its owner, while it is written and afterwards', async () => {
     const seen: string[] = [];
@@ -90,13 +91,13 @@ describe.each<readonly [string, () => Destination]>([
 
 describe('a directory that was there keeps its mode:', () => {
   const MODE = 0o750;
-  it.each<readonly [string, () => Destination, boolean]>([
+  it.each<readonly [string, () => SinkEndpoint, boolean]>([
     ['that of a file', () => into(`docker-archive:${at('x/x.tar')}`), false],
     ['an empty one for a layout', () => into(`oci:${at('x')}`), false],
     ['a layout', () => into(`oci:${at('x')}`), true],
     ['an empty one for a dir:', () => into(`dir:${at('x')}`), false],
     ['a dir: that is replaced', () => into(`dir:${at('x')}`), true],
-    ['that of --each', () => ({ each: at('x'), format: 'tar' }), false],
+    ['that of --each', () => ({ kind: 'each', path: at('x'), format: 'tar' }), false],
   ])('%s', async (_which, destination, filled) => {
     await mkdir(at('x'));
     if (filled) await copyTo(destination());

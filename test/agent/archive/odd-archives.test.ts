@@ -6,8 +6,9 @@ import { buffer } from 'node:stream/consumers';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { ArchiveSource } from '../../../agent/archive/archive-source.ts';
-import { type ArchiveEndpoint, parseEndpoint } from '../../../agent/archive/endpoint.ts';
+import type { ArchiveEndpoint } from '../../../agent/archive/endpoint.ts';
 import { openArchives } from '../../../agent/archive/open-archives.ts';
+import { parseEndpoint } from '../../../agent/ends/endpoint.ts';
 import { digestOf, manifestFor } from '../../../agent/oci/metadata.ts';
 import { Compressor } from '../../../proto/compression.ts';
 import {

@@ -4,8 +4,9 @@ import { lstat, mkdir, readdir, readFile, readlink, rm, symlink, writeFile } fro
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { EachSink, type Format } from '../../../agent/archive/each-sink.ts';
-import { type ArchiveEndpoint, parseEndpoint } from '../../../agent/archive/endpoint.ts';
+import type { ArchiveEndpoint } from '../../../agent/archive/endpoint.ts';
 import { openSink, type WriteOptions } from '../../../agent/archive/open-store.ts';
+import { parseEndpoint } from '../../../agent/ends/endpoint.ts';
 import type { Sink } from '../../../agent/model/sink.ts';
 import type { Settled } from '../../../agent/move/ledger.ts';
 import { move } from '../../../agent/move/move.ts';

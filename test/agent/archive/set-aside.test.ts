@@ -3,10 +3,11 @@ import { writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { type ArchiveEndpoint, parseEndpoint } from '../../../agent/archive/endpoint.ts';
+import type { ArchiveEndpoint } from '../../../agent/archive/endpoint.ts';
 import { openArchives } from '../../../agent/archive/open-archives.ts';
 import { Renaming } from '../../../agent/choose/rename.ts';
 import { copyImages } from '../../../agent/commands/copy.ts';
+import { parseEndpoint } from '../../../agent/ends/endpoint.ts';
 import { digestOf, manifestFor } from '../../../agent/oci/metadata.ts';
 import { failureOf } from '../../conformance/conformance.ts';
 import { blob, classicEntries, json, ociEntries, type RawEntry, rawTar } from '../../hostile/raw-tar.ts';
@@ -86,14 +87,14 @@ async function copied(archive: Buffer, ...patterns: readonly string[]) {
   await writeFile(from, archive);
   const warnings: string[] = [];
   const { outcomes, exit } = await copyImages({
-    from: [parseEndpoint(`docker-archive:${from}`)],
-    destination: { into: parseEndpoint(`docker-archive:${from}.out`) as never },
+    from: [parseEndpoint(`docker-archive:${from}`) as ArchiveEndpoint],
+    destination: parseEndpoint(`docker-archive:${from}.out`) as ArchiveEndpoint,
+    push: false,
     selection: {
       patterns: patterns.map((text) => ({ kind: 'exact' as const, text })),
       labels: [],
       except: [],
     },
-    engine: { env: {} },
     stdin: Readable.from([]),
     stdout: async () => {},
     naming: { renaming: new Renaming({ retag: [], keepNames: false }) },

@@ -24,8 +24,7 @@ it('a new code comes 1 s after the first burnt one, then 2 s after, and a stop i
   const stop = new AbortController();
   let port = 0;
   const run = receive({
-    engine: { env: {} },
-    destination: { into: { kind: 'oci', path: join(scratch.path, 'layout') } },
+    destination: { kind: 'oci', path: join(scratch.path, 'layout') },
     overwrite: false,
     stdout: async () => {},
     address: '127.0.0.1',

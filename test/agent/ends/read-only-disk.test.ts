@@ -1,20 +1,21 @@
 /** What a receiver finds out of a disk that is read only, before it listens. */
 import { expect, it } from 'vitest';
-import { type ArchiveEndpoint, parseEndpoint } from '../../../agent/archive/endpoint.ts';
-import { checkDestination, type Destination } from '../../../agent/ends/destination.ts';
+import type { ArchiveEndpoint } from '../../../agent/archive/endpoint.ts';
+import { parseEndpoint, type SinkEndpoint } from '../../../agent/ends/endpoint.ts';
+import { sinkEnd } from '../../../agent/ends/sink-end.ts';
 import { run } from '../../rig/command.ts';
 import { requireRoot } from '../../rig/root.ts';
 import { scratchDirectory } from '../../rig/scratch.ts';
 import { describeOn } from '../../rig/suite.ts';
 import { supportOf } from '../../rig/support.ts';
 
-const into = (place: string): Destination => ({ into: parseEndpoint(place) as ArchiveEndpoint });
-const PLACES: readonly (readonly [string, (folder: string) => Destination])[] = [
+const into = (place: string) => parseEndpoint(place) as ArchiveEndpoint;
+const PLACES: readonly (readonly [string, (folder: string) => SinkEndpoint])[] = [
   ['docker-archive:x.tar', (folder) => into(`docker-archive:${folder}/x.tar`)],
   ['oci:x', (folder) => into(`oci:${folder}/x`)],
   ['oci:.', (folder) => into(`oci:${folder}`)],
   ['dir:x', (folder) => into(`dir:${folder}/x`)],
-  ['each:.', (folder) => ({ each: folder, format: 'tar' })],
+  ['each:.', (folder) => ({ kind: 'each', path: folder, format: 'tar' })],
 ];
 
 describeOn('a disk that is read only', [await supportOf(async () => requireRoot())], () => {
@@ -22,7 +23,17 @@ describeOn('a disk that is read only', [await supportOf(async () => requireRoot(
     await using scratch = await scratchDirectory();
     await run(['mount', '-t', 'tmpfs', '-o', 'size=1m,ro', 'tmpfs', scratch.path]);
     try {
-      await expect(checkDestination(destination(scratch.path), false)).rejects.toMatchObject({
+      const end = sinkEnd(destination(scratch.path), {
+        overwrite: false,
+        noReplace: false,
+        ignoreSpace: false,
+        stdout: async () => {},
+        signal: new AbortController().signal,
+        pushes: false,
+        pushPolicy: () => undefined,
+        emit: () => {},
+      });
+      await expect(end.check()).rejects.toMatchObject({
         code: 'usage',
       });
     } finally {

@@ -4,10 +4,11 @@ import { cp, mkdir, readdir, readFile, rename, rm, symlink, truncate, writeFile 
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
-import { type ArchiveEndpoint, parseEndpoint } from '../../../../agent/archive/endpoint.ts';
+import type { ArchiveEndpoint } from '../../../../agent/archive/endpoint.ts';
 import { OciStore } from '../../../../agent/archive/oci-layout/oci-store.ts';
 import { openArchives } from '../../../../agent/archive/open-archives.ts';
 import { openSink } from '../../../../agent/archive/open-store.ts';
+import { parseEndpoint } from '../../../../agent/ends/endpoint.ts';
 import type { Settled } from '../../../../agent/move/ledger.ts';
 import { move } from '../../../../agent/move/move.ts';
 import { type MemoryImage, MemorySource, testImage } from '../../../memory.ts';

@@ -2,8 +2,9 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
-import { type ArchiveEndpoint, parseEndpoint } from '../../../../agent/archive/endpoint.ts';
+import type { ArchiveEndpoint } from '../../../../agent/archive/endpoint.ts';
 import { openSink } from '../../../../agent/archive/open-store.ts';
+import { parseEndpoint } from '../../../../agent/ends/endpoint.ts';
 import { move } from '../../../../agent/move/move.ts';
 import { digestOf } from '../../../../agent/oci/metadata.ts';
 import { type MemoryImage, MemorySource, testImage } from '../../../memory.ts';

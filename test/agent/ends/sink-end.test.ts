@@ -2,8 +2,9 @@
 import { mkdir, readdir, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
-import { type ArchiveEndpoint, parseEndpoint } from '../../../agent/archive/endpoint.ts';
-import { checkDestination, type Destination } from '../../../agent/ends/destination.ts';
+import type { ArchiveEndpoint } from '../../../agent/archive/endpoint.ts';
+import { parseEndpoint, type SinkEndpoint } from '../../../agent/ends/endpoint.ts';
+import { sinkEnd } from '../../../agent/ends/sink-end.ts';
 import { run } from '../../rig/command.ts';
 import { type ScratchDirectory, scratchDirectory } from '../../rig/scratch.ts';
 
@@ -22,11 +23,23 @@ afterAll(() => scratch?.[Symbol.asyncDispose]());
 
 const at = (name: string) => join(folder, name);
 /** `each:NAME`, or a place in the directory of the test. */
-function destination(text: string): Destination {
+function destination(text: string): SinkEndpoint {
   const [kind, name = ''] = text.split(':');
-  if (kind === 'each') return { each: at(name), format: 'tar' };
-  return { into: parseEndpoint(`${kind}:${at(name)}`) as ArchiveEndpoint };
+  if (kind === 'each') return { kind: 'each', path: at(name), format: 'tar' };
+  return parseEndpoint(`${kind}:${at(name)}`) as ArchiveEndpoint;
 }
+
+const check = (endpoint: SinkEndpoint, overwrite: boolean) =>
+  sinkEnd(endpoint, {
+    overwrite,
+    noReplace: false,
+    ignoreSpace: false,
+    stdout: async () => {},
+    signal: new AbortController().signal,
+    pushes: false,
+    pushPolicy: () => undefined,
+    emit: () => {},
+  }).check();
 
 const file = (name: string) => writeFile(at(name), 'mine');
 const full = async () => {
@@ -50,7 +63,7 @@ it.each<readonly [string, string, RegExp, () => Promise<unknown>]>([
 ])('%s is refused', async (_what, text, message, make) => {
   await make();
   const before = await readdir(folder, { recursive: true });
-  await expect(checkDestination(destination(text), false)).rejects.toMatchObject({
+  await expect(check(destination(text), false)).rejects.toMatchObject({
     code: 'usage',
     message: expect.stringMatching(message),
   });
@@ -60,7 +73,7 @@ it.each<readonly [string, string, RegExp, () => Promise<unknown>]>([
 it.each(['docker-archive:x.tar', 'oci-archive:x.tar.gz', 'dir:a/x', 'oci:a/x'])(
   '%s leaves nothing where there was nothing',
   async (text) => {
-    await checkDestination(destination(text), false);
+    await check(destination(text), false);
     expect(await readdir(folder)).toEqual([]);
   },
 );
