@@ -157,7 +157,7 @@ function isDockerHost(address: string): boolean {
     decodeURIComponent(username);
     decodeURIComponent(pathname);
     if (protocol === 'ssh:' && password + search + hash !== '') return false;
-    return hostname !== '';
+    return /^[^-]/.test(hostname);
   } catch {
     return false;
   }

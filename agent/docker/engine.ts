@@ -18,7 +18,7 @@ const PING_TIMEOUT_MS = 15_000;
 const LIST_TRIES_MAX = 10;
 /** docker-modem fills what is not among its options from DOCKER_HOST and the like, even beside a socketPath. */
 const NOT_NAMED = Object.fromEntries(
-  ['host', 'port', 'socketPath', 'timeout', 'ca', 'cert', 'key', 'agent'].map((name) => [name, undefined]),
+  ['host', 'port', 'socketPath', 'timeout', 'ca', 'cert', 'key'].map((name) => [name, undefined]),
 );
 
 export interface EngineInfo {
@@ -106,12 +106,14 @@ export class Engine {
     const docker = new Docker({
       ...NOT_NAMED,
       ...transport.options,
+      agent: transport.callAgent,
       protocol: transport.protocol,
     } as unknown as Docker.DockerOptions);
     const calls = new Calls(docker.modem as Modem, options.signal);
     const ask = <T>(path: string) =>
       calls.answer<T>({ what: 'answer', method: 'GET', path, timeoutMs: PING_TIMEOUT_MS });
     try {
+      await transport.open(options);
       const [version, info] = await Promise.all([
         ask<Docker.DockerVersion>('/version'),
         ask<Record<string, unknown>>('/info'),
@@ -119,6 +121,7 @@ export class Engine {
       return new Engine(endpoint, transport, calls, describe(version, info), options.signal);
     } catch (error) {
       calls.close();
+      transport.close();
       options.signal?.throwIfAborted();
       throw unavailable(endpoint, error, options.env);
     }
@@ -161,11 +164,12 @@ export class Engine {
     return this.#content;
   }
 
-  /** Ends the connection that `content` has opened; no call is made any more. */
+  /** Ends all connections; no call is made any more. */
   close(): void {
     this.#stop?.removeEventListener('abort', this.#closeContent);
     this.#calls.close();
     this.#closeContent();
+    this.transport.close();
   }
 
   /** Bytes that each step of its history added, bottom first, where it tells: of a layer about what it takes unpacked. */

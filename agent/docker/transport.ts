@@ -1,11 +1,8 @@
-/** How requests reach an endpoint: options for node:http(s), over a socket, TCP, TLS, or `ssh … dial-stdio`. */
-import { spawn } from 'node:child_process';
-import { Agent, type RequestOptions, request as requestHttp } from 'node:http';
+/** How requests reach an endpoint: options for node:http(s), over a socket, TCP, TLS, or ssh. */
+import { type Agent, type RequestOptions, request as requestHttp } from 'node:http';
 import { request as requestHttps } from 'node:https';
-import type { Socket } from 'node:net';
-import { Duplex } from 'node:stream';
-import { ImgmvError } from '../../proto/errors.ts';
 import type { Endpoint } from './endpoint.ts';
+import { type OpenOptions, sshConnection } from './ssh.ts';
 
 export interface Transport {
   readonly options: RequestOptions & {
@@ -16,6 +13,12 @@ export interface Transport {
   };
   readonly request: typeof requestHttp;
   readonly protocol: 'http' | 'https';
+  /** For requests that are answered at once, in place of the one in `options`. */
+  readonly callAgent?: Agent;
+  /** Waits until requests can be made, be it for a password. Throws engine-unavailable, or the reason of the signal. */
+  open(options: OpenOptions): Promise<void>;
+  /** Ends all connections. May be called twice. */
+  close(): void;
 }
 
 export function transportTo(endpoint: Endpoint): Transport {
@@ -24,8 +27,10 @@ export function transportTo(endpoint: Endpoint): Transport {
     return plain({ socketPath: endpoint.address.slice('unix://'.length) });
   const url = new URL(endpoint.address);
   switch (url.protocol) {
-    case 'ssh:':
-      return plain({ host: 'docker', agent: new SshAgent(url) });
+    case 'ssh:': {
+      const { agent, ...connection } = sshConnection(endpoint);
+      return { ...plain({ host: 'docker', agent }), ...connection };
+    }
     default: {
       const secure = url.protocol === 'https:' || endpoint.tls !== undefined;
       const host = url.hostname.replace(/^\[|\]$/g, '');
@@ -33,6 +38,7 @@ export function transportTo(endpoint: Endpoint): Transport {
       if (!secure) return plain(address);
       const { skipVerify, ...keys } = endpoint.tls ?? { skipVerify: false };
       return {
+        ...plain({}),
         options: { ...address, ...keys, rejectUnauthorized: !skipVerify },
         request: requestHttps,
         protocol: 'https',
@@ -42,58 +48,5 @@ export function transportTo(endpoint: Endpoint): Transport {
 }
 
 function plain(options: RequestOptions): Transport {
-  return { options, request: requestHttp, protocol: 'http' };
-}
-
-/**
- * Each connection is one `ssh … docker system dial-stdio`, as docker/cli cli/connhelper has it: a path in the URL is
- * that of the socket there.
- */
-class SshAgent extends Agent {
-  readonly #arguments: readonly string[];
-
-  constructor(url: URL) {
-    super({ keepAlive: false });
-    const user = url.username === '' ? [] : ['-l', decodeURIComponent(url.username)];
-    const port = url.port === '' ? [] : ['-p', url.port];
-    const host = url.hostname.replace(/^\[|\]$/g, '');
-    const path = decodeURIComponent(url.pathname).replace(/^\/$/, '');
-    const socket = path === '' ? [] : ['--host', quoted(`unix://${path}`)];
-    const command = ['docker', ...socket, 'system', 'dial-stdio'];
-    this.#arguments = ['-o', 'ConnectTimeout=30', '-T', ...user, ...port, '--', host, ...command];
-  }
-
-  override createConnection(): Duplex {
-    const child = spawn('ssh', this.#arguments, { stdio: ['pipe', 'pipe', 'inherit'] });
-    const duplex = Duplex.from({ readable: child.stdout, writable: child.stdin });
-    child.once('error', (error) => duplex.destroy(unrunnable(error)));
-    duplex.once('close', () => child.kill());
-    const handles = [child, child.stdin as Socket, child.stdout as Socket];
-    // node:http asks these of what it takes for a TCP socket.
-    return Object.assign(duplex, {
-      setKeepAlive: () => duplex,
-      setNoDelay: () => duplex,
-      setTimeout: () => duplex,
-      ref: () => {
-        for (const handle of handles) handle.ref();
-      },
-      unref: () => {
-        for (const handle of handles) handle.unref();
-      },
-    });
-  }
-}
-
-/** For the shell of the other host, which is given what ssh has for a command in one line. */
-function quoted(text: string): string {
-  return `'${text.replaceAll("'", "'\\''")}'`;
-}
-
-function unrunnable(cause: Error): ImgmvError {
-  const missing = (cause as NodeJS.ErrnoException).code === 'ENOENT';
-  const why = missing ? 'there is no ssh on this host' : `ssh cannot be run: ${cause.message}`;
-  return new ImgmvError('engine-unavailable', `the docker engine cannot be reached: ${why}`, {
-    cause,
-    ...(missing && { hint: 'ssh:// needs the OpenSSH client (package openssh-client), in PATH' }),
-  });
+  return { options, request: requestHttp, protocol: 'http', open: async () => {}, close() {} };
 }

@@ -20,6 +20,7 @@ const addresses = textLike(
     'https://host:1/x',
     'ssh://user@host:22',
     'ssh://us%20er@host',
+    'ssh://-host',
     'npipe:////./pipe/docker',
     'fd://',
   ),
@@ -29,10 +30,12 @@ const addresses = textLike(
 async function holdsForEndpoint(options: EndpointOptions): Promise<void> {
   const endpoint = await decodedLater(['usage'], () => findEndpoint(options));
   if (!endpoint) return;
-  const { options: to, protocol } = transportTo(endpoint);
+  const { options: to, protocol, close } = transportTo(endpoint);
+  close();
   if (endpoint.address.startsWith('unix://'))
     return holds(to.socketPath === endpoint.address.slice(7), 'a socket is the one that was named');
   holds(typeof to.host === 'string' && to.host !== '', 'a host is named');
+  holds(!new URL(endpoint.address).hostname.startsWith('-'), 'no host is an option');
   const port = Number(to.port ?? 22);
   holds(Number.isInteger(port) && port >= 0 && port <= 65_535, 'a port is one');
   const secure = endpoint.tls !== undefined || endpoint.address.toLowerCase().startsWith('https:');

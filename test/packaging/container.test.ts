@@ -12,12 +12,12 @@ import { type LoadedImage, loadImage } from '../rig/images.ts';
 import { type Place, runImgmv } from '../rig/imgmv.ts';
 import { busyboxLayer } from '../rig/layers.ts';
 import { type ScratchDirectory, scratchDirectory } from '../rig/scratch.ts';
+import { makeSsh } from '../rig/ssh.ts';
 import { describeOn } from '../rig/suite.ts';
 import { requirePrograms, supportOf } from '../rig/support.ts';
 import { startTmux } from '../rig/tmux.ts';
 import { type NewerNode, newerNode } from './newer-node.ts';
 import { BASE_IMAGE, makeNodeImages, NODE_IMAGE, nodeImageSupport } from './node-image.ts';
-import { makeSsh } from './ssh.ts';
 
 const PROJECT = fileURLToPath(new URL('../..', import.meta.url));
 const BUILD_TIMEOUT_MS = 1_200_000;

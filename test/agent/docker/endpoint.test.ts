@@ -142,6 +142,8 @@ describe('an endpoint', () => {
     [{ dockerHost: 'tcp://h:99999' }, 'which is no docker host'],
     [{ dockerHost: 'tcp://[::1' }, 'which is no docker host'],
     [{ dockerHost: 'ssh:///x' }, 'which is no docker host'],
+    [{ dockerHost: 'ssh://-oProxyCommand=x' }, 'which is no docker host'],
+    [{ dockerHost: 'ssh://u@-h/x' }, 'which is no docker host'],
     [{ dockerHost: 'ssh://%zz@h' }, 'which is no docker host'],
     [{ dockerHost: 'ssh://h/%zz' }, 'which is no docker host'],
     [{ dockerHost: 'ssh://u:secret@h' }, 'which is no docker host'],

@@ -1,10 +1,10 @@
 /** The blobs of a containerd store through the engine's API: what comes, and what is made of what should not. */
 import { createHash } from 'node:crypto';
 import { once } from 'node:events';
-import { chmod, readFile, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import type { ServerHttp2Stream } from 'node:http2';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
-import { delimiter, join } from 'node:path';
+import { join } from 'node:path';
 import { createServer as createTlsServer } from 'node:tls';
 import { afterAll, beforeAll, describe, expect, it, vi } from 'vitest';
 import { ContentStore } from '../../../../agent/docker/containerd/content.ts';
@@ -18,6 +18,7 @@ import { run } from '../../../rig/command.ts';
 import { type Engine, engineSupport, startEngine } from '../../../rig/engine.ts';
 import { type LoadedImage, loadImage, loadIndexImage } from '../../../rig/images.ts';
 import { scratchDirectory } from '../../../rig/scratch.ts';
+import { sshHost } from '../../../rig/ssh.ts';
 import { describeOn } from '../../../rig/suite.ts';
 import { answer, type CallScript, engineAt, fakeContent, framed, refuse } from '../fake-content.ts';
 
@@ -601,15 +602,21 @@ describeOn('a containerd store', [await engineSupport('28c')], () => {
     await expectReads(engineAt(`tcp://127.0.0.1:${relay.port}`, { tls }));
   });
 
-  it('works over ssh', async () => {
+  it.each([
+    ['a socket that is forwarded', 'yes'],
+    ['a session', 'no'],
+  ])('works over ssh, by %s', async (_what, AllowStreamLocalForwarding) => {
     await using directory = await scratchDirectory();
-    const ssh = join(directory.path, 'ssh');
-    await writeFile(ssh, `#!/bin/sh\nexec docker --host ${engine.dockerHost} system dial-stdio\n`);
-    await chmod(ssh, 0o755);
-    vi.stubEnv('PATH', `${directory.path}${delimiter}${process.env.PATH}`);
+    const { env, starts } = await sshHost(directory.path, { daemon: { AllowStreamLocalForwarding } });
+    for (const [name, value] of Object.entries(env)) vi.stubEnv(name, value);
+    const over = engineAt(`ssh://root@localhost${engine.socketPath}`);
     try {
-      await expectReads(engineAt('ssh://somewhere'));
+      await expectReads(over);
+      expect((await starts()).some((line) => line.endsWith('dial-stdio'))).toBe(
+        AllowStreamLocalForwarding === 'no',
+      );
     } finally {
+      over.transport.close();
       vi.unstubAllEnvs();
     }
   });
