@@ -85,7 +85,6 @@ Examples:
   $ imgmv copy docker-daemon:web:1.0 docker-archive:- | ssh host-b docker load
   $ imgmv copy docker-archive:both.tar.zst docker-daemon: --report copied.md
   $ imgmv copy docker-daemon:web:1.0 docker-daemon: --dest-docker-host ssh://ops@host-b
-  $ imgmv copy --all docker-daemon: --src-context old --dest-context new
   $ imgmv copy --all --each /media/stick
   $ imgmv copy docker-archive:/media/stick docker-daemon: --registry registry.example --project team
   $ imgmv copy docker-archive:web.tar docker-daemon:registry.example/team/web:1.0 --push

@@ -192,7 +192,11 @@ async function makeScenery({ hosts, place, files, engines, env }: Given): Promis
     put: (file, to = directory) => copyFile(join(files, file), join(to, file)),
     start(on, line) {
       const shell = ['sh', '-euc', ENTER, 'enter', place, directory, 'bash', '-c', line];
-      return startRun(hosts[on].argv(shell), { ...env, DOCKER_HOST: engines[on].dockerHost });
+      return startRun(hosts[on].argv(shell), {
+        ...env,
+        DOCKER_HOST: engines[on].dockerHost,
+        ENGINE_B: engines.b.dockerHost,
+      });
     },
     async listening(receiver) {
       const deadline = performance.now() + WAIT_MS;

@@ -236,6 +236,16 @@ const EXAMPLES: Readonly<Record<string, Play>> = {
     /pushed registry\.example\/team\/web:1\.0 sha256:/,
     { on: 'b', files: ['web.tar'], pushes: ['team/web', '1.0', 80] },
   ),
+  'imgmv copy docker-daemon:web:1.0 docker-daemon: --dest-docker-host ssh://ops@host-b': here(
+    arrives('web:1\\.0'),
+    {
+      instead: {
+        reason:
+          'test/e2e/ssh-engine.test.ts has engines that are reached by ssh; here the engine is reached by its socket',
+        line: (written) => written.replace('ssh://ops@host-b', '"$ENGINE_B"'),
+      },
+    },
+  ),
   'imgmv copy docker-daemon:web:1.0 docker-archive:- | ssh host-b docker load':
     here(/Loaded image: web:1\.0/),
   'docker save web:1.0 | imgmv send --from docker-archive:- --to host-b': sent(arrives('web:1\\.0')),
