@@ -13,7 +13,7 @@ export interface CleanOptions {
 }
 
 export async function clean({ engine: endpoint, force, emit, signal }: CleanOptions): Promise<void> {
-  const engine = await connectEngine(endpoint, emit);
+  using engine = await connectEngine(endpoint, emit);
   const removed: KeptImage[] = [];
   const kept: (KeptImage & { reason: string })[] = [];
   for (const helper of helpersAmong(await engine.list())) {

@@ -3,8 +3,8 @@
  * a large image, committed one by one. Metadata waits until every blob is verified; the image appears under a
  * private name, is inspected and compared, and only then gets its names. PROTOCOL.md section 8, docs/engines.md.
  */
-import { createHash } from 'node:crypto';
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
+import { Hasher } from '../../proto/hasher.ts';
 import { BLOBS_PER_IMAGE_MAX, IMAGE_BYTES_ALLOWANCE, IMAGE_BYTES_FACTOR_MAX } from '../../proto/limits.ts';
 import type { Stopwatch } from '../../proto/stopwatch.ts';
 import { type Blob, bytesToCome, type Digest, type Image } from '../model/image.ts';
@@ -106,7 +106,7 @@ export class EngineWriter {
     if (blob.digest) this.#parts.expectLayer(blob.digest);
     // 20.10 tells a layer's digest only after its bytes; the tar does not mind what the file is called.
     const path = blob.digest ? blobPath(blob.digest) : `layers/${this.#blobs}.tar`;
-    const hash = blob.verified ? undefined : createHash('sha256');
+    const hasher = blob.verified ? undefined : new Hasher();
     const { store } = this.#options;
     using unpacked = store.comparesLayers ? undefined : new UnpackedDigest();
     const body = async function* () {
@@ -114,13 +114,13 @@ export class EngineWriter {
       for await (const chunk of blob.body) {
         if (first) store.checkLayer(chunk);
         first = false;
-        hash?.update(chunk);
+        hasher?.add(chunk);
         await unpacked?.add(chunk);
         yield chunk;
       }
     };
     const taken = await this.#take(path, blob.size, body());
-    const digest: Digest = blob.verified?.() ?? `sha256:${hash?.digest('hex')}`;
+    const digest = blob.verified?.() ?? (hasher as Hasher).digest();
     if (blob.digest && digest !== blob.digest)
       throw new ImgmvError('integrity', `layer ${blob.digest} came as ${digest}`);
     // A source that cannot tell a layer's digest beforehand sends all of them in every round.

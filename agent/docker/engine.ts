@@ -7,10 +7,11 @@ import type { IncomingMessage, RequestOptions } from 'node:http';
 import Docker from 'dockerode';
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import type { Secret } from '../../proto/secret.ts';
-import type { Digest, Platform, Store } from '../model/image.ts';
+import type { Digest } from '../model/image.ts';
 import { type Call, Calls, type Modem } from './calls.ts';
 import { ContentStore } from './containerd/content.ts';
 import { type Endpoint, type EndpointOptions, findEndpoint } from './endpoint.ts';
+import { describeEngine, type EngineInfo, messageOf, type ToldVersion, unavailable } from './engine-info.ts';
 import { asDockerShows, fullName } from './podman/podman-names.ts';
 import { type Transport, transportTo } from './transport.ts';
 
@@ -20,15 +21,6 @@ const LIST_TRIES_MAX = 10;
 const NOT_NAMED = Object.fromEntries(
   ['host', 'port', 'socketPath', 'timeout', 'ca', 'cert', 'key'].map((name) => [name, undefined]),
 );
-
-export interface EngineInfo {
-  readonly kind: 'docker' | 'podman';
-  readonly version: string;
-  readonly store: Store;
-  readonly platform: Platform;
-  /** Where the engine keeps its data, in its own view of the file system. */
-  readonly dataRoot: string | undefined;
-}
 
 /** What of `GET /images/X/json` we use; `Manifests` and `Descriptor` come from 27 on with a containerd store. */
 export interface InspectedImage {
@@ -67,7 +59,7 @@ export interface EngineOptions extends EndpointOptions {
   readonly signal?: AbortSignal;
 }
 
-export class Engine {
+export class Engine implements Disposable {
   readonly endpoint: Endpoint;
   readonly info: EngineInfo;
   readonly transport: Transport;
@@ -115,10 +107,10 @@ export class Engine {
     try {
       await transport.open(options);
       const [version, info] = await Promise.all([
-        ask<Docker.DockerVersion>('/version'),
+        ask<ToldVersion>('/version'),
         ask<Record<string, unknown>>('/info'),
       ]);
-      return new Engine(endpoint, transport, calls, describe(version, info), options.signal);
+      return new Engine(endpoint, transport, calls, describeEngine(version, info), options.signal);
     } catch (error) {
       calls.close();
       transport.close();
@@ -164,8 +156,8 @@ export class Engine {
     return this.#content;
   }
 
-  /** Ends all connections; no call is made any more. */
-  close(): void {
+  /** Ends all its connections; no call is made any more. May be called twice. */
+  [Symbol.dispose](): void {
     this.#stop?.removeEventListener('abort', this.#closeContent);
     this.#calls.close();
     this.#closeContent();
@@ -324,63 +316,6 @@ async function readError(response: IncomingMessage): Promise<string> {
 /** Docker takes names with slashes in a path as they are; only what would end the path is escaped. */
 function encodeName(name: string): string {
   return name.replace(/[^A-Za-z0-9._:@/-]/g, encodeURIComponent);
-}
-
-function describe(version: Docker.DockerVersion, info: Record<string, unknown>): EngineInfo {
-  const components = (version as { Components?: readonly { Name: string }[] }).Components ?? [];
-  const podman = components.some(({ Name }) => /podman/i.test(Name));
-  const status = (info.DriverStatus ?? []) as readonly (readonly [string, string])[];
-  const containerd = status.some(
-    ([key, value]) => key === 'driver-type' && value.startsWith('io.containerd.snapshotter'),
-  );
-  return {
-    kind: podman ? 'podman' : 'docker',
-    version: version.Version,
-    store: containerd ? 'containerd' : 'classic',
-    platform: { os: version.Os, architecture: version.Arch },
-    dataRoot: typeof info.DockerRootDir === 'string' ? info.DockerRootDir : undefined,
-  };
-}
-
-function unavailable(endpoint: Endpoint, error: unknown, env: EndpointOptions['env']): ImgmvError {
-  if (error instanceof ImgmvError) return error;
-  const code = (error as NodeJS.ErrnoException).code;
-  const where = `${endpoint.address} (${endpoint.foundBy})`;
-  const sudo = env.SUDO_USER
-    ? `; under sudo this is root's engine: for ${env.SUDO_USER}'s own give --docker-host or --context`
-    : '';
-  const options = (hint: string) => ({ cause: error, hint: hint + sudo });
-  switch (code) {
-    case 'EACCES':
-    case 'EPERM':
-      return new ImgmvError(
-        'engine-unavailable',
-        `no permission on the docker socket ${where}`,
-        options('run as root, or as a member of the group that owns the socket (often "docker")'),
-      );
-    case 'ENOENT':
-      return new ImgmvError(
-        'engine-unavailable',
-        `no docker engine: there is no socket ${where}`,
-        options('is docker installed and running? another engine is given with --docker-host or --context'),
-      );
-    case 'ECONNREFUSED':
-      return new ImgmvError(
-        'engine-unavailable',
-        `no docker engine answers at ${where}`,
-        options('is dockerd running? `systemctl status docker` tells on most systems'),
-      );
-    default:
-      return new ImgmvError(
-        'engine-unavailable',
-        `no docker engine answers at ${where}: ${messageOf(error)}`,
-        options('check with `docker info` that docker itself works there'),
-      );
-  }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message.trim() : String(error);
 }
 
 function statusOf(error: unknown): number | undefined {

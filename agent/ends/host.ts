@@ -1,7 +1,8 @@
 /** What a host says of itself: to the other one, and to whoever watches. */
 import { readFileSync } from 'node:fs';
 import { CONFIRMS, type Hello, KEEPS_IDS, PLACES, PUSH } from '../../proto/messages.ts';
-import { Engine, type EngineInfo, type EngineOptions } from '../docker/engine.ts';
+import { Engine, type EngineOptions } from '../docker/engine.ts';
+import type { EngineInfo } from '../docker/engine-info.ts';
 import { type Emit, type EventOf, warnBy } from '../model/events.ts';
 import { HOST_PLATFORM } from '../model/image.ts';
 import type { Session } from '../peer/session.ts';

@@ -154,7 +154,7 @@ async function openEnginePlace(
       return images.filter((image) => image !== undefined);
     },
     source: (meant, ignoreSpace) => new EngineSource(engine, { meant, ignoreSpace, leftOut }),
-    [Symbol.asyncDispose]: async () => engine.close(),
+    [Symbol.asyncDispose]: async () => engine[Symbol.dispose](),
   };
 }
 

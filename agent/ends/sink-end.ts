@@ -74,13 +74,13 @@ class EngineEnd implements SinkEnd {
       ? await Engine.connect({ ...this.#found, warn: () => {} })
       : await connectEngine(this.#found, this.#options.emit);
     this.#engine = engine;
-    told?.close();
+    told?.[Symbol.dispose]();
     if (told) requireSame(told, engine);
     return engine;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#engine?.close();
+    this.#engine?.[Symbol.dispose]();
   }
 }
 

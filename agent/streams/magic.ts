@@ -1,5 +1,8 @@
 /** How compressed bytes begin. */
 
+/** As many tell them apart. */
+export const MAGIC_BYTES = 4;
+
 export function isGzip(head: Uint8Array): boolean {
   return head[0] === 0x1f && head[1] === 0x8b;
 }

@@ -3,7 +3,6 @@
  * known: 20.10 and older (`<v1id>/layer.tar`, `<id>.json`), 25 and newer (`blobs/sha256/<digest>`), and
  * podman (`<diffid>.tar`). moby image/tarexport/save.go
  */
-import { createHash } from 'node:crypto';
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { extract } from 'tar-stream';
@@ -12,9 +11,12 @@ import { IMAGE_METADATA_MAX_BYTES, METADATA_MAX_BYTES } from '../../../proto/lim
 import type { Stopwatch } from '../../../proto/stopwatch.ts';
 import type { Blob, BlobKind, Digest, Image } from '../../model/image.ts';
 import { graphOf } from '../../oci/graph.ts';
-import { rootKind } from '../../oci/metadata.ts';
+import { rootKind, digestOf as sha256Of } from '../../oci/metadata.ts';
 import { v1Ids } from '../../oci/v1-id.ts';
-import { isGzip, isZstd } from '../../streams/magic.ts';
+import { once } from '../../streams/file-bytes.ts';
+import { isGzip, isZstd, MAGIC_BYTES } from '../../streams/magic.ts';
+import { peek } from '../../streams/peek.ts';
+import { readAll } from '../../streams/read-all.ts';
 
 const BLOB = /^blobs\/sha256\/([0-9a-f]{64})$/;
 const CONFIG = /^([0-9a-f]{64})\.json$/;
@@ -60,7 +62,7 @@ export async function* blobsOfSave(
       const { name, type, size = 0 } = entry.header;
       const digest = digestOf(name);
       if (type === 'file' && oldLayers.toldBy(name) && size <= METADATA_MAX_BYTES) {
-        oldLayers.told(await readAll(entry as AsyncIterable<Buffer>, METADATA_MAX_BYTES));
+        oldLayers.told(await readMetadataOf(entry));
         continue;
       }
       const layer =
@@ -81,7 +83,7 @@ export async function* blobsOfSave(
         continue;
       }
       // What a small blob is shows when all are there: on a containerd store they come sorted by digest.
-      const bytes = await readAll(entry as AsyncIterable<Buffer>, METADATA_MAX_BYTES);
+      const bytes = await readMetadataOf(entry);
       metadataBytes += bytes.length;
       if (looksLikeJson(bytes) && metadataBytes <= IMAGE_METADATA_MAX_BYTES)
         metadata.set(digest as Digest, bytes);
@@ -166,24 +168,19 @@ interface V1Image {
   readonly created?: string;
 }
 
-/** Peeks at the first bytes: what is compressed already is not compressed again. */
+/** What is compressed already is not compressed again. */
 async function layerBlob(
   digest: Digest | undefined,
   size: number,
   body: AsyncGenerator<Buffer>,
 ): Promise<Blob> {
-  const first = await body.next();
-  const head = first.done ? Buffer.alloc(0) : first.value;
-  const whole = async function* () {
-    if (head.length > 0) yield head;
-    yield* body;
-  };
+  const { head, whole } = await peek(body, MAGIC_BYTES);
   return {
     kind: 'layer',
     ...(digest && { digest }),
     size,
     compressed: isGzip(head) || isZstd(head),
-    body: whole(),
+    body: whole,
   };
 }
 
@@ -211,27 +208,19 @@ function* metadataOf(image: Image, given: ReadonlyMap<Digest, Buffer>): Generato
 }
 
 function bufferBlob(kind: BlobKind, digest: Digest, bytes: Buffer): Blob {
-  const body = async function* () {
-    yield bytes;
-  };
-  const true_: Digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
-  if (true_ !== digest)
-    throw new ImgmvError('integrity', `docker save names a blob ${digest} that is ${true_}`);
-  return { kind, digest, size: bytes.length, body: body() };
+  const found = sha256Of(bytes);
+  if (found !== digest)
+    throw new ImgmvError('integrity', `docker save names a blob ${digest} that is ${found}`);
+  return { kind, digest, size: bytes.length, body: once(bytes) };
 }
 
 function looksLikeJson(bytes: Buffer): boolean {
   return bytes[0] === 0x7b;
 }
 
-async function readAll(entry: AsyncIterable<Buffer>, maxBytes: number): Promise<Buffer> {
-  const parts: Buffer[] = [];
-  let bytes = 0;
-  for await (const chunk of entry) {
-    bytes += chunk.length;
-    if (bytes > maxBytes)
-      throw new ImgmvError('integrity', `metadata of more than ${maxBytes} bytes in docker save`);
-    parts.push(chunk);
-  }
-  return Buffer.concat(parts);
-}
+const readMetadataOf = (entry: unknown) =>
+  readAll(
+    entry as AsyncIterable<Buffer>,
+    METADATA_MAX_BYTES,
+    () => new ImgmvError('integrity', `metadata of more than ${METADATA_MAX_BYTES} bytes in docker save`),
+  );

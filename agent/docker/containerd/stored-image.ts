@@ -4,7 +4,9 @@ import type { Blob, Descriptor, Digest, LayerBlob } from '../../model/image.ts';
 import { fetchGraph, type Graph, type MetadataBlob } from '../../oci/graph.ts';
 import { sameDigests } from '../../oci/image-parts.ts';
 import { isImageConfigType, isIndexType, readConfig } from '../../oci/metadata.ts';
-import { isGzip, isZstd } from '../../streams/magic.ts';
+import { once } from '../../streams/file-bytes.ts';
+import { isGzip, isZstd, MAGIC_BYTES } from '../../streams/magic.ts';
+import { peek } from '../../streams/peek.ts';
 import type { ContentStore } from './content.ts';
 
 export class StoredImage {
@@ -70,21 +72,14 @@ export class StoredImage {
       if (chosen && !chosen.has(digest)) continue;
       const body = this.#content.read(digest, signal);
       try {
-        const first = await body.next();
-        const head = first.done ? Buffer.alloc(0) : first.value;
-        const compressed = isGzip(head) || isZstd(head);
-        yield { kind: 'layer', digest, size, compressed, body: joined(head, body) };
+        const { head, whole } = await peek(body, MAGIC_BYTES);
+        yield { kind: 'layer', digest, size, compressed: isGzip(head) || isZstd(head), body: whole };
       } finally {
         // Whoever does not want the layer may not have begun to read it.
         await body.return(undefined);
       }
     }
     for (const { kind, digest, bytes } of this.#metadata)
-      yield { kind, digest, size: bytes.length, body: joined(bytes) };
+      yield { kind, digest, size: bytes.length, body: once(bytes) };
   }
-}
-
-async function* joined(head: Buffer, rest?: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
-  if (head.length > 0) yield head;
-  if (rest) yield* rest;
 }
