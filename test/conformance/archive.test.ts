@@ -49,6 +49,7 @@ for (const store of ['classic', 'containerd'] as const) {
       const at = (name: string): ArchiveEndpoint => ({ kind, path: join(scratch.path, name) });
       return {
         store,
+        atomic: kind !== 'oci',
         lasting: kind === 'oci',
         several: kind !== 'dir',
         source: async (images) => {

@@ -21,6 +21,8 @@ export interface Ends extends AsyncDisposable {
   readonly lasting?: boolean;
   /** Whether what two images share is kept once; true when left out. */
   readonly sharing?: boolean;
+  /** Whether its images are there only once `finish` has resolved; false when left out. */
+  readonly atomic?: boolean;
   /** Whether it holds more than one image; true when left out. */
   readonly several?: boolean;
   /** Whether its source knows a layer's digest before its bytes; true when left out. */
@@ -149,6 +151,107 @@ export function conformance(name: string, makeEnds: () => Promise<Ends>): void {
         await sink.finish();
         expect({ targetId, refs }).toEqual({ targetId: image.image.id, refs: image.image.names });
         expect(await ends.held()).toEqual({ ...before, 'whole:1': targetId });
+      });
+
+      it('is what its facts say, and has what it committed when they say', async () => {
+        const image = await imageOf({ name: 'facts:1' });
+        const before = await ends.held();
+        await using sink = await ends.sink();
+        const { writer } = await begin(sink, image);
+        const { facts } = sink;
+        // A file keeps images as they come, and another host says what it has.
+        expect([ends.store, 'classic', undefined]).toContain(facts.store);
+        expect(facts.atomic).toBe(ends.atomic === true);
+        await writeAll(writer, image);
+        const { targetId } = await committed(writer);
+        const after = { ...before, 'facts:1': targetId };
+        expect(await ends.held()).toEqual(facts.atomic ? before : after);
+        await sink.finish();
+        expect(await ends.held()).toEqual(after);
+      });
+
+      it('counts what it waits for, what it works off and what it keeps, and takes nothing back', async () => {
+        const image = await imageOf({ name: 'counted:1', layers: [{ a: { bytes: 400_000, seed: 5 } }] });
+        await using sink = await ends.sink();
+        const { writer } = await begin(sink, image);
+        const counts = () => [writer.loadedBytes(), writer.keptBytes(), ...Object.values(sink.waits())];
+        const before = counts();
+        expect(before.slice(0, 2)).toEqual([0, 0]);
+        await writeAll(writer, image);
+        const written = counts();
+        await committed(writer);
+        const done = counts();
+        for (const [earlier, later] of [
+          [before, written],
+          [written, done],
+        ])
+          for (const [at, count] of (earlier ?? []).entries())
+            expect(later?.[at]).toBeGreaterThanOrEqual(count);
+        expect(writer.loadedBytes()).toBeLessThanOrEqual(2 * image.image.bytes + 400_000);
+        expect(writer.keptBytes()).toBeLessThanOrEqual(image.image.bytes);
+        await sink.finish();
+      });
+
+      it('plans and takes once more what failed', async () => {
+        const image = await imageOf({ name: 'again:1' });
+        const before = await ends.held();
+        await using sink = await ends.sink();
+        const first = await begin(sink, image);
+        await writeAll(first.writer, { ...image, blobs: image.blobs.slice(0, 1) });
+        await first.writer.abort(new ImgmvError('engine-refused', 'failed by the test'));
+        await sink.retrying({ images: [image.image], attempt: 1, waitMs: 0 });
+        const { answer, writer } = await begin(sink, image);
+        expect(answer).toMatchObject({ action: 'send' });
+        await writeAll(writer, image);
+        const { targetId } = await committed(writer);
+        await sink.finish();
+        expect(await ends.held()).toEqual({ ...before, 'again:1': targetId });
+      });
+
+      it('has all names of an image, or none', async () => {
+        const names = ['both:1', 'both:2'].map((name) => ({ source: name, target: name }));
+        const image = await imageOf({ names, layers: [{ both: 'names' }] });
+        const before = await ends.held();
+        {
+          await using sink = await ends.sink();
+          const { writer } = await begin(sink, image);
+          await writeAll(writer, image);
+          await writer.abort(new ImgmvError('sigint', 'stopped by the test'));
+        }
+        expect(await ends.held()).toEqual(before);
+        await using sink = await ends.sink();
+        const { writer } = await begin(sink, image);
+        await writeAll(writer, image);
+        const { refs, targetId } = await committed(writer);
+        await sink.finish();
+        expect(refs.map(({ target }) => target).sort()).toEqual(['both:1', 'both:2']);
+        expect(await ends.held()).toEqual({ ...before, 'both:1': targetId, 'both:2': targetId });
+      });
+
+      it('keeps what it committed when the next one is aborted', async (context) => {
+        if (ends.several === false) context.skip('it holds one image');
+        const good = await imageOf({ name: 'stays:1' });
+        const bad = await imageOf({ name: 'goes:1' });
+        const before = await ends.held();
+        await using sink = await ends.sink();
+        const [first, second] = await sink.plan([good.image, bad.image]);
+        if (!first || !second) throw new Error('no answers');
+        const writer = await first.open(never);
+        await writeAll(writer, good);
+        const { targetId } = await committed(writer);
+        const failing = await second.open(never);
+        await writeAll(failing, { ...bad, blobs: bad.blobs.slice(0, 1) });
+        await failing.abort(new ImgmvError('integrity', 'aborted by the test'));
+        await sink.finish();
+        expect(await ends.held()).toEqual({ ...before, 'stays:1': targetId });
+      });
+
+      it('may end without an image', async () => {
+        const before = await ends.held();
+        await using sink = await ends.sink();
+        expect(await sink.plan([])).toEqual([]);
+        await sink.finish();
+        expect(await ends.held()).toEqual(before);
       });
 
       it('takes blobs in any order', async () => {
