@@ -11,7 +11,7 @@ import type { Digest } from '../model/image.ts';
 import type { ArchiveFile } from './archive.ts';
 import type { Engine, InspectedImage } from './engine.ts';
 import type { Helpers } from './helpers.ts';
-import { Load, settledWithin } from './load.ts';
+import { Load } from './load.ts';
 
 export interface IncomingOptions {
   readonly helpers: Helpers;

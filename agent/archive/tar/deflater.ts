@@ -3,11 +3,10 @@
  * part (RFC 8878), which all readers take. gzip is one member all the same (RFC 1952): not all take several.
  */
 import { finished, Readable } from 'node:stream';
-import { constants, createDeflateRaw } from 'node:zlib';
+import { constants, crc32, createDeflateRaw } from 'node:zlib';
 import { Compressor } from '../../../proto/compression.ts';
 import type { Compression } from '../../streams/compression.ts';
 import { tap } from '../../streams/tap.ts';
-import { crc32 } from './crc32.ts';
 
 export interface Deflater {
   /** What comes of `source`, behind that of the parts before. One at a time. */
