@@ -6,6 +6,7 @@ import type { Meant } from '../model/catalogue.ts';
 import type { Blob, Digest, Name } from '../model/image.ts';
 import type { Source, SourceImage, Waits, Wanted } from '../model/source.ts';
 import { inflated } from '../streams/compression.ts';
+import { integrity } from '../streams/errors.ts';
 import { once } from '../streams/file-bytes.ts';
 import { verify } from '../streams/verify.ts';
 import type { Archive } from './archive.ts';
@@ -91,8 +92,7 @@ export class ArchiveSource implements Source {
     const compression = contents.files.get(file)?.compression ?? 'none';
     const bytes = inflate && compression !== 'none' ? inflated(compression, body) : body;
     // Somebody may have written to the file since it was checked.
-    const differs = () =>
-      new ImgmvError('integrity', `${label} has changed since it was checked: ${JSON.stringify(file)}`);
+    const differs = () => integrity(`${label} has changed since it was checked: ${JSON.stringify(file)}`);
     return {
       kind: 'layer',
       digest,

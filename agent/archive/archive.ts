@@ -4,6 +4,7 @@
  */
 import { ImgmvError } from '../../proto/errors.ts';
 import type { Digest } from '../model/image.ts';
+import { integrity } from '../streams/errors.ts';
 import type { Inflation } from '../streams/inflation.ts';
 import type { ReadingMeter } from '../streams/reading-meter.ts';
 import type { ArchivedImage, LayerClaim, StoredLayer } from './archived-image.ts';
@@ -82,7 +83,7 @@ export class LayerCheck {
         throw ofLayer(name, error);
       });
       if (facts.size !== files.get(name)?.size)
-        throw new ImgmvError('integrity', `${JSON.stringify(name)} has changed while it was read`);
+        throw integrity(`${JSON.stringify(name)} has changed while it was read`);
       this.#facts.set(name, facts);
     }
   }
@@ -108,22 +109,18 @@ function requireTrue(
 ): void {
   const name = JSON.stringify(file);
   if (stored !== undefined && digest !== stored)
-    throw new ImgmvError('integrity', `the blob ${name} is ${digest}, want ${stored}`);
+    throw integrity(`the blob ${name} is ${digest}, want ${stored}`);
   const plain = inside?.digest ?? digest;
   if (diffId && plain !== diffId.digest)
-    throw new ImgmvError(
-      'integrity',
-      `layer ${diffId.at + 1}, ${name}, is ${plain}, and its config says ${diffId.digest}`,
-      {
-        ...(diffIds.includes(plain) && {
-          hint: 'its layers stand in another order than its config says, as some releases of docker 25 wrote them: save the image again with a newer docker',
-        }),
-      },
-    );
+    throw integrity(`layer ${diffId.at + 1}, ${name}, is ${plain}, and its config says ${diffId.digest}`, {
+      ...(diffIds.includes(plain) && {
+        hint: 'its layers stand in another order than its config says, as some releases of docker 25 wrote them: save the image again with a newer docker',
+      }),
+    });
 }
 
 function ofLayer(name: string, error: unknown): unknown {
   if (!(error instanceof ImgmvError) || error.code !== 'integrity') return error;
   const message = `the layer ${JSON.stringify(name)}: ${error.message}`;
-  return new ImgmvError('integrity', message, { cause: error, hint: error.hint });
+  return integrity(message, { cause: error, hint: error.hint });
 }

@@ -1,10 +1,10 @@
 /** An image of an archive, as its documents describe it: config, diffIDs and layers agree. archive.ts checks the bytes. */
-import { ImgmvError } from '../../proto/errors.ts';
 import { NAMES_PER_IMAGE_MAX, REFERENCE_MAX_BYTES } from '../../proto/limits.ts';
 import type { Digest, Image, LayerBlob, Platform } from '../model/image.ts';
 import { familiar, parseReference, withDefaultTag } from '../model/reference.ts';
 import type { MetadataBlob } from '../oci/graph.ts';
 import { CONFIG_TYPE, type Config } from '../oci/metadata.ts';
+import { integrity } from '../streams/errors.ts';
 import type { StoredFile } from './contents.ts';
 import { METADATA_READ_MAX_BYTES } from './limits.ts';
 
@@ -39,10 +39,7 @@ export interface LayerClaim {
 /** The bytes of a file that has to be metadata. Throws integrity where it is none, or is too large to be any. */
 export function metadataBytes({ bytes, size }: StoredFile, name: string): Buffer {
   if (bytes !== undefined) return bytes;
-  throw new ImgmvError(
-    'integrity',
-    `${JSON.stringify(name)} should be metadata, and is ${size} bytes of something else`,
-  );
+  throw integrity(`${JSON.stringify(name)} should be metadata, and is ${size} bytes of something else`);
 }
 
 /** What the images of one archive read: few bytes may be named so often that reading them would take hours. */
@@ -52,8 +49,7 @@ export class MetadataReading {
   /** Throws integrity once there is too much of it. The whole archive is refused then. */
   requireWithin(): void {
     if (this.#bytes > METADATA_READ_MAX_BYTES)
-      throw new ImgmvError(
-        'integrity',
+      throw integrity(
         `its images share metadata that comes to more than ${METADATA_READ_MAX_BYTES} bytes when each reads its own`,
       );
   }
@@ -104,8 +100,7 @@ export function classicImage(
 export function archivedName(text: string): string | undefined {
   const parsed = parseReference(text);
   if (!parsed || parsed.path === 'library/sha256' || text.length > REFERENCE_MAX_BYTES)
-    throw new ImgmvError(
-      'integrity',
+    throw integrity(
       `an image is to be called ${JSON.stringify(text.slice(0, REFERENCE_MAX_BYTES))}, which is no name`,
     );
   return parsed.digest === undefined ? familiar(withDefaultTag(parsed)) : undefined;
@@ -120,6 +115,6 @@ export function withoutName(text: string): string {
 export function named(image: Image, names: Iterable<string>): Image {
   const all = [...new Set(names)];
   if (all.length > NAMES_PER_IMAGE_MAX)
-    throw new ImgmvError('integrity', `an image with ${all.length} names, more than ${NAMES_PER_IMAGE_MAX}`);
+    throw integrity(`an image with ${all.length} names, more than ${NAMES_PER_IMAGE_MAX}`);
   return { ...image, names: all.map((name) => ({ source: name, target: name })) };
 }

@@ -3,12 +3,12 @@
  * small, is known at once; what a layer is only when it has been read. tar-contents.ts and directory-contents.ts
  * make it.
  */
-import { ImgmvError } from '../../proto/errors.ts';
 import { Hasher } from '../../proto/hasher.ts';
 import { METADATA_MAX_BYTES } from '../../proto/limits.ts';
 import type { Digest } from '../model/image.ts';
 import { digestOf } from '../oci/metadata.ts';
 import { COMPRESSION_HEAD_BYTES, type Compression, compressionOf, inflated } from '../streams/compression.ts';
+import { integrity } from '../streams/errors.ts';
 import type { Inflation } from '../streams/inflation.ts';
 import { peek } from '../streams/peek.ts';
 import { readAll } from '../streams/read-all.ts';
@@ -79,8 +79,8 @@ export class Heads {
     if (compression !== 'none' || !isText(head) || size > METADATA_MAX_BYTES) return { size, compression };
     this.#kept += size;
     if (this.#kept > METADATA_IN_MEMORY_MAX_BYTES)
-      throw new ImgmvError('integrity', `more than ${METADATA_IN_MEMORY_MAX_BYTES} bytes of metadata`);
-    const longer = () => new ImgmvError('integrity', `a file of more than its ${size} bytes`);
+      throw integrity(`more than ${METADATA_IN_MEMORY_MAX_BYTES} bytes of metadata`);
+    const longer = () => integrity(`a file of more than its ${size} bytes`);
     return { size, compression, bytes: await readAll(whole, size, longer) };
   }
 }

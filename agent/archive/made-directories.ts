@@ -1,6 +1,6 @@
 import { access, constants, mkdir, rmdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { ImgmvError } from '../../proto/errors.ts';
+import { usage } from '../streams/errors.ts';
 import { FOLDER_MODE } from './folder.ts';
 
 /** Those that had to be made for `path` to be there, the innermost first. Throws usage where that may not be written to. */
@@ -15,7 +15,7 @@ export async function makeDirectories(path: string): Promise<readonly string[]> 
       if (folder === first) return made;
     }
   } catch (cause) {
-    throw new ImgmvError('usage', `cannot write ${path}: ${(cause as Error).message}`, { cause });
+    throw usage(`cannot write ${path}: ${(cause as Error).message}`, { cause });
   }
 }
 

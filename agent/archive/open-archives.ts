@@ -3,6 +3,7 @@ import { lstat, readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import { TEXT_MAX_CHARACTERS } from '../../proto/limits.ts';
+import { integrity, usage } from '../streams/errors.ts';
 import { Inflation } from '../streams/inflation.ts';
 import { ReadingMeter } from '../streams/reading-meter.ts';
 import { type Archive, LayerCheck } from './archive.ts';
@@ -187,7 +188,7 @@ function noneUsable(setAside: readonly SetAside[]): ImgmvError {
   const more = others.slice(0, REASONS_SHOWN_MAX - 1).map(({ message }) => message);
   const left = others.length - more.length;
   const message = [first?.message, ...more, ...(left > 0 ? [`and ${left} more`] : [])].join('; ');
-  return new ImgmvError('integrity', message, { cause: first, hint: first?.hint });
+  return integrity(message, { cause: first, hint: first?.hint });
 }
 
 function ofArchive(label: string, error: unknown): unknown {
@@ -231,9 +232,6 @@ async function filesAt(path: string): Promise<Files> {
       hint: 'files that end in .tar, .tar.gz, .tgz or .tar.zst are looked for; oci:DIR is an OCI layout',
     });
   if (names.length > ARCHIVES_IN_DIRECTORY_MAX)
-    throw new ImgmvError(
-      'usage',
-      `${names.length} archives in ${path}, more than ${ARCHIVES_IN_DIRECTORY_MAX}`,
-    );
+    throw usage(`${names.length} archives in ${path}, more than ${ARCHIVES_IN_DIRECTORY_MAX}`);
   return { files: names.sort().map((name) => join(path, name)), found: true };
 }

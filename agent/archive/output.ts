@@ -5,6 +5,7 @@ import { type FileHandle, open, rename } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { ImgmvError } from '../../proto/errors.ts';
 import { type Room, roomAt } from '../model/room.ts';
+import { usage } from '../streams/errors.ts';
 import { giveName } from '../streams/new-name.ts';
 import { orAborted } from '../streams/or-aborted.ts';
 import { FILE_MODE } from './folder.ts';
@@ -57,7 +58,7 @@ export class FileOutput implements Output {
     try {
       return new FileOutput(path, temporary, overwrite, await open(temporary, 'wx', FILE_MODE));
     } catch (cause) {
-      throw new ImgmvError('usage', `cannot write ${path}: ${(cause as Error).message}`, { cause });
+      throw usage(`cannot write ${path}: ${(cause as Error).message}`, { cause });
     }
   }
 
@@ -122,15 +123,14 @@ export class FileOutput implements Output {
 /** Throws usage where there is something that is not to be replaced: nothing but a regular file ever is. */
 export async function requireFree(path: string, overwrite: boolean): Promise<void> {
   const kind = await kindAt(path).catch((cause: Error) => {
-    throw new ImgmvError('usage', `cannot write ${path}: ${cause.message}`, { cause });
+    throw usage(`cannot write ${path}: ${cause.message}`, { cause });
   });
   if (kind === undefined) return;
   if (kind !== REGULAR_FILE)
-    throw new ImgmvError('usage', `${path} is ${kind}, and no regular file`, {
+    throw usage(`${path} is ${kind}, and no regular file`, {
       hint: 'name another one; - is standard output',
     });
-  if (!overwrite)
-    throw new ImgmvError('usage', `${path} exists already`, { hint: '--overwrite replaces it' });
+  if (!overwrite) throw usage(`${path} exists already`, { hint: '--overwrite replaces it' });
 }
 
 /** The name is on the disk, too. */

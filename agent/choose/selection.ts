@@ -3,6 +3,7 @@ import { ImgmvError } from '../../proto/errors.ts';
 import type { Catalogue, Chosen, Listed } from '../model/catalogue.ts';
 import { canonical, parseReference } from '../model/reference.ts';
 import { atOnce, LOOKUPS_AT_ONCE } from '../streams/at-once.ts';
+import { usage } from '../streams/errors.ts';
 import { merged } from './meant.ts';
 import { RepositoryGlob } from './name-glob.ts';
 import { notFound } from './not-found.ts';
@@ -77,8 +78,7 @@ export async function choose(
     chosen.push(...(await catalogue.list()).filter((image) => !image.dangling));
   if (dangling) chosen.push(...(await catalogue.list()).filter((image) => image.dangling));
   if (running) {
-    if (!catalogue.running)
-      throw new ImgmvError('usage', `--running is for an engine: nothing runs ${catalogue.place}`);
+    if (!catalogue.running) throw usage(`--running is for an engine: nothing runs ${catalogue.place}`);
     chosen.push(...(await catalogue.running()));
   }
   const left = await narrowed(merged(chosen), catalogue, selection, warn);

@@ -4,9 +4,9 @@
  * images and no more: a file may hold things that compose would refuse, or variables that nobody has set.
  */
 import { basename, dirname, resolve } from 'node:path';
-import { ImgmvError } from '../../proto/errors.ts';
 import { SERVICES_MAX } from '../choose/limits.ts';
 import { familiar, parseReference, withDefaultTag } from '../model/reference.ts';
+import { usage } from '../streams/errors.ts';
 import {
   defaultEnvFiles,
   type Environment,
@@ -56,7 +56,7 @@ export async function composeImages(
   const found = await Promise.all(paths.map((path) => filesAt(resolve(cwd, path), cwd, warn)));
   const sources = found.flat();
   const [first] = sources;
-  if (first === undefined) throw new ImgmvError('usage', 'no compose file');
+  if (first === undefined) throw usage('no compose file');
   const directory = dirname(first);
   const files = new ComposeFiles({ cwd, signal });
   const environment = await projectEnvironment(env, directory, { cwd, signal, warn });
@@ -76,10 +76,8 @@ export async function composeImages(
     },
     [],
   );
-  if (services.size === 0)
-    throw new ImgmvError('usage', `${files.shown(first)}: no compose file: it has no services`);
-  if (services.size > SERVICES_MAX)
-    throw new ImgmvError('usage', `${files.shown(first)}: more than ${SERVICES_MAX} services`);
+  if (services.size === 0) throw usage(`${files.shown(first)}: no compose file: it has no services`);
+  if (services.size > SERVICES_MAX) throw usage(`${files.shown(first)}: more than ${SERVICES_MAX} services`);
   // As of its first version, which some still have their images from.
   const separator = isTrue(environment, 'COMPOSE_COMPATIBILITY') ? '_' : '-';
   const images = [...services].flatMap(
@@ -108,15 +106,13 @@ async function projectName(
   const fromEnvironment = environment.COMPOSE_PROJECT_NAME;
   if (fromEnvironment) {
     if (normalized(fromEnvironment) === fromEnvironment) return fromEnvironment;
-    throw new ImgmvError('usage', `COMPOSE_PROJECT_NAME=${fromEnvironment} is no name of a project`, {
-      hint: NAME_HINT,
-    });
+    throw usage(`COMPOSE_PROJECT_NAME=${fromEnvironment} is no name of a project`, { hint: NAME_HINT });
   }
   const stated = await statedName(paths, files, variables);
   const name = normalized(stated?.text ?? basename(directory));
   if (name !== '') return name;
   if (stated) throw usageAt(stated.at, `${JSON.stringify(stated.text)} is no name of a project`, NAME_HINT);
-  throw new ImgmvError('usage', `the directory ${directory} gives the project no name`, {
+  throw usage(`the directory ${directory} gives the project no name`, {
     hint: 'give it one with name: in the file, or with COMPOSE_PROJECT_NAME',
   });
 }

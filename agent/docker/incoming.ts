@@ -8,6 +8,7 @@ import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import { SMALL_LAYERS_MAX_BYTES } from '../../proto/limits.ts';
 import type { Stopwatch } from '../../proto/stopwatch.ts';
 import type { Digest } from '../model/image.ts';
+import { settledWithin } from '../streams/settled-within.ts';
 import type { ArchiveFile } from './archive.ts';
 import type { Engine, InspectedImage } from './engine.ts';
 import type { Helpers } from './helpers.ts';

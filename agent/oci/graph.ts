@@ -1,7 +1,7 @@
 /** The one walk of an image: from its root down to its layers, whoever holds the blobs. */
-import { ImgmvError } from '../../proto/errors.ts';
 import { BLOBS_PER_IMAGE_MAX, IMAGE_METADATA_MAX_BYTES } from '../../proto/limits.ts';
 import type { BlobKind, Digest } from '../model/image.ts';
+import { integrity } from '../streams/errors.ts';
 import { type Child, checkConfig, checkTypes, childrenOf, readMetadata } from './metadata.ts';
 
 /** Indexes inside indexes. */
@@ -58,7 +58,7 @@ export function* walk(root: Child): Generator<Asked, Graph, Answered> {
     if (!Buffer.isBuffer(bytes) || metadata.has(digest)) return;
     metadataBytes += bytes.length;
     if (metadataBytes > IMAGE_METADATA_MAX_BYTES || metadata.size >= BLOBS_PER_IMAGE_MAX)
-      throw new ImgmvError('integrity', `an image with more metadata than ${IMAGE_METADATA_MAX_BYTES} bytes`);
+      throw integrity(`an image with more metadata than ${IMAGE_METADATA_MAX_BYTES} bytes`);
     metadata.set(digest, { kind, digest, bytes });
   };
 
@@ -82,7 +82,7 @@ export function* walk(root: Child): Generator<Asked, Graph, Answered> {
   ): Generator<Asked, boolean, Answered> {
     const { kind, digest } = child;
     if (depth > INDEX_DEPTH_MAX && (kind === 'index' || kind === 'manifest'))
-      throw new ImgmvError('integrity', `indexes inside indexes, more than ${INDEX_DEPTH_MAX} deep`);
+      throw integrity(`indexes inside indexes, more than ${INDEX_DEPTH_MAX} deep`);
     const answered = yield { ...child, from };
     if (answered === undefined) return false;
     const children = Buffer.isBuffer(answered) ? childrenIn(kind, answered) : answered;

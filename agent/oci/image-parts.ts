@@ -5,6 +5,7 @@
 import { ImgmvError } from '../../proto/errors.ts';
 import { IMAGE_METADATA_MAX_BYTES } from '../../proto/limits.ts';
 import type { Blob, BlobKind, Digest, Image } from '../model/image.ts';
+import { integrity } from '../streams/errors.ts';
 import { type Answered, type Asked, type Graph, graphOf } from './graph.ts';
 import { digestOf, isImageConfigType, manifestFor, readConfig, rootKind } from './metadata.ts';
 
@@ -109,7 +110,7 @@ export class ImageParts {
       layers?.some((layer) => layer.digest === digest) ??
       (store === 'containerd' || diffIds.includes(digest));
     if (!offered || this.#layers.has(digest))
-      throw new ImgmvError('integrity', `layer ${digest} was not offered, or came twice`);
+      throw integrity(`layer ${digest} was not offered, or came twice`);
   }
 
   /** Throws integrity where the blob holds another layer than was offered. */
@@ -118,7 +119,7 @@ export class ImageParts {
     const { store } = this.#image;
     const wanted = store === 'classic' ? digest : offered?.diffId;
     if (wanted !== undefined && wanted !== diffId)
-      throw new ImgmvError('integrity', `layer ${digest} holds ${diffId}, and was offered with ${wanted}`);
+      throw integrity(`layer ${digest} holds ${diffId}, and was offered with ${wanted}`);
   }
 
   addLayer(digest: Digest, layer: Layer): void {
@@ -142,7 +143,7 @@ export class ImageParts {
     const bytes = Buffer.concat(parts);
     const digest = digestOf(bytes);
     if (blob.digest !== undefined && blob.digest !== digest)
-      throw new ImgmvError('integrity', `${blob.kind} ${blob.digest} came as ${digest}`);
+      throw integrity(`${blob.kind} ${blob.digest} came as ${digest}`);
     this.#metadata.set(digest, { kind: blob.kind, bytes });
   }
 
@@ -159,14 +160,13 @@ export class ImageParts {
     for (const { layers } of graph.manifests) for (const { digest } of layers) seen.add(digest);
     if (store === 'classic') {
       if (!sameDigests(readConfig(this.bytesOf(root.digest)).rootfs.diff_ids ?? [], diffIds))
-        throw new ImgmvError('integrity', `config ${root.digest} names other layers than were offered`);
+        throw integrity(`config ${root.digest} names other layers than were offered`);
       const absent = diffIds.find((diffId) => !this.#hasBytes(diffId));
       if (absent !== undefined) throw missing('layer', absent);
       for (const diffId of diffIds) seen.add(diffId);
     }
     const extra = [...this.#layers.keys(), ...this.#metadata.keys()].find((digest) => !seen.has(digest));
-    if (extra !== undefined)
-      throw new ImgmvError('integrity', `blob ${extra} came and is no part of the image`);
+    if (extra !== undefined) throw integrity(`blob ${extra} came and is no part of the image`);
     this.#graph = graph;
   }
 
@@ -235,16 +235,13 @@ export class ImageParts {
   podmanLayers({ layers, diffIds }: ClassicView): readonly PlacedLayer[] {
     const { held } = this;
     if (layers.length !== diffIds.length)
-      throw new ImgmvError('integrity', `${layers.length} layers, and the config names ${diffIds.length}`);
+      throw integrity(`${layers.length} layers, and the config names ${diffIds.length}`);
     return diffIds.map((diffId, at) => {
       const digest = layers[at] as Digest;
       if (held.has(digest)) return { digest: diffId, diffId, size: 0, path: undefined };
       const { path, size, diffId: unpacked = digest } = this.#layerOf(digest);
       if (unpacked !== diffId)
-        throw new ImgmvError(
-          'integrity',
-          `layer ${digest} holds ${unpacked}, and the config names ${diffId}`,
-        );
+        throw integrity(`layer ${digest} holds ${unpacked}, and the config names ${diffId}`);
       return { digest, diffId, size, path };
     });
   }
@@ -280,5 +277,5 @@ export function sameDigests(a: readonly Digest[], b: readonly Digest[]): boolean
 }
 
 function missing(kind: string, digest: Digest): ImgmvError {
-  return new ImgmvError('integrity', `the image is not whole: ${kind} ${digest} did not come`);
+  return integrity(`the image is not whole: ${kind} ${digest} did not come`);
 }

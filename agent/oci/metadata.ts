@@ -4,9 +4,9 @@
  */
 import { createHash } from 'node:crypto';
 import * as v from 'valibot';
-import { ImgmvError } from '../../proto/errors.ts';
 import { LAYERS_MAX } from '../../proto/limits.ts';
 import type { BlobKind, Descriptor, Digest, Image } from '../model/image.ts';
+import { integrity } from '../streams/errors.ts';
 import { CONFIG_KEYS, MANIFEST_KEYS } from './image-keys.ts';
 import { parseJson, strictJson } from './strict-json.ts';
 
@@ -145,8 +145,7 @@ export function checkTypes(metadata: Metadata): void {
     const followed = FOLLOWED_TYPES.has(mediaType) || isIndexType(mediaType) || isManifestType(mediaType);
     const wanted = metadata.kind === 'index' ? FOLLOWED_TYPES.has(mediaType) : !followed;
     if (!wanted)
-      throw new ImgmvError(
-        'integrity',
+      throw integrity(
         `a ${metadata.kind} names the ${kind} ${child} with the media type ${JSON.stringify(mediaType.slice(0, 100))}`,
       );
   }

@@ -8,6 +8,7 @@ import type { Digest, Image } from '../../model/image.ts';
 import { type Room, roomAt } from '../../model/room.ts';
 import { hexOf } from '../../oci/blob-path.ts';
 import { isIndexType } from '../../oci/metadata.ts';
+import { usage } from '../../streams/errors.ts';
 import { once } from '../../streams/file-bytes.ts';
 import { lstatIfAny } from '../../streams/lstat-if-any.ts';
 import type { BlobStore, WholeImage } from '../blob-store.ts';
@@ -60,7 +61,7 @@ export class DirStore implements BlobStore {
       await mkdir(temporary, { mode: FOLDER_MODE });
     } catch (cause) {
       await removeEmpty(made);
-      throw new ImgmvError('usage', `cannot write ${path}: ${(cause as Error).message}`, { cause });
+      throw usage(`cannot write ${path}: ${(cause as Error).message}`, { cause });
     }
     return new DirStore(path, temporary, overwrite, made);
   }
@@ -147,7 +148,7 @@ export class DirStore implements BlobStore {
       await rename(old, this.#path);
     } catch {
       const { message } = error as Error;
-      throw new ImgmvError('usage', `cannot replace ${this.#path}: ${message}`, {
+      throw usage(`cannot replace ${this.#path}: ${message}`, {
         cause: error,
         hint: `what was there is in ${old}`,
       });
@@ -177,13 +178,12 @@ const PART = /^(version|([0-9a-f]{64}\.)?manifest\.json|[0-9a-f]{64}|([0-9a-f]{6
  */
 async function requireReplaceable(at: string, path: string, overwrite: boolean): Promise<readonly string[]> {
   const kind = await kindAt(at).catch((cause: Error) => {
-    throw new ImgmvError('usage', `cannot write ${path}: ${cause.message}`, { cause });
+    throw usage(`cannot write ${path}: ${cause.message}`, { cause });
   });
   if (kind === undefined) return [];
-  if (kind !== DIRECTORY)
-    throw new ImgmvError('usage', `${path} is ${kind}, and no directory`, { hint: 'name another one' });
+  if (kind !== DIRECTORY) throw usage(`${path} is ${kind}, and no directory`, { hint: 'name another one' });
   const found = await readdir(at, { withFileTypes: true }).catch((cause: Error) => {
-    throw new ImgmvError('usage', `cannot write ${path}: ${cause.message}`, { cause });
+    throw usage(`cannot write ${path}: ${cause.message}`, { cause });
   });
   const names = found.map(({ name }) => name);
   if (names.length === 0) return names;
@@ -191,7 +191,7 @@ async function requireReplaceable(at: string, path: string, overwrite: boolean):
   const whole = names.includes('version') && names.includes(MANIFEST);
   if (overwrite && whole && other === undefined) return names;
   const holds = other === undefined ? 'something else' : JSON.stringify(other);
-  throw new ImgmvError('usage', `${path} exists already`, {
+  throw usage(`${path} exists already`, {
     hint:
       whole && other === undefined
         ? '--overwrite replaces it'

@@ -3,12 +3,12 @@
  * write. moby image/tarexport/tarexport.go; layers and diffIDs go by their position.
  */
 import * as v from 'valibot';
-import { ImgmvError } from '../../../proto/errors.ts';
 import { LAYERS_MAX, NAMES_PER_IMAGE_MAX, OFFER_IMAGES_MAX } from '../../../proto/limits.ts';
 import type { Digest } from '../../model/image.ts';
 import { ARCHIVE_KEYS } from '../../oci/image-keys.ts';
 import { digestOf, readConfig } from '../../oci/metadata.ts';
 import { parseJson, strictJson } from '../../oci/strict-json.ts';
+import { integrity } from '../../streams/errors.ts';
 import {
   type ArchivedImage,
   archivedName,
@@ -82,7 +82,7 @@ export function checkRepositories({ files }: Contents): void {
 function readManifest(contents: Contents) {
   const file = contents.files.get(MANIFEST);
   if (!file)
-    throw new ImgmvError('integrity', `it holds neither ${MANIFEST} nor oci-layout: no image archive`, {
+    throw integrity(`it holds neither ${MANIFEST} nor oci-layout: no image archive`, {
       hint: seemsToHold(contents),
     });
   return parseJson(manifest, metadataBytes(file, MANIFEST), MANIFEST, ARCHIVE_KEYS);
@@ -98,13 +98,11 @@ function imageOf(
   const bytes = reading.of(file, name);
   const id = knownDigest(file) ?? digestOf(bytes);
   const said = DIGEST_NAME.exec(name)?.[1];
-  if (said !== undefined && id !== `sha256:${said}`)
-    throw new ImgmvError('integrity', `${JSON.stringify(name)} is ${id}`);
+  if (said !== undefined && id !== `sha256:${said}`) throw integrity(`${JSON.stringify(name)} is ${id}`);
   const config = readConfig(bytes);
   const diffIds = config.rootfs.diff_ids ?? [];
   if (diffIds.length !== layerNames.length)
-    throw new ImgmvError(
-      'integrity',
+    throw integrity(
       `${JSON.stringify(name)} names ${diffIds.length} layers, and ${MANIFEST} ${layerNames.length}`,
     );
   const layers = new Map<Digest, StoredLayer>();
@@ -129,5 +127,5 @@ function fileAt({ files, links }: Contents, written: string): { name: string; fi
     if (next === undefined) break;
     name = next;
   }
-  throw new ImgmvError('integrity', `${MANIFEST} names ${JSON.stringify(written)}, which is not there`);
+  throw integrity(`${MANIFEST} names ${JSON.stringify(written)}, which is not there`);
 }

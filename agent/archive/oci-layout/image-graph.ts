@@ -1,5 +1,5 @@
 /** One image of an OCI layout from its root down: what of it is there, and agrees with itself. */
-import { ImgmvError } from '../../../proto/errors.ts';
+import type { ImgmvError } from '../../../proto/errors.ts';
 import { LAYERS_OFFERED_MAX } from '../../../proto/limits.ts';
 import { type Digest, HOST_PLATFORM, type Image } from '../../model/image.ts';
 import {
@@ -18,6 +18,7 @@ import {
   manifestFor,
   readConfig,
 } from '../../oci/metadata.ts';
+import { integrity } from '../../streams/errors.ts';
 import {
   type ArchivedImage,
   classicImage,
@@ -79,7 +80,7 @@ export class ImageGraph {
   ): ArchivedImage {
     const layers = [...this.#layers.values()];
     if (layers.length > LAYERS_OFFERED_MAX)
-      throw new ImgmvError('integrity', `the image ${digest} has ${layers.length} layers`);
+      throw integrity(`the image ${digest} has ${layers.length} layers`);
     const image: Image = {
       id: digest,
       root: { mediaType, digest, size },
@@ -124,8 +125,7 @@ export class ImageGraph {
     if (!file) return undefined;
     const known = knownDigest(file) ?? digest;
     if (file.size !== size || known !== digest)
-      throw new ImgmvError(
-        'integrity',
+      throw integrity(
         `the blob ${JSON.stringify(name)} is ${known} of ${file.size} bytes, want ${digest} of ${size}`,
       );
     return kind === 'layer' ? [] : this.#reading.of(file, name);
@@ -148,8 +148,7 @@ export class ImageGraph {
 
   #claimLayers({ config, layers }: WholeManifest, diffIds: readonly Digest[]): void {
     if (diffIds.length !== layers.length)
-      throw new ImgmvError(
-        'integrity',
+      throw integrity(
         `the config ${config.digest} names ${diffIds.length} layers, and its manifest ${layers.length}`,
       );
     for (const [at, { digest, mediaType, size }] of layers.entries()) {
@@ -172,15 +171,14 @@ export class ImageGraph {
 }
 
 function lacking({ digest }: Child): ImgmvError {
-  return new ImgmvError('integrity', `the image lacks the blob ${digest}`);
+  return integrity(`the image lacks the blob ${digest}`);
 }
 
 function none({ digest }: Child, { manifests }: Graph): ImgmvError {
   // Its config is no image's.
   const type = manifests[0]?.config.mediaType;
-  if (type === undefined) return new ImgmvError('integrity', `the image ${digest} holds no whole manifest`);
-  return new ImgmvError(
-    'integrity',
+  if (type === undefined) return integrity(`the image ${digest} holds no whole manifest`);
+  return integrity(
     `${digest} is no image, but a chart, a signature or another artifact: its config is of the type ${JSON.stringify(type.slice(0, 100))}`,
   );
 }

@@ -1,12 +1,12 @@
 /** The images of an OCI layout by its `index.json`, be it in a tar or a directory. OCI image spec 1.1, image-layout.md. */
 import * as v from 'valibot';
-import { ImgmvError } from '../../../proto/errors.ts';
 import { OFFER_IMAGES_MAX } from '../../../proto/limits.ts';
 import type { Digest } from '../../model/image.ts';
 import { blobPath } from '../../oci/blob-path.ts';
 import { LAYOUT_KEYS, MANIFEST_KEYS } from '../../oci/image-keys.ts';
 import { isIndexType } from '../../oci/metadata.ts';
 import { parseJson } from '../../oci/strict-json.ts';
+import { integrity } from '../../streams/errors.ts';
 import {
   type ArchivedImage,
   archivedName,
@@ -55,7 +55,7 @@ export function ociImages(contents: Contents): Described {
   const { files, links } = contents;
   const [link] = links.keys();
   if (link !== undefined)
-    throw new ImgmvError('integrity', `${JSON.stringify(link)} is a link, which an OCI layout does not have`);
+    throw integrity(`${JSON.stringify(link)} is a link, which an OCI layout does not have`);
   readLayout(contents);
   checkRepositories(contents);
   const reading = new MetadataReading();
@@ -95,20 +95,20 @@ export function ociImages(contents: Contents): Described {
 
 function sha256Of(digest: string): Digest {
   if (/^sha256:[0-9a-f]{64}$/.test(digest)) return digest as Digest;
-  throw new ImgmvError('integrity', `${JSON.stringify(digest.slice(0, 200))} is no digest by sha256`, {
+  throw integrity(`${JSON.stringify(digest.slice(0, 200))} is no digest by sha256`, {
     hint: 'imgmv reads only images whose digests are sha256',
   });
 }
 
 function readLayout({ files }: Contents): void {
   const facts = files.get(LAYOUT);
-  if (!facts) throw new ImgmvError('integrity', `it holds no ${LAYOUT}: no OCI image layout`);
+  if (!facts) throw integrity(`it holds no ${LAYOUT}: no OCI image layout`);
   parseJson(layout, metadataBytes(facts, LAYOUT), LAYOUT, LAYOUT_KEYS);
 }
 
 export function readIndex({ files }: Pick<Contents, 'files'>): LayoutIndex {
   const facts = files.get(INDEX);
-  if (!facts) throw new ImgmvError('integrity', `it holds no ${INDEX}`);
+  if (!facts) throw integrity(`it holds no ${INDEX}`);
   return parseIndex(metadataBytes(facts, INDEX));
 }
 
@@ -125,10 +125,7 @@ function agreeWithManifest(contents: Contents, images: readonly ArchivedImage[])
   );
   const stray = configsOfManifest(contents)?.find((config) => !configs.has(config));
   if (stray !== undefined)
-    throw new ImgmvError(
-      'integrity',
-      `manifest.json and ${INDEX} differ: the config ${stray} is of one alone`,
-    );
+    throw integrity(`manifest.json and ${INDEX} differ: the config ${stray} is of one alone`);
 }
 
 /** Two manifests of one classic image are that image. */

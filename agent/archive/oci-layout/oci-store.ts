@@ -12,6 +12,7 @@ import { type Room, roomAt } from '../../model/room.ts';
 import { hexOf } from '../../oci/blob-path.ts';
 import { MANIFEST_KEYS } from '../../oci/image-keys.ts';
 import { strictJson } from '../../oci/strict-json.ts';
+import { integrity, usage } from '../../streams/errors.ts';
 import { fileBytes, once } from '../../streams/file-bytes.ts';
 import type { BlobStore, WholeImage } from '../blob-store.ts';
 import { measured } from '../contents.ts';
@@ -103,11 +104,11 @@ export class OciStore implements BlobStore {
     const path = resolve(given);
     const names = await readdir(path).catch((error: NodeJS.ErrnoException): string[] => {
       if (error.code === 'ENOENT') return [];
-      throw new ImgmvError('usage', `cannot write ${path}: ${error.message}`, { cause: error });
+      throw usage(`cannot write ${path}: ${error.message}`, { cause: error });
     });
     if (names.length === 0) return false;
     if (!names.includes(LAYOUT))
-      throw new ImgmvError('usage', `${path} is no OCI layout, and not empty`, { hint: 'name another one' });
+      throw usage(`${path} is no OCI layout, and not empty`, { hint: 'name another one' });
     await makeDirectories(path);
     await using root = await Folder.open(path);
     await readIndexFile(root);
@@ -131,11 +132,11 @@ export class OciStore implements BlobStore {
   async #compare(digest: Digest): Promise<void> {
     const folder = await this.#blobsFolder();
     await using file = await folder.file(hexOf(digest));
-    if (!file) throw new ImgmvError('integrity', `the blob ${digest} has gone from ${folder.path}`);
+    if (!file) throw integrity(`the blob ${digest} has gone from ${folder.path}`);
     const body = fileBytes(file, 0, Number.POSITIVE_INFINITY, this.#signal);
     const { digest: found } = await measured(body, 'none', undefined);
     if (found !== digest)
-      throw new ImgmvError('integrity', `the blob "${BLOBS}/${hexOf(digest)}" is ${found}`, {
+      throw integrity(`the blob "${BLOBS}/${hexOf(digest)}" is ${found}`, {
         hint: `${this.#root.path} is damaged: name another layout`,
       });
   }

@@ -1,5 +1,5 @@
 /** A tar as contents: looked through once for what is in it, and read for what is wanted. */
-import { ImgmvError } from '../../../proto/errors.ts';
+import type { ImgmvError } from '../../../proto/errors.ts';
 import { Hasher } from '../../../proto/hasher.ts';
 import {
   COMPRESSION_HEAD_BYTES,
@@ -8,6 +8,7 @@ import {
   inflated,
   unreadCompression,
 } from '../../streams/compression.ts';
+import { integrity } from '../../streams/errors.ts';
 import type { Inflation } from '../../streams/inflation.ts';
 import { Turn } from '../../streams/large-window.ts';
 import { peek } from '../../streams/peek.ts';
@@ -124,10 +125,7 @@ async function requireRepeated(
 }
 
 function twice(name: string): ImgmvError {
-  return new ImgmvError(
-    'integrity',
-    `the entry ${JSON.stringify(name)} is there twice, and not the same both times`,
-  );
+  return integrity(`the entry ${JSON.stringify(name)} is there twice, and not the same both times`);
 }
 
 /**
@@ -166,8 +164,7 @@ async function plain(
     const inner = await peek(stream, COMPRESSION_HEAD_BYTES);
     refuse(inner.head, ` inside ${compression}`);
     const nested = compressionOf(inner.head);
-    if (nested !== 'none')
-      throw new ImgmvError('integrity', `it is ${nested} inside ${compression}: one of them would do`);
+    if (nested !== 'none') throw integrity(`it is ${nested} inside ${compression}: one of them would do`);
     return { compression, tar: inner.whole };
   } catch (error) {
     // What it has taken for decompressing others wait for.
@@ -177,10 +174,10 @@ async function plain(
 }
 
 function refuse(head: Buffer, where: string): void {
-  if (head.length === 0) throw new ImgmvError('integrity', `it is empty${where}`);
+  if (head.length === 0) throw integrity(`it is empty${where}`);
   const unread = unreadCompression(head);
   if (unread !== undefined)
-    throw new ImgmvError('integrity', `it is ${unread}${where}, which imgmv does not read`, {
+    throw integrity(`it is ${unread}${where}, which imgmv does not read`, {
       hint: `decompress it on the way: ${unread} -dc FILE | imgmv … docker-archive:-`,
     });
 }

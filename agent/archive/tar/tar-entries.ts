@@ -1,6 +1,7 @@
 /** A tar as a stream of entries, each checked before it is given; knows nothing of images. */
-import { ImgmvError } from '../../../proto/errors.ts';
+import type { ImgmvError } from '../../../proto/errors.ts';
 import { LAYER_MAX_BYTES } from '../../../proto/limits.ts';
+import { integrity } from '../../streams/errors.ts';
 import {
   BEHIND_END_MAX_BYTES,
   ENTRIES_MAX,
@@ -53,7 +54,7 @@ export async function* tarEntries(stream: Stream): AsyncGenerator<TarEntry> {
       if (block.length === 0 && entries > 0) break;
       if (block.length < BLOCK_BYTES) throw truncated('it ends inside a header');
       if (isZero(block)) break;
-      if (entries === ENTRIES_MAX) throw new ImgmvError('integrity', `more than ${ENTRIES_MAX} entries`);
+      if (entries === ENTRIES_MAX) throw integrity(`more than ${ENTRIES_MAX} entries`);
       const header = decodeTarHeader(block);
       const more = await extension(header, input);
       if (more !== undefined) {
@@ -67,24 +68,22 @@ export async function* tarEntries(stream: Stream): AsyncGenerator<TarEntry> {
       const isDirectory = type === '5' || (type === '0' && written.endsWith('/'));
       const isLink = type === '1' || type === '2';
       if (!isDirectory && !isLink && type !== '0')
-        throw new ImgmvError('integrity', `${JSON.stringify(written)} is ${kindOf(type)}`);
+        throw integrity(`${JSON.stringify(written)} is ${kindOf(type)}`);
       if (size > (isDirectory || isLink ? 0 : LAYER_MAX_BYTES))
-        throw new ImgmvError('integrity', `${JSON.stringify(written)} has ${size} bytes`);
+        throw integrity(`${JSON.stringify(written)} has ${size} bytes`);
       if (isDirectory) continue;
-      if (name === '')
-        throw new ImgmvError('integrity', `the file ${JSON.stringify(written)} has the name of a folder`);
+      if (name === '') throw integrity(`the file ${JSON.stringify(written)} has the name of a folder`);
       const again = names.has(name);
       const link = isLink ? { link: type === '2' ? linkTarget(name, linkName) : entryName(linkName) } : {};
       // It is another name of a file that is there, and not of one that comes and could be another by then.
       if (type === '1' && !(names.has(link.link ?? '') && link.link !== name))
-        throw new ImgmvError(
-          'integrity',
+        throw integrity(
           `${JSON.stringify(name)} is a hard link to ${JSON.stringify(linkName)}, which is not in front of it`,
         );
       names.add(name);
       nameBytes += Buffer.byteLength(name) + Buffer.byteLength(link.link ?? '');
       if (nameBytes > ENTRY_NAMES_MAX_BYTES)
-        throw new ImgmvError('integrity', `more than ${ENTRY_NAMES_MAX_BYTES} bytes of names`);
+        throw integrity(`more than ${ENTRY_NAMES_MAX_BYTES} bytes of names`);
       const { offset } = input;
       const body = input.chunks(size, name);
       yield { name, ...link, size, again, offset, body };
@@ -103,8 +102,7 @@ export async function* tarEntries(stream: Stream): AsyncGenerator<TarEntry> {
 async function extension(header: TarHeader, input: Input): Promise<Extended | undefined> {
   const { type, size } = header;
   if (!['x', 'g', 'L', 'K'].includes(type)) return undefined;
-  if (size > EXTENDED_HEADER_MAX_BYTES)
-    throw new ImgmvError('integrity', `an extended header of ${size} bytes`);
+  if (size > EXTENDED_HEADER_MAX_BYTES) throw integrity(`an extended header of ${size} bytes`);
   const padded = Math.ceil(size / BLOCK_BYTES) * BLOCK_BYTES;
   const block = await input.take(padded);
   if (block.length < padded) throw truncated('it ends inside an extended header');
@@ -117,7 +115,7 @@ async function extension(header: TarHeader, input: Input): Promise<Extended | un
 
 function joined(one: Extended, other: Extended): Extended {
   const twice = Object.keys(other).find((key) => key in one);
-  if (twice !== undefined) throw new ImgmvError('integrity', `an entry is given its ${twice} twice`);
+  if (twice !== undefined) throw integrity(`an entry is given its ${twice} twice`);
   return { ...one, ...other };
 }
 
@@ -170,14 +168,11 @@ class Input {
       const block = await this.take(BLOCK_BYTES);
       if (block.length === 0) return;
       if (this.offset - start > BEHIND_END_MAX_BYTES)
-        throw new ImgmvError(
-          'integrity',
-          `more than ${BEHIND_END_MAX_BYTES} bytes follow behind the end of the tar`,
-        );
+        throw integrity(`more than ${BEHIND_END_MAX_BYTES} bytes follow behind the end of the tar`);
       if (!zeros || isZero(block)) continue;
       zeros = false;
       if (isTarHeader(block))
-        throw new ImgmvError('integrity', 'another tar follows behind the end of the tar', {
+        throw integrity('another tar follows behind the end of the tar', {
           hint: 'cut them apart: only the first one of archives that were joined would be read',
         });
     }
@@ -215,7 +210,7 @@ function isZero(bytes: Buffer): boolean {
 }
 
 function truncated(how: string): ImgmvError {
-  return new ImgmvError('integrity', `the tar is cut short: ${how}`);
+  return integrity(`the tar is cut short: ${how}`);
 }
 
 function kindOf(type: string): string {

@@ -4,7 +4,8 @@
  * archive than we checked.
  * tar-stream, which reads what engines save, takes the last of several answers in silence; here that is an error.
  */
-import { ImgmvError } from '../../../proto/errors.ts';
+import type { ImgmvError } from '../../../proto/errors.ts';
+import { integrity } from '../../streams/errors.ts';
 import { ENTRY_NAME_MAX_BYTES } from '../limits.ts';
 
 export const BLOCK_BYTES = 512;
@@ -179,9 +180,7 @@ function utf8(bytes: Buffer): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (cause) {
-    throw new ImgmvError('integrity', `a name is not UTF-8: 0x${bytes.subarray(0, 40).toString('hex')}`, {
-      cause,
-    });
+    throw integrity(`a name is not UTF-8: 0x${bytes.subarray(0, 40).toString('hex')}`, { cause });
   }
 }
 
@@ -193,5 +192,5 @@ function checked(name: string): string {
 }
 
 function bad(what: string): ImgmvError {
-  return new ImgmvError('integrity', what);
+  return integrity(what);
 }
