@@ -7,8 +7,8 @@ import type { Digest } from '../model/image.ts';
 import { integrity } from '../streams/errors.ts';
 import type { Inflation } from '../streams/inflation.ts';
 import type { ReadingMeter } from '../streams/reading-meter.ts';
-import type { ArchivedImage, LayerClaim, StoredLayer } from './archived-image.ts';
-import { type Contents, type FileFacts, knownDigest, measured } from './contents.ts';
+import { type ArchivedImage, type LayerClaim, type StoredLayer, sizesOf } from './archived-image.ts';
+import { type Contents, type FileFacts, measured } from './contents.ts';
 import type { SetAside } from './described.ts';
 
 export interface Archive extends AsyncDisposable {
@@ -68,8 +68,8 @@ export class LayerCheck {
       const inflate = diffId !== undefined && stored?.compression !== 'none';
       const known = this.#facts.get(file);
       if (!stored || (known && (known.inside || !inflate))) continue;
-      const digest = knownDigest(stored);
-      if (digest !== undefined && !inflate) this.#facts.set(file, { size: stored.size, digest });
+      const { digest, size } = stored;
+      if (digest !== undefined && !inflate) this.#facts.set(file, { size, digest });
       else wanted.set(file, { inflate: inflate || wanted.get(file)?.inflate === true });
     }
     const total = [...wanted.keys()].reduce((sum, file) => sum + (files.get(file)?.size ?? 0), 0);
@@ -93,14 +93,12 @@ export class LayerCheck {
     const layers = new Map<Digest, StoredLayer>();
     for (const [digest, layer] of found.layers)
       layers.set(digest, { ...layer, size: this.#facts.get(layer.file)?.inside?.size ?? layer.size });
-    const sizes = (found.image.layers ?? []).map((layer) => ({
-      ...layer,
-      size: layers.get(layer.digest)?.size ?? layer.size,
-    }));
-    const bytes = sizes.reduce((sum, { size }) => sum + size, 0);
-    return { ...found, layers, image: { ...found.image, layers: sizes, bytes } };
+    return { ...found, layers, image: { ...found.image, ...sizesOf(layers) } };
   }
 }
+
+const IN_ANOTHER_ORDER =
+  'its layers stand in another order than its config says, as some releases of docker 25 wrote them: save the image again with a newer docker';
 
 function requireTrue(
   { diffId, file, stored }: LayerClaim,
@@ -113,9 +111,7 @@ function requireTrue(
   const plain = inside?.digest ?? digest;
   if (diffId && plain !== diffId.digest)
     throw integrity(`layer ${diffId.at + 1}, ${name}, is ${plain}, and its config says ${diffId.digest}`, {
-      ...(diffIds.includes(plain) && {
-        hint: 'its layers stand in another order than its config says, as some releases of docker 25 wrote them: save the image again with a newer docker',
-      }),
+      hint: diffIds.includes(plain) ? IN_ANOTHER_ORDER : undefined,
     });
 }
 

@@ -67,13 +67,18 @@ export function platformOf({ os, architecture, variant }: Config): Platform {
   return { os, architecture, ...(variant && { variant }) };
 }
 
+/** Layers of a classic store, and what they come to. */
+export function sizesOf(layers: ReadonlyMap<Digest, StoredLayer>): Pick<Image, 'layers' | 'bytes'> {
+  const all = [...layers.values()].map(({ digest, size }) => ({ digest, size }));
+  return { layers: all, bytes: all.reduce((sum, { size }) => sum + size, 0) };
+}
+
 /** The image of a classic store whose config this is; without a name. */
 export function classicImage(
   { id, bytes, config }: { readonly id: Digest; readonly bytes: Buffer; readonly config: Config },
   layers: ReadonlyMap<Digest, StoredLayer>,
   claims: readonly LayerClaim[],
 ): ArchivedImage {
-  const all = [...layers.values()].map(({ digest, size }) => ({ digest, size }));
   return {
     image: {
       id,
@@ -83,8 +88,7 @@ export function classicImage(
       names: [],
       diffIds: config.rootfs.diff_ids ?? [],
       config: id,
-      layers: all,
-      bytes: all.reduce((sum, { size }) => sum + size, 0),
+      ...sizesOf(layers),
     },
     labels: [],
     metadata: [{ kind: 'config', digest: id, bytes }],
@@ -94,21 +98,20 @@ export function classicImage(
 }
 
 /**
- * As docker shows it; undefined for the name of a digest, as `ctr images export` writes it, which no engine lets
+ * As docker shows it; `warnings` get the name of a digest, as `ctr images export` writes it, which no engine lets
  * anybody set. Throws integrity for what no engine should see.
  */
-export function archivedName(text: string): string | undefined {
+export function archivedName(text: string, warnings: string[]): readonly string[] {
   const parsed = parseReference(text);
   if (!parsed || parsed.path === 'library/sha256' || text.length > REFERENCE_MAX_BYTES)
     throw integrity(
       `an image is to be called ${JSON.stringify(text.slice(0, REFERENCE_MAX_BYTES))}, which is no name`,
     );
-  return parsed.digest === undefined ? familiar(withDefaultTag(parsed)) : undefined;
-}
-
-/** The warning for a name that `archivedName` leaves out. */
-export function withoutName(text: string): string {
-  return `${JSON.stringify(text.slice(0, REFERENCE_MAX_BYTES))} is the name of a digest, which no engine sets: that image comes without it`;
+  if (parsed.digest === undefined) return [familiar(withDefaultTag(parsed))];
+  warnings.push(
+    `${JSON.stringify(text)} is the name of a digest, which no engine sets: that image comes without it`,
+  );
+  return [];
 }
 
 /** Its names are those at both ends. */

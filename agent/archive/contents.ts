@@ -29,13 +29,8 @@ export interface StoredFile {
 export interface FileFacts {
   readonly size: number;
   readonly digest: Digest;
-  /** Of what is in a compressed file; absent where it was not asked for. */
-  readonly inside?: Inside;
-}
-
-export interface Inside {
-  readonly size: number;
-  readonly digest: Digest;
+  /** What is in a compressed one; absent where it was not asked for. */
+  readonly inside?: FileFacts;
 }
 
 /** A file that is read once more. */
@@ -58,16 +53,6 @@ export interface Contents extends AsyncDisposable {
   willRead?(times: ReadonlyMap<string, number>): void;
 }
 
-const digests = new WeakMap<Buffer, Digest>();
-
-/** The digest of small files that look like metadata, and of those that have been read; undefined for others. */
-export function knownDigest({ bytes, digest }: StoredFile): Digest | undefined {
-  if (digest !== undefined || bytes === undefined) return digest;
-  const known = digests.get(bytes) ?? digestOf(bytes);
-  digests.set(bytes, known);
-  return known;
-}
-
 /** Reads the beginnings of files, and keeps the small ones within bounds. */
 export class Heads {
   #kept = 0;
@@ -81,36 +66,28 @@ export class Heads {
     if (this.#kept > METADATA_IN_MEMORY_MAX_BYTES)
       throw integrity(`more than ${METADATA_IN_MEMORY_MAX_BYTES} bytes of metadata`);
     const longer = () => integrity(`a file of more than its ${size} bytes`);
-    return { size, compression, bytes: await readAll(whole, size, longer) };
+    const bytes = await readAll(whole, size, longer);
+    return { size, compression, bytes, digest: digestOf(bytes) };
   }
 }
 
 /**
- * Reads `body` to its end. `inflation`: what is in it is wanted, too, and counts there. Throws integrity for what
- * cannot be decompressed.
+ * Reads `body` to its end. With `inflation`, which counts it, also what is in it: decompressed once, as an engine does, so
+ * that what is compressed twice has the diffID of what is left then. Throws integrity for what cannot be decompressed.
  */
 export async function measured(
   body: AsyncIterable<Buffer>,
-  compression: Compression,
-  inflation: Inflation | undefined,
+  compression: Compression = 'none',
+  inflation?: Inflation,
 ): Promise<FileFacts> {
   const hasher = new Hasher();
-  const hashed = tap(body, (chunk) => hasher.add(chunk));
-  let inside: Inside | undefined;
-  if (compression !== 'none' && inflation) inside = await insideOf(compression, hashed, inflation);
-  else for await (const _ of hashed);
+  let inside: FileFacts | undefined;
+  if (compression === 'none' || !inflation) for await (const chunk of body) hasher.add(chunk);
+  else {
+    const hashed = tap(body, (chunk) => hasher.add(chunk));
+    inside = await measured(inflated(compression, hashed, { inflation }));
+  }
   return { size: hasher.bytes, digest: hasher.digest(), ...(inside && { inside }) };
-}
-
-/** Decompresses once, as an engine does: what is compressed twice has the diffID of what is left then. */
-async function insideOf(
-  compression: Exclude<Compression, 'none'>,
-  source: AsyncIterable<Buffer>,
-  inflation: Inflation,
-): Promise<Inside> {
-  const hasher = new Hasher();
-  for await (const chunk of inflated(compression, source, { inflation })) hasher.add(chunk);
-  return { size: hasher.bytes, digest: hasher.digest() };
 }
 
 /** Metadata is JSON; the file `version` of a `dir:` begins with a letter. A tar begins so, too, and is let go. */

@@ -112,3 +112,10 @@ export function cannot(what: 'read' | 'write', path: string, cause: unknown): Im
   const [why] = (cause as Error).message.split(/, (?=[a-z]+ ')/);
   return usage(`cannot ${what} ${path}: ${why}`, { cause });
 }
+
+/** For a `catch`: the error for a path that was named. */
+export function cannotWrite(path: string): (cause: unknown) => never {
+  return (cause) => {
+    throw usage(`cannot write ${path}: ${(cause as Error).message}`, { cause });
+  };
+}

@@ -8,7 +8,7 @@ import { type Room, roomAt } from '../model/room.ts';
 import { usage } from '../streams/errors.ts';
 import { giveName } from '../streams/new-name.ts';
 import { orAborted } from '../streams/or-aborted.ts';
-import { FILE_MODE } from './folder.ts';
+import { cannotWrite, FILE_MODE } from './folder.ts';
 import { kindAt, REGULAR_FILE } from './kind-at.ts';
 import { noRoomFor } from './spool.ts';
 
@@ -55,11 +55,8 @@ export class FileOutput implements Output {
     const path = resolve(given);
     await requireFree(path, overwrite);
     const temporary = join(dirname(path), `.${basename(path)}.imgmv-${randomBytes(6).toString('hex')}`);
-    try {
-      return new FileOutput(path, temporary, overwrite, await open(temporary, 'wx', FILE_MODE));
-    } catch (cause) {
-      throw usage(`cannot write ${path}: ${(cause as Error).message}`, { cause });
-    }
+    const file = await open(temporary, 'wx', FILE_MODE).catch(cannotWrite(path));
+    return new FileOutput(path, temporary, overwrite, file);
   }
 
   get position(): number {
@@ -122,9 +119,7 @@ export class FileOutput implements Output {
 
 /** Throws usage where there is something that is not to be replaced: nothing but a regular file ever is. */
 export async function requireFree(path: string, overwrite: boolean): Promise<void> {
-  const kind = await kindAt(path).catch((cause: Error) => {
-    throw usage(`cannot write ${path}: ${cause.message}`, { cause });
-  });
+  const kind = await kindAt(path).catch(cannotWrite(path));
   if (kind === undefined) return;
   if (kind !== REGULAR_FILE)
     throw usage(`${path} is ${kind}, and no regular file`, {

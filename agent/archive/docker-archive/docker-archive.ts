@@ -18,9 +18,8 @@ import {
   metadataBytes,
   named,
   type StoredLayer,
-  withoutName,
 } from '../archived-image.ts';
-import { type Contents, knownDigest, type StoredFile } from '../contents.ts';
+import type { Contents, StoredFile } from '../contents.ts';
 import { type Described, type SetAside, setAsideUnless } from '../described.ts';
 import { LINKS_FOLLOWED_MAX } from '../limits.ts';
 import { entryName } from '../tar/entry-name.ts';
@@ -49,11 +48,10 @@ export function dockerArchiveImages(contents: Contents): Described {
     const called = RepoTags && RepoTags.length > 0 ? RepoTags : [Config];
     setAsideUnless(called, setAside, () => {
       const one = imageOf(contents, Config, Layers ?? [], reading);
-      const read = (RepoTags ?? []).map((text) => archivedName(text) ?? { text });
-      const { names } = found.get(one.image.id) ?? { names: [] as string[] };
-      names.push(...read.filter((name) => typeof name === 'string'));
-      found.set(one.image.id, { one, names });
-      for (const name of read) if (typeof name !== 'string') warnings.push(withoutName(name.text));
+      const without: string[] = [];
+      const names = (RepoTags ?? []).flatMap((text) => archivedName(text, without));
+      found.set(one.image.id, { one, names: [...(found.get(one.image.id)?.names ?? []), ...names] });
+      warnings.push(...without);
     });
     reading.requireWithin();
   }
@@ -96,7 +94,7 @@ function imageOf(
 ): ArchivedImage {
   const { name, file } = fileAt(contents, configName);
   const bytes = reading.of(file, name);
-  const id = knownDigest(file) ?? digestOf(bytes);
+  const id = file.digest ?? digestOf(bytes);
   const said = DIGEST_NAME.exec(name)?.[1];
   if (said !== undefined && id !== `sha256:${said}`) throw integrity(`${JSON.stringify(name)} is ${id}`);
   const config = readConfig(bytes);

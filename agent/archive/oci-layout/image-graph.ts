@@ -27,7 +27,7 @@ import {
   platformOf,
   type StoredLayer,
 } from '../archived-image.ts';
-import { knownDigest, type StoredFile } from '../contents.ts';
+import type { StoredFile } from '../contents.ts';
 
 /** A manifest of an image, not of an attestation. */
 interface Candidate {
@@ -96,13 +96,7 @@ export class ImageGraph {
       })),
       bytes: layers.reduce((sum, { size: bytes }) => sum + bytes, 0),
     };
-    return {
-      image,
-      labels: [],
-      metadata,
-      layers: this.#layers,
-      claims: this.#claims,
-    };
+    return { image, labels: [], metadata, layers: this.#layers, claims: this.#claims };
   }
 
   /** Undefined where the manifest is another one than imgmv makes. */
@@ -123,7 +117,7 @@ export class ImageGraph {
     const file = this.#files.get(name);
     if (!file && from === undefined) throw lacking(asked);
     if (!file) return undefined;
-    const known = knownDigest(file) ?? digest;
+    const known = file.digest ?? digest;
     if (file.size !== size || known !== digest)
       throw integrity(
         `the blob ${JSON.stringify(name)} is ${known} of ${file.size} bytes, want ${digest} of ${size}`,

@@ -13,10 +13,10 @@ import {
   MetadataReading,
   metadataBytes,
   named,
-  withoutName,
 } from '../archived-image.ts';
 import type { Contents } from '../contents.ts';
 import { type Described, type SetAside, setAsideUnless } from '../described.ts';
+import { DirectoryContents } from '../directory-contents.ts';
 import { checkRepositories, configsOfManifest } from '../docker-archive/docker-archive.ts';
 import { ImageGraph } from './image-graph.ts';
 
@@ -48,7 +48,12 @@ const index = v.object({
   ),
 });
 
-export type LayoutIndex = v.InferOutput<typeof index>;
+/** The files of an OCI layout on disk. */
+export function openOciLayout(path: string, signal: AbortSignal): Promise<Contents> {
+  const wanted = (name: string) =>
+    name === LAYOUT || name === INDEX || /^blobs\/sha256\/[0-9a-f]{64}$/.test(name);
+  return DirectoryContents.open(path, ['', 'blobs/sha256'], wanted, signal);
+}
 
 /** Throws integrity for what is wrong with the layout; an entry of it that is no good image is set aside. */
 export function ociImages(contents: Contents): Described {
@@ -68,13 +73,13 @@ export function ociImages(contents: Contents): Described {
     setAsideUnless([text ?? label ?? written], setAside, () => {
       const digest = sha256Of(written);
       const kind = isIndexType(root.mediaType) ? 'index' : 'manifest';
-      const one =
-        found.get(digest)?.one ??
-        new ImageGraph(files, blobPath, reading).image({ ...root, digest, kind }, rootKind === 'config');
-      const same = found.get(digest) ?? { one, names: [], labels: [] };
-      const read = text === undefined ? undefined : archivedName(text);
-      if (read !== undefined) same.names.push(read);
-      else if (text !== undefined) warnings.push(withoutName(text));
+      const graph = new ImageGraph(files, blobPath, reading);
+      const same = found.get(digest) ?? {
+        one: graph.image({ ...root, digest, kind }, rootKind === 'config'),
+        names: [],
+        labels: [],
+      };
+      if (text !== undefined) same.names.push(...archivedName(text, warnings));
       if (label !== undefined) same.labels.push(label);
       found.set(digest, same);
     });
@@ -82,11 +87,8 @@ export function ociImages(contents: Contents): Described {
   }
   const images = [...found.values()].flatMap(
     ({ one, names, labels }) =>
-      setAsideUnless([one.image.id], setAside, () => ({
-        ...one,
-        image: named(one.image, names),
-        labels,
-      })) ?? [],
+      setAsideUnless([one.image.id], setAside, () => ({ ...one, image: named(one.image, names), labels })) ??
+      [],
   );
   // What is set aside may be what manifest.json names besides.
   if (setAside.length === 0 && images.length > 0) agreeWithManifest(contents, images);
@@ -106,13 +108,14 @@ function readLayout({ files }: Contents): void {
   parseJson(layout, metadataBytes(facts, LAYOUT), LAYOUT, LAYOUT_KEYS);
 }
 
-export function readIndex({ files }: Pick<Contents, 'files'>): LayoutIndex {
+function readIndex({ files }: Contents) {
   const facts = files.get(INDEX);
   if (!facts) throw integrity(`it holds no ${INDEX}`);
   return parseIndex(metadataBytes(facts, INDEX));
 }
 
-export function parseIndex(bytes: Buffer): LayoutIndex {
+/** Throws integrity for what is no index. */
+export function parseIndex(bytes: Buffer) {
   return parseJson(index, bytes, INDEX, MANIFEST_KEYS);
 }
 

@@ -14,7 +14,7 @@ import { Turn } from '../../streams/large-window.ts';
 import { peek } from '../../streams/peek.ts';
 import type { ReadingMeter } from '../../streams/reading-meter.ts';
 import { tap } from '../../streams/tap.ts';
-import { type Contents, Heads, knownDigest, measured, type ReadFile, type StoredFile } from '../contents.ts';
+import { type Contents, Heads, measured, type ReadFile, type StoredFile } from '../contents.ts';
 import type { Input } from '../input.ts';
 import { type Inflate, InflatedTar } from './inflated-tar.ts';
 import { type Place, Places } from './places.ts';
@@ -104,8 +104,7 @@ interface Index {
 
 /** Only where what a file is was known when it had been decompressed. */
 function requireSame(name: string, one: StoredFile, other: StoredFile): void {
-  const digest = knownDigest(one);
-  if (digest === undefined || digest !== knownDigest(other)) throw twice(name);
+  if (one.digest === undefined || one.digest !== other.digest) throw twice(name);
 }
 
 /** Checks that files with the same name have the same bytes. Reads each of them once. */
@@ -116,7 +115,7 @@ async function requireRepeated(
   signal: AbortSignal,
 ): Promise<void> {
   const digestAt = async ({ offset, size }: Place) =>
-    (await measured(input.read(offset, offset + size, signal), 'none', undefined)).digest;
+    (await measured(input.read(offset, offset + size, signal))).digest;
   const names = new Set(repeated.map(({ name }) => name));
   const digests = new Map<string, string>();
   for (const place of places) if (names.has(place.name)) digests.set(place.name, await digestAt(place));
@@ -136,7 +135,7 @@ async function hashed(heads: Heads, { body, size }: TarEntry): Promise<StoredFil
   const hasher = new Hasher();
   const watched = tap(body, (chunk) => hasher.add(chunk));
   const file = await heads.of(size, watched);
-  if (file.compression !== 'none') return file;
+  if (file.compression !== 'none' || file.digest !== undefined) return file;
   for await (const _ of watched);
   return { ...file, digest: hasher.digest() };
 }

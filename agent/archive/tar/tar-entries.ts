@@ -199,14 +199,11 @@ class Input {
   }
 }
 
-const ZEROS = Buffer.alloc(64 * 1024);
+const ZEROS = Buffer.alloc(BLOCK_BYTES);
 
-function isZero(bytes: Buffer): boolean {
-  for (let at = 0; at < bytes.length; at += ZEROS.length) {
-    const part = bytes.subarray(at, at + ZEROS.length);
-    if (!part.equals(ZEROS.subarray(0, part.length))) return false;
-  }
-  return true;
+/** Of a block, which may be shorter at the end of a stream. */
+function isZero(block: Buffer): boolean {
+  return block.equals(ZEROS.subarray(0, block.length));
 }
 
 function truncated(how: string): ImgmvError {
@@ -214,15 +211,11 @@ function truncated(how: string): ImgmvError {
 }
 
 function kindOf(type: string): string {
-  switch (type) {
-    case '3':
-    case '4':
-      return 'a device';
-    case '6':
-      return 'a fifo';
-    case 'S':
-      return 'a sparse file';
-    default:
-      return `of the unknown type 0x${type.charCodeAt(0).toString(16)}`;
-  }
+  const kinds: Partial<Record<string, string>> = {
+    3: 'a device',
+    4: 'a device',
+    6: 'a fifo',
+    S: 'a sparse file',
+  };
+  return kinds[type] ?? `of the unknown type 0x${type.charCodeAt(0).toString(16)}`;
 }
