@@ -32,14 +32,14 @@ export interface ComposeImage {
   readonly built: boolean;
 }
 
-export interface ComposeImages {
+interface ComposeImages {
   /** One for each service, whatever its profiles, in the order of the files; two may have the same image. */
   readonly images: readonly ComposeImage[];
   /** What compose warns of: variables that are not set, files passed over. Each once. */
   readonly warnings: readonly string[];
 }
 
-export interface ComposeOptions extends Reading {
+interface ComposeOptions extends Reading {
   readonly env: Environment;
 }
 
@@ -53,8 +53,11 @@ export async function composeImages(
 ): Promise<ComposeImages> {
   const warnings = new Set<string>();
   const warn = (warning: string) => void warnings.add(warning);
-  const found = await Promise.all(paths.map((path) => filesAt(resolve(cwd, path), cwd, warn)));
-  const sources = found.flat();
+  const found = paths.map(async (given) => {
+    const path = resolve(cwd, given);
+    return (await kindOf(path)) === 'directory' ? filesIn(path, cwd, warn) : [path];
+  });
+  const sources = (await Promise.all(found)).flat();
   const [first] = sources;
   if (first === undefined) throw usage('no compose file');
   const directory = dirname(first);
@@ -84,14 +87,6 @@ export async function composeImages(
     ([service, what]) => imageOf(service, what, `${name}${separator}${service}`) ?? [],
   );
   return { images, warnings: [...warnings] };
-}
-
-async function filesAt(
-  path: string,
-  cwd: string,
-  warn: (warning: string) => void,
-): Promise<readonly string[]> {
-  return (await kindOf(path)) === 'directory' ? filesIn(path, cwd, warn) : [path];
 }
 
 /** Compose spec, 04-version-and-name.md: the environment, then `name:` of the last file that has one, then the directory. */
@@ -142,20 +137,14 @@ function normalized(name: string): string {
 function imageOf(name: string, service: Service, built: string): ComposeImage | undefined {
   const { image, build, provider, at } = service;
   const what = `service ${JSON.stringify(name)}`;
-  if (image && image.text !== '') {
-    const reference = parseReference(image.text);
-    if (!reference)
-      throw usageAt(image.at, `${what}: ${JSON.stringify(image.text)} is not a name of an image`);
-    return { service: name, image: familiar(withDefaultTag(reference)), ...image.at, built: false };
-  }
-  if (build) {
-    const reference = parseReference(built);
-    if (!reference)
-      throw usageAt(
-        build,
-        `${what}: ${JSON.stringify(built)}, as compose names it, is not a name of an image`,
-      );
-    return { service: name, image: familiar(withDefaultTag(reference)), ...build, built: true };
+  const own = image?.text ? image : undefined;
+  const where = own?.at ?? build;
+  if (where) {
+    const text = own?.text ?? built;
+    const reference = parseReference(text);
+    const how = own ? '' : ', as compose names it,';
+    if (!reference) throw usageAt(where, `${what}: ${JSON.stringify(text)}${how} is not a name of an image`);
+    return { service: name, image: familiar(withDefaultTag(reference)), ...where, built: !own };
   }
   if (provider) return undefined;
   if (image) throw usageAt(image.at, `${what}: its image is empty`);
