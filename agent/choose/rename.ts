@@ -114,10 +114,7 @@ export class Renaming {
   /** The registries that the rules spell out. */
   get registries(): readonly string[] {
     const { registry, retag } = this.#options;
-    const all = [
-      ...retag.map((rule) => rule.registry),
-      registry === undefined ? undefined : domainOf(registry),
-    ];
+    const all = [...retag.map((rule) => rule.registry), registry && domainOf(registry)];
     return all.filter((one) => one !== undefined);
   }
 
