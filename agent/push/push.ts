@@ -15,7 +15,7 @@ import { PushAnswer } from './push-answer.ts';
 
 export interface Push {
   readonly digest: Digest;
-  readonly warning?: string;
+  readonly warning?: string | undefined;
 }
 
 export interface PushRun {
@@ -56,13 +56,8 @@ export function pushBy(
   return async (name, run) => {
     const reference = parseTarget(name, 'the name to push');
     const { domain } = reference;
-    const credentials = await findCredentials(domain, {
-      env,
-      signal: run.signal,
-      helperMs,
-      hung,
-      warn: warnOnce,
-    }).catch(denied);
+    const asking = { env, signal: run.signal, helperMs, hung, warn: warnOnce };
+    const credentials = await findCredentials(domain, asking).catch(denied);
     if (credentials && refusing.has(domain)) throw notTried(reference, credentials);
     const retries = absent.has(domain) ? 0 : RETRIES;
     for (let tries = 1; ; tries++) {
@@ -128,7 +123,7 @@ async function pushOnce(
   if (failure !== undefined) return { why: failure, passes: mayPass(failure, reference) };
   if (digest === undefined)
     return { why: 'the engine ended it and did not say that it was pushed', passes: false };
-  return { digest, ...(partOfIndex && { warning: PART_OF_INDEX }) };
+  return { digest, warning: partOfIndex ? PART_OF_INDEX : undefined };
 }
 
 const PART_OF_INDEX =
