@@ -33,7 +33,7 @@ export interface LayerClaim {
   /** Of the file as it is, where the archive says it. */
   readonly stored?: Digest;
   /** Of what is in it, where the config names it: of the layer at this place, from 0. */
-  readonly diffId?: { readonly digest: Digest; readonly at: number };
+  readonly diffId?: { readonly digest: Digest; readonly at: number } | undefined;
 }
 
 /** The bytes of a file that has to be metadata. Throws integrity where it is none, or is too large to be any. */
@@ -64,7 +64,7 @@ export class MetadataReading {
 }
 
 export function platformOf({ os, architecture, variant }: Config): Platform {
-  return { os, architecture, ...(variant && { variant }) };
+  return { os, architecture, variant: variant || undefined };
 }
 
 /** Layers of a classic store, and what they come to. */

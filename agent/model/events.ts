@@ -92,14 +92,7 @@ export interface ToldError {
 }
 
 type Told =
-  | {
-      readonly event: 'engine';
-      readonly address: string;
-      readonly foundBy: string;
-      readonly kind: string;
-      readonly version: string;
-      readonly store: string;
-    }
+  | (Keeper & { readonly event: 'engine'; readonly address: string; readonly foundBy: string })
   | {
       /** When the reading of an archive begins, then every half second while it goes on, and then at its end. */
       readonly event: 'reading';

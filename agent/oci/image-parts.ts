@@ -6,6 +6,7 @@ import { ImgmvError } from '../../proto/errors.ts';
 import { IMAGE_METADATA_MAX_BYTES } from '../../proto/limits.ts';
 import type { Blob, BlobKind, Digest, Image } from '../model/image.ts';
 import { integrity } from '../streams/errors.ts';
+import { readAll } from '../streams/read-all.ts';
 import { type Answered, type Asked, type Graph, graphOf } from './graph.ts';
 import { digestOf, isImageConfigType, manifestFor, readConfig, rootKind } from './metadata.ts';
 
@@ -130,17 +131,10 @@ export class ImageParts {
 
   /** Reads a config, manifest or index to its end, within the bounds of section 8. */
   async addMetadata(blob: Blob): Promise<void> {
-    const parts: Buffer[] = [];
-    for await (const chunk of blob.body) {
-      this.#metadataBytes += chunk.length;
-      if (this.#metadataBytes > IMAGE_METADATA_MAX_BYTES)
-        throw new ImgmvError(
-          'refused',
-          `more than ${IMAGE_METADATA_MAX_BYTES} bytes of metadata in an image`,
-        );
-      parts.push(chunk);
-    }
-    const bytes = Buffer.concat(parts);
+    const tooMuch = () =>
+      new ImgmvError('refused', `more than ${IMAGE_METADATA_MAX_BYTES} bytes of metadata in an image`);
+    const bytes = await readAll(blob.body, IMAGE_METADATA_MAX_BYTES - this.#metadataBytes, tooMuch);
+    this.#metadataBytes += bytes.length;
     const digest = digestOf(bytes);
     if (blob.digest !== undefined && blob.digest !== digest)
       throw integrity(`${blob.kind} ${blob.digest} came as ${digest}`);

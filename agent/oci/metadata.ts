@@ -41,24 +41,21 @@ const platform = v.object({
 });
 // What could be read as either would be checked as the one and loaded as the other (CVE-2021-41190): containerd
 // refuses the same in its images.validateMediaType.
-const manifest = v.object({
-  mediaType: v.nullish(
+const typeOtherThan = (of: (mediaType: string) => boolean) =>
+  v.nullish(
     v.pipe(
       v.string(),
-      v.check((type) => !isIndexType(type)),
+      v.check((type) => !of(type)),
     ),
-  ),
+  );
+const manifest = v.object({
+  mediaType: typeOtherThan(isIndexType),
   manifests: v.optional(v.never()),
   config: descriptor,
   layers: v.nullable(v.pipe(v.array(descriptor), v.maxLength(LAYERS_MAX)), []),
 });
 const index = v.object({
-  mediaType: v.nullish(
-    v.pipe(
-      v.string(),
-      v.check((type) => !isManifestType(type)),
-    ),
-  ),
+  mediaType: typeOtherThan(isManifestType),
   config: v.optional(v.never()),
   layers: v.optional(v.never()),
   manifests: v.nullable(
@@ -180,10 +177,10 @@ export function manifestFor(
         digest: digestOf(configBytes),
         size: configBytes.length,
       },
-      layers: layers.map(({ mediaType = LAYER_TYPE, digest: layer, size }) => ({
-        mediaType,
-        digest: layer,
-        size,
+      layers: layers.map((layer) => ({
+        mediaType: layer.mediaType ?? LAYER_TYPE,
+        digest: layer.digest,
+        size: layer.size,
       })),
     }),
   );

@@ -89,12 +89,8 @@ export class ImageGraph {
       names: [],
       diffIds: config.rootfs.diff_ids ?? [],
       config: manifest.config.digest,
-      layers: layers.map(({ digest: layer, size: bytes, diffId }) => ({
-        digest: layer,
-        size: bytes,
-        ...(diffId && { diffId }),
-      })),
-      bytes: layers.reduce((sum, { size: bytes }) => sum + bytes, 0),
+      layers: layers.map((layer) => ({ digest: layer.digest, size: layer.size, diffId: layer.diffId })),
+      bytes: layers.reduce((sum, layer) => sum + layer.size, 0),
     };
     return { image, labels: [], metadata, layers: this.#layers, claims: this.#claims };
   }
@@ -150,11 +146,8 @@ export class ImageGraph {
       // How a layer is compressed its bytes say: media types are wrong often. What is in one that is encrypted only
       // those can tell who have the key.
       const isReadable = !mediaType.endsWith('+encrypted');
-      this.#claims.push({
-        file: this.#nameOf(digest),
-        stored: digest,
-        ...(isReadable && { diffId: { digest: diffId, at } }),
-      });
+      const claimed = isReadable ? { digest: diffId, at } : undefined;
+      this.#claims.push({ file: this.#nameOf(digest), stored: digest, diffId: claimed });
       this.#layers.set(digest, { ...this.#stored(digest, size), diffId });
     }
   }
