@@ -13,7 +13,6 @@ import type { Archive } from './archive.ts';
 import type { ArchivedImage, StoredLayer } from './archived-image.ts';
 import type { Contents, ReadFile } from './contents.ts';
 
-/** Where an image is. */
 export interface Origin {
   readonly archive: Archive;
   readonly found: ArchivedImage;
@@ -118,7 +117,6 @@ function checkedOrigin(id: Digest, origin: Origin | undefined): Origin {
   return { archive: origin.archive, found };
 }
 
-/** The layers that a sink wants, where they are. */
 function layersOf({ found }: Origin, wanted: readonly Digest[] | undefined): readonly StoredLayer[] {
   const some = wanted && new Set(wanted);
   return [...found.layers.values()].filter(({ digest }) => some?.has(digest) !== false);
@@ -147,7 +145,6 @@ export async function checkImages(
   }
 }
 
-/** As they are called there. */
 export function allOf(archives: readonly Archive[]): readonly Meant[] {
   const names = new Map<Digest, readonly Name[]>();
   for (const { image } of archives.flatMap(({ images }) => images))

@@ -15,7 +15,6 @@ export interface Archive extends AsyncDisposable {
   /** As it was given, for errors. */
   readonly label: string;
   readonly contents: Contents;
-  /** As the documents of the archive describe them. */
   readonly images: readonly ArchivedImage[];
   /** What else they describe, which is no image that could be used. */
   readonly setAside: readonly SetAside[];
@@ -34,7 +33,6 @@ export class LayerCheck {
   readonly #contents: Contents;
   readonly #inflation: Inflation;
   readonly #meter: ReadingMeter;
-  /** Of the files that have been read. */
   readonly #facts = new Map<string, FileFacts>();
   readonly #checked = new Map<ArchivedImage, ArchivedImage>();
 

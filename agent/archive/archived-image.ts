@@ -16,13 +16,10 @@ export interface ArchivedImage {
   /** Each behind what it points to. */
   readonly metadata: readonly MetadataBlob[];
   readonly layers: ReadonlyMap<Digest, StoredLayer>;
-  /** What the files of its layers have to be. */
   readonly claims: readonly LayerClaim[];
 }
 
-/** Where a layer is. */
 export interface StoredLayer extends LayerBlob {
-  /** The file's name among the contents. */
   readonly file: string;
   /** The file is compressed, and the layer is what is in it: its size is known when it has been read. */
   readonly inflate: boolean;

@@ -4,11 +4,9 @@ import type { Digest, Image, Name } from '../model/image.ts';
 import type { Room } from '../model/room.ts';
 import type { Root } from '../oci/image-parts.ts';
 
-/** An image that is whole, its layers being in the store already. */
 export interface WholeImage {
   readonly image: Image;
   readonly root: Root;
-  /** All configs, manifests and indexes. */
   readonly metadata: readonly (readonly [Digest, Buffer])[];
   /** Of the platform that runs: what a reader wants that knows no manifests. */
   readonly config: Digest;

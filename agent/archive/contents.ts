@@ -25,7 +25,6 @@ export interface StoredFile {
   readonly digest?: Digest;
 }
 
-/** What a file is. */
 export interface FileFacts {
   readonly size: number;
   readonly digest: Digest;
@@ -33,7 +32,6 @@ export interface FileFacts {
   readonly inside?: FileFacts;
 }
 
-/** A file that is read once more. */
 export interface ReadFile {
   readonly name: string;
   /** As it is stored; to be read, to its end or not, before the next file is asked for. */

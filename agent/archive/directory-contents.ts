@@ -6,7 +6,6 @@ import { type Contents, Heads, type ReadFile, type StoredFile } from './contents
 import { Folder } from './folder.ts';
 import { ENTRIES_MAX } from './limits.ts';
 
-/** A file of a directory that is held open. */
 interface Place {
   readonly folder: Folder;
   readonly name: string;

@@ -173,7 +173,6 @@ async function archiveOf(
   }
 }
 
-/** Why an archive holds no image that can be moved. */
 function noneUsable(setAside: readonly SetAside[]): ImgmvError {
   const [first, ...others] = [...new Map(setAside.map(({ why }) => [why.message, why])).values()];
   const more = others.slice(0, REASONS_SHOWN_MAX - 1).map(({ message }) => message);

@@ -14,7 +14,6 @@ import { noRoomFor } from './spool.ts';
 
 export interface Output extends AsyncDisposable {
   write(chunk: Uint8Array): Promise<void>;
-  /** Bytes so far. */
   readonly position: number;
   /** Forgets what was written since `position`. Absent where that cannot be. */
   truncate?(position: number): Promise<void>;

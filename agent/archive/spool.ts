@@ -47,7 +47,6 @@ export class Spool implements AsyncDisposable {
     this.#bytes += chunk.length;
   }
 
-  /** What was written from `start` to `end`. */
   read(start: number, end: number, signal: AbortSignal): AsyncGenerator<Buffer> {
     return fileBytes(this.#file, start, end, signal);
   }

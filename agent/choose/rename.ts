@@ -20,7 +20,6 @@ export interface RenameOptions {
   /** For names that no rule is about: this registry, the project, and the last two parts of the path. */
   readonly registry?: string;
   readonly project?: string;
-  /** The old names besides. */
   readonly keepNames: boolean;
 }
 
@@ -111,7 +110,6 @@ export class Renaming {
       .map(({ text }) => `--retag ${text} renames nothing`);
   }
 
-  /** The registries that the rules spell out. */
   get registries(): readonly string[] {
     const { registry, retag } = this.#options;
     const all = [...retag.map((rule) => rule.registry), registry && domainOf(registry)];

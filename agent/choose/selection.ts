@@ -17,11 +17,9 @@ export interface Selection {
   readonly all?: boolean;
   /** Images without a name, which are left over from builds and pulls. */
   readonly dangling?: boolean;
-  /** The images of containers that run. */
   readonly running?: boolean;
   /** Images that have all of these: a value, or any where it is undefined. */
   readonly labels: readonly { readonly key: string; readonly value?: string }[];
-  /** Images that were made at this time or later. */
   readonly since?: Date;
   /** That none is left is no failure. */
   readonly orNothing?: boolean;

@@ -49,7 +49,6 @@ export async function kindOf(path: string): Promise<'file' | 'directory' | undef
   }
 }
 
-/** How files are read, and shown. */
 export interface Reading {
   /** What relative paths are relative to. */
   readonly cwd: string;

@@ -62,7 +62,6 @@ export function parseYaml(source: string, file: string): readonly YamlNode[] {
   });
 }
 
-/** Where the composer finds an error. */
 type ErrorAt = number | readonly number[] | { readonly offset: number };
 
 function offsetOf(at: ErrorAt): number {

@@ -25,7 +25,6 @@ export interface Answer {
   readonly missing?: readonly Digest[] | undefined;
 }
 
-/** An image that is planned, and the way in for it. */
 export interface Planned {
   readonly answer: Answer;
   /** For an answer that is not `refuse`, once; for `present` only `commit` follows. */
@@ -37,7 +36,6 @@ export interface SetName extends Name {
   readonly replaced?: string | undefined;
 }
 
-/** What became of the push of one name: it has a digest or an error. */
 export interface Pushed {
   /** The name at the target; the image's id there where it has none. */
   readonly target: string;
@@ -60,11 +58,9 @@ export interface PushProgress {
 export interface Push {
   /** What became of each name, one at least. Never rejects: what stops it is told of the names that are left. */
   readonly done: Promise<readonly Pushed[]>;
-  /** How far it is with the name at hand. */
   progress(): PushProgress;
 }
 
-/** What became of an image. */
 export interface Outcome {
   readonly image: Image;
   readonly status: 'loaded' | 'present' | 'refused' | 'failed' | 'skipped';

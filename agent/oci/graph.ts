@@ -13,7 +13,6 @@ export interface MetadataBlob {
   readonly bytes: Buffer;
 }
 
-/** A blob that the walk asks for. */
 export interface Asked extends Child {
   /** What names it; undefined for the root. An index may name what its owner does not have. */
   readonly from: BlobKind | undefined;
@@ -116,7 +115,6 @@ function childrenIn(kind: BlobKind, bytes: Buffer): readonly Child[] {
   return [];
 }
 
-/** The walk over blobs that are at hand. */
 export function graphOf(root: Child, answer: (asked: Asked) => Answered): Graph {
   const walking = walk(root);
   let step = walking.next();

@@ -36,7 +36,6 @@ export interface PlacedLayer {
   readonly path: string | undefined;
 }
 
-/** The blob at which an image begins. */
 export interface Root {
   readonly digest: Digest;
   readonly kind: BlobKind;
@@ -74,7 +73,6 @@ export class ImageParts {
     return this.#layers.has(digest);
   }
 
-  /** What the engine has. */
   get held(): ReadonlySet<Digest> {
     return new Set([...this.#held, ...this.#committed]);
   }
@@ -84,7 +82,6 @@ export class ImageParts {
     this.#committed.add(digest);
   }
 
-  /** Bytes of the layers that have come and that the engine has. */
   get committedBytes(): number {
     return [...this.#committed].reduce((sum, digest) => sum + this.#layerOf(digest).size, 0);
   }
@@ -173,7 +170,6 @@ export class ImageParts {
     throw missing(kind, digest);
   }
 
-  /** Whether the layer came, or is here. */
   #hasBytes(layer: Digest): boolean {
     return this.#layers.has(layer) || this.#held.has(layer);
   }
@@ -240,7 +236,6 @@ export class ImageParts {
     });
   }
 
-  /** Of a config, manifest or index that came. */
   bytesOf(digest: Digest): Buffer {
     const found = this.#metadata.get(digest);
     if (found === undefined) throw missing('metadata', digest);

@@ -80,7 +80,6 @@ export interface Child extends Descriptor {
   readonly kind: BlobKind;
 }
 
-/** Throws integrity for bytes that are no manifest or index. */
 export function readMetadata(bytes: Buffer, kind: 'manifest' | 'index'): Metadata {
   return kind === 'manifest'
     ? { kind, value: parseJson(manifest, bytes, 'a manifest', MANIFEST_KEYS) }

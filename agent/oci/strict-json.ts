@@ -23,7 +23,6 @@ interface Level {
   readonly keys: KnownKeys | null;
   /** Of an object: its keys so far. */
   readonly seen?: Set<string>;
-  /** What is known of the value that comes next. */
   below: KnownKeys | null;
 }
 

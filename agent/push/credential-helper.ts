@@ -12,7 +12,6 @@ import { HELPER_ANSWER_MAX_BYTES, HELPER_ANSWER_MS } from './limits.ts';
 export interface CredentialOptions {
   readonly env: Environment;
   readonly signal: AbortSignal;
-  /** How long a helper may take. */
   readonly helperMs?: number;
   /** Told why there are none where docker would go on without. */
   readonly warn?: (message: string) => void;

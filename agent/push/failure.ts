@@ -34,7 +34,6 @@ export class PushError extends ImgmvError {
   }
 }
 
-/** Of any error that a push ended with. */
 export function problemOf(error: ImgmvError): PushProblem {
   if (error instanceof PushError) return error.problem;
   return ['sigint', 'sigterm', 'sighup', 'peer-stopped', 'peer-lost'].includes(error.code)

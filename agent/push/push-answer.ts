@@ -72,7 +72,6 @@ export class PushAnswer {
     for (const { value } of this.#lines.read(text)) if (value) this.#take(value);
   }
 
-  /** The answer is complete. */
   end(): void {
     for (const { value } of this.#lines.end()) if (value) this.#take(value);
   }

@@ -29,15 +29,12 @@ export interface PushRun {
 export type PushName = (name: string, run: PushRun) => Promise<Push>;
 
 export interface PushLimits {
-  /** Of an engine that says nothing new of a push, which is given up then. */
   readonly silenceMs?: number;
-  /** Of a helper that is asked for credentials. */
   readonly helperMs?: number;
   /** Told once of each thing that keeps credentials from being found. */
   readonly warn?: (message: string) => void;
 }
 
-/** Pushes by `engine`, with the credentials of whoever runs this. */
 export function pushBy(
   engine: Engine,
   env: Environment,
@@ -83,7 +80,6 @@ function denied(error: unknown): never {
 }
 
 interface Refused {
-  /** As the engine said it. */
   readonly why: string;
   readonly passes: boolean;
 }

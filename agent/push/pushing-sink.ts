@@ -140,7 +140,6 @@ export class PushingSink extends ForwardingSink {
   }
 }
 
-/** Says which names will be pushed, and which will not. */
 function withPushes(answer: Answer, left: readonly string[], allowed: ReadonlySet<Name>): Answer {
   const { refs, warning } = answer;
   const notes = [

@@ -24,7 +24,6 @@ export class DirStore extends NewStore implements BlobStore {
   readonly #path: string;
   readonly #temporary: string;
   readonly #overwrite: boolean;
-  /** Directories to remove where nothing comes of it, the innermost first. */
   readonly #made: readonly string[];
   /** Where the directory is meanwhile that is being replaced. */
   #old: string | undefined;

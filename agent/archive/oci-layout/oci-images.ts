@@ -48,7 +48,6 @@ const index = v.object({
   ),
 });
 
-/** The files of an OCI layout on disk. */
 export function openOciLayout(path: string, signal: AbortSignal): Promise<Contents> {
   const wanted = (name: string) =>
     name === LAYOUT || name === INDEX || /^blobs\/sha256\/[0-9a-f]{64}$/.test(name);

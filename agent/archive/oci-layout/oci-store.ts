@@ -61,7 +61,6 @@ export class OciStore implements BlobStore {
   readonly #signal: AbortSignal;
   /** Blobs that no image names yet. */
   readonly #loose = new Set<Digest>();
-  /** Directories to remove where nothing comes of it, the innermost first. */
   readonly #made: readonly string[];
   readonly #temporary = new Set<string>();
   #committed = false;

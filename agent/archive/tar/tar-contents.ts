@@ -22,7 +22,6 @@ import { SkippingReader } from './skipping-reader.ts';
 import { type TarEntry, tarEntries } from './tar-entries.ts';
 
 interface TarOptions {
-  /** Of what is decompressed. */
   readonly inflation: Inflation;
   readonly meter: ReadingMeter;
   readonly signal: AbortSignal;

@@ -20,7 +20,6 @@ import {
   type TarHeader,
 } from './tar-header.ts';
 
-/** A regular file, or a link to another entry. */
 export interface TarEntry {
   /** In its one spelling. */
   readonly name: string;
@@ -29,7 +28,6 @@ export interface TarEntry {
   readonly size: number;
   /** There was one of this name before: to be taken only where both are the same. */
   readonly again: boolean;
-  /** Where its bytes begin in the stream. */
   readonly offset: number;
   /** To be read once, before the next entry is asked for; what is not read is passed over. */
   readonly body: AsyncGenerator<Buffer>;
@@ -119,7 +117,6 @@ function joined(one: Extended, other: Extended): Extended {
   return { ...one, ...other };
 }
 
-/** Bytes of a stream by count. */
 class Input {
   readonly #stream: Stream;
   readonly #chunks: AsyncIterator<Buffer>;

@@ -9,7 +9,6 @@ import { integrity } from '../../streams/errors.ts';
 import { ENTRY_NAME_MAX_BYTES } from '../limits.ts';
 
 export const BLOCK_BYTES = 512;
-/** The largest size that eleven octal digits hold. */
 const OCTAL_SIZE_MAX = 0o77777777777;
 /** Ant leaves out the version behind it, which is `00`. */
 const USTAR = Buffer.from('ustar\0');
@@ -19,7 +18,6 @@ const V7 = Buffer.alloc(8);
 const GNU = Buffer.from('ustar  \0');
 
 export interface TarHeader {
-  /** As it is written. */
   readonly name: string;
   /** The type flag as a character; NUL is '0'. */
   readonly type: string;
@@ -27,7 +25,6 @@ export interface TarHeader {
   readonly linkName: string;
 }
 
-/** What extended headers say of the entry behind them. */
 export interface Extended {
   readonly name?: string;
   readonly linkName?: string;

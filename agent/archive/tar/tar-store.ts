@@ -22,7 +22,6 @@ export class TarStore extends NewStore implements BlobStore {
   readonly #kind: 'docker-archive' | 'oci-archive';
   readonly #deflater: Deflater;
   readonly #images: WholeImage[] = [];
-  /** One entry after the other, whoever writes. */
   readonly #turns = new Turns();
   #broken: ImgmvError | undefined;
 
