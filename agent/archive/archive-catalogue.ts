@@ -1,11 +1,11 @@
 /** Archives as a place to choose images from. */
 import * as v from 'valibot';
-import { ImgmvError } from '../../proto/errors.ts';
 import type { Catalogue, Chosen, Listed } from '../model/catalogue.ts';
 import type { Digest } from '../model/image.ts';
 import { familiar, parseReference, withDefaultTag } from '../model/reference.ts';
 import { CONFIG_KEYS } from '../oci/image-keys.ts';
 import { parseJson } from '../oci/strict-json.ts';
+import { integrity, usage } from '../streams/errors.ts';
 import type { Archive } from './archive.ts';
 import type { ArchivedImage } from './archived-image.ts';
 import { callings, familiarly, type SetAside } from './described.ts';
@@ -69,11 +69,9 @@ export class ArchiveCatalogue implements Catalogue {
     const byId = this.#byId(reference);
     const aside = this.#setAside.find((one) => callings(one).includes(familiarly(reference)));
     if (byId.length === 0 && aside)
-      throw new ImgmvError(
-        'integrity',
-        `${reference} ${this.place} is no image to be moved: ${aside.why.message}`,
-        { cause: aside.why },
-      );
+      throw integrity(`${reference} ${this.place} is no image to be moved: ${aside.why.message}`, {
+        cause: aside.why,
+      });
     return byId;
   }
 
@@ -85,7 +83,7 @@ export class ArchiveCatalogue implements Catalogue {
     const found = byId.length > 0 ? byId : this.#images.filter(({ image }) => begins(image.config));
     const ids = [...new Set(found.map(({ image }) => image.id))];
     if (ids.length > 1)
-      throw new ImgmvError('usage', `${reference} is the beginning of ${ids.length} ids`, {
+      throw usage(`${reference} is the beginning of ${ids.length} ids`, {
         hint: `more digits tell them apart: ${ids.slice(0, IDS_SHOWN_MAX).join(', ')}`,
       });
     return ids.map((id) => ({ id, names: [] }));

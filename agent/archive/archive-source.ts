@@ -6,13 +6,13 @@ import type { Meant } from '../model/catalogue.ts';
 import type { Blob, Digest, Name } from '../model/image.ts';
 import type { Source, SourceImage, Waits, Wanted } from '../model/source.ts';
 import { inflated } from '../streams/compression.ts';
+import { integrity } from '../streams/errors.ts';
 import { once } from '../streams/file-bytes.ts';
 import { verify } from '../streams/verify.ts';
 import type { Archive } from './archive.ts';
 import type { ArchivedImage, StoredLayer } from './archived-image.ts';
 import type { Contents, ReadFile } from './contents.ts';
 
-/** Where an image is. */
 export interface Origin {
   readonly archive: Archive;
   readonly found: ArchivedImage;
@@ -91,8 +91,7 @@ export class ArchiveSource implements Source {
     const compression = contents.files.get(file)?.compression ?? 'none';
     const bytes = inflate && compression !== 'none' ? inflated(compression, body) : body;
     // Somebody may have written to the file since it was checked.
-    const differs = () =>
-      new ImgmvError('integrity', `${label} has changed since it was checked: ${JSON.stringify(file)}`);
+    const differs = () => integrity(`${label} has changed since it was checked: ${JSON.stringify(file)}`);
     return {
       kind: 'layer',
       digest,
@@ -118,7 +117,6 @@ function checkedOrigin(id: Digest, origin: Origin | undefined): Origin {
   return { archive: origin.archive, found };
 }
 
-/** The layers that a sink wants, where they are. */
 function layersOf({ found }: Origin, wanted: readonly Digest[] | undefined): readonly StoredLayer[] {
   const some = wanted && new Set(wanted);
   return [...found.layers.values()].filter(({ digest }) => some?.has(digest) !== false);
@@ -147,7 +145,6 @@ export async function checkImages(
   }
 }
 
-/** As they are called there. */
 export function allOf(archives: readonly Archive[]): readonly Meant[] {
   const names = new Map<Digest, readonly Name[]>();
   for (const { image } of archives.flatMap(({ images }) => images))

@@ -4,17 +4,17 @@
  */
 import { ImgmvError } from '../../proto/errors.ts';
 import type { Digest } from '../model/image.ts';
+import { integrity } from '../streams/errors.ts';
 import type { Inflation } from '../streams/inflation.ts';
 import type { ReadingMeter } from '../streams/reading-meter.ts';
-import type { ArchivedImage, LayerClaim, StoredLayer } from './archived-image.ts';
-import { type Contents, type FileFacts, knownDigest, measured } from './contents.ts';
+import { type ArchivedImage, type LayerClaim, type StoredLayer, sizesOf } from './archived-image.ts';
+import { type Contents, type FileFacts, measured } from './contents.ts';
 import type { SetAside } from './described.ts';
 
 export interface Archive extends AsyncDisposable {
   /** As it was given, for errors. */
   readonly label: string;
   readonly contents: Contents;
-  /** As the documents of the archive describe them. */
   readonly images: readonly ArchivedImage[];
   /** What else they describe, which is no image that could be used. */
   readonly setAside: readonly SetAside[];
@@ -33,7 +33,6 @@ export class LayerCheck {
   readonly #contents: Contents;
   readonly #inflation: Inflation;
   readonly #meter: ReadingMeter;
-  /** Of the files that have been read. */
   readonly #facts = new Map<string, FileFacts>();
   readonly #checked = new Map<ArchivedImage, ArchivedImage>();
 
@@ -67,8 +66,8 @@ export class LayerCheck {
       const inflate = diffId !== undefined && stored?.compression !== 'none';
       const known = this.#facts.get(file);
       if (!stored || (known && (known.inside || !inflate))) continue;
-      const digest = knownDigest(stored);
-      if (digest !== undefined && !inflate) this.#facts.set(file, { size: stored.size, digest });
+      const { digest, size } = stored;
+      if (digest !== undefined && !inflate) this.#facts.set(file, { size, digest });
       else wanted.set(file, { inflate: inflate || wanted.get(file)?.inflate === true });
     }
     const total = [...wanted.keys()].reduce((sum, file) => sum + (files.get(file)?.size ?? 0), 0);
@@ -82,7 +81,7 @@ export class LayerCheck {
         throw ofLayer(name, error);
       });
       if (facts.size !== files.get(name)?.size)
-        throw new ImgmvError('integrity', `${JSON.stringify(name)} has changed while it was read`);
+        throw integrity(`${JSON.stringify(name)} has changed while it was read`);
       this.#facts.set(name, facts);
     }
   }
@@ -92,14 +91,12 @@ export class LayerCheck {
     const layers = new Map<Digest, StoredLayer>();
     for (const [digest, layer] of found.layers)
       layers.set(digest, { ...layer, size: this.#facts.get(layer.file)?.inside?.size ?? layer.size });
-    const sizes = (found.image.layers ?? []).map((layer) => ({
-      ...layer,
-      size: layers.get(layer.digest)?.size ?? layer.size,
-    }));
-    const bytes = sizes.reduce((sum, { size }) => sum + size, 0);
-    return { ...found, layers, image: { ...found.image, layers: sizes, bytes } };
+    return { ...found, layers, image: { ...found.image, ...sizesOf(layers) } };
   }
 }
+
+const IN_ANOTHER_ORDER =
+  'its layers stand in another order than its config says, as some releases of docker 25 wrote them: save the image again with a newer docker';
 
 function requireTrue(
   { diffId, file, stored }: LayerClaim,
@@ -108,22 +105,16 @@ function requireTrue(
 ): void {
   const name = JSON.stringify(file);
   if (stored !== undefined && digest !== stored)
-    throw new ImgmvError('integrity', `the blob ${name} is ${digest}, want ${stored}`);
+    throw integrity(`the blob ${name} is ${digest}, want ${stored}`);
   const plain = inside?.digest ?? digest;
   if (diffId && plain !== diffId.digest)
-    throw new ImgmvError(
-      'integrity',
-      `layer ${diffId.at + 1}, ${name}, is ${plain}, and its config says ${diffId.digest}`,
-      {
-        ...(diffIds.includes(plain) && {
-          hint: 'its layers stand in another order than its config says, as some releases of docker 25 wrote them: save the image again with a newer docker',
-        }),
-      },
-    );
+    throw integrity(`layer ${diffId.at + 1}, ${name}, is ${plain}, and its config says ${diffId.digest}`, {
+      hint: diffIds.includes(plain) ? IN_ANOTHER_ORDER : undefined,
+    });
 }
 
 function ofLayer(name: string, error: unknown): unknown {
   if (!(error instanceof ImgmvError) || error.code !== 'integrity') return error;
   const message = `the layer ${JSON.stringify(name)}: ${error.message}`;
-  return new ImgmvError('integrity', message, { cause: error, hint: error.hint });
+  return integrity(message, { cause: error, hint: error.hint });
 }

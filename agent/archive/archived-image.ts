@@ -1,10 +1,10 @@
 /** An image of an archive, as its documents describe it: config, diffIDs and layers agree. archive.ts checks the bytes. */
-import { ImgmvError } from '../../proto/errors.ts';
 import { NAMES_PER_IMAGE_MAX, REFERENCE_MAX_BYTES } from '../../proto/limits.ts';
 import type { Digest, Image, LayerBlob, Platform } from '../model/image.ts';
 import { familiar, parseReference, withDefaultTag } from '../model/reference.ts';
 import type { MetadataBlob } from '../oci/graph.ts';
 import { CONFIG_TYPE, type Config } from '../oci/metadata.ts';
+import { integrity } from '../streams/errors.ts';
 import type { StoredFile } from './contents.ts';
 import { METADATA_READ_MAX_BYTES } from './limits.ts';
 
@@ -16,13 +16,10 @@ export interface ArchivedImage {
   /** Each behind what it points to. */
   readonly metadata: readonly MetadataBlob[];
   readonly layers: ReadonlyMap<Digest, StoredLayer>;
-  /** What the files of its layers have to be. */
   readonly claims: readonly LayerClaim[];
 }
 
-/** Where a layer is. */
 export interface StoredLayer extends LayerBlob {
-  /** The file's name among the contents. */
   readonly file: string;
   /** The file is compressed, and the layer is what is in it: its size is known when it has been read. */
   readonly inflate: boolean;
@@ -33,16 +30,13 @@ export interface LayerClaim {
   /** Of the file as it is, where the archive says it. */
   readonly stored?: Digest;
   /** Of what is in it, where the config names it: of the layer at this place, from 0. */
-  readonly diffId?: { readonly digest: Digest; readonly at: number };
+  readonly diffId?: { readonly digest: Digest; readonly at: number } | undefined;
 }
 
 /** The bytes of a file that has to be metadata. Throws integrity where it is none, or is too large to be any. */
 export function metadataBytes({ bytes, size }: StoredFile, name: string): Buffer {
   if (bytes !== undefined) return bytes;
-  throw new ImgmvError(
-    'integrity',
-    `${JSON.stringify(name)} should be metadata, and is ${size} bytes of something else`,
-  );
+  throw integrity(`${JSON.stringify(name)} should be metadata, and is ${size} bytes of something else`);
 }
 
 /** What the images of one archive read: few bytes may be named so often that reading them would take hours. */
@@ -52,8 +46,7 @@ export class MetadataReading {
   /** Throws integrity once there is too much of it. The whole archive is refused then. */
   requireWithin(): void {
     if (this.#bytes > METADATA_READ_MAX_BYTES)
-      throw new ImgmvError(
-        'integrity',
+      throw integrity(
         `its images share metadata that comes to more than ${METADATA_READ_MAX_BYTES} bytes when each reads its own`,
       );
   }
@@ -68,7 +61,13 @@ export class MetadataReading {
 }
 
 export function platformOf({ os, architecture, variant }: Config): Platform {
-  return { os, architecture, ...(variant && { variant }) };
+  return { os, architecture, variant: variant || undefined };
+}
+
+/** Layers of a classic store, and what they come to. */
+export function sizesOf(layers: ReadonlyMap<Digest, StoredLayer>): Pick<Image, 'layers' | 'bytes'> {
+  const all = [...layers.values()].map(({ digest, size }) => ({ digest, size }));
+  return { layers: all, bytes: all.reduce((sum, { size }) => sum + size, 0) };
 }
 
 /** The image of a classic store whose config this is; without a name. */
@@ -77,7 +76,6 @@ export function classicImage(
   layers: ReadonlyMap<Digest, StoredLayer>,
   claims: readonly LayerClaim[],
 ): ArchivedImage {
-  const all = [...layers.values()].map(({ digest, size }) => ({ digest, size }));
   return {
     image: {
       id,
@@ -87,8 +85,7 @@ export function classicImage(
       names: [],
       diffIds: config.rootfs.diff_ids ?? [],
       config: id,
-      layers: all,
-      bytes: all.reduce((sum, { size }) => sum + size, 0),
+      ...sizesOf(layers),
     },
     labels: [],
     metadata: [{ kind: 'config', digest: id, bytes }],
@@ -98,28 +95,26 @@ export function classicImage(
 }
 
 /**
- * As docker shows it; undefined for the name of a digest, as `ctr images export` writes it, which no engine lets
+ * As docker shows it; `warnings` get the name of a digest, as `ctr images export` writes it, which no engine lets
  * anybody set. Throws integrity for what no engine should see.
  */
-export function archivedName(text: string): string | undefined {
+export function archivedName(text: string, warnings: string[]): readonly string[] {
   const parsed = parseReference(text);
   if (!parsed || parsed.path === 'library/sha256' || text.length > REFERENCE_MAX_BYTES)
-    throw new ImgmvError(
-      'integrity',
+    throw integrity(
       `an image is to be called ${JSON.stringify(text.slice(0, REFERENCE_MAX_BYTES))}, which is no name`,
     );
-  return parsed.digest === undefined ? familiar(withDefaultTag(parsed)) : undefined;
-}
-
-/** The warning for a name that `archivedName` leaves out. */
-export function withoutName(text: string): string {
-  return `${JSON.stringify(text.slice(0, REFERENCE_MAX_BYTES))} is the name of a digest, which no engine sets: that image comes without it`;
+  if (parsed.digest === undefined) return [familiar(withDefaultTag(parsed))];
+  warnings.push(
+    `${JSON.stringify(text)} is the name of a digest, which no engine sets: that image comes without it`,
+  );
+  return [];
 }
 
 /** Its names are those at both ends. */
 export function named(image: Image, names: Iterable<string>): Image {
   const all = [...new Set(names)];
   if (all.length > NAMES_PER_IMAGE_MAX)
-    throw new ImgmvError('integrity', `an image with ${all.length} names, more than ${NAMES_PER_IMAGE_MAX}`);
+    throw integrity(`an image with ${all.length} names, more than ${NAMES_PER_IMAGE_MAX}`);
   return { ...image, names: all.map((name) => ({ source: name, target: name })) };
 }

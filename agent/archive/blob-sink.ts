@@ -4,6 +4,7 @@ import { bytesToCome, type Digest, type Image, type Name } from '../model/image.
 import { clashes, shownName } from '../model/plan.ts';
 import {
   type Answer,
+  KEEPS_NOTHING,
   NOTHING_UNSENT,
   type Planned,
   type PlannedName,
@@ -17,7 +18,7 @@ import type { Waits } from '../model/source.ts';
 import type { BlobStore } from './blob-store.ts';
 import { BlobWriter } from './blob-writer.ts';
 
-export interface BlobSinkOptions {
+interface BlobSinkOptions {
   /** Refuse what would take a name from another image. */
   readonly noReplace: boolean;
   /** Take images for which there seems to be no room. */
@@ -46,18 +47,9 @@ export class BlobSink implements Sink {
     const coming = new Set<Digest>();
     let others = 0;
     return images.map((image, at): Planned => {
-      const refs = image.names.map((name): PlannedName => {
-        const holder = this.#holder(name, image);
-        return { ...name, ...(holder && { replaces: holder }) };
-      });
-      const clash = clashing[at];
-      const replaced = this.#options.noReplace && refs.find(({ replaces }) => replaces !== undefined);
-      const why =
-        clash ??
-        (replaced
-          ? `${replaced.target} is ${replaced.replaces} here, and --no-replace was given`
-          : this.#store.refusal(image, others));
-      if (why !== undefined) return refused({ image, action: 'refuse', reason: why, refs });
+      const refs = image.names.map((name) => ({ ...name, replaces: this.#holder(name, image) }));
+      const reason = clashing[at] ?? this.#replacing(refs) ?? this.#store.refusal(image, others);
+      if (reason !== undefined) return refused({ image, action: 'refuse', reason, refs });
       const present = this.#there(image) !== undefined;
       const missing = image.layers
         ?.map(({ digest }) => digest)
@@ -69,8 +61,14 @@ export class BlobSink implements Sink {
       others++;
       if (present) return this.#present({ image, action: 'present', refs });
       for (const digest of missing ?? []) coming.add(digest);
-      return this.#sent({ image, action: 'send', refs, ...(missing && { missing }) });
+      return this.#sent({ image, action: 'send', refs, missing });
     });
+  }
+
+  /** Why no name may be taken from another image. */
+  #replacing(refs: readonly PlannedName[]): string | undefined {
+    const taken = this.#options.noReplace && refs.find(({ replaces }) => replaces !== undefined);
+    return taken ? `${taken.target} is ${taken.replaces} here, and --no-replace was given` : undefined;
   }
 
   /** All layers of an image that is there, and those which another one names. */
@@ -105,29 +103,21 @@ export class BlobSink implements Sink {
       answer,
       open: async (signal) => {
         const writer = new BlobWriter(this.#store, answer, this.#writing, signal);
-        return {
-          write: (blob) => writer.write(blob),
-          commit: async () => {
-            const gone = writer.gone();
-            if (gone) return gone;
-            const refs = this.#refsOf(image);
-            const targetId = await writer.commit();
-            this.#images++;
-            return { targetId, refs, unsent: NOTHING_UNSENT, push: undefined };
-          },
-          loadedBytes: () => 0,
-          keptBytes: () => 0,
-          abort: async () => {},
+        const commit = async () => {
+          const gone = writer.gone();
+          if (gone) return gone;
+          const refs = this.#refsOf(image);
+          const targetId = await writer.commit();
+          this.#images++;
+          return { targetId, refs, unsent: NOTHING_UNSENT, push: undefined };
         };
+        return { ...KEEPS_NOTHING, write: (blob) => writer.write(blob), commit };
       },
     };
   }
 
   #refsOf(image: Image): readonly SetName[] {
-    return image.names.map((name) => {
-      const holder = this.#holder(name, image);
-      return { ...name, ...(holder && { replaced: holder }) };
-    });
+    return image.names.map((name) => ({ ...name, replaced: this.#holder(name, image) }));
   }
 
   async retrying(): Promise<void> {}

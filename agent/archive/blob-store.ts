@@ -1,13 +1,12 @@
 /** Where a sink of files puts what it takes: a tar, an OCI layout, a `dir:`. blob-sink.ts is the same for all. */
+import { ImgmvError } from '../../proto/errors.ts';
 import type { Digest, Image, Name } from '../model/image.ts';
 import type { Room } from '../model/room.ts';
 import type { Root } from '../oci/image-parts.ts';
 
-/** An image that is whole, its layers being in the store already. */
 export interface WholeImage {
   readonly image: Image;
   readonly root: Root;
-  /** All configs, manifests and indexes. */
   readonly metadata: readonly (readonly [Digest, Buffer])[];
   /** Of the platform that runs: what a reader wants that knows no manifests. */
   readonly config: Digest;
@@ -41,4 +40,30 @@ export interface BlobStore extends AsyncDisposable {
   readonly atomic: boolean;
   /** Makes of all images what is to stay. Nothing is put afterwards. */
   finish(): Promise<void>;
+}
+
+/** What the stores have in common in which nothing was before. */
+export abstract class NewStore {
+  readonly atomic = true;
+  readonly there: readonly Image[] = [];
+  readonly #sizes = new Map<Digest, number>();
+
+  async check(): Promise<void> {}
+
+  sizeOf(digest: Digest): number | undefined {
+    return this.#sizes.get(digest);
+  }
+
+  async put(digest: Digest, size: number, body: AsyncIterable<Buffer>): Promise<void> {
+    if (this.#sizes.has(digest)) for await (const _ of body);
+    else await this.write(digest, size, body);
+    this.#sizes.set(digest, size);
+  }
+
+  /** Takes a blob that is not there. */
+  protected abstract write(digest: Digest, size: number, body: AsyncIterable<Buffer>): Promise<void>;
+
+  async name(): Promise<void> {
+    throw new ImgmvError('internal', 'a new archive has no image yet');
+  }
 }

@@ -6,6 +6,7 @@ import type { Stopwatch } from '../../proto/stopwatch.ts';
 import type { Blob, Digest, Image } from '../model/image.ts';
 import type { Answer, Incomplete } from '../model/sink.ts';
 import { ImageParts } from '../oci/image-parts.ts';
+import { integrity } from '../streams/errors.ts';
 import { tap } from '../streams/tap.ts';
 import { verify } from '../streams/verify.ts';
 import type { BlobStore } from './blob-store.ts';
@@ -51,8 +52,7 @@ export class BlobWriter {
     const hasher = new Hasher();
     for await (const chunk of body) {
       this.#signal.throwIfAborted();
-      if (spool.bytes + chunk.length > size)
-        throw new ImgmvError('integrity', `a layer of more than ${size} bytes`);
+      if (spool.bytes + chunk.length > size) throw integrity(`a layer of more than ${size} bytes`);
       hasher.add(chunk);
       await spool.write(chunk);
     }
@@ -65,7 +65,7 @@ export class BlobWriter {
 
   async #put(digest: Digest, size: number, body: AsyncIterable<Buffer>): Promise<void> {
     const differs = (came: Digest, bytes: number) =>
-      new ImgmvError('integrity', `blob ${digest} of ${size} bytes came as ${came} of ${bytes}`);
+      integrity(`blob ${digest} of ${size} bytes came as ${came} of ${bytes}`);
     const abortable = tap(body, () => this.#signal.throwIfAborted());
     const checked = verify(abortable, { digest, size }, differs);
     await this.#waited.during(this.#store.put(digest, size, checked));

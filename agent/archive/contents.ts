@@ -3,12 +3,12 @@
  * small, is known at once; what a layer is only when it has been read. tar-contents.ts and directory-contents.ts
  * make it.
  */
-import { ImgmvError } from '../../proto/errors.ts';
 import { Hasher } from '../../proto/hasher.ts';
 import { METADATA_MAX_BYTES } from '../../proto/limits.ts';
 import type { Digest } from '../model/image.ts';
 import { digestOf } from '../oci/metadata.ts';
 import { COMPRESSION_HEAD_BYTES, type Compression, compressionOf, inflated } from '../streams/compression.ts';
+import { integrity } from '../streams/errors.ts';
 import type { Inflation } from '../streams/inflation.ts';
 import { peek } from '../streams/peek.ts';
 import { readAll } from '../streams/read-all.ts';
@@ -25,20 +25,13 @@ export interface StoredFile {
   readonly digest?: Digest;
 }
 
-/** What a file is. */
 export interface FileFacts {
   readonly size: number;
   readonly digest: Digest;
-  /** Of what is in a compressed file; absent where it was not asked for. */
-  readonly inside?: Inside;
+  /** What is in a compressed one; absent where it was not asked for. */
+  readonly inside?: FileFacts;
 }
 
-export interface Inside {
-  readonly size: number;
-  readonly digest: Digest;
-}
-
-/** A file that is read once more. */
 export interface ReadFile {
   readonly name: string;
   /** As it is stored; to be read, to its end or not, before the next file is asked for. */
@@ -58,16 +51,6 @@ export interface Contents extends AsyncDisposable {
   willRead?(times: ReadonlyMap<string, number>): void;
 }
 
-const digests = new WeakMap<Buffer, Digest>();
-
-/** The digest of small files that look like metadata, and of those that have been read; undefined for others. */
-export function knownDigest({ bytes, digest }: StoredFile): Digest | undefined {
-  if (digest !== undefined || bytes === undefined) return digest;
-  const known = digests.get(bytes) ?? digestOf(bytes);
-  digests.set(bytes, known);
-  return known;
-}
-
 /** Reads the beginnings of files, and keeps the small ones within bounds. */
 export class Heads {
   #kept = 0;
@@ -79,38 +62,30 @@ export class Heads {
     if (compression !== 'none' || !isText(head) || size > METADATA_MAX_BYTES) return { size, compression };
     this.#kept += size;
     if (this.#kept > METADATA_IN_MEMORY_MAX_BYTES)
-      throw new ImgmvError('integrity', `more than ${METADATA_IN_MEMORY_MAX_BYTES} bytes of metadata`);
-    const longer = () => new ImgmvError('integrity', `a file of more than its ${size} bytes`);
-    return { size, compression, bytes: await readAll(whole, size, longer) };
+      throw integrity(`more than ${METADATA_IN_MEMORY_MAX_BYTES} bytes of metadata`);
+    const longer = () => integrity(`a file of more than its ${size} bytes`);
+    const bytes = await readAll(whole, size, longer);
+    return { size, compression, bytes, digest: digestOf(bytes) };
   }
 }
 
 /**
- * Reads `body` to its end. `inflation`: what is in it is wanted, too, and counts there. Throws integrity for what
- * cannot be decompressed.
+ * Reads `body` to its end. With `inflation`, which counts it, also what is in it: decompressed once, as an engine does, so
+ * that what is compressed twice has the diffID of what is left then. Throws integrity for what cannot be decompressed.
  */
 export async function measured(
   body: AsyncIterable<Buffer>,
-  compression: Compression,
-  inflation: Inflation | undefined,
+  compression: Compression = 'none',
+  inflation?: Inflation,
 ): Promise<FileFacts> {
   const hasher = new Hasher();
-  const hashed = tap(body, (chunk) => hasher.add(chunk));
-  let inside: Inside | undefined;
-  if (compression !== 'none' && inflation) inside = await insideOf(compression, hashed, inflation);
-  else for await (const _ of hashed);
+  let inside: FileFacts | undefined;
+  if (compression === 'none' || !inflation) for await (const chunk of body) hasher.add(chunk);
+  else {
+    const hashed = tap(body, (chunk) => hasher.add(chunk));
+    inside = await measured(inflated(compression, hashed, { inflation }));
+  }
   return { size: hasher.bytes, digest: hasher.digest(), ...(inside && { inside }) };
-}
-
-/** Decompresses once, as an engine does: what is compressed twice has the diffID of what is left then. */
-async function insideOf(
-  compression: Exclude<Compression, 'none'>,
-  source: AsyncIterable<Buffer>,
-  inflation: Inflation,
-): Promise<Inside> {
-  const hasher = new Hasher();
-  for await (const chunk of inflated(compression, source, { inflation })) hasher.add(chunk);
-  return { size: hasher.bytes, digest: hasher.digest() };
 }
 
 /** Metadata is JSON; the file `version` of a `dir:` begins with a letter. A tar begins so, too, and is let go. */

@@ -1,12 +1,11 @@
 /** The files of an OCI layout or a `dir:` on disk as contents. Links are not followed, wherever below it they are. */
 import type { FileHandle } from 'node:fs/promises';
-import { ImgmvError } from '../../proto/errors.ts';
+import { integrity, usage } from '../streams/errors.ts';
 import { fileBytes } from '../streams/file-bytes.ts';
 import { type Contents, Heads, type ReadFile, type StoredFile } from './contents.ts';
 import { Folder } from './folder.ts';
 import { ENTRIES_MAX } from './limits.ts';
 
-/** A file of a directory that is held open. */
 interface Place {
   readonly folder: Folder;
   readonly name: string;
@@ -43,8 +42,7 @@ export class DirectoryContents implements Contents {
       for (const below of paths) {
         const folder = await folderBelow(folders, below);
         const names = (await folder?.names()) ?? [];
-        if (names.length > ENTRIES_MAX)
-          throw new ImgmvError('integrity', `more than ${ENTRIES_MAX} files in ${folder?.path}`);
+        if (names.length > ENTRIES_MAX) throw integrity(`more than ${ENTRIES_MAX} files in ${folder?.path}`);
         for (const name of names.toSorted()) {
           const full = below === '' ? name : `${below}/${name}`;
           if (!folder || !wanted(full)) continue;
@@ -87,7 +85,7 @@ async function folderBelow(folders: Folder[], path: string): Promise<Folder | un
 
 async function openBlob({ folder, name }: Place): Promise<FileHandle> {
   const file = await folder.file(name);
-  if (!file) throw new ImgmvError('usage', `cannot read ${folder.path}/${name}: it has gone meanwhile`);
+  if (!file) throw usage(`cannot read ${folder.path}/${name}: it has gone meanwhile`);
   return file;
 }
 

@@ -43,23 +43,20 @@ export class EachSink implements Sink {
     for (const [at, image] of images.entries()) {
       const name = fileName(image, this.#format);
       const other = taken.get(name);
-      const refs = image.names;
-      const bytes = bytesToCome(
-        image,
-        image.layers?.map(({ digest }) => digest),
-      );
+      const missing = image.layers?.map(({ digest }) => digest);
+      const bytes = bytesToCome(image, missing);
       const reason =
         clashing[at] ??
-        (other
-          ? `${name} is also the file of ${other.names[0]?.target ?? other.id} in this run`
-          : ((await this.#exists(name)) ??
-            (bytes > freeBytes ? noRoom(bytes, this.#directory, freeBytes) : undefined)));
+        (other && `${name} is also the file of ${other.names[0]?.target ?? other.id} in this run`) ??
+        (await this.#exists(name)) ??
+        (bytes > freeBytes ? noRoom(bytes, this.#directory, freeBytes) : undefined);
+      const refs = image.names;
       if (reason !== undefined) planned.push(refused({ image, action: 'refuse', reason, refs }));
       else {
         taken.set(name, image);
         freeBytes -= bytes;
-        const missing = image.layers?.map(({ digest }) => digest);
-        planned.push(this.#sent({ image, action: 'send', refs, ...(missing && { missing }) }));
+        const answer: Answer = { image, action: 'send', refs, missing };
+        planned.push({ answer, open: (signal) => this.#openArchive(image, signal) });
       }
     }
     return planned;
@@ -82,12 +79,8 @@ export class EachSink implements Sink {
     }
   }
 
-  #sent(answer: Answer): Planned {
-    return { answer, open: (signal) => this.#openArchive(answer, signal) };
-  }
-
   /** An archive of its own, which is whole when its image is. */
-  async #openArchive({ image }: Answer, signal: AbortSignal): Promise<ImageWriter> {
+  async #openArchive(image: Image, signal: AbortSignal): Promise<ImageWriter> {
     const path = join(this.#directory, fileName(image, this.#format));
     const sink = await openSink({ kind: 'docker-archive', path }, this.#options);
     this.#open.add(sink);

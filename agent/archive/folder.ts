@@ -6,6 +6,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, mkdir, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ImgmvError } from '../../proto/errors.ts';
+import { integrity, usage } from '../streams/errors.ts';
 
 const { O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants;
 
@@ -57,7 +58,7 @@ export class Folder implements AsyncDisposable {
       if (cause.code !== 'EEXIST') throw cannot('write', join(this.path, name), cause);
     });
     const folder = await this.folder(name);
-    if (!folder) throw new ImgmvError('usage', `${join(this.path, name)} was removed meanwhile`);
+    if (!folder) throw usage(`${join(this.path, name)} was removed meanwhile`);
     return folder;
   }
 
@@ -81,7 +82,7 @@ export class Folder implements AsyncDisposable {
       if (bytesRead === 0) return room.subarray(0, bytes);
       bytes += bytesRead;
     }
-    throw new ImgmvError('integrity', `${join(this.path, name)} has more than ${maxBytes} bytes`);
+    throw integrity(`${join(this.path, name)} has more than ${maxBytes} bytes`);
   }
 
   async #open(name: string, flags: number, kind: string): Promise<FileHandle | undefined> {
@@ -103,13 +104,18 @@ export class Folder implements AsyncDisposable {
 }
 
 function isNone(path: string, kind: string): ImgmvError {
-  return new ImgmvError('integrity', `${JSON.stringify(path)} is no ${kind}`, {
-    hint: 'links are not followed there',
-  });
+  return integrity(`${JSON.stringify(path)} is no ${kind}`, { hint: 'links are not followed there' });
 }
 
 /** The system's words, without the path that only this process knows. */
 export function cannot(what: 'read' | 'write', path: string, cause: unknown): ImgmvError {
   const [why] = (cause as Error).message.split(/, (?=[a-z]+ ')/);
-  return new ImgmvError('usage', `cannot ${what} ${path}: ${why}`, { cause });
+  return usage(`cannot ${what} ${path}: ${why}`, { cause });
+}
+
+/** For a `catch`: the error for a path that was named. */
+export function cannotWrite(path: string): (cause: unknown) => never {
+  return (cause) => {
+    throw usage(`cannot write ${path}: ${(cause as Error).message}`, { cause });
+  };
 }

@@ -2,6 +2,7 @@
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { ImgmvError } from '../../proto/errors.ts';
+import { usage } from '../streams/errors.ts';
 import { openFifo, untilAborted } from '../streams/fifo.ts';
 import { fileBytes } from '../streams/file-bytes.ts';
 import { Spool } from './spool.ts';
@@ -57,10 +58,10 @@ async function openFile(path: string, found: boolean): Promise<FileHandle> {
     if (['ENOENT', 'ENOTDIR'].includes(code))
       throw new ImgmvError('image-not-found', `no such file: ${path}`, { cause });
     if (!(found && ['ELOOP', 'ENXIO'].includes(code)))
-      throw new ImgmvError('usage', `cannot read ${path}: ${(cause as Error).message}`, { cause });
+      throw usage(`cannot read ${path}: ${(cause as Error).message}`, { cause });
   }
-  if (!found) throw new ImgmvError('usage', `${path} is a directory, and should be a file`);
-  throw new ImgmvError('usage', `${path} is no regular file`, {
+  if (!found) throw usage(`${path} is a directory, and should be a file`);
+  throw usage(`${path} is no regular file`, {
     hint: 'of a directory only regular files are read: name the others one by one, or take it away',
   });
 }

@@ -25,5 +25,4 @@ export const INFLATED_MAX_BYTES = 1024 * GIB;
 export const BEHIND_END_MAX_BYTES = 64 * MIB;
 /** Links from one layer to another that are followed, one after the other. */
 export const LINKS_FOLLOWED_MAX = 4;
-/** Archives in one directory that is a source. */
 export const ARCHIVES_IN_DIRECTORY_MAX = 1_000;

@@ -1,22 +1,15 @@
 import { access, constants, mkdir, rmdir } from 'node:fs/promises';
 import { dirname } from 'node:path';
-import { ImgmvError } from '../../proto/errors.ts';
-import { FOLDER_MODE } from './folder.ts';
+import { cannotWrite, FOLDER_MODE } from './folder.ts';
 
 /** Those that had to be made for `path` to be there, the innermost first. Throws usage where that may not be written to. */
 export async function makeDirectories(path: string): Promise<readonly string[]> {
-  try {
-    const first = await mkdir(path, { recursive: true, mode: FOLDER_MODE });
-    await access(path, constants.W_OK | constants.X_OK);
-    if (first === undefined) return [];
-    const made: string[] = [];
-    for (let folder = path; ; folder = dirname(folder)) {
-      made.push(folder);
-      if (folder === first) return made;
-    }
-  } catch (cause) {
-    throw new ImgmvError('usage', `cannot write ${path}: ${(cause as Error).message}`, { cause });
-  }
+  const first = await mkdir(path, { recursive: true, mode: FOLDER_MODE }).catch(cannotWrite(path));
+  await access(path, constants.W_OK | constants.X_OK).catch(cannotWrite(path));
+  if (first === undefined) return [];
+  const made = [path];
+  while (made.at(-1) !== first) made.push(dirname(made.at(-1) as string));
+  return made;
 }
 
 /** One that somebody else has put something into stays. */

@@ -1,9 +1,11 @@
 /** Archives as they are named on the command line: what is in them. */
-import { lstat, readdir, stat } from 'node:fs/promises';
+import { readdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import { TEXT_MAX_CHARACTERS } from '../../proto/limits.ts';
+import { integrity, usage } from '../streams/errors.ts';
 import { Inflation } from '../streams/inflation.ts';
+import { lstatIfAny } from '../streams/lstat-if-any.ts';
 import { ReadingMeter } from '../streams/reading-meter.ts';
 import { type Archive, LayerCheck } from './archive.ts';
 import type { Contents } from './contents.ts';
@@ -14,8 +16,7 @@ import { dockerArchiveImages, MANIFEST } from './docker-archive/docker-archive.t
 import { type ArchiveEndpoint, archiveText } from './endpoint.ts';
 import { openInput } from './input.ts';
 import { ARCHIVES_IN_DIRECTORY_MAX, INFLATED_MAX_BYTES } from './limits.ts';
-import { LAYOUT, ociImages } from './oci-layout/oci-images.ts';
-import { openOciLayout } from './oci-layout/open-layout.ts';
+import { LAYOUT, ociImages, openOciLayout } from './oci-layout/oci-images.ts';
 import { TarContents } from './tar/tar-contents.ts';
 import { seemsToBegin } from './wrong-file.ts';
 
@@ -55,11 +56,7 @@ async function whereColonEndsPath(
   if (!(error instanceof ImgmvError) || error.code !== 'image-not-found' || reference === undefined)
     return undefined;
   const whole = `${path}:${reference}`;
-  const isThere = await lstat(whole).then(
-    () => true,
-    () => false,
-  );
-  if (!isThere) return undefined;
+  if (!(await lstatIfAny(whole).catch(() => undefined))) return undefined;
   return new ImgmvError('image-not-found', error.message, {
     cause: error,
     hint: `the path ends at its first colon, and ${whole} is there: give that file another name, or put it in by standard input, as docker-archive:-`,
@@ -74,15 +71,10 @@ async function openAll(endpoint: ArchiveEndpoint, options: ReadOptions): Promise
   switch (kind) {
     case 'oci':
       return [await archiveOf(label, reading, () => openOciLayout(path, signal), ociImages)];
-    case 'dir':
-      return [
-        await archiveOf(
-          label,
-          reading,
-          () => DirectoryContents.open(path, [''], isDirFile, signal),
-          dirImages,
-        ),
-      ];
+    case 'dir': {
+      const open = () => DirectoryContents.open(path, [''], isDirFile, signal);
+      return [await archiveOf(label, reading, open, dirImages)];
+    }
     case 'docker-archive':
     case 'oci-archive': {
       const archives: Archive[] = [];
@@ -181,13 +173,12 @@ async function archiveOf(
   }
 }
 
-/** Why an archive holds no image that can be moved. */
 function noneUsable(setAside: readonly SetAside[]): ImgmvError {
   const [first, ...others] = [...new Map(setAside.map(({ why }) => [why.message, why])).values()];
   const more = others.slice(0, REASONS_SHOWN_MAX - 1).map(({ message }) => message);
   const left = others.length - more.length;
   const message = [first?.message, ...more, ...(left > 0 ? [`and ${left} more`] : [])].join('; ');
-  return new ImgmvError('integrity', message, { cause: first, hint: first?.hint });
+  return integrity(message, { cause: first, hint: first?.hint });
 }
 
 function ofArchive(label: string, error: unknown): unknown {
@@ -209,31 +200,17 @@ async function sizeOf(files: readonly string[]): Promise<number | undefined> {
   return sum;
 }
 
-interface Files {
-  readonly files: readonly string[];
-  /** They are those of a directory, and nobody has named them. */
-  readonly found: boolean;
-}
-
-/** `path` itself, or the archives in the directory that it is. */
-async function filesAt(path: string): Promise<Files> {
-  const named = { files: [path], found: false };
-  if (path === '-') return named;
-  const isDirectory = await stat(path).then(
-    (found) => found.isDirectory(),
-    // Opening it says why.
-    () => false,
-  );
-  if (!isDirectory) return named;
+/** `path` itself, or the archives in the directory that it is: those are `found`, and nobody has named them. */
+async function filesAt(path: string): Promise<{ files: readonly string[]; found: boolean }> {
+  // Opening what cannot be looked at says why.
+  const there = path === '-' ? undefined : await stat(path).catch(() => undefined);
+  if (!there?.isDirectory()) return { files: [path], found: false };
   const names = (await readdir(path)).filter((name) => ARCHIVE_ENDING.test(name) && !name.startsWith('.'));
   if (names.length === 0)
     throw new ImgmvError('image-not-found', `there is no archive in ${path}`, {
       hint: 'files that end in .tar, .tar.gz, .tgz or .tar.zst are looked for; oci:DIR is an OCI layout',
     });
   if (names.length > ARCHIVES_IN_DIRECTORY_MAX)
-    throw new ImgmvError(
-      'usage',
-      `${names.length} archives in ${path}, more than ${ARCHIVES_IN_DIRECTORY_MAX}`,
-    );
+    throw usage(`${names.length} archives in ${path}, more than ${ARCHIVES_IN_DIRECTORY_MAX}`);
   return { files: names.sort().map((name) => join(path, name)), found: true };
 }

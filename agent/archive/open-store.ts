@@ -1,6 +1,6 @@
 /** Where archives are written, as it is named on the command line. */
-import { ImgmvError } from '../../proto/errors.ts';
 import type { Compression } from '../streams/compression.ts';
+import { usage } from '../streams/errors.ts';
 import { BlobSink } from './blob-sink.ts';
 import type { BlobStore } from './blob-store.ts';
 import { DirStore } from './dir/dir-store.ts';
@@ -48,7 +48,7 @@ export function compressionByEnding(path: string): Compression {
   if (/\.(zst|zstd|tzst)$/.test(path)) return 'zstd';
   const other = /\.(bz2|xz|lz4|br|zip|7z)$/.exec(path)?.[1];
   if (other !== undefined)
-    throw new ImgmvError('usage', `cannot write ${path}: imgmv makes no .${other}`, {
+    throw usage(`cannot write ${path}: imgmv makes no .${other}`, {
       hint: '.tar, .tar.gz and .tar.zst are what it writes',
     });
   return 'none';

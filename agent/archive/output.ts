@@ -5,15 +5,15 @@ import { type FileHandle, open, rename } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { ImgmvError } from '../../proto/errors.ts';
 import { type Room, roomAt } from '../model/room.ts';
+import { usage } from '../streams/errors.ts';
 import { giveName } from '../streams/new-name.ts';
 import { orAborted } from '../streams/or-aborted.ts';
-import { FILE_MODE } from './folder.ts';
+import { cannotWrite, FILE_MODE } from './folder.ts';
 import { kindAt, REGULAR_FILE } from './kind-at.ts';
 import { noRoomFor } from './spool.ts';
 
 export interface Output extends AsyncDisposable {
   write(chunk: Uint8Array): Promise<void>;
-  /** Bytes so far. */
   readonly position: number;
   /** Forgets what was written since `position`. Absent where that cannot be. */
   truncate?(position: number): Promise<void>;
@@ -54,11 +54,8 @@ export class FileOutput implements Output {
     const path = resolve(given);
     await requireFree(path, overwrite);
     const temporary = join(dirname(path), `.${basename(path)}.imgmv-${randomBytes(6).toString('hex')}`);
-    try {
-      return new FileOutput(path, temporary, overwrite, await open(temporary, 'wx', FILE_MODE));
-    } catch (cause) {
-      throw new ImgmvError('usage', `cannot write ${path}: ${(cause as Error).message}`, { cause });
-    }
+    const file = await open(temporary, 'wx', FILE_MODE).catch(cannotWrite(path));
+    return new FileOutput(path, temporary, overwrite, file);
   }
 
   get position(): number {
@@ -121,16 +118,13 @@ export class FileOutput implements Output {
 
 /** Throws usage where there is something that is not to be replaced: nothing but a regular file ever is. */
 export async function requireFree(path: string, overwrite: boolean): Promise<void> {
-  const kind = await kindAt(path).catch((cause: Error) => {
-    throw new ImgmvError('usage', `cannot write ${path}: ${cause.message}`, { cause });
-  });
+  const kind = await kindAt(path).catch(cannotWrite(path));
   if (kind === undefined) return;
   if (kind !== REGULAR_FILE)
-    throw new ImgmvError('usage', `${path} is ${kind}, and no regular file`, {
+    throw usage(`${path} is ${kind}, and no regular file`, {
       hint: 'name another one; - is standard output',
     });
-  if (!overwrite)
-    throw new ImgmvError('usage', `${path} exists already`, { hint: '--overwrite replaces it' });
+  if (!overwrite) throw usage(`${path} exists already`, { hint: '--overwrite replaces it' });
 }
 
 /** The name is on the disk, too. */

@@ -4,6 +4,7 @@ import { type FileHandle, open, unlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { ImgmvError } from '../../proto/errors.ts';
+import { usage } from '../streams/errors.ts';
 import { fileBytes } from '../streams/file-bytes.ts';
 import { FILE_MODE } from './folder.ts';
 
@@ -25,7 +26,7 @@ export class Spool implements AsyncDisposable {
       await unlink(path);
       return new Spool(file, what);
     } catch (cause) {
-      throw new ImgmvError('usage', `cannot keep ${what} under ${tmpdir()}: ${(cause as Error).message}`, {
+      throw usage(`cannot keep ${what} under ${tmpdir()}: ${(cause as Error).message}`, {
         cause,
         hint: 'TMPDIR names another directory',
       });
@@ -46,7 +47,6 @@ export class Spool implements AsyncDisposable {
     this.#bytes += chunk.length;
   }
 
-  /** What was written from `start` to `end`. */
   read(start: number, end: number, signal: AbortSignal): AsyncGenerator<Buffer> {
     return fileBytes(this.#file, start, end, signal);
   }

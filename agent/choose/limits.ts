@@ -12,14 +12,10 @@ export const YAML_MERGED_KEYS_MAX = 100_000;
 export const INTERPOLATED_MAX_CHARS = 32_768;
 /** `${A:-${B:-…}}` */
 export const INTERPOLATION_DEPTH_MAX = 50;
-/** A service that extends one that extends one … */
 export const EXTENDS_DEPTH_MAX = 50;
-/** A file that includes one that includes one … */
 export const INCLUDE_DEPTH_MAX = 20;
 /** Files read for one project, each as often as it is included or extended from. */
 export const COMPOSE_FILES_MAX = 1_000;
-/** Services of a project. */
 export const SERVICES_MAX = 10_000;
 export const PATTERN_MAX_CHARACTERS = 1_000;
-/** A list of images, one a line. */
 export const LIST_MAX_BYTES = 1024 * 1024;

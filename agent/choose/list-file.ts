@@ -1,5 +1,6 @@
 /** A list of images as text: one a line, as they are written on the command line; `#` begins a comment. */
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
+import { usage } from '../streams/errors.ts';
 import { readAll } from '../streams/read-all.ts';
 import { LIST_MAX_BYTES } from './limits.ts';
 import { type Pattern, parsePatterns } from './pattern.ts';
@@ -7,7 +8,7 @@ import { type Pattern, parsePatterns } from './pattern.ts';
 /** All of it, up to the bound. `what` it is, for errors. Throws usage. */
 export async function readList(input: AsyncIterable<Buffer>, what: string): Promise<readonly Pattern[]> {
   const tooLong = `${what} is longer than a list of images may be: ${LIST_MAX_BYTES} bytes`;
-  const bytes = await readAll(input, LIST_MAX_BYTES, () => new ImgmvError('usage', tooLong));
+  const bytes = await readAll(input, LIST_MAX_BYTES, () => usage(tooLong));
   return parseList(bytes.toString('utf8'), what);
 }
 

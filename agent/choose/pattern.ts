@@ -2,7 +2,8 @@
  * What people write to say which images they mean: a reference as docker takes it, `team/*`, tags by a regular
  * expression as image-syncer has them (`web:/^v1\./`), or several tags (`web:1.0,1.1`).
  */
-import { ImgmvError } from '../../proto/errors.ts';
+import type { ImgmvError } from '../../proto/errors.ts';
+import { usage } from '../streams/errors.ts';
 import { isGlob } from './glob.ts';
 import { PATTERN_MAX_CHARACTERS } from './limits.ts';
 import { NameGlob, RepositoryGlob, split } from './name-glob.ts';
@@ -70,7 +71,7 @@ function compiled<T>(text: string, make: () => T): T {
 
 function unfit(text: string, why: string, cause?: unknown): ImgmvError {
   const shown = text.length > 100 ? `${text.slice(0, 100)}…` : text;
-  return new ImgmvError('usage', `${JSON.stringify(shown)} names no image: ${why}`, {
+  return usage(`${JSON.stringify(shown)} names no image: ${why}`, {
     cause,
     hint: 'expected name, name:tag, an id, team/*, *:1.*, name:1.0,1.1 or name:/REGEX/',
   });

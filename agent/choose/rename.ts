@@ -1,6 +1,7 @@
 /** What images are to be called: rules that turn a name into another one, on either side of a move. */
-import { ImgmvError } from '../../proto/errors.ts';
+import type { ImgmvError } from '../../proto/errors.ts';
 import { canonical, familiar, familiarName, parseReference } from '../model/reference.ts';
+import { usage } from '../streams/errors.ts';
 import { PATTERN_MAX_CHARACTERS } from './limits.ts';
 import { NameGlob, split } from './name-glob.ts';
 
@@ -19,7 +20,6 @@ export interface RenameOptions {
   /** For names that no rule is about: this registry, the project, and the last two parts of the path. */
   readonly registry?: string;
   readonly project?: string;
-  /** The old names besides. */
   readonly keepNames: boolean;
 }
 
@@ -70,7 +70,7 @@ function stars(text: string): number {
 }
 
 function unfit(text: string, why: string): ImgmvError {
-  return new ImgmvError('usage', `--retag ${JSON.stringify(text)}: ${why}`, {
+  return usage(`--retag ${JSON.stringify(text)}: ${why}`, {
     hint: 'for example --retag web=team/web, --retag web:1.0=web:2.0 or --retag "old.reg/*=new.reg/project/*"',
   });
 }
@@ -91,7 +91,7 @@ export class Renaming {
   constructor(options: RenameOptions) {
     const { registry, project } = options;
     if (project !== undefined && registry === undefined)
-      throw new ImgmvError('usage', '--project is of the registry that --registry names', {
+      throw usage('--project is of the registry that --registry names', {
         hint: 'for example --registry registry.example:5000 --project team',
       });
     if (registry !== undefined) checkRegistry(registry, project);
@@ -110,13 +110,9 @@ export class Renaming {
       .map(({ text }) => `--retag ${text} renames nothing`);
   }
 
-  /** The registries that the rules spell out. */
   get registries(): readonly string[] {
     const { registry, retag } = this.#options;
-    const all = [
-      ...retag.map((rule) => rule.registry),
-      registry === undefined ? undefined : domainOf(registry),
-    ];
+    const all = [...retag.map((rule) => rule.registry), registry && domainOf(registry)];
     return all.filter((one) => one !== undefined);
   }
 
@@ -159,21 +155,18 @@ function checked(fresh: string, name: string, rule: string): string {
   const parsed = parseReference(fresh);
   if (parsed?.tag !== undefined && parsed.digest === undefined && familiarName(parsed) !== 'sha256')
     return familiar(parsed);
-  throw new ImgmvError(
-    'usage',
-    `${rule} makes ${JSON.stringify(fresh)} of ${name}, which no image can be called`,
-  );
+  throw usage(`${rule} makes ${JSON.stringify(fresh)} of ${name}, which no image can be called`);
 }
 
 function checkRegistry(registry: string, project: string | undefined): void {
   // Two parts: what docker.io has with one only, it has under library/.
   const parsed = parseReference(`${registry}/x/x`);
   if (parsed?.path !== 'x/x')
-    throw new ImgmvError('usage', `--registry ${JSON.stringify(registry)} is not HOST or HOST:PORT`, {
+    throw usage(`--registry ${JSON.stringify(registry)} is not HOST or HOST:PORT`, {
       hint: 'for example registry.example:5000; what comes behind the host is given with --project',
     });
   if (project !== undefined && parseReference(`${registry}/${project}/x`)?.path !== `${project}/x`)
-    throw new ImgmvError('usage', `--project ${JSON.stringify(project)} is no part of an image name`, {
+    throw usage(`--project ${JSON.stringify(project)} is no part of an image name`, {
       hint: 'lower-case letters, digits, single . _ - between them, and / for more than one part',
     });
 }

@@ -1,12 +1,14 @@
 /** Which images of a place are meant: what is picked, and what of that stays. */
 import { ImgmvError } from '../../proto/errors.ts';
 import type { Catalogue, Chosen, Listed } from '../model/catalogue.ts';
+import type { Digest } from '../model/image.ts';
 import { canonical, parseReference } from '../model/reference.ts';
 import { atOnce, LOOKUPS_AT_ONCE } from '../streams/at-once.ts';
+import { usage } from '../streams/errors.ts';
 import { merged } from './meant.ts';
 import { RepositoryGlob } from './name-glob.ts';
 import { notFound } from './not-found.ts';
-import type { NamePattern, Pattern } from './pattern.ts';
+import type { Pattern } from './pattern.ts';
 
 export interface Selection {
   /** Each has to mean an image at least. */
@@ -15,11 +17,9 @@ export interface Selection {
   readonly all?: boolean;
   /** Images without a name, which are left over from builds and pulls. */
   readonly dangling?: boolean;
-  /** The images of containers that run. */
   readonly running?: boolean;
   /** Images that have all of these: a value, or any where it is undefined. */
   readonly labels: readonly { readonly key: string; readonly value?: string }[];
-  /** Images that were made at this time or later. */
   readonly since?: Date;
   /** That none is left is no failure. */
   readonly orNothing?: boolean;
@@ -77,8 +77,7 @@ export async function choose(
     chosen.push(...(await catalogue.list()).filter((image) => !image.dangling));
   if (dangling) chosen.push(...(await catalogue.list()).filter((image) => image.dangling));
   if (running) {
-    if (!catalogue.running)
-      throw new ImgmvError('usage', `--running is for an engine: nothing runs ${catalogue.place}`);
+    if (!catalogue.running) throw usage(`--running is for an engine: nothing runs ${catalogue.place}`);
     chosen.push(...(await catalogue.running()));
   }
   const left = await narrowed(merged(chosen), catalogue, selection, warn);
@@ -103,9 +102,15 @@ function asked({ all, dangling, except, labels, patterns, running, since }: Sele
 }
 
 async function matching(catalogue: Catalogue, pattern: Pattern): Promise<readonly Chosen[]> {
-  if (pattern.kind === 'exact') return catalogue.find(pattern.text);
+  return pattern.kind === 'exact'
+    ? catalogue.find(pattern.text)
+    : namedSo(catalogue, (name) => pattern.matches(name));
+}
+
+/** All images that have such a name, with these names only. */
+async function namedSo(catalogue: Catalogue, matches: (name: string) => boolean): Promise<readonly Chosen[]> {
   return (await catalogue.list()).flatMap(({ id, names }) => {
-    const meant = names.filter((name) => pattern.matches(name));
+    const meant = names.filter(matches);
     return meant.length > 0 ? [{ id, names: meant }] : [];
   });
 }
@@ -128,7 +133,7 @@ async function narrowed(
     const before = left;
     left =
       pattern.kind === 'names'
-        ? withoutNames(left, pattern)
+        ? withoutNames(left, (name) => pattern.matches(name))
         : without(left, (await allTags(catalogue, pattern.text)) ?? (await catalogue.find(pattern.text)));
     if (namesIn(left) === namesIn(before)) warn(`--except ${pattern.text} leaves nothing out`);
   }
@@ -145,10 +150,7 @@ async function allTags(catalogue: Catalogue, text: string): Promise<readonly Cho
   const parsed = parseReference(text);
   if (!parsed || parsed.tag !== undefined || parsed.digest !== undefined) return undefined;
   const repository = new RepositoryGlob(canonical(parsed));
-  const found = (await catalogue.list()).flatMap(({ id, names }) => {
-    const meant = names.filter((name) => repository.match(name));
-    return meant.length > 0 ? [{ id, names: meant }] : [];
-  });
+  const found = await namedSo(catalogue, (name) => repository.match(name) !== undefined);
   return found.length > 0 ? found : undefined;
 }
 
@@ -159,20 +161,22 @@ function hasLabels(image: Listed, labels: Selection['labels']): boolean {
   );
 }
 
-function withoutNames(images: readonly Chosen[], { matches }: NamePattern): readonly Chosen[] {
+/** An image goes with the last of its names. */
+function withoutNames(
+  images: readonly Chosen[],
+  gone: (name: string, id: Digest) => boolean,
+): readonly Chosen[] {
   return images.flatMap(({ id, names }) => {
-    const left = names.filter((name) => !matches(name));
+    const left = names.filter((name) => !gone(name, id));
     return names.length > 0 && left.length === 0 ? [] : [{ id, names: left }];
   });
 }
 
 /** What was named goes by that name, what was given by its id as a whole. */
 function without(images: readonly Chosen[], found: readonly Chosen[]): readonly Chosen[] {
-  return images.flatMap((image) => {
-    const same = found.filter(({ id }) => id === image.id);
-    if (same.some(({ names }) => names.length === 0)) return [];
-    const gone = new Set(same.flatMap(({ names }) => names));
-    const left = image.names.filter((name) => !gone.has(name));
-    return image.names.length > 0 && left.length === 0 ? [] : [{ ...image, names: left }];
-  });
+  const wholes = new Set(found.filter(({ names }) => names.length === 0).map(({ id }) => id));
+  return withoutNames(
+    images.filter(({ id }) => !wholes.has(id)),
+    (name, id) => found.some((one) => one.id === id && one.names.includes(name)),
+  );
 }

@@ -3,8 +3,8 @@
  * written, or docker.io, and nothing in a pattern stands for another one. In PATH and TAG `*`, `?` and `[a-c]` mean what
  * they mean in all our globs; without a TAG every tag is accepted.
  */
-import { ImgmvError } from '../../proto/errors.ts';
 import { parseReference, type Reference } from '../model/reference.ts';
+import { usage } from '../streams/errors.ts';
 import { Glob, isGlob } from './glob.ts';
 import { PATTERN_MAX_CHARACTERS } from './limits.ts';
 import { split } from './name-glob.ts';
@@ -29,7 +29,7 @@ export interface TargetPattern {
 export function parseTargetPattern(text: string, option: string): TargetPattern {
   const unfit = (why: string, cause?: unknown) => {
     const shown = text.length > 100 ? `${text.slice(0, 100)}…` : text;
-    return new ImgmvError('usage', `${option} ${JSON.stringify(shown)}: ${why}`, {
+    return usage(`${option} ${JSON.stringify(shown)}: ${why}`, {
       cause,
       hint: `for example ${option} 'team/*', 'registry.example/team/*', 'web:1.*' or db:15,16`,
     });

@@ -4,9 +4,9 @@
  * images and no more: a file may hold things that compose would refuse, or variables that nobody has set.
  */
 import { basename, dirname, resolve } from 'node:path';
-import { ImgmvError } from '../../proto/errors.ts';
 import { SERVICES_MAX } from '../choose/limits.ts';
 import { familiar, parseReference, withDefaultTag } from '../model/reference.ts';
+import { usage } from '../streams/errors.ts';
 import {
   defaultEnvFiles,
   type Environment,
@@ -32,14 +32,14 @@ export interface ComposeImage {
   readonly built: boolean;
 }
 
-export interface ComposeImages {
+interface ComposeImages {
   /** One for each service, whatever its profiles, in the order of the files; two may have the same image. */
   readonly images: readonly ComposeImage[];
   /** What compose warns of: variables that are not set, files passed over. Each once. */
   readonly warnings: readonly string[];
 }
 
-export interface ComposeOptions extends Reading {
+interface ComposeOptions extends Reading {
   readonly env: Environment;
 }
 
@@ -53,10 +53,13 @@ export async function composeImages(
 ): Promise<ComposeImages> {
   const warnings = new Set<string>();
   const warn = (warning: string) => void warnings.add(warning);
-  const found = await Promise.all(paths.map((path) => filesAt(resolve(cwd, path), cwd, warn)));
-  const sources = found.flat();
+  const found = paths.map(async (given) => {
+    const path = resolve(cwd, given);
+    return (await kindOf(path)) === 'directory' ? filesIn(path, cwd, warn) : [path];
+  });
+  const sources = (await Promise.all(found)).flat();
   const [first] = sources;
-  if (first === undefined) throw new ImgmvError('usage', 'no compose file');
+  if (first === undefined) throw usage('no compose file');
   const directory = dirname(first);
   const files = new ComposeFiles({ cwd, signal });
   const environment = await projectEnvironment(env, directory, { cwd, signal, warn });
@@ -76,24 +79,14 @@ export async function composeImages(
     },
     [],
   );
-  if (services.size === 0)
-    throw new ImgmvError('usage', `${files.shown(first)}: no compose file: it has no services`);
-  if (services.size > SERVICES_MAX)
-    throw new ImgmvError('usage', `${files.shown(first)}: more than ${SERVICES_MAX} services`);
+  if (services.size === 0) throw usage(`${files.shown(first)}: no compose file: it has no services`);
+  if (services.size > SERVICES_MAX) throw usage(`${files.shown(first)}: more than ${SERVICES_MAX} services`);
   // As of its first version, which some still have their images from.
   const separator = isTrue(environment, 'COMPOSE_COMPATIBILITY') ? '_' : '-';
   const images = [...services].flatMap(
     ([service, what]) => imageOf(service, what, `${name}${separator}${service}`) ?? [],
   );
   return { images, warnings: [...warnings] };
-}
-
-async function filesAt(
-  path: string,
-  cwd: string,
-  warn: (warning: string) => void,
-): Promise<readonly string[]> {
-  return (await kindOf(path)) === 'directory' ? filesIn(path, cwd, warn) : [path];
 }
 
 /** Compose spec, 04-version-and-name.md: the environment, then `name:` of the last file that has one, then the directory. */
@@ -108,15 +101,13 @@ async function projectName(
   const fromEnvironment = environment.COMPOSE_PROJECT_NAME;
   if (fromEnvironment) {
     if (normalized(fromEnvironment) === fromEnvironment) return fromEnvironment;
-    throw new ImgmvError('usage', `COMPOSE_PROJECT_NAME=${fromEnvironment} is no name of a project`, {
-      hint: NAME_HINT,
-    });
+    throw usage(`COMPOSE_PROJECT_NAME=${fromEnvironment} is no name of a project`, { hint: NAME_HINT });
   }
   const stated = await statedName(paths, files, variables);
   const name = normalized(stated?.text ?? basename(directory));
   if (name !== '') return name;
   if (stated) throw usageAt(stated.at, `${JSON.stringify(stated.text)} is no name of a project`, NAME_HINT);
-  throw new ImgmvError('usage', `the directory ${directory} gives the project no name`, {
+  throw usage(`the directory ${directory} gives the project no name`, {
     hint: 'give it one with name: in the file, or with COMPOSE_PROJECT_NAME',
   });
 }
@@ -146,20 +137,14 @@ function normalized(name: string): string {
 function imageOf(name: string, service: Service, built: string): ComposeImage | undefined {
   const { image, build, provider, at } = service;
   const what = `service ${JSON.stringify(name)}`;
-  if (image && image.text !== '') {
-    const reference = parseReference(image.text);
-    if (!reference)
-      throw usageAt(image.at, `${what}: ${JSON.stringify(image.text)} is not a name of an image`);
-    return { service: name, image: familiar(withDefaultTag(reference)), ...image.at, built: false };
-  }
-  if (build) {
-    const reference = parseReference(built);
-    if (!reference)
-      throw usageAt(
-        build,
-        `${what}: ${JSON.stringify(built)}, as compose names it, is not a name of an image`,
-      );
-    return { service: name, image: familiar(withDefaultTag(reference)), ...build, built: true };
+  const own = image?.text ? image : undefined;
+  const where = own?.at ?? build;
+  if (where) {
+    const text = own?.text ?? built;
+    const reference = parseReference(text);
+    const how = own ? '' : ', as compose names it,';
+    if (!reference) throw usageAt(where, `${what}: ${JSON.stringify(text)}${how} is not a name of an image`);
+    return { service: name, image: familiar(withDefaultTag(reference)), ...where, built: !own };
   }
   if (provider) return undefined;
   if (image) throw usageAt(image.at, `${what}: its image is empty`);

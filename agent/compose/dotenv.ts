@@ -70,11 +70,12 @@ function keyAt(text: string, from: number, at: Position): { key: string | undefi
     if (character === '\n') return { key: undefined, end: offset + 1 };
     if (character === '=' || character === ':') {
       const key = text.slice(start, offset).trimEnd();
-      if (key.includes(' ')) throw usageAt(at, `the name of a variable cannot hold a space: ${quoted(key)}`);
+      if (key.includes(' '))
+        throw usageAt(at, `the name of a variable cannot hold a space: ${JSON.stringify(key)}`);
       return { key, end: offset + 1 };
     }
     if (!KEY_CHARACTER.test(character))
-      throw usageAt(at, `unexpected ${quoted(character)} in the name of a variable`);
+      throw usageAt(at, `unexpected ${JSON.stringify(character)} in the name of a variable`);
     offset += character.length - 1;
   }
   return { key: undefined, end: text.length };
@@ -120,8 +121,4 @@ function skip(text: string, from: number, characters: RegExp): number {
 function endOfLine(text: string, from: number): number {
   const end = text.indexOf('\n', from);
   return end < 0 ? text.length : end;
-}
-
-function quoted(text: string): string {
-  return JSON.stringify(text);
 }

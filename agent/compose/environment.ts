@@ -1,7 +1,7 @@
 /** The variables of a compose project (compose's documentation, "Environment variables precedence"). */
 import { join, resolve } from 'node:path';
-import { ImgmvError } from '../../proto/errors.ts';
 import { ENV_FILE_MAX_BYTES } from '../choose/limits.ts';
+import { usage } from '../streams/errors.ts';
 import { parseDotenv } from './dotenv.ts';
 import { kindOf, type Reading, readText, shown } from './files.ts';
 import type { Variables } from './interpolation.ts';
@@ -64,5 +64,5 @@ export function isTrue(environment: Environment, name: string): boolean {
   const text = environment[name];
   if (text === undefined || /^(?:0|f|F|false|FALSE|False|)$/.test(text)) return false;
   if (/^(?:1|t|T|true|TRUE|True)$/.test(text)) return true;
-  throw new ImgmvError('usage', `${name}=${text} is neither true nor false`);
+  throw usage(`${name}=${text} is neither true nor false`);
 }

@@ -3,6 +3,7 @@ import { stat } from 'node:fs/promises';
 import { isAbsolute, join, relative } from 'node:path';
 import { ImgmvError } from '../../proto/errors.ts';
 import { COMPOSE_FILE_MAX_BYTES, COMPOSE_FILES_MAX } from '../choose/limits.ts';
+import { usage } from '../streams/errors.ts';
 import { readFrom } from '../streams/fifo.ts';
 import { readAll } from '../streams/read-all.ts';
 import { usageAt } from './position.ts';
@@ -31,7 +32,7 @@ export async function filesIn(
     if (there.length > 1) warn(`${shown(directory, cwd)} has ${there.join(' and ')}: ${winner} is read`);
     if (winner !== undefined) found.push(join(directory, winner));
     else if (names === NAMES)
-      throw new ImgmvError('usage', `no compose file in ${shown(directory, cwd)}`, {
+      throw usage(`no compose file in ${shown(directory, cwd)}`, {
         hint: `there is none of ${NAMES.join(', ')}`,
       });
   }
@@ -48,7 +49,6 @@ export async function kindOf(path: string): Promise<'file' | 'directory' | undef
   }
 }
 
-/** How files are read, and shown. */
 export interface Reading {
   /** What relative paths are relative to. */
   readonly cwd: string;
@@ -57,12 +57,12 @@ export interface Reading {
 
 /** Throws usage where it cannot be read or is longer than `maxBytes`, and the reason of the signal. */
 export async function readText(path: string, maxBytes: number, { cwd, signal }: Reading): Promise<string> {
-  const tooLarge = () => new ImgmvError('usage', `${shown(path, cwd)} is larger than ${maxBytes} bytes`);
+  const tooLarge = () => usage(`${shown(path, cwd)} is larger than ${maxBytes} bytes`);
   try {
     return (await readAll(readFrom(path, signal), maxBytes, tooLarge)).toString();
   } catch (cause) {
     if (cause instanceof ImgmvError) throw cause;
-    throw new ImgmvError('usage', `cannot read ${shown(path, cwd)}: ${reasonOf(cause)}`, { cause });
+    throw usage(`cannot read ${shown(path, cwd)}: ${reasonOf(cause)}`, { cause });
   }
 }
 
@@ -93,7 +93,7 @@ export class ComposeFiles {
   /** The documents of a file, without their variables. Throws usage. */
   async documents(path: string): Promise<readonly MapNode[]> {
     if (++this.#asked > COMPOSE_FILES_MAX)
-      throw new ImgmvError('usage', `${this.shown(path)}: more than ${COMPOSE_FILES_MAX} files are read`, {
+      throw usage(`${this.shown(path)}: more than ${COMPOSE_FILES_MAX} files are read`, {
         hint: 'look at what includes and extends what',
       });
     const documents = this.#read.get(path) ?? (await this.#parse(path));

@@ -5,14 +5,14 @@ import { readText, type Text } from './service.ts';
 import type { MapNode, YamlNode } from './yaml.ts';
 
 /** All paths are as they are written: relative to the directory of the project that includes. */
-export interface Include {
+interface Include {
   readonly at: Position;
   /** One file and those that override it. */
   readonly paths: readonly Text[];
   /** By itself the directory of the first file. */
-  readonly directory?: string;
+  readonly directory: string | undefined;
   /** By itself the `.env` of its directory, if there is one. */
-  readonly envFiles?: readonly string[];
+  readonly envFiles: readonly string[] | undefined;
 }
 
 /** Throws usage with the line. */
@@ -25,7 +25,10 @@ export function readIncludes(document: MapNode, variables: Variables): readonly 
 
 function readInclude(node: YamlNode, variables: Variables): Include {
   const { at } = node;
-  if (node.kind !== 'map') return { at, paths: [readText(node, 'include', variables)] };
+  if (node.kind !== 'map') {
+    const paths = [readText(node, 'include', variables)];
+    return { at, paths, directory: undefined, envFiles: undefined };
+  }
   const texts = (key: string): readonly Text[] | undefined => {
     const field = node.entries.get(key);
     if (field === undefined || field.kind === 'null') return undefined;
@@ -34,12 +37,12 @@ function readInclude(node: YamlNode, variables: Variables): Include {
   };
   const paths = texts('path') ?? [];
   const [directory] = texts('project_directory') ?? [];
-  const envFiles = texts('env_file');
+  const envFiles = texts('env_file')?.map(({ text }) => text);
   if (paths.length === 0) throw usageAt(at, 'include says no path');
   return {
     at,
     paths,
-    ...(directory && directory.text !== '' && { directory: directory.text }),
-    ...(envFiles && envFiles.length > 0 && { envFiles: envFiles.map(({ text }) => text) }),
+    directory: directory?.text || undefined,
+    envFiles: envFiles && envFiles.length > 0 ? envFiles : undefined,
   };
 }

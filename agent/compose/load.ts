@@ -18,7 +18,7 @@ import {
 } from './service.ts';
 import type { MapNode } from './yaml.ts';
 
-export interface Project {
+interface Project {
   readonly files: ComposeFiles;
   /** What relative paths in its files are relative to, absolute. */
   readonly directory: string;
@@ -67,7 +67,10 @@ async function includedServices(
       const { at, text } = include.paths[index] ?? { at: include.at, text: path };
       refuseRemote(text, at);
       if (including.includes(path))
-        throw usageAt(at, `${project.files.shown(path)} includes itself: ${chain([...including, path])}`);
+        throw usageAt(
+          at,
+          `${project.files.shown(path)} includes itself: ${[...including, path].map((one) => project.files.shown(one)).join(' includes ')}`,
+        );
       if (including.length >= INCLUDE_DEPTH_MAX)
         throw usageAt(at, `files include one another more than ${INCLUDE_DEPTH_MAX} deep`);
     }
@@ -80,15 +83,6 @@ async function includedServices(
     services = appliedAll(found, changesOf(services));
   }
   return services;
-
-  function chain(files: readonly string[]): string {
-    return files.map((file) => project.files.shown(file)).join(' includes ');
-  }
-}
-
-/** As far as they are there. */
-function settled(changes: ServiceChanges['services']): Services {
-  return appliedAll(new Map(), { mode: 'merge', services: changes });
 }
 
 /** `before` goes under what is said now, whose `!reset` and `!override` count on. */
@@ -154,14 +148,14 @@ async function otherScope(file: string, from: Scope, at: Position, project: Proj
   let services: ServiceChanges['services'] = new Map();
   for (const document of await project.files.documents(path)) {
     const own = readServices(document, project.variables);
-    const before = own.mode === 'merge' ? settled(services) : new Map<string, Service>();
-    services = under(before, own.services);
+    const before = own.mode === 'merge' ? services : new Map<string, ServiceChange>();
+    services = under(appliedAll(new Map(), { mode: 'merge', services: before }), own.services);
   }
   return { file: path, directory: dirname(path), services };
 }
 
 /** Compose gets files from git and from registries, too; imgmv reads what is on this host. */
-export function refuseRemote(path: string, at: Position): void {
+function refuseRemote(path: string, at: Position): void {
   if (isAbsolute(path) || !/^(?:[a-z+]+:\/\/|git@|github\.com\/)/.test(path)) return;
   throw usageAt(
     at,

@@ -1,4 +1,5 @@
-import { ImgmvError } from '../../proto/errors.ts';
+import type { ImgmvError } from '../../proto/errors.ts';
+import { usage } from '../streams/errors.ts';
 
 /** Where something stands in a file that a person wrote. */
 export interface Position {
@@ -10,5 +11,5 @@ export interface Position {
 
 /** The error of a reader who can only mend the file. */
 export function usageAt(at: Position, message: string, hint?: string): ImgmvError {
-  return new ImgmvError('usage', `${at.file}:${at.line}: ${message}`, { hint });
+  return usage(`${at.file}:${at.line}: ${message}`, { hint });
 }

@@ -29,27 +29,16 @@ interface Common {
   readonly at: Position;
   readonly mode: Mode;
 }
-export interface TextNode extends Common {
-  readonly kind: 'text';
-  readonly text: string;
-}
 export interface MapNode extends Common {
   readonly kind: 'map';
   readonly entries: ReadonlyMap<string, YamlNode>;
 }
-export interface ListNode extends Common {
-  readonly kind: 'list';
-  readonly items: readonly YamlNode[];
-}
-export interface NullNode extends Common {
-  readonly kind: 'null';
-}
-/** Numbers and truth values: `text` is how one is written. */
-export interface OtherNode extends Common {
-  readonly kind: 'other';
-  readonly text: string;
-}
-export type YamlNode = TextNode | MapNode | ListNode | NullNode | OtherNode;
+export type YamlNode =
+  | MapNode
+  | (Common & { readonly kind: 'list'; readonly items: readonly YamlNode[] })
+  | (Common & { readonly kind: 'null' })
+  /** `other` are numbers and truth values: `text` is how one is written. */
+  | (Common & { readonly kind: 'text' | 'other'; readonly text: string });
 
 /** The documents of a file, empty ones left out. Throws usage with the line for what is no YAML. */
 export function parseYaml(source: string, file: string): readonly YamlNode[] {
@@ -73,7 +62,6 @@ export function parseYaml(source: string, file: string): readonly YamlNode[] {
   });
 }
 
-/** Where the composer finds an error. */
 type ErrorAt = number | readonly number[] | { readonly offset: number };
 
 function offsetOf(at: ErrorAt): number {

@@ -1,5 +1,6 @@
 /** An engine as a sink: plans against what it has, and takes each image by `docker load`. */
 import { randomBytes } from 'node:crypto';
+import { deferred } from '../../proto/deferred.ts';
 import { toImgmvError } from '../../proto/errors.ts';
 import { Stopwatch } from '../../proto/stopwatch.ts';
 import { bytesToCome, type Digest, type Image } from '../model/image.ts';
@@ -18,7 +19,6 @@ import {
 import type { Waits } from '../model/source.ts';
 import { ARCHITECTURE_UNSAID } from '../oci/metadata.ts';
 import { atOnce, LOOKUPS_AT_ONCE } from '../streams/at-once.ts';
-import { awaited } from '../streams/awaited.ts';
 import type { Engine, ListedByEngine } from './engine.ts';
 import { EngineWriter, LAYERWISE_MIN_BYTES } from './engine-writer.ts';
 import { dropHelper, type Helper, Helpers, helpersAmong, isOver, isPrivateName } from './helpers.ts';
@@ -226,7 +226,7 @@ export class EngineSink implements Sink {
       waited: this.#waited,
       layerwiseMinBytes: this.#options.layerwiseMinBytes ?? LAYERWISE_MIN_BYTES,
     });
-    const settled = awaited<void>();
+    const settled = deferred<void>();
     coming.settled = settled.promise;
     return {
       write: (blob) => writer.write(blob),

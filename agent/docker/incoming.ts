@@ -8,10 +8,11 @@ import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import { SMALL_LAYERS_MAX_BYTES } from '../../proto/limits.ts';
 import type { Stopwatch } from '../../proto/stopwatch.ts';
 import type { Digest } from '../model/image.ts';
+import { settledWithin } from '../streams/settled-within.ts';
 import type { ArchiveFile } from './archive.ts';
 import type { Engine, InspectedImage } from './engine.ts';
 import type { Helpers } from './helpers.ts';
-import { Load, settledWithin } from './load.ts';
+import { Load } from './load.ts';
 
 export interface IncomingOptions {
   readonly helpers: Helpers;

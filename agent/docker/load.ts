@@ -16,8 +16,6 @@ import { settledWithin } from '../streams/settled-within.ts';
 import type { ArchiveFile } from './archive.ts';
 import type { Engine } from './engine.ts';
 
-export { settledWithin };
-
 /** How long an engine may take to drop what came of a load that is given up; a busy one takes seconds. */
 const ANSWER_TIMEOUT_MS = 30_000;
 /** The same where somebody waits for the command to stop. */

@@ -20,7 +20,6 @@ export interface Chosen {
   readonly names: readonly string[];
 }
 
-/** Images that can be chosen. */
 export interface Catalogue {
   /** Each id once, in the order of the place. */
   list(): Promise<readonly Listed[]>;

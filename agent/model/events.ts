@@ -33,7 +33,6 @@ export interface PlanLayer {
   readonly missing: boolean;
 }
 
-/** One image of a list. */
 export interface ListedImage {
   readonly id: string;
   readonly names: readonly string[];
@@ -82,7 +81,6 @@ export interface PushedRef {
   readonly error: ToldError | null;
 }
 
-/** An error as it is told. */
 export interface ToldError {
   readonly code: ErrorCode;
   readonly message: string;
@@ -92,18 +90,10 @@ export interface ToldError {
 }
 
 type Told =
-  | {
-      readonly event: 'engine';
-      readonly address: string;
-      readonly foundBy: string;
-      readonly kind: string;
-      readonly version: string;
-      readonly store: string;
-    }
+  | (Keeper & { readonly event: 'engine'; readonly address: string; readonly foundBy: string })
   | {
       /** When the reading of an archive begins, then every half second while it goes on, and then at its end. */
       readonly event: 'reading';
-      /** As it was named. */
       readonly archive: string;
       /** The directory where a copy of it is kept meanwhile, since it comes but once; null for none. */
       readonly spool: string | null;
@@ -186,7 +176,6 @@ type Told =
       readonly refs: readonly EventRef[];
       /** From 1. */
       readonly attempt: number;
-      /** At least so long after the others. */
       readonly waitSeconds: number;
       /** The image is loaded, and it is its push that failed; `refs` is the name. It waits for no others. */
       readonly phase?: 'push';

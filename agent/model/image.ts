@@ -14,7 +14,7 @@ export interface Descriptor {
 export interface Platform {
   readonly os: string;
   readonly architecture: string;
-  readonly variant?: string;
+  readonly variant?: string | undefined;
 }
 
 /** As Go names what this host is. */
@@ -41,7 +41,7 @@ export interface LayerBlob {
   /** Bytes of the blob; an estimate in a classic store. */
   readonly size: number;
   /** Absent in a classic store, where it is the digest, and for platforms other than the image's. */
-  readonly diffId?: Digest;
+  readonly diffId?: Digest | undefined;
 }
 
 /** An image that a source has. */

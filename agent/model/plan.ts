@@ -18,7 +18,6 @@ export function platformName({ os, architecture, variant }: Platform): string {
   return [os, architecture, ...(variant ? [variant] : [])].join('/');
 }
 
-/** How many layers the source has, as far as it knows. */
 export function layerCount({ layers, diffIds }: Image): number {
   return layers?.length ?? diffIds.length;
 }
@@ -104,9 +103,7 @@ function ownersOf(answers: readonly Answer[]): ReadonlyMap<Answer, ReadonlySet<A
 }
 
 export interface PlanDetails {
-  /** Layer by layer, too. */
   readonly layers: boolean;
-  /** What has arrived will be pushed. */
   readonly pushes: boolean;
 }
 

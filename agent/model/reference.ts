@@ -2,8 +2,8 @@
  * Image references, as github.com/distribution/reference has them: `[domain/]path[:tag][@digest]`. Names
  * from the other side pass through here before an engine sees them (a containerd store takes bad ones).
  */
-import { ImgmvError } from '../../proto/errors.ts';
 import { REFERENCE_MAX_BYTES } from '../../proto/limits.ts';
+import { usage } from '../streams/errors.ts';
 
 const DOMAIN_PART = '(?:[a-zA-Z0-9]|[a-zA-Z0-9][a-zA-Z0-9-]*[a-zA-Z0-9])';
 const DOMAIN = `(?:${DOMAIN_PART}(?:\\.${DOMAIN_PART})*|\\[[a-fA-F0-9:]+\\])(?::[0-9]+)?`;
@@ -73,7 +73,7 @@ export function withDefaultTag(reference: Reference): Reference {
 export function parseTarget(text: string, what: string): Reference {
   const reference = parseReference(text);
   if (!reference || reference.digest !== undefined)
-    throw new ImgmvError('usage', `${what} ${JSON.stringify(text)} is not NAME or NAME:TAG`, {
+    throw usage(`${what} ${JSON.stringify(text)} is not NAME or NAME:TAG`, {
       hint: 'for example registry.example/team/web:1.0',
     });
   return withDefaultTag(reference);

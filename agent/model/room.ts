@@ -1,6 +1,5 @@
 import { statfs } from 'node:fs/promises';
 
-/** Room on a disk, and the directory that was looked at. */
 export interface Room {
   readonly path: string;
   readonly freeBytes: number;

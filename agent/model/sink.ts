@@ -6,7 +6,7 @@ import type { Waits } from './source.ts';
 
 export interface PlannedName extends Name {
   /** Id of the image that has this name at the target and will lose it; 12 digits of it from another host. */
-  readonly replaces?: string;
+  readonly replaces?: string | undefined;
   /** It will be pushed once the image is there. */
   readonly push?: true;
 }
@@ -16,16 +16,15 @@ export interface Answer {
   readonly image: Image;
   readonly action: 'send' | 'present' | 'refuse';
   /** Why it is refused, or why it is sent though one may not expect so. */
-  readonly reason?: string;
-  readonly warning?: string;
+  readonly reason?: string | undefined;
+  readonly warning?: string | undefined;
   readonly refs: readonly PlannedName[];
   /** With `refuse`: why the sink could not say, which may be otherwise another time. */
   readonly error?: ImgmvError;
   /** With `send`: digests out of the image's `layers` that are not at the sink. Absent: all that comes is wanted. */
-  readonly missing?: readonly Digest[];
+  readonly missing?: readonly Digest[] | undefined;
 }
 
-/** An image that is planned, and the way in for it. */
 export interface Planned {
   readonly answer: Answer;
   /** For an answer that is not `refuse`, once; for `present` only `commit` follows. */
@@ -34,17 +33,16 @@ export interface Planned {
 
 export interface SetName extends Name {
   /** As `replaces`. */
-  readonly replaced?: string;
+  readonly replaced?: string | undefined;
 }
 
-/** What became of the push of one name: it has a digest or an error. */
 export interface Pushed {
   /** The name at the target; the image's id there where it has none. */
   readonly target: string;
   /** Of the manifest or index that the registry has now. */
   readonly digest?: Digest;
   /** What else the engine said that one may not expect. */
-  readonly warning?: string;
+  readonly warning?: string | undefined;
   readonly error?: ImgmvError;
   /** With `error`: the part of it that another host may know. */
   readonly problem?: PushProblem;
@@ -60,11 +58,9 @@ export interface PushProgress {
 export interface Push {
   /** What became of each name, one at least. Never rejects: what stops it is told of the names that are left. */
   readonly done: Promise<readonly Pushed[]>;
-  /** How far it is with the name at hand. */
   progress(): PushProgress;
 }
 
-/** What became of an image. */
 export interface Outcome {
   readonly image: Image;
   readonly status: 'loaded' | 'present' | 'refused' | 'failed' | 'skipped';
@@ -148,14 +144,15 @@ export interface Sink extends AsyncDisposable {
 /** Of a sink that makes nothing but what the source gives. */
 export const NOTHING_UNSENT = async (): Promise<readonly Digest[]> => [];
 
+/** What a writer says of which nothing stays that was not committed, and that does not know how far it is. */
+export const KEEPS_NOTHING = { loadedBytes: () => 0, keptBytes: () => 0, abort: async () => {} };
+
 /** For an image that is there already: only its names are to be set, by `commit`. */
 export function presentWriter(commit: () => Promise<Committed>): ImageWriter {
   return {
     write: () => Promise.reject(new ImgmvError('internal', 'a blob of an image that is present')),
     commit,
-    loadedBytes: () => 0,
-    keptBytes: () => 0,
-    abort: async () => {},
+    ...KEEPS_NOTHING,
   };
 }
 

@@ -1,7 +1,7 @@
 /** The one walk of an image: from its root down to its layers, whoever holds the blobs. */
-import { ImgmvError } from '../../proto/errors.ts';
 import { BLOBS_PER_IMAGE_MAX, IMAGE_METADATA_MAX_BYTES } from '../../proto/limits.ts';
 import type { BlobKind, Digest } from '../model/image.ts';
+import { integrity } from '../streams/errors.ts';
 import { type Child, checkConfig, checkTypes, childrenOf, readMetadata } from './metadata.ts';
 
 /** Indexes inside indexes. */
@@ -13,7 +13,6 @@ export interface MetadataBlob {
   readonly bytes: Buffer;
 }
 
-/** A blob that the walk asks for. */
 export interface Asked extends Child {
   /** What names it; undefined for the root. An index may name what its owner does not have. */
   readonly from: BlobKind | undefined;
@@ -58,7 +57,7 @@ export function* walk(root: Child): Generator<Asked, Graph, Answered> {
     if (!Buffer.isBuffer(bytes) || metadata.has(digest)) return;
     metadataBytes += bytes.length;
     if (metadataBytes > IMAGE_METADATA_MAX_BYTES || metadata.size >= BLOBS_PER_IMAGE_MAX)
-      throw new ImgmvError('integrity', `an image with more metadata than ${IMAGE_METADATA_MAX_BYTES} bytes`);
+      throw integrity(`an image with more metadata than ${IMAGE_METADATA_MAX_BYTES} bytes`);
     metadata.set(digest, { kind, digest, bytes });
   };
 
@@ -82,7 +81,7 @@ export function* walk(root: Child): Generator<Asked, Graph, Answered> {
   ): Generator<Asked, boolean, Answered> {
     const { kind, digest } = child;
     if (depth > INDEX_DEPTH_MAX && (kind === 'index' || kind === 'manifest'))
-      throw new ImgmvError('integrity', `indexes inside indexes, more than ${INDEX_DEPTH_MAX} deep`);
+      throw integrity(`indexes inside indexes, more than ${INDEX_DEPTH_MAX} deep`);
     const answered = yield { ...child, from };
     if (answered === undefined) return false;
     const children = Buffer.isBuffer(answered) ? childrenIn(kind, answered) : answered;
@@ -116,7 +115,6 @@ function childrenIn(kind: BlobKind, bytes: Buffer): readonly Child[] {
   return [];
 }
 
-/** The walk over blobs that are at hand. */
 export function graphOf(root: Child, answer: (asked: Asked) => Answered): Graph {
   const walking = walk(root);
   let step = walking.next();

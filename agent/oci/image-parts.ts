@@ -5,6 +5,8 @@
 import { ImgmvError } from '../../proto/errors.ts';
 import { IMAGE_METADATA_MAX_BYTES } from '../../proto/limits.ts';
 import type { Blob, BlobKind, Digest, Image } from '../model/image.ts';
+import { integrity } from '../streams/errors.ts';
+import { readAll } from '../streams/read-all.ts';
 import { type Answered, type Asked, type Graph, graphOf } from './graph.ts';
 import { digestOf, isImageConfigType, manifestFor, readConfig, rootKind } from './metadata.ts';
 
@@ -34,7 +36,6 @@ export interface PlacedLayer {
   readonly path: string | undefined;
 }
 
-/** The blob at which an image begins. */
 export interface Root {
   readonly digest: Digest;
   readonly kind: BlobKind;
@@ -72,7 +73,6 @@ export class ImageParts {
     return this.#layers.has(digest);
   }
 
-  /** What the engine has. */
   get held(): ReadonlySet<Digest> {
     return new Set([...this.#held, ...this.#committed]);
   }
@@ -82,7 +82,6 @@ export class ImageParts {
     this.#committed.add(digest);
   }
 
-  /** Bytes of the layers that have come and that the engine has. */
   get committedBytes(): number {
     return [...this.#committed].reduce((sum, digest) => sum + this.#layerOf(digest).size, 0);
   }
@@ -109,7 +108,7 @@ export class ImageParts {
       layers?.some((layer) => layer.digest === digest) ??
       (store === 'containerd' || diffIds.includes(digest));
     if (!offered || this.#layers.has(digest))
-      throw new ImgmvError('integrity', `layer ${digest} was not offered, or came twice`);
+      throw integrity(`layer ${digest} was not offered, or came twice`);
   }
 
   /** Throws integrity where the blob holds another layer than was offered. */
@@ -118,7 +117,7 @@ export class ImageParts {
     const { store } = this.#image;
     const wanted = store === 'classic' ? digest : offered?.diffId;
     if (wanted !== undefined && wanted !== diffId)
-      throw new ImgmvError('integrity', `layer ${digest} holds ${diffId}, and was offered with ${wanted}`);
+      throw integrity(`layer ${digest} holds ${diffId}, and was offered with ${wanted}`);
   }
 
   addLayer(digest: Digest, layer: Layer): void {
@@ -129,20 +128,13 @@ export class ImageParts {
 
   /** Reads a config, manifest or index to its end, within the bounds of section 8. */
   async addMetadata(blob: Blob): Promise<void> {
-    const parts: Buffer[] = [];
-    for await (const chunk of blob.body) {
-      this.#metadataBytes += chunk.length;
-      if (this.#metadataBytes > IMAGE_METADATA_MAX_BYTES)
-        throw new ImgmvError(
-          'refused',
-          `more than ${IMAGE_METADATA_MAX_BYTES} bytes of metadata in an image`,
-        );
-      parts.push(chunk);
-    }
-    const bytes = Buffer.concat(parts);
+    const tooMuch = () =>
+      new ImgmvError('refused', `more than ${IMAGE_METADATA_MAX_BYTES} bytes of metadata in an image`);
+    const bytes = await readAll(blob.body, IMAGE_METADATA_MAX_BYTES - this.#metadataBytes, tooMuch);
+    this.#metadataBytes += bytes.length;
     const digest = digestOf(bytes);
     if (blob.digest !== undefined && blob.digest !== digest)
-      throw new ImgmvError('integrity', `${blob.kind} ${blob.digest} came as ${digest}`);
+      throw integrity(`${blob.kind} ${blob.digest} came as ${digest}`);
     this.#metadata.set(digest, { kind: blob.kind, bytes });
   }
 
@@ -159,14 +151,13 @@ export class ImageParts {
     for (const { layers } of graph.manifests) for (const { digest } of layers) seen.add(digest);
     if (store === 'classic') {
       if (!sameDigests(readConfig(this.bytesOf(root.digest)).rootfs.diff_ids ?? [], diffIds))
-        throw new ImgmvError('integrity', `config ${root.digest} names other layers than were offered`);
+        throw integrity(`config ${root.digest} names other layers than were offered`);
       const absent = diffIds.find((diffId) => !this.#hasBytes(diffId));
       if (absent !== undefined) throw missing('layer', absent);
       for (const diffId of diffIds) seen.add(diffId);
     }
     const extra = [...this.#layers.keys(), ...this.#metadata.keys()].find((digest) => !seen.has(digest));
-    if (extra !== undefined)
-      throw new ImgmvError('integrity', `blob ${extra} came and is no part of the image`);
+    if (extra !== undefined) throw integrity(`blob ${extra} came and is no part of the image`);
     this.#graph = graph;
   }
 
@@ -179,7 +170,6 @@ export class ImageParts {
     throw missing(kind, digest);
   }
 
-  /** Whether the layer came, or is here. */
   #hasBytes(layer: Digest): boolean {
     return this.#layers.has(layer) || this.#held.has(layer);
   }
@@ -235,21 +225,17 @@ export class ImageParts {
   podmanLayers({ layers, diffIds }: ClassicView): readonly PlacedLayer[] {
     const { held } = this;
     if (layers.length !== diffIds.length)
-      throw new ImgmvError('integrity', `${layers.length} layers, and the config names ${diffIds.length}`);
+      throw integrity(`${layers.length} layers, and the config names ${diffIds.length}`);
     return diffIds.map((diffId, at) => {
       const digest = layers[at] as Digest;
       if (held.has(digest)) return { digest: diffId, diffId, size: 0, path: undefined };
       const { path, size, diffId: unpacked = digest } = this.#layerOf(digest);
       if (unpacked !== diffId)
-        throw new ImgmvError(
-          'integrity',
-          `layer ${digest} holds ${unpacked}, and the config names ${diffId}`,
-        );
+        throw integrity(`layer ${digest} holds ${unpacked}, and the config names ${diffId}`);
       return { digest, diffId, size, path };
     });
   }
 
-  /** Of a config, manifest or index that came. */
   bytesOf(digest: Digest): Buffer {
     const found = this.#metadata.get(digest);
     if (found === undefined) throw missing('metadata', digest);
@@ -280,5 +266,5 @@ export function sameDigests(a: readonly Digest[], b: readonly Digest[]): boolean
 }
 
 function missing(kind: string, digest: Digest): ImgmvError {
-  return new ImgmvError('integrity', `the image is not whole: ${kind} ${digest} did not come`);
+  return integrity(`the image is not whole: ${kind} ${digest} did not come`);
 }

@@ -4,9 +4,9 @@
  */
 import { createHash } from 'node:crypto';
 import * as v from 'valibot';
-import { ImgmvError } from '../../proto/errors.ts';
 import { LAYERS_MAX } from '../../proto/limits.ts';
 import type { BlobKind, Descriptor, Digest, Image } from '../model/image.ts';
+import { integrity } from '../streams/errors.ts';
 import { CONFIG_KEYS, MANIFEST_KEYS } from './image-keys.ts';
 import { parseJson, strictJson } from './strict-json.ts';
 
@@ -41,24 +41,21 @@ const platform = v.object({
 });
 // What could be read as either would be checked as the one and loaded as the other (CVE-2021-41190): containerd
 // refuses the same in its images.validateMediaType.
-const manifest = v.object({
-  mediaType: v.nullish(
+const typeOtherThan = (of: (mediaType: string) => boolean) =>
+  v.nullish(
     v.pipe(
       v.string(),
-      v.check((type) => !isIndexType(type)),
+      v.check((type) => !of(type)),
     ),
-  ),
+  );
+const manifest = v.object({
+  mediaType: typeOtherThan(isIndexType),
   manifests: v.optional(v.never()),
   config: descriptor,
   layers: v.nullable(v.pipe(v.array(descriptor), v.maxLength(LAYERS_MAX)), []),
 });
 const index = v.object({
-  mediaType: v.nullish(
-    v.pipe(
-      v.string(),
-      v.check((type) => !isManifestType(type)),
-    ),
-  ),
+  mediaType: typeOtherThan(isManifestType),
   config: v.optional(v.never()),
   layers: v.optional(v.never()),
   manifests: v.nullable(
@@ -83,7 +80,6 @@ export interface Child extends Descriptor {
   readonly kind: BlobKind;
 }
 
-/** Throws integrity for bytes that are no manifest or index. */
 export function readMetadata(bytes: Buffer, kind: 'manifest' | 'index'): Metadata {
   return kind === 'manifest'
     ? { kind, value: parseJson(manifest, bytes, 'a manifest', MANIFEST_KEYS) }
@@ -145,8 +141,7 @@ export function checkTypes(metadata: Metadata): void {
     const followed = FOLLOWED_TYPES.has(mediaType) || isIndexType(mediaType) || isManifestType(mediaType);
     const wanted = metadata.kind === 'index' ? FOLLOWED_TYPES.has(mediaType) : !followed;
     if (!wanted)
-      throw new ImgmvError(
-        'integrity',
+      throw integrity(
         `a ${metadata.kind} names the ${kind} ${child} with the media type ${JSON.stringify(mediaType.slice(0, 100))}`,
       );
   }
@@ -181,10 +176,10 @@ export function manifestFor(
         digest: digestOf(configBytes),
         size: configBytes.length,
       },
-      layers: layers.map(({ mediaType = LAYER_TYPE, digest: layer, size }) => ({
-        mediaType,
-        digest: layer,
-        size,
+      layers: layers.map((layer) => ({
+        mediaType: layer.mediaType ?? LAYER_TYPE,
+        digest: layer.digest,
+        size: layer.size,
       })),
     }),
   );

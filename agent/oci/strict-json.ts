@@ -5,6 +5,7 @@
 import * as v from 'valibot';
 import { ImgmvError } from '../../proto/errors.ts';
 import { METADATA_MAX_BYTES } from '../../proto/limits.ts';
+import { integrity } from '../streams/errors.ts';
 
 /**
  * The keys that readers know in an object, each with those of the objects below it; null where they know none, as in
@@ -22,7 +23,6 @@ interface Level {
   readonly keys: KnownKeys | null;
   /** Of an object: its keys so far. */
   readonly seen?: Set<string>;
-  /** What is known of the value that comes next. */
   below: KnownKeys | null;
 }
 
@@ -39,7 +39,7 @@ export function parseJson<S extends v.GenericSchema>(
   const parsed = v.safeParse(schema, strictJson(bytes, what, keys));
   if (parsed.success) return parsed.output;
   const where = v.getDotPath(parsed.issues[0]) ?? 'the whole';
-  throw new ImgmvError('integrity', `${what} breaks its format at ${where}`);
+  throw integrity(`${what} breaks its format at ${where}`);
 }
 
 /**
@@ -48,7 +48,7 @@ export function parseJson<S extends v.GenericSchema>(
  */
 export function strictJson(bytes: Buffer, what: string, keys: KnownKeys | null): unknown {
   if (bytes.length > METADATA_MAX_BYTES)
-    throw new ImgmvError('integrity', `${what} has ${bytes.length} bytes, more than ${METADATA_MAX_BYTES}`);
+    throw integrity(`${what} has ${bytes.length} bytes, more than ${METADATA_MAX_BYTES}`);
   try {
     const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
     // First: it bounds the depth, for which JSON.parse takes seconds.
@@ -56,7 +56,7 @@ export function strictJson(bytes: Buffer, what: string, keys: KnownKeys | null):
     return JSON.parse(text);
   } catch (cause) {
     if (cause instanceof ImgmvError) throw cause;
-    throw new ImgmvError('integrity', `${what} is not JSON`, { cause });
+    throw integrity(`${what} is not JSON`, { cause });
   }
 }
 
@@ -69,8 +69,7 @@ function requireOneReading(text: string, what: string, keys: KnownKeys | null): 
     switch (text.charAt(at)) {
       case '{':
       case '[':
-        if (levels.length === DEPTH_MAX)
-          throw new ImgmvError('integrity', `${what} nests deeper than ${DEPTH_MAX} levels`);
+        if (levels.length === DEPTH_MAX) throw integrity(`${what} nests deeper than ${DEPTH_MAX} levels`);
         levels.push(level);
         isKey = text.charAt(at) === '{';
         level = isKey
@@ -113,13 +112,12 @@ function enterKey(level: Level, key: string, what: string): void {
 function requireNewKey({ keys, seen }: Level, key: string, what: string): void {
   // Go reads what is no Unicode as U+FFFD, whichever it is.
   const read = Buffer.from(key).toString();
-  if (seen?.has(read)) throw new ImgmvError('integrity', `${what} has the key ${shown(key)} twice`);
+  if (seen?.has(read)) throw integrity(`${what} has the key ${shown(key)} twice`);
   seen?.add(read);
   if (!keys || Object.hasOwn(keys, key)) return;
   const known = foldedInto(keys, key);
   if (known !== undefined)
-    throw new ImgmvError(
-      'integrity',
+    throw integrity(
       `${what} has the key ${shown(key)}, which some readers take for ${JSON.stringify(known)}`,
     );
 }

@@ -12,7 +12,6 @@ import { HELPER_ANSWER_MAX_BYTES, HELPER_ANSWER_MS } from './limits.ts';
 export interface CredentialOptions {
   readonly env: Environment;
   readonly signal: AbortSignal;
-  /** How long a helper may take. */
   readonly helperMs?: number;
   /** Told why there are none where docker would go on without. */
   readonly warn?: (message: string) => void;
@@ -54,9 +53,6 @@ export async function askHelper(
   const program = helperProgram(helper);
   const failure = (what: string, hint: string) =>
     new ImgmvError('push-failed', `no credentials for the push: ${program} (${file}) ${what}`, { hint });
-  const fail = (what: string, hint: string): never => {
-    throw failure(what, hint);
-  };
   const question = JSON.stringify([program, server]);
   const before = options.hung?.get(question);
   if (before) throw before;
@@ -74,10 +70,10 @@ export async function askHelper(
   }
   if (end.status !== 0) {
     if (end.output.trim() === NOT_FOUND) return undefined;
-    return fail(`ended with ${end.status === null ? 'a signal' : `status ${end.status}`}`, see);
+    throw failure(`ended with ${end.status === null ? 'a signal' : `status ${end.status}`}`, see);
   }
   const parsed = v.safeParse(helperAnswer, jsonOf(end.output));
-  if (!parsed.success) return fail('gave something else than credentials', see);
+  if (!parsed.success) throw failure('gave something else than credentials', see);
   const { Username, Secret } = parsed.output;
   if (Username === TOKEN_USER) return { identitytoken: Secret };
   return Username === '' && Secret === '' ? undefined : { username: Username, password: Secret };

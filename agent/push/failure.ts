@@ -34,7 +34,6 @@ export class PushError extends ImgmvError {
   }
 }
 
-/** Of any error that a push ended with. */
 export function problemOf(error: ImgmvError): PushProblem {
   if (error instanceof PushError) return error.problem;
   return ['sigint', 'sigterm', 'sighup', 'peer-stopped', 'peer-lost'].includes(error.code)
@@ -76,7 +75,8 @@ export function pushFailed(
 ): ImgmvError {
   const often = tries > 1 ? `, ${tries} times` : '';
   const shown = credentials ? credentials.hiddenIn(why) : why;
-  const message = `the push of ${familiar(reference)} failed${often}: ${oneLine(shown)}`;
+  // An engine may say it over several lines.
+  const message = `the push of ${familiar(reference)} failed${often}: ${shown.trim().replaceAll(/\s+/g, ' ').slice(0, 800)}`;
   return new PushError(problemSaid(reference, why), message, { hint: hintFor(reference, why, credentials) });
 }
 
@@ -113,9 +113,4 @@ function hintFor(
       : `there are no credentials for ${domain}: \`docker login${host}\` on the host that pushes, as the user that runs imgmv there`;
   if (mayPass(said, reference)) return `is ${domain} up, and can the engine reach it?`;
   return undefined;
-}
-
-/** As an engine says it, over several lines at times. */
-function oneLine(text: string): string {
-  return text.trim().replaceAll(/\s+/g, ' ').slice(0, 800);
 }

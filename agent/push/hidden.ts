@@ -22,7 +22,8 @@ function formsOf(secret: string): readonly string[] {
     .replace(/\\u00([01].)/g, '\\x$1')
     .replace('\\x07', '\\a')
     .replace('\\x0b', '\\v');
-  const inAddress = inAddressOf(secret);
+  // A half of a surrogate pair, which stands for no character, is replaced as everywhere.
+  const inAddress = encodeURIComponent(Buffer.from(secret).toString('utf8'));
   const goAddress = inAddress.replace(/[!'()*]/g, (one) => `%${hexOf(one).toUpperCase()}`);
   const addresses = [inAddress, goAddress].flatMap((one) => [one, one.replaceAll('%20', '+')]);
   return [
@@ -35,11 +36,6 @@ function formsOf(secret: string): readonly string[] {
 
 function inJson(text: string): string {
   return JSON.stringify(text).slice(1, -1);
-}
-
-/** A half of a surrogate pair, which stands for no character, is replaced as everywhere. */
-function inAddressOf(text: string): string {
-  return encodeURIComponent(Buffer.from(text).toString('utf8'));
 }
 
 /** In both alphabets, with padding and without. */

@@ -40,39 +40,23 @@ export class PushAnswer {
   readonly #tag: string;
   readonly #blobs = new Map<string, PushProgress>();
   readonly #lines = new JsonLines(answerLine, LINE_MAX_CHARACTERS);
-  #digest: Digest | undefined;
-  #failure: string | undefined;
-  #partOfIndex = false;
   /** What was said last of each layer, and under '' of none. */
   readonly #last = new Map<string, string>();
-  #news = 0;
-
-  /** `tag` is what was asked to be pushed: an answer for another one is none. */
-  constructor(tag: string) {
-    this.#tag = tag;
-  }
-
   /** Of the manifest or index that the registry now has under the tag; undefined where the engine did not say. */
-  get digest(): Digest | undefined {
-    return this.#digest;
-  }
-
+  digest: Digest | undefined;
   /** Why the engine could not; undefined where it did not say so. */
-  get failure(): string | undefined {
-    return this.#failure;
-  }
-
+  failure: string | undefined;
   /** The engine pushed the one manifest that it has whole in place of an index that names others. */
-  get partOfIndex(): boolean {
-    return this.#partOfIndex;
-  }
-
+  partOfIndex = false;
   /**
    * Grows with each line that says what the one before it about the same layer did not. An engine with a containerd
    * store says ten times a second where it is, also while nothing moves.
    */
-  get news(): number {
-    return this.#news;
+  news = 0;
+
+  /** `tag` is what was asked to be pushed: an answer for another one is none. */
+  constructor(tag: string) {
+    this.#tag = tag;
   }
 
   get progress(): PushProgress {
@@ -88,7 +72,6 @@ export class PushAnswer {
     for (const { value } of this.#lines.read(text)) if (value) this.#take(value);
   }
 
-  /** The answer is complete. */
   end(): void {
     for (const { value } of this.#lines.end()) if (value) this.#take(value);
   }
@@ -97,17 +80,17 @@ export class PushAnswer {
     const layer = id?.slice(0, ID_MAX_CHARACTERS) ?? '';
     const said = `${progressDetail?.current} ${status?.slice(0, STATUS_MAX_CHARACTERS)}`;
     if (this.#last.get(layer) !== said) this.#note(layer, said);
-    if (typeof error === 'string') this.#failure ??= error;
-    if (aux?.manifestPushedInsteadOfIndex === true) this.#partOfIndex = true;
-    if (aux?.Digest && aux.Tag === this.#tag) this.#digest = aux.Digest as Digest;
+    if (typeof error === 'string') this.failure ??= error;
+    if (aux?.manifestPushedInsteadOfIndex === true) this.partOfIndex = true;
+    if (aux?.Digest && aux.Tag === this.#tag) this.digest = aux.Digest as Digest;
     if (typeof id === 'string') this.#count(layer, status, progressDetail);
-    else if (typeof status === 'string') this.#digest ??= digestTold(status, this.#tag);
+    else if (typeof status === 'string') this.digest ??= digestTold(status, this.#tag);
   }
 
   #note(layer: string, said: string): void {
     if (!this.#last.has(layer) && this.#last.size > BLOBS_MAX) return;
     this.#last.set(layer, said);
-    this.#news++;
+    this.news++;
   }
 
   #count(id: string, status: string | null | undefined, detail: AnswerLine['progressDetail']): void {

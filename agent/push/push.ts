@@ -15,7 +15,7 @@ import { PushAnswer } from './push-answer.ts';
 
 export interface Push {
   readonly digest: Digest;
-  readonly warning?: string;
+  readonly warning?: string | undefined;
 }
 
 export interface PushRun {
@@ -29,15 +29,12 @@ export interface PushRun {
 export type PushName = (name: string, run: PushRun) => Promise<Push>;
 
 export interface PushLimits {
-  /** Of an engine that says nothing new of a push, which is given up then. */
   readonly silenceMs?: number;
-  /** Of a helper that is asked for credentials. */
   readonly helperMs?: number;
   /** Told once of each thing that keeps credentials from being found. */
   readonly warn?: (message: string) => void;
 }
 
-/** Pushes by `engine`, with the credentials of whoever runs this. */
 export function pushBy(
   engine: Engine,
   env: Environment,
@@ -56,13 +53,8 @@ export function pushBy(
   return async (name, run) => {
     const reference = parseTarget(name, 'the name to push');
     const { domain } = reference;
-    const credentials = await findCredentials(domain, {
-      env,
-      signal: run.signal,
-      helperMs,
-      hung,
-      warn: warnOnce,
-    }).catch(denied);
+    const asking = { env, signal: run.signal, helperMs, hung, warn: warnOnce };
+    const credentials = await findCredentials(domain, asking).catch(denied);
     if (credentials && refusing.has(domain)) throw notTried(reference, credentials);
     const retries = absent.has(domain) ? 0 : RETRIES;
     for (let tries = 1; ; tries++) {
@@ -88,7 +80,6 @@ function denied(error: unknown): never {
 }
 
 interface Refused {
-  /** As the engine said it. */
   readonly why: string;
   readonly passes: boolean;
 }
@@ -128,7 +119,7 @@ async function pushOnce(
   if (failure !== undefined) return { why: failure, passes: mayPass(failure, reference) };
   if (digest === undefined)
     return { why: 'the engine ended it and did not say that it was pushed', passes: false };
-  return { digest, ...(partOfIndex && { warning: PART_OF_INDEX }) };
+  return { digest, warning: partOfIndex ? PART_OF_INDEX : undefined };
 }
 
 const PART_OF_INDEX =

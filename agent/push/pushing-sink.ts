@@ -24,7 +24,7 @@ import { namesRegistry, namesToPush } from './names-to-push.ts';
 import type { PushPolicy } from './policy.ts';
 import type { PushName } from './push.ts';
 
-export interface PushingOptions {
+interface PushingOptions {
   readonly push: PushName;
   readonly policy: PushPolicy;
   readonly emit: Emit;
@@ -73,16 +73,11 @@ export class PushingSink extends ForwardingSink {
 
   async #open(planned: Planned, signal: AbortSignal): Promise<ImageWriter> {
     const writer = await planned.open(signal);
-    return {
-      write: (blob) => writer.write(blob),
-      commit: async () => {
-        const end = await writer.commit();
-        return 'missing' in end ? end : { ...end, push: this.#begin(planned.answer.image, end, signal) };
-      },
-      loadedBytes: () => writer.loadedBytes(),
-      keptBytes: () => writer.keptBytes(),
-      abort: (error) => writer.abort(error),
+    const commit = async () => {
+      const end = await writer.commit();
+      return 'missing' in end ? end : { ...end, push: this.#begin(planned.answer.image, end, signal) };
     };
+    return { ...writer, commit };
   }
 
   /** Undefined where there is nothing to be pushed, and nothing to be said about that. */
@@ -145,17 +140,16 @@ export class PushingSink extends ForwardingSink {
   }
 }
 
-/** Says which names will be pushed, and which will not. */
 function withPushes(answer: Answer, left: readonly string[], allowed: ReadonlySet<Name>): Answer {
   const { refs, warning } = answer;
   const notes = [
-    ...(warning === undefined ? [] : [warning]),
-    ...(left.length > 0 ? [`the receiver does not push to ${left.join(', ')}`] : []),
-    ...(refs.length === 0 ? ['an image without a name cannot be pushed'] : []),
-  ];
+    warning,
+    left.length > 0 ? `the receiver does not push to ${left.join(', ')}` : undefined,
+    refs.length === 0 ? 'an image without a name cannot be pushed' : undefined,
+  ].filter((note) => note !== undefined);
   return {
     ...answer,
-    ...(notes.length > 0 && { warning: notes.join('; ') }),
+    warning: notes.length > 0 ? notes.join('; ') : undefined,
     refs: refs.map((ref) => (allowed.has(ref) && namesRegistry(ref.target) ? { ...ref, push: true } : ref)),
   };
 }

@@ -5,6 +5,7 @@ import { Decompressor } from '../../proto/compression.ts';
 import { ImgmvError } from '../../proto/errors.ts';
 import { ZSTD_WINDOW_LOG_MAX } from '../../proto/limits.ts';
 import { drained } from './drained.ts';
+import { integrity } from './errors.ts';
 import type { Inflation } from './inflation.ts';
 import { Turn } from './large-window.ts';
 import { ZSTD_LONG_WINDOW_LOG_MAX } from './limits.ts';
@@ -76,8 +77,7 @@ async function* unzstd(source: AsyncGenerator<Buffer>, turn: Turn): AsyncGenerat
     const inBounds = (decompressor: Decompressor) => decompressor.decompress(frames, Number.MAX_SAFE_INTEGER);
     if (windowBytes <= 2 ** ZSTD_WINDOW_LOG_MAX) return yield* inBounds(new Decompressor());
     if (windowBytes > 2 ** ZSTD_LONG_WINDOW_LOG_MAX)
-      throw new ImgmvError(
-        'integrity',
+      throw integrity(
         `zstd with a window of ${windowBytes} bytes, more than ${2 ** ZSTD_LONG_WINDOW_LOG_MAX}`,
         { hint: `compress it with --long=${ZSTD_LONG_WINDOW_LOG_MAX} or less` },
       );
@@ -129,12 +129,10 @@ async function* gunzipped(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer>
 /** Tapes were filled up with zeros. */
 function expectZeros(bytes: Buffer): void {
   if (bytes.some((byte) => byte !== 0))
-    throw new ImgmvError('integrity', 'something follows behind the end of what is compressed');
+    throw integrity('something follows behind the end of what is compressed');
 }
 
 function damaged(compression: Compression, cause: unknown): ImgmvError {
   const why = cause instanceof Error ? cause.message : String(cause);
-  return new ImgmvError('integrity', `the ${compression} is damaged, or not what imgmv reads: ${why}`, {
-    cause,
-  });
+  return integrity(`the ${compression} is damaged, or not what imgmv reads: ${why}`, { cause });
 }

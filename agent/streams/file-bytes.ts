@@ -18,7 +18,6 @@ export async function* fileBytes(
   }
 }
 
-/** Bytes that are in memory, as a body. */
 export async function* once(bytes: Buffer): AsyncGenerator<Buffer> {
   yield bytes;
 }

@@ -1,5 +1,6 @@
 /** How much one archive may inflate to, in all that is decompressed of it: a small file may hold any amount of zeros. */
-import { ImgmvError } from '../../proto/errors.ts';
+
+import { integrity } from './errors.ts';
 import type { ReadingMeter } from './reading-meter.ts';
 
 export class Inflation {
@@ -16,7 +17,7 @@ export class Inflation {
   /** Throws integrity where it is too much if it comes to so many in all. Nothing is counted. */
   expect(bytes: number): void {
     if (bytes > this.#maxBytes)
-      throw new ImgmvError('integrity', `it inflates to more than ${this.#maxBytes} bytes in all`, {
+      throw integrity(`it inflates to more than ${this.#maxBytes} bytes in all`, {
         hint: 'if you know that it is to be so large, --max-bytes SIZE allows more for an archive',
       });
   }

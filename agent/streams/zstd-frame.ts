@@ -1,5 +1,6 @@
 /** The first frame of zstd that holds something, and the window that it needs. RFC 8878 section 3.1. */
-import { ImgmvError } from '../../proto/errors.ts';
+
+import { integrity } from './errors.ts';
 import { isSkippableFrame } from './magic.ts';
 
 /** Magic number, descriptor, window, dictionary id and content size, each as long as it can be. */
@@ -28,7 +29,7 @@ export async function firstFrame(source: AsyncGenerator<Buffer>): Promise<FirstF
     let left = SKIPPABLE_HEADER_BYTES + head.readUInt32LE(4);
     // It may say 4 GiB.
     while (left > 0) {
-      if (!(await fill(1))) throw new ImgmvError('integrity', 'compressed bytes end inside a zstd frame');
+      if (!(await fill(1))) throw integrity('compressed bytes end inside a zstd frame');
       const skipped = Math.min(left, head.length);
       head = head.subarray(skipped);
       left -= skipped;

@@ -1,11 +1,11 @@
 /** The one image of skopeo's `dir:` format: `manifest.json` as it is, blobs by the digits of their digests. */
 import * as v from 'valibot';
-import { ImgmvError } from '../../../proto/errors.ts';
 import type { Digest } from '../../model/image.ts';
 import { hexOf } from '../../oci/blob-path.ts';
 import { MANIFEST_KEYS } from '../../oci/image-keys.ts';
 import { digestOf, isIndexType } from '../../oci/metadata.ts';
 import { parseJson } from '../../oci/strict-json.ts';
+import { integrity } from '../../streams/errors.ts';
 import { MetadataReading, metadataBytes } from '../archived-image.ts';
 import type { Contents } from '../contents.ts';
 import type { Described } from '../described.ts';
@@ -22,11 +22,11 @@ export function isDirFile(name: string): boolean {
 /** Throws integrity for the first thing that is wrong. */
 export function dirImages({ files }: Contents): Described {
   const facts = files.get(MANIFEST);
-  if (!facts) throw new ImgmvError('integrity', `it holds no ${MANIFEST}`);
+  if (!facts) throw integrity(`it holds no ${MANIFEST}`);
   const bytes = metadataBytes(facts, MANIFEST);
   const { mediaType } = parseJson(typed, bytes, MANIFEST, MANIFEST_KEYS);
   if (isIndexType(mediaType))
-    throw new ImgmvError('integrity', 'it holds an index of several images, of which a dir: keeps no order', {
+    throw integrity('it holds an index of several images, of which a dir: keeps no order', {
       hint: 'skopeo copy without --all writes one of them; oci: keeps them all',
     });
   const root = { mediaType, digest: digestOf(bytes), size: bytes.length, kind: 'manifest' as const };

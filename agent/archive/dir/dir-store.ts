@@ -3,16 +3,16 @@ import { randomBytes } from 'node:crypto';
 import { renameSync, rmSync } from 'node:fs';
 import { chmod, mkdir, readdir, rename, rm, rmdir, unlink } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
-import { ImgmvError } from '../../../proto/errors.ts';
 import type { Digest, Image } from '../../model/image.ts';
 import { type Room, roomAt } from '../../model/room.ts';
 import { hexOf } from '../../oci/blob-path.ts';
 import { isIndexType } from '../../oci/metadata.ts';
+import { usage } from '../../streams/errors.ts';
 import { once } from '../../streams/file-bytes.ts';
 import { lstatIfAny } from '../../streams/lstat-if-any.ts';
-import type { BlobStore, WholeImage } from '../blob-store.ts';
+import { type BlobStore, NewStore, type WholeImage } from '../blob-store.ts';
 import { MANIFEST } from '../docker-archive/docker-archive.ts';
-import { FOLDER_MODE } from '../folder.ts';
+import { cannotWrite, FOLDER_MODE } from '../folder.ts';
 import { DIRECTORY, kindAt } from '../kind-at.ts';
 import { makeDirectories, removeEmpty } from '../made-directories.ts';
 import { writeNewFile } from '../new-file.ts';
@@ -20,15 +20,11 @@ import { writeNewFile } from '../new-file.ts';
 /** containers/image directory/directory_dest.go */
 const VERSION = Buffer.from('Directory Transport Version: 1.1\n');
 
-export class DirStore implements BlobStore {
-  readonly atomic = true;
-  readonly there: readonly Image[] = [];
+export class DirStore extends NewStore implements BlobStore {
   readonly #path: string;
   readonly #temporary: string;
   readonly #overwrite: boolean;
-  /** Directories to remove where nothing comes of it, the innermost first. */
   readonly #made: readonly string[];
-  readonly #sizes = new Map<Digest, number>();
   /** Where the directory is meanwhile that is being replaced. */
   #old: string | undefined;
   /** Also when a second signal ends the process at once. */
@@ -43,6 +39,7 @@ export class DirStore implements BlobStore {
   #placed = false;
 
   private constructor(path: string, temporary: string, overwrite: boolean, made: readonly string[]) {
+    super();
     this.#path = path;
     this.#temporary = temporary;
     this.#overwrite = overwrite;
@@ -57,19 +54,12 @@ export class DirStore implements BlobStore {
     const temporary = join(dirname(path), `.${basename(path)}.imgmv-${randomBytes(6).toString('hex')}`);
     const made = await makeDirectories(dirname(path));
     try {
-      await mkdir(temporary, { mode: FOLDER_MODE });
-    } catch (cause) {
+      await mkdir(temporary, { mode: FOLDER_MODE }).catch(cannotWrite(path));
+    } catch (error) {
       await removeEmpty(made);
-      throw new ImgmvError('usage', `cannot write ${path}: ${(cause as Error).message}`, { cause });
+      throw error;
     }
     return new DirStore(path, temporary, overwrite, made);
-  }
-
-  /** Nothing was there before. */
-  async check(): Promise<void> {}
-
-  sizeOf(digest: Digest): number | undefined {
-    return this.#sizes.get(digest);
   }
 
   refusal({ root, store }: Image, others: number): string | undefined {
@@ -83,10 +73,8 @@ export class DirStore implements BlobStore {
     return roomAt(dirname(this.#path));
   }
 
-  async put(digest: Digest, size: number, body: AsyncIterable<Buffer>): Promise<void> {
-    if (this.#sizes.has(digest)) for await (const _ of body);
-    else await this.#write(hexOf(digest), body);
-    this.#sizes.set(digest, size);
+  protected write(digest: Digest, _size: number, body: AsyncIterable<Buffer>): Promise<void> {
+    return this.#write(hexOf(digest), body);
   }
 
   async add({ root, metadata }: WholeImage): Promise<void> {
@@ -94,10 +82,6 @@ export class DirStore implements BlobStore {
       if (digest !== root.digest) await this.put(digest, bytes.length, once(bytes));
     await this.#write(MANIFEST, once(root.bytes));
     await this.#write('version', once(VERSION));
-  }
-
-  async name(): Promise<void> {
-    throw new ImgmvError('internal', 'a new dir: has no image yet');
   }
 
   async finish(): Promise<void> {
@@ -147,7 +131,7 @@ export class DirStore implements BlobStore {
       await rename(old, this.#path);
     } catch {
       const { message } = error as Error;
-      throw new ImgmvError('usage', `cannot replace ${this.#path}: ${message}`, {
+      throw usage(`cannot replace ${this.#path}: ${message}`, {
         cause: error,
         hint: `what was there is in ${old}`,
       });
@@ -176,25 +160,17 @@ const PART = /^(version|([0-9a-f]{64}\.)?manifest\.json|[0-9a-f]{64}|([0-9a-f]{6
  * Throws usage where it is not to be replaced: without `overwrite` it is empty, with it nothing but a `dir:`.
  */
 async function requireReplaceable(at: string, path: string, overwrite: boolean): Promise<readonly string[]> {
-  const kind = await kindAt(at).catch((cause: Error) => {
-    throw new ImgmvError('usage', `cannot write ${path}: ${cause.message}`, { cause });
-  });
+  const kind = await kindAt(at).catch(cannotWrite(path));
   if (kind === undefined) return [];
-  if (kind !== DIRECTORY)
-    throw new ImgmvError('usage', `${path} is ${kind}, and no directory`, { hint: 'name another one' });
-  const found = await readdir(at, { withFileTypes: true }).catch((cause: Error) => {
-    throw new ImgmvError('usage', `cannot write ${path}: ${cause.message}`, { cause });
-  });
+  if (kind !== DIRECTORY) throw usage(`${path} is ${kind}, and no directory`, { hint: 'name another one' });
+  const found = await readdir(at, { withFileTypes: true }).catch(cannotWrite(path));
   const names = found.map(({ name }) => name);
   if (names.length === 0) return names;
   const other = found.find((one) => !one.isFile() || !PART.test(one.name))?.name;
-  const whole = names.includes('version') && names.includes(MANIFEST);
-  if (overwrite && whole && other === undefined) return names;
+  const isDir = other === undefined && names.includes('version') && names.includes(MANIFEST);
+  if (overwrite && isDir) return names;
   const holds = other === undefined ? 'something else' : JSON.stringify(other);
-  throw new ImgmvError('usage', `${path} exists already`, {
-    hint:
-      whole && other === undefined
-        ? '--overwrite replaces it'
-        : `it holds ${holds}, which is not of a dir: name another one`,
+  throw usage(`${path} exists already`, {
+    hint: isDir ? '--overwrite replaces it' : `it holds ${holds}, which is not of a dir: name another one`,
   });
 }

@@ -3,12 +3,12 @@
  * write. moby image/tarexport/tarexport.go; layers and diffIDs go by their position.
  */
 import * as v from 'valibot';
-import { ImgmvError } from '../../../proto/errors.ts';
 import { LAYERS_MAX, NAMES_PER_IMAGE_MAX, OFFER_IMAGES_MAX } from '../../../proto/limits.ts';
 import type { Digest } from '../../model/image.ts';
 import { ARCHIVE_KEYS } from '../../oci/image-keys.ts';
 import { digestOf, readConfig } from '../../oci/metadata.ts';
 import { parseJson, strictJson } from '../../oci/strict-json.ts';
+import { integrity } from '../../streams/errors.ts';
 import {
   type ArchivedImage,
   archivedName,
@@ -18,9 +18,8 @@ import {
   metadataBytes,
   named,
   type StoredLayer,
-  withoutName,
 } from '../archived-image.ts';
-import { type Contents, knownDigest, type StoredFile } from '../contents.ts';
+import type { Contents, StoredFile } from '../contents.ts';
 import { type Described, type SetAside, setAsideUnless } from '../described.ts';
 import { LINKS_FOLLOWED_MAX } from '../limits.ts';
 import { entryName } from '../tar/entry-name.ts';
@@ -49,11 +48,10 @@ export function dockerArchiveImages(contents: Contents): Described {
     const called = RepoTags && RepoTags.length > 0 ? RepoTags : [Config];
     setAsideUnless(called, setAside, () => {
       const one = imageOf(contents, Config, Layers ?? [], reading);
-      const read = (RepoTags ?? []).map((text) => archivedName(text) ?? { text });
-      const { names } = found.get(one.image.id) ?? { names: [] as string[] };
-      names.push(...read.filter((name) => typeof name === 'string'));
-      found.set(one.image.id, { one, names });
-      for (const name of read) if (typeof name !== 'string') warnings.push(withoutName(name.text));
+      const without: string[] = [];
+      const names = (RepoTags ?? []).flatMap((text) => archivedName(text, without));
+      found.set(one.image.id, { one, names: [...(found.get(one.image.id)?.names ?? []), ...names] });
+      warnings.push(...without);
     });
     reading.requireWithin();
   }
@@ -82,7 +80,7 @@ export function checkRepositories({ files }: Contents): void {
 function readManifest(contents: Contents) {
   const file = contents.files.get(MANIFEST);
   if (!file)
-    throw new ImgmvError('integrity', `it holds neither ${MANIFEST} nor oci-layout: no image archive`, {
+    throw integrity(`it holds neither ${MANIFEST} nor oci-layout: no image archive`, {
       hint: seemsToHold(contents),
     });
   return parseJson(manifest, metadataBytes(file, MANIFEST), MANIFEST, ARCHIVE_KEYS);
@@ -96,15 +94,13 @@ function imageOf(
 ): ArchivedImage {
   const { name, file } = fileAt(contents, configName);
   const bytes = reading.of(file, name);
-  const id = knownDigest(file) ?? digestOf(bytes);
+  const id = file.digest ?? digestOf(bytes);
   const said = DIGEST_NAME.exec(name)?.[1];
-  if (said !== undefined && id !== `sha256:${said}`)
-    throw new ImgmvError('integrity', `${JSON.stringify(name)} is ${id}`);
+  if (said !== undefined && id !== `sha256:${said}`) throw integrity(`${JSON.stringify(name)} is ${id}`);
   const config = readConfig(bytes);
   const diffIds = config.rootfs.diff_ids ?? [];
   if (diffIds.length !== layerNames.length)
-    throw new ImgmvError(
-      'integrity',
+    throw integrity(
       `${JSON.stringify(name)} names ${diffIds.length} layers, and ${MANIFEST} ${layerNames.length}`,
     );
   const layers = new Map<Digest, StoredLayer>();
@@ -129,5 +125,5 @@ function fileAt({ files, links }: Contents, written: string): { name: string; fi
     if (next === undefined) break;
     name = next;
   }
-  throw new ImgmvError('integrity', `${MANIFEST} names ${JSON.stringify(written)}, which is not there`);
+  throw integrity(`${MANIFEST} names ${JSON.stringify(written)}, which is not there`);
 }

@@ -1,5 +1,5 @@
 /** One image of an OCI layout from its root down: what of it is there, and agrees with itself. */
-import { ImgmvError } from '../../../proto/errors.ts';
+import type { ImgmvError } from '../../../proto/errors.ts';
 import { LAYERS_OFFERED_MAX } from '../../../proto/limits.ts';
 import { type Digest, HOST_PLATFORM, type Image } from '../../model/image.ts';
 import {
@@ -18,6 +18,7 @@ import {
   manifestFor,
   readConfig,
 } from '../../oci/metadata.ts';
+import { integrity } from '../../streams/errors.ts';
 import {
   type ArchivedImage,
   classicImage,
@@ -26,7 +27,7 @@ import {
   platformOf,
   type StoredLayer,
 } from '../archived-image.ts';
-import { knownDigest, type StoredFile } from '../contents.ts';
+import type { StoredFile } from '../contents.ts';
 
 /** A manifest of an image, not of an attestation. */
 interface Candidate {
@@ -79,7 +80,7 @@ export class ImageGraph {
   ): ArchivedImage {
     const layers = [...this.#layers.values()];
     if (layers.length > LAYERS_OFFERED_MAX)
-      throw new ImgmvError('integrity', `the image ${digest} has ${layers.length} layers`);
+      throw integrity(`the image ${digest} has ${layers.length} layers`);
     const image: Image = {
       id: digest,
       root: { mediaType, digest, size },
@@ -88,20 +89,10 @@ export class ImageGraph {
       names: [],
       diffIds: config.rootfs.diff_ids ?? [],
       config: manifest.config.digest,
-      layers: layers.map(({ digest: layer, size: bytes, diffId }) => ({
-        digest: layer,
-        size: bytes,
-        ...(diffId && { diffId }),
-      })),
-      bytes: layers.reduce((sum, { size: bytes }) => sum + bytes, 0),
+      layers: layers.map((layer) => ({ digest: layer.digest, size: layer.size, diffId: layer.diffId })),
+      bytes: layers.reduce((sum, layer) => sum + layer.size, 0),
     };
-    return {
-      image,
-      labels: [],
-      metadata,
-      layers: this.#layers,
-      claims: this.#claims,
-    };
+    return { image, labels: [], metadata, layers: this.#layers, claims: this.#claims };
   }
 
   /** Undefined where the manifest is another one than imgmv makes. */
@@ -122,10 +113,9 @@ export class ImageGraph {
     const file = this.#files.get(name);
     if (!file && from === undefined) throw lacking(asked);
     if (!file) return undefined;
-    const known = knownDigest(file) ?? digest;
+    const known = file.digest ?? digest;
     if (file.size !== size || known !== digest)
-      throw new ImgmvError(
-        'integrity',
+      throw integrity(
         `the blob ${JSON.stringify(name)} is ${known} of ${file.size} bytes, want ${digest} of ${size}`,
       );
     return kind === 'layer' ? [] : this.#reading.of(file, name);
@@ -148,8 +138,7 @@ export class ImageGraph {
 
   #claimLayers({ config, layers }: WholeManifest, diffIds: readonly Digest[]): void {
     if (diffIds.length !== layers.length)
-      throw new ImgmvError(
-        'integrity',
+      throw integrity(
         `the config ${config.digest} names ${diffIds.length} layers, and its manifest ${layers.length}`,
       );
     for (const [at, { digest, mediaType, size }] of layers.entries()) {
@@ -157,11 +146,8 @@ export class ImageGraph {
       // How a layer is compressed its bytes say: media types are wrong often. What is in one that is encrypted only
       // those can tell who have the key.
       const isReadable = !mediaType.endsWith('+encrypted');
-      this.#claims.push({
-        file: this.#nameOf(digest),
-        stored: digest,
-        ...(isReadable && { diffId: { digest: diffId, at } }),
-      });
+      const claimed = isReadable ? { digest: diffId, at } : undefined;
+      this.#claims.push({ file: this.#nameOf(digest), stored: digest, diffId: claimed });
       this.#layers.set(digest, { ...this.#stored(digest, size), diffId });
     }
   }
@@ -172,15 +158,14 @@ export class ImageGraph {
 }
 
 function lacking({ digest }: Child): ImgmvError {
-  return new ImgmvError('integrity', `the image lacks the blob ${digest}`);
+  return integrity(`the image lacks the blob ${digest}`);
 }
 
 function none({ digest }: Child, { manifests }: Graph): ImgmvError {
   // Its config is no image's.
   const type = manifests[0]?.config.mediaType;
-  if (type === undefined) return new ImgmvError('integrity', `the image ${digest} holds no whole manifest`);
-  return new ImgmvError(
-    'integrity',
+  if (type === undefined) return integrity(`the image ${digest} holds no whole manifest`);
+  return integrity(
     `${digest} is no image, but a chart, a signature or another artifact: its config is of the type ${JSON.stringify(type.slice(0, 100))}`,
   );
 }

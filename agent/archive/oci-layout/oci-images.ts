@@ -1,22 +1,22 @@
 /** The images of an OCI layout by its `index.json`, be it in a tar or a directory. OCI image spec 1.1, image-layout.md. */
 import * as v from 'valibot';
-import { ImgmvError } from '../../../proto/errors.ts';
 import { OFFER_IMAGES_MAX } from '../../../proto/limits.ts';
 import type { Digest } from '../../model/image.ts';
 import { blobPath } from '../../oci/blob-path.ts';
 import { LAYOUT_KEYS, MANIFEST_KEYS } from '../../oci/image-keys.ts';
 import { isIndexType } from '../../oci/metadata.ts';
 import { parseJson } from '../../oci/strict-json.ts';
+import { integrity } from '../../streams/errors.ts';
 import {
   type ArchivedImage,
   archivedName,
   MetadataReading,
   metadataBytes,
   named,
-  withoutName,
 } from '../archived-image.ts';
 import type { Contents } from '../contents.ts';
 import { type Described, type SetAside, setAsideUnless } from '../described.ts';
+import { DirectoryContents } from '../directory-contents.ts';
 import { checkRepositories, configsOfManifest } from '../docker-archive/docker-archive.ts';
 import { ImageGraph } from './image-graph.ts';
 
@@ -48,14 +48,18 @@ const index = v.object({
   ),
 });
 
-export type LayoutIndex = v.InferOutput<typeof index>;
+export function openOciLayout(path: string, signal: AbortSignal): Promise<Contents> {
+  const wanted = (name: string) =>
+    name === LAYOUT || name === INDEX || /^blobs\/sha256\/[0-9a-f]{64}$/.test(name);
+  return DirectoryContents.open(path, ['', 'blobs/sha256'], wanted, signal);
+}
 
 /** Throws integrity for what is wrong with the layout; an entry of it that is no good image is set aside. */
 export function ociImages(contents: Contents): Described {
   const { files, links } = contents;
   const [link] = links.keys();
   if (link !== undefined)
-    throw new ImgmvError('integrity', `${JSON.stringify(link)} is a link, which an OCI layout does not have`);
+    throw integrity(`${JSON.stringify(link)} is a link, which an OCI layout does not have`);
   readLayout(contents);
   checkRepositories(contents);
   const reading = new MetadataReading();
@@ -68,13 +72,13 @@ export function ociImages(contents: Contents): Described {
     setAsideUnless([text ?? label ?? written], setAside, () => {
       const digest = sha256Of(written);
       const kind = isIndexType(root.mediaType) ? 'index' : 'manifest';
-      const one =
-        found.get(digest)?.one ??
-        new ImageGraph(files, blobPath, reading).image({ ...root, digest, kind }, rootKind === 'config');
-      const same = found.get(digest) ?? { one, names: [], labels: [] };
-      const read = text === undefined ? undefined : archivedName(text);
-      if (read !== undefined) same.names.push(read);
-      else if (text !== undefined) warnings.push(withoutName(text));
+      const graph = new ImageGraph(files, blobPath, reading);
+      const same = found.get(digest) ?? {
+        one: graph.image({ ...root, digest, kind }, rootKind === 'config'),
+        names: [],
+        labels: [],
+      };
+      if (text !== undefined) same.names.push(...archivedName(text, warnings));
       if (label !== undefined) same.labels.push(label);
       found.set(digest, same);
     });
@@ -82,11 +86,8 @@ export function ociImages(contents: Contents): Described {
   }
   const images = [...found.values()].flatMap(
     ({ one, names, labels }) =>
-      setAsideUnless([one.image.id], setAside, () => ({
-        ...one,
-        image: named(one.image, names),
-        labels,
-      })) ?? [],
+      setAsideUnless([one.image.id], setAside, () => ({ ...one, image: named(one.image, names), labels })) ??
+      [],
   );
   // What is set aside may be what manifest.json names besides.
   if (setAside.length === 0 && images.length > 0) agreeWithManifest(contents, images);
@@ -95,24 +96,25 @@ export function ociImages(contents: Contents): Described {
 
 function sha256Of(digest: string): Digest {
   if (/^sha256:[0-9a-f]{64}$/.test(digest)) return digest as Digest;
-  throw new ImgmvError('integrity', `${JSON.stringify(digest.slice(0, 200))} is no digest by sha256`, {
+  throw integrity(`${JSON.stringify(digest.slice(0, 200))} is no digest by sha256`, {
     hint: 'imgmv reads only images whose digests are sha256',
   });
 }
 
 function readLayout({ files }: Contents): void {
   const facts = files.get(LAYOUT);
-  if (!facts) throw new ImgmvError('integrity', `it holds no ${LAYOUT}: no OCI image layout`);
+  if (!facts) throw integrity(`it holds no ${LAYOUT}: no OCI image layout`);
   parseJson(layout, metadataBytes(facts, LAYOUT), LAYOUT, LAYOUT_KEYS);
 }
 
-export function readIndex({ files }: Pick<Contents, 'files'>): LayoutIndex {
+function readIndex({ files }: Contents) {
   const facts = files.get(INDEX);
-  if (!facts) throw new ImgmvError('integrity', `it holds no ${INDEX}`);
+  if (!facts) throw integrity(`it holds no ${INDEX}`);
   return parseIndex(metadataBytes(facts, INDEX));
 }
 
-export function parseIndex(bytes: Buffer): LayoutIndex {
+/** Throws integrity for what is no index. */
+export function parseIndex(bytes: Buffer) {
   return parseJson(index, bytes, INDEX, MANIFEST_KEYS);
 }
 
@@ -125,10 +127,7 @@ function agreeWithManifest(contents: Contents, images: readonly ArchivedImage[])
   );
   const stray = configsOfManifest(contents)?.find((config) => !configs.has(config));
   if (stray !== undefined)
-    throw new ImgmvError(
-      'integrity',
-      `manifest.json and ${INDEX} differ: the config ${stray} is of one alone`,
-    );
+    throw integrity(`manifest.json and ${INDEX} differ: the config ${stray} is of one alone`);
 }
 
 /** Two manifests of one classic image are that image. */

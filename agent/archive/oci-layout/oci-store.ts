@@ -12,15 +12,24 @@ import { type Room, roomAt } from '../../model/room.ts';
 import { hexOf } from '../../oci/blob-path.ts';
 import { MANIFEST_KEYS } from '../../oci/image-keys.ts';
 import { strictJson } from '../../oci/strict-json.ts';
+import { integrity, usage } from '../../streams/errors.ts';
 import { fileBytes, once } from '../../streams/file-bytes.ts';
 import type { BlobStore, WholeImage } from '../blob-store.ts';
 import { measured } from '../contents.ts';
-import { Folder } from '../folder.ts';
+import { cannotWrite, Folder } from '../folder.ts';
 import { makeDirectories, removeEmpty } from '../made-directories.ts';
 import { writeNewFile } from '../new-file.ts';
-import { IMAGE_NAME, INDEX, LAYOUT, ociImages, parseIndex, REF_NAME, ROOT_KIND } from './oci-images.ts';
+import {
+  IMAGE_NAME,
+  INDEX,
+  LAYOUT,
+  ociImages,
+  openOciLayout,
+  parseIndex,
+  REF_NAME,
+  ROOT_KIND,
+} from './oci-images.ts';
 import { LAYOUT_BYTES, type LayoutDescriptor, namedDescriptors, ociDescriptors } from './oci-index.ts';
-import { openOciLayout } from './open-layout.ts';
 
 const BLOBS = 'blobs/sha256';
 
@@ -52,7 +61,6 @@ export class OciStore implements BlobStore {
   readonly #signal: AbortSignal;
   /** Blobs that no image names yet. */
   readonly #loose = new Set<Digest>();
-  /** Directories to remove where nothing comes of it, the innermost first. */
   readonly #made: readonly string[];
   readonly #temporary = new Set<string>();
   #committed = false;
@@ -102,12 +110,11 @@ export class OciStore implements BlobStore {
   static async isThere(given: string): Promise<boolean> {
     const path = resolve(given);
     const names = await readdir(path).catch((error: NodeJS.ErrnoException): string[] => {
-      if (error.code === 'ENOENT') return [];
-      throw new ImgmvError('usage', `cannot write ${path}: ${error.message}`, { cause: error });
+      return error.code === 'ENOENT' ? [] : cannotWrite(path)(error);
     });
     if (names.length === 0) return false;
     if (!names.includes(LAYOUT))
-      throw new ImgmvError('usage', `${path} is no OCI layout, and not empty`, { hint: 'name another one' });
+      throw usage(`${path} is no OCI layout, and not empty`, { hint: 'name another one' });
     await makeDirectories(path);
     await using root = await Folder.open(path);
     await readIndexFile(root);
@@ -131,11 +138,11 @@ export class OciStore implements BlobStore {
   async #compare(digest: Digest): Promise<void> {
     const folder = await this.#blobsFolder();
     await using file = await folder.file(hexOf(digest));
-    if (!file) throw new ImgmvError('integrity', `the blob ${digest} has gone from ${folder.path}`);
+    if (!file) throw integrity(`the blob ${digest} has gone from ${folder.path}`);
     const body = fileBytes(file, 0, Number.POSITIVE_INFINITY, this.#signal);
-    const { digest: found } = await measured(body, 'none', undefined);
+    const { digest: found } = await measured(body);
     if (found !== digest)
-      throw new ImgmvError('integrity', `the blob "${BLOBS}/${hexOf(digest)}" is ${found}`, {
+      throw integrity(`the blob "${BLOBS}/${hexOf(digest)}" is ${found}`, {
         hint: `${this.#root.path} is damaged: name another layout`,
       });
   }
@@ -165,8 +172,8 @@ export class OciStore implements BlobStore {
       for (const [digest, bytes] of [...metadata, [root.digest, root.bytes] as const])
         await this.put(digest, bytes.length, once(bytes));
       await this.#list(ociDescriptors(whole, 'oci'), whole.image.names);
-      for (const { digest } of whole.image.layers ?? []) this.#loose.delete(digest);
-      for (const digest of [...whole.layers, ...metadata.map(([one]) => one), root.digest])
+      const layers = whole.image.layers?.map(({ digest }) => digest) ?? [];
+      for (const digest of [...layers, ...whole.layers, ...metadata.map(([one]) => one), root.digest])
         this.#loose.delete(digest);
     });
   }

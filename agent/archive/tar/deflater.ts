@@ -3,11 +3,10 @@
  * part (RFC 8878), which all readers take. gzip is one member all the same (RFC 1952): not all take several.
  */
 import { finished, Readable } from 'node:stream';
-import { constants, createDeflateRaw } from 'node:zlib';
+import { constants, crc32, createDeflateRaw } from 'node:zlib';
 import { Compressor } from '../../../proto/compression.ts';
 import type { Compression } from '../../streams/compression.ts';
 import { tap } from '../../streams/tap.ts';
-import { crc32 } from './crc32.ts';
 
 export interface Deflater {
   /** What comes of `source`, behind that of the parts before. One at a time. */
@@ -25,17 +24,16 @@ const GZIP_HEADER = Buffer.from([0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3]);
 /** RFC 1951: a last block, of fixed codes, that holds nothing. */
 const LAST_BLOCK = Buffer.from([0x03, 0x00]);
 
+/** Each part stands for itself. */
+const UNFRAMED = { mark: () => () => {}, end: () => Buffer.alloc(0) };
+
 export function deflater(compression: Compression): Deflater {
   switch (compression) {
     case 'none':
-      return { part: (source) => source, mark: () => () => {}, end: () => Buffer.alloc(0) };
+      return { ...UNFRAMED, part: (source) => source };
     case 'zstd': {
       const compressor = new Compressor();
-      return {
-        part: (source) => compressor.compress(source, () => ZSTD_LEVEL),
-        mark: () => () => {},
-        end: () => Buffer.alloc(0),
-      };
+      return { ...UNFRAMED, part: (source) => compressor.compress(source, () => ZSTD_LEVEL) };
     }
     case 'gzip':
       return new Gzip();

@@ -1,5 +1,6 @@
 /** Names inside archives: relative, downwards, and one spelling for each. */
-import { ImgmvError } from '../../../proto/errors.ts';
+import type { ImgmvError } from '../../../proto/errors.ts';
+import { integrity } from '../../streams/errors.ts';
 
 /** `./a//b/` as `a/b`. Throws integrity for what is absolute, climbs, or is no name; '' is the archive's own folder. */
 export function entryName(written: string): string {
@@ -24,5 +25,5 @@ export function linkTarget(name: string, link: string): string {
 
 function leads(path: string, from?: string): ImgmvError {
   const where = from === undefined ? 'an entry named' : `the link ${JSON.stringify(from)} to`;
-  return new ImgmvError('integrity', `${where} ${JSON.stringify(path)} leads elsewhere`);
+  return integrity(`${where} ${JSON.stringify(path)} leads elsewhere`);
 }

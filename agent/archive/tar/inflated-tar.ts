@@ -150,7 +150,6 @@ export class InflatedTar implements AsyncDisposable {
   }
 }
 
-/** A stream, and how far it has been read. */
 class Cursor {
   /** While it needs a large window. */
   readonly turn: Turn;

@@ -18,7 +18,6 @@ export class Places {
     this.#numbers = new Map(all.map(({ name }, number) => [name, number]));
   }
 
-  /** In `all`. */
   numberOf({ name }: Place): number {
     return this.#numbers.get(name) ?? -1;
   }

@@ -1,5 +1,5 @@
 /** A tar as contents: looked through once for what is in it, and read for what is wanted. */
-import { ImgmvError } from '../../../proto/errors.ts';
+import type { ImgmvError } from '../../../proto/errors.ts';
 import { Hasher } from '../../../proto/hasher.ts';
 import {
   COMPRESSION_HEAD_BYTES,
@@ -8,12 +8,13 @@ import {
   inflated,
   unreadCompression,
 } from '../../streams/compression.ts';
+import { integrity } from '../../streams/errors.ts';
 import type { Inflation } from '../../streams/inflation.ts';
 import { Turn } from '../../streams/large-window.ts';
 import { peek } from '../../streams/peek.ts';
 import type { ReadingMeter } from '../../streams/reading-meter.ts';
 import { tap } from '../../streams/tap.ts';
-import { type Contents, Heads, knownDigest, measured, type ReadFile, type StoredFile } from '../contents.ts';
+import { type Contents, Heads, measured, type ReadFile, type StoredFile } from '../contents.ts';
 import type { Input } from '../input.ts';
 import { type Inflate, InflatedTar } from './inflated-tar.ts';
 import { type Place, Places } from './places.ts';
@@ -21,7 +22,6 @@ import { SkippingReader } from './skipping-reader.ts';
 import { type TarEntry, tarEntries } from './tar-entries.ts';
 
 interface TarOptions {
-  /** Of what is decompressed. */
   readonly inflation: Inflation;
   readonly meter: ReadingMeter;
   readonly signal: AbortSignal;
@@ -103,8 +103,7 @@ interface Index {
 
 /** Only where what a file is was known when it had been decompressed. */
 function requireSame(name: string, one: StoredFile, other: StoredFile): void {
-  const digest = knownDigest(one);
-  if (digest === undefined || digest !== knownDigest(other)) throw twice(name);
+  if (one.digest === undefined || one.digest !== other.digest) throw twice(name);
 }
 
 /** Checks that files with the same name have the same bytes. Reads each of them once. */
@@ -115,7 +114,7 @@ async function requireRepeated(
   signal: AbortSignal,
 ): Promise<void> {
   const digestAt = async ({ offset, size }: Place) =>
-    (await measured(input.read(offset, offset + size, signal), 'none', undefined)).digest;
+    (await measured(input.read(offset, offset + size, signal))).digest;
   const names = new Set(repeated.map(({ name }) => name));
   const digests = new Map<string, string>();
   for (const place of places) if (names.has(place.name)) digests.set(place.name, await digestAt(place));
@@ -124,10 +123,7 @@ async function requireRepeated(
 }
 
 function twice(name: string): ImgmvError {
-  return new ImgmvError(
-    'integrity',
-    `the entry ${JSON.stringify(name)} is there twice, and not the same both times`,
-  );
+  return integrity(`the entry ${JSON.stringify(name)} is there twice, and not the same both times`);
 }
 
 /**
@@ -138,7 +134,7 @@ async function hashed(heads: Heads, { body, size }: TarEntry): Promise<StoredFil
   const hasher = new Hasher();
   const watched = tap(body, (chunk) => hasher.add(chunk));
   const file = await heads.of(size, watched);
-  if (file.compression !== 'none') return file;
+  if (file.compression !== 'none' || file.digest !== undefined) return file;
   for await (const _ of watched);
   return { ...file, digest: hasher.digest() };
 }
@@ -166,8 +162,7 @@ async function plain(
     const inner = await peek(stream, COMPRESSION_HEAD_BYTES);
     refuse(inner.head, ` inside ${compression}`);
     const nested = compressionOf(inner.head);
-    if (nested !== 'none')
-      throw new ImgmvError('integrity', `it is ${nested} inside ${compression}: one of them would do`);
+    if (nested !== 'none') throw integrity(`it is ${nested} inside ${compression}: one of them would do`);
     return { compression, tar: inner.whole };
   } catch (error) {
     // What it has taken for decompressing others wait for.
@@ -177,10 +172,10 @@ async function plain(
 }
 
 function refuse(head: Buffer, where: string): void {
-  if (head.length === 0) throw new ImgmvError('integrity', `it is empty${where}`);
+  if (head.length === 0) throw integrity(`it is empty${where}`);
   const unread = unreadCompression(head);
   if (unread !== undefined)
-    throw new ImgmvError('integrity', `it is ${unread}${where}, which imgmv does not read`, {
+    throw integrity(`it is ${unread}${where}, which imgmv does not read`, {
       hint: `decompress it on the way: ${unread} -dc FILE | imgmv … docker-archive:-`,
     });
 }

@@ -1,6 +1,7 @@
 /** A tar as a stream of entries, each checked before it is given; knows nothing of images. */
-import { ImgmvError } from '../../../proto/errors.ts';
+import type { ImgmvError } from '../../../proto/errors.ts';
 import { LAYER_MAX_BYTES } from '../../../proto/limits.ts';
+import { integrity } from '../../streams/errors.ts';
 import {
   BEHIND_END_MAX_BYTES,
   ENTRIES_MAX,
@@ -19,7 +20,6 @@ import {
   type TarHeader,
 } from './tar-header.ts';
 
-/** A regular file, or a link to another entry. */
 export interface TarEntry {
   /** In its one spelling. */
   readonly name: string;
@@ -28,7 +28,6 @@ export interface TarEntry {
   readonly size: number;
   /** There was one of this name before: to be taken only where both are the same. */
   readonly again: boolean;
-  /** Where its bytes begin in the stream. */
   readonly offset: number;
   /** To be read once, before the next entry is asked for; what is not read is passed over. */
   readonly body: AsyncGenerator<Buffer>;
@@ -53,7 +52,7 @@ export async function* tarEntries(stream: Stream): AsyncGenerator<TarEntry> {
       if (block.length === 0 && entries > 0) break;
       if (block.length < BLOCK_BYTES) throw truncated('it ends inside a header');
       if (isZero(block)) break;
-      if (entries === ENTRIES_MAX) throw new ImgmvError('integrity', `more than ${ENTRIES_MAX} entries`);
+      if (entries === ENTRIES_MAX) throw integrity(`more than ${ENTRIES_MAX} entries`);
       const header = decodeTarHeader(block);
       const more = await extension(header, input);
       if (more !== undefined) {
@@ -67,24 +66,22 @@ export async function* tarEntries(stream: Stream): AsyncGenerator<TarEntry> {
       const isDirectory = type === '5' || (type === '0' && written.endsWith('/'));
       const isLink = type === '1' || type === '2';
       if (!isDirectory && !isLink && type !== '0')
-        throw new ImgmvError('integrity', `${JSON.stringify(written)} is ${kindOf(type)}`);
+        throw integrity(`${JSON.stringify(written)} is ${kindOf(type)}`);
       if (size > (isDirectory || isLink ? 0 : LAYER_MAX_BYTES))
-        throw new ImgmvError('integrity', `${JSON.stringify(written)} has ${size} bytes`);
+        throw integrity(`${JSON.stringify(written)} has ${size} bytes`);
       if (isDirectory) continue;
-      if (name === '')
-        throw new ImgmvError('integrity', `the file ${JSON.stringify(written)} has the name of a folder`);
+      if (name === '') throw integrity(`the file ${JSON.stringify(written)} has the name of a folder`);
       const again = names.has(name);
       const link = isLink ? { link: type === '2' ? linkTarget(name, linkName) : entryName(linkName) } : {};
       // It is another name of a file that is there, and not of one that comes and could be another by then.
       if (type === '1' && !(names.has(link.link ?? '') && link.link !== name))
-        throw new ImgmvError(
-          'integrity',
+        throw integrity(
           `${JSON.stringify(name)} is a hard link to ${JSON.stringify(linkName)}, which is not in front of it`,
         );
       names.add(name);
       nameBytes += Buffer.byteLength(name) + Buffer.byteLength(link.link ?? '');
       if (nameBytes > ENTRY_NAMES_MAX_BYTES)
-        throw new ImgmvError('integrity', `more than ${ENTRY_NAMES_MAX_BYTES} bytes of names`);
+        throw integrity(`more than ${ENTRY_NAMES_MAX_BYTES} bytes of names`);
       const { offset } = input;
       const body = input.chunks(size, name);
       yield { name, ...link, size, again, offset, body };
@@ -103,8 +100,7 @@ export async function* tarEntries(stream: Stream): AsyncGenerator<TarEntry> {
 async function extension(header: TarHeader, input: Input): Promise<Extended | undefined> {
   const { type, size } = header;
   if (!['x', 'g', 'L', 'K'].includes(type)) return undefined;
-  if (size > EXTENDED_HEADER_MAX_BYTES)
-    throw new ImgmvError('integrity', `an extended header of ${size} bytes`);
+  if (size > EXTENDED_HEADER_MAX_BYTES) throw integrity(`an extended header of ${size} bytes`);
   const padded = Math.ceil(size / BLOCK_BYTES) * BLOCK_BYTES;
   const block = await input.take(padded);
   if (block.length < padded) throw truncated('it ends inside an extended header');
@@ -117,11 +113,10 @@ async function extension(header: TarHeader, input: Input): Promise<Extended | un
 
 function joined(one: Extended, other: Extended): Extended {
   const twice = Object.keys(other).find((key) => key in one);
-  if (twice !== undefined) throw new ImgmvError('integrity', `an entry is given its ${twice} twice`);
+  if (twice !== undefined) throw integrity(`an entry is given its ${twice} twice`);
   return { ...one, ...other };
 }
 
-/** Bytes of a stream by count. */
 class Input {
   readonly #stream: Stream;
   readonly #chunks: AsyncIterator<Buffer>;
@@ -170,14 +165,11 @@ class Input {
       const block = await this.take(BLOCK_BYTES);
       if (block.length === 0) return;
       if (this.offset - start > BEHIND_END_MAX_BYTES)
-        throw new ImgmvError(
-          'integrity',
-          `more than ${BEHIND_END_MAX_BYTES} bytes follow behind the end of the tar`,
-        );
+        throw integrity(`more than ${BEHIND_END_MAX_BYTES} bytes follow behind the end of the tar`);
       if (!zeros || isZero(block)) continue;
       zeros = false;
       if (isTarHeader(block))
-        throw new ImgmvError('integrity', 'another tar follows behind the end of the tar', {
+        throw integrity('another tar follows behind the end of the tar', {
           hint: 'cut them apart: only the first one of archives that were joined would be read',
         });
     }
@@ -204,30 +196,23 @@ class Input {
   }
 }
 
-const ZEROS = Buffer.alloc(64 * 1024);
+const ZEROS = Buffer.alloc(BLOCK_BYTES);
 
-function isZero(bytes: Buffer): boolean {
-  for (let at = 0; at < bytes.length; at += ZEROS.length) {
-    const part = bytes.subarray(at, at + ZEROS.length);
-    if (!part.equals(ZEROS.subarray(0, part.length))) return false;
-  }
-  return true;
+/** Of a block, which may be shorter at the end of a stream. */
+function isZero(block: Buffer): boolean {
+  return block.equals(ZEROS.subarray(0, block.length));
 }
 
 function truncated(how: string): ImgmvError {
-  return new ImgmvError('integrity', `the tar is cut short: ${how}`);
+  return integrity(`the tar is cut short: ${how}`);
 }
 
 function kindOf(type: string): string {
-  switch (type) {
-    case '3':
-    case '4':
-      return 'a device';
-    case '6':
-      return 'a fifo';
-    case 'S':
-      return 'a sparse file';
-    default:
-      return `of the unknown type 0x${type.charCodeAt(0).toString(16)}`;
-  }
+  const kinds: Partial<Record<string, string>> = {
+    3: 'a device',
+    4: 'a device',
+    6: 'a fifo',
+    S: 'a sparse file',
+  };
+  return kinds[type] ?? `of the unknown type 0x${type.charCodeAt(0).toString(16)}`;
 }

@@ -4,11 +4,11 @@
  * archive than we checked.
  * tar-stream, which reads what engines save, takes the last of several answers in silence; here that is an error.
  */
-import { ImgmvError } from '../../../proto/errors.ts';
+import type { ImgmvError } from '../../../proto/errors.ts';
+import { integrity } from '../../streams/errors.ts';
 import { ENTRY_NAME_MAX_BYTES } from '../limits.ts';
 
 export const BLOCK_BYTES = 512;
-/** The largest size that eleven octal digits hold. */
 const OCTAL_SIZE_MAX = 0o77777777777;
 /** Ant leaves out the version behind it, which is `00`. */
 const USTAR = Buffer.from('ustar\0');
@@ -18,7 +18,6 @@ const V7 = Buffer.alloc(8);
 const GNU = Buffer.from('ustar  \0');
 
 export interface TarHeader {
-  /** As it is written. */
   readonly name: string;
   /** The type flag as a character; NUL is '0'. */
   readonly type: string;
@@ -26,7 +25,6 @@ export interface TarHeader {
   readonly linkName: string;
 }
 
-/** What extended headers say of the entry behind them. */
 export interface Extended {
   readonly name?: string;
   readonly linkName?: string;
@@ -179,9 +177,7 @@ function utf8(bytes: Buffer): string {
   try {
     return new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
   } catch (cause) {
-    throw new ImgmvError('integrity', `a name is not UTF-8: 0x${bytes.subarray(0, 40).toString('hex')}`, {
-      cause,
-    });
+    throw integrity(`a name is not UTF-8: 0x${bytes.subarray(0, 40).toString('hex')}`, { cause });
   }
 }
 
@@ -193,5 +189,5 @@ function checked(name: string): string {
 }
 
 function bad(what: string): ImgmvError {
-  return new ImgmvError('integrity', what);
+  return integrity(what);
 }

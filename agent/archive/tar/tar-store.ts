@@ -4,11 +4,11 @@
  */
 import { ImgmvError, toImgmvError } from '../../../proto/errors.ts';
 import { Turns } from '../../../proto/turns.ts';
-import type { Digest, Image } from '../../model/image.ts';
+import type { Digest } from '../../model/image.ts';
 import { blobPath } from '../../oci/blob-path.ts';
 import type { Compression } from '../../streams/compression.ts';
 import { once } from '../../streams/file-bytes.ts';
-import type { BlobStore, WholeImage } from '../blob-store.ts';
+import { type BlobStore, NewStore, type WholeImage } from '../blob-store.ts';
 import { MANIFEST } from '../docker-archive/docker-archive.ts';
 import { INDEX, LAYOUT } from '../oci-layout/oci-images.ts';
 import { LAYOUT_BYTES, ociDescriptors } from '../oci-layout/oci-index.ts';
@@ -16,31 +16,21 @@ import type { Output } from '../output.ts';
 import { type Deflater, deflater } from './deflater.ts';
 import { BLOCK_BYTES, encodeTarHeader, padding } from './tar-header.ts';
 
-export class TarStore implements BlobStore {
-  readonly atomic = true;
-  readonly there: readonly Image[] = [];
+export class TarStore extends NewStore implements BlobStore {
   readonly #output: Output;
   readonly #compression: Compression;
   readonly #kind: 'docker-archive' | 'oci-archive';
   readonly #deflater: Deflater;
-  readonly #blobs = new Map<Digest, number>();
   readonly #images: WholeImage[] = [];
-  /** One entry after the other, whoever writes. */
   readonly #turns = new Turns();
   #broken: ImgmvError | undefined;
 
   constructor(output: Output, kind: 'docker-archive' | 'oci-archive', compression: Compression) {
+    super();
     this.#output = output;
     this.#kind = kind;
     this.#compression = compression;
     this.#deflater = deflater(compression);
-  }
-
-  /** Nothing was there before. */
-  async check(): Promise<void> {}
-
-  sizeOf(digest: Digest): number | undefined {
-    return this.#blobs.get(digest);
   }
 
   refusal(): undefined {}
@@ -50,13 +40,13 @@ export class TarStore implements BlobStore {
     return this.#compression === 'none' ? this.#output.room() : undefined;
   }
 
-  async put(digest: Digest, size: number, body: AsyncIterable<Buffer>): Promise<void> {
-    await this.#turns.take(async () => {
-      // Asked only now: whoever was before may have brought it.
-      if (this.#blobs.has(digest)) for await (const _ of body);
-      else await this.#append(entry(blobPath(digest), size, body));
-      this.#blobs.set(digest, size);
-    });
+  /** Whether it is there is asked only when its turn comes: whoever was before may have brought it. */
+  override put(digest: Digest, size: number, body: AsyncIterable<Buffer>): Promise<void> {
+    return this.#turns.take(() => super.put(digest, size, body));
+  }
+
+  protected write(digest: Digest, size: number, body: AsyncIterable<Buffer>): Promise<void> {
+    return this.#append(entry(blobPath(digest), size, body));
   }
 
   async add(whole: WholeImage): Promise<void> {
@@ -65,23 +55,18 @@ export class TarStore implements BlobStore {
     this.#images.push(whole);
   }
 
-  async name(): Promise<void> {
-    throw new ImgmvError('internal', 'a new archive has no image yet');
-  }
-
   async finish(): Promise<void> {
     const manifests = this.#images.flatMap((whole) => ociDescriptors(whole, this.#kind));
-    await this.#json(INDEX, { schemaVersion: 2, manifests });
-    if (this.#kind === 'docker-archive') await this.#json(MANIFEST, this.#images.map(manifestEntry));
-    await this.#turns.take(() => this.#append(entry(LAYOUT, LAYOUT_BYTES.length, once(LAYOUT_BYTES))));
-    await this.#turns.take(() => this.#append(once(Buffer.alloc(2 * BLOCK_BYTES))));
+    const file = (name: string, bytes: Buffer) => this.#append(entry(name, bytes.length, once(bytes)));
+    const json = (value: unknown) => Buffer.from(JSON.stringify(value));
+    await this.#turns.take(async () => {
+      await file(INDEX, json({ schemaVersion: 2, manifests }));
+      if (this.#kind === 'docker-archive') await file(MANIFEST, json(this.#images.map(manifestEntry)));
+      await file(LAYOUT, LAYOUT_BYTES);
+      await this.#append(once(Buffer.alloc(2 * BLOCK_BYTES)));
+    });
     await this.#output.write(this.#deflater.end());
     await this.#output.finish();
-  }
-
-  #json(name: string, value: unknown): Promise<void> {
-    const bytes = Buffer.from(JSON.stringify(value));
-    return this.#turns.take(() => this.#append(entry(name, bytes.length, once(bytes))));
   }
 
   async #append(source: AsyncIterable<Buffer>): Promise<void> {

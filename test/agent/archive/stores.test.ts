@@ -12,7 +12,6 @@ import type { ArchiveEndpoint } from '../../../agent/archive/endpoint.ts';
 import { openArchives } from '../../../agent/archive/open-archives.ts';
 import { openSink } from '../../../agent/archive/open-store.ts';
 import { StreamOutput } from '../../../agent/archive/output.ts';
-import { crc32 } from '../../../agent/archive/tar/crc32.ts';
 import { TarStore } from '../../../agent/archive/tar/tar-store.ts';
 import { parseEndpoint } from '../../../agent/ends/endpoint.ts';
 import { JoinedSource } from '../../../agent/ends/joined-source.ts';
@@ -147,7 +146,6 @@ describe('a new archive', () => {
     await into(new MemorySource([web]), sink);
     const tar = gunzipSync(await readFile(at('x.tar.gz')));
     expect(tar.length % 512).toBe(0);
-    expect(crc32(Buffer.from('9', 'latin1'), crc32(Buffer.from('12345678')))).toBe(0xcbf43926);
   });
 
   it('leaves nothing where all images fail', async () => {

@@ -158,8 +158,8 @@ export const SECRETS: readonly Mutation[] = [
   {
     name: 'what a helper says is in the error',
     file: 'agent/push/credential-helper.ts',
-    find: "return fail('gave something else than credentials', see);",
-    replace: 'return fail(`gave ${end.output}`, see);',
+    find: "throw failure('gave something else than credentials', see);",
+    replace: 'throw failure(`gave ${end.output}`, see);',
     tests: credentials,
     says: [HELPER],
   },

@@ -1,1 +1,0 @@
-export { deferred as awaited } from '../../proto/deferred.ts';
