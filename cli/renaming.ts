@@ -1,16 +1,12 @@
 /** The options that say what images are to be called at the target, the same on both sides. */
 import type { Command } from 'commander';
 import type { Naming } from '../agent/choose/meant.ts';
-import { parseRetag, Renaming, type RetagRule } from '../agent/choose/rename.ts';
+import { parseRetag, Renaming } from '../agent/choose/rename.ts';
 import { ImgmvError } from '../proto/errors.ts';
+import type { MoveFile } from './move-file.ts';
 import { collect } from './options.ts';
 
-export interface RenamingFlags {
-  readonly retag?: readonly RetagRule[];
-  readonly registry?: string;
-  readonly project?: string;
-  readonly keepNames?: true;
-}
+export type RenamingFlags = Pick<MoveFile, 'retag' | 'registry' | 'project' | 'keepNames'>;
 
 export function addRenamingOptions(command: Command): Command {
   return command
