@@ -8,7 +8,7 @@ import { withHints } from './hints.ts';
 import type { Renderer } from './renderer.ts';
 import { JsonRenderer } from './renderer-json.ts';
 import { TextRenderer } from './renderer-text.ts';
-import { exitWithoutReport, openReport, type ReportFlags, type ReportRun } from './report/report-run.ts';
+import { openReport, type ReportFlags, type ReportRun } from './report/report-run.ts';
 import { stopSignal } from './stop.ts';
 
 export interface CommonOptions {
@@ -80,7 +80,8 @@ export async function run(options: RunOptions, command: (run: Run) => Promise<nu
   const unwritten = report?.write(exit, stopped);
   if (unwritten) {
     renderer.render(unwritten);
-    exit = exitWithoutReport(exit);
+    // What became of the images stays the status, unless that says that all is well.
+    if (exit === 0) exit = unwritten.exit;
   }
   renderer.end();
   process.exitCode = exit;
