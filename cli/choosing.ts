@@ -72,10 +72,10 @@ export async function selectionOf(
     ],
     labels: label ?? [],
     except: (except ?? []).flat(),
-    ...(all && { all }),
-    ...(dangling && { dangling }),
-    ...(running && { running }),
-    ...(since && { since }),
+    all,
+    dangling,
+    running,
+    since,
   };
 }
 

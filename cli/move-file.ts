@@ -17,7 +17,7 @@ import { readText } from './move-file/text.ts';
  * is absent, or `false`, is not there.
  */
 export type MoveFile = {
-  readonly [K in keyof MoveKeys as Camel<K>]: Exclude<MoveKeys[K], false | undefined>;
+  readonly [K in keyof MoveKeys as Camel<K>]: Exclude<MoveKeys[K], false>;
 };
 
 type Camel<K extends string> = K extends `${infer Head}-${infer Tail}`

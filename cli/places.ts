@@ -13,6 +13,7 @@ import {
   type SourceEndpoint,
 } from '../agent/ends/endpoint.ts';
 import { ImgmvError } from '../proto/errors.ts';
+import type { MoveFile } from './move-file.ts';
 import { collect } from './options.ts';
 
 export const FROM_HELP =
@@ -117,7 +118,7 @@ export function requirePickedOnce(places: readonly NamedEndpoint[], selection: S
 /** Throws usage for a bound on archives where none is read. */
 export function requireArchive(
   places: readonly NamedEndpoint[] | undefined,
-  { maxBytes }: { readonly maxBytes?: number },
+  { maxBytes }: Pick<MoveFile, 'maxBytes'>,
 ): void {
   if (maxBytes === undefined || places?.some(({ kind }) => kind !== 'docker-daemon')) return;
   throw new ImgmvError('usage', '--max-bytes bounds the archives that are read, and there is none', {
@@ -125,11 +126,8 @@ export function requireArchive(
   });
 }
 
-interface StdinFlags {
+interface StdinFlags extends Pick<MoveFile, 'codeFile' | 'file' | 'from'> {
   readonly move?: string;
-  readonly codeFile?: string;
-  readonly file?: string;
-  readonly from?: readonly NamedEndpoint[];
 }
 
 /** Whether standard input is something else than a person. Throws usage where it is to be two things. */

@@ -160,23 +160,21 @@ The port is open until the session ends, or the code has expired.`,
             noReplace: !flags.replace,
             ignoreSpace: flags.ignoreSpace === true,
             renaming,
-            ...(flags.accept && { accept: flags.accept }),
-            ...(flags.confirm && {
-              confirm: (asked, until) =>
-                confirmPlan(asked, { input: process.stdin, output: process.stderr, signal: until }),
-            }),
-            ...(push && { push }),
-            ...(flags.maxUnauthenticated !== undefined && {
-              unauthenticatedPerAddress: flags.maxUnauthenticated,
-            }),
-            ...(flags.reconnect !== undefined && { patienceMs: flags.reconnect }),
+            accept: flags.accept,
+            confirm:
+              flags.confirm &&
+              ((asked, until) =>
+                confirmPlan(asked, { input: process.stdin, output: process.stderr, signal: until })),
+            push,
+            unauthenticatedPerAddress: flags.maxUnauthenticated,
+            patienceMs: flags.reconnect,
             signal,
             emit,
             showCode: async (code, listening) => {
               await file?.write(code);
               await showInvitation(renderer, flags, listening);
               if (file === undefined) process.stderr.write(`\n  Pairing code:  ${code.reveal()}\n\n`);
-              return file === undefined ? {} : { codeFile: file.path };
+              return { codeFile: file?.path };
             },
           });
         } finally {

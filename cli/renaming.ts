@@ -29,11 +29,8 @@ export function namingOf(as: string | undefined, flags: RenamingFlags): Naming {
     throw new ImgmvError('usage', `with ${as} as the name there is nothing left to --retag and --registry`);
   if (keepNames && retag === undefined && registry === undefined)
     throw new ImgmvError('usage', '--keep-names is for what is renamed, by --retag or --registry');
-  const renaming = new Renaming({
-    retag: retag ?? [],
-    keepNames: keepNames === true,
-    ...(registry !== undefined && { registry }),
-    ...(project !== undefined && { project }),
-  });
-  return { renaming, ...(as !== undefined && { as }) };
+  return {
+    renaming: new Renaming({ retag: retag ?? [], registry, project, keepNames: keepNames === true }),
+    as,
+  };
 }

@@ -8,7 +8,7 @@ import { ReportFile } from './report-file.ts';
 export const REPORT_HELP = 'write what has happened to FILE.md, FILE.html or FILE.json at the end';
 
 export interface ReportFlags extends ReportOptions {
-  readonly report?: string;
+  readonly report?: string | undefined;
   /** More than one session may come. */
   readonly sessions?: boolean;
 }

@@ -15,7 +15,7 @@ import type { ReportCommand, ReportData, Side } from './model.ts';
 export interface ReportOptions {
   readonly command: ReportCommand;
   /** The other host, where the command names one. */
-  readonly target?: string;
+  readonly target?: string | undefined;
 }
 
 export class Report {
