@@ -10,7 +10,14 @@ import { addChoosingOptions, selectionOf } from './choosing.ts';
 import { promptForCode, readCodeFile } from './code-input.ts';
 import { mergeMove } from './move-file/merge.ts';
 import { type MoveFile, readMoveFile } from './move-file.ts';
-import { parseConnectTimeout, parseReconnect, parseSize, parseTarget, RECONNECT_HELP } from './options.ts';
+import {
+  CONNECT_TIMEOUT_HELP,
+  parseConnectTimeout,
+  parseReconnect,
+  parseSize,
+  parseTarget,
+  RECONNECT_HELP,
+} from './options.ts';
 import { pickImages } from './picker.ts';
 import {
   collectEndpoints,
@@ -38,11 +45,7 @@ export function addSenderOptions(command: Command): Command {
   addRenamingOptions(addChoosingOptions(command))
     .option('--as <name:tag>', 'name it so at the target (one image only)')
     .option('--code-file <file>', 'read the pairing code from a file, - for standard input')
-    .option(
-      '--connect-timeout <duration>',
-      'how long to wait for the first answer (default: 15s, at most 1d)',
-      parseConnectTimeout,
-    )
+    .option('--connect-timeout <duration>', CONNECT_TIMEOUT_HELP, parseConnectTimeout)
     .option('--reconnect <duration>', RECONNECT_HELP, parseReconnect)
     .option('--ignore-space', 'save images for which the disk of this host seems too full')
     .option('--max-bytes <size>', `with --from: ${MAX_BYTES_HELP}`, parseSize)

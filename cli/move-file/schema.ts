@@ -10,6 +10,7 @@ import { parseTarget as parseName, parseReference } from '../../agent/model/refe
 import { JOBS, JOBS_MAX, RETRIES, RETRIES_MAX, ZSTD_LEVEL_MAX, ZSTD_LEVEL_MIN } from '../../proto/limits.ts';
 import { parseLabel } from '../choosing.ts';
 import {
+  CONNECT_TIMEOUT_HELP,
   parseConnectTimeout,
   parseReconnect,
   parseSince,
@@ -140,11 +141,7 @@ const entries = {
     about('the engine: unix:///path, tcp://host:port or ssh://user@host', 'ssh://admin@host-a'),
   ),
   context: v.pipe(text('the name of a docker context'), about('the engine of this docker context', 'prod')),
-  'connect-timeout': duration(
-    'how long to wait for the first answer (default: 15s, at most 1d)',
-    '30s',
-    parseConnectTimeout,
-  ),
+  'connect-timeout': duration(CONNECT_TIMEOUT_HELP, '30s', parseConnectTimeout),
   reconnect: duration(RECONNECT_HELP, '30m', parseReconnect),
   'ignore-space': toggle('save images for which the disk of this host seems too full'),
   'max-bytes': v.pipe(
