@@ -7,21 +7,16 @@ import { composeImages } from '../agent/compose/compose.ts';
 import type { Emit } from '../agent/model/events.ts';
 import { readFrom, untilAborted } from '../agent/streams/fifo.ts';
 import { ImgmvError } from '../proto/errors.ts';
+import type { MoveFile } from './move-file.ts';
 import { collect, parseSince } from './options.ts';
 import type { Run } from './run.ts';
 
-export type Label = Selection['labels'][number];
+type Label = Selection['labels'][number];
 
-export interface ChoosingFlags {
-  readonly all?: true;
-  readonly label?: readonly Label[];
-  readonly since?: Date;
-  readonly except?: readonly (readonly Pattern[])[];
-  readonly file?: string;
-  readonly compose?: readonly string[];
-  readonly running?: true;
-  readonly dangling?: true;
-}
+export type ChoosingFlags = Pick<
+  MoveFile,
+  'all' | 'label' | 'since' | 'except' | 'file' | 'compose' | 'running' | 'dangling'
+>;
 
 export const IMAGE_HELP =
   'name, name:tag, name@digest, an id or its prefix, as docker takes them; team/*, *:1.*, web:1.0,1.1 or web:/REGEX/ for several';
@@ -77,10 +72,10 @@ export async function selectionOf(
     ],
     labels: label ?? [],
     except: (except ?? []).flat(),
-    ...(all && { all }),
-    ...(dangling && { dangling }),
-    ...(running && { running }),
-    ...(since && { since }),
+    all,
+    dangling,
+    running,
+    since,
   };
 }
 

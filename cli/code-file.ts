@@ -1,7 +1,7 @@
 /** The file that carries the pairing code where there is no terminal: whole from the start, 0600, ours to remove. */
 import { randomBytes } from 'node:crypto';
 import { unlinkSync } from 'node:fs';
-import { open, rm } from 'node:fs/promises';
+import { rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { giveName } from '../agent/streams/new-name.ts';
 import { ImgmvError } from '../proto/errors.ts';
@@ -22,12 +22,7 @@ export class CodeFile {
     this.remove();
     const temporary = join(dirname(this.path), `.${basename(this.path)}.${randomBytes(6).toString('hex')}`);
     try {
-      const file = await open(temporary, 'wx', 0o600);
-      try {
-        await file.writeFile(`${code.reveal()}\n`);
-      } finally {
-        await file.close();
-      }
+      await writeFile(temporary, `${code.reveal()}\n`, { flag: 'wx', mode: 0o600 });
       // Who reads it finds it whole.
       await giveName(temporary, this.path).finally(() => rm(temporary, { force: true }));
     } catch (cause) {
@@ -35,7 +30,7 @@ export class CodeFile {
       const why = exists ? 'it exists already' : (cause as Error).message;
       throw new ImgmvError('usage', `cannot write the code file ${this.path}: ${why}`, {
         cause,
-        ...(exists && { hint: 'remove it, or name another one' }),
+        hint: exists ? 'remove it, or name another one' : undefined,
       });
     }
     this.#written = true;

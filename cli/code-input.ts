@@ -1,6 +1,5 @@
 /** Where the pairing code comes from on the sending host: a terminal, without echo, or a file. */
 import { openSync } from 'node:fs';
-import { createInterface } from 'node:readline';
 import { Writable } from 'node:stream';
 import { ReadStream } from 'node:tty';
 import { readFrom, untilAborted } from '../agent/streams/fifo.ts';
@@ -8,6 +7,7 @@ import { readAll } from '../agent/streams/read-all.ts';
 import { parseCode } from '../proto/code.ts';
 import { ImgmvError } from '../proto/errors.ts';
 import type { Secret } from '../proto/secret.ts';
+import { askLine } from './ask-line.ts';
 
 const TYPED_TRIES_MAX = 3;
 const FILE_MAX_BYTES = 4096;
@@ -65,33 +65,11 @@ function openTerminal(): ReadStream | undefined {
   }
 }
 
-function askHidden(terminal: NodeJS.ReadStream, question: string, signal: AbortSignal): Promise<string> {
-  const silent = new Writable({ write: (_chunk, _encoding, done) => done() });
-  const lines = createInterface({ input: terminal, output: silent, terminal: true, historySize: 0 });
-  // Only now: what is typed before the terminal is in raw mode is echoed by the kernel.
-  process.stderr.write(question);
-  return new Promise((resolve, reject) => {
-    const end = () => {
-      signal.removeEventListener('abort', onAbort);
-      lines.close();
-      terminal.pause();
-      process.stderr.write('\n');
-    };
-    const onAbort = () => {
-      end();
-      reject(signal.reason);
-    };
-    signal.addEventListener('abort', onAbort, { once: true });
-    lines.once('line', (line) => {
-      // Before the end: closing emits 'close', which stands for no code at all.
-      resolve(line);
-      end();
-    });
-    // The terminal is in raw mode here: Ctrl-C is a key, not a signal, until we make it one.
-    lines.once('SIGINT', () => process.kill(process.pid, 'SIGINT'));
-    lines.once('close', () => {
-      signal.removeEventListener('abort', onAbort);
-      if (!signal.aborted) reject(new ImgmvError('usage', 'no pairing code was given'));
-    });
-  });
+async function askHidden(input: NodeJS.ReadStream, question: string, signal: AbortSignal): Promise<string> {
+  const output = new Writable({ write: (_chunk, _encoding, done) => done() });
+  const line = await askLine({ input, output, signal }, () => process.stderr.write(question));
+  if (line !== undefined || signal.aborted) process.stderr.write('\n');
+  signal.throwIfAborted();
+  if (line === undefined) throw new ImgmvError('usage', 'no pairing code was given');
+  return line;
 }

@@ -1,13 +1,13 @@
 /** On the terminal of a receiver: the plan of a session, and whether it is to be done. */
-
-import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Asked } from '../agent/commands/receive.ts';
 import { CONFIRM_WAIT_MS } from '../agent/ends/confirming-sink.ts';
+import { askLine } from './ask-line.ts';
 import { escapeText } from './escape.ts';
 import { planText } from './plan-text.ts';
 import type { TerminalIo } from './screen.ts';
 import { counted, size } from './sizes.ts';
+import { interrupt } from './stop.ts';
 
 /** What was typed before the question is an answer to something else. */
 const STALE_KEYS_MS = 100;
@@ -18,34 +18,12 @@ export async function confirmPlan(asked: Asked, { input, output, signal }: Termi
   await dropStaleKeys(input);
   if (signal.aborted) return false;
   output.write(questionText(asked));
-  const lines = createInterface({ input, output, terminal: true, historySize: 0 });
-  return new Promise((resolve) => {
-    const end = (yes: boolean) => {
-      signal.removeEventListener('abort', giveUp);
-      lines.off('close', giveUp);
-      resolve(yes);
-      lines.close();
-      input.pause();
-    };
-    /** The line of the question ends here, and not by Enter. */
-    const giveUp = () => {
-      output.write('\n');
-      end(false);
-    };
-    signal.addEventListener('abort', giveUp, { once: true });
-    lines.once('line', (line) => end(/^y(?:es)?$/i.test(line.trim())));
-    lines.once('SIGINT', interrupt);
-    // Ctrl-D, or a terminal that has gone.
-    lines.once('close', giveUp);
+  const answer = await askLine({ input, output, signal }, (lines) => {
     const seconds = CONFIRM_WAIT_MS / 1000;
     lines.setPrompt(`Do this? Without an answer within ${seconds} s it is refused. [y/N] `);
     lines.prompt();
   });
-}
-
-/** The terminal is in raw mode: Ctrl-C is a key, not a signal, until we make it one. */
-function interrupt(): void {
-  process.kill(process.pid, 'SIGINT');
+  return answer !== undefined && /^y(?:es)?$/i.test(answer.trim());
 }
 
 async function dropStaleKeys(input: NodeJS.ReadStream): Promise<void> {
@@ -71,10 +49,11 @@ function sumOf(images: Asked['images']): string {
   const bytes = wanted.reduce((sum, { bytesMissing }) => sum + bytesMissing, 0);
   const replaced = wanted.flatMap(({ refs }) => refs).filter(({ replaces }) => replaces !== null).length;
   const pushes = wanted.flatMap(({ pushes = [] }) => pushes).length;
-  return [
+  const parts = [
     `${counted(wanted.length, 'image')}, ${size(bytes)} to send`,
-    ...(replaced > 0 ? [`${counted(replaced, 'name')} taken from other images`] : []),
-    ...(pushes > 0 ? [`${counted(pushes, 'name')} pushed on`] : []),
-    ...(wanted.length < images.length ? [`${images.length - wanted.length} refused in any case`] : []),
-  ].join(', ');
+    replaced > 0 && `${counted(replaced, 'name')} taken from other images`,
+    pushes > 0 && `${counted(pushes, 'name')} pushed on`,
+    wanted.length < images.length && `${images.length - wanted.length} refused in any case`,
+  ];
+  return parts.filter(Boolean).join(', ');
 }

@@ -1,5 +1,4 @@
 import { Command } from 'commander';
-import type { Format } from '../agent/archive/each-sink.ts';
 import { picksNothing } from '../agent/choose/selection.ts';
 import { copyImages } from '../agent/commands/copy.ts';
 import type { EngineOptions } from '../agent/docker/engine.ts';
@@ -10,14 +9,11 @@ import { JOBS, RETRIES } from '../proto/limits.ts';
 import { addChoosingOptions, CHOOSING_HELP, type ChoosingFlags, selectionOf } from './choosing.ts';
 import { parseRetries, parseSize, RETRIES_HELP } from './options.ts';
 import {
+  addFileOptions,
+  type DestinationFlags,
   destinationOf,
-  EACH_HELP,
-  FORMAT_HELP,
   MAX_BYTES_HELP,
-  OVERWRITE_HELP,
-  parseFormat,
   requireArchive,
-  requireHeard,
   requirePickedOnce,
   requirePushable,
   requireStdinOnce,
@@ -29,12 +25,7 @@ import { addRenamingOptions, namingOf, type RenamingFlags } from './renaming.ts'
 import { REPORT_HELP } from './report/report-run.ts';
 import { addCommonOptions, type CommonOptions, run } from './run.ts';
 
-interface CopyFlags extends CommonOptions, ChoosingFlags, RenamingFlags {
-  readonly each?: string;
-  readonly format?: Format;
-  readonly overwrite?: true;
-  readonly replace: boolean;
-  readonly ignoreSpace?: true;
+interface CopyFlags extends CommonOptions, ChoosingFlags, RenamingFlags, DestinationFlags {
   readonly maxBytes?: number;
   readonly push?: true;
   readonly srcDockerHost?: string;
@@ -51,10 +42,7 @@ export function copyCommand(): Command {
       '[PLACE...]',
       'one SOURCE or more, and DEST; without SOURCE the engine, for --all and the like',
     );
-  addRenamingOptions(addChoosingOptions(command))
-    .option('--each <dir>', `in place of DEST: ${EACH_HELP}`)
-    .option('--format <format>', FORMAT_HELP, parseFormat)
-    .option('--overwrite', OVERWRITE_HELP)
+  addFileOptions(addRenamingOptions(addChoosingOptions(command)), 'DEST')
     .option('--no-replace', 'refuse images whose name another image has in DEST')
     .option('--ignore-space', 'copy images for which a disk seems too full')
     .option('--max-bytes <size>', MAX_BYTES_HELP, parseSize)
@@ -110,8 +98,7 @@ made are for their owner only (mode 0600).`,
         requireArchive(sources, flags);
         const from = engineOf('src', flags, engine);
         const to = engineOf('dest', flags, engine);
-        const destination = destinationOf(last, flags.each, flags.format, to);
-        requireHeard(destination, flags);
+        const destination = destinationOf(last, flags, to);
         if (sources.length > 0 && !sources.some(isEngine)) requireUnset('src', flags);
         if (!isEngine(destination)) requireUnset('dest', flags);
         if (flags.push) requirePushable(destination, '--push');
@@ -128,7 +115,7 @@ made are for their owner only (mode 0600).`,
           ignoreSpace: flags.ignoreSpace === true,
           push: flags.push === true,
           stdin: process.stdin,
-          ...(flags.maxBytes !== undefined && { maxBytes: flags.maxBytes }),
+          maxBytes: flags.maxBytes,
           stdout: writeStdout,
           signal,
           emit,

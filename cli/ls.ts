@@ -59,7 +59,7 @@ decompressed.`,
         const orNothing = picksNothing(chosen);
         await listImages({
           from: sourcesOf(flags.from, engine),
-          ...(flags.maxBytes !== undefined && { maxBytes: flags.maxBytes }),
+          maxBytes: flags.maxBytes,
           selection: { ...chosen, ...everything, orNothing },
           stdin: process.stdin,
           signal,

@@ -3,39 +3,38 @@ import { InvalidArgumentError } from 'commander';
 import { ImgmvError } from '../proto/errors.ts';
 import { DEFAULT_PORT, RETRIES, RETRIES_MAX, ZSTD_LEVEL_MAX, ZSTD_LEVEL_MIN } from '../proto/limits.ts';
 
+export const CONNECT_TIMEOUT_HELP = 'how long to wait for the first answer (default: 15s, at most 1d)';
+
 /** Both sides have the option, each for itself. */
 export const RECONNECT_HELP = 'how long a lost connection may take to come back (default: 5m, at most 7d)';
 
 export const RETRIES_HELP = `how often images that failed are tried again, after the others (default: ${RETRIES})`;
 
-const UNIT_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 } as const;
-/** A hundred years: before any image was made. */
-const AGO_MAX_MS = 36_525 * UNIT_MS.d;
-
-/** `90s`, `10m`, `2h`, `7d` in milliseconds; up to 2,700 years: for a timer there is `durationBetween`. */
-function parseDuration(text: string): number {
-  const [, count, unit] = /^([0-9]{1,6})([smhd])$/.exec(text) ?? [];
-  const ms = Number(count) * (UNIT_MS[unit as keyof typeof UNIT_MS] ?? Number.NaN);
-  if (!(ms > 0)) throw new InvalidArgumentError('Expected a duration such as 90s, 10m, 2h or 7d.');
-  return ms;
-}
-
+const UNIT_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
+const KIB = 1024;
 const UNIT_BYTES = {
   kB: 1e3,
   MB: 1e6,
   GB: 1e9,
   TB: 1e12,
-  KiB: 2 ** 10,
-  MiB: 2 ** 20,
-  GiB: 2 ** 30,
-  TiB: 2 ** 40,
-} as const;
+  KiB: KIB,
+  MiB: KIB ** 2,
+  GiB: KIB ** 3,
+  TiB: KIB ** 4,
+};
+/** A hundred years: before any image was made. */
+const AGO_MAX_MS = 36_525 * UNIT_MS.d;
 const SIZE_MAX_BYTES = 1_000 * UNIT_BYTES.TiB;
+
+/** A number of six digits at most and its unit; NaN for what is none. */
+function amount(text: string, units: Readonly<Record<string, number>>): number {
+  const [, count, unit = ''] = /^([0-9]{1,6})([a-zA-Z]+)$/.exec(text) ?? [];
+  return Object.hasOwn(units, unit) ? Number(count) * Number(units[unit]) : Number.NaN;
+}
 
 /** `500MB`, `2GiB`, in bytes. */
 export function parseSize(text: string): number {
-  const [, count, unit] = /^([0-9]{1,6})([kMGT]B|[KMGT]iB)$/.exec(text) ?? [];
-  const bytes = Number(count) * (UNIT_BYTES[unit as keyof typeof UNIT_BYTES] ?? Number.NaN);
+  const bytes = amount(text, UNIT_BYTES);
   if (!(bytes > 0 && bytes <= SIZE_MAX_BYTES))
     throw new InvalidArgumentError('Expected a size such as 500MB or 2GiB, up to 1000TiB.');
   return bytes;
@@ -50,9 +49,11 @@ export function parseSince(text: string): Date {
   return time;
 }
 
+/** `90s`, `10m`, `2h`, `7d`, in milliseconds. */
 export function durationBetween(minMs: number, maxMs: number): (text: string) => number {
   return (text) => {
-    const ms = parseDuration(text);
+    const ms = amount(text, UNIT_MS);
+    if (!(ms > 0)) throw new InvalidArgumentError('Expected a duration such as 90s, 10m, 2h or 7d.');
     if (ms < minMs || ms > maxMs)
       throw new InvalidArgumentError(`Expected between ${minMs / UNIT_MS.s}s and ${maxMs / UNIT_MS.d}d.`);
     return ms;
@@ -65,21 +66,18 @@ export const parseReconnect = durationBetween(UNIT_MS.s, 7 * UNIT_MS.d);
 export const parseMaxSession = durationBetween(UNIT_MS.s, 20 * UNIT_MS.d);
 const parseAgo = durationBetween(UNIT_MS.s, AGO_MAX_MS);
 
-/** For commander: an option that may be given again, as a list. */
+/** For commander: an option that may be given again, as a list. Usage errors of ours pass through it, and name the option. */
 export function collect<T>(
   parse: (text: string) => T,
 ): (text: string, before?: readonly T[]) => readonly T[] {
-  return (text, before = []) => [...before, asArgument(() => parse(text))];
-}
-
-/** For commander: usage errors of ours pass through it, and name the option. */
-export function asArgument<T>(parse: () => T): T {
-  try {
-    return parse();
-  } catch (error) {
-    if (!(error instanceof ImgmvError)) throw error;
-    throw new InvalidArgumentError(`${error.message}. ${error.hint ?? ''}`.trim());
-  }
+  return (text, before = []) => {
+    try {
+      return [...before, parse(text)];
+    } catch (error) {
+      if (!(error instanceof ImgmvError)) throw error;
+      throw new InvalidArgumentError(`${error.message}. ${error.hint ?? ''}`.trim());
+    }
+  };
 }
 
 export interface ListenAddress {
@@ -153,25 +151,14 @@ export function parseTarget(text: string): string {
   return url.href;
 }
 
-/** NaN for what is not written in digits alone. */
-function wholeNumber(text: string): number {
-  return /^[0-9]+$/.test(text) ? Number(text) : Number.NaN;
-}
-
-export function parseLevel(text: string): number {
-  const level = wholeNumber(text);
-  if (!Number.isInteger(level) || level < ZSTD_LEVEL_MIN || level > ZSTD_LEVEL_MAX)
-    throw new InvalidArgumentError(`Expected a zstd level from ${ZSTD_LEVEL_MIN} to ${ZSTD_LEVEL_MAX}.`);
-  return level;
-}
-
+export const parseLevel = countUpTo(ZSTD_LEVEL_MAX, ZSTD_LEVEL_MIN, 'zstd level');
 export const parseRetries = countUpTo(RETRIES_MAX, 0);
 
-export function countUpTo(max: number, min = 1): (text: string) => number {
+export function countUpTo(max: number, min = 1, what = 'number'): (text: string) => number {
   return (text) => {
-    const count = wholeNumber(text);
+    const count = /^[0-9]+$/.test(text) ? Number(text) : Number.NaN;
     if (!(count >= min && count <= max))
-      throw new InvalidArgumentError(`Expected a number from ${min} to ${max}.`);
+      throw new InvalidArgumentError(`Expected a ${what} from ${min} to ${max}.`);
     return count;
   };
 }

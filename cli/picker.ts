@@ -1,10 +1,11 @@
 /** On a terminal: images to pick from a list, with a search in it. It draws on its output alone, and knows no engine. */
 import { AutocompletePrompt, isCancel, updateSettings } from '@clack/core';
+import { merged } from '../agent/choose/meant.ts';
 import type { Chosen, Listed } from '../agent/model/catalogue.ts';
-import type { Digest } from '../agent/model/image.ts';
 import { ImgmvError } from '../proto/errors.ts';
 import { PickerFrame, type PickerLine } from './picker-frame.ts';
 import { Screen, type TerminalIo } from './screen.ts';
+import { interrupt } from './stop.ts';
 
 /** What is shown of an image. */
 export type PickerRow = Pick<Listed, 'id' | 'names' | 'bytes' | 'created'>;
@@ -40,10 +41,7 @@ export async function pickImages(
   signal.throwIfAborted();
   const chosen = lines.filter((_line, index) => picked.includes(index));
   if (chosen.length === 0) throw new ImgmvError('usage', 'no image was picked');
-  const images = new Map<Digest, string[]>();
-  for (const { id, name } of chosen)
-    images.set(id, [...(images.get(id) ?? []), ...(name === undefined ? [] : [name])]);
-  return [...images].map(([id, names]) => ({ id, names }));
+  return merged(chosen.map(({ id, name }) => ({ id, names: name === undefined ? [] : [name] })));
 }
 
 function linesOf(rows: readonly PickerRow[]): readonly PickerLine[] {
@@ -88,17 +86,16 @@ async function ask(
   });
   input.once('end', onEnd);
   const answer = await prompt.prompt().finally(() => input.off('end', onEnd));
-  // The terminal was in raw mode: Ctrl-C was a key, not a signal, until we make it one.
-  if (interrupted) await interrupt(signal);
+  if (interrupted) await stopped(signal);
   return isCancel(answer) || !Array.isArray(answer) ? [] : answer;
 }
 
-/** Resolves when the signal has arrived. */
-async function interrupt(signal: AbortSignal): Promise<void> {
+/** Resolves when the SIGINT has arrived. */
+async function stopped(signal: AbortSignal): Promise<void> {
   const aborted = new Promise((resolve) => signal.addEventListener('abort', resolve, { once: true }));
   // What is pending keeps no process alive: without this it might end before the signal comes.
   const awake = setInterval(() => {}, 1_000);
-  process.kill(process.pid, 'SIGINT');
+  interrupt();
   await aborted;
   clearInterval(awake);
 }

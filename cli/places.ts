@@ -1,5 +1,5 @@
 /** Places of images on the command line, and the standard streams where they are such a place. */
-import { InvalidArgumentError } from 'commander';
+import { type Command, InvalidArgumentError } from 'commander';
 import { FORMATS, type Format } from '../agent/archive/each-sink.ts';
 import type { WriteStdout } from '../agent/archive/output.ts';
 import { picks, type Selection } from '../agent/choose/selection.ts';
@@ -13,18 +13,36 @@ import {
   type SourceEndpoint,
 } from '../agent/ends/endpoint.ts';
 import { ImgmvError } from '../proto/errors.ts';
+import type { MoveFile } from './move-file.ts';
 import { collect } from './options.ts';
 
 export const FROM_HELP =
   'archives in place of the engine: docker-archive:FILE, oci-archive:FILE, oci:DIR or dir:DIR; may be given again';
 export const MAX_BYTES_HELP = 'how much an archive may decompress to in all, such as 2TiB (default: 1TiB)';
-export const EACH_HELP = 'one archive per image in this directory, such as web_1.0.tar.zst';
-export const FORMAT_HELP = 'of the archives of --each: tar, tar.gz or tar.zst (default: tar.zst)';
-export const OVERWRITE_HELP = 'replace a file, or a dir:, that exists';
 
 export const collectEndpoints = collect(parseEndpoint);
 
-export function parseFormat(text: string): Format {
+export interface DestinationFlags {
+  readonly each?: string;
+  readonly format?: Format;
+  readonly overwrite?: true;
+  readonly replace: boolean;
+  readonly ignoreSpace?: true;
+}
+
+/** `other` is what --each stands in for. */
+export function addFileOptions(command: Command, other: string): Command {
+  const format = 'of the archives of --each: tar, tar.gz or tar.zst (default: tar.zst)';
+  return command
+    .option(
+      '--each <dir>',
+      `in place of ${other}: one archive per image in this directory, such as web_1.0.tar.zst`,
+    )
+    .option('--format <format>', format, parseFormat)
+    .option('--overwrite', 'replace a file, or a dir:, that exists');
+}
+
+function parseFormat(text: string): Format {
   const format = FORMATS.find((one) => one === text);
   if (!format) throw new InvalidArgumentError(`Expected ${FORMATS.join(', ')}.`);
   return format;
@@ -39,26 +57,29 @@ export function sourcesOf(
   return named.map((one) => located(one, engine));
 }
 
-/** Where images go: one place, a directory for many, or else the engine. Throws usage for both. */
+/**
+ * Where images go: one place, a directory for many, or else the engine. Throws usage for both, and for an option that
+ * has nothing to say there, and would go unheard.
+ */
 export function destinationOf(
   into: NamedEndpoint | undefined,
-  each: string | undefined,
-  format: Format | undefined,
+  flags: DestinationFlags,
   engine: EngineOptions,
 ): SinkEndpoint {
+  const { each, format } = flags;
   if (each !== undefined && into !== undefined)
     throw new ImgmvError('usage', 'one place for all images, or --each for a file per image: not both');
   if (each === undefined && format !== undefined)
     throw new ImgmvError('usage', '--format is of the files of --each; another file has it in its ending');
-  if (each !== undefined) return { kind: 'each', path: each, format: format ?? 'tar.zst' };
-  return located(into ?? { kind: 'docker-daemon', reference: '' }, engine);
+  const destination: SinkEndpoint =
+    each === undefined
+      ? located(into ?? { kind: 'docker-daemon', reference: '' }, engine)
+      : { kind: 'each', path: each, format: format ?? 'tar.zst' };
+  requireHeard(destination, flags);
+  return destination;
 }
 
-/** Throws usage for an option that has nothing to say where the images go, and would go unheard. */
-export function requireHeard(
-  { kind }: SinkEndpoint,
-  { overwrite, replace }: { readonly overwrite?: true; readonly replace: boolean },
-): void {
+function requireHeard({ kind }: SinkEndpoint, { overwrite, replace }: DestinationFlags): void {
   const isEngine = kind === 'docker-daemon';
   if (overwrite && (isEngine || kind === 'oci'))
     throw new ImgmvError(
@@ -117,7 +138,7 @@ export function requirePickedOnce(places: readonly NamedEndpoint[], selection: S
 /** Throws usage for a bound on archives where none is read. */
 export function requireArchive(
   places: readonly NamedEndpoint[] | undefined,
-  { maxBytes }: { readonly maxBytes?: number },
+  { maxBytes }: Pick<MoveFile, 'maxBytes'>,
 ): void {
   if (maxBytes === undefined || places?.some(({ kind }) => kind !== 'docker-daemon')) return;
   throw new ImgmvError('usage', '--max-bytes bounds the archives that are read, and there is none', {
@@ -125,11 +146,8 @@ export function requireArchive(
   });
 }
 
-interface StdinFlags {
+interface StdinFlags extends Pick<MoveFile, 'codeFile' | 'file' | 'from'> {
   readonly move?: string;
-  readonly codeFile?: string;
-  readonly file?: string;
-  readonly from?: readonly NamedEndpoint[];
 }
 
 /** Whether standard input is something else than a person. Throws usage where it is to be two things. */

@@ -18,5 +18,7 @@ It pairs as \`imgmv send\` does, and uses the code up: the move itself needs ano
 one. The exit status is 16 where the target refuses all images, 17 where it
 refuses some.`,
     )
-    .action((images: readonly string[], flags: SenderFlags) => sendImages(images, flags, { planOnly: true }));
+    .action((images: readonly string[], flags: SenderFlags) =>
+      sendImages({ ...flags, images }, { planOnly: true }),
+    );
 }

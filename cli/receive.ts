@@ -1,5 +1,4 @@
 import { Command } from 'commander';
-import type { Format } from '../agent/archive/each-sink.ts';
 import type { Renaming } from '../agent/choose/rename.ts';
 import { parseTargetPattern, type TargetPattern } from '../agent/choose/target-pattern.ts';
 import { type ReceiverPush, receive } from '../agent/commands/receive.ts';
@@ -30,13 +29,10 @@ import {
   RECONNECT_HELP,
 } from './options.ts';
 import {
+  addFileOptions,
   collectEndpoints,
+  type DestinationFlags,
   destinationOf,
-  EACH_HELP,
-  FORMAT_HELP,
-  OVERWRITE_HELP,
-  parseFormat,
-  requireHeard,
   requirePushable,
   requireStdoutFree,
   writeStdout,
@@ -46,7 +42,7 @@ import type { Renderer } from './renderer.ts';
 import { REPORT_HELP } from './report/report-run.ts';
 import { addCommonOptions, type CommonOptions, run } from './run.ts';
 
-interface ReceiveFlags extends CommonOptions, RenamingFlags {
+interface ReceiveFlags extends CommonOptions, RenamingFlags, DestinationFlags {
   readonly once?: true;
   readonly listen?: ListenAddress;
   readonly advertise?: Advertised;
@@ -56,14 +52,9 @@ interface ReceiveFlags extends CommonOptions, RenamingFlags {
   readonly codeFile?: string;
   readonly accept?: readonly TargetPattern[];
   readonly confirm?: true;
-  readonly replace: boolean;
-  readonly ignoreSpace?: true;
   readonly push?: true | readonly string[];
   readonly allowPush?: true | readonly string[];
   readonly into?: readonly NamedEndpoint[];
-  readonly each?: string;
-  readonly format?: Format;
-  readonly overwrite?: true;
   readonly maxUnauthenticated?: number;
 }
 
@@ -98,15 +89,12 @@ export function receiveCommand(): Command {
       "push names that fit, such as 'registry.example/team/*', once the image is loaded (default: the names that --registry and --retag make here)",
     )
     .option('--allow-push [pattern...]', 'the same, if the sender asks for it: `imgmv send --then-push`');
-  addRenamingOptions(command)
-    .option(
-      '--into <dest>',
-      'files in place of the engine: docker-archive:FILE, oci-archive:FILE, oci:DIR or dir:DIR',
-      collectEndpoints,
-    )
-    .option('--each <dir>', `in place of the engine: ${EACH_HELP}`)
-    .option('--format <format>', FORMAT_HELP, parseFormat)
-    .option('--overwrite', OVERWRITE_HELP)
+  addRenamingOptions(command).option(
+    '--into <dest>',
+    'files in place of the engine: docker-archive:FILE, oci-archive:FILE, oci:DIR or dir:DIR',
+    collectEndpoints,
+  );
+  addFileOptions(command, 'the engine')
     .option('--report <file>', `with --once: ${REPORT_HELP}`)
     .option(
       '--max-unauthenticated <n>',
@@ -160,23 +148,21 @@ The port is open until the session ends, or the code has expired.`,
             noReplace: !flags.replace,
             ignoreSpace: flags.ignoreSpace === true,
             renaming,
-            ...(flags.accept && { accept: flags.accept }),
-            ...(flags.confirm && {
-              confirm: (asked, until) =>
-                confirmPlan(asked, { input: process.stdin, output: process.stderr, signal: until }),
-            }),
-            ...(push && { push }),
-            ...(flags.maxUnauthenticated !== undefined && {
-              unauthenticatedPerAddress: flags.maxUnauthenticated,
-            }),
-            ...(flags.reconnect !== undefined && { patienceMs: flags.reconnect }),
+            accept: flags.accept,
+            confirm:
+              flags.confirm &&
+              ((asked, until) =>
+                confirmPlan(asked, { input: process.stdin, output: process.stderr, signal: until })),
+            push,
+            unauthenticatedPerAddress: flags.maxUnauthenticated,
+            patienceMs: flags.reconnect,
             signal,
             emit,
             showCode: async (code, listening) => {
               await file?.write(code);
               await showInvitation(renderer, flags, listening);
               if (file === undefined) process.stderr.write(`\n  Pairing code:  ${code.reveal()}\n\n`);
-              return file === undefined ? {} : { codeFile: file.path };
+              return { codeFile: file?.path };
             },
           });
         } finally {
@@ -187,13 +173,12 @@ The port is open until the session ends, or the code has expired.`,
 }
 
 function destinationFrom(flags: ReceiveFlags, engine: EngineOptions): SinkEndpoint {
-  const { into, each, format, json, once } = flags;
+  const { into, json, once } = flags;
   const [endpoint, more] = into ?? [];
   if (more) throw new ImgmvError('usage', '--into names one place');
   if (endpoint?.reference)
     throw new ImgmvError('usage', `${endpointText(endpoint)}: the sender says how its images are called`);
-  const destination = destinationOf(endpoint, each, format, engine);
-  requireHeard(destination, flags);
+  const destination = destinationOf(endpoint, flags, engine);
   requireStdoutFree(destination, json === true);
   if (!['docker-daemon', 'each', 'oci'].includes(destination.kind) && !once)
     throw new ImgmvError('usage', `${endpointText(destination)} takes the images of one session`, {

@@ -1,16 +1,12 @@
 /** The options that say what images are to be called at the target, the same on both sides. */
 import type { Command } from 'commander';
 import type { Naming } from '../agent/choose/meant.ts';
-import { parseRetag, Renaming, type RetagRule } from '../agent/choose/rename.ts';
+import { parseRetag, Renaming } from '../agent/choose/rename.ts';
 import { ImgmvError } from '../proto/errors.ts';
+import type { MoveFile } from './move-file.ts';
 import { collect } from './options.ts';
 
-export interface RenamingFlags {
-  readonly retag?: readonly RetagRule[];
-  readonly registry?: string;
-  readonly project?: string;
-  readonly keepNames?: true;
-}
+export type RenamingFlags = Pick<MoveFile, 'retag' | 'registry' | 'project' | 'keepNames'>;
 
 export function addRenamingOptions(command: Command): Command {
   return command
@@ -33,11 +29,8 @@ export function namingOf(as: string | undefined, flags: RenamingFlags): Naming {
     throw new ImgmvError('usage', `with ${as} as the name there is nothing left to --retag and --registry`);
   if (keepNames && retag === undefined && registry === undefined)
     throw new ImgmvError('usage', '--keep-names is for what is renamed, by --retag or --registry');
-  const renaming = new Renaming({
-    retag: retag ?? [],
-    keepNames: keepNames === true,
-    ...(registry !== undefined && { registry }),
-    ...(project !== undefined && { project }),
-  });
-  return { renaming, ...(as !== undefined && { as }) };
+  return {
+    renaming: new Renaming({ retag: retag ?? [], registry, project, keepNames: keepNames === true }),
+    as,
+  };
 }

@@ -5,19 +5,16 @@ import { type Emit, errorEvent } from '../agent/model/events.ts';
 import { type ImgmvError, toImgmvError } from '../proto/errors.ts';
 import { escapeText } from './escape.ts';
 import { withHints } from './hints.ts';
+import type { MoveFile } from './move-file.ts';
 import type { Renderer } from './renderer.ts';
 import { JsonRenderer } from './renderer-json.ts';
 import { TextRenderer } from './renderer-text.ts';
-import { exitWithoutReport, openReport, type ReportFlags, type ReportRun } from './report/report-run.ts';
+import { openReport, type ReportFlags, type ReportRun } from './report/report-run.ts';
 import { stopSignal } from './stop.ts';
 
-export interface CommonOptions {
-  readonly dockerHost?: string;
-  readonly context?: string;
+export interface CommonOptions extends Pick<MoveFile, 'dockerHost' | 'context' | 'report'> {
   readonly json?: true;
   readonly quiet?: true;
-  /** Where the report of the run goes. */
-  readonly report?: string;
 }
 
 /** Without a `command` there is no report. */
@@ -60,13 +57,7 @@ export async function run(options: RunOptions, command: (run: Run) => Promise<nu
       STOP_SAID_AFTER_MS,
     );
   });
-  const { dockerHost, context } = options;
-  const engine = {
-    env: process.env,
-    signal,
-    ...(dockerHost !== undefined && { dockerHost }),
-    ...(context !== undefined && { context }),
-  };
+  const engine = { env: process.env, signal, dockerHost: options.dockerHost, context: options.context };
   let exit: number;
   try {
     if (options.command !== undefined) report = openReport({ ...options, command: options.command });
@@ -80,7 +71,8 @@ export async function run(options: RunOptions, command: (run: Run) => Promise<nu
   const unwritten = report?.write(exit, stopped);
   if (unwritten) {
     renderer.render(unwritten);
-    exit = exitWithoutReport(exit);
+    // What became of the images stays the status, unless that says that all is well.
+    if (exit === 0) exit = unwritten.exit;
   }
   renderer.end();
   process.exitCode = exit;

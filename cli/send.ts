@@ -43,6 +43,6 @@ Only the layers that the target lacks are sent; \`imgmv plan\` shows them before
 The code is asked for without echo, never taken from an argument or the environment.`,
     )
     .action((images: readonly string[], flags: SenderFlags) =>
-      sendImages(images, flags, { planOnly: false }),
+      sendImages({ ...flags, images }, { planOnly: false }),
     );
 }

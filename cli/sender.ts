@@ -10,7 +10,14 @@ import { addChoosingOptions, selectionOf } from './choosing.ts';
 import { promptForCode, readCodeFile } from './code-input.ts';
 import { mergeMove } from './move-file/merge.ts';
 import { type MoveFile, readMoveFile } from './move-file.ts';
-import { parseConnectTimeout, parseReconnect, parseSize, parseTarget, RECONNECT_HELP } from './options.ts';
+import {
+  CONNECT_TIMEOUT_HELP,
+  parseConnectTimeout,
+  parseReconnect,
+  parseSize,
+  parseTarget,
+  RECONNECT_HELP,
+} from './options.ts';
 import { pickImages } from './picker.ts';
 import {
   collectEndpoints,
@@ -24,7 +31,8 @@ import {
 import { addRenamingOptions, namingOf } from './renaming.ts';
 import { addCommonOptions, type CommonOptions, run } from './run.ts';
 
-export interface SenderFlags extends CommonOptions, Omit<MoveFile, 'images'> {
+/** What is to be done: the options, and where there is one the keys of a move file. */
+export interface SenderFlags extends CommonOptions, MoveFile {
   /** A move file, whose values these win over. */
   readonly move?: string;
 }
@@ -37,11 +45,7 @@ export function addSenderOptions(command: Command): Command {
   addRenamingOptions(addChoosingOptions(command))
     .option('--as <name:tag>', 'name it so at the target (one image only)')
     .option('--code-file <file>', 'read the pairing code from a file, - for standard input')
-    .option(
-      '--connect-timeout <duration>',
-      'how long to wait for the first answer (default: 15s, at most 1d)',
-      parseConnectTimeout,
-    )
+    .option('--connect-timeout <duration>', CONNECT_TIMEOUT_HELP, parseConnectTimeout)
     .option('--reconnect <duration>', RECONNECT_HELP, parseReconnect)
     .option('--ignore-space', 'save images for which the disk of this host seems too full')
     .option('--max-bytes <size>', `with --from: ${MAX_BYTES_HELP}`, parseSize)
@@ -49,49 +53,36 @@ export function addSenderOptions(command: Command): Command {
   return addCommonOptions(command);
 }
 
-/** What is to be done: the options, and those of a move file besides. */
-interface Asked extends SenderFlags {
-  readonly images: readonly string[];
-}
-
 /** Runs `send` or `plan`, and sets the exit status. */
 export async function sendImages(
-  images: readonly string[],
   flags: SenderFlags,
   { planOnly }: { readonly planOnly: boolean },
 ): Promise<void> {
-  let asked: Asked = { ...flags, images };
+  let asked = flags;
   let failure: ImgmvError | undefined;
   try {
-    asked = await withMoveFile(asked);
+    asked = await withMoveFile(flags);
   } catch (error) {
     failure = toImgmvError(error);
   }
-  const { codeFile, connectTimeout, from, level, reconnect, report, to } = asked;
-  const about = {
-    ...flags,
-    command: 'send',
-    ...(to !== undefined && { target: new URL(to).hostname }),
-    // A plan has nothing to report: it is one.
-    ...(report !== undefined && !planOnly && { report }),
-  } as const;
-  await run(about, async ({ engine: given, emit, signal }) => {
+  const { codeFile, from, to } = asked;
+  const target = to && new URL(to).hostname;
+  // A plan has nothing to report: it is one.
+  const report = planOnly ? undefined : asked.report;
+  await run({ ...asked, command: 'send', target, report }, async ({ engine, emit, signal }) => {
     if (failure) throw failure;
     if (to === undefined)
       throw new ImgmvError('usage', `no host to ${planOnly ? 'plan for' : 'send to'}`, {
         hint: 'name the one where `imgmv receive` waits: --to HOST, or to: in a move file',
       });
-    const { dockerHost, context } = asked;
-    const engine = { ...given, ...(dockerHost && { dockerHost }), ...(context && { context }) };
     requireArchive(from, asked);
     const stdinTaken = requireStdinOnce(asked);
     const naming = namingOf(nameGiven(asked), asked);
-    const selection = await selectionOf(asked.images, asked, { emit, signal });
-    const pick = pickerFor(asked, selection, signal);
+    const selection = await selectionOf(asked.images ?? [], asked, { emit, signal });
     const { exit } = await send({
       selection,
       from: sourcesOf(from, engine),
-      ...(pick && { pick }),
+      pick: pickerFor(asked, selection, signal),
       naming,
       stdin: process.stdin,
       url: to,
@@ -106,25 +97,23 @@ export async function sendImages(
       thenPush: asked.thenPush === true,
       signal,
       emit,
-      ...(asked.maxBytes !== undefined && { maxBytes: asked.maxBytes }),
-      ...(level !== undefined && { level }),
-      ...(connectTimeout !== undefined && { connectTimeoutMs: connectTimeout }),
-      ...(reconnect !== undefined && { patienceMs: reconnect }),
+      maxBytes: asked.maxBytes,
+      level: asked.level,
+      connectTimeoutMs: asked.connectTimeout,
+      patienceMs: asked.reconnect,
     });
     return exit;
   });
 }
 
-async function withMoveFile(asked: Asked): Promise<Asked> {
-  if (asked.move === undefined) return asked;
-  requireStdinOnce({ ...asked, from: asked.from ?? [] });
-  const { json, quiet, move, ...flags } = asked;
-  const merged = mergeMove(await readMoveFile(move), flags);
-  return { images: [], move, ...(json && { json }), ...(quiet && { quiet }), ...merged };
+async function withMoveFile(flags: SenderFlags): Promise<SenderFlags> {
+  if (flags.move === undefined) return flags;
+  requireStdinOnce(flags);
+  return { ...flags, ...mergeMove(await readMoveFile(flags.move), flags) };
 }
 
 /** Of the one image. Throws usage where there cannot be one. */
-function nameGiven({ as, images }: Asked): string | undefined {
+function nameGiven({ as, images = [] }: SenderFlags): string | undefined {
   if (as === undefined) return undefined;
   if (images.length > 1)
     throw new ImgmvError('usage', `--as gives one name, and there are ${images.length} images`);
@@ -132,16 +121,12 @@ function nameGiven({ as, images }: Asked): string | undefined {
 }
 
 /** Undefined where the selection says it all. Throws usage where nobody does, and nobody can be asked. */
-function pickerFor(
-  { from, json, quiet, ...flags }: Asked,
-  selection: Selection,
-  signal: AbortSignal,
-): Pick | undefined {
+function pickerFor(flags: SenderFlags, selection: Selection, signal: AbortSignal): Pick | undefined {
+  const { from, json, quiet } = flags;
   if (from) requirePickedOnce(from, selection);
   if (from || !picksNothing(selection)) return undefined;
   const { stdin: input, stderr: output } = process;
-  const atTerminal = input.isTTY && output.isTTY && !requireStdinOnce(flags);
-  if (!atTerminal || json || quiet)
+  if (!input.isTTY || !output.isTTY || requireStdinOnce(flags) || json || quiet)
     throw new ImgmvError('usage', 'no image is named', {
       hint: 'name one or more, or give --all for all that have a name',
     });

@@ -16,3 +16,8 @@ export function stopSignal(onStop: () => void): AbortSignal {
   }
   return controller.signal;
 }
+
+/** Where a terminal is in raw mode Ctrl-C is a key, not a signal, until we make it one. */
+export function interrupt(): void {
+  process.kill(process.pid, 'SIGINT');
+}

@@ -28,7 +28,7 @@ export interface ReadOptions {
   readonly stdin: AsyncIterable<Buffer>;
   readonly signal: AbortSignal;
   /** What each may inflate to in all; INFLATED_MAX_BYTES when left out. */
-  readonly maxBytes?: number;
+  readonly maxBytes?: number | undefined;
   /** Told how far it is, also while images are checked. */
   readonly meter?: ReadingMeter;
 }

@@ -6,7 +6,7 @@ import type { Renaming } from './rename.ts';
 
 export interface Naming {
   /** What the one image is to be called, whatever it is called here. */
-  readonly as?: string;
+  readonly as?: string | undefined;
   readonly renaming: Renaming;
 }
 

@@ -18,8 +18,9 @@ export interface RenameOptions {
   /** The first that is about a name gives the new one. */
   readonly retag: readonly RetagRule[];
   /** For names that no rule is about: this registry, the project, and the last two parts of the path. */
-  readonly registry?: string;
-  readonly project?: string;
+  readonly registry?: string | undefined;
+  readonly project?: string | undefined;
+  /** The old names besides. */
   readonly keepNames: boolean;
 }
 

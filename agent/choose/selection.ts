@@ -14,13 +14,15 @@ export interface Selection {
   /** Each has to mean an image at least. */
   readonly patterns: readonly Pattern[];
   /** All images that have a name. */
-  readonly all?: boolean;
+  readonly all?: boolean | undefined;
   /** Images without a name, which are left over from builds and pulls. */
-  readonly dangling?: boolean;
-  readonly running?: boolean;
+  readonly dangling?: boolean | undefined;
+  /** The images of containers that run. */
+  readonly running?: boolean | undefined;
   /** Images that have all of these: a value, or any where it is undefined. */
   readonly labels: readonly { readonly key: string; readonly value?: string }[];
-  readonly since?: Date;
+  /** Images that were made at this time or later. */
+  readonly since?: Date | undefined;
   /** That none is left is no failure. */
   readonly orNothing?: boolean;
   /** Names that stay behind, and images that have no other name then. */

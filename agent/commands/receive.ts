@@ -36,18 +36,18 @@ export interface ReceiveOptions {
   /** Of what the sender wants its images to be called. */
   readonly renaming: Renaming;
   /** The names that a session may set; undefined: all. */
-  readonly accept?: readonly TargetPattern[];
+  readonly accept?: readonly TargetPattern[] | undefined;
   /**
    * Asked once a session before anything moves, unless the sender wants a plan only; undefined: nobody is. The signal is
    * aborted when no answer is wanted any more.
    */
-  readonly confirm?: (asked: Asked, signal: AbortSignal) => Promise<boolean>;
+  readonly confirm?: ((asked: Asked, signal: AbortSignal) => Promise<boolean>) | undefined;
   /** Whether what was loaded into the engine is pushed on; undefined: never. */
-  readonly push?: ReceiverPush;
-  readonly unauthenticatedPerAddress?: number;
-  readonly patienceMs?: number;
+  readonly push?: ReceiverPush | undefined;
+  readonly unauthenticatedPerAddress?: number | undefined;
+  readonly patienceMs?: number | undefined;
   /** Shows a fresh code to people; resolves once it is shown. Called before `listening` is told. */
-  readonly showCode: (code: Secret, listening: Listening) => Promise<{ codeFile?: string }>;
+  readonly showCode: (code: Secret, listening: Listening) => Promise<{ codeFile?: string | undefined }>;
   readonly signal: AbortSignal;
   readonly emit: Emit;
 }

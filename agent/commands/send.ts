@@ -22,7 +22,7 @@ export interface SendOptions extends OriginOptions {
   readonly url: string;
   /** Asked once, after all that can be checked here has been, and before dialling. */
   readonly code: () => Promise<Secret>;
-  readonly level?: number;
+  readonly level?: number | undefined;
   /** Images under way at once: see MoveOptions. */
   readonly jobs: number;
   /** How often what failed is tried again. */
@@ -31,8 +31,8 @@ export interface SendOptions extends OriginOptions {
   readonly planOnly?: boolean;
   /** The target is to push what it has loaded to where its names say. */
   readonly thenPush?: boolean;
-  readonly connectTimeoutMs?: number;
-  readonly patienceMs?: number;
+  readonly connectTimeoutMs?: number | undefined;
+  readonly patienceMs?: number | undefined;
 }
 
 /** Throws what ended the run before there was a ledger; what became of each image is in the ledger. */

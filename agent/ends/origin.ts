@@ -30,10 +30,10 @@ export interface PlaceOptions {
   /** Which of the images there; where it picks none, those that `from` names, and all of its archives. */
   readonly selection: Selection;
   /** Asked where neither `from` nor `selection` picks anything; gives what is left to be picked. */
-  readonly pick?: Pick;
+  readonly pick?: Pick | undefined;
   readonly stdin: AsyncIterable<Buffer>;
   /** What an archive may inflate to in all; its default where left out. */
-  readonly maxBytes?: number;
+  readonly maxBytes?: number | undefined;
   /** Aborted with an ImgmvError to stop. */
   readonly signal: AbortSignal;
   readonly emit: Emit;

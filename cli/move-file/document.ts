@@ -2,9 +2,9 @@
  * Text as one YAML document. It takes less than YAML has: keys that are text, the core schema of YAML 1.2 whatever a
  * directive says, no merge keys, no depth to speak of. What a move file means it does not know.
  */
-import { type Located, Locator, STAR_HINT } from './located.ts';
-import { asClause, type Place, type Problem } from './problems.ts';
-import { type CST, type Document, loadYaml, type ParsedNode } from './yaml.ts';
+import type { CST, Document, ParsedNode } from 'yaml';
+import { type Located, Locator, STAR_HINT, type Yaml } from './located.ts';
+import { asClause, type Place, type Problem, problemAt } from './problems.ts';
 
 /** A move file has three levels, and each takes the parser up to three places of its stack. */
 const STACK_MAX = 40;
@@ -12,15 +12,15 @@ const STACK_MAX = 40;
 const LEXEMES_MAX = 100_000;
 const LEXEME_MAX_CHARACTERS = 65_536;
 
-export interface ParsedYaml {
+interface ParsedYaml {
   /** Undefined for a file of nothing but comments, and for what is not YAML. */
-  readonly root?: Located;
+  readonly root?: Located | undefined;
   readonly problems: readonly Problem[];
 }
 
 /** Of a text that is not YAML the problems are those of its form; a value can be judged only in a good one. */
 export async function parseYaml(text: string): Promise<ParsedYaml> {
-  const yaml = await loadYaml();
+  const yaml: Yaml = await import('yaml');
   const lines = new yaml.LineCounter();
   const placeOf = (offset: number): Place => {
     const { line, col } = lines.linePos(offset);
@@ -57,20 +57,19 @@ export async function parseYaml(text: string): Promise<ParsedYaml> {
       if (documents.push(document) === 2) break;
   } catch (error) {
     if (!(error instanceof TooMuch)) throw error;
-    return { problems: [{ ...placeOf(parser.offset), text: error.message }] };
+    return { problems: [problemAt(placeOf(parser.offset), error.message)] };
   }
   const [document, second] = documents;
   const faults = [...(document?.errors ?? []), ...(document?.warnings ?? [])];
-  const problems = faults.map(({ pos, code, message }) => ({
-    ...placeOf(pos[0]),
-    text: `not good YAML: ${asClause(message)}${code === 'BAD_ALIAS' ? `; ${STAR_HINT}` : ''}`,
-  }));
+  const problems = faults.map(({ pos, code, message }) => {
+    const hint = code === 'BAD_ALIAS' ? `; ${STAR_HINT}` : '';
+    return problemAt(placeOf(pos[0]), `not good YAML: ${asClause(message)}${hint}`);
+  });
   if (second)
-    problems.push({ ...placeOf(second.range[0]), text: 'a second document begins: a move file is one' });
+    problems.push(problemAt(placeOf(second.range[0]), 'a second document begins: a move file is one'));
   if (problems.length > 0 || !document?.contents) return { problems };
   const locator = new Locator(yaml, placeOf);
-  const root = locator.locate(document.contents, 0);
-  return { problems: locator.problems, ...(root && { root }) };
+  return { root: locator.locate(document.contents, 0), problems: locator.problems };
 }
 
 /** Thrown out of the parser, whose work on what is left would be for nothing. */

@@ -2,7 +2,7 @@
 import { distance } from 'fastest-levenshtein';
 import type * as v from 'valibot';
 import type { Child, Located } from './located.ts';
-import { type Problem, shown } from './problems.ts';
+import { BEGINNING, type Problem, problemAt, shown } from './problems.ts';
 
 /** Keys that people look for and that have a reason not to be there. */
 const REASONS: Readonly<Record<string, string>> = {
@@ -20,7 +20,7 @@ const QUOTES_DO_NOT_HELP = /^(true or|a whole number|a duration|a size)/;
 export function unknownKeys(root: Located, known: readonly string[]): readonly Problem[] {
   return [...root.children]
     .filter(([key]) => !known.includes(String(key)))
-    .map(([key, child]) => ({ ...placed(child), text: unknownKey(String(key), known) }));
+    .map(([key, child]) => problemAt(child.key, unknownKey(String(key), known)));
 }
 
 function unknownKey(key: string, known: readonly string[]): string {
@@ -57,7 +57,7 @@ function problemOf(root: Located, { path, issue }: Leaf): Problem {
   const node = steps.at(-1)?.node ?? root;
   // Of a key of a mapping valibot names the key as the place and has it for the input, too.
   const isKey = issue.path?.at(-1)?.origin === 'key';
-  if (isKey) return { ...placed(steps.at(-1)), text: `${name}: expected ${issue.message}` };
+  if (isKey) return problemAt(steps.at(-1)?.key ?? BEGINNING, `${name}: expected ${issue.message}`);
   // A parser of ours repeats what it was given, and commander's do not.
   const told = issue.message.includes(given(node)) ? name : `${name} ${given(node)}`;
   if (issue.type === 'raw_transform') return problemAt(node, `${told}: ${issue.message}`);
@@ -84,16 +84,6 @@ export function kindOf(node: Located): string {
 function given({ value, source }: Located): string {
   if (typeof value === 'object' && value !== null) return '';
   return source !== undefined && source.length <= 30 ? source : shown(String(value));
-}
-
-function problemAt({ line, column }: Located, text: string): Problem {
-  return { line, column, text };
-}
-
-/** Where a key stands; the beginning of the file for none. */
-function placed(child: Child | undefined): { line: number; column: number } {
-  const { line, column } = child?.key ?? { line: 1, column: 1 };
-  return { line, column };
 }
 
 function childrenOn(root: Located, path: Leaf['path']): readonly Child[] {

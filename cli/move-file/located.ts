@@ -1,6 +1,10 @@
 /** The nodes of a YAML document as plain values of which each knows where it stands. */
-import { type Place, type Problem, shown } from './problems.ts';
-import type { Alias, Node, Scalar, Yaml } from './yaml.ts';
+
+import type { Alias, Node, Scalar } from 'yaml';
+import { type Place, type Problem, problemAt, shown } from './problems.ts';
+
+/** The package, which is loaded only where there is a move file. */
+export type Yaml = typeof import('yaml');
 
 /** Objects of JavaScript hide these, or worse. */
 const RESERVED = ['__proto__', 'constructor', 'prototype'];
@@ -51,7 +55,7 @@ export class Locator {
     const anchored = this.#anchors.get(source);
     if (anchored) return { ...anchored, ...place };
     const what = `${shown(`*${source}`)} is an alias, and nothing before it has that anchor`;
-    this.problems.push({ ...place, text: `${what}; ${STAR_HINT}` });
+    this.problems.push(problemAt(place, `${what}; ${STAR_HINT}`));
     return undefined;
   }
 
@@ -82,7 +86,7 @@ export class Locator {
       ? `${shown(name)} stands in line ${before.key.line} already`
       : RESERVED.includes(name) && `${shown(name)} cannot be a key`;
     const node = this.locate(value, key.range?.[2] ?? at);
-    if (wrong) this.problems.push({ ...this.#placeOf(at), text: wrong });
+    if (wrong) this.problems.push(problemAt(this.#placeOf(at), wrong));
     else if (node) children.set(name, { key: this.#placeOf(at), node });
   }
 }

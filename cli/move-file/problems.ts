@@ -17,6 +17,12 @@ export interface Problem extends Place {
   readonly text: string;
 }
 
+export const BEGINNING: Place = { line: 1, column: 1 };
+
+export function problemAt({ line, column }: Place, text: string): Problem {
+  return { line, column, text };
+}
+
 /** `name` is the file as it was given. The message has a line per problem, in the order of the file. */
 export function problemsError(name: string, problems: readonly Problem[]): ImgmvError {
   const sorted = problems.toSorted((a, b) => a.line - b.line || a.column - b.column);

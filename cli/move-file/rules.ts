@@ -1,6 +1,6 @@
 /** What keys of a move file have to do with one another. */
 import type { Located } from './located.ts';
-import type { Problem } from './problems.ts';
+import { BEGINNING, type Problem, problemAt } from './problems.ts';
 import type { MoveKeys } from './schema.ts';
 
 /** Keys that want another one beside them, for the schema that editors read, too. */
@@ -15,10 +15,7 @@ export const EXCLUDE = [['docker-host', 'context']] as const satisfies [keyof Mo
 export function ruleProblems(root: Located, fromStdin: boolean): readonly Problem[] {
   const keys = root.children;
   const problems: Problem[] = [];
-  const tell = (key: string, text: string) => {
-    const { line = 1, column = 1 } = keys.get(key)?.key ?? {};
-    problems.push({ line, column, text });
-  };
+  const tell = (key: string, text: string) => problems.push(problemAt(keys.get(key)?.key ?? BEGINNING, text));
   for (const [key, needed] of Object.entries(NEEDS))
     if (keys.has(key) && !keys.has(needed)) tell(key, `${key} needs ${needed} beside it`);
   for (const [one, other] of EXCLUDE)
@@ -33,11 +30,7 @@ export function ruleProblems(root: Located, fromStdin: boolean): readonly Proble
   let taken = fromStdin ? 'this file' : undefined;
   for (const [key, node] of standardInputs(root)) {
     if (taken !== undefined)
-      problems.push({
-        line: node.line,
-        column: node.column,
-        text: `${key} is standard input, which is ${taken} already`,
-      });
+      problems.push(problemAt(node, `${key} is standard input, which is ${taken} already`));
     taken ??= key;
   }
   return problems;

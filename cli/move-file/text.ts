@@ -4,7 +4,7 @@ import type { Readable } from 'node:stream';
 import { readAll } from '../../agent/streams/read-all.ts';
 import { ImgmvError } from '../../proto/errors.ts';
 
-export const MOVE_FILE_MAX_BYTES = 1024 * 1024;
+const MOVE_FILE_MAX_BYTES = 1024 * 1024;
 
 /** `-` is `stdin`. Throws usage for what cannot be read, is too long, or is not UTF-8. */
 export async function readText(path: string, stdin: Readable): Promise<string> {

@@ -15,33 +15,44 @@ export function text(expected: string) {
   );
 }
 
+export function textLike(shape: RegExp, expected: string) {
+  return v.pipe(text(expected), v.regex(shape, expected));
+}
+
+/** What editors say of a key. */
+export function about<T>(description: string, ...examples: readonly unknown[]): v.MetadataAction<T, About> {
+  return v.metadata({ description, examples });
+}
+
+type About = { readonly description: string; readonly examples: readonly unknown[] };
+
 /** `false` is as good as no key at all. */
 export function toggle(description: string) {
-  return v.exactOptional(v.pipe(v.boolean('true or false'), v.metadata({ description, examples: [true] })));
+  return v.pipe(v.boolean('true or false'), about(description, true));
 }
 
 export function wholeNumber(min: number, max: number, description: string, example: number) {
   const expected = `a whole number from ${min} to ${max}`;
-  return v.exactOptional(
-    v.pipe(
-      v.number(expected),
-      v.integer(expected),
-      v.minValue(min, expected),
-      v.maxValue(max, expected),
-      v.metadata({ description, examples: [example] }),
-    ),
+  return v.pipe(
+    v.number(expected),
+    v.integer(expected),
+    v.minValue(min, expected),
+    v.maxValue(max, expected),
+    about(description, example),
   );
 }
 
 /** A list, or a single one of its items. */
-export function list<T>(item: v.GenericSchema<string, T>, description: string, examples: readonly string[]) {
+export function list<T>(
+  item: v.GenericSchema<string, T>,
+  description: string,
+  ...examples: readonly string[]
+) {
   const expected = 'text, or a list of it';
-  return v.exactOptional(
-    v.pipe(
-      v.union([item, v.array(item, expected)], expected),
-      v.metadata({ description, examples: [[...examples]] }),
-      v.transform((given): readonly T[] => (Array.isArray(given) ? (given as T[]) : [given as T])),
-    ),
+  return v.pipe(
+    v.union([item, v.array(item, expected)], expected),
+    about(description, examples),
+    v.transform((given): readonly T[] => (Array.isArray(given) ? (given as T[]) : [given as T])),
   );
 }
 
@@ -55,16 +66,7 @@ export function mapping<S extends v.GenericSchema<string, string>>(item: S, expe
 }
 
 /** What the option of that name makes of its value. The parser throws commander's error, or usage. */
-export function parsed<T>(parse: (value: string) => T) {
-  return transformed<string, T>(parse);
-}
-
-/** The same of each value in a list. */
-export function allParsed<T>(parse: (value: string) => T) {
-  return transformed<readonly string[], readonly T[]>((values) => values.map((value) => parse(value)));
-}
-
-function transformed<I, T>(parse: (value: I) => T) {
+export function parsed<I, T>(parse: (value: I) => T) {
   return v.rawTransform<I, T>(({ dataset, addIssue, NEVER }) => {
     try {
       return parse(dataset.value);
@@ -79,7 +81,7 @@ function transformed<I, T>(parse: (value: I) => T) {
 
 /** The same, of which the value as it is written is what matters. */
 export function checked(parse: (value: string) => unknown) {
-  return parsed((value) => {
+  return parsed((value: string) => {
     parse(value);
     return value;
   });

@@ -4,6 +4,7 @@ import {
   arrived,
   IMAGE_STATUSES,
   type ImageStatus,
+  type Moved,
   type ReportCommand,
   type ReportImage,
   type Totals,
@@ -11,26 +12,40 @@ import {
 
 export type ImageEvent = EventOf<'image'>;
 
-export interface ImageFacts {
-  readonly planned: PlanImage;
+export interface Run {
+  readonly command: ReportCommand;
   /** Nothing but the plan was asked for. */
   readonly planOnly: boolean;
-  /** Undefined where the run ended before. */
-  readonly told: ImageEvent | undefined;
-  /** How often it was said to be tried again. */
-  readonly retries: number;
-  readonly command: ReportCommand;
 }
 
-export function imageOf({ planned, planOnly, told, retries, command }: ImageFacts): ReportImage {
+const UNTOLD = {
+  targetId: null,
+  bytes: 0,
+  wireBytes: 0,
+  layersSent: 0,
+  layersSkipped: 0,
+  startedAt: null,
+  seconds: 0,
+  phases: { transfer: 0, load: 0, push: null },
+  kept: 0,
+  pushed: [],
+  error: null,
+} as const;
+
+/** `told` is undefined where the run ended before; `retries` is how often it was said to be tried again. */
+export function imageOf(
+  planned: PlanImage,
+  told: ImageEvent | undefined,
+  retries: number,
+  { command, planOnly }: Run,
+): ReportImage {
   const status = told?.status ?? (planOnly ? 'planned' : 'unfinished');
-  const bytes = told?.bytes ?? 0;
-  const wireBytes = command === 'copy' ? null : (told?.wireBytes ?? 0);
-  const phases = told?.phases ?? { transfer: 0, load: 0, push: null };
   const refs = told?.refs ?? planned.refs.map((ref) => ({ ...ref, replaced: null }));
+  const { bytes, phases, pushed = [], wireBytes, ...event } = told ?? UNTOLD;
+  const there = arrived({ status }) ? bytesThere(planned) : 0;
   return {
     id: planned.id,
-    targetId: told?.targetId ?? null,
+    targetId: event.targetId,
     platform: planned.platform,
     refs: refs.map(({ source, target, replaced }) => ({
       source,
@@ -41,26 +56,19 @@ export function imageOf({ planned, planOnly, told, retries, command }: ImageFact
     status,
     size: planned.bytes,
     layers: planned.layers,
-    layersSent: told?.layersSent ?? 0,
-    layersSkipped: told?.layersSkipped ?? 0,
-    bytes,
-    wireBytes,
-    saved: {
-      layers: arrived({ status }) ? bytesThere(planned) : 0,
-      compression: compressedAway(bytes, wireBytes),
-    },
-    ratio: ratioOf(bytes, wireBytes),
-    rate: rateOf(bytes, phases.transfer),
-    startedAt: told?.startedAt ?? null,
-    seconds: told?.seconds ?? 0,
+    layersSent: event.layersSent,
+    layersSkipped: event.layersSkipped,
+    ...moved(bytes, command === 'copy' ? null : wireBytes, there, phases.transfer),
+    startedAt: event.startedAt,
+    seconds: event.seconds,
     phases,
     tries: retries + (told ? 1 : 0),
-    kept: told?.kept ?? 0,
+    kept: event.kept,
     reason: planned.reason,
     warning: planned.warning,
     idChange: planned.idChange,
-    pushed: told?.pushed ?? [],
-    error: told?.error ?? null,
+    pushed,
+    error: event.error,
   };
 }
 
@@ -79,30 +87,24 @@ export function totalsOf(images: readonly ReportImage[], done: EventOf<'done'> |
     status,
     images.filter((image) => image.status === status).length,
   ]);
+  const there = sum(({ saved }) => saved.layers);
+  const transfer = sum(({ phases }) => phases.transfer);
   return {
     images: images.length,
     ...(Object.fromEntries(counts) as Record<ImageStatus, number>),
     size: sum(({ size }) => size),
-    bytes,
-    wireBytes,
-    saved: { layers: sum(({ saved }) => saved.layers), compression: compressedAway(bytes, wireBytes) },
-    ratio: ratioOf(bytes, wireBytes),
-    rate: rateOf(
-      bytes,
-      sum(({ phases }) => phases.transfer),
-    ),
+    ...moved(bytes, wireBytes, there, transfer),
   };
 }
 
-/** What is all talk and little image may take more on the wire than it is: that saves nothing. */
-function compressedAway(bytes: number, wireBytes: number | null): number {
-  return wireBytes === null ? 0 : Math.max(0, bytes - wireBytes);
-}
-
-function ratioOf(bytes: number, wireBytes: number | null): number | null {
-  return wireBytes === null || bytes === 0 ? null : Math.round((wireBytes / bytes) * 10_000) / 10_000;
-}
-
-function rateOf(bytes: number, seconds: number): number | null {
-  return bytes === 0 || seconds === 0 ? null : Math.round(bytes / seconds);
+function moved(bytes: number, wireBytes: number | null, layers: number, seconds: number): Moved {
+  // What is all talk and little image may take more on the wire than it is: that saves nothing.
+  const compression = wireBytes === null ? 0 : Math.max(0, bytes - wireBytes);
+  return {
+    bytes,
+    wireBytes,
+    saved: { layers, compression },
+    ratio: wireBytes === null || bytes === 0 ? null : Math.round((wireBytes / bytes) * 10_000) / 10_000,
+    rate: bytes === 0 || seconds === 0 ? null : Math.round(bytes / seconds),
+  };
 }

@@ -1,5 +1,5 @@
 /** Bars of pieces whose lengths are in proportion to their amounts. What they show stands beside them as text. */
-import { html, type Markup, NOTHING } from './markup.ts';
+import { html, type Markup } from './markup.ts';
 
 export interface Piece {
   /** Its colour. */
@@ -8,24 +8,27 @@ export interface Piece {
   readonly label: string;
 }
 
+export type Unlabelled = Omit<Piece, 'label'>;
+
 /** `whole` is what the full width stands for. */
-export function bar(pieces: readonly Omit<Piece, 'label'>[], whole: number, classes = 'bar'): Markup {
+export function bar(pieces: readonly Unlabelled[], whole: number, classes = 'bar'): Markup {
   const width = (amount: number) => (whole > 0 ? Math.min(100, (amount / whole) * 100).toFixed(3) : '0');
   return html`<div class="${classes}" aria-hidden="true">${pieces
     .filter(({ amount }) => amount > 0)
     .map(({ amount, kind }) => html`<i class="${kind}" style="width:${width(amount)}%"></i>`)}</div>`;
 }
 
-export interface LegendEntry extends Omit<Piece, 'amount'> {
+interface LegendEntry extends Omit<Piece, 'amount'> {
   readonly value?: string;
 }
 
 /** `of` is what all of them are pieces of, where that is not plain. */
-export function legend(entries: readonly LegendEntry[], of?: string): Markup {
+export function legend(entries: readonly (LegendEntry | false)[], of?: string): Markup {
   return html`<ul class="legend">
-${of === undefined ? NOTHING : html`<li class="of">${of}</li>`}${entries.map(
-  ({ kind, label, value }) =>
-    html`<li><i class="${kind}" aria-hidden="true"></i>${label}${value === undefined ? NOTHING : html`: <b>${value}</b>`}</li>
+${of && html`<li class="of">${of}</li>`}${entries.map(
+  (entry) =>
+    entry &&
+    html`<li><i class="${entry.kind}" aria-hidden="true"></i>${entry.label}${entry.value && html`: <b>${entry.value}</b>`}</li>
 `,
 )}</ul>`;
 }

@@ -1,7 +1,7 @@
 /** The table of all images: what each is, what of it travelled, and when. Its roles hold where rows are stacked. */
 import { short } from '../names.ts';
 import { size } from '../sizes.ts';
-import { bar, legend, type Piece } from './html-bar.ts';
+import { bar, legend, type Unlabelled } from './html-bar.ts';
 import { html, type Markup } from './markup.ts';
 import { isLost, type ReportData, type ReportImage } from './model.ts';
 import { imageName, notesOf, phasesText, time } from './words.ts';
@@ -25,7 +25,7 @@ export function imageTable({ command, images }: ReportData): Markup {
 ${legend(
   [
     { kind: 'wire', label: local ? 'copied' : 'on the wire' },
-    ...(local ? [] : [{ kind: 'zip', label: 'compressed away' } as const]),
+    !local && { kind: 'zip', label: 'compressed away' },
     { kind: 'there', label: 'was there' },
   ],
   'Bytes',
@@ -34,8 +34,8 @@ ${legend(
   [
     { kind: 'transfer', label: 'transfer' },
     { kind: 'load', label: 'load' },
-    ...(pushed ? [{ kind: 'push', label: 'push' } as const] : []),
-    ...(waits ? [{ kind: 'waited', label: 'waited' } as const] : []),
+    pushed && { kind: 'push', label: 'push' },
+    waits && { kind: 'waited', label: 'waited' },
   ],
   'Time',
 )}
@@ -65,31 +65,31 @@ function row(image: ReportImage, scale: Scale): Markup {
 
 function bytesCell(image: ReportImage, { bytes: whole }: Scale): Markup {
   const { bytes, saved, size: full, wireBytes } = image;
-  const pieces: readonly Omit<Piece, 'label'>[] = [
+  const pieces: readonly Unlabelled[] = [
     { kind: 'wire', amount: wireBytes ?? bytes },
     { kind: 'zip', amount: saved.compression },
     { kind: 'there', amount: saved.layers },
   ];
   const parts = [
-    ...(bytes > 0 ? [`${size(bytes)} moved${wireBytes === null ? '' : ` as ${size(wireBytes)}`}`] : []),
-    ...(saved.layers > 0 ? [`${size(saved.layers)} there`] : []),
+    bytes > 0 && `${size(bytes)} moved${wireBytes === null ? '' : ` as ${size(wireBytes)}`}`,
+    saved.layers > 0 && `${size(saved.layers)} there`,
   ];
-  return html`${bar(pieces, whole)}<span>${parts.length > 0 ? parts.join(', ') : `nothing of ${size(full)}`}</span>`;
+  const text = parts.filter(Boolean).join(', ') || `nothing of ${size(full)}`;
+  return html`${bar(pieces, whole)}<span>${text}</span>`;
 }
 
 /** Where an image was tried more than once its phases are drawn in a row, and what it waited behind them. */
 function timeCell(image: ReportImage, { seconds: whole }: Scale): Markup {
   const { phases, startedAt } = image;
   if (startedAt === null) return html`<span>none</span>`;
-  const pieces: readonly Omit<Piece, 'label'>[] = [
+  const pieces: readonly Unlabelled[] = [
     { kind: 'before', amount: startedAt },
     { kind: 'transfer', amount: phases.transfer },
     { kind: 'load', amount: phases.load },
     { kind: 'push', amount: phases.push ?? 0 },
     { kind: 'waited', amount: waited(image) },
   ];
-  const text = phasesText(image);
-  return html`${bar(pieces, whole)}<span>${text === '' ? 'none' : text}</span>`;
+  return html`${bar(pieces, whole)}<span>${phasesText(image) || 'none'}</span>`;
 }
 
 function waited({ phases: { transfer, load, push }, seconds }: ReportImage): number {

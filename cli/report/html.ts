@@ -4,7 +4,7 @@ import { size } from '../sizes.ts';
 import { bar, legend, type Piece } from './html-bar.ts';
 import { imageTable } from './html-images.ts';
 import { STYLE } from './html-style.ts';
-import { html, Markup, NOTHING } from './markup.ts';
+import { html, Markup } from './markup.ts';
 import type { ReportData } from './model.ts';
 import {
   headlineOf,
@@ -48,10 +48,10 @@ ${new Markup(HTML_MARK)}${imgmv}">
 <body>
 <main>
 ${header(report)}
-${images.length > 0 ? figures(report) : NOTHING}
-${images.length > 0 ? bytes(report) : NOTHING}
-${lost.length > 0 ? failures(lost) : NOTHING}
-${images.length > 0 ? imageTable(report) : NOTHING}
+${images.length > 0 && figures(report)}
+${images.length > 0 && bytes(report)}
+${lost.length > 0 && failures(lost)}
+${images.length > 0 && imageTable(report)}
 <section aria-labelledby="ends">
 <h2 id="ends">From and to</h2>
 <dl class="ends">
@@ -76,11 +76,7 @@ function header(report: ReportData): Markup {
 <h1>${titleOf(report)}</h1>
 <p class="verdict"><span class="pill ${verdict}"><span aria-hidden="true">${sign}</span> ${word}</span>
 ${headlineOf(report)}${exit === 0 ? '' : ` Exit status ${exit}.`}</p>
-${
-  error
-    ? html`<div class="problem" role="note"><p>${error.message}</p>${error.hint === null ? NOTHING : html`<p class="hint">${error.hint}</p>`}</div>`
-    : NOTHING
-}
+${error && html`<div class="problem" role="note"><p>${error.message}</p>${error.hint && html`<p class="hint">${error.hint}</p>`}</div>`}
 <p class="when"><time datetime="${startedAt}">${moment(startedAt)}</time> to <time datetime="${endedAt}">${
     endedAt.slice(0, 10) === startedAt.slice(0, 10) ? endedAt.slice(11, 19) : moment(endedAt)
   }</time>, took ${time(seconds)}</p>
@@ -92,32 +88,29 @@ function figures({ command, reconnections, seconds, totals }: ReportData): Marku
   const notSent = totals.saved.layers + totals.saved.compression;
   const share = notSent / Math.max(1, notSent + (totals.wireBytes ?? totals.bytes));
   const figure = (name: string, value: string, more = '') =>
-    html`<div><dt>${name}</dt><dd><b>${value}</b>${more === '' ? NOTHING : html` <span>${more}</span>`}</dd></div>`;
+    html`<div><dt>${name}</dt><dd><b>${value}</b>${more && html` <span>${more}</span>`}</dd></div>`;
   return html`<dl class="figures">
 ${figure('Images', `${there} of ${totals.images}`, totals.present > 0 ? `${totals.present} there already` : '')}
 ${totals.wireBytes === null ? figure('Copied', size(totals.bytes)) : figure('On the wire', size(totals.wireBytes))}
 ${figure(command === 'copy' ? 'Not copied' : 'Not sent', size(notSent), notSent > 0 ? `${percent(share)} of all` : '')}
 ${figure('Time', time(seconds), reconnections > 0 ? `connection lost ${reconnections}×` : '')}
-${totals.rate === null ? NOTHING : figure('Rate', `${size(totals.rate)}/s`)}
+${totals.rate !== null && figure('Rate', `${size(totals.rate)}/s`)}
 </dl>`;
 }
 
-function bytes({ command, totals }: ReportData): Markup {
+function bytes({ command, totals }: ReportData): Markup | undefined {
+  const local = command === 'copy';
   const pieces: readonly Piece[] = [
-    {
-      kind: 'wire',
-      amount: totals.wireBytes ?? totals.bytes,
-      label: command === 'copy' ? 'copied' : 'on the wire',
-    },
+    { kind: 'wire', amount: totals.wireBytes ?? totals.bytes, label: local ? 'copied' : 'on the wire' },
     ...(totals.wireBytes === null
       ? []
       : [{ kind: 'zip', amount: totals.saved.compression, label: 'saved by compression' } as const]),
     { kind: 'there', amount: totals.saved.layers, label: 'saved: layers that were there' },
   ];
   const whole = pieces.reduce((sum, { amount }) => sum + amount, 0);
-  if (whole === 0) return NOTHING;
+  if (whole === 0) return undefined;
   return html`<section aria-labelledby="bytes">
-<h2 id="bytes">${command === 'copy' ? 'Copied and saved' : 'Sent and saved'}</h2>
+<h2 id="bytes">${local ? 'Copied and saved' : 'Sent and saved'}</h2>
 ${bar(pieces, whole, 'bar big')}
 ${legend(pieces.map((piece) => ({ ...piece, value: `${size(piece.amount)}, ${percent(piece.amount / whole)}` })))}
 </section>`;

@@ -28,15 +28,13 @@ export function markdownReport(report: ReportData): string {
   const parts = [
     `# imgmv ${command}: ${prose(titleOf(report))}`,
     `**${capital(verdictOf(report))}${exit === 0 ? '' : `, exit status ${exit}`}.** ${headlineOf(report)}`,
-    ...(error
-      ? [`Error: ${prose(error.message)}${error.hint === null ? '' : `. ${prose(error.hint)}.`}`]
-      : []),
+    error && `Error: ${prose(error.message)}${error.hint === null ? '' : `. ${prose(error.hint)}.`}`,
     table(['Run', ''], summary(report)),
-    ...(lost.length > 0 ? ['## Not moved', lost.map(lossItem).join('\n')] : []),
-    ...(images.length > 0 ? ['## Images', imageTable(report)] : []),
-    ...(noted.length > 0 ? ['## Notes', noted.map(noteItem).join('\n')] : []),
+    lost.length > 0 && `## Not moved\n\n${lost.map(lossItem).join('\n')}`,
+    images.length > 0 && `## Images\n\n${imageTable(report)}`,
+    noted.length > 0 && `## Notes\n\n${noted.map(noteItem).join('\n')}`,
   ];
-  return `${parts.join('\n\n')}\n`;
+  return `${parts.filter(Boolean).join('\n\n')}\n`;
 }
 
 function summary(report: ReportData): readonly (readonly string[])[] {

@@ -9,14 +9,13 @@ export class Markup {
   }
 }
 
-type Part = Markup | readonly Markup[] | string | number;
+/** What is not there shows as nothing. */
+type Part = Markup | readonly (Markup | false)[] | string | number | false | null | undefined;
 
 /** Attributes are to be in double quotes. */
 export function html(strings: TemplateStringsArray, ...parts: readonly Part[]): Markup {
   return new Markup(String.raw({ raw: strings }, ...parts.map(shown)));
 }
-
-export const NOTHING = new Markup('');
 
 const ENTITIES: Readonly<Record<string, string>> = {
   '&': '&amp;',
@@ -28,7 +27,8 @@ const ENTITIES: Readonly<Record<string, string>> = {
 
 function shown(part: Part): string {
   if (part instanceof Markup) return part.text;
+  if (part === false || part === null || part === undefined) return '';
   if (typeof part === 'number') return String(part);
-  if (typeof part !== 'string') return part.map(({ text }) => text).join('');
+  if (typeof part !== 'string') return part.map(shown).join('');
   return escapeText(part).replace(/[&<>"']/g, (sign) => ENTITIES[sign] ?? sign);
 }

@@ -2,7 +2,7 @@
  * A report as a value: what the JSON report is, word for word, and what the other forms show. docs/report.md says
  * what each field means. Sizes are bytes, times seconds, moments RFC 3339. Fields may be added, never renamed.
  */
-import type { Keeper, PhaseSeconds, PushedRef, ToldError } from '../../agent/model/events.ts';
+import type { EventOf, Keeper, PlanImage, PushedRef, ToldError } from '../../agent/model/events.ts';
 
 export type ReportCommand = 'send' | 'receive' | 'copy';
 
@@ -26,8 +26,6 @@ export interface ReportData {
   readonly images: readonly ReportImage[];
 }
 
-export type ReportError = Omit<ToldError, 'about'>;
-
 export interface Side {
   /** What the host calls itself; null where it was not reached. */
   readonly host: string | null;
@@ -38,20 +36,19 @@ export interface Side {
   readonly archives: readonly string[];
 }
 
-export interface Saved {
-  readonly layers: number;
-  readonly compression: number;
+/** What moved. */
+export interface Moved {
+  readonly bytes: number;
+  readonly wireBytes: number | null;
+  readonly saved: { readonly layers: number; readonly compression: number };
+  readonly ratio: number | null;
+  readonly rate: number | null;
 }
 
 /** Counts of images by status add up to `images`. */
-export interface Totals extends Readonly<Record<ImageStatus, number>> {
+export interface Totals extends Moved, Readonly<Record<ImageStatus, number>> {
   readonly images: number;
   readonly size: number;
-  readonly bytes: number;
-  readonly wireBytes: number | null;
-  readonly saved: Saved;
-  readonly ratio: number | null;
-  readonly rate: number | null;
 }
 
 export const IMAGE_STATUSES = [
@@ -66,38 +63,16 @@ export const IMAGE_STATUSES = [
 /** Those of the `image` event; and `planned` for an `imgmv plan` of the sender, `unfinished` where the run ended first. */
 export type ImageStatus = (typeof IMAGE_STATUSES)[number];
 
-export interface ReportRef {
-  readonly source: string;
-  readonly target: string;
-  readonly renamed: boolean;
-  readonly replaced: string | null;
-}
+type Planned = 'id' | 'platform' | 'layers' | 'reason' | 'warning' | 'idChange';
+type Told = 'targetId' | 'layersSent' | 'layersSkipped' | 'seconds' | 'phases' | 'kept' | 'error';
 
-export interface ReportImage {
-  readonly id: string;
-  readonly targetId: string | null;
-  readonly platform: string;
-  readonly refs: readonly ReportRef[];
+export interface ReportImage extends Moved, Pick<PlanImage, Planned>, Pick<EventOf<'image'>, Told> {
+  readonly refs: readonly (EventOf<'image'>['refs'][number] & { readonly renamed: boolean })[];
   readonly status: ImageStatus;
   readonly size: number;
-  readonly layers: number;
-  readonly layersSent: number;
-  readonly layersSkipped: number;
-  readonly bytes: number;
-  readonly wireBytes: number | null;
-  readonly saved: Saved;
-  readonly ratio: number | null;
-  readonly rate: number | null;
   readonly startedAt: number | null;
-  readonly seconds: number;
-  readonly phases: PhaseSeconds;
   readonly tries: number;
-  readonly kept: number;
-  readonly reason: string | null;
-  readonly warning: string | null;
-  readonly idChange: string | null;
   readonly pushed: readonly PushedRef[];
-  readonly error: ToldError | null;
 }
 
 /** Whether it is at the target, whole and verified. */

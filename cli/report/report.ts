@@ -15,7 +15,7 @@ import type { ReportCommand, ReportData, Side } from './model.ts';
 export interface ReportOptions {
   readonly command: ReportCommand;
   /** The other host, where the command names one. */
-  readonly target?: string;
+  readonly target?: string | undefined;
 }
 
 export class Report {
@@ -97,21 +97,15 @@ export class Report {
 
   /** As the run has ended: with this exit status, and with the reason where it was stopped. */
   data(exit: number, stopped?: ImgmvError): ReportData {
-    const command = this.#command;
+    const run = { command: this.#command, planOnly: this.#planOnly };
     const images = this.#plan.map((planned) =>
-      imageOf({
-        planned,
-        planOnly: this.#planOnly,
-        told: this.#images.get(keyOf(planned)),
-        retries: this.#retries.get(planned.id) ?? 0,
-        command,
-      }),
+      imageOf(planned, this.#images.get(keyOf(planned)), this.#retries.get(planned.id) ?? 0, run),
     );
     const told = this.#error ?? (stopped && errorEvent(stopped));
     return {
       version: 1,
       imgmv: VERSION,
-      command,
+      command: run.command,
       startedAt: this.#startedAt.toISOString(),
       endedAt: new Date().toISOString(),
       seconds: Math.round(performance.now() - this.#started) / 1000,

@@ -1,5 +1,4 @@
 /** What a report says in words, the same in every form for people. Nothing here is escaped: the forms do that. */
-import type { PushedRef } from '../../agent/model/events.ts';
 import { short, shortSource } from '../names.ts';
 import { counted, size } from '../sizes.ts';
 import { arrived, type ImageStatus, isLost, type ReportData, type ReportImage, type Side } from './model.ts';
@@ -38,7 +37,7 @@ function arrivalsOf(report: ReportData): string {
   return `${there} of ${images.length} images are at their target, verified; ${images.length - there} are not.`;
 }
 
-export function hostOf({ host, address }: Side): string {
+function hostOf({ host, address }: Side): string {
   return host ?? address ?? 'the other host';
 }
 
@@ -73,46 +72,43 @@ export interface Note {
 
 /** What is worth a line of its own about an image, the most important first. */
 export function notesOf(image: ReportImage): readonly Note[] {
-  const { error, idChange, kept, reason, refs, status, targetId, tries, warning } = image;
-  const note = (kind: Note['kind'], text: string | null | undefined): readonly Note[] =>
-    text ? [{ kind, text }] : [];
-  return [
-    ...note('error', error?.message),
-    ...note('hint', error?.hint),
-    ...note('plain', status === 'unfinished' ? 'the run ended before anything was told of it' : undefined),
-    ...note(
-      'plain',
-      kept > 0 ? `${size(kept)} of its layers stay at the target: the next run does not send them again` : '',
-    ),
-    ...refs
-      .filter((ref) => ref.renamed)
-      .flatMap(({ source, target }) => note('change', `renamed: ${shortSource(source)} is ${target} there`)),
-    ...refs.flatMap(({ target, replaced }) =>
-      replaced === null
-        ? []
-        : note('change', `replaced: ${target} was ${short(replaced)}, which has lost this name`),
-    ),
-    ...image.pushed.flatMap(pushedNotes),
-    ...note('plain', refs.length === 0 && arrived(image) ? 'arrived without a name' : undefined),
-    ...note(
-      'plain',
-      targetId !== null && targetId !== image.id
-        ? `another id at the target${idChange === null ? '' : `: ${idChange}`}`
-        : undefined,
-    ),
-    ...note('warning', warning),
-    ...note('plain', error === null && reason !== null ? `reason: ${reason}` : undefined),
-    ...note('plain', tries > 1 ? `tried ${tries} times` : undefined),
-  ];
+  const { error, id, idChange, kept, pushed, reason, refs, status, targetId, tries, warning } = image;
+  const notes: Note[] = [];
+  const note = (kind: Note['kind'], text: string | false | null | undefined) => {
+    if (text) notes.push({ kind, text });
+  };
+  note('error', error?.message);
+  note('hint', error?.hint);
+  note('plain', status === 'unfinished' && 'the run ended before anything was told of it');
+  if (kept > 0)
+    note('plain', `${size(kept)} of its layers stay at the target: the next run does not send them again`);
+  for (const { renamed, source, target } of refs)
+    note('change', renamed && `renamed: ${shortSource(source)} is ${target} there`);
+  for (const { replaced, target } of refs)
+    if (replaced !== null)
+      note('change', `replaced: ${target} was ${short(replaced)}, which has lost this name`);
+  for (const { ref, digest, error, warning } of pushed) {
+    note('error', error && `not pushed to ${ref}: ${error.message}`);
+    note('hint', error?.hint);
+    note('pushed', !error && `pushed: ${ref}${digest === null ? '' : ` is ${short(digest)}`}`);
+    note('warning', !error && warning);
+  }
+  note('plain', refs.length === 0 && arrived(image) && 'arrived without a name');
+  if (targetId !== null && targetId !== id)
+    note('plain', `another id at the target${idChange === null ? '' : `: ${idChange}`}`);
+  note('warning', warning);
+  note('plain', error === null && reason !== null && `reason: ${reason}`);
+  note('plain', tries > 1 && `tried ${tries} times`);
+  return notes;
 }
 
 /** Images that did not move, those together to which the very same happened. */
 export function losses({ images }: ReportData): readonly Loss[] {
   const groups = new Map<string, Loss & { readonly images: ReportImage[] }>();
   for (const image of images.filter(isLost)) {
-    const notes = notesOf(image);
-    const key = JSON.stringify([image.status, notes]);
-    const group = groups.get(key) ?? { status: image.status, notes, images: [] };
+    const what = { status: image.status, notes: notesOf(image) };
+    const key = JSON.stringify(what);
+    const group = groups.get(key) ?? { ...what, images: [] };
     group.images.push(image);
     groups.set(key, group);
   }
@@ -125,28 +121,15 @@ export interface Loss {
   readonly images: readonly ReportImage[];
 }
 
-function pushedNotes({ ref, digest, error, warning }: PushedRef): readonly Note[] {
-  if (error)
-    return [
-      { kind: 'error', text: `not pushed to ${ref}: ${error.message}` },
-      ...(error.hint === null ? [] : [{ kind: 'hint', text: error.hint } as const]),
-    ];
-  const what = `pushed: ${ref}${digest === null ? '' : ` is ${short(digest)}`}`;
-  return [
-    { kind: 'pushed', text: what },
-    ...(warning === null ? [] : [{ kind: 'warning', text: warning } as const]),
-  ];
-}
-
 /** Where its time went; empty for what took none. */
 export function phasesText({ phases, rate }: ReportImage): string {
   const { transfer, load, push } = phases;
   const parts = [
-    ...(transfer > 0 ? [`transfer ${time(transfer)}${rate === null ? '' : ` at ${size(rate)}/s`}`] : []),
-    ...(load > 0 ? [`load ${time(load)}`] : []),
-    ...(push === null ? [] : [`push ${time(push)}`]),
+    transfer > 0 && `transfer ${time(transfer)}${rate === null ? '' : ` at ${size(rate)}/s`}`,
+    load > 0 && `load ${time(load)}`,
+    push !== null && `push ${time(push)}`,
   ];
-  return parts.join(', ');
+  return parts.filter(Boolean).join(', ');
 }
 
 export function time(seconds: number): string {

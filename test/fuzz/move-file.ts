@@ -29,7 +29,7 @@ const files = target<string>({
     holdsPlain(plain);
     holds(since === undefined || !Number.isNaN(since.getTime()), 'a time is one');
     for (const path of pathsOf(move)) holds(path === '-' || isAbsolute(path), 'a path is absolute');
-    for (const [key, value] of Object.entries(move))
+    for (const [key, value] of Object.entries<unknown>(move))
       holds(value !== undefined && value !== null && value !== false, `${key} is there`);
     const rules = (retag ?? []).map(({ text: rule }) => rule);
     for (const one of [...(move.images ?? []), ...(move.label ?? []).map(({ key }) => key), ...rules])

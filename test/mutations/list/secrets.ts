@@ -45,8 +45,8 @@ export const SECRETS: readonly Mutation[] = [
   {
     name: 'everybody may read the code file',
     file: 'cli/code-file.ts',
-    find: "open(temporary, 'wx', 0o600)",
-    replace: "open(temporary, 'wx', 0o644)",
+    find: "{ flag: 'wx', mode: 0o600 }",
+    replace: "{ flag: 'wx', mode: 0o644 }",
     tests: codeFile,
     says: [SHOWN],
   },
