@@ -1,10 +1,11 @@
 /** The other host as a sink: offers images, sends their blobs on a lane, and takes its word on what became of them. */
 import { Compressor } from '../../proto/compression.ts';
 import { type Deferred, deferred } from '../../proto/deferred.ts';
+import { encodeBlob } from '../../proto/entry-body.ts';
 import { ImgmvError, toImgmvError, violation } from '../../proto/errors.ts';
 import type { Lane } from '../../proto/lane.ts';
 import { type AnsweredImage, KEEPS_IDS, type Message, type MessageOf, PLACES } from '../../proto/messages.ts';
-import type { Digest, Image } from '../model/image.ts';
+import type { Blob, Digest, Image } from '../model/image.ts';
 import { type Planned, type Retry, refused, type Sink, type SinkFacts } from '../model/sink.ts';
 import type { Waits } from '../model/source.ts';
 import type { Progress } from '../move/passage.ts';
@@ -94,8 +95,7 @@ export class PeerSink implements Sink {
   async #offer(images: readonly Image[]): Promise<Question> {
     const sending = {
       session: this.#session,
-      compressor: this.#compressor,
-      level: () => this.#policy.level(),
+      encode: (blob: Blob) => encodeBlob(blob, this.#compressor, () => this.#policy.level()),
       lane: () => this.#blobLane(),
     };
     this.#offered = images.map((image, number) => new SentImage(image, number, sending));

@@ -1,6 +1,6 @@
 /** One image that was offered to the other host: what it says of it, and the way in. */
-import type { Compressor } from '../../proto/compression.ts';
 import { type Deferred, deferred } from '../../proto/deferred.ts';
+import type { EncodedBlob } from '../../proto/entry-body.ts';
 import { EntryWriter } from '../../proto/entry-writer.ts';
 import { type ImgmvError, toImgmvError, violation } from '../../proto/errors.ts';
 import type { Lane } from '../../proto/lane.ts';
@@ -27,8 +27,8 @@ import { fromWireName, offeredOnly } from './wire-images.ts';
 /** What images of one session share. */
 export interface Sending {
   readonly session: Session;
-  readonly compressor: Compressor;
-  readonly level: () => number;
+  /** What a blob becomes before it goes onto the lane. */
+  readonly encode: (blob: Blob) => EncodedBlob;
   /** The lane for blobs; the same for all. */
   readonly lane: () => Promise<Lane>;
 }
@@ -80,14 +80,14 @@ export class SentImage {
   }
 
   #writer(lane: Lane): ImageWriter {
-    const { compressor, level, session } = this.#sending;
-    const entries = new EntryWriter(lane, compressor);
+    const { encode, session } = this.#sending;
+    const entries = new EntryWriter(lane);
     const { number } = this;
     let blobs = 0;
     let ended = false;
     return {
       write: async (blob) => {
-        await entries.blob(number, this.#untilFailed(blob), level);
+        await entries.blob(number, encode(this.#untilFailed(blob)));
         blobs++;
       },
       commit: async () => {

@@ -12,6 +12,7 @@ import {
   encodeHeader,
   encodeTrailer,
 } from '../../proto/entry.ts';
+import { encodeBlob } from '../../proto/entry-body.ts';
 import { EntryReader, type ReceivedBlob } from '../../proto/entry-reader.ts';
 import { EntryWriter } from '../../proto/entry-writer.ts';
 import { ImgmvError } from '../../proto/errors.ts';
@@ -372,13 +373,13 @@ const roundTrip = target<{
   allowance: ({ content }) => 4 * MIB + 128 * content.length,
   check: async ({ content, pieces, cutAt, as }) => {
     const { lane, written } = writtenLane();
-    const writer = new EntryWriter(lane, compressor);
+    const writer = new EntryWriter(lane);
     const named = as === 0 ? {} : { digest: sha256(content) };
     const body = inPieces(content, pieces);
+    const blob = { kind: 'layer', size: content.length, compressed: as === 2, ...named, body } as const;
     await writer.blob(
       3,
-      { kind: 'layer', size: content.length, compressed: as === 2, ...named, body },
-      () => 1,
+      encodeBlob(blob, compressor, () => 1),
     );
     await writer.end(3, 1, true);
     const endings = await readEntries(cut(written(), cutAt), [2]);

@@ -23,6 +23,7 @@ import {
 } from '../../proto/channel.ts';
 import { deriveKey, generateCode } from '../../proto/code.ts';
 import { Compressor } from '../../proto/compression.ts';
+import { encodeBlob } from '../../proto/entry-body.ts';
 import { EntryReader } from '../../proto/entry-reader.ts';
 import { EntryWriter } from '../../proto/entry-writer.ts';
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
@@ -296,12 +297,17 @@ export function offered({ image }: MemoryImage, number: number): OfferedImage {
 
 /** Sends blobs of an image and its end. */
 export async function sendBlobs(lane: Lane, number: number, blobs: readonly MemoryBlob[]): Promise<void> {
-  const entries = new EntryWriter(lane, new Compressor(0));
+  const entries = new EntryWriter(lane);
+  const compressor = new Compressor(0);
   for (const { kind, digest, bytes } of blobs) {
     const body = async function* () {
       yield bytes;
     };
-    await entries.blob(number, { kind, digest, size: bytes.length, body: body() }, () => 1);
+    const blob = { kind, digest, size: bytes.length, body: body() };
+    await entries.blob(
+      number,
+      encodeBlob(blob, compressor, () => 1),
+    );
   }
   await entries.end(number, blobs.length, true);
 }

@@ -5,7 +5,6 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Digest } from '../../agent/model/image.ts';
 import { digestOf } from '../../agent/oci/metadata.ts';
-import { Compressor } from '../../proto/compression.ts';
 import { EntryWriter } from '../../proto/entry-writer.ts';
 import type { AnsweredImage as Answered } from '../../proto/messages.ts';
 import { type MemoryBlob, type MemoryImage, testImage } from '../memory.ts';
@@ -89,12 +88,12 @@ describeOn(
         if (isAsked && sent.includes(image)) await sendBlobs(lane, number, image.blobs);
         else if (isAsked) {
           await thief.say({ type: 'failed', image: number, error: failure });
-          await new EntryWriter(lane, new Compressor(0)).end(number, 0, false);
+          await new EntryWriter(lane).end(number, 0, false);
         }
         // What was thought to be there is asked for again, and does not come.
         while ((await endOf(thief)) === 'again') {
           await thief.say({ type: 'failed', image: number, error: failure });
-          await new EntryWriter(lane, new Compressor(0)).end(number, 0, false);
+          await new EntryWriter(lane).end(number, 0, false);
         }
       }
       await thief.say({ type: 'finish' });

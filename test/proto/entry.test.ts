@@ -12,6 +12,7 @@ import {
   encodeHeader,
   encodeTrailer,
 } from '../../proto/entry.ts';
+import { encodeBlob } from '../../proto/entry-body.ts';
 import { EntryReader } from '../../proto/entry-reader.ts';
 import { EntryWriter } from '../../proto/entry-writer.ts';
 import type { Lane } from '../../proto/lane.ts';
@@ -51,9 +52,14 @@ async function take(reader: EntryReader) {
 }
 
 function writerOf(lane: Lane) {
-  const entries = new EntryWriter(lane, new Compressor());
+  const entries = new EntryWriter(lane);
+  const compressor = new Compressor();
   return {
-    send: (one: Blob, image = 0) => entries.blob(image, one, () => 3),
+    send: (one: Blob, image = 0) =>
+      entries.blob(
+        image,
+        encodeBlob(one, compressor, () => 3),
+      ),
     entries,
   };
 }
@@ -259,8 +265,8 @@ describe('from writer to reader', () => {
       for (let at = 0; at < body.length; at += 64 * 1024) yield body.subarray(at, at + 64 * 1024);
     };
     let asked = 0;
-    const entries = new EntryWriter(ends.dialler, new Compressor());
-    const sending = entries.blob(0, blob(body, { body: pieces() }), () => (asked++ % 5) + 1);
+    const encoded = encodeBlob(blob(body, { body: pieces() }), new Compressor(), () => (asked++ % 5) + 1);
+    const sending = new EntryWriter(ends.dialler).blob(0, encoded);
     expect((await take(new EntryReader(ends.listener))).bytes.equals(body)).toBe(true);
     await sending;
     expect(asked).toBe(96);
