@@ -45,7 +45,7 @@ export async function send(options: SendOptions): Promise<Settled> {
   requireOfferable((await source.images()).map(({ image }) => image));
   const code = await options.code();
   signal.throwIfAborted();
-  const { session, openLane } = await dialSession({
+  const session = await dialSession({
     url: options.url,
     code,
     role: 'sender',
@@ -67,7 +67,6 @@ export async function send(options: SendOptions): Promise<Settled> {
       emit({ event: 'confirming', peer: session.peer.name });
     await using sink = new PeerSink({
       session,
-      openLane,
       planOnly,
       pushes: thenPush,
       ...(options.level !== undefined && { level: options.level }),

@@ -19,7 +19,6 @@ import { toAnswer, toOffer, whyNotOffered } from './wire-images.ts';
 
 export interface PeerSinkOptions {
   readonly session: Session;
-  readonly openLane: (lane: number) => Promise<Lane>;
   /** A zstd level; absent: it follows the link. */
   readonly level?: number;
   /** Nothing is sent and no results are due: the session ends with the plan. */
@@ -40,7 +39,6 @@ export class PeerSink implements Sink {
   readonly #session: Session;
   readonly #planOnly: boolean;
   readonly #pushes: boolean;
-  readonly #openLane: (lane: number) => Promise<Lane>;
   readonly #policy: LevelPolicy;
   readonly #compressor = new Compressor();
   #question: Question | undefined;
@@ -52,9 +50,10 @@ export class PeerSink implements Sink {
   #offered: readonly SentImage[] = [];
   #byId: ReadonlyMap<Digest, SentImage> = new Map();
   #rate: number | undefined;
+  #laneComing: Promise<Lane> | undefined;
   #lane: Lane | undefined;
 
-  constructor({ session, openLane, level, planOnly = false, pushes = false }: PeerSinkOptions) {
+  constructor({ session, level, planOnly = false, pushes = false }: PeerSinkOptions) {
     const { capabilities, engine } = session.peer;
     this.facts = {
       store: capabilities.includes(KEEPS_IDS) ? undefined : engine.store,
@@ -63,7 +62,6 @@ export class PeerSink implements Sink {
     this.#session = session;
     this.#planOnly = planOnly;
     this.#pushes = pushes;
-    this.#openLane = openLane;
     this.#policy = new LevelPolicy(level, () => ({
       socketMs: this.#lane?.waits.socketMs ?? 0,
       readerWaits: this.#readerWaits,
@@ -139,9 +137,10 @@ export class PeerSink implements Sink {
     void this.#session.tell({ type: 'progress', image: sent.number, phase, bytes, ...waits });
   }
 
-  /** The other side waits for this lane: without it there is no session. */
+  /** The other side counts on this lane: without it there is no session. */
   async #blobLane(): Promise<Lane> {
-    this.#lane ??= await this.#session.during(this.#openLane(1));
+    this.#laneComing ??= this.#session.during(this.#session.nextLane());
+    this.#lane = await this.#laneComing;
     return this.#lane;
   }
 

@@ -31,7 +31,6 @@ type Said = MessageOf<'retry'> | MessageOf<'finish'>;
 
 export class SinkServer implements AsyncDisposable {
   readonly #session: Session;
-  readonly #laneComing: Promise<Lane>;
   readonly #offered: OfferedImage[] = [];
   #offeredItems = 0;
   readonly #offer = deferred<true>();
@@ -51,10 +50,9 @@ export class SinkServer implements AsyncDisposable {
   /** What the sender says that it waits for. */
   #theirs: 'save' | 'compress' | 'network' = 'network';
 
-  /** Messages are taken from now on, and wait for the sink. `lane` rejects when the session is lost before it comes. */
-  constructor(session: Session, lane: Promise<Lane>) {
+  /** Messages are taken from now on, and wait for the sink. */
+  constructor(session: Session) {
     this.#session = session;
-    this.#laneComing = lane;
     void session.run((message) => this.#receive(message)).then(() => this.#ended());
     onAbort(session.signal, () => this.#lost(toImgmvError(session.signal.reason)));
   }
@@ -200,7 +198,7 @@ export class SinkServer implements AsyncDisposable {
   /** Reads entries until the lane ends. */
   async #readLane(): Promise<void> {
     try {
-      this.#lane = await this.#laneComing;
+      this.#lane = await this.#session.nextLane();
       const entries = new EntryReader(this.#lane);
       for (let item = await entries.next(); item; item = await entries.next()) {
         const image = this.#takes(item.image);

@@ -31,6 +31,7 @@ function sessionOf(all: readonly Buffer[]) {
     signal: abort.signal,
     peer: { name: 'host-b', engine: { store: 'classic' }, capabilities: [] },
     heard: true,
+    nextLane: () => new Promise(() => {}),
     fail: (error: ImgmvError) => abort.abort(error),
     send: async () => {},
     control: {
@@ -102,7 +103,7 @@ const offers = target<{ messages: readonly Buffer[] }>({
   check: async ({ messages }) => {
     const { session, begin } = sessionOf(messages);
     begin();
-    const server = new SinkServer(session, new Promise(() => {}));
+    const server = new SinkServer(session);
     const sink = new OfferSink();
     await decodedLater(['protocol-violation'], () => server.serve(sink, { emit: () => {}, planOnly: true }));
     for (const { id, names, diffIds } of sink.offered) {
@@ -168,7 +169,7 @@ const answers = target<{ messages: readonly Buffer[] }>({
   input: fc.record({ messages: fc.array(jsonLike(said), { minLength: 1, maxLength: 4 }) }),
   check: async ({ messages }) => {
     const { session, signal } = sessionOf(messages);
-    const sink = new PeerSink({ session, openLane: () => new Promise(() => {}) });
+    const sink = new PeerSink({ session });
     const planned = await decodedLater(['protocol-violation'], () => sink.plan(OFFERED));
     holds(planned !== undefined || signal.aborted, 'what is refused ends the session');
     if (!planned) return;

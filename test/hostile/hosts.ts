@@ -8,7 +8,7 @@ import type { Settled } from '../../agent/move/ledger.ts';
 import { move } from '../../agent/move/move.ts';
 import { dialSession } from '../../agent/peer/dialler.ts';
 import { Listener } from '../../agent/peer/listener.ts';
-import type { Pairing } from '../../agent/peer/pairing.ts';
+import { Pairing } from '../../agent/peer/pairing.ts';
 import { PeerSink } from '../../agent/peer/peer-sink.ts';
 import { SinkServer } from '../../agent/peer/sink-server.ts';
 import type { Clock } from '../../agent/streams/clock.ts';
@@ -71,6 +71,8 @@ export interface ListeningHost extends AsyncDisposable {
   readonly listener: Listener;
   readonly port: number;
   readonly events: readonly Event[];
+  /** A fresh code, by the listener's clock. */
+  readonly newPairing: () => Pairing;
 }
 
 /** A listener of ours, in the role of a receiver. */
@@ -85,7 +87,13 @@ export async function listeningHost(clock?: Clock): Promise<ListeningHost> {
     patienceMs: PATIENCE_MS,
     ...(clock && { clock }),
   });
-  return { listener, port: listener.port, events, [Symbol.asyncDispose]: () => listener.close() };
+  return {
+    listener,
+    port: listener.port,
+    events,
+    newPairing: () => new Pairing(TTL_MS, clock),
+    [Symbol.asyncDispose]: () => listener.close(),
+  };
 }
 
 export interface Receiver extends ListeningHost {
@@ -97,14 +105,14 @@ export interface Receiver extends ListeningHost {
 /** A whole receiver, as agent/commands/receive.ts puts it together, for one session. */
 export async function receiver(sink: Sink, clock?: Clock): Promise<Receiver> {
   const host = await listeningHost(clock);
-  const pairing = host.listener.newPairing(TTL_MS);
+  const pairing = host.newPairing();
   const stop = new AbortController();
   const accepting = host.listener.accept(pairing, stop.signal);
   const run = (async (): Promise<Run> => {
     try {
-      const { session, lane } = await accepting;
+      const { session } = await accepting;
       try {
-        await using server = new SinkServer(session, lane);
+        await using server = new SinkServer(session);
         return { ledger: await server.serve(sink, { emit: () => {} }) };
       } catch (error) {
         session.fail(toImgmvError(error));
@@ -136,7 +144,7 @@ export async function sender(
 ): Promise<Run> {
   try {
     const url = `ws://127.0.0.1:${port}`;
-    const { session, openLane } = await dialSession({
+    const session = await dialSession({
       url,
       code,
       role: 'sender',
@@ -144,7 +152,7 @@ export async function sender(
       emit: () => {},
     });
     try {
-      await using sink = new PeerSink({ session, openLane, pushes });
+      await using sink = new PeerSink({ session, pushes });
       const ledger = await move(source, sink, {
         signal: session.signal,
         emit: () => {},

@@ -69,7 +69,7 @@ describe('guesses', () => {
   test('five wrong codes burn it, and the sixth is told so even if it is right', async () => {
     const { at, clock } = stillClock();
     await using host = await listeningHost(clock);
-    const pairing = host.listener.newPairing(TTL_MS);
+    const pairing = host.newPairing();
     const accepting = codeOf(host.listener.accept(pairing, new AbortController().signal));
     for (let tries = 1; tries <= CODE_WRONG_TRIES_MAX; tries++) {
       expect(pairing.death).toBeUndefined();
@@ -86,7 +86,7 @@ describe('guesses', () => {
   test('an address that guessed wrong waits 15 s, then 30, and is told how long', async () => {
     const { at, clock } = stillClock();
     await using host = await listeningHost(clock);
-    const pairing = host.listener.newPairing(TTL_MS);
+    const pairing = host.newPairing();
     void host.listener.accept(pairing, new AbortController().signal).catch(() => {});
     for (const seconds of [15, 30, 60]) {
       expect((await told(host.port, WRONG)).code).toBe('wrong-code');
@@ -162,7 +162,7 @@ describe('what is no try', () => {
   ])('a message 3 %s burns nothing, and is told once', async (_name, change) => {
     const { at, clock } = stillClock();
     await using host = await listeningHost(clock);
-    const pairing = host.listener.newPairing(TTL_MS);
+    const pairing = host.newPairing();
     void host.listener.accept(pairing, new AbortController().signal).catch(() => {});
     for (let tries = 0; tries <= CODE_WRONG_TRIES_MAX; tries++) {
       expect(await proof(host.port, change)).toBe(4512);
@@ -181,7 +181,7 @@ describe('what is no try', () => {
   test('a message 3 whose key decrypts is one, whatever stands behind the key', async () => {
     const { at, clock } = stillClock();
     await using host = await listeningHost(clock);
-    const pairing = host.listener.newPairing(TTL_MS);
+    const pairing = host.newPairing();
     void host.listener.accept(pairing, new AbortController().signal).catch(() => {});
     for (const [index, change] of [
       turned(48),
@@ -206,7 +206,7 @@ describe('age', () => {
   ])('the code dies when %s', async (_name, jump) => {
     const { at, clock } = stillClock();
     await using host = await listeningHost(clock);
-    const pairing = host.listener.newPairing(TTL_MS);
+    const pairing = host.newPairing();
     const accepting = codeOf(host.listener.accept(pairing, new AbortController().signal));
     at.wall += jump.wall;
     at.monotonic += jump.monotonic;
@@ -217,7 +217,7 @@ describe('age', () => {
   test('it lives to its last millisecond, and when the wall clock is set back', async () => {
     const { at, clock } = stillClock();
     await using host = await listeningHost(clock);
-    const pairing = host.listener.newPairing(TTL_MS);
+    const pairing = host.newPairing();
     void host.listener.accept(pairing, new AbortController().signal).catch(() => {});
     at.wall += TTL_MS - 1;
     at.monotonic += TTL_MS - 1;
@@ -238,7 +238,7 @@ describe('races', () => {
     for (let race = 0; race < 20; race++) {
       // No more answers in a second than one address gets.
       at.monotonic += 1_000;
-      const pairing = host.listener.newPairing(TTL_MS);
+      const pairing = host.newPairing();
       const accepting = host.listener.accept(pairing, new AbortController().signal);
       accepting.catch(() => {});
       const both = await Promise.all(
@@ -278,7 +278,7 @@ describe('floods', () => {
 
   test('200 sockets held open, at every stage and from 50 addresses: an honest sender gets in', async () => {
     await using host = await listeningHost();
-    const pairing = host.listener.newPairing(TTL_MS);
+    const pairing = host.newPairing();
     const accepting = host.listener.accept(pairing, new AbortController().signal);
     accepting.catch(() => {});
     const held: HeldSocket[] = [];
@@ -294,7 +294,7 @@ describe('floods', () => {
 
   test('200 of the honest sender’s own address do not keep it out either', async () => {
     await using host = await listeningHost();
-    const pairing = host.listener.newPairing(TTL_MS);
+    const pairing = host.newPairing();
     host.listener.accept(pairing, new AbortController().signal).catch(() => {});
     const held = Array.from({ length: 200 }, (_, at) =>
       heldTcp(host.port, '127.0.0.1', STAGES[at % 5] ?? ''),
@@ -309,7 +309,7 @@ describe('floods', () => {
 
   test('who is silent or drips is closed: headers after 5 s, an upgraded socket after 10 s', async () => {
     await using host = await listeningHost();
-    const pairing = host.listener.newPairing(TTL_MS);
+    const pairing = host.newPairing();
     host.listener.accept(pairing, new AbortController().signal).catch(() => {});
     const started = performance.now();
     const life = async (bytes: string, drip = '') => {
@@ -440,7 +440,7 @@ describe('answers', () => {
   test('to five pairings of an address a second: the sixth waits, and one from elsewhere does not', async () => {
     const { at, clock } = stillClock();
     await using host = await listeningHost(clock);
-    const pairing = host.listener.newPairing(TTL_MS);
+    const pairing = host.newPairing();
     void host.listener.accept(pairing, new AbortController().signal).catch(() => {});
     for (let n = 0; n < ANSWERS_PER_ADDRESS_MAX_PER_S; n++) {
       const { peer, answer } = await asks(host.port, '127.0.0.2');
@@ -463,7 +463,7 @@ describe('answers', () => {
   test('to five in all in a tenth of a second', async () => {
     const { at, clock } = stillClock();
     await using host = await listeningHost(clock);
-    const pairing = host.listener.newPairing(TTL_MS);
+    const pairing = host.newPairing();
     void host.listener.accept(pairing, new AbortController().signal).catch(() => {});
     for (let n = 0; n < ANSWERS_MAX_PER_100_MS; n++) {
       const { peer, answer } = await asks(host.port, `127.0.${n}.2`);
@@ -480,7 +480,7 @@ describe('answers', () => {
   test('are waited for by an address that is crowded: who waits is not thrown out for standing still', async () => {
     const { at, clock } = stillClock();
     await using host = await listeningHost(clock);
-    const pairing = host.listener.newPairing(TTL_MS);
+    const pairing = host.newPairing();
     void host.listener.accept(pairing, new AbortController().signal).catch(() => {});
     const from = '127.0.0.2';
     for (let n = 0; n < ANSWERS_PER_ADDRESS_MAX_PER_S; n++) {
