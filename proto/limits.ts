@@ -9,7 +9,7 @@ const GIB = 1024 * MIB;
 
 // The channel
 
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 export const DEFAULT_PORT = 7373;
 /** Noise spec section 3: a message is at most 65,535 bytes, its tag included. */
 export const NOISE_MESSAGE_MAX_BYTES = 65_535;

@@ -270,10 +270,10 @@ describe('floods', () => {
   const STAGES = [
     '',
     'GET / HTTP/1.1\r\nHost: ',
-    request('imgmv.1'),
-    request('imgmv.1') + frame(preamble),
+    request('imgmv.2'),
+    request('imgmv.2') + frame(preamble),
     // Refused: message 1 proves that it has seen our preamble. flood.test.ts has those who get further.
-    request('imgmv.1') + frame(preamble) + frame(Buffer.from(generateKeyPair().publicKey)),
+    request('imgmv.2') + frame(preamble) + frame(Buffer.from(generateKeyPair().publicKey)),
   ];
 
   test('200 sockets held open, at every stage and from 50 addresses: an honest sender gets in', async () => {
@@ -341,7 +341,7 @@ describe('floods', () => {
     ['an empty', 'origin: \r\n'],
   ])('an upgrade with %s origin is refused, whatever else it says', async (_name, header) => {
     await using host = await listeningHost();
-    const asked = request('imgmv.1').replace('Host: x\r\n', `Host: x\r\n${header}`);
+    const asked = request('imgmv.2').replace('Host: x\r\n', `Host: x\r\n${header}`);
     expect((await refused(host.port, asked)).startsWith('HTTP/1.1 400')).toBe(true);
   });
 
@@ -373,9 +373,9 @@ describe('floods', () => {
 
   test.each([
     ['no upgrade', 'GET / HTTP/1.1\r\nHost: x\r\n\r\n', 'HTTP/1.1 426'],
-    ['another version', request('imgmv.2'), 'HTTP/1.1 426'],
+    ['another version', request('imgmv.9'), 'HTTP/1.1 426'],
     ['another protocol', request('chat'), 'HTTP/1.1 400'],
-    ['no key', request('imgmv.1').replace(/Sec-WebSocket-Key.*\r\n/, ''), 'HTTP/1.1 400'],
+    ['no key', request('imgmv.2').replace(/Sec-WebSocket-Key.*\r\n/, ''), 'HTTP/1.1 400'],
     ['a body', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nx', 'HTTP/1.1 426'],
     ['an expectation', 'GET / HTTP/1.1\r\nHost: x\r\nExpect: much\r\n\r\n', 'HTTP/1.1 426'],
     ['a continuation', 'PUT / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n\r\n', 'HTTP/1.1 426'],
@@ -386,7 +386,30 @@ describe('floods', () => {
     await using host = await listeningHost();
     const answer = await refused(host.port, bytes);
     expect(answer.startsWith(want)).toBe(true);
-    if (want.endsWith('426')) expect(answer).toContain('Sec-WebSocket-Protocol: imgmv.1\r\n');
+    if (want.endsWith('426')) expect(answer).toContain('Sec-WebSocket-Protocol: imgmv.2\r\n');
+  });
+});
+
+describe('versions', () => {
+  const offering = (port: number, ...offered: readonly string[]) =>
+    dial(`ws://127.0.0.1:${port}`, { timeoutMs: 30_000, offered });
+
+  test.each([
+    ['imgmv.9', 'imgmv.2'],
+    ['imgmv.2', 'imgmv.9', 'imgmv.1'],
+  ])('the highest that both speak is taken, of %s, %s', async (...offered) => {
+    await using host = await listeningHost();
+    const socket = await offering(host.port, ...offered);
+    expect(socket.negotiation).toEqual({ offered, selected: 'imgmv.2' });
+    socket.destroy();
+  });
+
+  test('a dialler that shares none is told what is spoken here', async () => {
+    await using host = await listeningHost();
+    await expect(offering(host.port, 'imgmv.9')).rejects.toMatchObject({
+      code: 'version-mismatch',
+      message: `ws://127.0.0.1:${host.port} speaks "imgmv.2", this imgmv imgmv.9`,
+    });
   });
 });
 
@@ -532,13 +555,13 @@ describe('answers', () => {
 
 describe('an offer of versions that is changed on the way', () => {
   test.each([
-    ['a newer one is added', 'imgmv.2, imgmv.1'],
-    ['another protocol is added', 'imgmv.1, chat'],
+    ['a newer one is added', 'imgmv.9, imgmv.2'],
+    ['another protocol is added', 'imgmv.2, chat'],
   ])('%s: neither side takes the other, both are told, and nothing is used up', async (_name, offered) => {
     await using host = await receiver(new MemorySink());
     await using between = await tap({
       port: host.port,
-      head: (head, from) => (from === 'dialler' ? head.replace(': imgmv.1\r\n', `: ${offered}\r\n`) : head),
+      head: (head, from) => (from === 'dialler' ? head.replace(': imgmv.2\r\n', `: ${offered}\r\n`) : head),
     });
     const image = await testImage({ name: 'web:1.0' });
     const { error } = await sender(between.port, host.code, new MemorySource([image]));
