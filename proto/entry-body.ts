@@ -3,7 +3,7 @@ import type { Blob, BlobHeader } from './entry.ts';
 import { ImgmvError } from './errors.ts';
 
 /** A blob as it goes into an entry. */
-export interface EncodedBlob extends Omit<BlobHeader, 'type' | 'image'> {
+export interface EncodedBlob extends Omit<BlobHeader, 'type' | 'item'> {
   /** Its encoded bytes. May be read once; throws if the blob's body fails or is not of its size. */
   readonly frames: AsyncIterable<Buffer>;
 }

@@ -15,8 +15,8 @@ export class EntryWriter {
    * Sends a blob. If its frames fail, the entry ends as abandoned, so that the lane can go on, and the error is
    * thrown. Its digest is the receiver's to check.
    */
-  async blob(image: number, { frames, ...header }: EncodedBlob): Promise<void> {
-    await this.#lane.write(encodeHeader({ type: 'blob', image, ...header }));
+  async blob(item: number, { frames, ...header }: EncodedBlob): Promise<void> {
+    await this.#lane.write(encodeHeader({ type: 'blob', item, ...header }));
     try {
       for await (const frame of frames) await this.#segments(frame);
     } catch (error) {
@@ -27,9 +27,9 @@ export class EntryWriter {
     await this.#finish({ complete: true, size: header.size });
   }
 
-  /** Ends an image on this lane: all its blobs have been sent, or no more will come. */
-  async end(image: number, blobs: number, complete: boolean): Promise<void> {
-    await this.#lane.write(encodeHeader({ type: 'end', image, blobs, complete }));
+  /** Ends an item on this lane: all its blobs have been sent, or no more will come. */
+  async end(item: number, blobs: number, complete: boolean): Promise<void> {
+    await this.#lane.write(encodeHeader({ type: 'end', item, blobs, complete }));
   }
 
   /** In as many segments as it takes; none for an empty frame, since a segment of no bytes ends the body. */

@@ -16,7 +16,7 @@ import {
   PING_INTERVAL_MS,
   SILENCE_MS,
 } from '../../proto/limits.ts';
-import { Control, type Hello, type Message } from '../../proto/messages.ts';
+import { Control, type Hello, KINDS, type Message } from '../../proto/messages.ts';
 import type { KeyPair } from '../../proto/noise.ts';
 import type { Emit } from '../model/events.ts';
 import { onAbort } from '../streams/on-abort.ts';
@@ -112,9 +112,11 @@ export class Session {
     }, HANDSHAKE_TIMEOUT_MS);
     try {
       await lane.ready;
-      await control.send({ type: 'hello', role: options.role, ...options.hello });
+      const { role, hello } = options;
+      const capabilities = [...KINDS, ...hello.capabilities];
+      await control.send({ type: 'hello', role, ...hello, capabilities });
       const peer = await control.receive();
-      if (peer?.type !== 'hello' || peer.role === options.role)
+      if (peer?.type !== 'hello' || peer.role === role)
         throw violation('it did not begin with a fitting hello');
       session = new Session(options, control, peer);
       return session;

@@ -29,9 +29,14 @@ function sessionOf(all: readonly Buffer[]) {
   });
   const session = {
     signal: abort.signal,
-    peer: { name: 'host-b', engine: { store: 'classic' }, capabilities: [] },
+    peer: { name: 'host-b', engine: { store: 'classic' }, capabilities: ['image'] },
     heard: true,
     nextLane: () => new Promise(() => {}),
+    during: (work: Promise<unknown>) =>
+      work.catch((error: unknown) => {
+        abort.abort(toImgmvError(error));
+        throw error;
+      }),
     fail: (error: ImgmvError) => abort.abort(error),
     send: async () => {},
     control: {
@@ -55,11 +60,11 @@ function sessionOf(all: readonly Buffer[]) {
 
 const offer: fc.Arbitrary<Json> = fc
   .record({
-    images: fc.array(
+    items: fc.array(
       fc.record({
         id: digest,
         store: fc.constantFrom('classic', 'containerd'),
-        names: fc.array(fc.record({ source: name, target: name }), { maxLength: 2 }),
+        names: fc.array(fc.record({ source: name, wanted: name }), { maxLength: 2 }),
         diffIds: fc.array(digest, { maxLength: 3 }),
         bytes: fc.nat(),
       }),
@@ -67,13 +72,14 @@ const offer: fc.Arbitrary<Json> = fc
     ),
     last: fc.constant(true),
   })
-  .map(({ images, last }) => ({
+  .map(({ items, last }) => ({
     type: 'offer',
     last,
-    images: images.map((image, at) => ({
-      ...image,
-      image: at,
-      root: { mediaType: 'x', digest: image.id, size: 1 },
+    items: items.map((one, at) => ({
+      ...one,
+      item: at,
+      kind: 'image',
+      root: { mediaType: 'x', digest: one.id, size: 1 },
       platform: PLATFORM,
     })),
   }));
@@ -135,14 +141,14 @@ const OFFERED: readonly Image[] = [0, 1].map((number) => ({
   bytes: 2,
 }));
 
-const refs = OFFERED.map(({ names }) => names.map((one) => ({ ...one })));
+const given = OFFERED.map(({ names }) => names.map((one) => ({ wanted: one.target })));
 const said: fc.Arbitrary<Json> = fc.oneof(
   {
     weight: 4,
     arbitrary: fc.tuple(fc.constantFrom('send', 'present', 'refuse'), fc.array(digest, { maxLength: 2 })).map(
       ([action, missing]): Json => ({
         type: 'answer',
-        images: refs.map((names, image) => ({ image, action, refs: names, missing })),
+        items: given.map((names, item) => ({ item, action, names, missing })),
         last: true,
       }),
     ),
@@ -150,12 +156,12 @@ const said: fc.Arbitrary<Json> = fc.oneof(
   {
     weight: 2,
     arbitrary: fc.tuple(fc.nat(2), fc.constantFrom('loaded', 'failed')).map(
-      ([image, status]): Json => ({
+      ([item, status]): Json => ({
         type: 'result',
-        image,
+        item,
         status,
         targetId: digestOf(1),
-        refs: refs[image] ?? [],
+        names: given[item] ?? [],
       }),
     ),
   },

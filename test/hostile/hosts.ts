@@ -31,9 +31,10 @@ import { Lane } from '../../proto/lane.ts';
 import {
   Control,
   type Hello,
+  KINDS,
   type Message,
   type MessageOf,
-  type OfferedImage,
+  type OfferedItem,
 } from '../../proto/messages.ts';
 import { generateKeyPair, type KeyPair } from '../../proto/noise.ts';
 import type { Secret } from '../../proto/secret.ts';
@@ -267,7 +268,7 @@ export class ScriptedSender extends ScriptedPeer {
   async offer(images: readonly MemoryImage[], change: object = {}): Promise<MessageOf<'answer'>> {
     await this.say({
       type: 'offer',
-      images: images.map((one, at) => ({ ...offered(one, at), ...change })),
+      items: images.map((one, at) => ({ ...offered(one, at), ...change })),
       last: true,
     });
     return this.hear('answer');
@@ -289,18 +290,24 @@ export class ScriptedSender extends ScriptedPeer {
   }
 }
 
-export function offered({ image }: MemoryImage, number: number): OfferedImage {
+export function offered({ image }: MemoryImage, number: number): OfferedItem {
   const { id, root, store, platform, names, diffIds, bytes } = image;
   return {
-    image: number,
+    item: number,
+    kind: 'image',
     id,
     root: { ...root },
     store,
     platform: { ...platform },
-    names: [...names],
+    names: names.map(({ source, target: wanted }) => ({ source, wanted })),
     diffIds: [...diffIds],
     bytes,
   };
+}
+
+/** The names of an image as a receiver tells them that has no others for it. */
+export function wireNames({ names }: MemoryImage['image']): readonly { readonly wanted: string }[] {
+  return names.map(({ target }) => ({ wanted: target }));
 }
 
 /** Sends blobs of an image and its end. */
@@ -343,7 +350,7 @@ export class ScriptedReceiver extends ScriptedPeer {
     await lane.ready;
     const control = new Control(lane);
     const peer = new ScriptedReceiver(server, control, sessionId, s);
-    await peer.say({ type: 'hello', role: 'receiver', ...HELLO, ...change });
+    await peer.say({ type: 'hello', role: 'receiver', ...HELLO, capabilities: KINDS, ...change });
     await peer.hear('hello');
     return peer;
   }
@@ -362,11 +369,11 @@ export class ScriptedReceiver extends ScriptedPeer {
   }
 
   /** Takes the whole offer and answers `send` to all of it. */
-  async answerAll(): Promise<readonly OfferedImage[]> {
-    const { images } = await this.hear('offer');
-    const answers = images.map(({ image, names }) => ({ image, action: 'send', refs: names }));
-    await this.say({ type: 'answer', images: answers, last: true });
-    return images;
+  async answerAll(): Promise<readonly OfferedItem[]> {
+    const { items } = await this.hear('offer');
+    const answers = items.map(({ item, names }) => ({ item, action: 'send', names }));
+    await this.say({ type: 'answer', items: answers, last: true });
+    return items;
   }
 }
 

@@ -280,7 +280,7 @@ export const WIRE: readonly Mutation[] = [
   {
     name: 'an offer may go on without end',
     file: 'agent/peer/sink-server.ts',
-    find: 'this.#offeredItems > OFFER_ITEMS_MAX',
+    find: 'this.#offeredParts > OFFER_PARTS_MAX',
     replace: 'false',
     tests: tests('test/hostile/evil-sender.test.ts', 'offers that end the session'),
     says: [BOUNDED],
