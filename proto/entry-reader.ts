@@ -15,7 +15,7 @@ import type { Lane } from './lane.ts';
 import { SEGMENT_MAX_BYTES } from './limits.ts';
 
 export interface ReceivedBlob extends Blob {
-  readonly image: number;
+  readonly item: number;
   readonly verified: () => Digest;
 }
 
@@ -49,7 +49,7 @@ export class EntryReader {
     const digestHolder: { value?: Digest } = {};
     return {
       kind: header.kind,
-      image: header.image,
+      item: header.item,
       size: header.size,
       ...(header.digest && { digest: header.digest }),
       compressed: header.encoding === 'identity',

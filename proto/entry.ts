@@ -37,17 +37,17 @@ export interface Blob {
 export interface BlobHeader {
   readonly type: 'blob';
   readonly kind: BlobKind;
-  readonly image: number;
+  readonly item: number;
   readonly encoding: Encoding;
   /** Uncompressed bytes. */
   readonly size: number;
   readonly digest: Digest | undefined;
 }
 
-/** An image ends on this lane: `blobs` of it came, and either that is all or the sender gave it up. */
+/** An item ends on this lane: `blobs` of it came, and either that is all or the sender gave it up. */
 export interface EndHeader {
   readonly type: 'end';
-  readonly image: number;
+  readonly item: number;
   readonly blobs: number;
   readonly complete: boolean;
 }
@@ -60,7 +60,7 @@ export interface Trailer {
 /** PROTOCOL.md section 7.1: 48 bytes. */
 export function encodeHeader(header: BlobHeader | EndHeader): Buffer {
   const bytes = Buffer.alloc(ENTRY_HEADER_BYTES);
-  bytes.writeUInt32BE(header.image, 4);
+  bytes.writeUInt32BE(header.item, 4);
   if (header.type === 'end') {
     bytes.writeUInt8(header.complete ? 0 : FLAG_INCOMPLETE, 2);
     writeUint64(bytes, header.blobs, 8);
@@ -79,21 +79,21 @@ export function decodeHeader(bytes: Buffer): BlobHeader | EndHeader {
   const kind = KINDS[bytes[0] as number];
   const encoding = ENCODINGS[bytes[1] as number];
   const flags = bytes[2] as number;
-  const image = bytes.readUInt32BE(4);
+  const item = bytes.readUInt32BE(4);
   const size = readUint64(bytes, 8);
   if (kind === undefined) throw violation(`an entry of unknown kind ${bytes[0]}`);
   if (encoding === undefined) throw violation(`an entry of unknown encoding ${bytes[1]}`);
   if (flags !== 0 && flags !== (kind === 'end' ? FLAG_INCOMPLETE : FLAG_DIGEST))
     throw violation(`an entry with unknown flags ${flags}`);
   if (bytes[3] !== 0) throw violation('an entry with a reserved byte that is not zero');
-  if (image >= OFFER_IMAGES_MAX) throw violation(`an entry for image ${image}`);
-  if (kind === 'end') return { type: 'end', image, blobs: size, complete: flags === 0 };
+  if (item >= OFFER_IMAGES_MAX) throw violation(`an entry for image ${item}`);
+  if (kind === 'end') return { type: 'end', item, blobs: size, complete: flags === 0 };
   const maxBytes = kind === 'layer' ? LAYER_MAX_BYTES : METADATA_MAX_BYTES;
   if (size > maxBytes) throw violation(`a ${kind} of ${size} bytes, more than ${maxBytes}`);
   return {
     type: 'blob',
     kind,
-    image,
+    item,
     encoding,
     size,
     digest: flags === 0 ? undefined : readDigest(bytes, 16),

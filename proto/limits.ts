@@ -9,7 +9,7 @@ const GIB = 1024 * MIB;
 
 // The channel
 
-export const PROTOCOL_VERSION = 1;
+export const PROTOCOL_VERSION = 2;
 export const DEFAULT_PORT = 7373;
 /** Noise spec section 3: a message is at most 65,535 bytes, its tag included. */
 export const NOISE_MESSAGE_MAX_BYTES = 65_535;
@@ -106,9 +106,10 @@ export const JOBS = 2;
 export const MESSAGE_MAX_BYTES = 256 * KIB;
 /** A list longer than this is cut into several messages. */
 export const MESSAGE_LIST_BYTES = 96 * KIB;
+/** Items of an offer. */
 export const OFFER_IMAGES_MAX = 10_000;
-/** Layers and names of all images of an offer together. */
-export const OFFER_ITEMS_MAX = 250_000;
+/** Layers and names of all items of an offer together. */
+export const OFFER_PARTS_MAX = 250_000;
 export const REFERENCE_MAX_BYTES = 384;
 /** Of a message that only takes up room on the link. */
 export const PROBE_MAX_CHARACTERS = 64 * KIB;

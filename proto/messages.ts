@@ -20,7 +20,7 @@ import {
   TEXT_MAX_CHARACTERS,
 } from './limits.ts';
 
-/** Of one image, beside what else is in a message. */
+/** Of one item, beside what else is in a message. */
 const OFFERED_MAX_BYTES = MESSAGE_MAX_BYTES - 1_024;
 
 const text = v.pipe(v.string(), v.maxLength(TEXT_MAX_CHARACTERS));
@@ -29,7 +29,7 @@ const digest = v.pipe(v.string(), v.regex(/^sha256:[0-9a-f]{64}$/));
 /** 12 digits of an id that is the receiver's own affair. */
 const shortId = v.pipe(v.string(), v.regex(/^[0-9a-f]{12}$/));
 const byteCount = v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(LAYER_MAX_BYTES));
-const imageNumber = v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(OFFER_IMAGES_MAX - 1));
+const itemNumber = v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(OFFER_IMAGES_MAX - 1));
 const reference = v.pipe(
   v.string(),
   v.minLength(1),
@@ -40,15 +40,24 @@ const listOf = <const S extends v.GenericSchema>(item: S) =>
   v.pipe(v.array(item), v.maxLength(OFFER_IMAGES_MAX));
 
 const failure = v.object({ code: v.picklist(ERROR_CODES), message: text, hint: v.optional(text) });
-const platform = v.object({ os: word, architecture: word, variant: v.optional(word) });
+/** Docker takes images without. */
+const label = v.pipe(v.string(), v.maxLength(100));
+const platform = v.object({ os: label, architecture: label, variant: v.optional(word) });
 const descriptor = v.object({ mediaType: word, digest, size: byteCount });
 const store = v.picklist(['classic', 'containerd']);
-const offeredName = { source: reference, target: reference };
-/** `as`: the name that it is to have in place of the one that was offered. */
-const answeredName = { ...offeredName, as: v.optional(reference) };
+/** A name that was offered, and the one given in place of it; absent: the same. */
+const givenName = {
+  wanted: reference,
+  target: v.optional(reference),
+  /** The image that has the name at the target, and loses it. */
+  replaces: v.optional(shortId),
+};
 const names = <const S extends v.GenericSchema>(item: S) =>
   v.pipe(v.array(item), v.maxLength(NAMES_PER_IMAGE_MAX));
 
+/** The kinds of things that move. A side names those that it takes among its capabilities. */
+export const KINDS = ['image'] as const;
+export type Kind = (typeof KINDS)[number];
 /** A capability: what takes the images keeps their ids, of whatever store they are. */
 export const KEEPS_IDS = 'keeps-ids';
 /** A capability: a receiver's images are there all together after `finish`, which it tells by `placed`. */
@@ -87,12 +96,13 @@ const hello = v.object({
 });
 
 const offered = v.object({
-  image: imageNumber,
+  item: itemNumber,
+  kind: v.picklist(KINDS),
   id: digest,
   root: descriptor,
   store,
   platform,
-  names: names(v.object(offeredName)),
+  names: names(v.object({ source: reference, wanted: reference })),
   diffIds: v.pipe(v.array(digest), v.maxLength(LAYERS_MAX)),
   /** Config of the platform, where it is known ahead. */
   config: v.optional(digest),
@@ -108,27 +118,20 @@ const offered = v.object({
   withheld: v.optional(text),
 });
 
-const offer = v.object({ type: v.literal('offer'), images: listOf(offered), last: v.boolean() });
+const offer = v.object({ type: v.literal('offer'), items: listOf(offered), last: v.boolean() });
 
 const missing = v.pipe(v.array(digest), v.maxLength(LAYERS_OFFERED_MAX));
 
 const answer = v.object({
   type: v.literal('answer'),
-  images: listOf(
+  items: listOf(
     v.object({
-      image: imageNumber,
+      item: itemNumber,
       action: v.picklist(['send', 'present', 'refuse']),
       reason: v.optional(text),
       warning: v.optional(text),
-      /** For each offered name the one that it is to have, or several. */
-      refs: names(
-        v.object({
-          ...answeredName,
-          replaces: v.optional(shortId),
-          /** It will be pushed. */
-          push: v.optional(v.literal(true)),
-        }),
-      ),
+      /** For each offered name the one that it is to have, or several; `push`: it will be pushed. */
+      names: names(v.object({ ...givenName, push: v.optional(v.literal(true)) })),
       /** Digests of the offered layers that are missing; absent: all are wanted. */
       missing: v.optional(missing),
       /** With `refuse`: the receiver could not look, and may another time. */
@@ -140,7 +143,7 @@ const answer = v.object({
 
 const progress = v.object({
   type: v.literal('progress'),
-  image: imageNumber,
+  item: itemNumber,
   phase: v.picklist(['transfer', 'load', 'push']),
   bytes: byteCount,
   /** With `push`: bytes that are to be pushed, as far as is known yet. */
@@ -152,16 +155,16 @@ const progress = v.object({
 });
 
 /** Layers that were thought to be there and are not: they and the metadata are to come again. */
-const again = v.object({ type: v.literal('again'), image: imageNumber, missing });
+const again = v.object({ type: v.literal('again'), item: itemNumber, missing });
 
-const failed = v.object({ type: v.literal('failed'), image: imageNumber, error: failure });
+const failed = v.object({ type: v.literal('failed'), item: itemNumber, error: failure });
 
 const result = v.object({
   type: v.literal('result'),
-  image: imageNumber,
+  item: itemNumber,
   status: v.picklist(['loaded', 'present', 'refused', 'failed', 'skipped']),
   targetId: v.optional(v.union([digest, shortId])),
-  refs: names(v.object({ ...answeredName, replaced: v.optional(shortId) })),
+  names: names(v.object(givenName)),
   error: v.optional(failure),
   /** With `failed`: bytes of layers that stay for the next run. */
   kept: v.optional(byteCount),
@@ -172,7 +175,7 @@ const result = v.object({
 /** Of names, or of `targetId` where there is none, what became of its push. Behind the `result` that announced it. */
 const pushed = v.object({
   type: v.literal('pushed'),
-  image: imageNumber,
+  item: itemNumber,
   pushed: v.pipe(
     names(
       v.object({
@@ -189,7 +192,7 @@ const pushed = v.object({
 /** Images that failed are wanted once more: after the pause another answer is due, for these alone. */
 const retry = v.object({
   type: v.literal('retry'),
-  images: v.pipe(listOf(imageNumber), v.minLength(1)),
+  items: v.pipe(listOf(itemNumber), v.minLength(1)),
   attempt: v.pipe(v.number(), v.safeInteger(), v.minValue(1), v.maxValue(RETRIES_MAX)),
   waitMs: v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(RETRY_PAUSE_MAX_MS)),
 });
@@ -223,16 +226,16 @@ const message = v.variant('type', [
 export type Message = v.InferOutput<typeof message>;
 export type MessageOf<T extends Message['type']> = Extract<Message, { type: T }>;
 export type Hello = MessageOf<'hello'>;
-export type OfferedImage = MessageOf<'offer'>['images'][number];
-export type AnsweredImage = MessageOf<'answer'>['images'][number];
+export type OfferedItem = MessageOf<'offer'>['items'][number];
+export type AnsweredItem = MessageOf<'answer'>['items'][number];
 export type Result = MessageOf<'result'>;
 export type WireFailure = v.InferOutput<typeof failure>;
 
-/** Where an image breaks the schema of an offer, as `platform.os`; undefined where it does not. Its bytes as JSON are bounded, too. */
-export function offerFault(image: OfferedImage): string | undefined {
-  const { success, issues = [] } = v.safeParse(offered, image);
+/** Where an item breaks the schema of an offer, as `platform.os`; undefined where it does not. Its bytes as JSON are bounded, too. */
+export function offerFault(item: OfferedItem): string | undefined {
+  const { success, issues = [] } = v.safeParse(offered, item);
   if (!success) return (issues[0] && v.getDotPath(issues[0])) ?? 'the whole';
-  const bytes = Buffer.byteLength(JSON.stringify(image));
+  const bytes = Buffer.byteLength(JSON.stringify(item));
   return bytes > OFFERED_MAX_BYTES ? `the whole, which has ${bytes} bytes` : undefined;
 }
 
@@ -283,15 +286,15 @@ export class Control {
     let part: unknown[] = [];
     let bytes = 0;
     const flush = (last: boolean) => {
-      const images = part;
+      const items = part;
       part = [];
       bytes = 0;
-      return this.send({ type: value.type, images, last } as Message);
+      return this.send({ type: value.type, items, last } as Message);
     };
-    for (const image of value.images) {
-      const size = Buffer.byteLength(JSON.stringify(image));
+    for (const item of value.items) {
+      const size = Buffer.byteLength(JSON.stringify(item));
       if (part.length > 0 && bytes + size > MESSAGE_LIST_BYTES) await flush(false);
-      part.push(image);
+      part.push(item);
       bytes += size;
     }
     await flush(true);

@@ -16,6 +16,8 @@ import {
 const SUBPROTOCOL_PREFIX = 'imgmv.';
 /** The WebSocket subprotocol (RFC 6455 section 1.9) that carries the protocol version. */
 export const SUBPROTOCOL = `${SUBPROTOCOL_PREFIX}${PROTOCOL_VERSION}`;
+/** All that we speak, the highest version first: a listener selects the first of them that was offered. */
+const SPOKEN: readonly string[] = [SUBPROTOCOL];
 
 const OPTIONS = {
   perMessageDeflate: false,
@@ -174,11 +176,13 @@ function truncateUtf8(text: string, maxBytes: number): string {
  * Dials `url` (ws:// or wss://). Rejects with an ImgmvError that tells apart an unknown host, a refused
  * port, a silent one, another server, and another version of this protocol.
  */
-export function dial(url: string, options: { timeoutMs: number; signal?: AbortSignal }): Promise<Socket> {
-  const { timeoutMs, signal } = options;
+export function dial(
+  url: string,
+  options: { timeoutMs: number; signal?: AbortSignal; offered?: readonly string[] },
+): Promise<Socket> {
+  const { timeoutMs, signal, offered = SPOKEN } = options;
   return new Promise((resolve, reject) => {
-    const offered = [SUBPROTOCOL];
-    const ws = new WebSocket(url, offered, {
+    const ws = new WebSocket(url, [...offered], {
       ...OPTIONS,
       handshakeTimeout: timeoutMs,
       followRedirects: false,
@@ -196,7 +200,7 @@ export function dial(url: string, options: { timeoutMs: number; signal?: AbortSi
       ws.terminate();
     }, timeoutMs);
     ws.on('unexpected-response', (_request, response) => {
-      failure = unexpectedResponse(url, response);
+      failure = unexpectedResponse(url, offered, response);
       ws.terminate();
     });
     ws.on('error', (error) => {
@@ -220,12 +224,12 @@ export function dial(url: string, options: { timeoutMs: number; signal?: AbortSi
   });
 }
 
-function unexpectedResponse(url: string, response: IncomingMessage): ImgmvError {
+function unexpectedResponse(url: string, offered: readonly string[], response: IncomingMessage): ImgmvError {
   const spoken = response.headers['sec-websocket-protocol'];
   if (response.statusCode === 426 && spoken?.startsWith(SUBPROTOCOL_PREFIX))
     return new ImgmvError(
       'version-mismatch',
-      `${url} speaks ${quoteHeader(spoken)}, this imgmv ${SUBPROTOCOL}`,
+      `${url} speaks ${quoteHeader(spoken)}, this imgmv ${offered.join(', ')}`,
     );
   return new ImgmvError(
     'not-imgmv',
@@ -288,7 +292,7 @@ const server = new WebSocketServer({
   ...OPTIONS,
   noServer: true,
   clientTracking: false,
-  handleProtocols: (offered) => (offered.has(SUBPROTOCOL) ? SUBPROTOCOL : false),
+  handleProtocols: (offered) => SPOKEN.find((version) => offered.has(version)) ?? false,
 });
 
 /** The subprotocols of an upgrade request. White space and the number of headers are a proxy's to change. */
@@ -296,10 +300,10 @@ function offeredBy(request: IncomingMessage): readonly string[] {
   return (request.headers['sec-websocket-protocol'] ?? '').split(',').map((name) => name.trim());
 }
 
-/** Whether an upgrade request offers the version that we speak, another one of ours, or none of ours. */
+/** Whether an upgrade request offers a version that we speak, only others of this protocol, or none. */
 export function versionOffered(request: IncomingMessage): 'ours' | 'other' | 'none' {
   const offered = offeredBy(request);
-  if (offered.includes(SUBPROTOCOL)) return 'ours';
+  if (SPOKEN.some((version) => offered.includes(version))) return 'ours';
   return offered.some((name) => name.startsWith(SUBPROTOCOL_PREFIX)) ? 'other' : 'none';
 }
 

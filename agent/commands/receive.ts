@@ -17,6 +17,7 @@ import { planImage } from '../model/plan.ts';
 import type { Answer, Sink } from '../model/sink.ts';
 import { CodePause } from '../peer/code-pause.ts';
 import { type AcceptedSession, Listener } from '../peer/listener.ts';
+import { Pairing } from '../peer/pairing.ts';
 import { SinkServer } from '../peer/sink-server.ts';
 import { PushRules } from '../push/policy.ts';
 import { onAbort } from '../streams/on-abort.ts';
@@ -132,7 +133,7 @@ async function nextSession(
   options: ReceiveOptions,
 ): Promise<AcceptedSession | undefined> {
   const { emit, once, showCode, signal, ttlMs } = options;
-  const pairing = listener.newPairing(ttlMs);
+  const pairing = new Pairing(ttlMs);
   const accepting = listener.accept(pairing, signal);
   accepting.catch(() => {});
   const { address, port } = listener;
@@ -180,7 +181,7 @@ async function refusePush(sender: string): Promise<never> {
 
 /** One session. A failure of the whole session is an event and its exit status. */
 async function serve(
-  { session, peerAddress, lane }: AcceptedSession,
+  { session, peerAddress }: AcceptedSession,
   end: SinkEnd,
   options: ReceiveOptions,
 ): Promise<number> {
@@ -194,7 +195,7 @@ async function serve(
     const paired = pairedEvent(session, peerAddress);
     const { peer } = paired;
     emit(paired);
-    await using server = new SinkServer(session, lane);
+    await using server = new SinkServer(session);
     const asked = session.peer.push === true;
     if (asked && options.push === undefined) await session.during(refusePush(session.peer.name));
     const planOnly = session.peer.purpose === 'plan';

@@ -1,7 +1,6 @@
 /** The whole of `imgmv send`: from an engine or archives, over a session that this side dials, to the other host. */
 import { hostname } from 'node:os';
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
-import { OFFER_IMAGES_MAX, OFFER_ITEMS_MAX } from '../../proto/limits.ts';
 import { CONFIRMS, PUSH } from '../../proto/messages.ts';
 import type { Secret } from '../../proto/secret.ts';
 import { helloOf, pairedEvent } from '../ends/host.ts';
@@ -14,7 +13,7 @@ import type { Settled } from '../move/ledger.ts';
 import { move } from '../move/move.ts';
 import { dialSession } from '../peer/dialler.ts';
 import { PeerSink } from '../peer/peer-sink.ts';
-import { whyNotOffered } from '../peer/wire-images.ts';
+import { requireRoom, whyNotOffered } from '../peer/wire-images.ts';
 import { onAbort } from '../streams/on-abort.ts';
 
 export interface SendOptions extends OriginOptions {
@@ -45,7 +44,7 @@ export async function send(options: SendOptions): Promise<Settled> {
   requireOfferable((await source.images()).map(({ image }) => image));
   const code = await options.code();
   signal.throwIfAborted();
-  const { session, openLane } = await dialSession({
+  const session = await dialSession({
     url: options.url,
     code,
     role: 'sender',
@@ -67,7 +66,6 @@ export async function send(options: SendOptions): Promise<Settled> {
       emit({ event: 'confirming', peer: session.peer.name });
     await using sink = new PeerSink({
       session,
-      openLane,
       planOnly,
       pushes: thenPush,
       ...(options.level !== undefined && { level: options.level }),
@@ -94,16 +92,7 @@ export async function send(options: SendOptions): Promise<Settled> {
 
 /** Those that cannot be are refused one by one, beside others; of nothing there is no session. Throws refused. */
 function requireOfferable(images: readonly Image[]): void {
-  const requireUpTo = (max: number, count: number, what: string) => {
-    if (count <= max) return;
-    throw new ImgmvError('refused', `${count} ${what}, and a session takes ${max}`, { about: 'too-many' });
-  };
-  requireUpTo(OFFER_IMAGES_MAX, images.length, 'images');
-  const items = images.reduce(
-    (sum, { diffIds, layers = [], names }) => sum + diffIds.length + layers.length + names.length,
-    0,
-  );
-  requireUpTo(OFFER_ITEMS_MAX, items, 'names and layers');
+  requireRoom(images);
   const reasons = images.map((image) => whyNotOffered(image));
   const [first] = reasons;
   if (first === undefined || reasons.includes(undefined)) return;

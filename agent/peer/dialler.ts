@@ -1,8 +1,7 @@
-/** The side that dials: pairs by code, then opens the lanes of the session. */
+/** The side that dials: pairs by code, and connects the lanes of the session as it is asked to. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   type Channel,
-  type ConnectionKind,
   type Credentials,
   dialChannel,
   emptyBytes16,
@@ -11,7 +10,6 @@ import {
 } from '../../proto/channel.ts';
 import { deriveKey } from '../../proto/code.ts';
 import { toImgmvError } from '../../proto/errors.ts';
-import type { Lane } from '../../proto/lane.ts';
 import { CONNECT_TIMEOUT_MS, CROWDED_OUT_MS, CROWDED_OUT_PAUSE_MS, GIVE_UP_MS } from '../../proto/limits.ts';
 import type { Hello } from '../../proto/messages.ts';
 import { generateKeyPair } from '../../proto/noise.ts';
@@ -34,14 +32,8 @@ export interface DialOptions {
   readonly signal?: AbortSignal;
 }
 
-export interface Dialled {
-  readonly session: Session;
-  /** Opens blob lane `lane`, counted from 1, under the keys of the session. */
-  openLane(lane: number): Promise<Lane>;
-}
-
 /** Throws an ImgmvError that says whether the host, the port, the version or the code was wrong. */
-export async function dialSession(options: DialOptions): Promise<Dialled> {
+export async function dialSession(options: DialOptions): Promise<Session> {
   const s = generateKeyPair();
   let listener: Preamble | undefined;
   let psk: Promise<Buffer> | undefined;
@@ -68,26 +60,25 @@ export async function dialSession(options: DialOptions): Promise<Dialled> {
   });
   const { sessionId } = listener as Preamble;
   const { rs } = channel;
-  const join = (kind: ConnectionKind, lane: number, generation: number, signal: AbortSignal) =>
-    openChannel(
-      { kind, role: options.role, lane, generation, sessionId, salt: emptyBytes16() },
-      { s, rs },
-      {
-        ...options,
-        signal,
-      },
-    );
-  const session = await Session.begin(channel, {
+  return Session.begin(channel, {
     ...options,
     patienceMs: options.patienceMs ?? GIVE_UP_MS,
-    reopen: (lane, generation, signal) => join('reconnect', lane, generation, signal),
+    connect: (lane, generation, signal) =>
+      openChannel(
+        {
+          kind: generation === 0 ? 'lane' : 'reconnect',
+          role: options.role,
+          lane,
+          generation,
+          sessionId,
+          salt: emptyBytes16(),
+        },
+        { s, rs },
+        { ...options, signal },
+      ),
     s,
     sessionId,
   });
-  return {
-    session,
-    openLane: (lane) => session.openLane(lane, (signal) => join('lane', lane, 0, signal)),
-  };
 }
 
 /**

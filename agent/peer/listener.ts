@@ -1,6 +1,6 @@
 /**
- * The side that waits: an HTTP server that does nothing but upgrade, a pairing code, and the session that
- * comes of it. Nobody gets work or memory out of it before having proven the code. docs/SECURITY.md says against whom.
+ * The side that waits: an HTTP server that does nothing but upgrade, an authority that says who may meet it, and the
+ * session that comes of it. Nobody gets work or memory out of it before the proof. docs/SECURITY.md says against whom.
  */
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket as NetSocket } from 'node:net';
@@ -8,6 +8,7 @@ import type { Duplex } from 'node:stream';
 import {
   acceptChannel,
   type Channel,
+  type Credentials,
   emptyBytes16,
   newSessionId,
   type Preamble,
@@ -15,23 +16,20 @@ import {
 } from '../../proto/channel.ts';
 import { type Deferred, deferred } from '../../proto/deferred.ts';
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
-import type { Lane } from '../../proto/lane.ts';
 import {
   GIVE_UP_MS,
   HANDSHAKE_TIMEOUT_MS,
   HEADERS_TIMEOUT_MS,
   HTTP_HEADERS_MAX_BYTES,
-  LANES_MAX,
 } from '../../proto/limits.ts';
 import type { Hello } from '../../proto/messages.ts';
-import type { KeyPair } from '../../proto/noise.ts';
 import { type Socket, SUBPROTOCOL, upgrade, versionOffered } from '../../proto/websocket.ts';
 import type { Emit } from '../model/events.ts';
 import { type Clock, SYSTEM_CLOCK } from '../streams/clock.ts';
 import { onAbort } from '../streams/on-abort.ts';
 import { Admission, type Stranger } from './admission.ts';
 import { Answers } from './answers.ts';
-import { Pairing } from './pairing.ts';
+import type { Authority } from './authority.ts';
 import { Session } from './session.ts';
 
 const EXPIRY_CHECK_MS = 250;
@@ -54,17 +52,14 @@ export interface ListenOptions {
 export interface AcceptedSession {
   readonly session: Session;
   readonly peerAddress: string;
-  /** Blob lane 1, once the dialler opens it. */
-  readonly lane: Promise<Lane>;
 }
 
-/** The session whose lanes are taken in. */
-interface Running {
-  readonly session: Session;
-  readonly s: KeyPair;
-  /** Blob lanes that were opened. */
-  readonly taken: Set<number>;
-  readonly give: (lane: Lane) => void;
+/** A dialler that has been let into the handshake: under an authority it begins a session, else it joins ours. */
+interface Admitted {
+  /** Ours. */
+  readonly preamble: Preamble;
+  readonly credentials: Credentials | Promise<Credentials>;
+  readonly authority?: Authority;
 }
 
 export class Listener {
@@ -76,12 +71,13 @@ export class Listener {
   readonly #admission: Admission;
   readonly #answers: Answers;
   readonly #sockets = new Set<Duplex>();
-  #pairing: Pairing | undefined;
-  /** The code of whose altered handshakes people were told. */
-  #toldAltered: Pairing | undefined;
+  #authority: Authority | undefined;
+  /** The authority of whose altered handshakes people were told. */
+  #toldAltered: Authority | undefined;
   /** Who waits for a session. */
   #accept: Deferred<AcceptedSession> | undefined;
-  #running: Running | undefined;
+  /** The session whose lanes are taken in. */
+  #running: Session | undefined;
 
   private constructor(server: Server, options: ListenOptions) {
     const bound = server.address() as AddressInfo;
@@ -131,20 +127,18 @@ export class Listener {
     return new Listener(server, options);
   }
 
-  /** A fresh code, its life `ttlMs` long. The one before, if any, is dead from here on. */
-  newPairing(ttlMs: number): Pairing {
-    this.#running = undefined;
-    this.#pairing = new Pairing(ttlMs, this.#clock);
-    return this.#pairing;
-  }
-
-  /** Waits for one sender to prove `pairing`. Throws the death of the code, or the reason of `signal`. */
-  async accept(pairing: Pairing, signal: AbortSignal): Promise<AcceptedSession> {
+  /**
+   * Waits for one dialler that may meet this side; what was asked for before, if anything, is over. Throws the death of
+   * `authority`, or the reason of `signal`.
+   */
+  async accept(authority: Authority, signal: AbortSignal): Promise<AcceptedSession> {
     const accepted = deferred<AcceptedSession>();
+    this.#running = undefined;
+    this.#authority = authority;
     this.#accept = accepted;
     using _ = onAbort(signal, () => accepted.reject(toImgmvError(signal.reason)));
     const timer = setInterval(() => {
-      const { death } = pairing;
+      const { death } = authority;
       if (death && death.code !== 'code-used') accepted.reject(death);
     }, EXPIRY_CHECK_MS);
     try {
@@ -205,7 +199,7 @@ export class Listener {
 
   async #handshake(socket: Socket, stranger: Stranger): Promise<void> {
     this.#admission.advance(stranger);
-    let kept: { preamble: Preamble; s: KeyPair; pairing?: Pairing } | undefined;
+    let kept: Admitted | undefined;
     let channel: Channel;
     try {
       channel = await acceptChannel(socket, {
@@ -218,112 +212,104 @@ export class Listener {
         },
         beforeProof: () => {
           // Of many that guess at once, those behind the last try have to hear of its end, not of theirs.
-          const death = kept?.pairing?.death;
+          const death = kept?.authority?.death;
           if (death) throw death;
         },
         admit: (dialler) => {
-          const waitMs = dialler.kind === 'pair' ? this.#admission.penaltyMs(stranger.address) : 0;
+          const begins = this.#begins(dialler);
+          const waitMs = begins ? this.#admission.penaltyMs(stranger.address) : 0;
           if (waitMs > 0) {
             socket.close(new ImgmvError('try-later', '').closeCode, `wait ${Math.ceil(waitMs / 1000)} s`);
             throw new ImgmvError('try-later', 'an address that gave a wrong code came back too soon');
           }
-          const admitted = this.#admit(dialler);
-          kept = admitted;
-          return admitted;
+          kept = begins ? this.#admit(dialler) : this.#admitLane(dialler);
+          return kept;
         },
       });
     } catch (error) {
       const { code } = toImgmvError(error);
-      if (kept?.pairing && code === 'wrong-code') this.#wrongCode(kept.pairing, stranger.address);
-      if (kept?.pairing && code === 'handshake-failed') this.#altered(kept.pairing, stranger.address);
+      if (kept?.authority && code === 'wrong-code') this.#wrongCode(kept.authority, stranger.address);
+      if (kept?.authority && code === 'handshake-failed') this.#altered(kept.authority, stranger.address);
       throw error;
     }
     this.#admission.leave(stranger);
     if (kept) await this.#authenticated(channel, kept, stranger.address);
   }
 
-  #admit(dialler: Preamble) {
-    const { role } = this.#options;
-    if (dialler.role === role) throw new ImgmvError('role-mismatch', `both sides are ${role}s`);
-    if (dialler.kind === 'pair') {
-      const pairing = this.#pairing;
-      const death =
-        pairing?.death ?? (this.#accept ? undefined : new ImgmvError('code-used', 'a session is running'));
-      if (!pairing || death) throw death ?? new ImgmvError('code-expired', 'there is no code');
-      const { s } = pairing;
-      const preamble: Preamble = { ...dialler, role, sessionId: newSessionId(), salt: pairing.salt };
-      return { preamble, s, credentials: pairing.psk.then((psk) => ({ s, psk })), pairing };
-    }
-    const running = this.#running;
-    const known = running?.session.sessionId.equals(dialler.sessionId) ?? false;
-    if (!running || !known || !fits(dialler, running))
-      throw new ImgmvError('session-unknown', `no session takes this ${dialler.kind} connection`);
-    const preamble: Preamble = { ...dialler, role, salt: emptyBytes16() };
-    const { s } = running;
-    return { preamble, s, credentials: Promise.resolve({ s, rs: running.session.rs }) };
+  #begins({ kind }: Preamble): boolean {
+    return kind === (this.#authority?.kind ?? 'pair');
   }
 
-  #wrongCode(pairing: Pairing, address: string): void {
-    pairing.wrongTry();
+  #admit(dialler: Preamble): Admitted {
+    const role = this.#roleBeside(dialler);
+    const authority = this.#authority;
+    const death =
+      authority?.death ?? (this.#accept ? undefined : new ImgmvError('code-used', 'a session is running'));
+    if (!authority || death) throw death ?? new ImgmvError('code-expired', 'there is no code');
+    const { s, salt, psk } = authority;
+    const preamble: Preamble = { ...dialler, role, sessionId: newSessionId(), salt };
+    return { preamble, credentials: psk.then((key) => ({ s, ...(key && { psk: key }) })), authority };
+  }
+
+  #admitLane(dialler: Preamble): Admitted {
+    const role = this.#roleBeside(dialler);
+    const session = this.#running;
+    const known = session?.sessionId.equals(dialler.sessionId) ?? false;
+    if (!session || !known || !session.takes(dialler))
+      throw new ImgmvError('session-unknown', `no session takes this ${dialler.kind} connection`);
+    return { preamble: { ...dialler, role, salt: emptyBytes16() }, credentials: session };
+  }
+
+  #roleBeside(dialler: Preamble): Role {
+    const { role } = this.#options;
+    if (dialler.role === role) throw new ImgmvError('role-mismatch', `both sides are ${role}s`);
+    return role;
+  }
+
+  #wrongCode(authority: Authority, address: string): void {
+    const left = authority.wrongTry();
     this.#admission.punish(address);
-    this.#options.emit({ event: 'attempt', address, left: pairing.triesLeft });
+    this.#options.emit({ event: 'attempt', address, left });
   }
 
   /** Told once for each code: strangers can bring it about as often as they like. */
-  #altered(pairing: Pairing, address: string): void {
-    if (this.#toldAltered === pairing) return;
-    this.#toldAltered = pairing;
+  #altered(authority: Authority, address: string): void {
+    if (this.#toldAltered === authority) return;
+    this.#toldAltered = authority;
     const message = `${address} began to pair, and the handshake failed: it was altered on the way, or is no imgmv`;
     this.#options.emit({ event: 'warning', message });
   }
 
   async #authenticated(
     channel: Channel,
-    { preamble, s, pairing }: { preamble: Preamble; s: KeyPair; pairing?: Pairing },
+    { preamble, authority }: Admitted,
     peerAddress: string,
   ): Promise<void> {
-    if (preamble.kind !== 'pair') {
-      const running = this.#running;
+    if (!authority) {
       // It fitted when its handshake began; of two that do, the later one finds the place taken.
-      if (!running || !fits(preamble, running))
-        return channel.fail(new ImgmvError('session-unknown', 'the session of this lane is over'));
-      const { lane, generation } = preamble;
-      if (!isNew(lane, running)) return running.session.rejoin(lane, generation, channel);
-      running.taken.add(lane);
-      running.give(await running.session.addLane(lane, channel, generation));
-      return;
+      if (this.#running?.takes(preamble)) return this.#running.join(preamble, channel);
+      return channel.fail(new ImgmvError('session-unknown', 'the session of this lane is over'));
     }
     const accept = this.#accept;
-    if (!pairing || pairing.death || !accept)
-      return channel.fail(pairing?.death ?? new ImgmvError('code-used', 'another sender was first'));
-    // Synchronous from the check above to here: of two senders that prove the code at once, one is first.
-    pairing.use();
+    // Synchronous until `#accept` is gone: of two diallers that pass at once, one is first.
+    try {
+      if (!accept || authority !== this.#authority)
+        throw authority.death ?? new ImgmvError('code-used', 'another dialler was first');
+      authority.admit(channel.rs);
+    } catch (error) {
+      return channel.fail(toImgmvError(error));
+    }
     this.#accept = undefined;
     const { role, hello, emit, patienceMs = GIVE_UP_MS } = this.#options;
     const { sessionId } = preamble;
+    const { s } = authority;
     const beginning = Session.begin(channel, { role, hello: hello(), emit, patienceMs, s, sessionId });
     // The code is used up: whoever waits for its session has to hear that there is none.
     beginning.catch(accept.reject);
     const session = await beginning;
-    const lane = deferred<Lane>();
-    onAbort(session.signal, () => lane.reject(toImgmvError(session.signal.reason)));
-    this.#running = { session, s, taken: new Set(), give: lane.resolve };
-    accept.resolve({ session, peerAddress, lane: lane.promise });
+    this.#running = session;
+    accept.resolve({ session, peerAddress });
   }
-}
-
-/**
- * Whether the session has a place for a connection: a lane that is new, or one that is newer than the lane's. A lane
- * may begin with a reconnect: its first connection can break when the dialler alone is through with the handshake.
- */
-function fits({ kind, lane, generation }: Preamble, running: Running): boolean {
-  if (isNew(lane, running))
-    return kind === 'reconnect' ? generation > 0 : kind === 'lane' && generation === 0;
-  return kind === 'reconnect' && running.session.awaits(lane, generation);
-}
-
-function isNew(lane: number, { taken }: Running): boolean {
-  return lane >= 1 && lane <= LANES_MAX && !taken.has(lane);
 }
 
 /** node:http hands the same socket to 'connection' and 'upgrade'. */

@@ -5,14 +5,15 @@ import { ImgmvError } from '../../proto/errors.ts';
 import { CODE_WRONG_TRIES_MAX } from '../../proto/limits.ts';
 import { generateKeyPair, type KeyPair } from '../../proto/noise.ts';
 import type { Secret } from '../../proto/secret.ts';
-import type { Clock } from '../streams/clock.ts';
+import { type Clock, SYSTEM_CLOCK } from '../streams/clock.ts';
+import type { Authority } from './authority.ts';
 
-export class Pairing {
+export class Pairing implements Authority {
+  readonly kind = 'pair';
   readonly code: Secret;
   readonly salt: Buffer;
   /** What the code stretches to; begun at once and only once, so that no stranger makes us compute it. */
   readonly psk: Promise<Buffer>;
-  /** Our static key; made ahead for the same reason. */
   readonly s: KeyPair = generateKeyPair();
   /** Wall time at which it dies, in milliseconds since 1970. */
   readonly expires: number;
@@ -21,7 +22,7 @@ export class Pairing {
   #used = false;
   #wrongTries = 0;
 
-  constructor(ttlMs: number, clock: Clock) {
+  constructor(ttlMs: number, clock: Clock = SYSTEM_CLOCK) {
     this.code = generateCode();
     this.salt = newSalt();
     this.psk = deriveKey(this.code, this.salt);
@@ -50,11 +51,14 @@ export class Pairing {
     return undefined;
   }
 
-  use(): void {
+  admit(): void {
+    const { death } = this;
+    if (death) throw death;
     this.#used = true;
   }
 
-  wrongTry(): void {
+  wrongTry(): number {
     this.#wrongTries++;
+    return this.triesLeft;
   }
 }

@@ -1,10 +1,18 @@
 /** The other host as a sink: offers images, sends their blobs on a lane, and takes its word on what became of them. */
 import { Compressor } from '../../proto/compression.ts';
 import { type Deferred, deferred } from '../../proto/deferred.ts';
+import { encodeBlob } from '../../proto/entry-body.ts';
 import { ImgmvError, toImgmvError, violation } from '../../proto/errors.ts';
 import type { Lane } from '../../proto/lane.ts';
-import { type AnsweredImage, KEEPS_IDS, type Message, type MessageOf, PLACES } from '../../proto/messages.ts';
-import type { Digest, Image } from '../model/image.ts';
+import {
+  type AnsweredItem,
+  KEEPS_IDS,
+  type Kind,
+  type Message,
+  type MessageOf,
+  PLACES,
+} from '../../proto/messages.ts';
+import type { Blob, Digest, Image } from '../model/image.ts';
 import { type Planned, type Retry, refused, type Sink, type SinkFacts } from '../model/sink.ts';
 import type { Waits } from '../model/source.ts';
 import type { Progress } from '../move/passage.ts';
@@ -14,11 +22,10 @@ import { LevelPolicy } from './level.ts';
 import { measureRate } from './rate.ts';
 import { SentImage } from './sent-image.ts';
 import type { Session } from './session.ts';
-import { toAnswer, toOffer, whyNotOffered } from './wire-images.ts';
+import { requireRoom, toAnswer, toOffer, whyNotOffered } from './wire-images.ts';
 
 export interface PeerSinkOptions {
   readonly session: Session;
-  readonly openLane: (lane: number) => Promise<Lane>;
   /** A zstd level; absent: it follows the link. */
   readonly level?: number;
   /** Nothing is sent and no results are due: the session ends with the plan. */
@@ -30,7 +37,7 @@ export interface PeerSinkOptions {
 /** What the other side is asked to answer. */
 interface Question {
   readonly asked: readonly SentImage[];
-  readonly answers: AnsweredImage[];
+  readonly answers: AnsweredItem[];
   readonly answered: Deferred<true>;
 }
 
@@ -39,7 +46,6 @@ export class PeerSink implements Sink {
   readonly #session: Session;
   readonly #planOnly: boolean;
   readonly #pushes: boolean;
-  readonly #openLane: (lane: number) => Promise<Lane>;
   readonly #policy: LevelPolicy;
   readonly #compressor = new Compressor();
   #question: Question | undefined;
@@ -51,9 +57,10 @@ export class PeerSink implements Sink {
   #offered: readonly SentImage[] = [];
   #byId: ReadonlyMap<Digest, SentImage> = new Map();
   #rate: number | undefined;
+  #laneComing: Promise<Lane> | undefined;
   #lane: Lane | undefined;
 
-  constructor({ session, openLane, level, planOnly = false, pushes = false }: PeerSinkOptions) {
+  constructor({ session, level, planOnly = false, pushes = false }: PeerSinkOptions) {
     const { capabilities, engine } = session.peer;
     this.facts = {
       store: capabilities.includes(KEEPS_IDS) ? undefined : engine.store,
@@ -62,7 +69,6 @@ export class PeerSink implements Sink {
     this.#session = session;
     this.#planOnly = planOnly;
     this.#pushes = pushes;
-    this.#openLane = openLane;
     this.#policy = new LevelPolicy(level, () => ({
       socketMs: this.#lane?.waits.socketMs ?? 0,
       readerWaits: this.#readerWaits,
@@ -75,7 +81,11 @@ export class PeerSink implements Sink {
   async plan(images: readonly Image[]): Promise<readonly Planned[]> {
     // What is tried again has been asked for by `retrying`.
     const first = this.#question ? [] : images;
-    const reasons = new Map(first.map((image) => [image.id, whyNotOffered(image)]));
+    requireRoom(first);
+    const { capabilities, name } = this.#session.peer;
+    const taken = capabilities.includes('image' satisfies Kind);
+    const reasonOf = (image: Image) => (taken ? whyNotOffered(image) : `${name} takes no images`);
+    const reasons = new Map(first.map((image) => [image.id, reasonOf(image)]));
     this.#question ??= await this.#offer(images.filter(({ id }) => reasons.get(id) === undefined));
     const { asked, answers, answered } = this.#question;
     await answered.promise;
@@ -86,7 +96,7 @@ export class PeerSink implements Sink {
         const reason = reasons.get(image.id);
         if (reason !== undefined) return refused({ image, action: 'refuse', reason, refs: image.names });
         const sent = this.#sent(image);
-        return sent.planned(toAnswer(image, sent.number, places.get(sent), this.#session.peer.name));
+        return sent.planned(toAnswer(image, sent.number, places.get(sent), name));
       });
     return this.#session.during(planned());
   }
@@ -94,14 +104,13 @@ export class PeerSink implements Sink {
   async #offer(images: readonly Image[]): Promise<Question> {
     const sending = {
       session: this.#session,
-      compressor: this.#compressor,
-      level: () => this.#policy.level(),
+      encode: (blob: Blob) => encodeBlob(blob, this.#compressor, () => this.#policy.level()),
       lane: () => this.#blobLane(),
     };
     this.#offered = images.map((image, number) => new SentImage(image, number, sending));
     this.#byId = new Map(this.#offered.map((sent) => [sent.image.id, sent]));
     const question = this.#ask(this.#offered);
-    await this.#session.control.sendList({ type: 'offer', images: images.map(toOffer), last: true });
+    await this.#session.control.sendList({ type: 'offer', items: images.map(toOffer), last: true });
     return question;
   }
 
@@ -110,7 +119,7 @@ export class PeerSink implements Sink {
     // Where an image failed here first, the other side still owes the result of that try.
     await Promise.all(again.map((sent) => sent.settled()));
     this.#ask(again);
-    await this.#session.send({ type: 'retry', images: again.map(({ number }) => number), attempt, waitMs });
+    await this.#session.send({ type: 'retry', items: again.map(({ number }) => number), attempt, waitMs });
   }
 
   #ask(asked: readonly SentImage[]): Question {
@@ -136,12 +145,13 @@ export class PeerSink implements Sink {
     const sent = this.#byId.get(id as Digest);
     if (!sent || phase !== 'transfer') return;
     const waits = bottleneck !== null && { bottleneck };
-    void this.#session.tell({ type: 'progress', image: sent.number, phase, bytes, ...waits });
+    void this.#session.tell({ type: 'progress', item: sent.number, phase, bytes, ...waits });
   }
 
-  /** The other side waits for this lane: without it there is no session. */
+  /** The other side counts on this lane: without it there is no session. */
   async #blobLane(): Promise<Lane> {
-    this.#lane ??= await this.#session.during(this.#openLane(1));
+    this.#laneComing ??= this.#session.during(this.#session.nextLane());
+    this.#lane = await this.#laneComing;
     return this.#lane;
   }
 
@@ -193,17 +203,17 @@ export class PeerSink implements Sink {
     }
   }
 
-  #of({ type, image }: { readonly type: string; readonly image: number }): SentImage {
-    const sent = this.#offered[image];
-    if (!sent) throw violation(`${type} of image ${image}, which was not offered`);
+  #of({ type, item }: { readonly type: string; readonly item: number }): SentImage {
+    const sent = this.#offered[item];
+    if (!sent) throw violation(`${type} of image ${item}, which was not offered`);
     return sent;
   }
 
-  #receiveAnswer({ images, last }: MessageOf<'answer'>): void {
+  #receiveAnswer({ items, last }: MessageOf<'answer'>): void {
     const { asked = [], answers, answered } = this.#question ?? {};
-    if (!answers || answers.length + images.length > asked.length)
+    if (!answers || answers.length + items.length > asked.length)
       throw violation('more answers than were asked for');
-    answers.push(...images);
+    answers.push(...items);
     if (last) answered?.resolve(true);
   }
 

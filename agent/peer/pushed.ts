@@ -5,6 +5,7 @@ import type { MessageOf, PushProblem, Result } from '../../proto/messages.ts';
 import type { Digest } from '../model/image.ts';
 import type { Pushed } from '../model/sink.ts';
 import { saidBy } from './failure.ts';
+import { targetOf } from './wire-images.ts';
 
 type WirePushed = MessageOf<'pushed'>['pushed'];
 
@@ -52,18 +53,18 @@ function failureThere(target: string, problem: PushProblem, host: string): Imgmv
 }
 
 /** Throws unless a push is announced of what is there, and wherever one is `owed`. */
-export function checkPushes({ image, status, pushes }: Result, owed: boolean): void {
+export function checkPushes({ item, status, pushes }: Result, owed: boolean): void {
   const arrived = status === 'loaded' || status === 'present';
-  if (pushes && !arrived) throw violation(`image ${image} is ${status}, and is to be pushed`);
-  if (owed && arrived && !pushes) throw violation(`no word of the push of image ${image}`);
+  if (pushes && !arrived) throw violation(`image ${item} is ${status}, and is to be pushed`);
+  if (owed && arrived && !pushes) throw violation(`no word of the push of image ${item}`);
 }
 
 /** Throws unless it tells of what the image is called there, each name once. */
-export function checkPushed({ image, pushed }: MessageOf<'pushed'>, { targetId, refs }: Result): void {
-  const names = refs.length > 0 ? refs.map(({ target, as = target }) => as) : [targetId];
+export function checkPushed({ item, pushed }: MessageOf<'pushed'>, { targetId, names: given }: Result): void {
+  const names = given.length > 0 ? given.map(targetOf) : [targetId];
   const told = new Set(pushed.map(({ target }) => target));
   if (told.size !== pushed.length || [...told].some((target) => !names.includes(target)))
-    throw violation(`a push of image ${image} under a name that it has not`);
+    throw violation(`a push of image ${item} under a name that it has not`);
   if (pushed.some(({ digest, problem }) => (digest === undefined) === (problem === undefined)))
-    throw violation(`a push of image ${image} that has a digest and a problem, or neither`);
+    throw violation(`a push of image ${item} that has a digest and a problem, or neither`);
 }

@@ -114,7 +114,7 @@ export class ReceivedImage {
     this.#blobs = 0;
     await this.#receiving.session.tell({
       type: 'again',
-      image: this.number,
+      item: this.number,
       missing: [...(passage.wanted ?? [])],
     });
     const { signal } = this.#receiving.session;
@@ -178,12 +178,12 @@ export class ReceivedImage {
     const id = this.#toldId();
     return {
       type: 'result',
-      image: number,
+      item: number,
       status,
-      refs:
+      names:
         (committed ?? outcome)?.refs.map(({ replaced, ...name }) => ({
           ...toWireName(name),
-          ...(replaced && { replaced: shortId(replaced) }),
+          ...(replaced && { replaces: shortId(replaced) }),
         })) ?? [],
       ...(id !== undefined && { targetId: id }),
       ...(outcome?.error && { error: toWire(discretion.error(outcome.error)) }),
@@ -205,6 +205,6 @@ export class ReceivedImage {
     const { pushed = [] } = outcome as Outcome;
     const id = this.#toldId() as string;
     const told = pushedToWire(pushed, committed?.targetId ?? id, id);
-    await this.#receiving.session.tell({ type: 'pushed', image: this.number, pushed: told });
+    await this.#receiving.session.tell({ type: 'pushed', item: this.number, pushed: told });
   }
 }

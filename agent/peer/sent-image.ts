@@ -1,6 +1,6 @@
 /** One image that was offered to the other host: what it says of it, and the way in. */
-import type { Compressor } from '../../proto/compression.ts';
 import { type Deferred, deferred } from '../../proto/deferred.ts';
+import type { EncodedBlob } from '../../proto/entry-body.ts';
 import { EntryWriter } from '../../proto/entry-writer.ts';
 import { type ImgmvError, toImgmvError, violation } from '../../proto/errors.ts';
 import type { Lane } from '../../proto/lane.ts';
@@ -27,8 +27,8 @@ import { fromWireName, offeredOnly } from './wire-images.ts';
 /** What images of one session share. */
 export interface Sending {
   readonly session: Session;
-  readonly compressor: Compressor;
-  readonly level: () => number;
+  /** What a blob becomes before it goes onto the lane. */
+  readonly encode: (blob: Blob) => EncodedBlob;
   /** The lane for blobs; the same for all. */
   readonly lane: () => Promise<Lane>;
 }
@@ -80,14 +80,14 @@ export class SentImage {
   }
 
   #writer(lane: Lane): ImageWriter {
-    const { compressor, level, session } = this.#sending;
-    const entries = new EntryWriter(lane, compressor);
+    const { encode, session } = this.#sending;
+    const entries = new EntryWriter(lane);
     const { number } = this;
     let blobs = 0;
     let ended = false;
     return {
       write: async (blob) => {
-        await entries.blob(number, this.#untilFailed(blob), level);
+        await entries.blob(number, encode(this.#untilFailed(blob)));
         blobs++;
       },
       commit: async () => {
@@ -112,7 +112,7 @@ export class SentImage {
         if (ended || session.signal.aborted) return;
         try {
           if (!this.#result?.value)
-            await session.send({ type: 'failed', image: number, error: toWire(error) });
+            await session.send({ type: 'failed', item: number, error: toWire(error) });
           await entries.end(number, blobs, false);
         } catch (broken) {
           session.fail(toImgmvError(broken));
@@ -125,12 +125,12 @@ export class SentImage {
     const result = await (this.#result as Deferred<Result>).promise;
     const failure = this.#failure;
     if (failure) throw failure;
-    const { status, targetId, refs, pushes } = result;
+    const { status, targetId, names: given, pushes } = result;
     if ((status !== 'loaded' && status !== 'present') || targetId === undefined)
       throw violation(`image ${this.number} is ${status} without an error`);
-    const named = refs.map(({ replaced, ...name }) => ({
+    const named = given.map(({ replaces, ...name }) => ({
       ...fromWireName(this.image, name),
-      ...(replaced !== undefined && { replaced }),
+      ...(replaces !== undefined && { replaced: replaces }),
     }));
     const names = named.length > 0 ? named.map(({ target }) => target) : [targetId];
     const push = pushes ? this.#pushOf(names) : undefined;
@@ -179,7 +179,7 @@ export class SentImage {
   /** `pushes`: the other side was asked to push, and owes word of that. */
   ended(result: Result, pushes: boolean): void {
     if (!this.#result || this.#result.value) throw violation(`a result for image ${this.number}`);
-    for (const name of result.refs) fromWireName(this.image, name);
+    for (const name of result.names) fromWireName(this.image, name);
     checkPushes(result, pushes);
     this.#kept = result.kept ?? 0;
     this.#result.resolve(result);

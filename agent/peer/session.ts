@@ -2,7 +2,8 @@
  * One authenticated meeting of two peers: its control lane, its blob lanes, the watch over whether the other
  * side still answers, and the way back after a break. Knows who dialled, not who sends.
  */
-import type { Channel, Role } from '../../proto/channel.ts';
+import type { Channel, Preamble, Role } from '../../proto/channel.ts';
+import { type Deferred, deferred } from '../../proto/deferred.ts';
 import { ImgmvError, toImgmvError, violation } from '../../proto/errors.ts';
 import { Lane } from '../../proto/lane.ts';
 import {
@@ -11,19 +12,21 @@ import {
   HANDSHAKE_TIMEOUT_MS,
   LANE_SILENCE_MS,
   LANE_WINDOW_BYTES,
+  LANES_MAX,
   PING_INTERVAL_MS,
   SILENCE_MS,
 } from '../../proto/limits.ts';
-import { Control, type Hello, type Message } from '../../proto/messages.ts';
+import { Control, type Hello, KINDS, type Message } from '../../proto/messages.ts';
 import type { KeyPair } from '../../proto/noise.ts';
 import type { Emit } from '../model/events.ts';
+import { onAbort } from '../streams/on-abort.ts';
 import { settledWithin } from '../streams/settled-within.ts';
 import { type Dial, lost, Redial } from './redial.ts';
 
 export interface SessionOptions {
   readonly role: Role;
-  /** Of the side that dialled: connects a lane anew. The other side waits for that. */
-  readonly reopen?: (lane: number, generation: number, signal: AbortSignal) => Promise<Channel>;
+  /** Of the side that dialled: connects a lane, for the first time or, of a generation above 0, anew. The other side waits. */
+  readonly connect?: (lane: number, generation: number, signal: AbortSignal) => Promise<Channel>;
   /** How long a lane may be without a connection. */
   readonly patienceMs: number;
   /** Our static key of this session; lanes prove it again. */
@@ -61,6 +64,10 @@ export class Session {
   readonly #options: SessionOptions;
   /** By number; 0 is the control lane. */
   readonly #lines = new Map<number, Line>();
+  /** Blob lanes that this side has asked for. */
+  #lanesAsked = 0;
+  /** By number, of the side that waits: asked for, or come, whichever was first. */
+  readonly #coming = new Map<number, Deferred<Lane>>();
   readonly #watch: NodeJS.Timeout;
   /** The lane whose tries are told; others that broke with it come back silently. */
   #toldLane: number | undefined;
@@ -78,6 +85,9 @@ export class Session {
     this.control = control;
     this.#watch = this.#startWatch();
     this.#take(0, control.lane);
+    onAbort(this.signal, () => {
+      for (const { reject } of this.#coming.values()) reject(this.signal.reason);
+    });
   }
 
   /**
@@ -88,7 +98,7 @@ export class Session {
     let session: Session | undefined;
     const lane: Lane = new Lane(channel, {
       windowBytes: CONTROL_WINDOW_BYTES,
-      dialled: options.reopen !== undefined,
+      dialled: options.connect !== undefined,
       onBreak: (error) => (session ? session.#broken(0, error) : lane.fail(error)),
     });
     const control = new Control(lane);
@@ -102,9 +112,11 @@ export class Session {
     }, HANDSHAKE_TIMEOUT_MS);
     try {
       await lane.ready;
-      await control.send({ type: 'hello', role: options.role, ...options.hello });
+      const { role, hello } = options;
+      const capabilities = [...KINDS, ...hello.capabilities];
+      await control.send({ type: 'hello', role, ...hello, capabilities });
       const peer = await control.receive();
-      if (peer?.type !== 'hello' || peer.role === options.role)
+      if (peer?.type !== 'hello' || peer.role === role)
         throw violation('it did not begin with a fitting hello');
       session = new Session(options, control, peer);
       return session;
@@ -151,13 +163,24 @@ export class Session {
     }
   }
 
-  /** Connects blob lane `number` for the first time, and like one that broke again and again if that fails. */
-  async openLane(number: number, dial: Dial): Promise<Lane> {
-    const channel = await dial(this.signal).catch((error: unknown) =>
+  /**
+   * The next blob lane, of both sides the same: who has dialled the session dials it, again and again if that fails,
+   * and the other side waits for it. Rejects when the session is lost.
+   */
+  async nextLane(): Promise<Lane> {
+    this.signal.throwIfAborted();
+    const number = ++this.#lanesAsked;
+    const { connect } = this.#options;
+    if (!connect) return this.#laneComing(number).promise;
+    const dial: Dial = (signal) => connect(number, 0, signal);
+    const channel = await dial(this.#dialling.signal).catch((error: unknown) =>
       this.#openAgain(number, dial, toImgmvError(error)),
     );
-    if (!channel) throw toImgmvError(this.signal.reason);
-    const ready = this.addLane(number, channel);
+    if (!channel || this.#ending) {
+      channel?.close();
+      throw this.signal.reason ?? lost(this.peer.name);
+    }
+    const ready = this.#addLane(number, channel);
     this.#tellNoMore();
     return ready;
   }
@@ -177,11 +200,10 @@ export class Session {
     }
   }
 
-  /** Takes the first channel of blob lane `number` into the session. */
-  async addLane(number: number, channel: Channel, generation = 0): Promise<Lane> {
+  async #addLane(number: number, channel: Channel, generation = 0): Promise<Lane> {
     const lane = new Lane(channel, {
       windowBytes: LANE_WINDOW_BYTES,
-      dialled: this.#options.reopen !== undefined,
+      dialled: this.#options.connect !== undefined,
       onBreak: (error) => this.#broken(number, error),
     });
     this.#take(number, lane, generation);
@@ -189,17 +211,34 @@ export class Session {
     return lane;
   }
 
-  /** Whether a connection of this generation may take the place of the lane's. */
-  awaits(number: number, generation: number): boolean {
-    const line = this.#lines.get(number);
-    return line !== undefined && generation > line.generation && !this.#finishing && !this.#over;
+  #laneComing(number: number): Deferred<Lane> {
+    const coming = this.#coming.get(number) ?? deferred();
+    this.#coming.set(number, coming);
+    return coming;
   }
 
-  /** A channel of kind `reconnect` that was dialled by the other side, and is awaited. */
-  rejoin(number: number, generation: number, channel: Channel): void {
-    const line = this.#lines.get(number) as Line;
+  /**
+   * Whether there is a place for a connection that the other side dials: a lane that is new, or one that is newer than
+   * the lane's. A lane may begin with a reconnect: its first connection can break when the dialler alone is through
+   * with the handshake.
+   */
+  takes({ kind, lane, generation }: Preamble): boolean {
+    const line = this.#lines.get(lane);
+    if (this.#ending || lane > LANES_MAX) return false;
+    if (line || generation > 0) return kind === 'reconnect' && generation > (line?.generation ?? 0);
+    return kind === 'lane';
+  }
+
+  /** Takes in a channel that the other side has dialled; `takes` says whether it may. */
+  async join({ lane: number, generation }: Preamble, channel: Channel): Promise<void> {
+    const line = this.#lines.get(number);
+    if (!line) return this.#laneComing(number).resolve(await this.#addLane(number, channel, generation));
     line.generation = generation;
     this.#connected(line, channel);
+  }
+
+  get #ending(): boolean {
+    return this.#finishing || this.#over;
   }
 
   /** Ends the session for a fault of either side; everything that waits in it gets `error`. */
@@ -263,11 +302,11 @@ export class Session {
 
   #broken(number: number, error: ImgmvError): void {
     const line = this.#lines.get(number);
-    if (!line || this.#finishing || this.#over) return line?.lane.fail(error);
+    if (!line || this.#ending) return line?.lane.fail(error);
     if (line.lane.resumed) line.redial.broke(performance.now() - line.connectedAt);
     line.giveUp = this.#giveUpLater(error);
     this.#toldLane ??= number;
-    if (this.#options.reopen) void this.#reopen(number, line);
+    if (this.#options.connect) void this.#reopen(number, line);
     else this.#tell(number, 0);
   }
 
@@ -276,10 +315,12 @@ export class Session {
   }
 
   async #reopen(number: number, line: Line): Promise<void> {
-    const { reopen } = this.#options;
-    if (!reopen) return;
+    const { connect } = this.#options;
+    if (!connect) return;
     try {
-      const channel = await this.#connect(line.redial, (signal) => reopen(number, ++line.generation, signal));
+      const channel = await this.#connect(line.redial, (signal) =>
+        connect(number, ++line.generation, signal),
+      );
       if (channel) this.#connected(line, channel);
     } catch (error) {
       this.fail(toImgmvError(error));
@@ -291,7 +332,7 @@ export class Session {
     const { signal } = this.#dialling;
     try {
       const channel = await redial.connect(dial, signal);
-      if (!this.#over && !this.#finishing) return channel;
+      if (!this.#ending) return channel;
       channel.close();
     } catch (error) {
       if (!signal.aborted) throw error;

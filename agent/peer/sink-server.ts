@@ -7,8 +7,8 @@ import { deferred } from '../../proto/deferred.ts';
 import { EntryReader } from '../../proto/entry-reader.ts';
 import { type ImgmvError, toImgmvError, violation } from '../../proto/errors.ts';
 import type { Lane } from '../../proto/lane.ts';
-import { JOBS_MAX, OFFER_IMAGES_MAX, OFFER_ITEMS_MAX, TEXT_MAX_CHARACTERS } from '../../proto/limits.ts';
-import { type Message, type MessageOf, type OfferedImage, PLACES, PUSH } from '../../proto/messages.ts';
+import { JOBS_MAX, OFFER_IMAGES_MAX, OFFER_PARTS_MAX, TEXT_MAX_CHARACTERS } from '../../proto/limits.ts';
+import { type Message, type MessageOf, type OfferedItem, PLACES, PUSH } from '../../proto/messages.ts';
 import type { Image } from '../model/image.ts';
 import { decided } from '../model/plan.ts';
 import type { Answer, Planned, Sink } from '../model/sink.ts';
@@ -22,7 +22,7 @@ import { fromWire, toWire } from './failure.ts';
 import { lingering } from './lingering.ts';
 import { ReceivedImage } from './received-image.ts';
 import type { Session } from './session.ts';
-import { fromOffer, toWireName } from './wire-images.ts';
+import { fromOffer, partsOf, toWireName } from './wire-images.ts';
 
 export type ServeOptions = Pick<LedgerOptions, 'emit' | 'planOnly' | 'pushes'>;
 
@@ -31,9 +31,8 @@ type Said = MessageOf<'retry'> | MessageOf<'finish'>;
 
 export class SinkServer implements AsyncDisposable {
   readonly #session: Session;
-  readonly #laneComing: Promise<Lane>;
-  readonly #offered: OfferedImage[] = [];
-  #offeredItems = 0;
+  readonly #offered: OfferedItem[] = [];
+  #offeredParts = 0;
   readonly #offer = deferred<true>();
   #discretion = new Discretion([]);
   /** By their numbers; none before the plan. */
@@ -51,10 +50,9 @@ export class SinkServer implements AsyncDisposable {
   /** What the sender says that it waits for. */
   #theirs: 'save' | 'compress' | 'network' = 'network';
 
-  /** Messages are taken from now on, and wait for the sink. `lane` rejects when the session is lost before it comes. */
-  constructor(session: Session, lane: Promise<Lane>) {
+  /** Messages are taken from now on, and wait for the sink. */
+  constructor(session: Session) {
     this.#session = session;
-    this.#laneComing = lane;
     void session.run((message) => this.#receive(message)).then(() => this.#ended());
     onAbort(session.signal, () => this.#lost(toImgmvError(session.signal.reason)));
   }
@@ -102,10 +100,10 @@ export class SinkServer implements AsyncDisposable {
     await this.#session.control.sendList({
       type: 'answer',
       last: true,
-      images: answers.map(([number, { image, action, reason, warning, refs, missing, error }]) => ({
-        image: number,
+      items: answers.map(([number, { image, action, reason, warning, refs, missing, error }]) => ({
+        item: number,
         action,
-        refs: refs.map(({ replaces, push, ...name }) => ({
+        names: refs.map(({ replaces, push, ...name }) => ({
           ...toWireName(name),
           ...(replaces && { replaces: shortId(replaces) }),
           ...(push && { push }),
@@ -172,9 +170,9 @@ export class SinkServer implements AsyncDisposable {
     }
   }
 
-  #readRetry({ images }: MessageOf<'retry'>, failed: readonly ReceivedImage[]): readonly ReceivedImage[] {
-    const again = failed.filter(({ number }) => images.includes(number));
-    if (again.length === images.length) return images.map((number) => this.#images[number] as ReceivedImage);
+  #readRetry({ items }: MessageOf<'retry'>, failed: readonly ReceivedImage[]): readonly ReceivedImage[] {
+    const again = failed.filter(({ number }) => items.includes(number));
+    if (again.length === items.length) return items.map((number) => this.#images[number] as ReceivedImage);
     const error = violation('an image is to be tried again that did not fail');
     this.#session.fail(error);
     throw error;
@@ -200,10 +198,10 @@ export class SinkServer implements AsyncDisposable {
   /** Reads entries until the lane ends. */
   async #readLane(): Promise<void> {
     try {
-      this.#lane = await this.#laneComing;
+      this.#lane = await this.#session.nextLane();
       const entries = new EntryReader(this.#lane);
       for (let item = await entries.next(); item; item = await entries.next()) {
-        const image = this.#takes(item.image);
+        const image = this.#takes(item.item);
         if ('type' in item) {
           this.#current = undefined;
           image.end(item);
@@ -238,11 +236,11 @@ export class SinkServer implements AsyncDisposable {
 
   /** Tells the other side how far this one is. */
   #report({ id, phase, bytes, bytesTotal, kept, bottleneck }: Progress): void {
-    const image = this.#images.findIndex(({ passage }) => passage.image.id === id);
-    if (image < 0 || (phase === 'push' && !this.#session.peer.capabilities.includes(PUSH))) return;
+    const item = this.#images.findIndex(({ passage }) => passage.image.id === id);
+    if (item < 0 || (phase === 'push' && !this.#session.peer.capabilities.includes(PUSH))) return;
     const total = phase === 'push' && { bytesTotal };
     const waits = bottleneck && { bottleneck };
-    void this.#session.tell({ type: 'progress', image, phase, bytes, ...total, kept, ...waits });
+    void this.#session.tell({ type: 'progress', item, phase, bytes, ...total, kept, ...waits });
   }
 
   /** Nothing on the lane means that the network is slow, or whatever the sender says that it waits for. */
@@ -275,9 +273,9 @@ export class SinkServer implements AsyncDisposable {
       case 'offer':
         return this.#receiveOffer(message);
       case 'failed':
-        if (message.image >= this.#offered.length)
-          throw violation(`image ${message.image} failed and was not offered`);
-        return this.#images[message.image]?.failed(fromWire(message.error, this.#session.peer.name));
+        if (message.item >= this.#offered.length)
+          throw violation(`image ${message.item} failed and was not offered`);
+        return this.#images[message.item]?.failed(fromWire(message.error, this.#session.peer.name));
       case 'progress':
         this.#theirs =
           message.bottleneck === 'save' || message.bottleneck === 'compress' ? message.bottleneck : 'network';
@@ -296,13 +294,10 @@ export class SinkServer implements AsyncDisposable {
     }
   }
 
-  #receiveOffer({ images, last }: MessageOf<'offer'>): void {
-    this.#offered.push(...images);
-    this.#offeredItems += images.reduce(
-      (sum, { diffIds, names, layers }) => sum + diffIds.length + names.length + (layers?.length ?? 0),
-      0,
-    );
-    if (this.#offer.value || this.#offered.length > OFFER_IMAGES_MAX || this.#offeredItems > OFFER_ITEMS_MAX)
+  #receiveOffer({ items, last }: MessageOf<'offer'>): void {
+    this.#offered.push(...items);
+    this.#offeredParts += partsOf(items);
+    if (this.#offer.value || this.#offered.length > OFFER_IMAGES_MAX || this.#offeredParts > OFFER_PARTS_MAX)
       throw violation('an offer that is too long');
     if (last) this.#offer.resolve(true);
   }

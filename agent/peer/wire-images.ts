@@ -1,32 +1,57 @@
 /** Images and their names on their way between hosts, as PROTOCOL.md section 6 has them; nothing goes further unchecked. */
-import { toImgmvError, violation } from '../../proto/errors.ts';
+import { ImgmvError, toImgmvError, violation } from '../../proto/errors.ts';
 import {
   LAYERS_MAX,
   LAYERS_OFFERED_MAX,
   NAMES_PER_IMAGE_MAX,
+  OFFER_IMAGES_MAX,
+  OFFER_PARTS_MAX,
   TEXT_MAX_CHARACTERS,
 } from '../../proto/limits.ts';
-import { type AnsweredImage, type OfferedImage, offerFault } from '../../proto/messages.ts';
+import { type AnsweredItem, type OfferedItem, offerFault } from '../../proto/messages.ts';
 import type { Digest, Image, LayerBlob, Name } from '../model/image.ts';
 import { familiarName, parseReference } from '../model/reference.ts';
 import type { Answer } from '../model/sink.ts';
 import { fromWire, saidBy } from './failure.ts';
 
-export function toOffer(image: Image, number: number): OfferedImage {
+type GivenName = Pick<AnsweredItem['names'][number], 'wanted' | 'target'>;
+
+export function toOffer(image: Image, number: number): OfferedItem {
   const { id, root, store, platform, names, diffIds, config, layers, bytes, withheld } = image;
   return {
-    image: number,
+    item: number,
+    kind: 'image',
     id,
     root: { ...root },
     store,
     platform: { ...platform },
-    names: [...names],
+    names: names.map(({ source, target: wanted }) => ({ source, wanted })),
     diffIds: [...diffIds],
     ...(config && { config }),
     ...(layers && { layers: layers.map((layer) => ({ ...layer })) }),
     bytes,
     ...(withheld !== undefined && { withheld: withheld.slice(0, TEXT_MAX_CHARACTERS) }),
   };
+}
+
+/** Throws refused for images of which an offer has no room, all together. */
+export function requireRoom(images: readonly Image[]): void {
+  const requireUpTo = (max: number, count: number, what: string) => {
+    if (count <= max) return;
+    throw new ImgmvError('refused', `${count} ${what}, and a session takes ${max}`, { about: 'too-many' });
+  };
+  requireUpTo(OFFER_IMAGES_MAX, images.length, 'images');
+  requireUpTo(OFFER_PARTS_MAX, partsOf(images), 'names and layers');
+}
+
+/** Layers and names of all of them. */
+export function partsOf(
+  all: readonly { readonly [part in 'diffIds' | 'layers' | 'names']?: readonly unknown[] | undefined }[],
+): number {
+  return all.reduce(
+    (sum, { diffIds = [], layers = [], names = [] }) => sum + diffIds.length + layers.length + names.length,
+    0,
+  );
 }
 
 /** Why an image cannot be offered to another host; undefined where it can. */
@@ -53,15 +78,15 @@ export function whyNotOffered(image: Image): string | undefined {
 export function toAnswer(
   image: Image,
   number: number,
-  answered: AnsweredImage | undefined,
+  answered: AnsweredItem | undefined,
   host: string,
 ): Answer {
-  if (answered?.image !== number || !answersNames(image.names, answered.refs))
+  if (answered?.item !== number || !answersNames(image.names, answered.names))
     throw violation('an answer to something else than was offered');
   if (answered.error && answered.action !== 'refuse') throw violation('an error with what is not refused');
-  if (new Set(answered.refs.map(({ target, as = target }) => as)).size < answered.refs.length)
+  if (new Set(answered.names.map(targetOf)).size < answered.names.length)
     throw violation('an answer with a name twice');
-  const refs = answered.refs.map(({ replaces, push, ...name }) => ({
+  const refs = answered.names.map(({ replaces, push, ...name }) => ({
     ...fromWireName(image, name),
     ...(replaces !== undefined && { replaces }),
     ...(push && { push }),
@@ -78,7 +103,7 @@ export function toAnswer(
 }
 
 /** What this side cannot give the other one refuses, without a word: the reason is here. */
-function reasonOf({ withheld }: Image, { action, reason }: AnsweredImage, host: string): { reason?: string } {
+function reasonOf({ withheld }: Image, { action, reason }: AnsweredItem, host: string): { reason?: string } {
   if (reason !== undefined) return { reason: saidBy(host, reason) };
   return action === 'refuse' && withheld !== undefined ? { reason: withheld } : {};
 }
@@ -87,24 +112,29 @@ function reasonOf({ withheld }: Image, { action, reason }: AnsweredImage, host: 
  * All names that were offered, in their order: once, or as often as the other side gives one in place of it. With
  * rules of its own that make one name of several it may leave out all of these but one.
  */
-function answersNames(names: readonly Name[], refs: AnsweredImage['refs']): boolean {
+function answersNames(names: readonly Name[], given: readonly GivenName[]): boolean {
   const offered = names.map(({ target }) => target);
-  const answered = [...new Set(refs.map(({ target }) => target))];
+  const answered = [...new Set(given.map(({ wanted }) => wanted))];
   const there = new Set(answered);
   const inOrder = offered.filter((target) => there.has(target));
-  const renamed = refs.some(({ as }) => as !== undefined);
+  const renamed = given.some(({ target }) => target !== undefined);
   return inOrder.join(' ') === answered.join(' ') && (inOrder.length === offered.length || renamed);
 }
 
+/** What an image is called at the target. */
+export function targetOf({ wanted, target = wanted }: GivenName): string {
+  return target;
+}
+
 /** Which name the other side gives in place of the one that was offered is its own affair, if it is one. */
-export function fromWireName(image: Image | undefined, { target, as }: AnsweredImage['refs'][number]): Name {
-  const source = image?.names.find((name) => name.target === target)?.source;
+export function fromWireName(image: Image, { wanted, target }: GivenName): Name {
+  const source = image.names.find((name) => name.target === wanted)?.source;
   if (source === undefined) throw violation('a name that was not offered');
-  if (as === undefined) return { source, target };
-  const parsed = parseReference(as);
+  if (target === undefined) return { source, target: wanted };
+  const parsed = parseReference(target);
   if (parsed?.tag === undefined || parsed.digest !== undefined)
     throw violation('an image is to be called what is no NAME:TAG');
-  return { source, target: as, offered: target };
+  return { source, target, offered: wanted };
 }
 
 /** The other side gets no layer but those that it was offered. */
@@ -116,21 +146,17 @@ export function offeredOnly(digests: readonly string[], layers: Image['layers'])
 }
 
 /** The sender knows its names as it has offered them. */
-export function toWireName({ source, target, offered }: Name): {
-  source: string;
-  target: string;
-  as?: string;
-} {
-  return { source, target: offered ?? target, ...(offered !== undefined && { as: target }) };
+export function toWireName({ target, offered }: Name): GivenName {
+  return offered === undefined ? { wanted: target } : { wanted: offered, target };
 }
 
 /** Names become part of requests to our engine: only well-formed ones go further. */
-export function fromOffer(offered: OfferedImage, number: number, host: string): Image {
-  if (offered.image !== number) throw violation(`image ${offered.image} in place of ${number}`);
-  for (const { source, target } of offered.names) {
+export function fromOffer(offered: OfferedItem, number: number, host: string): Image {
+  if (offered.item !== number) throw violation(`image ${offered.item} in place of ${number}`);
+  for (const { source, wanted } of offered.names) {
     if (parseReference(source) === undefined && !/^sha256:[0-9a-f]{64}$/.test(source))
       throw violation('a source name that is no name');
-    const reference = parseReference(target);
+    const reference = parseReference(wanted);
     if (reference?.tag === undefined || reference.digest !== undefined)
       throw violation('a target name that is no NAME:TAG');
     // moby refuses it, a containerd store may not: everybody would take it for an id.
@@ -146,7 +172,7 @@ export function fromOffer(offered: OfferedImage, number: number, host: string): 
       architecture: platform.architecture,
       ...(platform.variant !== undefined && { variant: platform.variant }),
     },
-    names,
+    names: names.map(({ source, wanted: target }) => ({ source, target })),
     diffIds: diffIds as Digest[],
     ...(config !== undefined && { config: config as Digest }),
     ...(layers && { layers: layers.map(layerOf) }),
@@ -155,6 +181,6 @@ export function fromOffer(offered: OfferedImage, number: number, host: string): 
   };
 }
 
-function layerOf({ digest, size, diffId }: NonNullable<OfferedImage['layers']>[number]): LayerBlob {
+function layerOf({ digest, size, diffId }: NonNullable<OfferedItem['layers']>[number]): LayerBlob {
   return { digest: digest as Digest, size, ...(diffId !== undefined && { diffId: diffId as Digest }) };
 }

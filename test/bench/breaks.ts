@@ -103,7 +103,7 @@ async function kills(scene: Scene, flavour: Flavour): Promise<void> {
 async function killed(scene: Scene, image: MemoryImage): Promise<void> {
   await using receiver = await scene.receive();
   const engine = await Engine.connect({ dockerHost: scene.target.dockerHost, env: {} });
-  const { session, openLane } = await dialSession({
+  const session = await dialSession({
     url: `ws://127.0.0.1:${receiver.port}`,
     code: parseCode(await readFile(receiver.codeFile, 'utf8')),
     role: 'sender',
@@ -111,7 +111,7 @@ async function killed(scene: Scene, image: MemoryImage): Promise<void> {
     emit: () => {},
     patienceMs: 1_000,
   });
-  const sink = new PeerSink({ session, openLane });
+  const sink = new PeerSink({ session });
   await move(new MemorySource([image]), sink, {
     signal: session.signal,
     jobs: 1,

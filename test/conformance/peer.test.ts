@@ -3,8 +3,10 @@ import { vi } from 'vitest';
 import type { Digest } from '../../agent/model/image.ts';
 import { dialSession } from '../../agent/peer/dialler.ts';
 import { Listener } from '../../agent/peer/listener.ts';
+import { Pairing } from '../../agent/peer/pairing.ts';
 import { PeerSink } from '../../agent/peer/peer-sink.ts';
 import { SinkServer } from '../../agent/peer/sink-server.ts';
+import type { Role } from '../../proto/channel.ts';
 import type { Hello } from '../../proto/messages.ts';
 import { MemorySink } from '../memory.ts';
 import { conformance } from './conformance.ts';
@@ -22,15 +24,21 @@ const HELLO: Omit<Hello, 'type' | 'role'> = {
 };
 const emit = () => {};
 
-for (const store of ['classic', 'containerd'] as const) {
-  conformance(`peer, ${store}`, async () => {
+const CASES = [
+  ['classic', 'sender'],
+  ['containerd', 'sender'],
+  ['classic', 'receiver'],
+] as const;
+
+for (const [store, dialler] of CASES) {
+  conformance(`peer, ${store}, dialled by the ${dialler}`, async () => {
     const far = new MemorySink();
     return {
       store,
       tellsShortIds: true,
       source: undefined,
       async sink() {
-        const { server, sink, close } = await pair();
+        const { server, sink, close } = await pair(dialler);
         const received = server.serve(far, { emit }).finally(() => server[Symbol.asyncDispose]());
         return disposedWith(sink, async () => {
           await received;
@@ -44,22 +52,25 @@ for (const store of ['classic', 'containerd'] as const) {
 }
 
 /** Both ends of a session of its own. */
-async function pair(): Promise<{ server: SinkServer; sink: PeerSink; close: () => Promise<void> }> {
+async function pair(
+  dialler: Role,
+): Promise<{ server: SinkServer; sink: PeerSink; close: () => Promise<void> }> {
   const listener = await Listener.listen({
     address: '127.0.0.1',
     port: 0,
-    role: 'receiver',
+    role: dialler === 'sender' ? 'receiver' : 'sender',
     hello: () => HELLO,
     emit,
   });
-  const pairing = listener.newPairing(60_000);
+  const pairing = new Pairing(60_000);
   const accepting = listener.accept(pairing, new AbortController().signal);
   const url = `ws://127.0.0.1:${listener.port}`;
-  const dialled = await dialSession({ url, code: pairing.code, role: 'sender', hello: HELLO, emit });
-  const accepted = await accepting;
+  const dialled = await dialSession({ url, code: pairing.code, role: dialler, hello: HELLO, emit });
+  const { session: accepted } = await accepting;
+  const [sending, receiving] = dialler === 'sender' ? [dialled, accepted] : [accepted, dialled];
   return {
-    sink: new PeerSink({ session: dialled.session, openLane: (lane) => dialled.openLane(lane) }),
-    server: new SinkServer(accepted.session, accepted.lane),
+    sink: new PeerSink({ session: sending }),
+    server: new SinkServer(receiving),
     close: () => listener.close(),
   };
 }

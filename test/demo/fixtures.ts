@@ -5,6 +5,7 @@ import type { Emit, Event } from '../../agent/model/events.ts';
 import { move } from '../../agent/move/move.ts';
 import { dialSession } from '../../agent/peer/dialler.ts';
 import { type AcceptedSession, Listener } from '../../agent/peer/listener.ts';
+import { Pairing } from '../../agent/peer/pairing.ts';
 import { PeerSink } from '../../agent/peer/peer-sink.ts';
 import { SinkServer } from '../../agent/peer/sink-server.ts';
 import { MemorySink, MemorySource, testImage } from '../memory.ts';
@@ -36,12 +37,12 @@ export async function fixtureDemo(): Promise<void> {
     emit,
   });
   try {
-    const pairing = listener.newPairing(CODE_TTL_MS);
+    const pairing = new Pairing(CODE_TTL_MS);
     say(`the receiver listens on ${ADDRESS}:${listener.port}`);
     const { signal } = new AbortController();
     const receiving = receive(listener.accept(pairing, signal), store);
     const url = `ws://${ADDRESS}:${listener.port}`;
-    const { session, openLane } = await dialSession({
+    const session = await dialSession({
       url,
       code: pairing.code,
       role: 'sender',
@@ -51,7 +52,7 @@ export async function fixtureDemo(): Promise<void> {
     say('paired: both have proven the code');
     const sending = async () => {
       await using source = new MemorySource([sent]);
-      await using sink = new PeerSink({ session, openLane });
+      await using sink = new PeerSink({ session });
       return await move(source, sink, {
         signal: session.signal,
         emit,
@@ -88,8 +89,8 @@ export async function fixtureDemo(): Promise<void> {
 }
 
 async function receive(accepting: Promise<AcceptedSession>, store: MemorySink): Promise<number> {
-  const { session, lane } = await accepting;
-  await using server = new SinkServer(session, lane);
+  const { session } = await accepting;
+  await using server = new SinkServer(session);
   return (await server.serve(store, { emit: () => {} })).exit;
 }
 

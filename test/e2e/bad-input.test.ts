@@ -341,8 +341,8 @@ describeOn(
     it('a sender of another protocol version, then a right one', async () => {
       const before = await scene.look();
       await using receiver = await scene.receive();
-      const answer = await offer(receiver.port, 'imgmv.2');
-      expect(answer).toEqual({ status: 426, protocol: 'imgmv.1' });
+      const answer = await offer(receiver.port, 'imgmv.9');
+      expect(answer).toEqual({ status: 426, protocol: 'imgmv.2' });
       await using sender = scene.send(receiver, ['web:1.0', '--as', 'versions:1']);
       await expectEnd(sender, 0, /loaded/);
       await scene.target.docker(['image', 'rm', 'versions:1']);

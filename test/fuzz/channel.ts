@@ -321,6 +321,6 @@ const closes = target<{ code: number; reason: string }>({
 });
 
 /** Not a decoder, but what all of the above is bound to. */
-holds(SUBPROTOCOL === 'imgmv.1', 'these targets are of version 1');
+holds(SUBPROTOCOL === 'imgmv.2', 'these targets are of version 2');
 
 export const channelTargets = [preambles, records, ...handshakeMessages, transcript, strangers, closes];

@@ -12,6 +12,7 @@ import {
   encodeHeader,
   encodeTrailer,
 } from '../../proto/entry.ts';
+import { encodeBlob } from '../../proto/entry-body.ts';
 import { EntryReader, type ReceivedBlob } from '../../proto/entry-reader.ts';
 import { EntryWriter } from '../../proto/entry-writer.ts';
 import { ImgmvError } from '../../proto/errors.ts';
@@ -43,14 +44,14 @@ const header: fc.Arbitrary<Buffer> = fc.oneof(
   fc
     .record({
       kind,
-      image: fc.nat(9_999),
+      item: fc.nat(9_999),
       encoding: fc.constantFrom<BlobHeader['encoding']>('identity', 'zstd'),
       size: fc.oneof(fc.nat(4 * MIB), fc.constantFrom(2 ** 40, 4 * MIB)),
       digest: fc.option(digest, { nil: undefined }),
     })
     .map((blob) => encodeHeader({ type: 'blob', ...blob })),
   fc
-    .record({ image: fc.nat(9_999), blobs: fc.nat(), complete: fc.boolean() })
+    .record({ item: fc.nat(9_999), blobs: fc.nat(), complete: fc.boolean() })
     .map((end) => encodeHeader({ type: 'end', ...end })),
 );
 
@@ -63,7 +64,7 @@ const headers = target({
     if (!value) return;
     holds(isDeepStrictEqual(decodeHeader(encodeHeader(value)), value), 'a header is read as it is written');
     const size = value.type === 'end' ? value.blobs : value.size;
-    holds(Number.isSafeInteger(size) && value.image < 10_000, 'numbers are within their bounds');
+    holds(Number.isSafeInteger(size) && value.item < 10_000, 'numbers are within their bounds');
     if (value.type === 'blob')
       holds(size <= (value.kind === 'layer' ? 2 ** 40 : 4 * MIB), 'a size is bounded');
   },
@@ -241,7 +242,7 @@ function encode(one: Spec): { bytes: Buffer; ending: Ending | undefined; tooLong
     return [length, part];
   });
   const bytes = Buffer.concat([
-    encodeHeader({ type: 'blob', kind: one.kind, image: 7, encoding, size, digest: named }),
+    encodeHeader({ type: 'blob', kind: one.kind, item: 7, encoding, size, digest: named }),
     ...segments,
     Buffer.alloc(4),
     encodeTrailer(abandoned ? undefined : { complete: true, size: trailerSize }),
@@ -262,7 +263,7 @@ async function readEntries(pieces: readonly Buffer[], reads: readonly number[]):
     for (let at = 0; ; at++) {
       const item = await reader.next();
       if (!item) return [...endings, 'end'];
-      if ('type' in item) endings.push(`image ${item.image} ended with ${item.blobs}, ${item.complete}`);
+      if ('type' in item) endings.push(`image ${item.item} ended with ${item.blobs}, ${item.complete}`);
       else endings.push(await readBody(item, reads[at % Math.max(1, reads.length)] ?? 2));
     }
   } catch (error) {
@@ -372,13 +373,13 @@ const roundTrip = target<{
   allowance: ({ content }) => 4 * MIB + 128 * content.length,
   check: async ({ content, pieces, cutAt, as }) => {
     const { lane, written } = writtenLane();
-    const writer = new EntryWriter(lane, compressor);
+    const writer = new EntryWriter(lane);
     const named = as === 0 ? {} : { digest: sha256(content) };
     const body = inPieces(content, pieces);
+    const blob = { kind: 'layer', size: content.length, compressed: as === 2, ...named, body } as const;
     await writer.blob(
       3,
-      { kind: 'layer', size: content.length, compressed: as === 2, ...named, body },
-      () => 1,
+      encodeBlob(blob, compressor, () => 1),
     );
     await writer.end(3, 1, true);
     const endings = await readEntries(cut(written(), cutAt), [2]);

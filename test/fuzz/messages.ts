@@ -14,10 +14,11 @@ import { laneOf, writtenLane } from './wire.ts';
 
 const text = nastyText.map((nasty) => nasty.slice(0, TEXT_MAX_CHARACTERS));
 const word = nastyText.map((nasty) => nasty.slice(0, 100) || 'x');
+const label = nastyText.map((nasty) => nasty.slice(0, 100));
 const shortId = fc.nat(0xffff).map((n) => n.toString(16).padStart(12, '0'));
 const digest = fc.nat(0xffff).map((n) => `sha256:${n.toString(16).padStart(64, '0')}`);
 const bytes = fc.oneof(fc.nat(), fc.constantFrom(0, 2 ** 40, 2 ** 40 - 1));
-const image = fc.oneof(fc.nat(3), fc.constantFrom(0, 9_999));
+const item = fc.oneof(fc.nat(3), fc.constantFrom(0, 9_999));
 const name = fc.constantFrom('web:1.0', 'a', '!', '~'.repeat(384), 'host.example:5000/team/web:1');
 const few = { maxLength: 3 } as const;
 const optional = <T extends object>(all: { [K in keyof T]: fc.Arbitrary<T[K]> }, required: (keyof T)[]) =>
@@ -51,91 +52,87 @@ export const message: fc.Arbitrary<Json> = fc.oneof(
   optional(
     {
       type: fc.constant('offer'),
-      images: fc.array(
+      items: fc.array(
         optional(
           {
-            image,
+            item,
+            kind: fc.constant('image'),
             id: digest,
             root: fc.record({ mediaType: word, digest, size: bytes }),
             store: fc.constantFrom('classic', 'containerd'),
-            platform: optional({ os: word, architecture: word, variant: word }, ['os', 'architecture']),
-            names: fc.array(fc.record({ source: name, target: name }), few),
+            platform: optional({ os: label, architecture: label, variant: word }, ['os', 'architecture']),
+            names: fc.array(fc.record({ source: name, wanted: name }), few),
             diffIds: fc.array(digest, few),
             config: digest,
             layers: fc.array(optional({ digest, size: bytes, diffId: digest }, ['digest', 'size']), few),
             bytes,
             withheld: text,
           },
-          ['image', 'id', 'root', 'store', 'platform', 'names', 'diffIds', 'bytes'],
+          ['item', 'kind', 'id', 'root', 'store', 'platform', 'names', 'diffIds', 'bytes'],
         ),
         { maxLength: 2 },
       ),
       last: fc.boolean(),
     },
-    ['type', 'images', 'last'],
+    ['type', 'items', 'last'],
   ),
   optional(
     {
       type: fc.constant('answer'),
-      images: fc.array(
+      items: fc.array(
         optional(
           {
-            image,
+            item,
             action: fc.constantFrom('send', 'present', 'refuse'),
             reason: text,
             warning: text,
-            refs: fc.array(
-              optional({ source: name, target: name, replaces: shortId, push: fc.constant(true) }, [
-                'source',
-                'target',
+            names: fc.array(
+              optional({ wanted: name, target: name, replaces: shortId, push: fc.constant(true) }, [
+                'wanted',
               ]),
               few,
             ),
             missing: fc.array(digest, few),
           },
-          ['image', 'action', 'refs'],
+          ['item', 'action', 'names'],
         ),
         few,
       ),
       last: fc.boolean(),
     },
-    ['type', 'images', 'last'],
+    ['type', 'items', 'last'],
   ),
   optional(
     {
       type: fc.constant('progress'),
-      image,
+      item,
       phase: fc.constantFrom('transfer', 'load', 'push'),
       bytes,
       bytesTotal: bytes,
       kept: bytes,
       bottleneck: fc.constantFrom('save', 'compress', 'network', 'load'),
     },
-    ['type', 'image', 'phase', 'bytes'],
+    ['type', 'item', 'phase', 'bytes'],
   ),
-  optional({ type: fc.constant('again'), image, missing: fc.array(digest, few) }, [
-    'type',
-    'image',
-    'missing',
-  ]),
-  optional({ type: fc.constant('failed'), image, error: failure }, ['type', 'image', 'error']),
+  optional({ type: fc.constant('again'), item, missing: fc.array(digest, few) }, ['type', 'item', 'missing']),
+  optional({ type: fc.constant('failed'), item, error: failure }, ['type', 'item', 'error']),
   optional(
     {
       type: fc.constant('result'),
-      image,
+      item,
       status: fc.constantFrom('loaded', 'present', 'refused', 'failed', 'skipped'),
       targetId: digest,
-      refs: fc.array(optional({ source: name, target: name, replaced: shortId }, ['source', 'target']), few),
+      names: fc.array(optional({ wanted: name, target: name, replaces: shortId }, ['wanted']), few),
       error: failure,
       kept: bytes,
       pushes: fc.constant(true),
     },
-    ['type', 'image', 'status', 'refs'],
+    ['type', 'item', 'status', 'names'],
   ),
   optional(
     {
       type: fc.constant('pushed'),
-      image,
+      item,
       pushed: fc.array(
         optional({ target: name, digest, warning: text, problem: fc.constantFrom(...PUSH_PROBLEMS) }, [
           'target',
@@ -143,7 +140,7 @@ export const message: fc.Arbitrary<Json> = fc.oneof(
         { ...few, minLength: 1 },
       ),
     },
-    ['type', 'image', 'pushed'],
+    ['type', 'item', 'pushed'],
   ),
   optional({ type: fc.constant('probe'), padding: nastyText }, ['type', 'padding']),
   fc.constant<Json>({ type: 'finish' }),
@@ -246,24 +243,24 @@ const endless = target<{ length: number; pieces: number }>({
 });
 
 /** A list is cut into messages and put together again. */
-const lists = target<{ images: readonly Json[] }>({
+const lists = target<{ items: readonly Json[] }>({
   name: 'messages/lists',
   share: 2,
   input: fc.record({
-    images: fc.array(
+    items: fc.array(
       fc.record({
-        image,
+        item,
         action: fc.constantFrom('send', 'present'),
-        refs: fc.constant([]),
+        names: fc.constant([]),
         reason: text,
       }) as fc.Arbitrary<Json>,
       { maxLength: 200 },
     ),
   }),
   allowance: () => 4 * 1024 * 1024,
-  check: async ({ images }) => {
+  check: async ({ items }) => {
     const { lane, written } = writtenLane();
-    const list = { type: 'answer', images, last: true } as unknown as Parameters<Control['sendList']>[0];
+    const list = { type: 'answer', items, last: true } as unknown as Parameters<Control['sendList']>[0];
     await new Control(lane).sendList(list);
     const { messages, whole } = await received([written()]);
     holds(whole, 'a list is read to its end');
@@ -272,10 +269,10 @@ const lists = target<{ images: readonly Json[] }>({
       parts.every((part, at) => part?.last === (at === parts.length - 1)),
       'the last is the last',
     );
-    const want: unknown = JSON.parse(JSON.stringify(images));
+    const want: unknown = JSON.parse(JSON.stringify(items));
     holds(
       isDeepStrictEqual(
-        parts.flatMap((part) => part?.images),
+        parts.flatMap((part) => part?.items),
         want,
       ),
       'a list is the same behind the wire',
@@ -298,7 +295,7 @@ const failures = target<{ code: number; message: string; hint: string | null; ho
   }),
   check: ({ code, message: said, hint, host }) => {
     const error = new ImgmvError(ERROR_CODES[code] ?? 'internal', said, hint === null ? {} : { hint });
-    const told = decodeMessage(encodeMessage({ type: 'failed', image: 0, error: toWire(error) }).subarray(4));
+    const told = decodeMessage(encodeMessage({ type: 'failed', item: 0, error: toWire(error) }).subarray(4));
     holds(told.type === 'failed', 'a failure is told');
     if (told.type !== 'failed') return;
     const { exit, message, hint: shown } = fromWire(told.error, host);

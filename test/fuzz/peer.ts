@@ -29,8 +29,14 @@ function sessionOf(all: readonly Buffer[]) {
   });
   const session = {
     signal: abort.signal,
-    peer: { name: 'host-b', engine: { store: 'classic' }, capabilities: [] },
+    peer: { name: 'host-b', engine: { store: 'classic' }, capabilities: ['image'] },
     heard: true,
+    nextLane: () => new Promise(() => {}),
+    during: (work: Promise<unknown>) =>
+      work.catch((error: unknown) => {
+        abort.abort(toImgmvError(error));
+        throw error;
+      }),
     fail: (error: ImgmvError) => abort.abort(error),
     send: async () => {},
     control: {
@@ -58,11 +64,11 @@ function sessionOf(all: readonly Buffer[]) {
 
 const offer: fc.Arbitrary<Json> = fc
   .record({
-    images: fc.array(
+    items: fc.array(
       fc.record({
         id: digest,
         store: fc.constantFrom('classic', 'containerd'),
-        names: fc.array(fc.record({ source: name, target: name }), { maxLength: 2 }),
+        names: fc.array(fc.record({ source: name, wanted: name }), { maxLength: 2 }),
         diffIds: fc.array(digest, { maxLength: 3 }),
         bytes: fc.nat(),
       }),
@@ -70,13 +76,14 @@ const offer: fc.Arbitrary<Json> = fc
     ),
     last: fc.constant(true),
   })
-  .map(({ images, last }) => ({
+  .map(({ items, last }) => ({
     type: 'offer',
     last,
-    images: images.map((image, at) => ({
-      ...image,
-      image: at,
-      root: { mediaType: 'x', digest: image.id, size: 1 },
+    items: items.map((one, at) => ({
+      ...one,
+      item: at,
+      kind: 'image',
+      root: { mediaType: 'x', digest: one.id, size: 1 },
       platform: PLATFORM,
     })),
   }));
@@ -106,7 +113,7 @@ const offers = target<{ messages: readonly Buffer[] }>({
   check: async ({ messages }) => {
     const { session, begin } = sessionOf(messages);
     begin();
-    const server = new SinkServer(session, new Promise(() => {}));
+    const server = new SinkServer(session);
     const sink = new OfferSink();
     await decodedLater(['protocol-violation'], () => server.serve(sink, { emit: () => {}, planOnly: true }));
     for (const { id, names, diffIds } of sink.offered) {
@@ -138,14 +145,14 @@ const OFFERED: readonly Image[] = [0, 1].map((number) => ({
   bytes: 2,
 }));
 
-const refs = OFFERED.map(({ names }) => names.map((one) => ({ ...one })));
+const given = OFFERED.map(({ names }) => names.map((one) => ({ wanted: one.target })));
 const said: fc.Arbitrary<Json> = fc.oneof(
   {
     weight: 4,
     arbitrary: fc.tuple(fc.constantFrom('send', 'present', 'refuse'), fc.array(digest, { maxLength: 2 })).map(
       ([action, missing]): Json => ({
         type: 'answer',
-        images: refs.map((names, image) => ({ image, action, refs: names, missing })),
+        items: given.map((names, item) => ({ item, action, names, missing })),
         last: true,
       }),
     ),
@@ -153,12 +160,12 @@ const said: fc.Arbitrary<Json> = fc.oneof(
   {
     weight: 2,
     arbitrary: fc.tuple(fc.nat(2), fc.constantFrom('loaded', 'failed')).map(
-      ([image, status]): Json => ({
+      ([item, status]): Json => ({
         type: 'result',
-        image,
+        item,
         status,
         targetId: digestOf(1),
-        refs: refs[image] ?? [],
+        names: given[item] ?? [],
       }),
     ),
   },
@@ -172,7 +179,7 @@ const answers = target<{ messages: readonly Buffer[] }>({
   input: fc.record({ messages: fc.array(jsonLike(said), { minLength: 1, maxLength: 4 }) }),
   check: async ({ messages }) => {
     const { session, signal } = sessionOf(messages);
-    const sink = new PeerSink({ session, openLane: () => new Promise(() => {}) });
+    const sink = new PeerSink({ session });
     const planned = await decodedLater(['protocol-violation'], () => sink.plan(OFFERED));
     holds(planned !== undefined || signal.aborted, 'what is refused ends the session');
     if (!planned) return;

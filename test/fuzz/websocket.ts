@@ -93,7 +93,7 @@ const frames = target<{ stream: Buffer; cutAt: readonly number[] }>({
 const upgrades = target({
   name: 'websocket/upgrade',
   share: 2,
-  input: textLike(fc.constantFrom('imgmv.1', 'imgmv.2', 'imgmv.2, imgmv.1', 'chat', 'imgmv.1,imgmv.1')),
+  input: textLike(fc.constantFrom('imgmv.2', 'imgmv.9', 'imgmv.9, imgmv.2', 'chat', 'imgmv.2,imgmv.2')),
   check: async (protocol) => {
     const request = requestOf(protocol);
     const version = versionOffered(request);
@@ -129,7 +129,7 @@ function listening(): Promise<Server> {
 
 const SWITCHING =
   'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
-  'Sec-WebSocket-Accept: ACCEPT\r\nSec-WebSocket-Protocol: imgmv.1\r\n\r\n';
+  'Sec-WebSocket-Accept: ACCEPT\r\nSec-WebSocket-Protocol: imgmv.2\r\n\r\n';
 
 /** What answers a dialler, which may be any server at all. */
 const dialled = target({
@@ -138,7 +138,7 @@ const dialled = target({
   input: textLike(
     fc.constantFrom(
       SWITCHING,
-      'HTTP/1.1 426 Upgrade Required\r\nSec-WebSocket-Protocol: imgmv.2\r\nContent-Length: 0\r\n\r\n',
+      'HTTP/1.1 426 Upgrade Required\r\nSec-WebSocket-Protocol: imgmv.9\r\nContent-Length: 0\r\n\r\n',
       'HTTP/1.1 301 Moved\r\nLocation: ws://192.0.2.1/\r\nContent-Length: 0\r\n\r\n',
       'HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi',
       'SSH-2.0-OpenSSH_9.2\r\n',

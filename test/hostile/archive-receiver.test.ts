@@ -89,12 +89,12 @@ describe.each(['classic', 'containerd'] as const)(
       const lane = await evil.lane();
       await sendBlobs(lane, 0, bad.blobs);
       expect(await evil.hear('result')).toMatchObject({
-        image: 0,
+        item: 0,
         status: 'failed',
         error: { message: expect.stringMatching(/^a config has the key /) },
       });
       await sendBlobs(lane, 1, good.blobs);
-      expect(await evil.hear('result')).toMatchObject({ image: 1, status: 'loaded' });
+      expect(await evil.hear('result')).toMatchObject({ item: 1, status: 'loaded' });
       await evil.say({ type: 'finish' });
       await Promise.all([evil.end(), lane.end()]);
       expect(statuses(await host.run)).toEqual(['failed integrity', 'loaded']);
@@ -115,9 +115,9 @@ for (const kind of ['docker-archive', 'oci', 'each'] as const)
       await evil.offer([bad, good]);
       const lane = await evil.lane();
       await sendBlobs(lane, 0, lie(bad, good));
-      expect(await evil.hear('result')).toMatchObject({ image: 0, status: 'failed' });
+      expect(await evil.hear('result')).toMatchObject({ item: 0, status: 'failed' });
       await sendBlobs(lane, 1, good.blobs);
-      expect(await evil.hear('result')).toMatchObject({ image: 1, status: 'loaded' });
+      expect(await evil.hear('result')).toMatchObject({ item: 1, status: 'loaded' });
       await evil.say({ type: 'finish' });
       await Promise.all([evil.end(), lane.end()]);
       expect(statuses(await host.run)).toEqual(['failed integrity', 'loaded']);

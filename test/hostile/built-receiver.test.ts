@@ -205,8 +205,8 @@ for (const flavour of FLAVOURS) {
 
       /** Offers, sends and ends well; gives the result. */
       async function move(evil: ScriptedSender, { image, change }: Lie) {
-        const { images } = await evil.offer([image], change);
-        expect(images).toMatchObject([{ action: 'send' }]);
+        const { items } = await evil.offer([image], change);
+        expect(items).toMatchObject([{ action: 'send' }]);
         const lane = await evil.lane();
         await sendBlobs(lane, 0, image.blobs);
         const result = await evil.hear('result');
@@ -244,14 +244,14 @@ for (const flavour of FLAVOURS) {
               ...offered(image, number),
               ...change,
             }));
-            await evil.say({ type: 'offer', images: offers, last: true });
-            const { images } = await evil.hear('answer');
-            expect(images.map(({ action }) => action)).toEqual(offers.map(() => 'send'));
+            await evil.say({ type: 'offer', items: offers, last: true });
+            const { items } = await evil.hear('answer');
+            expect(items.map(({ action }) => action)).toEqual(offers.map(() => 'send'));
             const lane = await evil.lane();
             for (const [number, { image }] of [...all, { image: last }].entries()) {
               await sendBlobs(lane, number, image.blobs);
               const result = await evil.hear('result');
-              expect(result.image).toBe(number);
+              expect(result.item).toBe(number);
               told[lies[number]?.[0] ?? 'honest'] = result.error?.code ?? result.status;
             }
             await evil.say({ type: 'finish' });
@@ -289,7 +289,7 @@ for (const flavour of FLAVOURS) {
       ])('%s, a name for incomplete images, is refused however it is spelled', async (name) => {
         const image = await honest(name);
         await harmless(16, async (evil) => {
-          expect((await evil.offer([image])).images).toMatchObject([{ action: 'refuse' }]);
+          expect((await evil.offer([image])).items).toMatchObject([{ action: 'refuse' }]);
           await evil.say({ type: 'finish' });
           await evil.end();
         });
@@ -298,7 +298,7 @@ for (const flavour of FLAVOURS) {
       it('one name for two images, spelled in two ways, is refused', async () => {
         const images = await Promise.all(['web:1.0', 'docker.io/library/web:1.0'].map(honest));
         await harmless(11, async (evil) => {
-          const { images: answers } = await evil.offer(images);
+          const { items: answers } = await evil.offer(images);
           expect(answers.map(({ action }) => action)).toEqual(['refuse', 'refuse']);
           evil.control.lane.fail(new ImgmvError('sigterm', 'enough'));
         });
@@ -321,12 +321,12 @@ for (const flavour of FLAVOURS) {
             const digest = layersOf(image)[0]?.digest;
             // What a body of a GiB may take on the lane is far more than this one does: the bounds are in its output.
             await lane.write(
-              encodeHeader({ type: 'blob', kind: 'layer', image: 0, encoding: 'zstd', size, digest }),
+              encodeHeader({ type: 'blob', kind: 'layer', item: 0, encoding: 'zstd', size, digest }),
               length,
               body,
               Buffer.alloc(4),
               encodeTrailer({ complete: true, size }),
-              encodeHeader({ type: 'end', image: 0, blobs: 1, complete: true }),
+              encodeHeader({ type: 'end', item: 0, blobs: 1, complete: true }),
             );
             const result = await evil.hear('result');
             expect(result).toMatchObject({ status: 'failed', error: { code: 'integrity' } });
@@ -342,7 +342,7 @@ for (const flavour of FLAVOURS) {
       it('an offer of one-byte records: it is taken, in bounded memory', async () => {
         await harmless(0, async (evil, peak) => {
           const json = Buffer.from(
-            JSON.stringify({ type: 'offer', images: [], last: true, x: 'x'.repeat(20_000) }),
+            JSON.stringify({ type: 'offer', items: [], last: true, x: 'x'.repeat(20_000) }),
           );
           const length = Buffer.alloc(4);
           length.writeUInt32BE(json.length);

@@ -168,21 +168,18 @@ describeOn(
     });
 
     describe('before a receiver that knows the code and lies', () => {
-      const names = [{ source: NAME, target: NAME }];
-      const good = { image: 0, action: 'send', refs: names };
+      const names = [{ wanted: NAME }];
+      const good = { item: 0, action: 'send', names };
       const second = {
-        image: 1,
+        item: 1,
         action: 'send',
-        refs: [{ source: 'canary-second:2', target: 'canary-second:2' }],
+        names: [{ wanted: 'canary-second:2' }],
       };
 
       it.each<readonly [string, readonly object[]]>([
-        ['for another name', [{ ...good, refs: [{ source: NAME, target: 'alpine:latest' }] }, second]],
-        [
-          'for a name more',
-          [{ ...good, refs: [...names, { source: NAME, target: 'alpine:latest' }] }, second],
-        ],
-        ['for an image more', [good, second, { ...good, image: 2 }]],
+        ['for another name', [{ ...good, names: [{ wanted: 'alpine:latest' }] }, second]],
+        ['for a name more', [{ ...good, names: [...names, { wanted: 'alpine:latest' }] }, second]],
+        ['for an image more', [good, second, { ...good, item: 2 }]],
         ['for an image less', [good]],
         ['in another order', [second, good]],
         ['for a layer that was not offered', [{ ...good, missing: [OTHER] }, second]],
@@ -198,7 +195,7 @@ describeOn(
             ? { ...one, missing: image.diffIds.slice(0, 1) }
             : one,
         );
-        await evil.say({ type: 'answer', images: asked, last: true });
+        await evil.say({ type: 'answer', items: asked, last: true });
         expect(await evil.closed()).toBe('4213 protocol-violation');
         expect([(await sender.exit).code, sender.stdout]).toEqual([
           13,
@@ -215,7 +212,7 @@ describeOn(
         const evil = await ScriptedReceiver.pair(server, code);
         await evil.hear('offer');
         const missing = image.diffIds.slice(1);
-        await evil.say({ type: 'answer', images: [{ ...good, missing }], last: true });
+        await evil.say({ type: 'answer', items: [{ ...good, missing }], last: true });
         const { lane, entries } = await evil.lane();
         for (let round = 0; round < 4; round++) {
           const kinds: string[] = [];
@@ -224,7 +221,7 @@ describeOn(
             for await (const _ of item.body);
           }
           expect(kinds.toSorted()).toEqual(['config', 'layer']);
-          await evil.say({ type: 'again', image: 0, missing });
+          await evil.say({ type: 'again', item: 0, missing });
         }
         expect(await entries.next()).toMatchObject({ type: 'end', complete: false });
         await evil.hear('finish');

@@ -149,9 +149,9 @@ describeOn(
         const platform = { os: 'linux', architecture: CORPUS, variant: CORPUS };
         await evil.offer([image], { platform });
         const error = { code: 'refused', message: `why ${CORPUS}`, hint: CORPUS };
-        await evil.say({ type: 'failed', image: 0, error });
+        await evil.say({ type: 'failed', item: 0, error });
         const lane = await evil.lane();
-        await lane.write(encodeHeader({ type: 'end', image: 0, blobs: 0, complete: false }));
+        await lane.write(encodeHeader({ type: 'end', item: 0, blobs: 0, complete: false }));
         await evil.hear('result');
         await evil.say({ type: 'finish' });
         await Promise.all([evil.end(), lane.end()]);
@@ -166,16 +166,16 @@ describeOn(
       it('acts on no sender: host name, reason, warning, and why an image failed', async () => {
         await using script = await scriptedReceiver(flags, options, { name: CORPUS, software: CORPUS });
         const { imgmv: sender, peer: evil } = script;
-        const { images } = await evil.hear('offer');
-        const refs = images[0]?.names;
+        const { items } = await evil.hear('offer');
+        const names = items[0]?.names;
         const texts = { reason: CORPUS, warning: CORPUS };
         await evil.say({
           type: 'answer',
-          images: [{ image: 0, action: 'refuse', refs, ...texts }],
+          items: [{ item: 0, action: 'refuse', names, ...texts }],
           last: true,
         });
         const error = { code: 'refused', message: `why ${CORPUS}`, hint: CORPUS };
-        await evil.say({ type: 'result', image: 0, status: 'refused', refs, error });
+        await evil.say({ type: 'result', item: 0, status: 'refused', names, error });
         await evil.hear('finish');
         await evil.end();
         expect((await sender.exit).code).toBe(16);
@@ -191,9 +191,9 @@ describeOn(
         await using receiver = await built.receive();
         const evil = await ScriptedSender.pairBy(receiver.port, receiver.code);
         await evil.offer([await testImage({ name: 'evil:1' })]);
-        await evil.say({ type: 'failed', image: 0, error: { code, message: 'why' } });
+        await evil.say({ type: 'failed', item: 0, error: { code, message: 'why' } });
         const lane = await evil.lane();
-        await lane.write(encodeHeader({ type: 'end', image: 0, blobs: 0, complete: false }));
+        await lane.write(encodeHeader({ type: 'end', item: 0, blobs: 0, complete: false }));
         const { error } = await evil.hear('result');
         expect(error?.code).toBe('peer-failed');
         await evil.say({ type: 'finish' });
@@ -209,12 +209,12 @@ describeOn(
       'that an image failed with %s is no status of a sender: 11',
       async (code) => {
         await using evil = await scriptedReceiver();
-        const { images } = await evil.peer.hear('offer');
-        const refs = images[0]?.names;
-        const answer = { image: 0, action: 'present', refs };
-        await evil.peer.say({ type: 'answer', images: [answer], last: true });
+        const { items } = await evil.peer.hear('offer');
+        const names = items[0]?.names;
+        const answer = { item: 0, action: 'present', names };
+        await evil.peer.say({ type: 'answer', items: [answer], last: true });
         const error = { code, message: 'why', hint: 'do' };
-        await evil.peer.say({ type: 'result', image: 0, status: 'failed', refs, error });
+        await evil.peer.say({ type: 'result', item: 0, status: 'failed', names, error });
         await evil.peer.hear('finish');
         await evil.peer.end();
         expect((await evil.imgmv.exit).code).toBe(11);

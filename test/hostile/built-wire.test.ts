@@ -152,7 +152,7 @@ describeOn(
       );
       expect(found.map(String)).toEqual([]);
       // The search itself finds what is there in clear: on the wire, and in what docker saves.
-      expect(all.includes('imgmv.1') && all.includes('IMGM')).toBe(true);
+      expect(all.includes('imgmv.2') && all.includes('IMGM')).toBe(true);
       const clear = await scene.source.docker(['image', 'inspect', ...names]);
       expect(digests.every((digest) => clear.includes(digest))).toBe(true);
       expect(clear).toContain('CANARY_24=canary-value');
@@ -188,7 +188,7 @@ describeOn(
       await using between = await tap({
         port: receiver.port,
         head: (head, from) =>
-          from === 'dialler' ? head.replace(': imgmv.1\r\n', ': imgmv.2, imgmv.1\r\n') : head,
+          from === 'dialler' ? head.replace(': imgmv.2\r\n', ': imgmv.9, imgmv.2\r\n') : head,
       });
       await using sender = sendBy(between.port, receiver, 'web:1.0');
       await expectEnd(sender, 12, /"code":"handshake-failed".*altered on the way.*older version/s);

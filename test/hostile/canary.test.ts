@@ -56,7 +56,7 @@ test('no name, path, content, digest or code is on the wire, and the transfer is
   for (const canary of canaries) expect(`${canary} at ${all.indexOf(canary)}`).toBe(`${canary} at -1`);
 
   // The search itself finds what is there in clear.
-  expect(all.indexOf('imgmv.1')).toBeGreaterThan(0);
+  expect(all.indexOf('imgmv.2')).toBeGreaterThan(0);
   expect(all.indexOf(host.pairing.salt)).toBeGreaterThan(0);
   expect(generateCode().reveal()).not.toBe(host.code.reveal());
 });

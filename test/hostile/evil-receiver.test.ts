@@ -10,7 +10,7 @@ import { generateKeyPair } from '../../proto/noise.ts';
 import { type MemoryImage, MemorySource, testImage } from '../memory.ts';
 import { pause, until, webSocketServer } from '../proto/wire.ts';
 import { scratchDirectory } from '../rig/scratch.ts';
-import { HELLO, ScriptedReceiver, sender, stage, statuses } from './hosts.ts';
+import { HELLO, ScriptedReceiver, sender, stage, statuses, wireNames } from './hosts.ts';
 
 vi.mock(import('../../proto/code.ts'), async (original) => ({
   ...(await original()),
@@ -55,9 +55,9 @@ test('the script itself is sound: told to be honest, it is sent two images', asy
   await evil.answerAll();
   const { entries, lane } = await evil.lane();
   const kinds: string[][] = [];
-  for (const [image, { image: one }] of images.entries()) {
+  for (const [item, { image: one }] of images.entries()) {
     kinds.push((await takeImage(entries)).kinds);
-    await evil.say({ type: 'result', image, status: 'loaded', targetId: one.id, refs: one.names });
+    await evil.say({ type: 'result', item, status: 'loaded', targetId: one.id, names: wireNames(one) });
   }
   await evil.hear('finish');
   await Promise.all([evil.end(), lane.end()]);
@@ -69,22 +69,22 @@ test('the script itself is sound: told to be honest, it is sent two images', asy
 });
 
 describe('answers that end the session before a byte of an image is sent', () => {
-  const good = { image: 0, action: 'send', refs: [{ source: 'web:1.0', target: 'web:1.0' }] };
+  const good = { item: 0, action: 'send', names: [{ wanted: 'web:1.0' }] };
   test.each<readonly [string, readonly object[]]>([
-    ['for another name', [{ ...good, refs: [{ source: 'web:1.0', target: 'alpine:latest' }] }]],
-    ['for a name more', [{ ...good, refs: [...good.refs, { source: 'web:1.0', target: 'alpine:latest' }] }]],
-    ['for a name less', [{ ...good, refs: [] }]],
-    ['with another number', [{ ...good, image: 1 }]],
+    ['for another name', [{ ...good, names: [{ wanted: 'alpine:latest' }] }]],
+    ['for a name more', [{ ...good, names: [...good.names, { wanted: 'alpine:latest' }] }]],
+    ['for a name less', [{ ...good, names: [] }]],
+    ['with another number', [{ ...good, item: 1 }]],
     ['more than offers', [good, good]],
     ['fewer than offers', []],
     ['that asks for a layer that was not offered', [{ ...good, missing: [OTHER] }]],
     ['with an unknown action', [{ ...good, action: 'everything' }]],
     ['with an error to what is wanted', [{ ...good, error: { code: 'integrity', message: 'm' } }]],
-    ['with a digest that is none', [{ ...good, refs: [{ ...good.refs[0], replaces: 'x' }] }]],
+    ['with a digest that is none', [{ ...good, names: [{ ...good.names[0], replaces: 'x' }] }]],
   ])('%s', async (_name, images) => {
     await using scene = await paired([await testImage()]);
     await scene.evil.hear('offer');
-    await scene.evil.say({ type: 'answer', images, last: true });
+    await scene.evil.say({ type: 'answer', items: images, last: true });
     const { error } = await scene.run;
     expect(error?.code).toBe('protocol-violation');
     expect(await scene.evil.closed()).toBe('4213 protocol-violation');
@@ -92,23 +92,22 @@ describe('answers that end the session before a byte of an image is sent', () =>
   });
 
   test.each<readonly [string, readonly object[]]>([
-    ['that leaves out a name and renames none', [{ target: 'a:1' }]],
+    ['that leaves out a name and renames none', [{ wanted: 'a:1' }]],
     [
       'that gives one name for two',
       [
-        { target: 'a:1', as: 'x:1' },
-        { target: 'b:1', as: 'x:1' },
+        { wanted: 'a:1', target: 'x:1' },
+        { wanted: 'b:1', target: 'x:1' },
       ],
     ],
-    ['in another order', [{ target: 'b:1', as: 'x:1' }, { target: 'a:1' }]],
-    ['that renames to no name', [{ target: 'a:1', as: 'x' }, { target: 'b:1' }]],
+    ['in another order', [{ wanted: 'b:1', target: 'x:1' }, { wanted: 'a:1' }]],
+    ['that renames to no name', [{ wanted: 'a:1', target: 'x' }, { wanted: 'b:1' }]],
   ])('of an image with two names, %s', async (_name, refs) => {
     const names = ['a:1', 'b:1'].map((name) => ({ source: name, target: name }));
     await using scene = await paired([await testImage({ names })]);
     await scene.evil.hear('offer');
-    const answered = refs.map((ref) => ({ source: 'a:1', ...ref }));
-    const images = [{ image: 0, action: 'send', refs: answered }];
-    await scene.evil.say({ type: 'answer', images, last: true });
+    const images = [{ item: 0, action: 'send', names: refs }];
+    await scene.evil.say({ type: 'answer', items: images, last: true });
     expect((await scene.run).error?.code).toBe('protocol-violation');
     expect(scene.source.expected).toEqual([]);
   });
@@ -117,8 +116,8 @@ describe('answers that end the session before a byte of an image is sent', () =>
     const images = [await testImage({ name: 'a:1', names: [] }), await testImage({ name: 'b:1', names: [] })];
     await using scene = await paired(images);
     await scene.evil.hear('offer');
-    const answers = [1, 0].map((image) => ({ image, action: image === 1 ? 'refuse' : 'send', refs: [] }));
-    await scene.evil.say({ type: 'answer', images: answers, last: true });
+    const answers = [1, 0].map((item) => ({ item, action: item === 1 ? 'refuse' : 'send', names: [] }));
+    await scene.evil.say({ type: 'answer', items: answers, last: true });
     expect((await scene.run).error?.code).toBe('protocol-violation');
   });
 });
@@ -132,14 +131,14 @@ test('nothing that it says is run', async () => {
   const words = [`touch ${mark}`, `$(touch ${mark})`, `'; touch ${mark} #`];
   const error = { code: 'engine-refused', message: words[1], hint: words[0] };
   const answer = {
-    image: 0,
+    item: 0,
     action: 'refuse',
     reason: words[2],
     warning: words[0],
-    refs: image.image.names,
+    names: wireNames(image.image),
     error,
   };
-  await scene.evil.say({ type: 'answer', images: [answer], last: true });
+  await scene.evil.say({ type: 'answer', items: [answer], last: true });
   await scene.evil.hear('finish');
   await scene.evil.end();
   expect(statuses(await scene.run)).toEqual(['failed engine-refused']);
@@ -149,20 +148,20 @@ test('nothing that it says is run', async () => {
 describe('messages that end the session', () => {
   test.each<readonly [string, readonly object[]]>([
     ['hello again', [{ type: 'hello', role: 'receiver', ...HELLO }]],
-    ['an offer', [{ type: 'offer', images: [], last: true }]],
-    ['a failure', [{ type: 'failed', image: 0, error: { code: 'internal', message: 'm' } }]],
+    ['an offer', [{ type: 'offer', items: [], last: true }]],
+    ['a failure', [{ type: 'failed', item: 0, error: { code: 'internal', message: 'm' } }]],
     ['finish', [{ type: 'finish' }]],
     [
       'a result for what was not offered',
-      [{ type: 'result', image: 1, status: 'present', targetId: OTHER, refs: [] }],
+      [{ type: 'result', item: 1, status: 'present', targetId: OTHER, names: [] }],
     ],
     [
       'a result twice',
       Array(2).fill({
         type: 'result',
-        image: 0,
+        item: 0,
         status: 'failed',
-        refs: [],
+        names: [],
         error: { code: 'refused', message: 'm' },
       }),
     ],
@@ -171,18 +170,18 @@ describe('messages that end the session', () => {
       [
         {
           type: 'result',
-          image: 0,
+          item: 0,
           status: 'loaded',
           targetId: OTHER,
-          refs: [{ source: 'x:1', target: 'x:1' }],
+          names: [{ wanted: 'x:1' }],
         },
       ],
     ],
     ['a probe', [{ type: 'probe', padding: 'x' }]],
     ['placed, and nothing is to be', [{ type: 'placed' }]],
-    ['layers again, before the image has ended', [{ type: 'again', image: 0, missing: [] }]],
-    ['layers again of what was not offered', [{ type: 'again', image: 1, missing: [] }]],
-    ['an answer more', [{ type: 'answer', images: [{ image: 0, action: 'send', refs: [] }], last: true }]],
+    ['layers again, before the image has ended', [{ type: 'again', item: 0, missing: [] }]],
+    ['layers again of what was not offered', [{ type: 'again', item: 1, missing: [] }]],
+    ['an answer more', [{ type: 'answer', items: [{ item: 0, action: 'send', names: [] }], last: true }]],
   ])('%s', async (_name, messages) => {
     await using scene = await paired([await testImage()]);
     await scene.evil.answerAll();
@@ -192,11 +191,11 @@ describe('messages that end the session', () => {
     expect(ledger?.exit ?? error?.exit).toBe(13);
   });
 
-  const web = { source: 'web:1.0', target: 'web:1.0' };
-  const loaded = { type: 'result', image: 0, status: 'loaded', targetId: OTHER, refs: [web] };
+  const web = { wanted: 'web:1.0' };
+  const loaded = { type: 'result', item: 0, status: 'loaded', targetId: OTHER, names: [web] };
   const why = { code: 'push-failed', message: 'm' };
   const pushes = { ...loaded, pushes: true };
-  const pushed = (...pushed: readonly object[]) => ({ type: 'pushed', image: 0, pushed });
+  const pushed = (...pushed: readonly object[]) => ({ type: 'pushed', item: 0, pushed });
   const good = { target: 'web:1.0', digest: OTHER };
   test.each<readonly [string, readonly object[]]>([
     ['of a name that was not offered', [pushes, pushed({ ...good, target: 'x:1' })]],
@@ -208,7 +207,7 @@ describe('messages that end the session', () => {
     ['of no name', [pushes, pushed()]],
     ['of an image that failed', [{ ...pushes, status: 'failed', error: why }]],
     ['of an image that has no result', [pushed(good)]],
-    ['of an image that was not offered', [pushes, { ...pushed(good), image: 1 }]],
+    ['of an image that was not offered', [pushes, { ...pushed(good), item: 1 }]],
   ])('a push %s', async (_name, said) => {
     await using scene = await paired([await testImage()], undefined, 0, true);
     await scene.evil.answerAll();
@@ -235,8 +234,8 @@ describe('messages that end the session', () => {
   test('END, with word of a push still owed: the image is there, and its push is not known', async () => {
     await using scene = await paired([await testImage()], undefined, 0, true);
     await scene.evil.hear('offer');
-    const images = [{ image: 0, action: 'present', refs: [web] }];
-    await scene.evil.say({ type: 'answer', images, last: true });
+    const images = [{ item: 0, action: 'present', names: [web] }];
+    await scene.evil.say({ type: 'answer', items: images, last: true });
     await scene.evil.say({ ...pushes, status: 'present' });
     await scene.evil.control.lane.end();
     expect(await scene.evil.closed()).toBe('4213 protocol-violation');
@@ -261,12 +260,12 @@ describe('messages that end the session', () => {
 });
 
 describe('an image that it says has failed, and may be tried again', () => {
-  const refs = [{ source: 'bad:1', target: 'bad:1' }];
+  const names = [{ wanted: 'bad:1' }];
   const failed = {
     type: 'result',
-    image: 1,
+    item: 1,
     status: 'failed',
-    refs,
+    names,
     error: { code: 'engine-unavailable', message: 'away' },
   };
 
@@ -279,17 +278,17 @@ describe('an image that it says has failed, and may be tried again', () => {
     const { entries, lane } = await evil.lane();
     await takeImage(entries);
     const [{ image: good }] = images as [MemoryImage, MemoryImage];
-    await evil.say({ type: 'result', image: 0, status: 'loaded', targetId: good.id, refs: good.names });
+    await evil.say({ type: 'result', item: 0, status: 'loaded', targetId: good.id, names: wireNames(good) });
     await takeImage(entries);
     await evil.say(failed);
-    expect(await evil.hear('retry')).toMatchObject({ images: [1], attempt: 1, waitMs: 2_000 });
+    expect(await evil.hear('retry')).toMatchObject({ items: [1], attempt: 1, waitMs: 2_000 });
     return { ...scene, entries, lane };
   }
 
   test('the script itself is sound: it comes whole, once, and is failed when it fails again', async () => {
     await using scene = await asked();
     const { evil, entries, lane, run } = scene;
-    await evil.say({ type: 'answer', images: [{ image: 1, action: 'send', refs }], last: true });
+    await evil.say({ type: 'answer', items: [{ item: 1, action: 'send', names }], last: true });
     expect(await takeImage(entries)).toEqual({ kinds: ['layer', 'layer', 'config'], complete: true });
     await evil.say(failed);
     await evil.hear('finish');
@@ -298,10 +297,10 @@ describe('an image that it says has failed, and may be tried again', () => {
   });
 
   test.each<readonly [string, object]>([
-    ['an answer for the other image', { images: [{ image: 0, action: 'send', refs: [] }] }],
-    ['an answer under another name', { images: [{ image: 1, action: 'send', refs: [] }] }],
-    ['an answer more', { images: Array(2).fill({ image: 1, action: 'send', refs }) }],
-    ['no answer', { images: [] }],
+    ['an answer for the other image', { items: [{ item: 0, action: 'send', names: [] }] }],
+    ['an answer under another name', { items: [{ item: 1, action: 'send', names: [] }] }],
+    ['an answer more', { items: Array(2).fill({ item: 1, action: 'send', names }) }],
+    ['no answer', { items: [] }],
   ])('%s ends the session', async (_name, answer) => {
     await using scene = await asked();
     await scene.evil.say({ type: 'answer', last: true, ...answer });
@@ -318,18 +317,18 @@ describe('a sender gives no more than was asked for', () => {
     await using scene = await paired([there, unwanted]);
     const { evil } = scene;
     await evil.hear('offer');
-    const answers = ['present', 'refuse'].map((action, image) => ({
-      image,
+    const answers = ['present', 'refuse'].map((action, item) => ({
+      item,
       action,
-      refs: [there, unwanted][image]?.image.names,
+      names: wireNames(([there, unwanted][item] as MemoryImage).image),
     }));
-    await evil.say({ type: 'answer', images: answers, last: true });
-    await evil.say({ type: 'result', image: 0, status: 'present', targetId: there.image.id, refs: [] });
+    await evil.say({ type: 'answer', items: answers, last: true });
+    await evil.say({ type: 'result', item: 0, status: 'present', targetId: there.image.id, names: [] });
     await evil.say({
       type: 'result',
-      image: 1,
+      item: 1,
       status: 'refused',
-      refs: [],
+      names: [],
       error: { code: 'refused', message: 'm' },
     });
     await evil.hear('finish');
@@ -344,12 +343,13 @@ describe('a sender gives no more than was asked for', () => {
     await using scene = await paired([image]);
     const { evil } = scene;
     await evil.hear('offer');
-    const { names: refs, diffIds } = image.image;
+    const { diffIds } = image.image;
+    const names = wireNames(image.image);
     const missing = diffIds.slice(1);
-    await evil.say({ type: 'answer', images: [{ image: 0, action: 'send', refs, missing }], last: true });
+    await evil.say({ type: 'answer', items: [{ item: 0, action: 'send', names, missing }], last: true });
     const { entries, lane } = await evil.lane();
     expect(await takeImage(entries)).toEqual({ kinds: ['layer', 'config'], complete: true });
-    await evil.say({ type: 'result', image: 0, status: 'loaded', targetId: image.image.id, refs });
+    await evil.say({ type: 'result', item: 0, status: 'loaded', targetId: image.image.id, names });
     await evil.hear('finish');
     await Promise.all([evil.end(), lane.end()]);
     expect(statuses(await scene.run)).toEqual(['loaded']);
@@ -362,9 +362,10 @@ describe('a sender gives no more than was asked for', () => {
     await evil.answerAll();
     const { entries } = await evil.lane();
     await takeImage(entries);
-    const { id, names: refs, diffIds } = image.image;
-    await evil.say({ type: 'result', image: 0, status: 'loaded', targetId: id, refs });
-    await evil.say({ type: 'again', image: 0, missing: diffIds });
+    const { id, diffIds } = image.image;
+    const names = wireNames(image.image);
+    await evil.say({ type: 'result', item: 0, status: 'loaded', targetId: id, names });
+    await evil.say({ type: 'again', item: 0, missing: diffIds });
     expect(await evil.closed()).toBe('4213 protocol-violation');
   });
 
@@ -387,13 +388,13 @@ describe('a sender gives no more than was asked for', () => {
     const { lane, entries } = await evil.lane();
     await until(() => lane.bytesReceived > 0);
     const error = { code: 'refused', message: 'no room' };
-    await evil.say({ type: 'result', image: 0, status: 'failed', refs: [], error });
+    await evil.say({ type: 'result', item: 0, status: 'failed', names: [], error });
     const item = await entries.next();
-    expect(item).toMatchObject({ kind: 'layer', image: 0 });
-    expect(await entries.next()).toMatchObject({ type: 'end', image: 0, complete: false });
+    expect(item).toMatchObject({ kind: 'layer', item: 0 });
+    expect(await entries.next()).toMatchObject({ type: 'end', item: 0, complete: false });
     expect(lane.bytesReceived).toBeLessThan(8 * MIB);
     expect((await takeImage(entries)).complete).toBe(true);
-    await evil.say({ type: 'result', image: 1, status: 'loaded', targetId: second.image.id, refs: [] });
+    await evil.say({ type: 'result', item: 1, status: 'loaded', targetId: second.image.id, names: [] });
     await evil.hear('finish');
     await Promise.all([evil.end(), lane.end()]);
     expect(statuses(await scene.run)).toEqual(['failed refused', 'loaded']);
@@ -405,7 +406,7 @@ describe('a sender gives no more than was asked for', () => {
     await evil.answerAll();
     const { lane, entries } = await evil.lane();
     await takeImage(entries);
-    await evil.say({ type: 'result', image: 0, status: 'loaded', refs: [] });
+    await evil.say({ type: 'result', item: 0, status: 'loaded', names: [] });
     await evil.hear('finish');
     await Promise.all([evil.end(), lane.end()]);
     expect(statuses(await scene.run)).toEqual(['failed protocol-violation']);

@@ -3,7 +3,7 @@ import { describe, expect, test, vi } from 'vitest';
 import { digestOf } from '../../agent/oci/metadata.ts';
 import { type Digest, encodeHeader, encodeTrailer } from '../../proto/entry.ts';
 import { Lane } from '../../proto/lane.ts';
-import { JOBS_MAX, NAMES_PER_IMAGE_MAX, OFFER_ITEMS_MAX } from '../../proto/limits.ts';
+import { JOBS_MAX, NAMES_PER_IMAGE_MAX, OFFER_PARTS_MAX } from '../../proto/limits.ts';
 import { Control, type Message } from '../../proto/messages.ts';
 import { generateKeyPair } from '../../proto/noise.ts';
 import { type MemoryImage, MemorySink, testImage } from '../memory.ts';
@@ -40,11 +40,11 @@ test('the script itself is sound: told to be honest, it moves two images', async
   await using scene = await paired();
   const { host, evil, sink } = scene;
   const images = [await testImage({ name: 'one:1' }), await testImage({ name: 'two:2' })];
-  expect((await evil.offer(images)).images.map(({ action }) => action)).toEqual(['send', 'send']);
+  expect((await evil.offer(images)).items.map(({ action }) => action)).toEqual(['send', 'send']);
   const lane = await evil.lane();
   for (const [number, { blobs }] of images.entries()) {
     await sendBlobs(lane, number, blobs);
-    expect(await evil.hear('result')).toMatchObject({ image: number, status: 'loaded' });
+    expect(await evil.hear('result')).toMatchObject({ item: number, status: 'loaded' });
   }
   await evil.say({ type: 'finish' });
   await Promise.all([evil.end(), lane.end()]);
@@ -69,9 +69,9 @@ describe('one image is refused, the next one moves', () => {
     await evil.offer([bad, good]);
     const lane = await evil.lane();
     await sendBlobs(lane, 0, lie(bad, good));
-    expect(await evil.hear('result')).toMatchObject({ image: 0, status: 'failed' });
+    expect(await evil.hear('result')).toMatchObject({ item: 0, status: 'failed' });
     await sendBlobs(lane, 1, good.blobs);
-    expect(await evil.hear('result')).toMatchObject({ image: 1, status: 'loaded' });
+    expect(await evil.hear('result')).toMatchObject({ item: 1, status: 'loaded' });
     await evil.say({ type: 'finish' });
     await Promise.all([evil.end(), lane.end()]);
     expect(statuses(await host.run)).toEqual(['failed integrity', 'loaded']);
@@ -91,10 +91,10 @@ describe('one image is refused, the next one moves', () => {
     const lane = await evil.lane();
     const encoding = size === MIB ? 'zstd' : 'identity';
     await lane.write(
-      encodeHeader({ type: 'blob', kind: 'layer', image: 0, encoding, size, digest: image.blobs[0]?.digest }),
+      encodeHeader({ type: 'blob', kind: 'layer', item: 0, encoding, size, digest: image.blobs[0]?.digest }),
       body,
       encodeTrailer({ complete: true, size }),
-      encodeHeader({ type: 'end', image: 0, blobs: 1, complete: true }),
+      encodeHeader({ type: 'end', item: 0, blobs: 1, complete: true }),
     );
     expect(await evil.hear('result')).toMatchObject({ status: 'failed', error: { code: 'integrity' } });
     expect(sink.bytesTaken).toBeLessThanOrEqual(size);
@@ -106,7 +106,7 @@ describe('one image is refused, the next one moves', () => {
 });
 
 describe('offers that end the session', () => {
-  const names = (target: string, source = 'web:1.0') => ({ names: [{ source, target }] });
+  const names = (target: string, source = 'web:1.0') => ({ names: [{ source, wanted: target }] });
   test.each<readonly [string, object]>([
     ['a target without a tag', names('web')],
     ['a target with a digest', names(`web@${OTHER}`)],
@@ -121,8 +121,8 @@ describe('offers that end the session', () => {
     ['a target longer than 255', names(`${'a'.repeat(256)}:1.0`)],
     ['a tag longer than 128', names(`web:${'1'.repeat(129)}`)],
     ['a source that is no name', names('web:1.0', '--privileged')],
-    ['another image number', { image: 1 }],
-    ['a negative image number', { image: -1 }],
+    ['another image number', { item: 1 }],
+    ['a negative image number', { item: -1 }],
     ['an id that is no digest', { id: 'web:1.0' }],
     ['a size that is no number', { bytes: '1' }],
     ['an unknown store', { store: 'overlay2' }],
@@ -130,7 +130,7 @@ describe('offers that end the session', () => {
     await using scene = await paired();
     await scene.evil.say({
       type: 'offer',
-      images: [{ ...offered(await testImage(), 0), ...change }],
+      items: [{ ...offered(await testImage(), 0), ...change }],
       last: true,
     });
     await expectViolation(scene);
@@ -141,17 +141,17 @@ describe('offers that end the session', () => {
     const image = offered(await testImage(), 0);
     const images = Array.from({ length: 101 }, () => image);
     for (let count = 0; count < 100; count++)
-      void scene.evil.say({ type: 'offer', images, last: false }).catch(() => {});
+      void scene.evil.say({ type: 'offer', items: images, last: false }).catch(() => {});
     await expectViolation(scene);
   });
 
   test('an image twice, under two names', async () => {
     await using scene = await paired();
     const image = await testImage({ name: 'a:1' });
-    const names = [{ source: 'b:1', target: 'b:1' }];
+    const names = [{ source: 'b:1', wanted: 'b:1' }];
     await scene.evil.say({
       type: 'offer',
-      images: [offered(image, 0), { ...offered(image, 1), names }],
+      items: [offered(image, 0), { ...offered(image, 1), names }],
       last: true,
     });
     await expectViolation(scene);
@@ -159,18 +159,18 @@ describe('offers that end the session', () => {
 
   test('more names and layers than are allowed, of fewer images', async () => {
     await using scene = await paired();
-    const names = Array.from({ length: NAMES_PER_IMAGE_MAX }, () => ({ source: 'a:1', target: 'a:1' }));
+    const names = Array.from({ length: NAMES_PER_IMAGE_MAX }, () => ({ source: 'a:1', wanted: 'a:1' }));
     const image = { ...offered(await testImage(), 0), names };
     const images = Array.from({ length: 60 }, () => image);
-    for (let items = 0; items <= OFFER_ITEMS_MAX; items += images.length * names.length)
-      void scene.evil.say({ type: 'offer', images, last: false }).catch(() => {});
+    for (let parts = 0; parts <= OFFER_PARTS_MAX; parts += images.length * names.length)
+      void scene.evil.say({ type: 'offer', items: images, last: false }).catch(() => {});
     await expectViolation(scene);
   });
 
   test('another offer behind the last', async () => {
     await using scene = await paired();
     await scene.evil.offer([await testImage()]);
-    await scene.evil.say({ type: 'offer', images: [], last: true });
+    await scene.evil.say({ type: 'offer', items: [], last: true });
     await expectViolation(scene);
   });
 });
@@ -178,11 +178,11 @@ describe('offers that end the session', () => {
 describe('messages that end the session', () => {
   test.each<readonly [string, object]>([
     ['hello again', { type: 'hello', role: 'sender', ...HELLO }],
-    ['an answer', { type: 'answer', images: [], last: true }],
-    ['a result', { type: 'result', image: 0, status: 'loaded', targetId: OTHER, refs: [] }],
+    ['an answer', { type: 'answer', items: [], last: true }],
+    ['a result', { type: 'result', item: 0, status: 'loaded', targetId: OTHER, names: [] }],
     [
       'a failure of what was not offered',
-      { type: 'failed', image: 1, error: { code: 'internal', message: 'm' } },
+      { type: 'failed', item: 1, error: { code: 'internal', message: 'm' } },
     ],
     ['an unknown type', { type: 'exec', command: 'id' }],
     ['no type', {}],
@@ -221,15 +221,20 @@ describe('images to be tried again', () => {
     for (const status of ['failed', 'loaded']) expect(await evil.hear('result')).toMatchObject({ status });
     return { ...scene, bad, lane };
   }
-  const retry = (images: readonly number[], attempt = 1) => ({ type: 'retry', images, attempt, waitMs: 0 });
+  const retry = (images: readonly number[], attempt = 1) => ({
+    type: 'retry',
+    items: images,
+    attempt,
+    waitMs: 0,
+  });
 
   test('the script itself is sound: an image that failed is taken the next time', async () => {
     await using scene = await half();
     const { host, evil, sink, bad, lane } = scene;
     await evil.say(retry([0]));
-    expect(await evil.hear('answer')).toMatchObject({ images: [{ image: 0, action: 'send' }], last: true });
+    expect(await evil.hear('answer')).toMatchObject({ items: [{ item: 0, action: 'send' }], last: true });
     await sendBlobs(lane, 0, bad.blobs);
-    expect(await evil.hear('result')).toMatchObject({ image: 0, status: 'loaded' });
+    expect(await evil.hear('result')).toMatchObject({ item: 0, status: 'loaded' });
     await evil.say({ type: 'finish' });
     await Promise.all([evil.end(), lane.end()]);
     expect(statuses(await host.run)).toEqual(['loaded', 'loaded']);
@@ -268,7 +273,7 @@ describe('images to be tried again', () => {
   test('before anything was offered', async () => {
     await using scene = await paired();
     await scene.evil.say(retry([0]));
-    await scene.evil.say({ type: 'offer', images: [offered(await testImage(), 0)], last: true });
+    await scene.evil.say({ type: 'offer', items: [offered(await testImage(), 0)], last: true });
     await sendBlobs(await scene.evil.lane(), 0, (await testImage()).blobs);
     expect(await scene.evil.closed()).toBe('4213 protocol-violation');
     await scene.host.run;
@@ -277,8 +282,9 @@ describe('images to be tried again', () => {
 
 describe('a blob lane that ends the session', () => {
   const header = (image: number, size = 5, digest: Digest = OTHER) =>
-    encodeHeader({ type: 'blob', kind: 'layer', image, encoding: 'identity', size, digest });
-  const end = (image: number, blobs: number) => encodeHeader({ type: 'end', image, blobs, complete: true });
+    encodeHeader({ type: 'blob', kind: 'layer', item: image, encoding: 'identity', size, digest });
+  const end = (image: number, blobs: number) =>
+    encodeHeader({ type: 'end', item: image, blobs, complete: true });
   const hello = [
     header(0, 5, digestOf(Buffer.from('hello'))),
     Buffer.from('00000005' + '68656c6c6f' + '00000000', 'hex'),
@@ -360,8 +366,8 @@ describe('a blob lane that ends the session', () => {
     const sink = new MemorySink();
     sink.images.set(there.image.id, there);
     await using scene = await paired(sink);
-    const { images } = await scene.evil.offer([there, missing]);
-    expect(images.map(({ action }) => action)).toEqual(['present', 'send']);
+    const { items } = await scene.evil.offer([there, missing]);
+    expect(items.map(({ action }) => action)).toEqual(['present', 'send']);
     await sendBlobs(await scene.evil.lane(), 0, there.blobs);
     expect(await scene.evil.closed()).toBe('4213 protocol-violation');
     expect(statuses(await scene.host.run)).toEqual(['present', 'failed protocol-violation']);

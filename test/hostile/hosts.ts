@@ -8,7 +8,7 @@ import type { Settled } from '../../agent/move/ledger.ts';
 import { move } from '../../agent/move/move.ts';
 import { dialSession } from '../../agent/peer/dialler.ts';
 import { Listener } from '../../agent/peer/listener.ts';
-import type { Pairing } from '../../agent/peer/pairing.ts';
+import { Pairing } from '../../agent/peer/pairing.ts';
 import { PeerSink } from '../../agent/peer/peer-sink.ts';
 import { SinkServer } from '../../agent/peer/sink-server.ts';
 import type { Clock } from '../../agent/streams/clock.ts';
@@ -23,6 +23,7 @@ import {
 } from '../../proto/channel.ts';
 import { deriveKey, generateCode } from '../../proto/code.ts';
 import { Compressor } from '../../proto/compression.ts';
+import { encodeBlob } from '../../proto/entry-body.ts';
 import { EntryReader } from '../../proto/entry-reader.ts';
 import { EntryWriter } from '../../proto/entry-writer.ts';
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
@@ -30,9 +31,10 @@ import { Lane } from '../../proto/lane.ts';
 import {
   Control,
   type Hello,
+  KINDS,
   type Message,
   type MessageOf,
-  type OfferedImage,
+  type OfferedItem,
 } from '../../proto/messages.ts';
 import { generateKeyPair, type KeyPair } from '../../proto/noise.ts';
 import type { Secret } from '../../proto/secret.ts';
@@ -70,6 +72,8 @@ export interface ListeningHost extends AsyncDisposable {
   readonly listener: Listener;
   readonly port: number;
   readonly events: readonly Event[];
+  /** A fresh code, by the listener's clock. */
+  readonly newPairing: () => Pairing;
 }
 
 /** A listener of ours, in the role of a receiver. */
@@ -84,7 +88,13 @@ export async function listeningHost(clock?: Clock): Promise<ListeningHost> {
     patienceMs: PATIENCE_MS,
     ...(clock && { clock }),
   });
-  return { listener, port: listener.port, events, [Symbol.asyncDispose]: () => listener.close() };
+  return {
+    listener,
+    port: listener.port,
+    events,
+    newPairing: () => new Pairing(TTL_MS, clock),
+    [Symbol.asyncDispose]: () => listener.close(),
+  };
 }
 
 export interface Receiver extends ListeningHost {
@@ -96,14 +106,14 @@ export interface Receiver extends ListeningHost {
 /** A whole receiver, as agent/commands/receive.ts puts it together, for one session. */
 export async function receiver(sink: Sink, clock?: Clock): Promise<Receiver> {
   const host = await listeningHost(clock);
-  const pairing = host.listener.newPairing(TTL_MS);
+  const pairing = host.newPairing();
   const stop = new AbortController();
   const accepting = host.listener.accept(pairing, stop.signal);
   const run = (async (): Promise<Run> => {
     try {
-      const { session, lane } = await accepting;
+      const { session } = await accepting;
       try {
-        await using server = new SinkServer(session, lane);
+        await using server = new SinkServer(session);
         return { ledger: await server.serve(sink, { emit: () => {} }) };
       } catch (error) {
         session.fail(toImgmvError(error));
@@ -135,7 +145,7 @@ export async function sender(
 ): Promise<Run> {
   try {
     const url = `ws://127.0.0.1:${port}`;
-    const { session, openLane } = await dialSession({
+    const session = await dialSession({
       url,
       code,
       role: 'sender',
@@ -143,7 +153,7 @@ export async function sender(
       emit: () => {},
     });
     try {
-      await using sink = new PeerSink({ session, openLane, pushes });
+      await using sink = new PeerSink({ session, pushes });
       const ledger = await move(source, sink, {
         signal: session.signal,
         emit: () => {},
@@ -258,7 +268,7 @@ export class ScriptedSender extends ScriptedPeer {
   async offer(images: readonly MemoryImage[], change: object = {}): Promise<MessageOf<'answer'>> {
     await this.say({
       type: 'offer',
-      images: images.map((one, at) => ({ ...offered(one, at), ...change })),
+      items: images.map((one, at) => ({ ...offered(one, at), ...change })),
       last: true,
     });
     return this.hear('answer');
@@ -280,28 +290,39 @@ export class ScriptedSender extends ScriptedPeer {
   }
 }
 
-export function offered({ image }: MemoryImage, number: number): OfferedImage {
+export function offered({ image }: MemoryImage, number: number): OfferedItem {
   const { id, root, store, platform, names, diffIds, bytes } = image;
   return {
-    image: number,
+    item: number,
+    kind: 'image',
     id,
     root: { ...root },
     store,
     platform: { ...platform },
-    names: [...names],
+    names: names.map(({ source, target: wanted }) => ({ source, wanted })),
     diffIds: [...diffIds],
     bytes,
   };
 }
 
+/** The names of an image as a receiver tells them that has no others for it. */
+export function wireNames({ names }: MemoryImage['image']): readonly { readonly wanted: string }[] {
+  return names.map(({ target }) => ({ wanted: target }));
+}
+
 /** Sends blobs of an image and its end. */
 export async function sendBlobs(lane: Lane, number: number, blobs: readonly MemoryBlob[]): Promise<void> {
-  const entries = new EntryWriter(lane, new Compressor(0));
+  const entries = new EntryWriter(lane);
+  const compressor = new Compressor(0);
   for (const { kind, digest, bytes } of blobs) {
     const body = async function* () {
       yield bytes;
     };
-    await entries.blob(number, { kind, digest, size: bytes.length, body: body() }, () => 1);
+    const blob = { kind, digest, size: bytes.length, body: body() };
+    await entries.blob(
+      number,
+      encodeBlob(blob, compressor, () => 1),
+    );
   }
   await entries.end(number, blobs.length, true);
 }
@@ -329,7 +350,7 @@ export class ScriptedReceiver extends ScriptedPeer {
     await lane.ready;
     const control = new Control(lane);
     const peer = new ScriptedReceiver(server, control, sessionId, s);
-    await peer.say({ type: 'hello', role: 'receiver', ...HELLO, ...change });
+    await peer.say({ type: 'hello', role: 'receiver', ...HELLO, capabilities: KINDS, ...change });
     await peer.hear('hello');
     return peer;
   }
@@ -348,11 +369,11 @@ export class ScriptedReceiver extends ScriptedPeer {
   }
 
   /** Takes the whole offer and answers `send` to all of it. */
-  async answerAll(): Promise<readonly OfferedImage[]> {
-    const { images } = await this.hear('offer');
-    const answers = images.map(({ image, names }) => ({ image, action: 'send', refs: names }));
-    await this.say({ type: 'answer', images: answers, last: true });
-    return images;
+  async answerAll(): Promise<readonly OfferedItem[]> {
+    const { items } = await this.hear('offer');
+    const answers = items.map(({ item, names }) => ({ item, action: 'send', names }));
+    await this.say({ type: 'answer', items: answers, last: true });
+    return items;
   }
 }
 

@@ -69,7 +69,7 @@ describe('guesses', () => {
   test('five wrong codes burn it, and the sixth is told so even if it is right', async () => {
     const { at, clock } = stillClock();
     await using host = await listeningHost(clock);
-    const pairing = host.listener.newPairing(TTL_MS);
+    const pairing = host.newPairing();
     const accepting = codeOf(host.listener.accept(pairing, new AbortController().signal));
     for (let tries = 1; tries <= CODE_WRONG_TRIES_MAX; tries++) {
       expect(pairing.death).toBeUndefined();
@@ -86,7 +86,7 @@ describe('guesses', () => {
   test('an address that guessed wrong waits 15 s, then 30, and is told how long', async () => {
     const { at, clock } = stillClock();
     await using host = await listeningHost(clock);
-    const pairing = host.listener.newPairing(TTL_MS);
+    const pairing = host.newPairing();
     void host.listener.accept(pairing, new AbortController().signal).catch(() => {});
     for (const seconds of [15, 30, 60]) {
       expect((await told(host.port, WRONG)).code).toBe('wrong-code');
@@ -162,7 +162,7 @@ describe('what is no try', () => {
   ])('a message 3 %s burns nothing, and is told once', async (_name, change) => {
     const { at, clock } = stillClock();
     await using host = await listeningHost(clock);
-    const pairing = host.listener.newPairing(TTL_MS);
+    const pairing = host.newPairing();
     void host.listener.accept(pairing, new AbortController().signal).catch(() => {});
     for (let tries = 0; tries <= CODE_WRONG_TRIES_MAX; tries++) {
       expect(await proof(host.port, change)).toBe(4512);
@@ -181,7 +181,7 @@ describe('what is no try', () => {
   test('a message 3 whose key decrypts is one, whatever stands behind the key', async () => {
     const { at, clock } = stillClock();
     await using host = await listeningHost(clock);
-    const pairing = host.listener.newPairing(TTL_MS);
+    const pairing = host.newPairing();
     void host.listener.accept(pairing, new AbortController().signal).catch(() => {});
     for (const [index, change] of [
       turned(48),
@@ -206,7 +206,7 @@ describe('age', () => {
   ])('the code dies when %s', async (_name, jump) => {
     const { at, clock } = stillClock();
     await using host = await listeningHost(clock);
-    const pairing = host.listener.newPairing(TTL_MS);
+    const pairing = host.newPairing();
     const accepting = codeOf(host.listener.accept(pairing, new AbortController().signal));
     at.wall += jump.wall;
     at.monotonic += jump.monotonic;
@@ -217,7 +217,7 @@ describe('age', () => {
   test('it lives to its last millisecond, and when the wall clock is set back', async () => {
     const { at, clock } = stillClock();
     await using host = await listeningHost(clock);
-    const pairing = host.listener.newPairing(TTL_MS);
+    const pairing = host.newPairing();
     void host.listener.accept(pairing, new AbortController().signal).catch(() => {});
     at.wall += TTL_MS - 1;
     at.monotonic += TTL_MS - 1;
@@ -238,7 +238,7 @@ describe('races', () => {
     for (let race = 0; race < 20; race++) {
       // No more answers in a second than one address gets.
       at.monotonic += 1_000;
-      const pairing = host.listener.newPairing(TTL_MS);
+      const pairing = host.newPairing();
       const accepting = host.listener.accept(pairing, new AbortController().signal);
       accepting.catch(() => {});
       const both = await Promise.all(
@@ -270,15 +270,15 @@ describe('floods', () => {
   const STAGES = [
     '',
     'GET / HTTP/1.1\r\nHost: ',
-    request('imgmv.1'),
-    request('imgmv.1') + frame(preamble),
+    request('imgmv.2'),
+    request('imgmv.2') + frame(preamble),
     // Refused: message 1 proves that it has seen our preamble. flood.test.ts has those who get further.
-    request('imgmv.1') + frame(preamble) + frame(Buffer.from(generateKeyPair().publicKey)),
+    request('imgmv.2') + frame(preamble) + frame(Buffer.from(generateKeyPair().publicKey)),
   ];
 
   test('200 sockets held open, at every stage and from 50 addresses: an honest sender gets in', async () => {
     await using host = await listeningHost();
-    const pairing = host.listener.newPairing(TTL_MS);
+    const pairing = host.newPairing();
     const accepting = host.listener.accept(pairing, new AbortController().signal);
     accepting.catch(() => {});
     const held: HeldSocket[] = [];
@@ -294,7 +294,7 @@ describe('floods', () => {
 
   test('200 of the honest sender’s own address do not keep it out either', async () => {
     await using host = await listeningHost();
-    const pairing = host.listener.newPairing(TTL_MS);
+    const pairing = host.newPairing();
     host.listener.accept(pairing, new AbortController().signal).catch(() => {});
     const held = Array.from({ length: 200 }, (_, at) =>
       heldTcp(host.port, '127.0.0.1', STAGES[at % 5] ?? ''),
@@ -309,7 +309,7 @@ describe('floods', () => {
 
   test('who is silent or drips is closed: headers after 5 s, an upgraded socket after 10 s', async () => {
     await using host = await listeningHost();
-    const pairing = host.listener.newPairing(TTL_MS);
+    const pairing = host.newPairing();
     host.listener.accept(pairing, new AbortController().signal).catch(() => {});
     const started = performance.now();
     const life = async (bytes: string, drip = '') => {
@@ -341,7 +341,7 @@ describe('floods', () => {
     ['an empty', 'origin: \r\n'],
   ])('an upgrade with %s origin is refused, whatever else it says', async (_name, header) => {
     await using host = await listeningHost();
-    const asked = request('imgmv.1').replace('Host: x\r\n', `Host: x\r\n${header}`);
+    const asked = request('imgmv.2').replace('Host: x\r\n', `Host: x\r\n${header}`);
     expect((await refused(host.port, asked)).startsWith('HTTP/1.1 400')).toBe(true);
   });
 
@@ -373,9 +373,9 @@ describe('floods', () => {
 
   test.each([
     ['no upgrade', 'GET / HTTP/1.1\r\nHost: x\r\n\r\n', 'HTTP/1.1 426'],
-    ['another version', request('imgmv.2'), 'HTTP/1.1 426'],
+    ['another version', request('imgmv.9'), 'HTTP/1.1 426'],
     ['another protocol', request('chat'), 'HTTP/1.1 400'],
-    ['no key', request('imgmv.1').replace(/Sec-WebSocket-Key.*\r\n/, ''), 'HTTP/1.1 400'],
+    ['no key', request('imgmv.2').replace(/Sec-WebSocket-Key.*\r\n/, ''), 'HTTP/1.1 400'],
     ['a body', 'POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000000\r\n\r\nx', 'HTTP/1.1 426'],
     ['an expectation', 'GET / HTTP/1.1\r\nHost: x\r\nExpect: much\r\n\r\n', 'HTTP/1.1 426'],
     ['a continuation', 'PUT / HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\n\r\n', 'HTTP/1.1 426'],
@@ -386,7 +386,30 @@ describe('floods', () => {
     await using host = await listeningHost();
     const answer = await refused(host.port, bytes);
     expect(answer.startsWith(want)).toBe(true);
-    if (want.endsWith('426')) expect(answer).toContain('Sec-WebSocket-Protocol: imgmv.1\r\n');
+    if (want.endsWith('426')) expect(answer).toContain('Sec-WebSocket-Protocol: imgmv.2\r\n');
+  });
+});
+
+describe('versions', () => {
+  const offering = (port: number, ...offered: readonly string[]) =>
+    dial(`ws://127.0.0.1:${port}`, { timeoutMs: 30_000, offered });
+
+  test.each([
+    ['imgmv.9', 'imgmv.2'],
+    ['imgmv.2', 'imgmv.9', 'imgmv.1'],
+  ])('the highest that both speak is taken, of %s, %s', async (...offered) => {
+    await using host = await listeningHost();
+    const socket = await offering(host.port, ...offered);
+    expect(socket.negotiation).toEqual({ offered, selected: 'imgmv.2' });
+    socket.destroy();
+  });
+
+  test('a dialler that shares none is told what is spoken here', async () => {
+    await using host = await listeningHost();
+    await expect(offering(host.port, 'imgmv.9')).rejects.toMatchObject({
+      code: 'version-mismatch',
+      message: `ws://127.0.0.1:${host.port} speaks "imgmv.2", this imgmv imgmv.9`,
+    });
   });
 });
 
@@ -440,7 +463,7 @@ describe('answers', () => {
   test('to five pairings of an address a second: the sixth waits, and one from elsewhere does not', async () => {
     const { at, clock } = stillClock();
     await using host = await listeningHost(clock);
-    const pairing = host.listener.newPairing(TTL_MS);
+    const pairing = host.newPairing();
     void host.listener.accept(pairing, new AbortController().signal).catch(() => {});
     for (let n = 0; n < ANSWERS_PER_ADDRESS_MAX_PER_S; n++) {
       const { peer, answer } = await asks(host.port, '127.0.0.2');
@@ -463,7 +486,7 @@ describe('answers', () => {
   test('to five in all in a tenth of a second', async () => {
     const { at, clock } = stillClock();
     await using host = await listeningHost(clock);
-    const pairing = host.listener.newPairing(TTL_MS);
+    const pairing = host.newPairing();
     void host.listener.accept(pairing, new AbortController().signal).catch(() => {});
     for (let n = 0; n < ANSWERS_MAX_PER_100_MS; n++) {
       const { peer, answer } = await asks(host.port, `127.0.${n}.2`);
@@ -480,7 +503,7 @@ describe('answers', () => {
   test('are waited for by an address that is crowded: who waits is not thrown out for standing still', async () => {
     const { at, clock } = stillClock();
     await using host = await listeningHost(clock);
-    const pairing = host.listener.newPairing(TTL_MS);
+    const pairing = host.newPairing();
     void host.listener.accept(pairing, new AbortController().signal).catch(() => {});
     const from = '127.0.0.2';
     for (let n = 0; n < ANSWERS_PER_ADDRESS_MAX_PER_S; n++) {
@@ -532,13 +555,13 @@ describe('answers', () => {
 
 describe('an offer of versions that is changed on the way', () => {
   test.each([
-    ['a newer one is added', 'imgmv.2, imgmv.1'],
-    ['another protocol is added', 'imgmv.1, chat'],
+    ['a newer one is added', 'imgmv.9, imgmv.2'],
+    ['another protocol is added', 'imgmv.2, chat'],
   ])('%s: neither side takes the other, both are told, and nothing is used up', async (_name, offered) => {
     await using host = await receiver(new MemorySink());
     await using between = await tap({
       port: host.port,
-      head: (head, from) => (from === 'dialler' ? head.replace(': imgmv.1\r\n', `: ${offered}\r\n`) : head),
+      head: (head, from) => (from === 'dialler' ? head.replace(': imgmv.2\r\n', `: ${offered}\r\n`) : head),
     });
     const image = await testImage({ name: 'web:1.0' });
     const { error } = await sender(between.port, host.code, new MemorySource([image]));

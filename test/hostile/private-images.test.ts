@@ -5,9 +5,8 @@
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Digest } from '../../agent/model/image.ts';
 import { digestOf } from '../../agent/oci/metadata.ts';
-import { Compressor } from '../../proto/compression.ts';
 import { EntryWriter } from '../../proto/entry-writer.ts';
-import type { AnsweredImage as Answered } from '../../proto/messages.ts';
+import type { AnsweredItem as Answered } from '../../proto/messages.ts';
 import { type MemoryBlob, type MemoryImage, testImage } from '../memory.ts';
 import { type Engine, engineSupport, startEngine } from '../rig/engine.ts';
 import { type LoadedImage, loadImage } from '../rig/images.ts';
@@ -79,28 +78,28 @@ describeOn(
       const push = ['--allow-push', `${registry.address}/*`];
       await using receiver = await built.receive(['--once', '--json', ...push]);
       const thief = await ScriptedSender.pairBy(receiver.port, receiver.code, PUSHES);
-      await thief.say({ type: 'offer', images: images.map(wholeOffer), last: true });
+      await thief.say({ type: 'offer', items: images.map(wholeOffer), last: true });
       const answer = await thief.hear('answer');
       const lane = await thief.lane();
       const failure = { code: 'integrity', message: 'so it goes' };
       for (const [number, image] of images.entries()) {
         // What nobody has asked for would end the session.
-        const isAsked = answer.images[number]?.action === 'send';
+        const isAsked = answer.items[number]?.action === 'send';
         if (isAsked && sent.includes(image)) await sendBlobs(lane, number, image.blobs);
         else if (isAsked) {
-          await thief.say({ type: 'failed', image: number, error: failure });
-          await new EntryWriter(lane, new Compressor(0)).end(number, 0, false);
+          await thief.say({ type: 'failed', item: number, error: failure });
+          await new EntryWriter(lane).end(number, 0, false);
         }
         // What was thought to be there is asked for again, and does not come.
         while ((await endOf(thief)) === 'again') {
-          await thief.say({ type: 'failed', image: number, error: failure });
-          await new EntryWriter(lane, new Compressor(0)).end(number, 0, false);
+          await thief.say({ type: 'failed', item: number, error: failure });
+          await new EntryWriter(lane).end(number, 0, false);
         }
       }
       await thief.say({ type: 'finish' });
       await thief.end();
       await receiver.imgmv.exit;
-      return answer.images;
+      return answer.items;
     }
 
     const inRegistry = async (repository: string, digest: string, what: 'blobs' | 'manifests' = 'blobs') => {
@@ -115,10 +114,10 @@ describeOn(
       for (const args of [[], ['--no-replace']]) {
         await using receiver = await built.receive(['--once', '--json', ...args]);
         const thief = await ScriptedSender.pairBy(receiver.port, receiver.code, { purpose: 'plan' });
-        const { images } = await thief.offer([claim]);
+        const { items } = await thief.offer([claim]);
         expect(victim.id).toMatch(/^sha256:[0-9a-f]{64}$/);
-        expect(JSON.stringify(images)).not.toContain(victim.id.slice('sha256:'.length));
-        expect(images[0]?.refs[0]?.replaces).toBe(victim.id.slice('sha256:'.length).slice(0, 12));
+        expect(JSON.stringify(items)).not.toContain(victim.id.slice('sha256:'.length));
+        expect(items[0]?.names[0]?.replaces).toBe(victim.id.slice('sha256:'.length).slice(0, 12));
         // The receiver's own user sees it in full.
         expect(await receiver.imgmv.waitFor('plan')).toMatchObject({
           images: [{ refs: [{ replaces: victim.id }] }],
@@ -287,9 +286,9 @@ for (const flavour of ['20', '28c'] as const)
       for (const offer of [claim, withoutConfig]) {
         await using receiver = await built.receive(['--once', '--json']);
         const thief = await ScriptedSender.pairBy(receiver.port, receiver.code, { purpose: 'plan' });
-        await thief.say({ type: 'offer', images: [wholeOffer({ image: offer, blobs: [] }, 0)], last: true });
-        const { images } = await thief.hear('answer');
-        expect(images[0]?.action).toBe('send');
+        await thief.say({ type: 'offer', items: [wholeOffer({ image: offer, blobs: [] }, 0)], last: true });
+        const { items } = await thief.hear('answer');
+        expect(items[0]?.action).toBe('send');
         await thief.end();
       }
     });

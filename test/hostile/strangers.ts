@@ -26,7 +26,7 @@ export interface Strangers extends AsyncDisposable {
   readonly dialled: number;
 }
 
-export function upgradeRequest(protocols = 'imgmv.1'): string {
+export function upgradeRequest(protocols = 'imgmv.2'): string {
   return (
     'GET / HTTP/1.1\r\nHost: x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n' +
     `Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Protocol: ${protocols}\r\n\r\n`

@@ -73,7 +73,7 @@ function dialWith(socket: Socket, ours: Preamble, credentials: Credentials = { s
 
 /** A socket as if this offer had been sent, or received, in its opening handshake. */
 function said(socket: Socket, offered: readonly string[]): void {
-  Object.defineProperty(socket, 'negotiation', { value: { offered, selected: 'imgmv.1' } });
+  Object.defineProperty(socket, 'negotiation', { value: { offered, selected: 'imgmv.2' } });
 }
 
 describe('preamble', () => {
@@ -175,9 +175,9 @@ describe('handshake', () => {
   });
 
   test.each([
-    ['a newer version is taken out of the offer', ['imgmv.2', 'imgmv.1'], ['imgmv.1']],
-    ['the offer is put in another order', ['imgmv.2', 'imgmv.1'], ['imgmv.1', 'imgmv.2']],
-    ['a protocol is added', ['imgmv.1'], ['imgmv.1', 'chat']],
+    ['a newer version is taken out of the offer', ['imgmv.9', 'imgmv.2'], ['imgmv.2']],
+    ['the offer is put in another order', ['imgmv.9', 'imgmv.2'], ['imgmv.2', 'imgmv.9']],
+    ['a protocol is added', ['imgmv.2'], ['imgmv.2', 'chat']],
   ])(
     'where %s on the way the handshake fails on both sides, of a lane as of a pairing',
     async (_name, sent, received) => {
@@ -203,7 +203,7 @@ describe('handshake', () => {
 
   test('the same offer of several versions on both sides is taken', async () => {
     await using ends = await sockets();
-    for (const socket of [ends.dialler, ends.listener]) said(socket, ['imgmv.2', 'imgmv.1']);
+    for (const socket of [ends.dialler, ends.listener]) said(socket, ['imgmv.9', 'imgmv.2']);
     const accepting = accept(ends.listener);
     expect((await dialWith(ends.dialler, preamble({}))).h).toEqual((await accepting).h);
   });

@@ -12,6 +12,7 @@ import {
   encodeHeader,
   encodeTrailer,
 } from '../../proto/entry.ts';
+import { encodeBlob } from '../../proto/entry-body.ts';
 import { EntryReader } from '../../proto/entry-reader.ts';
 import { EntryWriter } from '../../proto/entry-writer.ts';
 import type { Lane } from '../../proto/lane.ts';
@@ -51,9 +52,14 @@ async function take(reader: EntryReader) {
 }
 
 function writerOf(lane: Lane) {
-  const entries = new EntryWriter(lane, new Compressor());
+  const entries = new EntryWriter(lane);
+  const compressor = new Compressor();
   return {
-    send: (one: Blob, image = 0) => entries.blob(image, one, () => 3),
+    send: (one: Blob, image = 0) =>
+      entries.blob(
+        image,
+        encodeBlob(one, compressor, () => 3),
+      ),
     entries,
   };
 }
@@ -61,37 +67,37 @@ function writerOf(lane: Lane) {
 const HEADERS: readonly (readonly [string, BlobHeader | EndHeader, string])[] = [
   [
     'a layer of image 7 with a digest, as zstd',
-    { type: 'blob', kind: 'layer', image: 7, encoding: 'zstd', size: 5, digest: HELLO_DIGEST },
+    { type: 'blob', kind: 'layer', item: 7, encoding: 'zstd', size: 5, digest: HELLO_DIGEST },
     `01 01 01 00 00000007 0000000000000005 ${HELLO_HEX}`,
   ],
   [
     'a layer without a digest, of the greatest size',
-    { type: 'blob', kind: 'layer', image: 0, encoding: 'identity', size: 1024 ** 4, digest: undefined },
+    { type: 'blob', kind: 'layer', item: 0, encoding: 'identity', size: 1024 ** 4, digest: undefined },
     `01 00 00 00 00000000 0000010000000000 ${NO_DIGEST}`,
   ],
   [
     'a config',
-    { type: 'blob', kind: 'config', image: 1, encoding: 'identity', size: 5, digest: HELLO_DIGEST },
+    { type: 'blob', kind: 'config', item: 1, encoding: 'identity', size: 5, digest: HELLO_DIGEST },
     `02 00 01 00 00000001 0000000000000005 ${HELLO_HEX}`,
   ],
   [
     'a manifest',
-    { type: 'blob', kind: 'manifest', image: 1, encoding: 'identity', size: 5, digest: HELLO_DIGEST },
+    { type: 'blob', kind: 'manifest', item: 1, encoding: 'identity', size: 5, digest: HELLO_DIGEST },
     `03 00 01 00 00000001 0000000000000005 ${HELLO_HEX}`,
   ],
   [
     'an index of the greatest size, for the greatest image',
-    { type: 'blob', kind: 'index', image: 9_999, encoding: 'zstd', size: 4 * MIB, digest: HELLO_DIGEST },
+    { type: 'blob', kind: 'index', item: 9_999, encoding: 'zstd', size: 4 * MIB, digest: HELLO_DIGEST },
     `04 01 01 00 0000270f 0000000000400000 ${HELLO_HEX}`,
   ],
   [
     'the end of an image of three blobs',
-    { type: 'end', image: 7, blobs: 3, complete: true },
+    { type: 'end', item: 7, blobs: 3, complete: true },
     `00 00 00 00 00000007 0000000000000003 ${NO_DIGEST}`,
   ],
   [
     'the end of an image that was given up',
-    { type: 'end', image: 7, blobs: 1, complete: false },
+    { type: 'end', item: 7, blobs: 1, complete: false },
     `00 00 02 00 00000007 0000000000000001 ${NO_DIGEST}`,
   ],
 ];
@@ -183,7 +189,7 @@ describe('a writer', () => {
     await entries.end(0, 1, false);
     expect(await codeOf(take(reader))).toBe('peer-stopped');
     expect((await take(reader)).bytes.toString()).toBe('hello');
-    expect(await reader.next()).toEqual({ type: 'end', image: 0, blobs: 1, complete: false });
+    expect(await reader.next()).toEqual({ type: 'end', item: 0, blobs: 1, complete: false });
   });
 
   test('does not send what is endless', async () => {
@@ -259,8 +265,8 @@ describe('from writer to reader', () => {
       for (let at = 0; at < body.length; at += 64 * 1024) yield body.subarray(at, at + 64 * 1024);
     };
     let asked = 0;
-    const entries = new EntryWriter(ends.dialler, new Compressor());
-    const sending = entries.blob(0, blob(body, { body: pieces() }), () => (asked++ % 5) + 1);
+    const encoded = encodeBlob(blob(body, { body: pieces() }), new Compressor(), () => (asked++ % 5) + 1);
+    const sending = new EntryWriter(ends.dialler).blob(0, encoded);
     expect((await take(new EntryReader(ends.listener))).bytes.equals(body)).toBe(true);
     await sending;
     expect(asked).toBe(96);

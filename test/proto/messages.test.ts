@@ -6,7 +6,7 @@ import {
   decodeMessage,
   encodeMessage,
   type Message,
-  type OfferedImage,
+  type OfferedItem,
 } from '../../proto/messages.ts';
 import { codeOf, lanes, readAll } from './wire.ts';
 
@@ -25,12 +25,13 @@ const HELLO = {
 };
 
 const IMAGE = {
-  image: 0,
+  item: 0,
+  kind: 'image',
   id: DIGEST,
   root: { mediaType: 'application/vnd.oci.image.index.v1+json', digest: DIGEST, size: 1_000 },
   store: 'containerd',
   platform: { os: 'linux', architecture: 'arm64', variant: 'v8' },
-  names: [{ source: 'web:1.0', target: 'team/web:2.0' }],
+  names: [{ source: 'web:1.0', wanted: 'team/web:2.0' }],
   diffIds: [DIGEST],
   config: DIGEST,
   layers: [{ digest: DIGEST, size: 7, diffId: DIGEST }],
@@ -39,47 +40,47 @@ const IMAGE = {
 };
 
 const ANSWERED = {
-  image: 0,
+  item: 0,
   action: 'send',
   reason: 'why',
   warning: 'of what',
-  refs: [{ source: 'web:1.0', target: 'team/web:2.0', replaces: '0123456789ab', push: true }],
+  names: [{ wanted: 'team/web:2.0', target: 'web:2', replaces: '0123456789ab', push: true }],
   missing: [DIGEST],
 };
 
 const UNANSWERED = {
-  image: 0,
+  item: 0,
   action: 'refuse',
-  refs: [],
+  names: [],
   error: { code: 'engine-unavailable', message: 'm', hint: 'h' },
 };
 
 /** One of each, with every field. */
 const MESSAGES: Readonly<Record<string, Record<string, unknown>>> = {
   hello: HELLO,
-  offer: { type: 'offer', images: [IMAGE], last: true },
-  answer: { type: 'answer', images: [ANSWERED, UNANSWERED], last: true },
-  progress: { type: 'progress', image: 0, phase: 'push', bytes: 5, bytesTotal: 6, bottleneck: 'load' },
-  again: { type: 'again', image: 0, missing: [DIGEST] },
-  failed: { type: 'failed', image: 0, error: { code: 'integrity', message: 'm', hint: 'h' } },
+  offer: { type: 'offer', items: [IMAGE], last: true },
+  answer: { type: 'answer', items: [ANSWERED, UNANSWERED], last: true },
+  progress: { type: 'progress', item: 0, phase: 'push', bytes: 5, bytesTotal: 6, bottleneck: 'load' },
+  again: { type: 'again', item: 0, missing: [DIGEST] },
+  failed: { type: 'failed', item: 0, error: { code: 'integrity', message: 'm', hint: 'h' } },
   result: {
     type: 'result',
-    image: 0,
+    item: 0,
     status: 'loaded',
     targetId: DIGEST,
-    refs: [{ source: 'web:1.0', target: 'team/web:2.0', replaced: '0123456789ab' }],
+    names: [{ wanted: 'team/web:2.0', target: 'web:2', replaces: '0123456789ab' }],
     error: { code: 'refused', message: 'm' },
     pushes: true,
   },
   pushed: {
     type: 'pushed',
-    image: 0,
+    item: 0,
     pushed: [
       { target: 'team/web:2.0', digest: DIGEST, warning: 'w' },
       { target: 'team/web:3.0', problem: 'denied' },
     ],
   },
-  retry: { type: 'retry', images: [0, 9_999], attempt: 20, waitMs: 60_000 },
+  retry: { type: 'retry', items: [0, 9_999], attempt: 20, waitMs: 60_000 },
   placed: { type: 'placed', error: { code: 'refused', message: 'm', hint: 'h' } },
   probe: { type: 'probe', padding: 'x' },
   finish: { type: 'finish' },
@@ -169,7 +170,7 @@ function frame(json: Buffer): Buffer {
 
 describe('schemas', () => {
   test('unknown fields are dropped, wherever they stand', () => {
-    const more = changed(changed(MESSAGES.offer, 'new', 1), 'images.0.platform.features', ['x']);
+    const more = changed(changed(MESSAGES.offer, 'new', 1), 'items.0.platform.features', ['x']);
     expect(decode(more)).toEqual(MESSAGES.offer);
   });
 
@@ -188,45 +189,51 @@ describe('schemas', () => {
     ['hello', 'engine.store', 'overlay2'],
     ['hello', 'capabilities', undefined],
     ['hello', 'capabilities', Array(65).fill('x')],
-    ['retry', 'images', []],
-    ['retry', 'images', [10_000]],
-    ['retry', 'images', [0.5]],
+    ['retry', 'items', []],
+    ['retry', 'items', [10_000]],
+    ['retry', 'items', [0.5]],
     ['retry', 'attempt', 0],
     ['retry', 'attempt', 21],
     ['retry', 'waitMs', -1],
     ['retry', 'waitMs', 60_001],
-    ['answer', 'images.1.error.code', 'fine'],
+    ['answer', 'items.1.error.code', 'fine'],
     ['offer', 'last', undefined],
-    ['offer', 'images.0.image', -1],
-    ['offer', 'images.0.image', 10_000],
-    ['offer', 'images.0.image', 0.5],
-    ['offer', 'images.0.image', '0'],
-    ['offer', 'images.0.id', 'sha256:AB'],
-    ['offer', 'images.0.id', `sha256:${'AB'.repeat(32)}`],
-    ['offer', 'images.0.id', `${DIGEST}\n`],
-    ['offer', 'images.0.id', `sha512:${'ab'.repeat(64)}`],
-    ['offer', 'images.0.root.size', -1],
-    ['offer', 'images.0.root.size', 2 ** 53],
-    ['offer', 'images.0.bytes', 1024 ** 4 + 1],
-    ['offer', 'images.0.bytes', null],
-    ['offer', 'images.0.platform.os', ''],
-    ['offer', 'images.0.names.0.target', ''],
-    ['offer', 'images.0.names.0.target', 'a b'],
-    ['offer', 'images.0.names.0.target', 'a\x1b[31m'],
-    ['offer', 'images.0.names.0.target', 'ä'],
-    ['offer', 'images.0.names.0.target', 'x'.repeat(385)],
-    ['offer', 'images.0.names', Array(101).fill(IMAGE.names[0])],
-    ['offer', 'images.0.diffIds', Array(1001).fill(DIGEST)],
-    ['offer', 'images.0.diffIds.0', 'sha256:'],
-    ['answer', 'images.0.action', 'maybe'],
-    ['answer', 'images.0.reason', 'x'.repeat(1_001)],
-    ['answer', 'images.0.missing', Array(1001).fill(DIGEST)],
-    ['answer', 'images.0.refs.0.replaces', 'x'],
-    ['offer', 'images.0.config', 'x'],
-    ['offer', 'images.0.layers', Array(1001).fill({ digest: DIGEST, size: 1 })],
-    ['offer', 'images.0.layers.0.digest', 'x'],
-    ['offer', 'images.0.layers.0.size', -1],
-    ['offer', 'images.0.layers.0.diffId', 'x'],
+    ['offer', 'items.0.item', -1],
+    ['offer', 'items.0.item', 10_000],
+    ['offer', 'items.0.item', 0.5],
+    ['offer', 'items.0.item', '0'],
+    ['offer', 'items.0.id', 'sha256:AB'],
+    ['offer', 'items.0.id', `sha256:${'AB'.repeat(32)}`],
+    ['offer', 'items.0.id', `${DIGEST}\n`],
+    ['offer', 'items.0.id', `sha512:${'ab'.repeat(64)}`],
+    ['offer', 'items.0.root.size', -1],
+    ['offer', 'items.0.root.size', 2 ** 53],
+    ['offer', 'items.0.bytes', 1024 ** 4 + 1],
+    ['offer', 'items.0.bytes', null],
+    ['offer', 'items.0.platform.os', 'x'.repeat(101)],
+    ['offer', 'items.0.platform.os', undefined],
+    ['offer', 'items.0.platform.variant', ''],
+    ['offer', 'items.0.kind', 'volume'],
+    ['offer', 'items.0.kind', undefined],
+    ['answer', 'items.0.names.0.wanted', undefined],
+    ['answer', 'items.0.names.0.target', ''],
+    ['offer', 'items.0.names.0.wanted', ''],
+    ['offer', 'items.0.names.0.wanted', 'a b'],
+    ['offer', 'items.0.names.0.wanted', 'a\x1b[31m'],
+    ['offer', 'items.0.names.0.wanted', 'ä'],
+    ['offer', 'items.0.names.0.wanted', 'x'.repeat(385)],
+    ['offer', 'items.0.names', Array(101).fill(IMAGE.names[0])],
+    ['offer', 'items.0.diffIds', Array(1001).fill(DIGEST)],
+    ['offer', 'items.0.diffIds.0', 'sha256:'],
+    ['answer', 'items.0.action', 'maybe'],
+    ['answer', 'items.0.reason', 'x'.repeat(1_001)],
+    ['answer', 'items.0.missing', Array(1001).fill(DIGEST)],
+    ['answer', 'items.0.names.0.replaces', 'x'],
+    ['offer', 'items.0.config', 'x'],
+    ['offer', 'items.0.layers', Array(1001).fill({ digest: DIGEST, size: 1 })],
+    ['offer', 'items.0.layers.0.digest', 'x'],
+    ['offer', 'items.0.layers.0.size', -1],
+    ['offer', 'items.0.layers.0.diffId', 'x'],
     ['again', 'missing', Array(1001).fill(DIGEST)],
     ['again', 'missing.0', 'x'],
     ['probe', 'padding', 'x'.repeat(65_537)],
@@ -238,20 +245,20 @@ describe('schemas', () => {
     ['failed', 'error', undefined],
     ['result', 'status', 'done'],
     ['result', 'targetId', 'web:1.0'],
-    ['result', 'refs', undefined],
+    ['result', 'names', undefined],
     ['hello', 'push', 'yes'],
     ['progress', 'bytesTotal', -1],
     ['result', 'pushes', false],
-    ['offer', 'images.0.withheld', 'x'.repeat(1_001)],
+    ['offer', 'items.0.withheld', 'x'.repeat(1_001)],
     ['pushed', 'pushed', []],
     ['pushed', 'pushed', Array(101).fill({ target: 'web:1.0' })],
     ['pushed', 'pushed.0.target', 'a b'],
     ['pushed', 'pushed.0.digest', 'sha256:x'],
     ['pushed', 'pushed.0.warning', 'x'.repeat(1_001)],
     ['pushed', 'pushed.1.problem', 'unheard-of'],
-    ['answer', 'images.0.refs.0.replaces', DIGEST],
-    ['answer', 'images.0.refs.0.push', false],
-    ['result', 'refs.0.replaced', DIGEST],
+    ['answer', 'items.0.names.0.replaces', DIGEST],
+    ['answer', 'items.0.names.0.push', false],
+    ['result', 'names.0.replaces', DIGEST],
   ])('%s with another %s is a violation (%j)', async (type, path, to) => {
     expect(decode(MESSAGES[type])).toBeDefined();
     expect(await codeOf(() => decode(changed(MESSAGES[type], path, to)))).toBe('protocol-violation');
@@ -259,17 +266,20 @@ describe('schemas', () => {
 
   test.each<readonly [string, string, unknown]>([
     ['hello', 'name', 'x'.repeat(100)],
-    ['offer', 'images', []],
-    ['offer', 'images.0.image', 9_999],
-    ['offer', 'images.0.bytes', 1024 ** 4],
-    ['offer', 'images.0.withheld', undefined],
-    ['offer', 'images.0.platform.variant', undefined],
-    ['offer', 'images.0.names', []],
-    ['offer', 'images.0.names.0.target', 'x'.repeat(384)],
-    ['offer', 'images.0.diffIds', Array(500).fill(DIGEST)],
-    ['answer', 'images.0.reason', undefined],
-    ['answer', 'images.0.warning', 'x'.repeat(1_000)],
-    ['answer', 'images.0.missing', undefined],
+    ['offer', 'items', []],
+    ['offer', 'items.0.item', 9_999],
+    ['offer', 'items.0.bytes', 1024 ** 4],
+    ['offer', 'items.0.withheld', undefined],
+    ['offer', 'items.0.platform.variant', undefined],
+    ['offer', 'items.0.platform.os', ''],
+    ['offer', 'items.0.platform.architecture', ''],
+    ['answer', 'items.0.names.0.target', undefined],
+    ['offer', 'items.0.names', []],
+    ['offer', 'items.0.names.0.wanted', 'x'.repeat(384)],
+    ['offer', 'items.0.diffIds', Array(500).fill(DIGEST)],
+    ['answer', 'items.0.reason', undefined],
+    ['answer', 'items.0.warning', 'x'.repeat(1_000)],
+    ['answer', 'items.0.missing', undefined],
     ['progress', 'bottleneck', undefined],
     ['failed', 'error.hint', undefined],
     ['result', 'targetId', undefined],
@@ -287,9 +297,9 @@ describe('lists', () => {
   const offer = (count: number, layers: number): Message & { type: 'offer' } => ({
     type: 'offer',
     last: true,
-    images: Array.from({ length: count }, (_, image) => ({
-      ...(IMAGE as OfferedImage),
-      image,
+    items: Array.from({ length: count }, (_, item) => ({
+      ...(IMAGE as OfferedItem),
+      item,
       diffIds: Array<string>(layers).fill(DIGEST),
     })),
   });
@@ -312,31 +322,31 @@ describe('lists', () => {
     const value = offer(1_000, 60);
     const messages = await sentAs(value);
     expect(messages.length).toBeGreaterThan(40);
-    const images: unknown[] = [];
+    const items: unknown[] = [];
     for (const [at, { length, message }] of messages.entries()) {
       if (message.type !== 'offer') throw new Error('an offer was expected');
       expect(length).toBeLessThan(MESSAGE_LIST_BYTES + 2_000);
       expect(message.last).toBe(at === messages.length - 1);
-      images.push(...message.images);
+      items.push(...message.items);
     }
-    expect(images).toEqual(value.images);
+    expect(items).toEqual(value.items);
   });
 
   test('an empty list is one message', async () => {
     expect(await sentAs(offer(0, 0))).toEqual([
-      { length: 40, message: { type: 'offer', images: [], last: true } },
+      { length: 39, message: { type: 'offer', items: [], last: true } },
     ]);
   });
 
   test('bytes count, not characters', async () => {
     const reason = '大'.repeat(1_000);
-    const images = Array.from({ length: 200 }, (_, image) => ({
-      image,
+    const items = Array.from({ length: 200 }, (_, item) => ({
+      item,
       action: 'refuse' as const,
       reason,
-      refs: [],
+      names: [],
     }));
-    for (const { length } of await sentAs({ type: 'answer', images, last: true }))
+    for (const { length } of await sentAs({ type: 'answer', items, last: true }))
       expect(length).toBeLessThan(MESSAGE_LIST_BYTES + 4_000);
   });
 });

@@ -110,10 +110,10 @@ test('the blob and the end of section 7.3', () => {
     ENTRY_TRAILER_BYTES,
     ENTRY_HEADER_BYTES,
   ]);
-  expect(blob).toMatchObject({ kind: 'layer', image: 7, size: 5, digest: digestOf(Buffer.from('hello')) });
+  expect(blob).toMatchObject({ kind: 'layer', item: 7, size: 5, digest: digestOf(Buffer.from('hello')) });
   expect(hex(body).toString('latin1')).toBe('\0\0\0\x05hello\0\0\0\0');
   expect(decodeTrailer(hex(trailer))).toMatchObject({ complete: true, size: 5 });
-  expect(decodeHeader(hex(end))).toEqual({ type: 'end', image: 7, blobs: 1, complete: true });
+  expect(decodeHeader(hex(end))).toEqual({ type: 'end', item: 7, blobs: 1, complete: true });
 });
 
 test('the config of section 8 gets its manifest and its id', () => {

@@ -44,7 +44,7 @@ const FIRST_FRAGMENT = 0x02;
 const NEXT_FRAGMENT = 0x00;
 
 /** An upgraded connection of ours, its client a plain TCP socket. */
-async function rawClient(protocols = 'imgmv.1') {
+async function rawClient(protocols = 'imgmv.2') {
   const server = await webSocketServer();
   const client = connect(server.port, '127.0.0.1');
   client.on('error', () => {});
@@ -73,18 +73,18 @@ describe('a listener’s socket', () => {
     await using raw = await rawClient();
     expect(raw.answer).toContain('HTTP/1.1 101');
     expect(raw.answer).toContain('Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n');
-    expect(raw.answer).toContain('Sec-WebSocket-Protocol: imgmv.1\r\n');
+    expect(raw.answer).toContain('Sec-WebSocket-Protocol: imgmv.2\r\n');
     expect(raw.answer).not.toContain('Extensions');
   });
 
   test.each([
-    ['imgmv.1', ['imgmv.1']],
-    ['imgmv.2, imgmv.1', ['imgmv.2', 'imgmv.1']],
-    [' chat ,imgmv.1', ['chat', 'imgmv.1']],
-    ['imgmv.2\r\nSec-WebSocket-Protocol: imgmv.1', ['imgmv.2', 'imgmv.1']],
+    ['imgmv.2', ['imgmv.2']],
+    ['imgmv.9, imgmv.2', ['imgmv.9', 'imgmv.2']],
+    [' chat ,imgmv.2', ['chat', 'imgmv.2']],
+    ['imgmv.9\r\nSec-WebSocket-Protocol: imgmv.2', ['imgmv.9', 'imgmv.2']],
   ])('knows the whole offer %j, for the prologue', async (protocols, offered) => {
     await using raw = await rawClient(protocols);
-    expect(raw.socket.negotiation).toEqual({ offered, selected: 'imgmv.1' });
+    expect(raw.socket.negotiation).toEqual({ offered, selected: 'imgmv.2' });
   });
 
   test('messages are single binary frames, unmasked, with no extension bit', async () => {
@@ -205,11 +205,11 @@ describe('the version', () => {
     }) as Parameters<typeof versionOffered>[0];
 
   test.each([
-    ['imgmv.1', 'ours'],
-    ['imgmv.2, imgmv.1', 'ours'],
-    ['chat,imgmv.1', 'ours'],
-    ['imgmv.2', 'other'],
-    ['imgmv.10', 'other'],
+    ['imgmv.2', 'ours'],
+    ['imgmv.9, imgmv.2', 'ours'],
+    ['chat,imgmv.2', 'ours'],
+    ['imgmv.9', 'other'],
+    ['imgmv.20', 'other'],
     ['chat', 'none'],
     ['', 'none'],
     [undefined, 'none'],
@@ -236,7 +236,7 @@ describe('dialling', () => {
     const accept = createHash('sha1').update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`);
     return (
       'HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n' +
-      `Sec-WebSocket-Accept: ${accept.digest('base64')}\r\nSec-WebSocket-Protocol: imgmv.1\r\n\r\n`
+      `Sec-WebSocket-Accept: ${accept.digest('base64')}\r\nSec-WebSocket-Protocol: imgmv.2\r\n\r\n`
     );
   }
 
@@ -256,7 +256,7 @@ describe('dialling', () => {
     const socket = await dialPort(server.port);
     const asked = seen.map((bytes) => bytes.toString('latin1')).join('');
     expect(asked).toMatch(/^GET \/path HTTP\/1\.1\r\n/);
-    expect(asked).toContain('Sec-WebSocket-Protocol: imgmv.1\r\n');
+    expect(asked).toContain('Sec-WebSocket-Protocol: imgmv.2\r\n');
     expect(asked).not.toMatch(/Sec-WebSocket-Extensions|Origin/i);
     seen.length = 0;
     socket.send(Buffer.from('abc'));
@@ -285,9 +285,9 @@ describe('dialling', () => {
   test.each([
     [
       '426 of another version',
-      'HTTP/1.1 426 X\r\nSec-WebSocket-Protocol: imgmv.2\r\n\r\n',
+      'HTTP/1.1 426 X\r\nSec-WebSocket-Protocol: imgmv.9\r\n\r\n',
       'version-mismatch',
-      'imgmv.2',
+      'imgmv.9',
     ],
     ['426 of something else', 'HTTP/1.1 426 X\r\nUpgrade: h2c\r\n\r\n', 'not-imgmv', '426'],
     ['404', 'HTTP/1.1 404 X\r\nContent-Length: 0\r\n\r\n', 'not-imgmv', '404'],

@@ -17,7 +17,7 @@ import { generateKeyPair } from '../../proto/noise.ts';
 import { dial, type Socket, upgrade } from '../../proto/websocket.ts';
 
 /** How a prologue begins where one version was offered and selected, as PROTOCOL.md section 3.1 has it. */
-export const NEGOTIATED = Buffer.from('imgmv.1\nimgmv.1\n');
+export const NEGOTIATED = Buffer.from('imgmv.2\nimgmv.2\n');
 
 export interface Ends<T> extends AsyncDisposable {
   readonly dialler: T;

@@ -46,7 +46,7 @@ it('dies by the monotonic clock when the wall clock was set back', async () => {
 
 it('dies by its use, and stays used', async () => {
   const { clock, pairing } = await started();
-  pairing.use();
+  pairing.admit();
   expect(pairing.death?.code).toBe('code-used');
   clock.wallMs += 60_000;
   expect(pairing.death?.code).toBe('code-used');

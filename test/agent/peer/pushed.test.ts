@@ -19,7 +19,7 @@ it('fits one message, however many names there are and whatever is said of them'
   const pushed = names.map((target): Pushed => ({ target, warning: text, error, problem: 'denied' }));
   const wire = encodeMessage({
     type: 'pushed',
-    image: 9_999,
+    item: 9_999,
     pushed: pushedToWire(pushed, DIGEST, DIGEST),
   });
   expect(decodeMessage(wire.subarray(4))).toMatchObject({ pushed: names.map((target) => ({ target })) });

@@ -135,8 +135,8 @@ export const PAIRING: readonly Mutation[] = [
   {
     name: 'two senders at once are both in',
     file: 'agent/peer/listener.ts',
-    find: '    pairing.use();\n    this.#accept = undefined;\n',
-    replace: '',
+    find: '      authority.admit(channel.rs);\n    } catch (error) {\n      return channel.fail(toImgmvError(error));\n    }\n    this.#accept = undefined;\n',
+    replace: '    } catch (error) {\n      return channel.fail(toImgmvError(error));\n    }\n',
     tests: listener('races'),
     says: [FIVE_TRIES],
   },
@@ -159,9 +159,9 @@ export const PAIRING: readonly Mutation[] = [
   {
     name: 'the code is stretched for each stranger',
     file: 'agent/peer/listener.ts',
-    find: 'credentials: pairing.psk.then((psk) => ({ s, psk })), pairing };',
+    find: 'credentials: psk.then((key) => ({ s, ...(key && { psk: key }) })), authority };',
     replace:
-      "credentials: import('../../proto/code.ts').then(({ deriveKey }) => deriveKey(pairing.code, pairing.salt)).then((psk) => ({ s, psk })), pairing };",
+      "credentials: import('../../proto/code.ts').then(({ deriveKey }) => deriveKey(authority.code, salt)).then((psk) => ({ s, psk })), authority };",
     tests: tests('test/hostile/flood.test.ts', 'strangers are answered with the salt'),
     says: [NO_WORK],
   },
@@ -192,8 +192,8 @@ export const PAIRING: readonly Mutation[] = [
   {
     name: 'a handshake that was altered costs a try',
     file: 'agent/peer/listener.ts',
-    find: "if (kept?.pairing && code === 'wrong-code') this",
-    replace: "if (kept?.pairing && (code === 'wrong-code' || code === 'handshake-failed')) this",
+    find: "if (kept?.authority && code === 'wrong-code') this",
+    replace: "if (kept?.authority && (code === 'wrong-code' || code === 'handshake-failed')) this",
     tests: listener('what is no try'),
     says: [TRIES],
   },

@@ -51,7 +51,7 @@ export const RECEIVER: readonly Mutation[] = [
   {
     name: 'an answer may be about another image',
     file: 'agent/peer/wire-images.ts',
-    find: 'if (answered?.image !== number || !answersNames(image.names, answered.refs))',
+    find: 'if (answered?.item !== number || !answersNames(image.names, answered.names))',
     replace: 'if (!answered || !answersNames(image.names, answered.refs))',
     tests: answers,
     says: [CHECKED],
@@ -67,7 +67,7 @@ export const RECEIVER: readonly Mutation[] = [
   {
     name: 'an answer may leave names out',
     file: 'agent/peer/wire-images.ts',
-    find: 'if (answered?.image !== number || !answersNames(image.names, answered.refs))',
+    find: 'if (answered?.item !== number || !answersNames(image.names, answered.names))',
     replace: 'if (answered?.image !== number)',
     tests: answers,
     says: [CHECKED],
@@ -75,7 +75,7 @@ export const RECEIVER: readonly Mutation[] = [
   {
     name: 'there may be more answers than offers',
     file: 'agent/peer/peer-sink.ts',
-    find: 'if (!answers || answers.length + images.length > asked.length)',
+    find: 'if (!answers || answers.length + items.length > asked.length)',
     replace: 'if (!answers)',
     tests: answers,
     says: [CHECKED],
@@ -91,7 +91,7 @@ export const RECEIVER: readonly Mutation[] = [
   {
     name: 'a result may be under a name that was not offered',
     file: 'agent/peer/sent-image.ts',
-    find: '    for (const name of result.refs) fromWireName(this.image, name);\n',
+    find: '    for (const name of result.names) fromWireName(this.image, name);\n',
     replace: '',
     tests: answers,
     says: [CHECKED],

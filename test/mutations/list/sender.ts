@@ -197,7 +197,7 @@ export const SENDER: readonly Mutation[] = [
   {
     name: 'an image that failed may be offered as another one',
     file: 'agent/peer/sink-server.ts',
-    find: 'if (again.length === images.length)',
+    find: 'if (again.length === items.length)',
     replace: 'if (true)',
     tests: evil('images to be tried again'),
     says: [NAMES],

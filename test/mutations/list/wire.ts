@@ -144,8 +144,8 @@ export const WIRE: readonly Mutation[] = [
   {
     name: 'the listener takes a lane of any session',
     file: 'agent/peer/listener.ts',
-    find: 'const known = running?.session.sessionId.equals(dialler.sessionId) ?? false;',
-    replace: 'const known = running !== undefined;',
+    find: 'const known = session?.sessionId.equals(dialler.sessionId) ?? false;',
+    replace: 'const known = session !== undefined;',
     tests: tests('test/hostile/evil-sender.test.ts', 'further connections'),
     says: [ALTERED, COMES_BACK],
   },
@@ -159,8 +159,8 @@ export const WIRE: readonly Mutation[] = [
   },
   {
     name: 'a connection that is older than the lane takes its place',
-    file: 'agent/peer/listener.ts',
-    find: "return kind === 'reconnect' && running.session.awaits(lane, generation);",
+    file: 'agent/peer/session.ts',
+    find: "return kind === 'reconnect' && generation > (line?.generation ?? 0);",
     replace: "return kind === 'reconnect';",
     tests: tests('test/hostile/evil-sender.test.ts', 'further connections'),
     says: [COMES_BACK],
@@ -280,7 +280,7 @@ export const WIRE: readonly Mutation[] = [
   {
     name: 'an offer may go on without end',
     file: 'agent/peer/sink-server.ts',
-    find: 'this.#offeredItems > OFFER_ITEMS_MAX',
+    find: 'this.#offeredParts > OFFER_PARTS_MAX',
     replace: 'false',
     tests: tests('test/hostile/evil-sender.test.ts', 'offers that end the session'),
     says: [BOUNDED],
