@@ -46,10 +46,6 @@ function sessionOf(all: readonly Buffer[]) {
       },
     },
     finish: async () => {},
-    during: <T>(work: Promise<T>) => {
-      work.catch((error: unknown) => abort.abort(toImgmvError(error)));
-      return work;
-    },
     run: async (handler: (message: Message) => void) => {
       await begun;
       try {

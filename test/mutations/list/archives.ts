@@ -230,7 +230,7 @@ export const ARCHIVES: readonly Mutation[] = [
   {
     name: '--max-bytes is not heeded',
     file: 'cli/copy.ts',
-    find: '...(flags.maxBytes !== undefined && { maxBytes: flags.maxBytes }),',
+    find: 'maxBytes: flags.maxBytes,',
     replace: '',
     tests: tests('test/e2e/archive-bounds.test.ts', '^copy: a small archive'),
     says: [INFLATES],

@@ -149,8 +149,8 @@ export const SENDER: readonly Mutation[] = [
   {
     name: 'an image may bring more than belongs to it',
     file: 'agent/oci/image-parts.ts',
-    find: '    if (extra !== undefined)\n',
-    replace: '    if (false)\n',
+    find: '    if (extra !== undefined) throw',
+    replace: '    if (false) throw',
     tests: lies,
     says: [METADATA],
   },
@@ -253,8 +253,8 @@ export const SENDER: readonly Mutation[] = [
   {
     name: 'an image may bring any number of configs',
     file: 'agent/oci/image-parts.ts',
-    find: 'if (this.#metadataBytes > IMAGE_METADATA_MAX_BYTES)',
-    replace: 'if (false)',
+    find: 'IMAGE_METADATA_MAX_BYTES - this.#metadataBytes',
+    replace: 'Number.MAX_SAFE_INTEGER',
     tests: tests('test/agent/oci/image-parts.test.ts'),
     says: [BOUNDS],
   },
