@@ -39,23 +39,6 @@ export class ArchiveSource implements Source {
     });
   }
 
-  /**
-   * Checks the images in `meant`, or all images of these archives under the names that they have there. Throws
-   * integrity for the first that is not good.
-   */
-  static async open(
-    archives: readonly Archive[],
-    signal: AbortSignal,
-    meant: readonly Meant[] = allOf(archives),
-  ): Promise<ArchiveSource> {
-    await checkImages(
-      archives,
-      meant.map(({ id }) => id),
-      signal,
-    );
-    return new ArchiveSource(archives, meant);
-  }
-
   async images(): Promise<readonly SourceImage[]> {
     return this.#images;
   }
@@ -72,11 +55,7 @@ export class ArchiveSource implements Source {
     for (const [contents, ofContents] of times) contents.willRead?.(ofContents);
   }
 
-  async *#blobs(
-    origin: Origin,
-    wanted: readonly Digest[] | undefined,
-    signal: AbortSignal,
-  ): AsyncGenerator<Blob> {
+  async *#blobs(origin: Origin, wanted: Wanted['layers'], signal: AbortSignal): AsyncGenerator<Blob> {
     signal.throwIfAborted();
     const { archive, found } = origin;
     const byFile = new Map(layersOf(origin, wanted).map((layer) => [layer.file, layer]));
@@ -117,7 +96,7 @@ function checkedOrigin(id: Digest, origin: Origin | undefined): Origin {
   return { archive: origin.archive, found };
 }
 
-function layersOf({ found }: Origin, wanted: readonly Digest[] | undefined): readonly StoredLayer[] {
+function layersOf({ found }: Origin, wanted: Wanted['layers']): readonly StoredLayer[] {
   const some = wanted && new Set(wanted);
   return [...found.layers.values()].filter(({ digest }) => some?.has(digest) !== false);
 }

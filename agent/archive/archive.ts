@@ -34,16 +34,13 @@ export class LayerCheck {
   readonly #inflation: Inflation;
   readonly #meter: ReadingMeter;
   readonly #facts = new Map<string, FileFacts>();
-  readonly #checked = new Map<ArchivedImage, ArchivedImage>();
+  /** With the sizes that their layers really have. */
+  readonly checked = new Map<ArchivedImage, ArchivedImage>();
 
   constructor(contents: Contents, inflation: Inflation, meter: ReadingMeter) {
     this.#contents = contents;
     this.#inflation = inflation;
     this.#meter = meter;
-  }
-
-  checked(image: ArchivedImage): ArchivedImage | undefined {
-    return this.#checked.get(image);
   }
 
   async check(images: readonly ArchivedImage[], signal: AbortSignal): Promise<void> {
@@ -54,7 +51,7 @@ export class LayerCheck {
     for (const image of images) {
       for (const claim of image.claims)
         requireTrue(claim, this.#facts.get(claim.file) as FileFacts, image.image.diffIds);
-      this.#checked.set(image, this.#withSizes(image));
+      this.checked.set(image, this.#withSizes(image));
     }
   }
 

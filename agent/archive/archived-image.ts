@@ -83,7 +83,7 @@ export function classicImage(
       store: 'classic',
       platform: platformOf(config),
       names: [],
-      diffIds: config.rootfs.diff_ids ?? [],
+      diffIds: config.rootfs.diff_ids,
       config: id,
       ...sizesOf(layers),
     },

@@ -18,7 +18,7 @@ import type { Waits } from '../model/source.ts';
 import type { BlobStore } from './blob-store.ts';
 import { BlobWriter } from './blob-writer.ts';
 
-interface BlobSinkOptions {
+export interface BlobSinkOptions {
   /** Refuse what would take a name from another image. */
   readonly noReplace: boolean;
   /** Take images for which there seems to be no room. */
@@ -104,12 +104,11 @@ export class BlobSink implements Sink {
       open: async (signal) => {
         const writer = new BlobWriter(this.#store, answer, this.#writing, signal);
         const commit = async () => {
-          const gone = writer.gone();
-          if (gone) return gone;
           const refs = this.#refsOf(image);
-          const targetId = await writer.commit();
+          const end = await writer.commit();
+          if ('missing' in end) return end;
           this.#images++;
-          return { targetId, refs, unsent: NOTHING_UNSENT, push: undefined };
+          return { ...end, refs, unsent: NOTHING_UNSENT, push: undefined };
         };
         return { ...KEEPS_NOTHING, write: (blob) => writer.write(blob), commit };
       },

@@ -5,7 +5,7 @@ import { BLOBS_PER_IMAGE_MAX, IMAGE_BYTES_ALLOWANCE, IMAGE_BYTES_FACTOR_MAX } fr
 import type { Stopwatch } from '../../proto/stopwatch.ts';
 import type { Blob, Digest, Image } from '../model/image.ts';
 import type { Answer, Incomplete } from '../model/sink.ts';
-import { ImageParts } from '../oci/image-parts.ts';
+import { type HeldLayer, ImageParts } from '../oci/image-parts.ts';
 import { integrity } from '../streams/errors.ts';
 import { tap } from '../streams/tap.ts';
 import { verify } from '../streams/verify.ts';
@@ -72,20 +72,23 @@ export class BlobWriter {
     this.#parts.addLayer(digest, { path: digest, size });
   }
 
-  /** Layers that other images were to bring, and have not; to be written, with all metadata, before `commit`. */
-  gone(): Incomplete | undefined {
-    const missing = [...this.#parts.held].filter((digest) => this.#store.sizeOf(digest) === undefined);
-    if (missing.length === 0) return undefined;
-    this.#parts.again(missing, false);
-    return { missing };
-  }
-
-  /** The image's id, as its bytes give it. Throws integrity unless all is there. */
-  async commit(): Promise<Digest> {
+  /**
+   * The image's id, as its bytes give it; or layers that other images were to bring, and have not. Throws integrity unless
+   * all else is there.
+   */
+  async commit(): Promise<{ readonly targetId: Digest } | Incomplete> {
+    const held = new Map<Digest, HeldLayer>();
+    const missing: Digest[] = [];
+    for (const digest of this.#parts.held) {
+      const size = this.#store.sizeOf(digest);
+      if (size === undefined) missing.push(digest);
+      else held.set(digest, { digest, size });
+    }
+    if (missing.length > 0) {
+      this.#parts.again(missing, false);
+      return { missing };
+    }
     this.#parts.checkWhole();
-    const held = new Map(
-      [...this.#parts.held].map((digest) => [digest, { digest, size: this.#store.sizeOf(digest) ?? 0 }]),
-    );
     const { config, layers } = this.#parts.classicView();
     await this.#store.add({
       image: this.#image,
@@ -94,6 +97,6 @@ export class BlobWriter {
       config,
       layers,
     });
-    return this.#image.store === 'classic' ? config : this.#parts.root().digest;
+    return { targetId: this.#image.store === 'classic' ? config : this.#parts.root().digest };
   }
 }

@@ -15,18 +15,15 @@ export interface Input extends AsyncDisposable {
   read(start: number, end: number, signal: AbortSignal): AsyncGenerator<Buffer>;
 }
 
-export interface InputOptions {
+interface InputOptions {
   readonly stdin: AsyncIterable<Buffer>;
   readonly signal: AbortSignal;
   /** Nobody has named the file, but the directory that it is in: a link there is not followed, and no pipe read. */
-  readonly found?: boolean;
+  readonly found: boolean;
 }
 
 /** `path` of `-` is `stdin`. Throws image-not-found where there is no such file, usage for what cannot be read. */
-export async function openInput(
-  path: string,
-  { stdin, signal, found = false }: InputOptions,
-): Promise<Input> {
+export async function openInput(path: string, { stdin, signal, found }: InputOptions): Promise<Input> {
   if (path === '-') return spooled('standard input', stdin, signal, async () => {});
   const fifo = found ? undefined : await openFifo(path);
   if (fifo) return spooled(path, fifo, signal, async () => void fifo.destroy());

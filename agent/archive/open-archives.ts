@@ -164,7 +164,7 @@ async function archiveOf(
         check.check(images, signal).catch((error: unknown) => {
           throw ofArchive(label, error);
         }),
-      checked: (image) => check.checked(image),
+      checked: (image) => check.checked.get(image),
       [Symbol.asyncDispose]: () => opened[Symbol.asyncDispose](),
     };
   } catch (error) {

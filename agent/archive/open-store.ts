@@ -1,7 +1,7 @@
 /** Where archives are written, as it is named on the command line. */
 import type { Compression } from '../streams/compression.ts';
 import { usage } from '../streams/errors.ts';
-import { BlobSink } from './blob-sink.ts';
+import { BlobSink, type BlobSinkOptions } from './blob-sink.ts';
 import type { BlobStore } from './blob-store.ts';
 import { DirStore } from './dir/dir-store.ts';
 import type { ArchiveEndpoint } from './endpoint.ts';
@@ -9,13 +9,9 @@ import { OciStore } from './oci-layout/oci-store.ts';
 import { FileOutput, StreamOutput, type WriteStdout } from './output.ts';
 import { TarStore } from './tar/tar-store.ts';
 
-export interface WriteOptions {
+export interface WriteOptions extends BlobSinkOptions {
   /** Replace what is there. */
   readonly overwrite: boolean;
-  /** Refuse what would take a name from another image. */
-  readonly noReplace: boolean;
-  /** Take images for which there seems to be no room. */
-  readonly ignoreSpace: boolean;
   readonly stdout: WriteStdout;
   readonly signal: AbortSignal;
 }

@@ -3,7 +3,6 @@
 import { mkdir, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Readable } from 'node:stream';
-import { ArchiveSource } from '../../agent/archive/archive-source.ts';
 import { EachSink } from '../../agent/archive/each-sink.ts';
 import type { ArchiveEndpoint } from '../../agent/archive/endpoint.ts';
 import { openArchives } from '../../agent/archive/open-archives.ts';
@@ -12,6 +11,7 @@ import type { Digest } from '../../agent/model/image.ts';
 import type { Sink } from '../../agent/model/sink.ts';
 import { move } from '../../agent/move/move.ts';
 import type { MetadataBlob } from '../../agent/oci/graph.ts';
+import { checkedSource } from '../checked-source.ts';
 import { MemorySource } from '../memory.ts';
 import { scratchDirectory } from '../rig/scratch.ts';
 import { conformance } from './conformance.ts';
@@ -61,8 +61,8 @@ for (const store of ['classic', 'containerd'] as const) {
           const archives = await openArchives(endpoint, READ);
           const [only] = images;
           // A dir: does not know names.
-          if (kind === 'dir' && only) return ArchiveSource.open(archives, signal, [only.image]);
-          return ArchiveSource.open(archives, signal);
+          if (kind === 'dir' && only) return checkedSource(archives, signal, [only.image]);
+          return checkedSource(archives, signal);
         },
         sink: () => openSink(at(next()), WRITE),
         held: async () => {
@@ -91,7 +91,7 @@ for (const store of ['classic', 'containerd'] as const) {
         await using sink: Sink = new EachSink(await made(path), 'tar.zst', WRITE);
         await move(new MemorySource(images), sink, MOVE);
         const archives = await openArchives(endpoint(path), READ);
-        return ArchiveSource.open(archives, signal);
+        return checkedSource(archives, signal);
       },
       sink: async () => new EachSink(await made(join(scratch.path, `${++directories}`)), 'tar', WRITE),
       held: async () => {

@@ -6,7 +6,7 @@ import { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { ArchiveCatalogue } from '../../agent/archive/archive-catalogue.ts';
-import { ArchiveSource } from '../../agent/archive/archive-source.ts';
+import type { ArchiveSource } from '../../agent/archive/archive-source.ts';
 import type { ArchiveEndpoint } from '../../agent/archive/endpoint.ts';
 import { openArchives } from '../../agent/archive/open-archives.ts';
 import { openSink } from '../../agent/archive/open-store.ts';
@@ -15,6 +15,7 @@ import type { Image } from '../../agent/model/image.ts';
 import type { Source } from '../../agent/model/source.ts';
 import { move } from '../../agent/move/move.ts';
 import { digestOf, manifestFor } from '../../agent/oci/metadata.ts';
+import { checkedSource } from '../checked-source.ts';
 import { blob, json, rawTar } from '../hostile/raw-tar.ts';
 import { type MemoryImage, MemorySource, testImage } from '../memory.ts';
 import { run } from '../rig/command.ts';
@@ -161,7 +162,7 @@ async function read(endpoint: ArchiveEndpoint): Promise<readonly Image[]> {
   const archives = await openArchives(endpoint, { signal, stdin: Readable.from([]) });
   const { reference } = endpoint;
   const meant = reference === undefined ? undefined : await new ArchiveCatalogue(archives).find(reference);
-  await using source = await ArchiveSource.open(
+  await using source = await checkedSource(
     archives,
     signal,
     meant?.map(({ id, names }) => ({ id, names: names.map((name) => ({ source: name, target: name })) })),
@@ -195,5 +196,5 @@ async function gzipSource(): Promise<ArchiveSource> {
     ),
   );
   const archives = await openArchives(placed('oci-archive:gzip.tar'), { signal, stdin: Readable.from([]) });
-  return ArchiveSource.open(archives, signal);
+  return checkedSource(archives, signal);
 }

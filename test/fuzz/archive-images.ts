@@ -8,7 +8,7 @@ import { Readable } from 'node:stream';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import type { Archive } from '../../agent/archive/archive.ts';
-import { ArchiveSource } from '../../agent/archive/archive-source.ts';
+import type { ArchiveSource } from '../../agent/archive/archive-source.ts';
 import { BlobSink } from '../../agent/archive/blob-sink.ts';
 import type { ArchiveEndpoint } from '../../agent/archive/endpoint.ts';
 import { openArchives } from '../../agent/archive/open-archives.ts';
@@ -20,6 +20,7 @@ import { move } from '../../agent/move/move.ts';
 import { digestOf } from '../../agent/oci/metadata.ts';
 import { compressionOf, inflated } from '../../agent/streams/compression.ts';
 import type { ErrorCode } from '../../proto/errors.ts';
+import { checkedSource } from '../checked-source.ts';
 import { scratchDirectory } from '../rig/scratch.ts';
 import {
   collected,
@@ -90,7 +91,7 @@ async function read(
   if (!archives) return undefined;
   await using all = new Closing(archives);
   const held = await heldOf();
-  const source = await briefly(() => ArchiveSource.open(archives, signal));
+  const source = await briefly(() => checkedSource(archives, signal));
   if (!source) return undefined;
   const found = await source.images();
   const images = found.map(({ image }) => image);

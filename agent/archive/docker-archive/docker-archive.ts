@@ -37,6 +37,8 @@ const manifest = v.pipe(
   v.maxLength(OFFER_IMAGES_MAX),
 );
 
+type Entry = v.InferOutput<typeof manifest>[number];
+
 /** Throws integrity for what is wrong with the archive; an image that is not good is set aside. */
 export function dockerArchiveImages(contents: Contents): Described {
   checkRepositories(contents);
@@ -44,12 +46,13 @@ export function dockerArchiveImages(contents: Contents): Described {
   const reading = new MetadataReading();
   const setAside: SetAside[] = [];
   const warnings: string[] = [];
-  for (const { Config, RepoTags, Layers } of readManifest(contents)) {
-    const called = RepoTags && RepoTags.length > 0 ? RepoTags : [Config];
+  for (const entry of readManifest(contents)) {
+    const { Config, RepoTags } = entry;
+    const called = RepoTags.length > 0 ? RepoTags : [Config];
     setAsideUnless(called, setAside, () => {
-      const one = imageOf(contents, Config, Layers ?? [], reading);
+      const one = imageOf(contents, entry, reading);
       const without: string[] = [];
-      const names = (RepoTags ?? []).flatMap((text) => archivedName(text, without));
+      const names = RepoTags.flatMap((text) => archivedName(text, without));
       found.set(one.image.id, { one, names: [...(found.get(one.image.id)?.names ?? []), ...names] });
       warnings.push(...without);
     });
@@ -86,26 +89,21 @@ function readManifest(contents: Contents) {
   return parseJson(manifest, metadataBytes(file, MANIFEST), MANIFEST, ARCHIVE_KEYS);
 }
 
-function imageOf(
-  contents: Contents,
-  configName: string,
-  layerNames: readonly string[],
-  reading: MetadataReading,
-): ArchivedImage {
-  const { name, file } = fileAt(contents, configName);
+function imageOf(contents: Contents, { Config, Layers }: Entry, reading: MetadataReading): ArchivedImage {
+  const { name, file } = fileAt(contents, Config);
   const bytes = reading.of(file, name);
   const id = file.digest ?? digestOf(bytes);
   const said = DIGEST_NAME.exec(name)?.[1];
   if (said !== undefined && id !== `sha256:${said}`) throw integrity(`${JSON.stringify(name)} is ${id}`);
   const config = readConfig(bytes);
-  const diffIds = config.rootfs.diff_ids ?? [];
-  if (diffIds.length !== layerNames.length)
+  const diffIds = config.rootfs.diff_ids;
+  if (diffIds.length !== Layers.length)
     throw integrity(
-      `${JSON.stringify(name)} names ${diffIds.length} layers, and ${MANIFEST} ${layerNames.length}`,
+      `${JSON.stringify(name)} names ${diffIds.length} layers, and ${MANIFEST} ${Layers.length}`,
     );
   const layers = new Map<Digest, StoredLayer>();
   const claims: LayerClaim[] = [];
-  for (const [at, layerName] of layerNames.entries()) {
+  for (const [at, layerName] of Layers.entries()) {
     const layer = fileAt(contents, layerName);
     const digest = diffIds[at] as Digest;
     const inflate = layer.file.compression !== 'none';

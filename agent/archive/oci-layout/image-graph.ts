@@ -27,7 +27,7 @@ import {
   platformOf,
   type StoredLayer,
 } from '../archived-image.ts';
-import type { StoredFile } from '../contents.ts';
+import type { Contents } from '../contents.ts';
 
 /** A manifest of an image, not of an attestation. */
 interface Candidate {
@@ -37,7 +37,7 @@ interface Candidate {
 }
 
 export class ImageGraph {
-  readonly #files: ReadonlyMap<string, StoredFile>;
+  readonly #files: Contents['files'];
   readonly #nameOf: (digest: Digest) => string;
   readonly #reading: MetadataReading;
   readonly #layers = new Map<Digest, StoredLayer>();
@@ -45,11 +45,7 @@ export class ImageGraph {
   readonly #candidates: Candidate[] = [];
 
   /** `nameOf`: the file that holds a blob. `reading`: one for all images of an archive. */
-  constructor(
-    files: ReadonlyMap<string, StoredFile>,
-    nameOf: (digest: Digest) => string,
-    reading: MetadataReading,
-  ) {
+  constructor(files: Contents['files'], nameOf: (digest: Digest) => string, reading: MetadataReading) {
     this.#files = files;
     this.#nameOf = nameOf;
     this.#reading = reading;
@@ -87,7 +83,7 @@ export class ImageGraph {
       store: 'containerd',
       platform: platformOf(config),
       names: [],
-      diffIds: config.rootfs.diff_ids ?? [],
+      diffIds: config.rootfs.diff_ids,
       config: manifest.config.digest,
       layers: layers.map((layer) => ({ digest: layer.digest, size: layer.size, diffId: layer.diffId })),
       bytes: layers.reduce((sum, layer) => sum + layer.size, 0),
@@ -100,7 +96,7 @@ export class ImageGraph {
     const { configBytes, config, manifest } = chosen;
     if (kind !== 'manifest' || digestOf(manifestFor(configBytes, manifest.layers)) !== digest)
       return undefined;
-    const diffIds = config.rootfs.diff_ids ?? [];
+    const diffIds = config.rootfs.diff_ids;
     if (manifest.layers.some((layer, at) => layer.digest !== diffIds[at])) return undefined;
     const id = manifest.config.digest;
     return classicImage({ id, bytes: configBytes, config }, this.#layers, this.#claims);
@@ -126,7 +122,7 @@ export class ImageGraph {
     if (isImageConfigType(config.mediaType)) {
       const { bytes } = metadata.get(config.digest) as MetadataBlob;
       const read = readConfig(bytes);
-      this.#claimLayers(manifest, read.rootfs.diff_ids ?? []);
+      this.#claimLayers(manifest, read.rootfs.diff_ids);
       this.#candidates.push({ manifest, configBytes: bytes, config: read });
       return;
     }

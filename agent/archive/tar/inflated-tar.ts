@@ -93,9 +93,9 @@ export class InflatedTar implements AsyncDisposable {
     // Somebody may have begun another one meanwhile.
     if (this.#cursor || cursor.failed) return cursor.close();
     this.#cursor = cursor;
-    cursor.turn.giveWay = async () => {
+    cursor.turn.standStill(async () => {
       if (this.#takeCursor()) await cursor.close();
-    };
+    });
   }
 
   #takeCursor(): Cursor | undefined {

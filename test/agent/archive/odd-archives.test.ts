@@ -5,12 +5,12 @@ import { Readable } from 'node:stream';
 import { buffer } from 'node:stream/consumers';
 import { gzipSync } from 'node:zlib';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ArchiveSource } from '../../../agent/archive/archive-source.ts';
 import type { ArchiveEndpoint } from '../../../agent/archive/endpoint.ts';
 import { openArchives } from '../../../agent/archive/open-archives.ts';
 import { parseEndpoint } from '../../../agent/ends/endpoint.ts';
 import { digestOf, manifestFor } from '../../../agent/oci/metadata.ts';
 import { Compressor } from '../../../proto/compression.ts';
+import { checkedSource } from '../../checked-source.ts';
 import {
   blob,
   classicEntries,
@@ -55,7 +55,7 @@ async function opened(bytes: Buffer, piped: boolean) {
 
 /** Each blob of the image as its source gives it. */
 async function expectWhole(bytes: Buffer, piped: boolean): Promise<void> {
-  await using source = await ArchiveSource.open(await opened(bytes, piped), signal);
+  await using source = await checkedSource(await opened(bytes, piped), signal);
   const [image, ...others] = await source.images();
   if (!image) throw new Error('there is no image in it');
   expect([image.image.id, others]).toEqual([web.image.id, []]);
@@ -136,7 +136,7 @@ it.each([
   );
   const archives = await opened(tar, false);
   try {
-    const opening = ArchiveSource.open(archives, signal);
+    const opening = checkedSource(archives, signal);
     if (says) await expect(opening).rejects.toThrow(says);
     else expect((await (await opening).images()).map(({ image }) => image.id)).toEqual([root.digest]);
   } finally {
@@ -148,7 +148,7 @@ describe('a large zstd window', () => {
   it('is had by one archive at a time, and given back by those that stand still', async () => {
     const bytes = Buffer.concat([largeWindow(), await zstd(classicTar(web))]);
     const sources = [];
-    for (let at = 0; at < 3; at++) sources.push(await ArchiveSource.open(await opened(bytes, false), signal));
+    for (let at = 0; at < 3; at++) sources.push(await checkedSource(await opened(bytes, false), signal));
     try {
       // All of them stand in the middle, one after the other.
       for (let round = 0; round < 2; round++)
@@ -166,7 +166,7 @@ describe('a large zstd window', () => {
   it('is waited for while another archive is read, and costs its memory once', async () => {
     const bytes = Buffer.concat([largeWindow(), await zstd(classicTar(web))]);
     const [one, other] = await Promise.all(
-      [1, 2].map(async () => ArchiveSource.open(await opened(bytes, false), signal)),
+      [1, 2].map(async () => checkedSource(await opened(bytes, false), signal)),
     );
     if (!one || !other) throw new Error('there should be two');
     const [[first], [second]] = await Promise.all([one.images(), other.images()]);
@@ -202,7 +202,7 @@ describe('a large zstd window', () => {
         body: JSON.stringify([{ Config: 'config', RepoTags: ['x:1'], Layers: ['layer'] }]),
       },
     );
-    await using source = await ArchiveSource.open(
+    await using source = await checkedSource(
       await opened(Buffer.concat([largeWindow(), await zstd(tar)]), false),
       signal,
     );
@@ -225,7 +225,7 @@ it('layers in another order than the config says are called that', async () => {
     json('oci-layout', { imageLayoutVersion: '1.0.0' }),
     json('index.json', { schemaVersion: 2, manifests: [root] }),
   );
-  await expect(ArchiveSource.open(await opened(archive, false), signal)).rejects.toMatchObject({
+  await expect(checkedSource(await opened(archive, false), signal)).rejects.toMatchObject({
     code: 'integrity',
     hint: expect.stringContaining('another order'),
   });

@@ -18,6 +18,7 @@ import type { Settled } from '../../../agent/move/ledger.ts';
 import { move } from '../../../agent/move/move.ts';
 import { digestOf, manifestFor } from '../../../agent/oci/metadata.ts';
 import { ReadingMeter } from '../../../agent/streams/reading-meter.ts';
+import { checkedSource } from '../../checked-source.ts';
 import { blob, classicEntries, json, type RawEntry, rawTar } from '../../hostile/raw-tar.ts';
 import { type MemoryImage, testImage } from '../../memory.ts';
 import { run } from '../../rig/command.ts';
@@ -112,7 +113,7 @@ async function open(text: string, options: { bytes?: Buffer; maxBytes?: number }
     source: (...names) => {
       const images = archives.flatMap((archive) => archive.images.map(({ image }) => image));
       const meant = images.filter((image) => image.names.some(({ target }) => names.includes(target)));
-      return ArchiveSource.open(archives, signal, names.length === 0 ? images : meant);
+      return checkedSource(archives, signal, names.length === 0 ? images : meant);
     },
     async [Symbol.asyncDispose]() {
       for (const archive of archives) await archive[Symbol.asyncDispose]();

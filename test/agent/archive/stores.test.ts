@@ -6,7 +6,7 @@ import { Readable } from 'node:stream';
 import { gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { ArchiveCatalogue } from '../../../agent/archive/archive-catalogue.ts';
-import { ArchiveSource } from '../../../agent/archive/archive-source.ts';
+import type { ArchiveSource } from '../../../agent/archive/archive-source.ts';
 import { BlobSink } from '../../../agent/archive/blob-sink.ts';
 import type { ArchiveEndpoint } from '../../../agent/archive/endpoint.ts';
 import { openArchives } from '../../../agent/archive/open-archives.ts';
@@ -21,6 +21,7 @@ import type { Settled } from '../../../agent/move/ledger.ts';
 import { move } from '../../../agent/move/move.ts';
 import { digestOf } from '../../../agent/oci/metadata.ts';
 import { ImgmvError } from '../../../proto/errors.ts';
+import { checkedSource } from '../../checked-source.ts';
 import { classicTar } from '../../hostile/raw-tar.ts';
 import { type MemoryImage, MemorySink, MemorySource, testImage } from '../../memory.ts';
 import { type ScratchDirectory, scratchDirectory } from '../../rig/scratch.ts';
@@ -218,7 +219,7 @@ describe('a source', () => {
   ])('fails where its file %s after it was checked', async (_how, change) => {
     await writeFile(at('x.tar'), classicTar(web));
     const archives = await open(`docker-archive:${at('x.tar')}`);
-    await using source = await ArchiveSource.open(archives, signal);
+    await using source = await checkedSource(archives, signal);
     await change(at('x.tar'));
     const { outcomes } = await into(source, new MemorySink());
     expect(outcomes[0]?.error).toMatchObject({
@@ -233,7 +234,7 @@ describe('a source', () => {
       await using sink = await sinkAt(place);
       await into(new MemorySource([web, db]), sink);
       const archives = await open(place);
-      await using source = await ArchiveSource.open(archives, signal, [{ id: db.image.id, names: [] }]);
+      await using source = await checkedSource(archives, signal, [{ id: db.image.id, names: [] }]);
       const [image] = await source.images();
       if (!image) throw new Error('no image');
       const seen: string[] = [];

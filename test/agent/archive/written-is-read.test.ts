@@ -7,7 +7,6 @@ import { buffer } from 'node:stream/consumers';
 import { gzipSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { ArchiveSource } from '../../../agent/archive/archive-source.ts';
 import { EachSink, FORMATS, type Format } from '../../../agent/archive/each-sink.ts';
 import type { ArchiveEndpoint } from '../../../agent/archive/endpoint.ts';
 import { openArchives } from '../../../agent/archive/open-archives.ts';
@@ -18,6 +17,7 @@ import type { Sink } from '../../../agent/model/sink.ts';
 import { move } from '../../../agent/move/move.ts';
 import { digestOf } from '../../../agent/oci/metadata.ts';
 import { Compressor } from '../../../proto/compression.ts';
+import { checkedSource } from '../../checked-source.ts';
 import { SEED } from '../../fuzz/seed.ts';
 import { zstdZeros } from '../../hostile/raw-tar.ts';
 import { type MemoryBlob, type MemoryImage, MemorySource } from '../../memory.ts';
@@ -284,7 +284,7 @@ describe.each(Object.entries(WAYS))('%s', (_what, { sink: openWay, place, loses 
           signal,
           stdin: Readable.from([]),
         });
-        await using source = await ArchiveSource.open(archives, signal);
+        await using source = await checkedSource(archives, signal);
         const [from, ...others] = await source.images();
         if (!from) throw new Error('there is no image in it');
         expect(others).toEqual([]);
