@@ -16,10 +16,9 @@ import {
   withEnvFiles,
 } from './environment.ts';
 import { ComposeFiles, filesIn, kindOf, type Reading } from './files.ts';
-import type { Variables } from './interpolation.ts';
 import { loadServices } from './load.ts';
 import { usageAt } from './position.ts';
-import { readText, type Service, type Text } from './service.ts';
+import { readText, type Service } from './service.ts';
 
 export interface ComposeImage {
   readonly service: string;
@@ -97,13 +96,15 @@ async function projectName(
   environment: Environment,
   warn: (warning: string) => void,
 ): Promise<string> {
-  const variables = variablesOf(environment, warn);
   const fromEnvironment = environment.COMPOSE_PROJECT_NAME;
   if (fromEnvironment) {
     if (normalized(fromEnvironment) === fromEnvironment) return fromEnvironment;
     throw usage(`COMPOSE_PROJECT_NAME=${fromEnvironment} is no name of a project`, { hint: NAME_HINT });
   }
-  const stated = await statedName(paths, files, variables);
+  const documents = (await Promise.all(paths.map((path) => files.documents(path)))).flat();
+  const names = documents.flatMap(({ entries }) => entries.get('name') ?? []);
+  const last = names.findLast((node) => node.kind !== 'null' && !(node.kind === 'text' && node.text === ''));
+  const stated = last && readText(last, 'name', variablesOf(environment, warn));
   const name = normalized(stated?.text ?? basename(directory));
   if (name !== '') return name;
   if (stated) throw usageAt(stated.at, `${JSON.stringify(stated.text)} is no name of a project`, NAME_HINT);
@@ -114,17 +115,6 @@ async function projectName(
 
 const NAME_HINT =
   'it has lower case letters, digits, dashes and underscores, and begins with a letter or a digit';
-
-async function statedName(
-  paths: readonly string[],
-  files: ComposeFiles,
-  variables: Variables,
-): Promise<Text | undefined> {
-  const documents = (await Promise.all(paths.map((path) => files.documents(path)))).flat();
-  const names = documents.flatMap(({ entries }) => entries.get('name') ?? []);
-  const last = names.findLast((node) => node.kind !== 'null' && !(node.kind === 'text' && node.text === ''));
-  return last && readText(last, 'name', variables);
-}
 
 function normalized(name: string): string {
   return name

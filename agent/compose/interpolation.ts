@@ -19,11 +19,7 @@ const DOLLAR = /\$(?:(\$)|([_a-z][_a-z0-9]*)|\{(?:([_a-z][_a-z0-9]*(?::?[-+?][^\
 const BRACED = /^([_a-z][_a-z0-9]*)(?:(:?)([-+?])([^\n]*))?$/i;
 
 /** Throws usage for what is no interpolation, for a required variable that is not set, and beyond the bounds. */
-export function interpolate(template: string, variables: Variables, at: Position): string {
-  return substitute(template, variables, at, 0);
-}
-
-function substitute(template: string, variables: Variables, at: Position, depth: number): string {
+export function interpolate(template: string, variables: Variables, at: Position, depth = 0): string {
   if (depth > INTERPOLATION_DEPTH_MAX)
     throw usageAt(at, `variables are nested more than ${INTERPOLATION_DEPTH_MAX} deep`);
   let text = '';
@@ -55,8 +51,8 @@ function substitute(template: string, variables: Variables, at: Position, depth:
 function fromBraces(text: string, variables: Variables, at: Position, depth: number): string {
   const close = closingBrace(text);
   const [, name = '', colon, operator, word = ''] = BRACED.exec(text.slice(2, close)) ?? [];
-  const rest = substitute(text.slice(close + 1), variables, at, depth + 1);
-  const nested = () => substitute(word, variables, at, depth + 1);
+  const rest = interpolate(text.slice(close + 1), variables, at, depth + 1);
+  const nested = () => interpolate(word, variables, at, depth + 1);
   const value = variables.get(name);
   const given = value !== undefined && (colon !== ':' || value !== '');
   switch (operator) {
@@ -64,9 +60,12 @@ function fromBraces(text: string, variables: Variables, at: Position, depth: num
       return (given ? value : nested()) + rest;
     case '+':
       return (given ? nested() : (value ?? '')) + rest;
-    case '?':
+    case '?': {
       if (given) return value + rest;
-      throw usageAt(at, requiredMessage(name, nested()), `set it in the environment or in .env`);
+      const reason = nested();
+      const message = `the variable ${name} is required and has no value${reason === '' ? '' : `: ${reason}`}`;
+      throw usageAt(at, message, 'set it in the environment or in .env');
+    }
     default:
       return plainValue(name, variables, at) + rest;
   }
@@ -90,8 +89,4 @@ function plainValue(name: string, variables: Variables, at: Position): string {
   const value = variables.get(name);
   if (value === undefined) variables.unset(name, at);
   return value ?? '';
-}
-
-function requiredMessage(name: string, reason: string): string {
-  return `the variable ${name} is required and has no value${reason === '' ? '' : `: ${reason}`}`;
 }

@@ -11,9 +11,9 @@ import {
   asChange,
   extended,
   readServices,
-  type Service,
   type ServiceChange,
   type ServiceChanges,
+  type Services,
   together,
 } from './service.ts';
 import type { MapNode } from './yaml.ts';
@@ -26,8 +26,6 @@ interface Project {
   /** The variables of a project that is included, which has its own files of them. */
   included(directory: string, envFiles: readonly string[] | undefined): Promise<Variables>;
 }
-
-type Services = ReadonlyMap<string, Service>;
 
 /** Where `extends` of a service looks for the other one. */
 interface Scope {
@@ -66,11 +64,9 @@ async function includedServices(
     for (const [index, path] of paths.entries()) {
       const { at, text } = include.paths[index] ?? { at: include.at, text: path };
       refuseRemote(text, at);
+      const way = [...including, path].map((one) => project.files.shown(one));
       if (including.includes(path))
-        throw usageAt(
-          at,
-          `${project.files.shown(path)} includes itself: ${[...including, path].map((one) => project.files.shown(one)).join(' includes ')}`,
-        );
+        throw usageAt(at, `${project.files.shown(path)} includes itself: ${way.join(' includes ')}`);
       if (including.length >= INCLUDE_DEPTH_MAX)
         throw usageAt(at, `files include one another more than ${INCLUDE_DEPTH_MAX} deep`);
     }

@@ -16,10 +16,10 @@ export interface Text {
 }
 
 /** Of the compose spec, 05-services.md, `extends`. */
-export interface Extends {
+interface Extends {
   readonly service: string;
   /** Relative to the project's directory; absent for the same file. */
-  readonly file?: string;
+  readonly file?: string | undefined;
   readonly at: Position;
 }
 
@@ -33,6 +33,8 @@ interface Fields {
 }
 
 export type Service = { readonly at: Position } & { readonly [F in keyof Fields]?: Fields[F] | undefined };
+
+export type Services = ReadonlyMap<string, Service>;
 
 interface Change<T> {
   readonly mode: Mode;
@@ -99,7 +101,7 @@ function readExtends(node: YamlNode, what: string, variables: Variables): Extend
   if (service === undefined) throw usageAt(at, `${what}: extends says no service`);
   return {
     service: readText(service, `${what}: extends.service`, variables).text,
-    ...(file && file.kind !== 'null' && { file: readText(file, `${what}: extends.file`, variables).text }),
+    file: file && file.kind !== 'null' ? readText(file, `${what}: extends.file`, variables).text : undefined,
     at,
   };
 }
@@ -163,10 +165,7 @@ export function asChange(service: Service): ServiceChange {
 }
 
 /** Services of files before, as the next one leaves them; in the order in which they were first named. */
-export function appliedAll(
-  before: ReadonlyMap<string, Service>,
-  { mode, services }: ServiceChanges,
-): ReadonlyMap<string, Service> {
+export function appliedAll(before: Services, { mode, services }: ServiceChanges): Services {
   const after = new Map(mode === 'merge' ? before : []);
   for (const [name, change] of services) {
     const service = applied(after.get(name), change);
