@@ -5,7 +5,7 @@ import { integrity } from '../streams/errors.ts';
 import { type Child, checkConfig, checkTypes, childrenOf, readMetadata } from './metadata.ts';
 
 /** Indexes inside indexes. */
-export const INDEX_DEPTH_MAX = 8;
+const INDEX_DEPTH_MAX = 8;
 
 export interface MetadataBlob {
   readonly kind: BlobKind;
@@ -41,11 +41,13 @@ export interface Graph {
   readonly lacks: Child | undefined;
 }
 
+type Walking<T> = Generator<Asked, T, Answered>;
+
 /**
  * Depth first, each blob once. Whoever drives it answers for each blob that it yields, as `graphOf` does. Throws integrity
  * for metadata that is none, that two readers could read differently, or that is too much.
  */
-export function* walk(root: Child): Generator<Asked, Graph, Answered> {
+function* walk(root: Child): Walking<Graph> {
   const visited = new Map<string, boolean>();
   const metadata = new Map<Digest, MetadataBlob>();
   const configs = new Map<Digest, Buffer>();
@@ -61,11 +63,7 @@ export function* walk(root: Child): Generator<Asked, Graph, Answered> {
     metadata.set(digest, { kind, digest, bytes });
   };
 
-  function* visit(
-    child: Child,
-    from: BlobKind | undefined,
-    depth: number,
-  ): Generator<Asked, boolean, Answered> {
+  function* visit(child: Child, from: BlobKind | undefined, depth: number): Walking<boolean> {
     const key = `${child.kind} ${child.digest}`;
     const before = visited.get(key);
     if (before !== undefined) return before;
@@ -74,11 +72,7 @@ export function* walk(root: Child): Generator<Asked, Graph, Answered> {
     return isHere;
   }
 
-  function* enter(
-    child: Child,
-    from: BlobKind | undefined,
-    depth: number,
-  ): Generator<Asked, boolean, Answered> {
+  function* enter(child: Child, from: BlobKind | undefined, depth: number): Walking<boolean> {
     const { kind, digest } = child;
     if (depth > INDEX_DEPTH_MAX && (kind === 'index' || kind === 'manifest'))
       throw integrity(`indexes inside indexes, more than ${INDEX_DEPTH_MAX} deep`);

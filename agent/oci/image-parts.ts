@@ -150,7 +150,7 @@ export class ImageParts {
     const seen = new Set(graph.metadata.keys());
     for (const { layers } of graph.manifests) for (const { digest } of layers) seen.add(digest);
     if (store === 'classic') {
-      if (!sameDigests(readConfig(this.bytesOf(root.digest)).rootfs.diff_ids ?? [], diffIds))
+      if (!sameDigests(readConfig(this.bytesOf(root.digest)).rootfs.diff_ids, diffIds))
         throw integrity(`config ${root.digest} names other layers than were offered`);
       const absent = diffIds.find((diffId) => !this.#hasBytes(diffId));
       if (absent !== undefined) throw missing('layer', absent);
@@ -208,7 +208,7 @@ export class ImageParts {
       if (!isImageConfigType(config.mediaType)) continue;
       const { os, architecture, rootfs } = readConfig(this.bytesOf(config.digest));
       const fits = os === platform.os && architecture === platform.architecture;
-      if (!fits || !sameDigests(rootfs.diff_ids ?? [], diffIds)) continue;
+      if (!fits || !sameDigests(rootfs.diff_ids, diffIds)) continue;
       const blobs = layers.map((layer) => layer.digest);
       return { config: config.digest, layerPaths: this.#pathsOf(blobs), layers: blobs, diffIds };
     }

@@ -31,7 +31,11 @@ export class NoCredentials extends ImgmvError {
   }
 }
 
-const helperAnswer = v.object({ Username: v.string(), Secret: v.string() });
+const helperAnswer = v.pipe(
+  v.string(),
+  v.parseJson(),
+  v.object({ Username: v.string(), Secret: v.string() }),
+);
 
 export function helperProgram(helper: string): string {
   return `docker-credential-${helper}`;
@@ -72,7 +76,7 @@ export async function askHelper(
     if (end.output.trim() === NOT_FOUND) return undefined;
     throw failure(`ended with ${end.status === null ? 'a signal' : `status ${end.status}`}`, see);
   }
-  const parsed = v.safeParse(helperAnswer, jsonOf(end.output));
+  const parsed = v.safeParse(helperAnswer, end.output);
   if (!parsed.success) throw failure('gave something else than credentials', see);
   const { Username, Secret } = parsed.output;
   if (Username === TOKEN_USER) return { identitytoken: Secret };
@@ -99,7 +103,11 @@ function runHelper(
       detached: true,
     });
     const kill = () => {
-      if (child.pid !== undefined) killGroup(child.pid);
+      try {
+        if (child.pid !== undefined) process.kill(-child.pid, 'SIGKILL');
+      } catch {
+        // It has ended meanwhile.
+      }
       child.stdout?.destroy();
     };
     const late = setTimeout(() => {
@@ -144,19 +152,4 @@ function runHelper(
     child.stdin?.on('error', () => {});
     child.stdin?.end(server);
   });
-}
-
-/** It may have ended meanwhile. */
-function killGroup(leader: number): void {
-  try {
-    process.kill(-leader, 'SIGKILL');
-  } catch {}
-}
-
-function jsonOf(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    return undefined;
-  }
 }

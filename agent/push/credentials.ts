@@ -50,7 +50,7 @@ export async function findCredentials(
   options: CredentialOptions,
 ): Promise<Credentials | undefined> {
   try {
-    return await knownCredentials(domain, options);
+    return await lookUp(domain, options);
   } catch (error) {
     if (!(error instanceof NoCredentials)) throw error;
     options.warn?.(`${error.message}: the push is tried without; ${error.hint}`);
@@ -58,10 +58,7 @@ export async function findCredentials(
   }
 }
 
-async function knownCredentials(
-  domain: string,
-  options: CredentialOptions,
-): Promise<Credentials | undefined> {
+async function lookUp(domain: string, options: CredentialOptions): Promise<Credentials | undefined> {
   const { file, config: read } = await readConfigFile(options.env);
   const parsed = v.safeParse(configFile, read);
   if (!parsed.success) throw unusable(file, v.getDotPath(parsed.issues[0]) ?? 'the whole');

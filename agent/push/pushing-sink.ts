@@ -30,6 +30,8 @@ interface PushingOptions {
   readonly emit: Emit;
 }
 
+const NAMELESS = 'an image without a name cannot be pushed';
+
 export class PushingSink extends ForwardingSink {
   readonly #push: PushName;
   readonly #policy: PushPolicy;
@@ -99,7 +101,10 @@ export class PushingSink extends ForwardingSink {
     onProgress: (progress: PushProgress) => void,
   ): Promise<readonly Pushed[]> {
     const { asked } = this.#policy;
-    if (refs.length === 0) return asked ? [failed(targetId, nameless())] : [];
+    if (refs.length === 0)
+      return asked
+        ? [failed(targetId, new PushError('no-registry-named', NAMELESS, { about: 'no-name' }))]
+        : [];
     const meant = namesToPush(refs).filter((ref) => asked || this.#policy.allows(ref));
     const foreign = await unsent().catch(toImgmvError);
     const pushed: Pushed[] = [];
@@ -121,8 +126,11 @@ export class PushingSink extends ForwardingSink {
     const { source, target } = name;
     try {
       signal.throwIfAborted();
-      if (!this.#policy.allows(name)) throw notAllowed(target);
-      if (!namesRegistry(target)) throw nowhere(target);
+      if (!this.#policy.allows(name))
+        throw new PushError('not-allowed', `${target} was not pushed: no pattern of --allow-push allows it`);
+      const about = 'no-registry-named';
+      if (!namesRegistry(target))
+        throw new PushError(about, `${target} cannot be pushed: it names no registry`, { about });
       const onRetry = (error: ImgmvError, attempt: number, waitMs: number) =>
         this.#emit({
           event: 'retrying',
@@ -145,7 +153,7 @@ function withPushes(answer: Answer, left: readonly string[], allowed: ReadonlySe
   const notes = [
     warning,
     left.length > 0 ? `the receiver does not push to ${left.join(', ')}` : undefined,
-    refs.length === 0 ? 'an image without a name cannot be pushed' : undefined,
+    refs.length === 0 ? NAMELESS : undefined,
   ].filter((note) => note !== undefined);
   return {
     ...answer,
@@ -156,19 +164,6 @@ function withPushes(answer: Answer, left: readonly string[], allowed: ReadonlySe
 
 function failed(target: string, error: ImgmvError): Pushed {
   return { target, error, problem: problemOf(error) };
-}
-
-function nowhere(what: string): ImgmvError {
-  const message = `${what} cannot be pushed: it names no registry`;
-  return new PushError('no-registry-named', message, { about: 'no-registry-named' });
-}
-
-function nameless(): ImgmvError {
-  return new PushError('no-registry-named', 'an image without a name cannot be pushed', { about: 'no-name' });
-}
-
-function notAllowed(what: string): ImgmvError {
-  return new PushError('not-allowed', `${what} was not pushed: no pattern of --allow-push allows it`);
 }
 
 function holdsMore(what: string, manifests: readonly string[]): ImgmvError {

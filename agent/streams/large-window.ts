@@ -37,7 +37,8 @@ const WINDOWS = { archive: new LargeWindow(), layer: new LargeWindow() };
 /** Of one stream that is decompressed. */
 export class Turn {
   readonly #window: LargeWindow;
-  #giveWay: (() => Promise<void>) | undefined;
+  /** Undefined while it is read. */
+  giveWay: (() => Promise<void>) | undefined;
 
   constructor(of: keyof typeof WINDOWS) {
     this.#window = WINDOWS[of];
@@ -52,13 +53,9 @@ export class Turn {
     this.#window.give(this);
   }
 
-  /** While the stream stands still: ends it, for somebody else who waits. Undefined while it is read. */
-  get giveWay(): (() => Promise<void>) | undefined {
-    return this.#giveWay;
-  }
-
-  set giveWay(end: (() => Promise<void>) | undefined) {
-    this.#giveWay = end;
-    if (end) this.#window.wake();
+  /** The stream stands still: `end` ends it, for somebody else who waits. */
+  standStill(end: () => Promise<void>): void {
+    this.giveWay = end;
+    this.#window.wake();
   }
 }
