@@ -4,7 +4,7 @@ import type { Catalogue, Chosen, Listed } from '../model/catalogue.ts';
 import type { Digest } from '../model/image.ts';
 import { familiar, parseReference, withDefaultTag } from '../model/reference.ts';
 import { CONFIG_KEYS } from '../oci/image-keys.ts';
-import { parseJson } from '../oci/strict-json.ts';
+import { parseJson, unlessOdd } from '../oci/strict-json.ts';
 import { integrity, usage } from '../streams/errors.ts';
 import type { Archive } from './archive.ts';
 import type { ArchivedImage } from './archived-image.ts';
@@ -15,11 +15,8 @@ const PLACES_SHOWN_MAX = 3;
 
 /** What a config says of its image beside what it is made of (OCI image spec, config.md); docker takes any. */
 const told = v.object({
-  created: v.fallback(v.nullish(v.pipe(v.string(), v.isoTimestamp())), undefined),
-  config: v.fallback(
-    v.nullish(v.object({ Labels: v.fallback(v.nullish(v.record(v.string(), v.string())), undefined) })),
-    undefined,
-  ),
+  created: unlessOdd(v.pipe(v.string(), v.isoTimestamp())),
+  config: unlessOdd(v.object({ Labels: unlessOdd(v.record(v.string(), v.string())) })),
 });
 
 export class ArchiveCatalogue implements Catalogue {

@@ -38,7 +38,7 @@ export class FileOutput implements Output {
       // It is gone, or its directory is: there is nobody left to tell.
     }
   };
-  #position = 0;
+  position = 0;
   #done = false;
 
   private constructor(path: string, temporary: string, overwrite: boolean, file: FileHandle) {
@@ -58,24 +58,20 @@ export class FileOutput implements Output {
     return new FileOutput(path, temporary, overwrite, file);
   }
 
-  get position(): number {
-    return this.#position;
-  }
-
   async write(chunk: Uint8Array): Promise<void> {
     try {
       for (let at = 0; at < chunk.length; )
-        at += (await this.#file.write(chunk, at, chunk.length - at, this.#position + at)).bytesWritten;
+        at += (await this.#file.write(chunk, at, chunk.length - at, this.position + at)).bytesWritten;
     } catch (cause) {
       const hint = 'make room, or name another disk';
-      throw noRoomFor(basename(this.#path), dirname(this.#path), this.#position, cause, hint);
+      throw noRoomFor(basename(this.#path), dirname(this.#path), this.position, cause, hint);
     }
-    this.#position += chunk.length;
+    this.position += chunk.length;
   }
 
   async truncate(position: number): Promise<void> {
     await this.#file.truncate(position);
-    this.#position = position;
+    this.position = position;
   }
 
   room(): Promise<Room> {
@@ -88,7 +84,7 @@ export class FileOutput implements Output {
       await this.#place();
     } catch (cause) {
       if (cause instanceof ImgmvError) throw cause;
-      throw noRoomFor(basename(this.#path), dirname(this.#path), this.#position, cause, 'make room');
+      throw noRoomFor(basename(this.#path), dirname(this.#path), this.position, cause, 'make room');
     }
     this.#done = true;
     process.off('exit', this.#remove);
@@ -140,15 +136,11 @@ async function syncDirectory(path: string): Promise<void> {
 export class StreamOutput implements Output {
   readonly #write: WriteStdout;
   readonly #signal: AbortSignal;
-  #position = 0;
+  position = 0;
 
   constructor(write: WriteStdout, signal: AbortSignal) {
     this.#write = write;
     this.#signal = signal;
-  }
-
-  get position(): number {
-    return this.#position;
   }
 
   async write(chunk: Uint8Array): Promise<void> {
@@ -162,7 +154,7 @@ export class StreamOutput implements Output {
         hint: 'the command behind it has ended too soon',
       });
     }
-    this.#position += chunk.length;
+    this.position += chunk.length;
   }
 
   async room(): Promise<undefined> {}

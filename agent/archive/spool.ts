@@ -11,7 +11,7 @@ import { FILE_MODE } from './folder.ts';
 export class Spool implements AsyncDisposable {
   readonly #file: FileHandle;
   readonly #what: string;
-  #bytes = 0;
+  bytes = 0;
 
   private constructor(file: FileHandle, what: string) {
     this.#file = file;
@@ -33,18 +33,14 @@ export class Spool implements AsyncDisposable {
     }
   }
 
-  get bytes(): number {
-    return this.#bytes;
-  }
-
   /** Throws refused where there is no room. */
   async write(chunk: Uint8Array): Promise<void> {
     try {
       await this.#file.appendFile(chunk);
     } catch (cause) {
-      throw noRoomFor(this.#what, tmpdir(), this.#bytes, cause, 'TMPDIR names another directory');
+      throw noRoomFor(this.#what, tmpdir(), this.bytes, cause, 'TMPDIR names another directory');
     }
-    this.#bytes += chunk.length;
+    this.bytes += chunk.length;
   }
 
   read(start: number, end: number, signal: AbortSignal): AsyncGenerator<Buffer> {

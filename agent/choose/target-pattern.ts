@@ -90,6 +90,5 @@ export function matchesTarget({ domain, path, spelled, tags }: TargetPattern, na
 
 /** As docker shows it: no wildcard stands for `library/`, so `l*` is not about all official images. */
 function shownPath({ domain, path }: Reference): string {
-  const short = domain === HUB && path.startsWith(OFFICIAL) ? path.slice(OFFICIAL.length) : path;
-  return short.includes('/') ? path : short;
+  return domain === HUB ? path.replace(/^library\/(?=[^/]+$)/, '') : path;
 }

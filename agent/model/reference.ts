@@ -97,8 +97,7 @@ export function familiar(reference: Reference): string {
 export function familiarName({ domain, path }: Reference): string {
   const whole = canonicalName({ domain, path });
   if (domain !== 'docker.io') return whole;
-  const short = path.startsWith('library/') ? path.slice('library/'.length) : path;
-  const name = short.includes('/') || !path.startsWith('library/') ? path : short;
+  const name = path.replace(/^library\/(?=[^/]+$)/, '');
   const read = parseReference(name);
   return read && canonical(read) === whole ? name : whole;
 }

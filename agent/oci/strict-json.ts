@@ -42,6 +42,11 @@ export function parseJson<S extends v.GenericSchema>(
   throw integrity(`${what} breaks its format at ${where}`);
 }
 
+/** Undefined for what is not of this form. */
+export function unlessOdd<const S extends v.GenericSchema>(schema: S) {
+  return v.fallback(v.nullish(schema), undefined);
+}
+
 /**
  * The value of a document. Throws integrity for what is no JSON, is longer than METADATA_MAX_BYTES or nests deeper
  * than DEPTH_MAX, for a key that stands twice in one object, and for one that differs from a known key only in case.

@@ -3,6 +3,7 @@ import * as v from 'valibot';
 import { LAYER_MAX_BYTES, LAYERS_MAX } from '../../proto/limits.ts';
 import type { Digest } from '../model/image.ts';
 import type { PushProgress } from '../model/sink.ts';
+import { unlessOdd } from '../oci/strict-json.ts';
 import { JsonLines } from '../streams/json-lines.ts';
 
 const LINE_MAX_CHARACTERS = 64 * 1024;
@@ -14,7 +15,7 @@ const BLOBS_MAX = 8 * LAYERS_MAX;
 const bytes = v.pipe(v.number(), v.minValue(0), v.maxValue(LAYER_MAX_BYTES), v.safeInteger());
 const digest = v.pipe(v.string(), v.regex(/^sha256:[0-9a-f]{64}$/));
 
-/** What of a line we read. moby pkg/jsonmessage, api/types/auxprogress, daemon/containerd/image_push.go */
+/** What of a line we read: what is odd in it must not hide the error beside it. moby pkg/jsonmessage, api/types/auxprogress, daemon/containerd/image_push.go */
 const answerLine = v.object({
   id: v.nullish(v.string()),
   status: v.nullish(v.string()),
@@ -30,11 +31,6 @@ const answerLine = v.object({
 });
 
 type AnswerLine = v.InferOutput<typeof answerLine>;
-
-/** What is odd in it must not hide the error beside it. */
-function unlessOdd<const S extends v.GenericSchema>(schema: S) {
-  return v.fallback(v.nullish(schema), undefined);
-}
 
 export class PushAnswer {
   readonly #tag: string;

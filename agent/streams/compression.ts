@@ -34,7 +34,7 @@ export function unreadCompression(head: Uint8Array): string | undefined {
 /** What `source` is decompressed for. */
 export interface Inflating {
   /** Counts what comes of it; left out where it has been counted before. */
-  readonly inflation?: Inflation;
+  readonly inflation?: Inflation | undefined;
   /** Whose turn it is where it needs a large window; that of a layer when left out. */
   readonly turn?: Turn;
 }
@@ -66,7 +66,9 @@ export async function* inflated(
   } catch (error) {
     if (lost !== undefined) throw lost;
     if (error instanceof ImgmvError && error.cause === undefined) throw error;
-    throw damaged(compression, (error as Error).cause ?? error);
+    const cause = (error as Error).cause ?? error;
+    const why = cause instanceof Error ? cause.message : String(cause);
+    throw integrity(`the ${compression} is damaged, or not what imgmv reads: ${why}`, { cause });
   }
 }
 
@@ -130,9 +132,4 @@ async function* gunzipped(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer>
 function expectZeros(bytes: Buffer): void {
   if (bytes.some((byte) => byte !== 0))
     throw integrity('something follows behind the end of what is compressed');
-}
-
-function damaged(compression: Compression, cause: unknown): ImgmvError {
-  const why = cause instanceof Error ? cause.message : String(cause);
-  return integrity(`the ${compression} is damaged, or not what imgmv reads: ${why}`, { cause });
 }

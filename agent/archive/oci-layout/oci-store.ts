@@ -35,28 +35,17 @@ const BLOBS = 'blobs/sha256';
 
 type WholeIndex = Readonly<Record<string, unknown>> & { readonly manifests: readonly LayoutDescriptor[] };
 
-const EMPTY: WholeIndex = { schemaVersion: 2, manifests: [] };
-
-interface Opened {
-  readonly root: Folder;
-  readonly there: readonly Image[];
-  readonly sizes: Map<Digest, number>;
-  readonly index: WholeIndex;
-  readonly made: readonly string[];
-  readonly signal: AbortSignal;
-}
-
 export class OciStore implements BlobStore {
   readonly atomic = false;
-  readonly there: readonly Image[];
+  there: readonly Image[] = [];
   readonly #root: Folder;
   /** `blobs/sha256`, once it is there. */
   #blobs: Folder | undefined;
   /** `index.json` as it is, with what of it we do not know. */
-  #index: WholeIndex;
-  readonly #sizes: Map<Digest, number>;
+  #index: WholeIndex = { schemaVersion: 2, manifests: [] };
+  readonly #sizes = new Map<Digest, number>();
   /** Blobs that were there and have not been compared with their names. */
-  readonly #unread: Set<Digest>;
+  readonly #unread = new Set<Digest>();
   readonly #checks = new Map<Digest, Promise<void>>();
   readonly #signal: AbortSignal;
   /** Blobs that no image names yet. */
@@ -69,12 +58,8 @@ export class OciStore implements BlobStore {
     for (const name of this.#temporary) rmSync(this.#root.at(name), { force: true });
   };
 
-  private constructor({ root, there, sizes, index, made, signal }: Opened) {
+  private constructor(root: Folder, made: readonly string[], signal: AbortSignal) {
     this.#root = root;
-    this.there = there;
-    this.#sizes = sizes;
-    this.#unread = new Set(sizes.keys());
-    this.#index = index;
     this.#made = made;
     this.#signal = signal;
     process.once('exit', this.#removeTemporary);
@@ -89,21 +74,24 @@ export class OciStore implements BlobStore {
     const path = resolve(given);
     const isThere = await OciStore.isThere(given);
     const made = isThere ? [] : await makeDirectories(path);
-    const root = await Folder.open(path);
+    const store = new OciStore(await Folder.open(path), made, signal);
     try {
-      if (!isThere) return new OciStore({ root, there: [], sizes: new Map(), index: EMPTY, made, signal });
-      await using contents = await openOciLayout(path, signal);
-      // What is no image stays as it is: only its line in the index is handed on.
-      const there = ociImages(contents).images.map(({ image }) => image);
-      const sizes = new Map<Digest, number>();
-      for (const [name, { size }] of contents.files)
-        if (name.startsWith(`${BLOBS}/`)) sizes.set(`sha256:${name.slice(BLOBS.length + 1)}`, size);
-      const index = (await readIndexFile(root)) ?? EMPTY;
-      return new OciStore({ root, there, sizes, index, made: [], signal });
+      if (isThere) await store.#look();
+      return store;
     } catch (error) {
-      await root[Symbol.asyncDispose]();
+      await store[Symbol.asyncDispose]();
       throw error;
     }
+  }
+
+  async #look(): Promise<void> {
+    await using contents = await openOciLayout(this.#root.path, this.#signal);
+    // What is no image stays as it is: only its line in the index is handed on.
+    this.there = ociImages(contents).images.map(({ image }) => image);
+    for (const [name, { size }] of contents.files)
+      if (name.startsWith(`${BLOBS}/`)) this.#sizes.set(`sha256:${name.slice(BLOBS.length + 1)}`, size);
+    for (const digest of this.#sizes.keys()) this.#unread.add(digest);
+    this.#index = (await readIndexFile(this.#root)) ?? this.#index;
   }
 
   /** Whether it would be added to. Throws as `open` does for what can be told without reading all of it. */

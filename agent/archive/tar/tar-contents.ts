@@ -61,9 +61,9 @@ export class TarContents implements Contents {
       if (link !== undefined) index.links.set(name, link);
       else {
         const file = await (compression === 'none' ? heads.of(size, entry.body) : hashed(heads, entry));
-        if (first && compression !== 'none') requireSame(name, first, file);
-        else if (first) repeated.push({ name, offset, size });
-        else index.places.push({ name, offset, size });
+        if (!first) index.places.push({ name, offset, size });
+        else if (compression === 'none') repeated.push({ name, offset, size });
+        else if (first.digest === undefined || first.digest !== file.digest) throw twice(name);
         index.files.set(name, first ?? file);
       }
     }
@@ -71,11 +71,10 @@ export class TarContents implements Contents {
       await requireRepeated(repeated, index.places, input, options.signal);
       return new TarContents(input, index, undefined);
     }
-    const inflate: Inflate = (counts, turn, until) =>
-      inflated(compression, input.read(0, Number.POSITIVE_INFINITY, until), {
-        turn,
-        ...(counts && { inflation: options.inflation }),
-      });
+    const inflate: Inflate = (counts, turn, until) => {
+      const whole = input.read(0, Number.POSITIVE_INFINITY, until);
+      return inflated(compression, whole, { turn, inflation: counts ? options.inflation : undefined });
+    };
     return new TarContents(input, index, inflate);
   }
 
@@ -99,11 +98,6 @@ interface Index {
   readonly files: Map<string, StoredFile>;
   readonly links: Map<string, string>;
   readonly places: Place[];
-}
-
-/** Only where what a file is was known when it had been decompressed. */
-function requireSame(name: string, one: StoredFile, other: StoredFile): void {
-  if (one.digest === undefined || one.digest !== other.digest) throw twice(name);
 }
 
 /** Checks that files with the same name have the same bytes. Reads each of them once. */

@@ -106,16 +106,12 @@ export function decodeLongName(bytes: Buffer): string {
 }
 
 /** The header and what stood before it as one; the two may not contradict each other. */
-export function extended(header: TarHeader, { name, linkName, size }: Extended): TarHeader {
+export function extended(header: TarHeader, before: Extended): TarHeader {
+  const { name, size } = before;
   // A writer gives the size twice only where it does not fit the header, which then says 0.
   if (size !== undefined && size !== header.size && !(header.size === 0 && size > OCTAL_SIZE_MAX))
     throw bad(`${JSON.stringify(name ?? header.name)} has two sizes, ${header.size} and ${size}`);
-  return {
-    ...header,
-    name: name ?? header.name,
-    linkName: linkName ?? header.linkName,
-    size: size ?? header.size,
-  };
+  return { ...header, ...before };
 }
 
 /** A regular file's header: 0644, of root, dated 1970, so that the same image gives the same bytes. */
