@@ -9,17 +9,12 @@ import type { Inflation } from '../streams/inflation.ts';
 import type { ReadingMeter } from '../streams/reading-meter.ts';
 import { type ArchivedImage, type LayerClaim, type StoredLayer, sizesOf } from './archived-image.ts';
 import { type Contents, type FileFacts, measured } from './contents.ts';
-import type { SetAside } from './described.ts';
+import type { Described } from './described.ts';
 
-export interface Archive extends AsyncDisposable {
+export interface Archive extends Described, AsyncDisposable {
   /** As it was given, for errors. */
   readonly label: string;
   readonly contents: Contents;
-  readonly images: readonly ArchivedImage[];
-  /** What else they describe, which is no image that could be used. */
-  readonly setAside: readonly SetAside[];
-  /** What of the images does not come along. */
-  readonly warnings: readonly string[];
   /**
    * Reads the layers of these images, each file once. Throws integrity for the first that is not what the documents
    * say, or that is too much; the reason of `signal`.

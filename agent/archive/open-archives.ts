@@ -152,14 +152,12 @@ async function archiveOf(
     const opened = await open(inflation);
     contents = opened;
     const check = new LayerCheck(opened, inflation, meter);
-    const { images, setAside, warnings } = imagesOf(contents);
-    if (images.length === 0 && setAside[0]) throw noneUsable(setAside);
+    const described = imagesOf(contents);
+    if (described.images.length === 0 && described.setAside[0]) throw noneUsable(described.setAside);
     return {
+      ...described,
       label,
       contents,
-      images,
-      setAside,
-      warnings,
       check: (images, signal) =>
         check.check(images, signal).catch((error: unknown) => {
           throw ofArchive(label, error);

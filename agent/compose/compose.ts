@@ -15,7 +15,7 @@ import {
   variablesOf,
   withEnvFiles,
 } from './environment.ts';
-import { ComposeFiles, filesIn, kindOf, type Reading } from './files.ts';
+import { ComposeFiles, filesIn, kindOf, type Reading, type Warn } from './files.ts';
 import { loadServices } from './load.ts';
 import { usageAt } from './position.ts';
 import { readText, type Service } from './service.ts';
@@ -60,24 +60,15 @@ export async function composeImages(
   const [first] = sources;
   if (first === undefined) throw usage('no compose file');
   const directory = dirname(first);
-  const files = new ComposeFiles({ cwd, signal });
-  const environment = await projectEnvironment(env, directory, { cwd, signal, warn });
+  const options = { cwd, signal, warn };
+  const files = new ComposeFiles(options);
+  const environment = await projectEnvironment(env, directory, options);
   const name = await projectName(sources, files, directory, environment, warn);
   const named = { ...environment, COMPOSE_PROJECT_NAME: name };
-  const services = await loadServices(
-    sources,
-    {
-      files,
-      directory,
-      variables: variablesOf(named, warn),
-      included: async (where, envFiles) =>
-        variablesOf(
-          await withEnvFiles(named, envFiles ?? (await defaultEnvFiles(where)), { cwd, signal, warn }),
-          warn,
-        ),
-    },
-    [],
-  );
+  const included = async (where: string, envFiles: readonly string[] | undefined) =>
+    variablesOf(await withEnvFiles(named, envFiles ?? (await defaultEnvFiles(where)), options), warn);
+  const project = { files, directory, variables: variablesOf(named, warn), included };
+  const services = await loadServices(sources, project, []);
   if (services.size === 0) throw usage(`${files.shown(first)}: no compose file: it has no services`);
   if (services.size > SERVICES_MAX) throw usage(`${files.shown(first)}: more than ${SERVICES_MAX} services`);
   // As of its first version, which some still have their images from.
@@ -94,7 +85,7 @@ async function projectName(
   files: ComposeFiles,
   directory: string,
   environment: Environment,
-  warn: (warning: string) => void,
+  warn: Warn,
 ): Promise<string> {
   const fromEnvironment = environment.COMPOSE_PROJECT_NAME;
   if (fromEnvironment) {

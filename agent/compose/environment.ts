@@ -3,18 +3,18 @@ import { join, resolve } from 'node:path';
 import { ENV_FILE_MAX_BYTES } from '../choose/limits.ts';
 import { usage } from '../streams/errors.ts';
 import { parseDotenv } from './dotenv.ts';
-import { kindOf, type Reading, readText, shown } from './files.ts';
+import { kindOf, type Reading, readText, shown, type Warn } from './files.ts';
 import type { Variables } from './interpolation.ts';
 import type { Position } from './position.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
-export interface EnvironmentOptions extends Reading {
-  readonly warn: (warning: string) => void;
+interface EnvironmentOptions extends Reading {
+  readonly warn: Warn;
 }
 
 /** Variables of `environment`, each of which is told of once when it is not set. */
-export function variablesOf(environment: Environment, warn: (warning: string) => void): Variables {
+export function variablesOf(environment: Environment, warn: Warn): Variables {
   return {
     // A name such as `constructor` is set only where somebody has set it.
     get: (name) => (Object.hasOwn(environment, name) ? environment[name] : undefined),

@@ -9,6 +9,8 @@ import { readAll } from '../streams/read-all.ts';
 import { usageAt } from './position.ts';
 import { type MapNode, parseYaml } from './yaml.ts';
 
+export type Warn = (warning: string) => void;
+
 /** In the order in which compose prefers them (compose-go, cli/options.go). */
 const NAMES = ['compose.yaml', 'compose.yml', 'docker-compose.yml', 'docker-compose.yaml'];
 const OVERRIDE_NAMES = [
@@ -19,11 +21,7 @@ const OVERRIDE_NAMES = [
 ];
 
 /** What `docker compose` finds in this directory by itself: a file, and one that overrides it if there is one. */
-export async function filesIn(
-  directory: string,
-  cwd: string,
-  warn: (warning: string) => void,
-): Promise<readonly string[]> {
+export async function filesIn(directory: string, cwd: string, warn: Warn): Promise<readonly string[]> {
   const found: string[] = [];
   for (const names of [NAMES, OVERRIDE_NAMES]) {
     const kinds = await Promise.all(names.map((name) => kindOf(join(directory, name))));

@@ -110,15 +110,12 @@ function endOfString(text: string, at: number): number {
 }
 
 function enterKey(level: Level, key: string, what: string): void {
-  requireNewKey(level, key, what);
-  level.below = level.keys && Object.hasOwn(level.keys, key) ? (level.keys[key] ?? null) : null;
-}
-
-function requireNewKey({ keys, seen }: Level, key: string, what: string): void {
+  const { keys, seen } = level;
   // Go reads what is no Unicode as U+FFFD, whichever it is.
   const read = Buffer.from(key).toString();
   if (seen?.has(read)) throw integrity(`${what} has the key ${shown(key)} twice`);
   seen?.add(read);
+  level.below = keys && Object.hasOwn(keys, key) ? (keys[key] ?? null) : null;
   if (!keys || Object.hasOwn(keys, key)) return;
   const known = foldedInto(keys, key);
   if (known !== undefined)

@@ -7,14 +7,12 @@ import { parseTarget } from '../model/reference.ts';
  * are others. In the order of `refs`, and at least one of them.
  */
 export function namesToPush<T extends Name>(refs: readonly T[]): readonly T[] {
+  const isNewNameOf = ({ source, target, offered }: Name, old: string) =>
+    target !== old && (source === old || offered === old);
   const fresh = refs.filter(({ target }) => !refs.some((other) => isNewNameOf(other, target)));
   const candidates = fresh.length > 0 ? fresh : refs;
   const elsewhere = candidates.filter(({ target }) => namesRegistry(target));
   return elsewhere.length > 0 ? elsewhere : candidates;
-}
-
-function isNewNameOf({ source, target, offered }: Name, old: string): boolean {
-  return target !== old && (source === old || offered === old);
 }
 
 /** `web:1.0` is a name of this host's alone: what docker would push it to is the library of Docker Hub. */

@@ -1,5 +1,6 @@
 import type { FileHandle } from 'node:fs/promises';
-import { READ_BYTES } from './limits.ts';
+
+const READ_BYTES = 256 * 1024;
 
 /** The bytes of a file from `start` to `end`, or to its own end if that comes first. Throws the reason of `signal`. */
 export async function* fileBytes(

@@ -59,11 +59,9 @@ export class ImageGraph {
     const graph = graphOf(root, (asked) => this.#answer(asked));
     if (graph.lacks && root.kind === 'manifest') throw lacking(graph.lacks);
     for (const manifest of graph.manifests) this.#add(manifest, graph);
-    const chosen =
-      this.#candidates.find(
-        ({ config: { os, architecture } }) =>
-          os === HOST_PLATFORM.os && architecture === HOST_PLATFORM.architecture,
-      ) ?? this.#candidates[0];
+    const runsHere = ({ config }: Candidate) =>
+      config.os === HOST_PLATFORM.os && config.architecture === HOST_PLATFORM.architecture;
+    const chosen = this.#candidates.find(runsHere) ?? this.#candidates[0];
     if (!chosen) throw none(root, graph);
     const metadata = [...graph.metadata.values()];
     return (fromClassic ? this.#ofClassic(root, chosen) : undefined) ?? this.#asItIs(root, chosen, metadata);

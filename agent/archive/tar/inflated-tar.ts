@@ -71,7 +71,8 @@ export class InflatedTar implements AsyncDisposable {
       cursor = undefined;
     }
     // The last one was to be expected; whoever makes it go on and on is held to the bound of the first.
-    cursor ??= this.#newCursor(signal);
+    const turn = new Turn('archive');
+    cursor ??= new Cursor(this.#inflate(++this.#passes > 2, turn, signal), turn);
     try {
       for (const end = this.#places.numberOf(place); cursor.passed < end; cursor.passed++) {
         const passed = this.#places.all[cursor.passed] as Place;
@@ -103,11 +104,6 @@ export class InflatedTar implements AsyncDisposable {
     this.#cursor = undefined;
     if (cursor) cursor.turn.giveWay = undefined;
     return cursor;
-  }
-
-  #newCursor(signal: AbortSignal): Cursor {
-    const turn = new Turn('archive');
-    return new Cursor(this.#inflate(++this.#passes > 2, turn, signal), turn);
   }
 
   async *#keeping({ name, size }: Place, body: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {

@@ -173,7 +173,7 @@ export const ARCHIVES: readonly Mutation[] = [
   {
     name: 'what is below a known key is not looked at',
     file: 'agent/oci/strict-json.ts',
-    find: '(level.keys[key] ?? null)',
+    find: '(keys[key] ?? null)',
     replace: 'null',
     tests: json,
     says: [ONE_READING],
