@@ -2,7 +2,6 @@
 import * as v from 'valibot';
 import type { Catalogue, Chosen, Listed } from '../model/catalogue.ts';
 import type { Digest } from '../model/image.ts';
-import { familiar, parseReference, withDefaultTag } from '../model/reference.ts';
 import { CONFIG_KEYS } from '../oci/image-keys.ts';
 import { parseJson, unlessOdd } from '../oci/strict-json.ts';
 import { integrity, usage } from '../streams/errors.ts';
@@ -56,15 +55,13 @@ export class ArchiveCatalogue implements Catalogue {
    * beginning of several, integrity for what the archive calls so and was set aside.
    */
   async find(reference: string): Promise<readonly Chosen[]> {
-    const parsed = parseReference(reference);
-    const name = parsed && familiar(withDefaultTag(parsed));
+    const name = familiarly(reference);
     const byName = this.#images.filter(({ image }) => image.names.some(({ target }) => target === name));
-    if (name !== undefined && byName.length > 0)
-      return byName.map(({ image }) => ({ id: image.id, names: [name] }));
+    if (byName.length > 0) return byName.map(({ image }) => ({ id: image.id, names: [name] }));
     const byLabel = this.#images.filter(({ labels }) => labels.includes(reference));
     if (byLabel.length > 0) return byLabel.map(({ image }) => ({ id: image.id, names: namesOf(image) }));
     const byId = this.#byId(reference);
-    const aside = this.#setAside.find((one) => callings(one).includes(familiarly(reference)));
+    const aside = this.#setAside.find((one) => callings(one).includes(name));
     if (byId.length === 0 && aside)
       throw integrity(`${reference} ${this.place} is no image to be moved: ${aside.why.message}`, {
         cause: aside.why,

@@ -5,7 +5,7 @@ import { familiar, parseReference, withDefaultTag } from '../model/reference.ts'
 import type { MetadataBlob } from '../oci/graph.ts';
 import { CONFIG_TYPE, type Config } from '../oci/metadata.ts';
 import { integrity } from '../streams/errors.ts';
-import type { StoredFile } from './contents.ts';
+import type { Contents, StoredFile } from './contents.ts';
 import { METADATA_READ_MAX_BYTES } from './limits.ts';
 
 export interface ArchivedImage {
@@ -37,6 +37,13 @@ export interface LayerClaim {
 export function metadataBytes({ bytes, size }: StoredFile, name: string): Buffer {
   if (bytes !== undefined) return bytes;
   throw integrity(`${JSON.stringify(name)} should be metadata, and is ${size} bytes of something else`);
+}
+
+/** The bytes of a document. Throws integrity where there is none, and `without` says what the archive is then. */
+export function documentIn({ files }: Contents, name: string, without = ''): Buffer {
+  const file = files.get(name);
+  if (!file) throw integrity(`it holds no ${name}${without}`);
+  return metadataBytes(file, name);
 }
 
 /** What the images of one archive read: few bytes may be named so often that reading them would take hours. */

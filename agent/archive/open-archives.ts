@@ -41,11 +41,9 @@ export async function openArchives(
   endpoint: ArchiveEndpoint,
   options: ReadOptions,
 ): Promise<readonly Archive[]> {
-  try {
-    return await openAll(endpoint, options);
-  } catch (error) {
+  return openAll(endpoint, options).catch(async (error: unknown) => {
     throw (await whereColonEndsPath(endpoint, error)) ?? error;
-  }
+  });
 }
 
 /** A path ends at its first colon, as skopeo has it: what stands behind it may have been meant to be a part of it. */

@@ -31,11 +31,7 @@ export function requireOne(chosen: readonly Chosen[], as: string): void {
 /** Each id once, with all of its names. */
 export function merged(images: readonly Chosen[]): readonly Chosen[] {
   const names = new Map<Digest, Set<string>>();
-  for (const image of images) {
-    const known = names.get(image.id) ?? new Set<string>();
-    for (const name of image.names) known.add(name);
-    names.set(image.id, known);
-  }
+  for (const image of images) names.set(image.id, new Set([...(names.get(image.id) ?? []), ...image.names]));
   return [...names].map(([id, all]) => ({ id, names: [...all] }));
 }
 

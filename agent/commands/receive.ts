@@ -19,7 +19,7 @@ import { CodePause } from '../peer/code-pause.ts';
 import { type AcceptedSession, Listener } from '../peer/listener.ts';
 import { Pairing } from '../peer/pairing.ts';
 import { SinkServer } from '../peer/sink-server.ts';
-import { PushRules } from '../push/policy.ts';
+import { pushRules } from '../push/policy.ts';
 import { onAbort } from '../streams/on-abort.ts';
 
 export interface ReceiveOptions {
@@ -83,9 +83,7 @@ export async function receive(options: ReceiveOptions): Promise<number> {
     ...options,
     pushes: rules !== undefined,
     pushPolicy: (asked) =>
-      rules && (asked || rules.when === 'always')
-        ? new PushRules(rules.patterns, renaming, asked)
-        : undefined,
+      rules && (asked || rules.when === 'always') ? pushRules(rules.patterns, renaming, asked) : undefined,
   });
   await end.check();
   signal.throwIfAborted();

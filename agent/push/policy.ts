@@ -15,24 +15,19 @@ export interface PushPolicy {
 export const EVERY_NAME: PushPolicy = { asked: true, allows: () => true };
 
 /** Of a receiver: what its patterns allow, or without any, the names that its own rules make. */
-export class PushRules implements PushPolicy {
-  readonly asked: boolean;
-  readonly #patterns: readonly TargetPattern[];
-  readonly #renaming: Renaming;
-
-  constructor(patterns: readonly TargetPattern[], renaming: Renaming, asked: boolean) {
-    this.asked = asked;
-    this.#patterns = patterns;
-    this.#renaming = renaming;
-  }
-
-  allows({ offered, target }: Name): boolean {
+export function pushRules(
+  patterns: readonly TargetPattern[],
+  renaming: Renaming,
+  asked: boolean,
+): PushPolicy {
+  const allows = ({ offered, target }: Name): boolean => {
     const reference = parseTarget(target, 'the name to push');
     if (reference.domain === '') return false;
-    if (this.#patterns.length > 0) return this.#patterns.some((pattern) => matchesTarget(pattern, target));
-    const made = offered === undefined ? undefined : this.#renaming.made(offered);
+    if (patterns.length > 0) return patterns.some((pattern) => matchesTarget(pattern, target));
+    const made = offered === undefined ? undefined : renaming.made(offered);
     return made?.name === target && made.registry === reference.domain && !isNear(reference.domain);
-  }
+  };
+  return { asked, allows };
 }
 
 /**

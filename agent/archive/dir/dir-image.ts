@@ -6,7 +6,7 @@ import { MANIFEST_KEYS } from '../../oci/image-keys.ts';
 import { digestOf, isIndexType } from '../../oci/metadata.ts';
 import { parseJson } from '../../oci/strict-json.ts';
 import { integrity } from '../../streams/errors.ts';
-import { MetadataReading, metadataBytes } from '../archived-image.ts';
+import { documentIn, MetadataReading } from '../archived-image.ts';
 import type { Contents } from '../contents.ts';
 import type { Described } from '../described.ts';
 import { MANIFEST } from '../docker-archive/docker-archive.ts';
@@ -20,10 +20,8 @@ export function isDirFile(name: string): boolean {
 }
 
 /** Throws integrity for the first thing that is wrong. */
-export function dirImages({ files }: Contents): Described {
-  const facts = files.get(MANIFEST);
-  if (!facts) throw integrity(`it holds no ${MANIFEST}`);
-  const bytes = metadataBytes(facts, MANIFEST);
+export function dirImages(contents: Contents): Described {
+  const bytes = documentIn(contents, MANIFEST);
   const { mediaType } = parseJson(typed, bytes, MANIFEST, MANIFEST_KEYS);
   if (isIndexType(mediaType))
     throw integrity('it holds an index of several images, of which a dir: keeps no order', {
@@ -31,6 +29,6 @@ export function dirImages({ files }: Contents): Described {
     });
   const root = { mediaType, digest: digestOf(bytes), size: bytes.length, kind: 'manifest' as const };
   const nameOf = (digest: Digest) => (digest === root.digest ? MANIFEST : hexOf(digest));
-  const image = new ImageGraph(files, nameOf, new MetadataReading()).image(root, false);
+  const image = new ImageGraph(contents.files, nameOf, new MetadataReading()).image(root, false);
   return { images: [image], setAside: [], warnings: [] };
 }

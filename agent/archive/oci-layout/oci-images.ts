@@ -7,13 +7,7 @@ import { LAYOUT_KEYS, MANIFEST_KEYS } from '../../oci/image-keys.ts';
 import { isIndexType } from '../../oci/metadata.ts';
 import { parseJson } from '../../oci/strict-json.ts';
 import { integrity } from '../../streams/errors.ts';
-import {
-  type ArchivedImage,
-  archivedName,
-  MetadataReading,
-  metadataBytes,
-  named,
-} from '../archived-image.ts';
+import { type ArchivedImage, archivedName, documentIn, MetadataReading, named } from '../archived-image.ts';
 import type { Contents } from '../contents.ts';
 import { type Described, type SetAside, setAsideUnless } from '../described.ts';
 import { DirectoryContents } from '../directory-contents.ts';
@@ -60,13 +54,14 @@ export function ociImages(contents: Contents): Described {
   const [link] = links.keys();
   if (link !== undefined)
     throw integrity(`${JSON.stringify(link)} is a link, which an OCI layout does not have`);
-  readLayout(contents);
+  const bytes = documentIn(contents, LAYOUT, ': no OCI image layout');
+  parseJson(layout, bytes, LAYOUT, LAYOUT_KEYS);
   checkRepositories(contents);
   const reading = new MetadataReading();
   const found = new Map<Digest, { one: ArchivedImage; names: string[]; labels: string[] }>();
   const setAside: SetAside[] = [];
   const warnings: string[] = [];
-  for (const { annotations, digest: written, ...root } of readIndex(contents).manifests) {
+  for (const { annotations, digest: written, ...root } of parseIndex(documentIn(contents, INDEX)).manifests) {
     const { [IMAGE_NAME]: name, [REF_NAME]: label, [ROOT_KIND]: rootKind } = annotations ?? {};
     const text = name ?? (label !== undefined && /[:/]/.test(label) ? label : undefined);
     setAsideUnless([text ?? label ?? written], setAside, () => {
@@ -99,18 +94,6 @@ function sha256Of(digest: string): Digest {
   throw integrity(`${JSON.stringify(digest.slice(0, 200))} is no digest by sha256`, {
     hint: 'imgmv reads only images whose digests are sha256',
   });
-}
-
-function readLayout({ files }: Contents): void {
-  const facts = files.get(LAYOUT);
-  if (!facts) throw integrity(`it holds no ${LAYOUT}: no OCI image layout`);
-  parseJson(layout, metadataBytes(facts, LAYOUT), LAYOUT, LAYOUT_KEYS);
-}
-
-function readIndex({ files }: Contents) {
-  const facts = files.get(INDEX);
-  if (!facts) throw integrity(`it holds no ${INDEX}`);
-  return parseIndex(metadataBytes(facts, INDEX));
 }
 
 /** Throws integrity for what is no index. */

@@ -1,7 +1,7 @@
 import { describe, expect, it, test } from 'vitest';
 import { parseRetag, Renaming } from '../../../agent/choose/rename.ts';
 import { parseTargetPattern } from '../../../agent/choose/target-pattern.ts';
-import { isNear, PushRules } from '../../../agent/push/policy.ts';
+import { isNear, pushRules } from '../../../agent/push/policy.ts';
 
 test.each([
   ['127.0.0.1:5000', true],
@@ -27,7 +27,7 @@ test.each([
 
 describe('without a pattern', () => {
   const rules = (retag: readonly string[], registry?: string) =>
-    new PushRules(
+    pushRules(
       [],
       new Renaming({ retag: retag.map(parseRetag), keepNames: true, ...(registry && { registry }) }),
       false,
@@ -54,20 +54,20 @@ describe('without a pattern', () => {
 
   it('a name of no registry is not pushed, whatever the pattern', () => {
     const pattern = parseTargetPattern('my.team_x/*', '--push');
-    const policy = new PushRules([pattern], new Renaming({ retag: [], keepNames: false }), true);
+    const policy = pushRules([pattern], new Renaming({ retag: [], keepNames: false }), true);
     expect(policy.allows({ source: 'web:1', target: 'my.team_x/web:1' })).toBe(false);
   });
 
   it('an address is pushed to only where a pattern names it', () => {
     expect(rules([], '127.0.0.1:5000').allows(named('web:1', '127.0.0.1:5000/web:1'))).toBe(false);
     const pattern = parseTargetPattern('127.0.0.1:5000/*', '--push');
-    const policy = new PushRules([pattern], new Renaming({ retag: [], keepNames: false }), false);
+    const policy = pushRules([pattern], new Renaming({ retag: [], keepNames: false }), false);
     expect(policy.allows({ source: 'web:1', target: '127.0.0.1:5000/web:1' })).toBe(true);
   });
 
   it('a pattern takes the place of what the rules make', () => {
     const renaming = new Renaming({ retag: [], registry: 'registry.example', keepNames: false });
-    const policy = new PushRules([parseTargetPattern('other.example/*', '--push')], renaming, false);
+    const policy = pushRules([parseTargetPattern('other.example/*', '--push')], renaming, false);
     expect(policy.allows(named('web:1', 'registry.example/web:1'))).toBe(false);
   });
 });
