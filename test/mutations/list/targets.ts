@@ -157,8 +157,8 @@ export const TARGETS: readonly Mutation[] = [
   {
     name: 'a wildcard stands for library/',
     file: 'agent/choose/target-pattern.ts',
-    find: "return short.includes('/') ? path : short;",
-    replace: "return path + (short && '');",
+    find: 'return domain === HUB ? path.replace(',
+    replace: "return domain === '' ? path.replace(",
     tests: patterns,
     says: [OPTIONS],
   },
