@@ -57,7 +57,7 @@ export class Socket {
   #drained: (() => void)[] = [];
   #ended: SocketClose | undefined;
   #pings = 0;
-  #pingsSince = 0;
+  #pingsSince = -Infinity;
   bytesSent = 0;
   bytesReceived = 0;
 

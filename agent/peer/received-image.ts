@@ -83,7 +83,10 @@ export class ReceivedImage {
     this.#underWay = true;
     passage.travelling();
     try {
-      await passage.write(blob);
+      const { kind, size } = blob;
+      if (size === undefined)
+        throw new ImgmvError('refused', `a ${kind} came whose length the sender did not know ahead`);
+      await passage.write({ ...blob, size });
       this.#blobs++;
     } catch (error) {
       // A blob that the other side gave up says only that; why comes as a message.
