@@ -178,7 +178,6 @@ export class ReceivedImage {
     const { discretion } = this.#receiving;
     const { answer, committed, outcome } = passage;
     const status = outcome?.status ?? (answer.action === 'present' ? 'present' : 'loaded');
-    const id = this.#toldId();
     return {
       type: 'result',
       item: number,
@@ -186,12 +185,12 @@ export class ReceivedImage {
       names:
         (committed ?? outcome)?.refs.map(({ replaced, ...name }) => ({
           ...toWireName(name),
-          ...(replaced && { replaces: shortId(replaced) }),
+          replaces: replaced && shortId(replaced),
         })) ?? [],
-      ...(id !== undefined && { targetId: id }),
-      ...(outcome?.error && { error: toWire(discretion.error(outcome.error)) }),
-      ...(outcome?.kept && { kept: outcome.kept }),
-      ...(committed?.push && { pushes: true }),
+      targetId: this.#toldId(),
+      error: outcome?.error && toWire(discretion.error(outcome.error)),
+      kept: outcome?.kept || undefined,
+      pushes: committed?.push && true,
     };
   }
 

@@ -112,20 +112,20 @@ export class SinkServer implements AsyncDisposable {
         action,
         names: refs.map(({ replaces, push, ...name }) => ({
           ...toWireName(name),
-          ...(replaces && { replaces: shortId(replaces) }),
-          ...(push && { push }),
+          replaces: replaces && shortId(replaces),
+          push,
         })),
         // What it withholds itself the sender knows better.
-        ...(reason !== undefined && reason !== image.withheld && { reason: this.#told(reason) }),
-        ...(warning !== undefined && { warning: this.#told(warning) }),
-        ...(missing !== undefined && { missing: [...missing] }),
-        ...(error && { error: toWire(this.#discretion.error(error)) }),
+        reason: reason === image.withheld ? undefined : this.#told(reason),
+        warning: this.#told(warning),
+        missing: missing && [...missing],
+        error: error && toWire(this.#discretion.error(error)),
       })),
     });
   }
 
-  #told(text: string): string {
-    return this.#discretion.text(text).slice(0, TEXT_MAX_CHARACTERS);
+  #told(text: string | undefined): string | undefined {
+    return text && this.#discretion.text(text).slice(0, TEXT_MAX_CHARACTERS);
   }
 
   /** Resolves when each has its outcome, and nothing more of it comes. */
@@ -199,7 +199,7 @@ export class SinkServer implements AsyncDisposable {
     }
     if (signal.aborted || !peer.capabilities.includes(PLACES)) return;
     const error = failure && toWire(this.#discretion.error(failure));
-    await this.#session.send({ type: 'placed', ...(error && { error }) });
+    await this.#session.send({ type: 'placed', error });
   }
 
   /** Reads entries until the lane ends. */
