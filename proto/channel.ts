@@ -126,7 +126,6 @@ export class Channel {
   readonly rs: Buffer;
   /** The handshake hash (Noise spec section 11.2), unique to this connection. */
   readonly h: Buffer;
-  readonly preamble: Preamble;
   readonly socket: Socket;
   readonly #fault = deferred<ImgmvError>();
   /** Resolves, before the closing handshake, once this side closes the channel for a fault. */
@@ -135,13 +134,12 @@ export class Channel {
   readonly #receive: CipherState;
   #failure: ImgmvError | undefined;
 
-  constructor(socket: Socket, handshake: HandshakeState, preamble: Preamble) {
+  constructor(socket: Socket, handshake: HandshakeState) {
     const { send, receive } = handshake.split();
     this.#send = send;
     this.#receive = receive;
     this.rs = handshake.rs as Buffer;
     this.h = handshake.h;
-    this.preamble = preamble;
     this.socket = socket;
     this.closed = socket.closed;
   }
@@ -209,7 +207,7 @@ export async function dialChannel(socket: Socket, options: DiallerOptions): Prom
     readAnswer(handshake, await nextMessage(socket));
     checkPinned(handshake, credentials);
     socket.send(handshake.writeMessage(new Uint8Array()));
-    return new Channel(socket, handshake, listener);
+    return new Channel(socket, handshake);
   });
 }
 
@@ -243,7 +241,7 @@ export async function acceptChannel(socket: Socket, options: ListenerOptions): P
     }
     options.onStep?.(3);
     checkPinned(handshake, credentials);
-    return new Channel(socket, handshake, dialler);
+    return new Channel(socket, handshake);
   });
 }
 

@@ -1,20 +1,22 @@
 import { Decompressor } from './compression.ts';
 import {
-  type Blob,
+  type AnyBlob,
   type BlobHeader,
+  CHUNKED_TRAILER_BYTES,
   type Digest,
   decodeHeader,
   decodeTrailer,
   ENTRY_HEADER_BYTES,
   ENTRY_TRAILER_BYTES,
   type EndHeader,
+  maxBytesOf,
 } from './entry.ts';
 import { ImgmvError, violation } from './errors.ts';
 import { Hasher } from './hasher.ts';
 import type { Lane } from './lane.ts';
 import { SEGMENT_MAX_BYTES } from './limits.ts';
 
-export interface ReceivedBlob extends Blob {
+export interface ReceivedBlob extends AnyBlob {
   readonly item: number;
   readonly verified: () => Digest;
 }
@@ -24,14 +26,17 @@ export class EntryReader {
   readonly #lane: Lane;
   readonly #decompressor = new Decompressor();
   #buffered: Buffer = Buffer.alloc(0);
-  /** What is left of the entry at hand: bytes of its segment, whether segments follow, and its trailer. */
+  readonly #chunkedMaxBytes: (item: number) => number;
+  /** What is left of the entry at hand: bytes of its segment, whether segments follow, and bytes of its trailer. */
   #segmentLeft = 0;
   #inBody = false;
-  #trailerDue = false;
+  #trailerDue = 0;
   #wireBytesLeft = 0;
 
-  constructor(lane: Lane) {
+  /** `chunkedMaxBytes`: what a chunked blob of an item may have, if its kind may. */
+  constructor(lane: Lane, chunkedMaxBytes: (item: number) => number = () => Infinity) {
     this.#lane = lane;
+    this.#chunkedMaxBytes = chunkedMaxBytes;
   }
 
   /** The next blob or image end; undefined after the lane's END. What is unread of the blob before is skipped. */
@@ -42,10 +47,11 @@ export class EntryReader {
     const header = decodeHeader(bytes);
     if (header.type === 'end') return header;
     this.#inBody = true;
-    this.#trailerDue = true;
+    this.#trailerDue = header.size === undefined ? CHUNKED_TRAILER_BYTES : ENTRY_TRAILER_BYTES;
     this.#segmentLeft = 0;
+    const maxBytes = header.size ?? Math.min(maxBytesOf(header.kind), this.#chunkedMaxBytes(header.item));
     // zstd's worst case (ZSTD_COMPRESSBOUND) is size/256 more; what is beyond twice that is an attack.
-    this.#wireBytesLeft = header.size + Math.ceil(header.size / 128) + 1024;
+    this.#wireBytesLeft = maxBytes + Math.ceil(maxBytes / 128) + 1024;
     const digestHolder: { value?: Digest } = {};
     return {
       kind: header.kind,
@@ -53,7 +59,7 @@ export class EntryReader {
       size: header.size,
       ...(header.digest && { digest: header.digest }),
       compressed: header.encoding === 'identity',
-      body: this.#body(header, digestHolder),
+      body: this.#body(header, maxBytes, digestHolder),
       verified: () => {
         if (digestHolder.value) return digestHolder.value;
         throw new ImgmvError('internal', 'a blob was asked for its digest before its end');
@@ -62,17 +68,21 @@ export class EntryReader {
   }
 
   /** The uncompressed bytes; at their end the trailer is read and all is compared before the last `done`. */
-  async *#body(header: BlobHeader, digestHolder: { value?: Digest }): AsyncGenerator<Buffer> {
+  async *#body(
+    header: BlobHeader,
+    maxBytes: number,
+    digestHolder: { value?: Digest },
+  ): AsyncGenerator<Buffer> {
     const hasher = new Hasher();
     let damage: ImgmvError | undefined;
     try {
       const segments = this.#segments();
       const chunks =
-        header.encoding === 'zstd' ? this.#decompressor.decompress(segments, header.size) : segments;
+        header.encoding === 'zstd' ? this.#decompressor.decompress(segments, maxBytes) : segments;
       for await (const chunk of chunks) {
         hasher.add(chunk);
-        if (hasher.bytes > header.size)
-          throw new ImgmvError('integrity', `a ${header.kind} is longer than its ${header.size} bytes`);
+        if (hasher.bytes > maxBytes)
+          throw new ImgmvError('integrity', `a ${header.kind} is longer than its ${maxBytes} bytes`);
         yield chunk;
       }
     } catch (error) {
@@ -87,23 +97,26 @@ export class EntryReader {
       throw new ImgmvError('peer-stopped', `the other host gave up a ${header.kind} after ${size} bytes`);
     if (damage) throw damage;
     const digest = hasher.digest();
-    const want = header.digest ?? digest;
-    if (size !== header.size || size !== trailer.size || digest !== want)
+    const want = header.digest ?? trailer.digest ?? digest;
+    const wantSize = header.size ?? trailer.size;
+    const told = trailer.digest ?? digest;
+    if (size !== wantSize || size !== trailer.size || digest !== want || digest !== told)
       throw new ImgmvError(
         'integrity',
-        `a ${header.kind} is not what was sent: got ${digest} of ${size} bytes, want ${want} of ${header.size}`,
+        `a ${header.kind} is not what was sent: got ${digest} of ${size} bytes, want ${want} of ${wantSize}`,
       );
     digestHolder.value = digest;
   }
 
   async #trailer() {
-    this.#trailerDue = false;
-    return decodeTrailer(await this.#exactly(ENTRY_TRAILER_BYTES));
+    const bytes = this.#trailerDue;
+    this.#trailerDue = 0;
+    return decodeTrailer(await this.#exactly(bytes));
   }
 
   async #skip(): Promise<void> {
     for await (const _ of this.#segments());
-    if (this.#trailerDue) await this.#trailer();
+    if (this.#trailerDue > 0) await this.#trailer();
   }
 
   /** The rest of the body at hand, as it is on the wire. May be left and taken up again. */

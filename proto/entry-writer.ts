@@ -1,4 +1,4 @@
-import { encodeHeader, encodeTrailer, type Trailer } from './entry.ts';
+import { encodeHeader, encodeTrailer } from './entry.ts';
 import type { EncodedBlob } from './entry-body.ts';
 import type { Lane } from './lane.ts';
 import { SEGMENT_MAX_BYTES } from './limits.ts';
@@ -15,16 +15,16 @@ export class EntryWriter {
    * Sends a blob. If its frames fail, the entry ends as abandoned, so that the lane can go on, and the error is
    * thrown. Its digest is the receiver's to check.
    */
-  async blob(item: number, { frames, ...header }: EncodedBlob): Promise<void> {
+  async blob(item: number, { frames, trailer, ...header }: EncodedBlob): Promise<void> {
     await this.#lane.write(encodeHeader({ type: 'blob', item, ...header }));
     try {
       for await (const frame of frames) await this.#segments(frame);
     } catch (error) {
       // On a lane that is over this throws what has ended it.
-      await this.#finish(undefined);
+      await this.#finish(encodeTrailer(undefined, header.size === undefined));
       throw error;
     }
-    await this.#finish({ complete: true, size: header.size });
+    await this.#finish(encodeTrailer(trailer()));
   }
 
   /** Ends an item on this lane: all its blobs have been sent, or no more will come. */
@@ -42,7 +42,7 @@ export class EntryWriter {
     }
   }
 
-  async #finish(trailer: Trailer | undefined): Promise<void> {
-    await this.#lane.write(Buffer.alloc(4), encodeTrailer(trailer));
+  async #finish(trailer: Buffer): Promise<void> {
+    await this.#lane.write(Buffer.alloc(4), trailer);
   }
 }

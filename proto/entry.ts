@@ -14,8 +14,11 @@ const KINDS: readonly (BlobKind | 'end')[] = ['end', 'layer', 'config', 'manifes
 const ENCODINGS: readonly Encoding[] = ['identity', 'zstd'];
 const FLAG_DIGEST = 1;
 const FLAG_INCOMPLETE = 2;
+const FLAG_CHUNKED = 4;
 export const ENTRY_HEADER_BYTES = 48;
 export const ENTRY_TRAILER_BYTES = 16;
+/** With the digest. */
+export const CHUNKED_TRAILER_BYTES = 48;
 const COMPLETE = 0;
 const ABANDONED = 1;
 
@@ -33,14 +36,19 @@ export interface Blob {
   readonly verified?: () => Digest;
 }
 
+/** A blob that may be chunked: its length, and its digest, are known only once it has been read. */
+export interface AnyBlob extends Omit<Blob, 'size'> {
+  readonly size: number | undefined;
+}
+
 /** A blob begins; its body in segments and its trailer follow. */
 export interface BlobHeader {
   readonly type: 'blob';
   readonly kind: BlobKind;
   readonly item: number;
   readonly encoding: Encoding;
-  /** Uncompressed bytes. */
-  readonly size: number;
+  /** Uncompressed bytes; undefined: the blob is chunked. */
+  readonly size: number | undefined;
   readonly digest: Digest | undefined;
 }
 
@@ -55,6 +63,13 @@ export interface EndHeader {
 export interface Trailer {
   readonly complete: boolean;
   readonly size: number;
+  /** Of a chunked blob. */
+  readonly digest?: Digest;
+}
+
+/** What a blob may have at most. */
+export function maxBytesOf(kind: BlobKind): number {
+  return kind === 'layer' ? LAYER_MAX_BYTES : METADATA_MAX_BYTES;
 }
 
 /** PROTOCOL.md section 7.1: 48 bytes. */
@@ -68,8 +83,10 @@ export function encodeHeader(header: BlobHeader | EndHeader): Buffer {
   }
   bytes.writeUInt8(KINDS.indexOf(header.kind), 0);
   bytes.writeUInt8(ENCODINGS.indexOf(header.encoding), 1);
-  bytes.writeUInt8(header.digest === undefined ? 0 : FLAG_DIGEST, 2);
-  writeUint64(bytes, header.size, 8);
+  const flags =
+    (header.digest === undefined ? 0 : FLAG_DIGEST) | (header.size === undefined ? FLAG_CHUNKED : 0);
+  bytes.writeUInt8(flags, 2);
+  writeUint64(bytes, header.size ?? 0, 8);
   if (header.digest !== undefined) writeDigest(bytes, header.digest, 16);
   return bytes;
 }
@@ -83,29 +100,31 @@ export function decodeHeader(bytes: Buffer): BlobHeader | EndHeader {
   const size = readUint64(bytes, 8);
   if (kind === undefined) throw violation(`an entry of unknown kind ${bytes[0]}`);
   if (encoding === undefined) throw violation(`an entry of unknown encoding ${bytes[1]}`);
-  if (flags !== 0 && flags !== (kind === 'end' ? FLAG_INCOMPLETE : FLAG_DIGEST))
+  if ((flags & ~(kind === 'end' ? FLAG_INCOMPLETE : FLAG_DIGEST | FLAG_CHUNKED)) !== 0)
     throw violation(`an entry with unknown flags ${flags}`);
   if (bytes[3] !== 0) throw violation('an entry with a reserved byte that is not zero');
   if (item >= OFFER_IMAGES_MAX) throw violation(`an entry for image ${item}`);
   if (kind === 'end') return { type: 'end', item, blobs: size, complete: flags === 0 };
-  const maxBytes = kind === 'layer' ? LAYER_MAX_BYTES : METADATA_MAX_BYTES;
+  const chunked = (flags & FLAG_CHUNKED) !== 0;
+  const maxBytes = chunked ? 0 : maxBytesOf(kind);
   if (size > maxBytes) throw violation(`a ${kind} of ${size} bytes, more than ${maxBytes}`);
   return {
     type: 'blob',
     kind,
     item,
     encoding,
-    size,
-    digest: flags === 0 ? undefined : readDigest(bytes, 16),
+    size: chunked ? undefined : size,
+    digest: (flags & FLAG_DIGEST) === 0 ? undefined : readDigest(bytes, 16),
   };
 }
 
-/** PROTOCOL.md section 7.3: 16 bytes. An abandoned blob has no size. */
-export function encodeTrailer(trailer: Trailer | undefined): Buffer {
-  const bytes = Buffer.alloc(ENTRY_TRAILER_BYTES);
+/** PROTOCOL.md section 7.3. An abandoned blob has neither size nor digest. */
+export function encodeTrailer(trailer: Trailer | undefined, chunked = trailer?.digest !== undefined): Buffer {
+  const bytes = Buffer.alloc(chunked ? CHUNKED_TRAILER_BYTES : ENTRY_TRAILER_BYTES);
   bytes.writeUInt8(trailer?.complete ? COMPLETE : ABANDONED, 0);
   if (!trailer) return bytes;
   writeUint64(bytes, trailer.size, 8);
+  if (trailer.digest !== undefined) writeDigest(bytes, trailer.digest, 16);
   return bytes;
 }
 
@@ -114,7 +133,11 @@ export function decodeTrailer(bytes: Buffer): Trailer {
   if (status > ABANDONED) throw violation(`a trailer with unknown status ${status}`);
   if (bytes.readUIntBE(1, 6) !== 0 || bytes[7] !== 0)
     throw violation('a trailer with a reserved byte that is not zero');
-  return { complete: status === COMPLETE, size: readUint64(bytes, 8) };
+  return {
+    complete: status === COMPLETE,
+    size: readUint64(bytes, 8),
+    ...(bytes.length === CHUNKED_TRAILER_BYTES && { digest: readDigest(bytes, 16) }),
+  };
 }
 
 function writeDigest(bytes: Buffer, digest: Digest, at: number): void {

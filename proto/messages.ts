@@ -3,6 +3,7 @@
  * looks at them. PROTOCOL.md section 6.
  */
 import * as v from 'valibot';
+import type { Digest } from './entry.ts';
 import { ERROR_CODES, ImgmvError } from './errors.ts';
 import type { Lane } from './lane.ts';
 import {
@@ -25,7 +26,11 @@ const OFFERED_MAX_BYTES = MESSAGE_MAX_BYTES - 1_024;
 
 const text = v.pipe(v.string(), v.maxLength(TEXT_MAX_CHARACTERS));
 const word = v.pipe(v.string(), v.minLength(1), v.maxLength(100));
-const digest = v.pipe(v.string(), v.regex(/^sha256:[0-9a-f]{64}$/));
+const digest = v.pipe(
+  v.string(),
+  v.regex(/^sha256:[0-9a-f]{64}$/),
+  v.transform((text) => text as Digest),
+);
 /** 12 digits of an id that is the receiver's own affair. */
 const shortId = v.pipe(v.string(), v.regex(/^[0-9a-f]{12}$/));
 const byteCount = v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(LAYER_MAX_BYTES));

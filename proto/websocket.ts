@@ -47,7 +47,6 @@ export interface SocketClose {
 /** One WebSocket that carries binary messages, in order. Ends once; `closed` never rejects. */
 export class Socket {
   readonly closed: Promise<SocketClose>;
-  readonly remoteAddress: string;
   readonly negotiation: Negotiation;
   readonly #ws: WebSocket;
   #backlog = 0;
@@ -57,16 +56,15 @@ export class Socket {
   #drained: (() => void)[] = [];
   #ended: SocketClose | undefined;
   #pings = 0;
-  #pingsSince = 0;
+  #pingsSince = -Infinity;
   bytesSent = 0;
   bytesReceived = 0;
 
   /** `duplex`: what `ws` runs on. */
-  constructor(ws: WebSocket, duplex: Duplex, remoteAddress: string, offered: readonly string[]) {
+  constructor(ws: WebSocket, duplex: Duplex, offered: readonly string[]) {
     this.#ws = ws;
     // RFC 6455 section 4.1: ws lets nobody select what was not offered.
     this.negotiation = { offered, selected: ws.protocol };
-    this.remoteAddress = remoteAddress;
     // The other side has closed its half and reads no more. What it has not taken would keep ws waiting for
     // ever, since there is no deadline but for a closing handshake that it began itself.
     duplex.once('end', () => setImmediate(() => ws.terminate()));
@@ -219,7 +217,7 @@ export function dial(
       clearTimeout(deadline);
       signal?.removeEventListener('abort', onAbort);
       ws.removeAllListeners();
-      resolve(new Socket(ws, duplex as Duplex, new URL(url).host, offered));
+      resolve(new Socket(ws, duplex as Duplex, offered));
     });
   });
 }
@@ -315,7 +313,7 @@ export function upgrade(request: IncomingMessage, duplex: Duplex, head: Buffer):
     duplex.once('close', onClose);
     server.handleUpgrade(request, duplex, head, (ws) => {
       duplex.removeListener('close', onClose);
-      resolve(new Socket(ws, duplex, address, offeredBy(request)));
+      resolve(new Socket(ws, duplex, offeredBy(request)));
     });
   });
 }

@@ -93,10 +93,8 @@ export async function receive(options: ReceiveOptions): Promise<number> {
     role: 'receiver',
     hello: () => helloOf({ ...end.host(), confirms: confirm !== undefined }, hostname()),
     emit,
-    ...(options.patienceMs !== undefined && { patienceMs: options.patienceMs }),
-    ...(options.unauthenticatedPerAddress !== undefined && {
-      unauthenticatedPerAddress: options.unauthenticatedPerAddress,
-    }),
+    patienceMs: options.patienceMs,
+    unauthenticatedPerAddress: options.unauthenticatedPerAddress,
   });
   const pause = new CodePause();
   try {

@@ -54,8 +54,8 @@ export async function send(options: SendOptions): Promise<Settled> {
     },
     emit,
     signal,
-    ...(options.connectTimeoutMs !== undefined && { connectTimeoutMs: options.connectTimeoutMs }),
-    ...(options.patienceMs !== undefined && { patienceMs: options.patienceMs }),
+    connectTimeoutMs: options.connectTimeoutMs,
+    patienceMs: options.patienceMs,
   });
   using _ = onAbort(signal, () => session.fail(toImgmvError(signal.reason)));
   try {
@@ -64,12 +64,7 @@ export async function send(options: SendOptions): Promise<Settled> {
       await session.during(refusePush(session.peer.name));
     if (!planOnly && session.peer.capabilities.includes(CONFIRMS))
       emit({ event: 'confirming', peer: session.peer.name });
-    await using sink = new PeerSink({
-      session,
-      planOnly,
-      pushes: thenPush,
-      ...(options.level !== undefined && { level: options.level }),
-    });
+    await using sink = new PeerSink({ session, planOnly, pushes: thenPush, level: options.level });
     const moved = move(source, sink, {
       planOnly,
       pushes: thenPush,

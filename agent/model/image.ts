@@ -31,7 +31,7 @@ export interface Name {
   readonly source: string;
   readonly target: string;
   /** What the sender wanted it to be at the target, where the receiver has rules of its own. */
-  readonly offered?: string;
+  readonly offered?: string | undefined;
 }
 
 /** A layer as its store holds it. */
@@ -57,16 +57,16 @@ export interface Image {
   /** sha256 of the uncompressed layers of `platform`, bottom first. */
   readonly diffIds: readonly Digest[];
   /** The config of `platform`, where the source knows it before it gives any blob. */
-  readonly config?: Digest;
+  readonly config?: Digest | undefined;
   /**
    * The layers of all present platforms, each digest once; absent where the source learns of them only as
    * they come. A sink names the layers that it lacks by these digests.
    */
-  readonly layers?: readonly LayerBlob[];
+  readonly layers?: readonly LayerBlob[] | undefined;
   /** The uncompressed size that the source's engine reports: an estimate of what travels. */
   readonly bytes: number;
   /** Why its source cannot give it; a sink that has it already may name it all the same. Absent: it can. */
-  readonly withheld?: string;
+  readonly withheld?: string | undefined;
 }
 
 /** Bytes of an image that are to come, before compression, as far as its source knows: its whole size where not. */

@@ -8,7 +8,7 @@ export interface PlannedName extends Name {
   /** Id of the image that has this name at the target and will lose it; 12 digits of it from another host. */
   readonly replaces?: string | undefined;
   /** It will be pushed once the image is there. */
-  readonly push?: true;
+  readonly push?: true | undefined;
 }
 
 /** What a sink says to an image that is offered. */
@@ -20,7 +20,7 @@ export interface Answer {
   readonly warning?: string | undefined;
   readonly refs: readonly PlannedName[];
   /** With `refuse`: why the sink could not say, which may be otherwise another time. */
-  readonly error?: ImgmvError;
+  readonly error?: ImgmvError | undefined;
   /** With `send`: digests out of the image's `layers` that are not at the sink. Absent: all that comes is wanted. */
   readonly missing?: readonly Digest[] | undefined;
 }
@@ -40,12 +40,12 @@ export interface Pushed {
   /** The name at the target; the image's id there where it has none. */
   readonly target: string;
   /** Of the manifest or index that the registry has now. */
-  readonly digest?: Digest;
+  readonly digest?: Digest | undefined;
   /** What else the engine said that one may not expect. */
   readonly warning?: string | undefined;
-  readonly error?: ImgmvError;
+  readonly error?: ImgmvError | undefined;
   /** With `error`: the part of it that another host may know. */
-  readonly problem?: PushProblem;
+  readonly problem?: PushProblem | undefined;
 }
 
 /** Bytes as the engine counts them. `bytesTotal` grows while the engine looks at one layer after another. */

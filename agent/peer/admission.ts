@@ -19,7 +19,7 @@ export interface Stranger {
 }
 
 export interface AdmissionOptions {
-  readonly perAddressMax?: number;
+  readonly perAddressMax?: number | undefined;
   /** Monotonic milliseconds. */
   readonly now: () => number;
 }

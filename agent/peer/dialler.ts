@@ -26,14 +26,16 @@ export interface DialOptions {
   readonly role: Role;
   readonly hello: Omit<Hello, 'type' | 'role'>;
   readonly emit: Emit;
-  readonly connectTimeoutMs?: number;
+  readonly connectTimeoutMs?: number | undefined;
   /** How long to try to get a lost connection back. */
-  readonly patienceMs?: number;
+  readonly patienceMs?: number | undefined;
   readonly signal?: AbortSignal;
 }
 
 /** Throws an ImgmvError that says whether the host, the port, the version or the code was wrong. */
 export async function dialSession(options: DialOptions): Promise<Session> {
+  const { role } = options;
+  const salt = emptyBytes16();
   const s = generateKeyPair();
   let listener: Preamble | undefined;
   let psk: Promise<Buffer> | undefined;
@@ -41,14 +43,7 @@ export async function dialSession(options: DialOptions): Promise<Session> {
     const socket = await connect(options);
     return stoppable(socket, options.signal, () =>
       dialChannel(socket, {
-        preamble: {
-          kind: 'pair',
-          role: options.role,
-          lane: 0,
-          generation: 0,
-          sessionId: emptyBytes16(),
-          salt: emptyBytes16(),
-        },
+        preamble: { kind: 'pair', role, lane: 0, generation: 0, sessionId: salt, salt },
         credentials: async (preamble) => {
           // Once for the code that it was asked for: the next try has no time to lose.
           if (!listener?.salt.equals(preamble.salt)) psk = deriveKey(options.code, preamble.salt);
@@ -65,14 +60,7 @@ export async function dialSession(options: DialOptions): Promise<Session> {
     patienceMs: options.patienceMs ?? GIVE_UP_MS,
     connect: (lane, generation, signal) =>
       openChannel(
-        {
-          kind: generation === 0 ? 'lane' : 'reconnect',
-          role: options.role,
-          lane,
-          generation,
-          sessionId,
-          salt: emptyBytes16(),
-        },
+        { kind: generation === 0 ? 'lane' : 'reconnect', role, lane, generation, sessionId, salt },
         { s, rs },
         { ...options, signal },
       ),

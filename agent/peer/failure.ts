@@ -4,11 +4,11 @@ import { TEXT_MAX_CHARACTERS } from '../../proto/limits.ts';
 import type { WireFailure } from '../../proto/messages.ts';
 
 export function toWire(error: ImgmvError): WireFailure {
-  const cut = (text: string) => text.slice(0, TEXT_MAX_CHARACTERS);
+  const { code, message, hint } = error;
   return {
-    code: error.code,
-    message: cut(error.message),
-    ...(error.hint !== undefined && { hint: cut(error.hint) }),
+    code,
+    message: message.slice(0, TEXT_MAX_CHARACTERS),
+    hint: hint?.slice(0, TEXT_MAX_CHARACTERS),
   };
 }
 
@@ -23,6 +23,6 @@ export function fromWire({ code: told, message, hint }: WireFailure, host: strin
 }
 
 /** Text that the other host sent, as we show it. */
-export function saidBy(host: string, text: string): string {
-  return `on ${host}: ${text}`;
+export function saidBy<T extends string | undefined>(host: string, text: T): string | (T & undefined) {
+  return text === undefined ? (text as T & undefined) : `on ${host}: ${text}`;
 }

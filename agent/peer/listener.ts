@@ -45,8 +45,8 @@ export interface ListenOptions {
   readonly emit: Emit;
   readonly clock?: Clock;
   /** How long to wait for a lost connection to come back. */
-  readonly patienceMs?: number;
-  readonly unauthenticatedPerAddress?: number;
+  readonly patienceMs?: number | undefined;
+  readonly unauthenticatedPerAddress?: number | undefined;
 }
 
 export interface AcceptedSession {
@@ -86,13 +86,9 @@ export class Listener {
     this.#server = server;
     this.#options = options;
     this.#clock = options.clock ?? SYSTEM_CLOCK;
-    const perAddressMax = options.unauthenticatedPerAddress;
     const now = () => this.#clock.monotonic();
     this.#answers = new Answers(now);
-    this.#admission = new Admission({
-      now,
-      ...(perAddressMax !== undefined && { perAddressMax }),
-    });
+    this.#admission = new Admission({ now, perAddressMax: options.unauthenticatedPerAddress });
     server.on('connection', (socket) => this.#connected(socket));
     // A request that expects something would otherwise be answered by Node, which keeps its connection.
     for (const event of ['request', 'checkContinue', 'checkExpectation'])
@@ -222,6 +218,8 @@ export class Listener {
             socket.close(new ImgmvError('try-later', '').closeCode, `wait ${Math.ceil(waitMs / 1000)} s`);
             throw new ImgmvError('try-later', 'an address that gave a wrong code came back too soon');
           }
+          if (dialler.role === this.#options.role)
+            throw new ImgmvError('role-mismatch', `both sides are ${dialler.role}s`);
           kept = begins ? this.#admit(dialler) : this.#admitLane(dialler);
           return kept;
         },
@@ -241,29 +239,22 @@ export class Listener {
   }
 
   #admit(dialler: Preamble): Admitted {
-    const role = this.#roleBeside(dialler);
     const authority = this.#authority;
     const death =
       authority?.death ?? (this.#accept ? undefined : new ImgmvError('code-used', 'a session is running'));
     if (!authority || death) throw death ?? new ImgmvError('code-expired', 'there is no code');
     const { s, salt, psk } = authority;
-    const preamble: Preamble = { ...dialler, role, sessionId: newSessionId(), salt };
+    const preamble = { ...dialler, role: this.#options.role, sessionId: newSessionId(), salt };
     return { preamble, credentials: psk.then((key) => ({ s, ...(key && { psk: key }) })), authority };
   }
 
   #admitLane(dialler: Preamble): Admitted {
-    const role = this.#roleBeside(dialler);
     const session = this.#running;
     const known = session?.sessionId.equals(dialler.sessionId) ?? false;
     if (!session || !known || !session.takes(dialler))
       throw new ImgmvError('session-unknown', `no session takes this ${dialler.kind} connection`);
-    return { preamble: { ...dialler, role, salt: emptyBytes16() }, credentials: session };
-  }
-
-  #roleBeside(dialler: Preamble): Role {
-    const { role } = this.#options;
-    if (dialler.role === role) throw new ImgmvError('role-mismatch', `both sides are ${role}s`);
-    return role;
+    const preamble = { ...dialler, role: this.#options.role, salt: emptyBytes16() };
+    return { preamble, credentials: session };
   }
 
   #wrongCode(authority: Authority, address: string): void {

@@ -27,7 +27,7 @@ import { requireRoom, toAnswer, toOffer, whyNotOffered } from './wire-images.ts'
 export interface PeerSinkOptions {
   readonly session: Session;
   /** A zstd level; absent: it follows the link. */
-  readonly level?: number;
+  readonly level?: number | undefined;
   /** Nothing is sent and no results are due: the session ends with the plan. */
   readonly planOnly?: boolean;
   /** The other side has been asked to push, and owes word of each name. */

@@ -2,7 +2,6 @@
 import { type About, ImgmvError, violation } from '../../proto/errors.ts';
 import { MESSAGE_LIST_BYTES, TEXT_MAX_CHARACTERS } from '../../proto/limits.ts';
 import type { MessageOf, PushProblem, Result } from '../../proto/messages.ts';
-import type { Digest } from '../model/image.ts';
 import type { Pushed } from '../model/sink.ts';
 import { saidBy } from './failure.ts';
 import { targetOf } from './wire-images.ts';
@@ -18,18 +17,19 @@ export function pushedToWire(pushed: readonly Pushed[], targetId: string, id: st
   const room = Math.floor(MESSAGE_LIST_BYTES / BYTES_OF_CHARACTER / Math.max(1, pushed.length));
   return pushed.map(({ target, digest, warning, error, problem = 'failed' }) => ({
     target: target === targetId ? id : target,
-    ...(digest !== undefined && { digest }),
-    ...(warning !== undefined && { warning: warning.slice(0, Math.min(room, TEXT_MAX_CHARACTERS)) }),
-    ...(error && { problem }),
+    digest,
+    warning: warning?.slice(0, Math.min(room, TEXT_MAX_CHARACTERS)),
+    problem: error && problem,
   }));
 }
 
 export function pushedFromWire(pushed: WirePushed, host: string): readonly Pushed[] {
   return pushed.map(({ target, digest, warning, problem }) => ({
     target,
-    ...(digest !== undefined && { digest: digest as Digest }),
-    ...(warning !== undefined && { warning: saidBy(host, warning) }),
-    ...(problem && { problem, error: failureThere(target, problem, host) }),
+    digest,
+    warning: saidBy(host, warning),
+    problem,
+    error: problem && failureThere(target, problem, host),
   }));
 }
 

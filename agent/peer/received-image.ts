@@ -83,7 +83,10 @@ export class ReceivedImage {
     this.#underWay = true;
     passage.travelling();
     try {
-      await passage.write(blob);
+      const { kind, size } = blob;
+      if (size === undefined)
+        throw new ImgmvError('refused', `a ${kind} came whose length the sender did not know ahead`);
+      await passage.write({ ...blob, size });
       this.#blobs++;
     } catch (error) {
       // A blob that the other side gave up says only that; why comes as a message.
@@ -175,7 +178,6 @@ export class ReceivedImage {
     const { discretion } = this.#receiving;
     const { answer, committed, outcome } = passage;
     const status = outcome?.status ?? (answer.action === 'present' ? 'present' : 'loaded');
-    const id = this.#toldId();
     return {
       type: 'result',
       item: number,
@@ -183,12 +185,12 @@ export class ReceivedImage {
       names:
         (committed ?? outcome)?.refs.map(({ replaced, ...name }) => ({
           ...toWireName(name),
-          ...(replaced && { replaces: shortId(replaced) }),
+          replaces: replaced && shortId(replaced),
         })) ?? [],
-      ...(id !== undefined && { targetId: id }),
-      ...(outcome?.error && { error: toWire(discretion.error(outcome.error)) }),
-      ...(outcome?.kept && { kept: outcome.kept }),
-      ...(committed?.push && { pushes: true }),
+      targetId: this.#toldId(),
+      error: outcome?.error && toWire(discretion.error(outcome.error)),
+      kept: outcome?.kept || undefined,
+      pushes: committed?.push && true,
     };
   }
 

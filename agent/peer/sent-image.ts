@@ -130,7 +130,7 @@ export class SentImage {
       throw violation(`image ${this.number} is ${status} without an error`);
     const named = given.map(({ replaces, ...name }) => ({
       ...fromWireName(this.image, name),
-      ...(replaces !== undefined && { replaced: replaces }),
+      replaced: replaces,
     }));
     const names = named.length > 0 ? named.map(({ target }) => target) : [targetId];
     const push = pushes ? this.#pushOf(names) : undefined;

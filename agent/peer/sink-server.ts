@@ -7,7 +7,14 @@ import { deferred } from '../../proto/deferred.ts';
 import { EntryReader } from '../../proto/entry-reader.ts';
 import { type ImgmvError, toImgmvError, violation } from '../../proto/errors.ts';
 import type { Lane } from '../../proto/lane.ts';
-import { JOBS_MAX, OFFER_IMAGES_MAX, OFFER_PARTS_MAX, TEXT_MAX_CHARACTERS } from '../../proto/limits.ts';
+import {
+  IMAGE_BYTES_ALLOWANCE,
+  IMAGE_BYTES_FACTOR_MAX,
+  JOBS_MAX,
+  OFFER_IMAGES_MAX,
+  OFFER_PARTS_MAX,
+  TEXT_MAX_CHARACTERS,
+} from '../../proto/limits.ts';
 import { type Message, type MessageOf, type OfferedItem, PLACES, PUSH } from '../../proto/messages.ts';
 import type { Image } from '../model/image.ts';
 import { decided } from '../model/plan.ts';
@@ -105,20 +112,20 @@ export class SinkServer implements AsyncDisposable {
         action,
         names: refs.map(({ replaces, push, ...name }) => ({
           ...toWireName(name),
-          ...(replaces && { replaces: shortId(replaces) }),
-          ...(push && { push }),
+          replaces: replaces && shortId(replaces),
+          push,
         })),
         // What it withholds itself the sender knows better.
-        ...(reason !== undefined && reason !== image.withheld && { reason: this.#told(reason) }),
-        ...(warning !== undefined && { warning: this.#told(warning) }),
-        ...(missing !== undefined && { missing: [...missing] }),
-        ...(error && { error: toWire(this.#discretion.error(error)) }),
+        reason: reason === image.withheld ? undefined : this.#told(reason),
+        warning: this.#told(warning),
+        missing: missing && [...missing],
+        error: error && toWire(this.#discretion.error(error)),
       })),
     });
   }
 
-  #told(text: string): string {
-    return this.#discretion.text(text).slice(0, TEXT_MAX_CHARACTERS);
+  #told(text: string | undefined): string | undefined {
+    return text && this.#discretion.text(text).slice(0, TEXT_MAX_CHARACTERS);
   }
 
   /** Resolves when each has its outcome, and nothing more of it comes. */
@@ -192,14 +199,14 @@ export class SinkServer implements AsyncDisposable {
     }
     if (signal.aborted || !peer.capabilities.includes(PLACES)) return;
     const error = failure && toWire(this.#discretion.error(failure));
-    await this.#session.send({ type: 'placed', ...(error && { error }) });
+    await this.#session.send({ type: 'placed', error });
   }
 
   /** Reads entries until the lane ends. */
   async #readLane(): Promise<void> {
     try {
       this.#lane = await this.#session.nextLane();
-      const entries = new EntryReader(this.#lane);
+      const entries = new EntryReader(this.#lane, (item) => mostBytesOf(this.#offered[item]));
       for (let item = await entries.next(); item; item = await entries.next()) {
         const image = this.#takes(item.item);
         if ('type' in item) {
@@ -313,4 +320,9 @@ export class SinkServer implements AsyncDisposable {
     this.#said.reject(error);
     for (const image of this.#images) image.failed(error);
   }
+}
+
+/** What an item may bring. */
+function mostBytesOf(offered: OfferedItem | undefined): number {
+  return (offered?.bytes ?? 0) * IMAGE_BYTES_FACTOR_MAX + IMAGE_BYTES_ALLOWANCE;
 }

@@ -9,7 +9,7 @@ import {
   TEXT_MAX_CHARACTERS,
 } from '../../proto/limits.ts';
 import { type AnsweredItem, type OfferedItem, offerFault } from '../../proto/messages.ts';
-import type { Digest, Image, LayerBlob, Name } from '../model/image.ts';
+import type { Digest, Image, Name } from '../model/image.ts';
 import { familiarName, parseReference } from '../model/reference.ts';
 import type { Answer } from '../model/sink.ts';
 import { fromWire, saidBy } from './failure.ts';
@@ -22,15 +22,15 @@ export function toOffer(image: Image, number: number): OfferedItem {
     item: number,
     kind: 'image',
     id,
-    root: { ...root },
+    root,
     store,
-    platform: { ...platform },
+    platform,
     names: names.map(({ source, target: wanted }) => ({ source, wanted })),
     diffIds: [...diffIds],
-    ...(config && { config }),
-    ...(layers && { layers: layers.map((layer) => ({ ...layer })) }),
+    config,
+    layers: layers && [...layers],
     bytes,
-    ...(withheld !== undefined && { withheld: withheld.slice(0, TEXT_MAX_CHARACTERS) }),
+    withheld: withheld?.slice(0, TEXT_MAX_CHARACTERS),
   };
 }
 
@@ -86,26 +86,17 @@ export function toAnswer(
   if (answered.error && answered.action !== 'refuse') throw violation('an error with what is not refused');
   if (new Set(answered.names.map(targetOf)).size < answered.names.length)
     throw violation('an answer with a name twice');
-  const refs = answered.names.map(({ replaces, push, ...name }) => ({
-    ...fromWireName(image, name),
-    ...(replaces !== undefined && { replaces }),
-    ...(push && { push }),
-  }));
+  const { action, reason, warning, names, missing, error } = answered;
   return {
     image,
-    action: answered.action,
-    refs,
-    ...reasonOf(image, answered, host),
-    ...(answered.warning !== undefined && { warning: saidBy(host, answered.warning) }),
-    ...(answered.missing !== undefined && { missing: offeredOnly(answered.missing, image.layers) }),
-    ...(answered.error && { error: fromWire(answered.error, host) }),
+    action,
+    refs: names.map(({ replaces, push, ...name }) => ({ ...fromWireName(image, name), replaces, push })),
+    // What this side cannot give the other one refuses, without a word.
+    reason: reason === undefined && action === 'refuse' ? image.withheld : saidBy(host, reason),
+    warning: saidBy(host, warning),
+    missing: missing && offeredOnly(missing, image.layers),
+    error: error && fromWire(error, host),
   };
-}
-
-/** What this side cannot give the other one refuses, without a word: the reason is here. */
-function reasonOf({ withheld }: Image, { action, reason }: AnsweredItem, host: string): { reason?: string } {
-  if (reason !== undefined) return { reason: saidBy(host, reason) };
-  return action === 'refuse' && withheld !== undefined ? { reason: withheld } : {};
 }
 
 /**
@@ -138,11 +129,11 @@ export function fromWireName(image: Image, { wanted, target }: GivenName): Name 
 }
 
 /** The other side gets no layer but those that it was offered. */
-export function offeredOnly(digests: readonly string[], layers: Image['layers']): readonly Digest[] {
-  const offered = new Set<string>(layers?.map(({ digest }) => digest));
+export function offeredOnly(digests: readonly Digest[], layers: Image['layers']): readonly Digest[] {
+  const offered = new Set(layers?.map(({ digest }) => digest));
   if (digests.some((digest) => !offered.has(digest)))
     throw violation('a layer is asked for that was not offered');
-  return digests as readonly Digest[];
+  return digests;
 }
 
 /** The sender knows its names as it has offered them. */
@@ -164,23 +155,15 @@ export function fromOffer(offered: OfferedItem, number: number, host: string): I
   }
   const { id, root, store, platform, names, diffIds, config, layers, bytes, withheld } = offered;
   return {
-    id: id as Digest,
-    root: { ...root, digest: root.digest as Digest },
+    id,
+    root,
     store,
-    platform: {
-      os: platform.os,
-      architecture: platform.architecture,
-      ...(platform.variant !== undefined && { variant: platform.variant }),
-    },
+    platform,
     names: names.map(({ source, wanted: target }) => ({ source, target })),
-    diffIds: diffIds as Digest[],
-    ...(config !== undefined && { config: config as Digest }),
-    ...(layers && { layers: layers.map(layerOf) }),
+    diffIds,
+    config,
+    layers,
     bytes,
-    ...(withheld !== undefined && { withheld: saidBy(host, withheld) }),
+    withheld: saidBy(host, withheld),
   };
-}
-
-function layerOf({ digest, size, diffId }: NonNullable<OfferedItem['layers']>[number]): LayerBlob {
-  return { digest: digest as Digest, size, ...(diffId !== undefined && { diffId: diffId as Digest }) };
 }

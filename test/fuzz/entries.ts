@@ -46,7 +46,7 @@ const header: fc.Arbitrary<Buffer> = fc.oneof(
       kind,
       item: fc.nat(9_999),
       encoding: fc.constantFrom<BlobHeader['encoding']>('identity', 'zstd'),
-      size: fc.oneof(fc.nat(4 * MIB), fc.constantFrom(2 ** 40, 4 * MIB)),
+      size: fc.oneof(fc.nat(4 * MIB), fc.constantFrom(2 ** 40, 4 * MIB, undefined)),
       digest: fc.option(digest, { nil: undefined }),
     })
     .map((blob) => encodeHeader({ type: 'blob', ...blob })),
@@ -63,7 +63,7 @@ const headers = target({
     const value = decoded(['protocol-violation'], () => decodeHeader(bytes));
     if (!value) return;
     holds(isDeepStrictEqual(decodeHeader(encodeHeader(value)), value), 'a header is read as it is written');
-    const size = value.type === 'end' ? value.blobs : value.size;
+    const size = value.type === 'end' ? value.blobs : (value.size ?? 0);
     holds(Number.isSafeInteger(size) && value.item < 10_000, 'numbers are within their bounds');
     if (value.type === 'blob')
       holds(size <= (value.kind === 'layer' ? 2 ** 40 : 4 * MIB), 'a size is bounded');
@@ -197,6 +197,8 @@ interface Spec {
   /** Added to the size in the header, and to that in the trailer. */
   readonly off: number;
   readonly trailerOff: number;
+  /** Its length and its digest are in the trailer only. */
+  readonly chunked: boolean;
   /** 0 none, 1 the right one, 2 another. */
   readonly digest: number;
   readonly abandoned: boolean;
@@ -217,6 +219,7 @@ const spec: fc.Arbitrary<Spec> = fc.record({
   content: fc.oneof(fc.constantFrom(...SAMPLES.map(({ content }) => content)), rawBytes(100)),
   off: rarely(0, fc.constantFrom(-1, 1, 1_000_000, -2_000, -3_000)),
   trailerOff: rarely(0, fc.constantFrom(-1, 1)),
+  chunked: fc.boolean(),
   digest: fc.nat(2),
   abandoned: rarely(false, fc.constant(true)),
   damage: rarely<number | null>(null, fc.nat(0xffff)),
@@ -224,10 +227,14 @@ const spec: fc.Arbitrary<Spec> = fc.record({
   reads: fc.nat(4),
 });
 
+/** What a chunked blob of these may have. */
+const CHUNKED_MAX = 50;
+const CHUNKED = { size: undefined, digest: undefined };
+
 type Ending = 'verified' | 'integrity' | 'peer-stopped' | 'skipped';
 
 function encode(one: Spec): { bytes: Buffer; ending: Ending | undefined; tooLong: boolean } {
-  const { content, off, trailerOff, abandoned, damage, segment, reads } = one;
+  const { content, off, trailerOff, chunked, abandoned, damage, segment, reads } = one;
   const size = Math.max(0, content.length + off);
   const trailerSize = Math.max(0, content.length + trailerOff);
   const sample = SAMPLES.find((candidate) => candidate.content.equals(content));
@@ -242,29 +249,49 @@ function encode(one: Spec): { bytes: Buffer; ending: Ending | undefined; tooLong
     return [length, part];
   });
   const bytes = Buffer.concat([
-    encodeHeader({ type: 'blob', kind: one.kind, item: 7, encoding, size, digest: named }),
+    encodeHeader({
+      type: 'blob',
+      kind: one.kind,
+      item: 7,
+      encoding,
+      ...(chunked ? CHUNKED : { size, digest: named }),
+    }),
     ...segments,
     Buffer.alloc(4),
-    encodeTrailer(abandoned ? undefined : { complete: true, size: trailerSize }),
+    encodeTrailer(
+      abandoned
+        ? undefined
+        : { complete: true, size: trailerSize, ...(chunked && { digest: named ?? sha256(content) }) },
+      chunked,
+    ),
   ]);
-  const right = size === content.length && trailerSize === content.length && one.digest !== 2;
+  // A chunked blob has the bound of the reader in place of its size.
+  const right =
+    (chunked ? content.length <= CHUNKED_MAX : size === content.length) &&
+    trailerSize === content.length &&
+    one.digest !== 2;
   const ending = reads < 2 ? 'skipped' : abandoned ? 'peer-stopped' : right ? 'verified' : 'integrity';
   // What is changed in its bytes may by chance be right all the same, where no digest was named.
   const unsure = damaged && reads >= 2 && !abandoned;
-  const tooLong = body.length > size + Math.ceil(size / 128) + 1_024;
+  const bound = chunked ? CHUNKED_MAX : size;
+  const tooLong = body.length > bound + Math.ceil(bound / 128) + 1_024;
   return { bytes, ending: unsure ? undefined : ending, tooLong };
 }
 
 /** What a reader makes of a stream: an ending a blob, and with what the stream ended. */
-async function readEntries(pieces: readonly Buffer[], reads: readonly number[]): Promise<readonly string[]> {
-  const reader = new EntryReader(laneOf(pieces));
+async function readEntries(
+  pieces: readonly Buffer[],
+  reads: readonly number[],
+  chunkedMax = CHUNKED_MAX,
+): Promise<readonly string[]> {
+  const reader = new EntryReader(laneOf(pieces), () => chunkedMax);
   const endings: string[] = [];
   try {
     for (let at = 0; ; at++) {
       const item = await reader.next();
       if (!item) return [...endings, 'end'];
       if ('type' in item) endings.push(`image ${item.item} ended with ${item.blobs}, ${item.complete}`);
-      else endings.push(await readBody(item, reads[at % Math.max(1, reads.length)] ?? 2));
+      else endings.push(await readBody(item, reads[at % Math.max(1, reads.length)] ?? 2, chunkedMax));
     }
   } catch (error) {
     refused(['protocol-violation'], error);
@@ -274,14 +301,14 @@ async function readEntries(pieces: readonly Buffer[], reads: readonly number[]):
   }
 }
 
-async function readBody(blob: ReceivedBlob, reads: number): Promise<string> {
+async function readBody(blob: ReceivedBlob, reads: number, chunkedMax: number): Promise<string> {
   if (reads === 0) return 'skipped';
   const hash = createHash('sha256');
   let size = 0;
   try {
     for await (const part of blob.body) {
       size += part.length;
-      holds(size <= blob.size, 'a body is never longer than declared, not even on the way');
+      holds(size <= (blob.size ?? chunkedMax), 'a body is never longer than declared, not even on the way');
       hash.update(part);
       if (reads === 1) return 'skipped';
     }
@@ -293,7 +320,7 @@ async function readBody(blob: ReceivedBlob, reads: number): Promise<string> {
     return reads === 1 ? 'skipped' : (error as ImgmvError).code;
   }
   holds(blob.verified() === `sha256:${hash.digest('hex')}`, 'a digest is that of the bytes that came');
-  holds(size === blob.size, 'a blob has its size');
+  holds(size === (blob.size ?? size), 'a blob has its size');
   holds(blob.digest === undefined || blob.digest === blob.verified(), 'a digest is the one that was named');
   return reads === 1 ? 'skipped' : 'verified';
 }
@@ -368,7 +395,7 @@ const roundTrip = target<{
     ),
     pieces: fc.array(fc.integer({ min: 100, max: 2_000_000 }), { minLength: 1, maxLength: 4 }),
     cutAt: fc.array(fc.integer({ min: 400, max: 100_000 }), { minLength: 1, maxLength: 4 }),
-    as: fc.nat(2),
+    as: fc.nat(3),
   }),
   allowance: ({ content }) => 4 * MIB + 128 * content.length,
   check: async ({ content, pieces, cutAt, as }) => {
@@ -376,13 +403,14 @@ const roundTrip = target<{
     const writer = new EntryWriter(lane);
     const named = as === 0 ? {} : { digest: sha256(content) };
     const body = inPieces(content, pieces);
-    const blob = { kind: 'layer', size: content.length, compressed: as === 2, ...named, body } as const;
+    const size = as === 3 ? undefined : content.length;
+    const blob = { kind: 'layer', size, compressed: as === 2, ...named, body } as const;
     await writer.blob(
       3,
       encodeBlob(blob, compressor, () => 1),
     );
     await writer.end(3, 1, true);
-    const endings = await readEntries(cut(written(), cutAt), [2]);
+    const endings = await readEntries(cut(written(), cutAt), [2], content.length);
     holds(isDeepStrictEqual(endings, ['verified', 'image 3 ended with 1, true', 'end']), `got ${endings}`);
   },
 });

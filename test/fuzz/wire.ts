@@ -1,5 +1,5 @@
 /** What stands in for a WebSocket under a channel, and for a lane under its readers: no network, no waiting. */
-import { Channel, emptyBytes16, type Preamble } from '../../proto/channel.ts';
+import { Channel } from '../../proto/channel.ts';
 import { CipherState } from '../../proto/cipher-state.ts';
 import type { Lane } from '../../proto/lane.ts';
 import type { HandshakeState } from '../../proto/noise.ts';
@@ -9,7 +9,6 @@ import { type Negotiation, type Socket, type SocketClose, SUBPROTOCOL } from '..
 export class FakeSocket {
   readonly sent: Buffer[] = [];
   readonly closed: Promise<SocketClose>;
-  readonly remoteAddress = '192.0.2.1';
   readonly negotiation: Negotiation = { offered: [SUBPROTOCOL], selected: SUBPROTOCOL };
   bytesSent = 0;
   bytesReceived = 0;
@@ -84,15 +83,7 @@ export function fakeChannel(connection = 0): {
     rs: Buffer.alloc(32, 3),
     h: Buffer.alloc(32, 4),
   } as unknown as HandshakeState;
-  const preamble: Preamble = {
-    kind: 'lane',
-    role: 'receiver',
-    lane: 1,
-    generation: 0,
-    sessionId: emptyBytes16(),
-    salt: emptyBytes16(),
-  };
-  const channel = new Channel(socket.asSocket, handshake, preamble);
+  const channel = new Channel(socket.asSocket, handshake);
   return { channel, socket, send: new CipherState(k2), receive: new CipherState(k1) };
 }
 

@@ -78,6 +78,30 @@ describe('one image is refused, the next one moves', () => {
     expect([...sink.names.keys()]).toEqual(['good:1']);
   });
 
+  test.each([
+    ['a layer of unknown length', 'layer'],
+    ['metadata of unknown length', 'config'],
+  ] as const)('%s', async (_name, kind) => {
+    await using scene = await paired();
+    const { host, evil } = scene;
+    const [bad, good] = [await testImage({ name: 'bad:1' }), await testImage({ name: 'good:1' })];
+    await evil.offer([bad, good]);
+    const lane = await evil.lane();
+    const bytes = Buffer.from('hello');
+    await lane.write(
+      encodeHeader({ type: 'blob', kind, item: 0, encoding: 'identity', size: undefined, digest: undefined }),
+      Buffer.from('00000005' + '68656c6c6f' + '00000000', 'hex'),
+      encodeTrailer({ complete: true, size: 5, digest: digestOf(bytes) }),
+      encodeHeader({ type: 'end', item: 0, blobs: 1, complete: true }),
+    );
+    expect(await evil.hear('result')).toMatchObject({ item: 0, status: 'failed' });
+    await sendBlobs(lane, 1, good.blobs);
+    expect(await evil.hear('result')).toMatchObject({ item: 1, status: 'loaded' });
+    await evil.say({ type: 'finish' });
+    await Promise.all([evil.end(), lane.end()]);
+    expect(statuses(await host.run)).toEqual(['failed refused', 'loaded']);
+  });
+
   test.each<readonly [string, number, Buffer]>([
     ['a body that is another', 5, Buffer.from('00000005' + '68656c6c6f' + '00000000', 'hex')],
     ['fewer bytes than declared', 1_000, Buffer.from('00000005' + '68656c6c6f' + '00000000', 'hex')],
@@ -311,6 +335,31 @@ describe('a blob lane that ends the session', () => {
     await scene.evil.offer([await testImage(), await testImage({ name: 'two:2' })]);
     await (await scene.evil.lane()).write(...wire);
     await expectViolation(scene);
+  });
+
+  test('metadata of unknown length that never ends', async () => {
+    await using scene = await paired();
+    const { evil, host } = scene;
+    await evil.offer([await testImage()]);
+    const lane = await evil.lane();
+    const segment = Buffer.concat([Buffer.from('00100000', 'hex'), Buffer.alloc(MIB)]);
+    const endless = async () => {
+      await lane.write(
+        encodeHeader({
+          type: 'blob',
+          kind: 'config',
+          item: 0,
+          encoding: 'identity',
+          size: undefined,
+          digest: undefined,
+        }),
+      );
+      for (;;) await lane.write(segment);
+    };
+    expect(await codeOf(endless())).toBe('protocol-violation');
+    expect(await evil.closed()).toBe('4213 protocol-violation');
+    expect(lane.bytesSent).toBeLessThan(16 * MIB);
+    expect(statuses(await host.run)).toEqual(['failed refused']);
   });
 
   test('more images at once than the limit', async () => {

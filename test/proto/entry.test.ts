@@ -3,7 +3,7 @@ import { createHash } from 'node:crypto';
 import { describe, expect, test } from 'vitest';
 import { Compressor } from '../../proto/compression.ts';
 import {
-  type Blob,
+  type AnyBlob,
   type BlobHeader,
   type Digest,
   decodeHeader,
@@ -38,7 +38,7 @@ async function* once(body: Buffer): AsyncGenerator<Buffer> {
   yield body;
 }
 
-function blob(body: Buffer, change: Partial<Blob> = {}): Blob {
+function blob(body: Buffer, change: Partial<AnyBlob> = {}): AnyBlob {
   return { kind: 'layer', size: body.length, digest: digestOf(body), body: once(body), ...change };
 }
 
@@ -55,7 +55,7 @@ function writerOf(lane: Lane) {
   const entries = new EntryWriter(lane);
   const compressor = new Compressor();
   return {
-    send: (one: Blob, image = 0) =>
+    send: (one: AnyBlob, image = 0) =>
       entries.blob(
         image,
         encodeBlob(one, compressor, () => 3),
@@ -91,6 +91,16 @@ const HEADERS: readonly (readonly [string, BlobHeader | EndHeader, string])[] = 
     `04 01 01 00 0000270f 0000000000400000 ${HELLO_HEX}`,
   ],
   [
+    'a layer of unknown length',
+    { type: 'blob', kind: 'layer', item: 7, encoding: 'zstd', size: undefined, digest: undefined },
+    `01 01 04 00 00000007 0000000000000000 ${NO_DIGEST}`,
+  ],
+  [
+    'a config of unknown length, with a digest',
+    { type: 'blob', kind: 'config', item: 7, encoding: 'identity', size: undefined, digest: HELLO_DIGEST },
+    `02 00 05 00 00000007 0000000000000000 ${HELLO_HEX}`,
+  ],
+  [
     'the end of an image of three blobs',
     { type: 'end', item: 7, blobs: 3, complete: true },
     `00 00 00 00 00000007 0000000000000003 ${NO_DIGEST}`,
@@ -113,6 +123,9 @@ describe('headers and trailers', () => {
     ['encoding 2', `01 02 00 00 00000000 0000000000000005 ${NO_DIGEST}`],
     ['the end’s flag on a blob', `01 00 02 00 00000000 0000000000000005 ${NO_DIGEST}`],
     ['the blob’s flag on an end', `00 00 01 00 00000000 0000000000000005 ${NO_DIGEST}`],
+    ['a flag that is none', `01 00 08 00 00000000 0000000000000005 ${NO_DIGEST}`],
+    ['an unknown length and a size', `01 00 04 00 00000000 0000000000000001 ${NO_DIGEST}`],
+    ['an end of unknown length', `00 00 04 00 00000000 0000000000000000 ${NO_DIGEST}`],
     ['both flags', `01 00 03 00 00000000 0000000000000005 ${NO_DIGEST}`],
     ['a reserved byte', `01 00 00 01 00000000 0000000000000005 ${NO_DIGEST}`],
     ['image 10,000', `01 00 00 00 00002710 0000000000000005 ${NO_DIGEST}`],
@@ -130,6 +143,10 @@ describe('headers and trailers', () => {
     expect(encodeTrailer(undefined).toString('hex')).toBe(`01${'00'.repeat(15)}`);
     expect(decodeTrailer(encodeTrailer(undefined)).complete).toBe(false);
     expect(await codeOf(() => decodeTrailer(bytes(`02${'00'.repeat(15)}`)))).toBe('protocol-violation');
+    const chunked = { ...complete, digest: HELLO_DIGEST };
+    expect(encodeTrailer(chunked).toString('hex')).toBe(`00000000000000000000000000000005${HELLO_HEX}`);
+    expect(decodeTrailer(encodeTrailer(chunked))).toEqual(chunked);
+    expect(encodeTrailer(undefined, true).toString('hex')).toBe(`01${'00'.repeat(47)}`);
   });
 });
 
@@ -157,6 +174,21 @@ describe('a writer', () => {
     );
   });
 
+  test('tells length and digest of a chunked blob behind it', async () => {
+    await using ends = await lanes(WINDOW);
+    const { digest: _, ...chunked } = blob(HELLO, { size: undefined, compressed: true });
+    await writerOf(ends.dialler).send(chunked, 7);
+    await ends.dialler.end();
+    expect((await readAll(ends.listener)).toString('hex')).toBe(
+      bytes(
+        `01 00 04 00 00000007 0000000000000000 ${NO_DIGEST}`,
+        '00000005 68656c6c6f',
+        '00000000',
+        `00 00000000000000 0000000000000005 ${HELLO_HEX}`,
+      ).toString('hex'),
+    );
+  });
+
   test('cuts a piece of more than a MiB into segments', async () => {
     await using ends = await lanes(WINDOW);
     const body = randomBytes({ bytes: 2 * MIB + 5, seed: 4 });
@@ -180,6 +212,7 @@ describe('a writer', () => {
     ['longer than announced', { size: 4 }],
     ['shorter than announced', { size: 6 }],
     ['whose source breaks', { body: broken() }],
+    ['whose source breaks before its length is known', { body: broken(), size: undefined }],
   ] as const)('gives up a blob %s; the lane goes on', async (_name, change) => {
     await using ends = await lanes(WINDOW);
     const { send, entries } = writerOf(ends.dialler);
@@ -202,6 +235,18 @@ describe('a writer', () => {
     expect(await codeOf(writerOf(ends.dialler).send(blob(HELLO, body)))).toBe('integrity');
     expect(given).toBe(2);
   });
+
+  test('does not send what is endless and of unknown length', async () => {
+    await using ends = await lanes(WINDOW);
+    const endless = async function* () {
+      for (;;) yield Buffer.alloc(MIB);
+    };
+    const send = writerOf(ends.dialler).send(
+      blob(HELLO, { kind: 'config', size: undefined, body: endless() }),
+    );
+    expect(await codeOf(send)).toBe('integrity');
+    expect(await codeOf(take(new EntryReader(ends.listener)))).toBe('peer-stopped');
+  });
 });
 
 async function* broken(): AsyncGenerator<Buffer> {
@@ -214,6 +259,8 @@ describe('from writer to reader', () => {
     ['compressed', {}],
     ['as it is', { compressed: true }],
     ['without a digest', { digest: undefined }],
+    ['of unknown length', { digest: undefined, size: undefined }],
+    ['of unknown length, with a digest, as it is', { size: undefined, compressed: true }],
   ])('%s', async (_name, change) => {
     await using ends = await lanes(WINDOW);
     const bodies = [0, 1, 100_000, 3 * MIB].map((size) =>
@@ -223,7 +270,8 @@ describe('from writer to reader', () => {
     const sending = (async () => {
       for (const body of bodies) {
         const { digest, ...nameless } = blob(body);
-        await send('digest' in change ? nameless : { ...nameless, ...(digest && { digest }), ...change });
+        const named = 'digest' in change ? nameless : { ...nameless, ...(digest && { digest }) };
+        await send({ ...named, ...('size' in change && { size: undefined }), ...change } as AnyBlob);
       }
       await entries.end(0, bodies.length, true);
       await ends.dialler.end();
@@ -323,6 +371,47 @@ describe('a reader refuses', () => {
     await ends.dialler.write(bytes(...entry));
     await ends.dialler.end();
     expect(await codeOf(take(new EntryReader(ends.listener)))).toBe('protocol-violation');
+  });
+
+  describe('of what is chunked', () => {
+    const chunked = (encoding = '00') => `01 ${encoding} 04 00 00000000 ${'00'.repeat(8)} ${NO_DIGEST}`;
+    const digestTrailer = (size: string, digest = HELLO_HEX) => `${trailer(size)} ${digest}`;
+    const BOUND = 1_000;
+
+    test.each<readonly [string, readonly string[]]>([
+      ['another digest in the trailer', [chunked(), DATA, END, digestTrailer(FIVE, '11'.repeat(32))]],
+      [
+        'another digest in the trailer than in the header',
+        [
+          chunked().replace(' 04 ', ' 05 ').replace(NO_DIGEST, HELLO_HEX),
+          DATA,
+          END,
+          digestTrailer(FIVE, '11'.repeat(32)),
+        ],
+      ],
+      ['another length in the trailer', [chunked(), DATA, END, digestTrailer('0000000000000004')]],
+      [
+        'more bytes than an item may bring',
+        [chunked(), '000003e9', '00'.repeat(1_001), END, digestTrailer(FIVE)],
+      ],
+      ['a bomb: 128 KiB', [chunked('01'), '0000000a 28b52ffd0038 03001000', END, digestTrailer(FIVE)]],
+    ])('%s; the lane goes on', async (_name, entry) => {
+      await using ends = await lanes(WINDOW);
+      await ends.dialler.write(bytes(...entry, chunked(), DATA, END, digestTrailer(FIVE)));
+      const reader = new EntryReader(ends.listener, () => BOUND);
+      expect(await codeOf(take(reader))).toBe('integrity');
+      expect((await take(reader)).digest).toBe(HELLO_DIGEST);
+    });
+
+    test.each([
+      ['read', take],
+      ['thrown away', async (reader: EntryReader) => [await reader.next(), await reader.next()]],
+    ])('a body without an end, though it is %s', async (_how, read) => {
+      await using ends = await lanes(WINDOW);
+      // The lane stays open: a reader that waits for more would wait for ever.
+      await ends.dialler.write(bytes(chunked(), ...Array<string>(500).fill(DATA)));
+      expect(await codeOf(read(new EntryReader(ends.listener, () => BOUND)))).toBe('protocol-violation');
+    });
   });
 
   test('bytes beyond the declared size, and gives none of them on', async () => {

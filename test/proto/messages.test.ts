@@ -10,7 +10,7 @@ import {
 } from '../../proto/messages.ts';
 import { codeOf, lanes, readAll } from './wire.ts';
 
-const DIGEST = `sha256:${'ab'.repeat(32)}`;
+const DIGEST = `sha256:${'ab'.repeat(32)}` as const;
 const WINDOW = 4 * 1024 * 1024;
 
 const HELLO = {
@@ -300,7 +300,7 @@ describe('lists', () => {
     items: Array.from({ length: count }, (_, item) => ({
       ...(IMAGE as OfferedItem),
       item,
-      diffIds: Array<string>(layers).fill(DIGEST),
+      diffIds: Array<typeof DIGEST>(layers).fill(DIGEST),
     })),
   });
 

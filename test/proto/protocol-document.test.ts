@@ -102,8 +102,9 @@ test('the code of section 3.2 stretches to its psk', async () => {
   expect(psk.toString('hex')).toBe(value('psk'));
 });
 
-test('the blob and the end of section 7.3', () => {
-  const [header = '', body = '', trailer = '', end = ''] = (blocksOf('7.3')[0] ?? '').split('\n');
+test('the blobs and the end of section 7.3', () => {
+  const [first = '', second = ''] = blocksOf('7.3');
+  const [header = '', body = '', trailer = '', end = ''] = first.split('\n');
   const blob = decodeHeader(hex(header));
   expect([header, trailer, end].map((line) => hex(line).length)).toEqual([
     ENTRY_HEADER_BYTES,
@@ -114,6 +115,14 @@ test('the blob and the end of section 7.3', () => {
   expect(hex(body).toString('latin1')).toBe('\0\0\0\x05hello\0\0\0\0');
   expect(decodeTrailer(hex(trailer))).toMatchObject({ complete: true, size: 5 });
   expect(decodeHeader(hex(end))).toEqual({ type: 'end', item: 7, blobs: 1, complete: true });
+  const [chunked = '', same, digest = ''] = second.split('\n');
+  expect(decodeHeader(hex(chunked))).toMatchObject({ kind: 'layer', item: 7, size: undefined });
+  expect(same).toBe(body);
+  expect(decodeTrailer(hex(digest))).toEqual({
+    complete: true,
+    size: 5,
+    digest: digestOf(Buffer.from('hello')),
+  });
 });
 
 test('the config of section 8 gets its manifest and its id', () => {

@@ -118,8 +118,8 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
   {
     name: 'the sender hears what the registry said',
     file: 'agent/peer/pushed.ts',
-    find: '...(error && { problem }),',
-    replace: '...(error && { problem, error: { code: error.code, message: error.message } }),',
+    find: 'problem: error && problem,',
+    replace: 'problem: error && problem, said: error?.message,',
     tests: tests('test/agent/peer/pushed.test.ts'),
     says: [ANSWER],
   },

@@ -113,8 +113,8 @@ export const TEXT: readonly Mutation[] = [
   {
     name: 'messages of the other side look like ours',
     file: 'agent/peer/failure.ts',
-    find: 'return `on ${host}: ${text}`;',
-    replace: 'return text;',
+    find: ': `on ${host}: ${text}`;',
+    replace: ': text;',
     tests: failure,
     says: [MARKED],
   },
@@ -129,7 +129,7 @@ export const TEXT: readonly Mutation[] = [
   {
     name: 'a reason of the other side looks like ours',
     file: 'agent/peer/wire-images.ts',
-    find: 'reason: saidBy(host, reason)',
+    find: ': saidBy(host, reason)',
     replace: 'reason',
     tests: tests(
       'test/agent/ends/accepting-sink.test.ts',

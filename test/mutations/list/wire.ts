@@ -256,8 +256,8 @@ export const WIRE: readonly Mutation[] = [
   {
     name: 'a digest in a message may be any text',
     file: 'proto/messages.ts',
-    find: 'const digest = v.pipe(v.string(), v.regex(/^sha256:[0-9a-f]{64}$/));',
-    replace: 'const digest = v.string();',
+    find: '  v.regex(/^sha256:[0-9a-f]{64}$/),\n',
+    replace: '',
     tests: messages,
     says: [BOUNDED],
   },
