@@ -11,16 +11,16 @@ export const RECONNECT_HELP = 'how long a lost connection may take to come back 
 export const RETRIES_HELP = `how often images that failed are tried again, after the others (default: ${RETRIES})`;
 
 const UNIT_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-const KIB = 1024;
+const [kB, KiB] = [1000, 1024];
 const UNIT_BYTES = {
-  kB: 1e3,
-  MB: 1e6,
-  GB: 1e9,
-  TB: 1e12,
-  KiB: KIB,
-  MiB: KIB ** 2,
-  GiB: KIB ** 3,
-  TiB: KIB ** 4,
+  kB,
+  MB: kB ** 2,
+  GB: kB ** 3,
+  TB: kB ** 4,
+  KiB,
+  MiB: KiB ** 2,
+  GiB: KiB ** 3,
+  TiB: KiB ** 4,
 };
 /** A hundred years: before any image was made. */
 const AGO_MAX_MS = 36_525 * UNIT_MS.d;

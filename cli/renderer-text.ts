@@ -38,30 +38,23 @@ const LIMITS = {
   load: 'docker load',
 };
 
+/** What was planned, and what has become of it so far. */
+function newSession(images: readonly PlanImage[], planOnly: boolean) {
+  const underWay = new Map<string, UnderWay>();
+  return { images, planOnly, underWay, settled: 0, settledBytes: 0, namesPushed: 0, namesNotPushed: 0 };
+}
+
 export class TextRenderer implements Renderer {
-  readonly #stream: NodeJS.WriteStream;
-  readonly #result: NodeJS.WritableStream;
-  readonly #quiet: boolean;
-  readonly #color: boolean;
+  readonly #options: TextRendererOptions;
   readonly #bars: Bars;
-  readonly #underWay = new Map<string, UnderWay>();
   readonly #archives = new ReadingProgress(PLAIN_INTERVAL_MS);
   #limits = LIMITS;
-  #images: readonly PlanImage[] = [];
-  #planOnly = false;
-  #settled = 0;
-  #settledBytes = 0;
-  /** Names that were pushed. */
-  #pushes = 0;
-  /** Names whose push failed. */
-  #notPushed = 0;
+  /** A receiver has one after the other. */
+  #session = newSession([], false);
 
-  constructor({ stream, result, quiet, color }: TextRendererOptions) {
-    this.#stream = stream;
-    this.#bars = new Bars(stream);
-    this.#result = result;
-    this.#quiet = quiet;
-    this.#color = color;
+  constructor(options: TextRendererOptions) {
+    this.#options = options;
+    this.#bars = new Bars(options.stream);
   }
 
   render(event: Event): void {
@@ -100,9 +93,9 @@ export class TextRenderer implements Renderer {
       case 'done':
         return this.#done(event);
       case 'images':
-        return void this.#result.write(listText(event, new Date()));
+        return void this.#options.result.write(listText(event, new Date()));
       case 'warning':
-        return this.#warn(escapeText(event.message));
+        return this.#warn(event.message);
       case 'cleaned':
         return this.#cleaned(event);
       case 'error':
@@ -113,7 +106,7 @@ export class TextRenderer implements Renderer {
   }
 
   say(text: string): void {
-    if (!this.#quiet) this.#line(escapeText(text));
+    if (!this.#options.quiet) this.#line(escapeText(text));
   }
 
   end(): void {
@@ -123,7 +116,7 @@ export class TextRenderer implements Renderer {
   #reading(event: EventOf<'reading'>): void {
     this.#limits = { ...this.#limits, save: 'reading' };
     if (event.done) return this.end();
-    const bar = this.#stream.isTTY && !this.#quiet ? this.#archives.bar(event) : undefined;
+    const bar = this.#options.stream.isTTY && !this.#options.quiet ? this.#archives.bar(event) : undefined;
     if (bar) return this.#bars.draw(ARCHIVE, bar);
     const line = this.#archives.line(event);
     if (line !== undefined) this.say(line);
@@ -131,14 +124,7 @@ export class TextRenderer implements Renderer {
 
   #plan(event: EventOf<'plan'>): void {
     const { images, only, target } = event;
-    // A receiver has one session after the other.
-    this.#settled = 0;
-    this.#settledBytes = 0;
-    this.#pushes = 0;
-    this.#notPushed = 0;
-    this.#underWay.clear();
-    this.#images = images;
-    this.#planOnly = only;
+    this.#session = newSession(images, only);
     if (only) return this.#planAlone(event);
     for (const image of images) {
       const name = sourceNameOf(image);
@@ -159,32 +145,32 @@ export class TextRenderer implements Renderer {
         this.say(
           `  goes by its id: it arrives without a name${target === undefined ? '' : ' (--as NAME:TAG gives one)'}`,
         );
-      if (image.warning !== null) this.#warn(escapeText(`${name}: ${image.warning}`));
+      if (image.warning !== null) this.#warn(`${name}: ${image.warning}`);
     }
   }
 
   /** The plan is the command's own result, and the other host's business here. */
   #planAlone({ images, target }: EventOf<'plan'>): void {
-    if (target !== undefined) return void this.#result.write(planText(images));
+    if (target !== undefined) return void this.#options.result.write(planText(images));
     this.say(`It asks what would have to be sent of ${counted(images.length, 'image')}, no more.`);
   }
 
   #estimate({ bytes, rate, seconds }: EventOf<'estimate'>): void {
     const how = `${size(bytes)}, ${etaOf(seconds)} at ${size(rate)}/s as it is; compression makes it less`;
-    this.#result.write(bytes === 0 ? 'Nothing to send.\n' : `To send: ${how}.\n`);
+    this.#options.result.write(bytes === 0 ? 'Nothing to send.\n' : `To send: ${how}.\n`);
   }
 
   #progress(event: EventOf<'progress'>): void {
-    if (this.#quiet) return;
-    const before = this.#underWay.get(event.id);
+    if (this.#options.quiet) return;
+    const before = this.#session.underWay.get(event.id);
     // The last half second alone jumps too much for an ETA.
     const rate = before ? 0.7 * before.rate + 0.3 * event.rate : event.rate;
     const now = performance.now();
     const saidAt = before?.saidAt ?? now;
-    const due = !this.#stream.isTTY && now - saidAt >= PLAIN_INTERVAL_MS;
+    const due = !this.#options.stream.isTTY && now - saidAt >= PLAIN_INTERVAL_MS;
     const underWay = { event, rate, saidAt: due ? now : saidAt };
-    this.#underWay.set(event.id, underWay);
-    if (this.#stream.isTTY) this.#drawBars(underWay);
+    this.#session.underWay.set(event.id, underWay);
+    if (this.#options.stream.isTTY) this.#drawBars(underWay);
     else if (due) this.say(`${this.#count(event)}${sourceNameOf(event)}: ${this.#state(underWay)}`);
   }
 
@@ -206,23 +192,23 @@ export class TextRenderer implements Renderer {
       return `${size(bytes)} of ${size(bytesTotal)}, nothing for ${stalledSeconds} s: waiting for ${bottleneck === null ? 'the other host' : this.#limits[bottleneck]}`;
     const limit = bottleneck === null ? '' : `, limit: ${this.#limits[bottleneck]}`;
     // A terminal has one line for all of it.
-    const wire = this.#stream.isTTY ? '' : onTheWire({ wireBytes });
+    const wire = this.#options.stream.isTTY ? '' : onTheWire({ wireBytes });
     return `${size(bytes)} of ${size(bytesTotal)}${wire}${pace(bytesTotal - bytes, rate)}${limit}`;
   }
 
   /** As it was planned. */
   #bytesMissing({ id }: { readonly id: string }): number {
-    return this.#images.find((image) => image.id === id)?.bytesMissing ?? 0;
+    return this.#session.images.find((image) => image.id === id)?.bytesMissing ?? 0;
   }
 
   #count({ id }: { readonly id: string }): string {
-    if (this.#images.length < 2) return '';
-    return `[${this.#images.findIndex((image) => image.id === id) + 1}/${this.#images.length}] `;
+    if (this.#session.images.length < 2) return '';
+    return `[${this.#session.images.findIndex((image) => image.id === id) + 1}/${this.#session.images.length}] `;
   }
 
   #drawBars(underWay: UnderWay): void {
     const { event } = underWay;
-    if (this.#images.length > 1) this.#drawSum();
+    if (this.#session.images.length > 1) this.#drawSum();
     this.#bars.draw(event.id, {
       name: this.#count(event) + escapeText(sourceNameOf(event)),
       bytes: event.bytes,
@@ -232,15 +218,15 @@ export class TextRenderer implements Renderer {
   }
 
   #drawSum(): void {
-    const travelling = [...this.#underWay.values()];
+    const travelling = [...this.#session.underWay.values()];
     const sent = ({ event }: UnderWay) =>
       ({ transfer: event.bytes, load: event.bytesTotal, push: this.#bytesMissing(event) })[event.phase];
-    const bytes = travelling.reduce((sum, one) => sum + sent(one), this.#settledBytes);
-    const planned = this.#images.reduce((sum, { bytesMissing }) => sum + bytesMissing, 0);
+    const bytes = travelling.reduce((sum, one) => sum + sent(one), this.#session.settledBytes);
+    const planned = this.#session.images.reduce((sum, { bytesMissing }) => sum + bytesMissing, 0);
     const bytesTotal = Math.max(planned, bytes);
     const rate = travelling.reduce((sum, one) => sum + (one.event.phase === 'transfer' ? one.rate : 0), 0);
     this.#bars.draw(ALL, {
-      name: `${this.#settled} of ${this.#images.length} images`,
+      name: `${this.#session.settled} of ${this.#session.images.length} images`,
       bytes,
       bytesTotal,
       words: `${size(bytes)} of ${size(bytesTotal)}${pace(bytesTotal - bytes, rate)}`,
@@ -253,20 +239,19 @@ export class TextRenderer implements Renderer {
   }
 
   #retrying(event: EventOf<'retrying'>): void {
-    this.#underWay.delete(event.id);
+    this.#session.underWay.delete(event.id);
     const { error, attempt, waitSeconds, phase } = event;
     const when =
-      this.#images.length > 1 && phase !== 'push'
+      this.#session.images.length > 1 && phase !== 'push'
         ? `after the others, in ${waitSeconds} s`
         : `in ${waitSeconds} s`;
-    const what = escapeText(`${nameOf(event)}: ${error.message}`);
-    this.#warn(`${what}; trying again ${when} (retry ${attempt})`);
+    this.#warn(`${nameOf(event)}: ${error.message}; trying again ${when} (retry ${attempt})`);
   }
 
   #image(event: EventOf<'image'>): void {
-    this.#settled++;
-    this.#settledBytes += this.#bytesMissing(event);
-    this.#underWay.delete(event.id);
+    this.#session.settled++;
+    this.#session.settledBytes += this.#bytesMissing(event);
+    this.#session.underWay.delete(event.id);
     const name = escapeText(nameOf(event));
     if (event.error) {
       this.#fail(event.status, name, event.error);
@@ -295,26 +280,29 @@ export class TextRenderer implements Renderer {
     // Without a name it is told by its id.
     const name = escapeText(shortSource(ref));
     if (error) {
-      this.#notPushed++;
+      this.#session.namesNotPushed++;
       return this.#fail('NOT pushed', name, error);
     }
-    this.#pushes++;
+    this.#session.namesPushed++;
     this.#out(`${this.#paint('32', 'pushed')} ${name} ${escapeText(digest ?? '')}`);
-    if (warning !== null) this.#warn(`${name}: ${escapeText(warning)}`);
+    if (warning !== null) this.#warn(`${name}: ${warning}`);
   }
 
   #done(event: EventOf<'done'>): void {
     const { images, failed, bytes, seconds } = event;
     this.end();
-    if (this.#planOnly) return;
+    if (this.#session.planOnly) return;
     const count = counted(images, 'image');
     if (failed > 0) this.#line(`${failed} of ${count} ${failed === 1 ? 'has' : 'have'} not arrived.`);
-    if (this.#notPushed > 0 && (failed > 0 || images > 1))
-      return this.#line(`${counted(this.#notPushed, 'name')} NOT pushed, ${this.#pushes} pushed.`);
+    if (this.#session.namesNotPushed > 0 && (failed > 0 || images > 1))
+      return this.#line(
+        `${counted(this.#session.namesNotPushed, 'name')} NOT pushed, ${this.#session.namesPushed} pushed.`,
+      );
     if (failed > 0) return;
     // The line of a single image has said it all.
     if (images === 1) return;
-    const pushed = this.#pushes === 0 ? '' : `, ${counted(this.#pushes, 'name')} pushed`;
+    const pushed =
+      this.#session.namesPushed === 0 ? '' : `, ${counted(this.#session.namesPushed, 'name')} pushed`;
     this.#out(
       `${count} done and verified${pushed}: ${size(bytes)}${onTheWire(event)}, ${seconds.toFixed(1)} s.`,
     );
@@ -340,22 +328,21 @@ export class TextRenderer implements Renderer {
     if (hint !== null) this.#line(`  ${escapeText(hint)}`);
   }
 
-  /** `text` is escaped. */
   #warn(text: string): void {
-    this.#line(`${this.#paint('33', 'warning:')} ${text}`);
+    this.#line(`${this.#paint('33', 'warning:')} ${escapeText(text)}`);
   }
 
   #out(text: string): void {
-    if (!this.#quiet) this.#line(text);
+    if (!this.#options.quiet) this.#line(text);
   }
 
   /** In place of the bar, where there is one: the next progress draws it again below. */
   #line(text: string): void {
     this.end();
-    this.#stream.write(`${text}\n`);
+    this.#options.stream.write(`${text}\n`);
   }
 
   #paint(color: string, text: string): string {
-    return this.#color ? `\u001b[${color}m${text}\u001b[0m` : text;
+    return this.#options.color ? `\u001b[${color}m${text}\u001b[0m` : text;
   }
 }
