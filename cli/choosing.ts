@@ -8,10 +8,8 @@ import type { Emit } from '../agent/model/events.ts';
 import { readFrom, untilAborted } from '../agent/streams/fifo.ts';
 import { ImgmvError } from '../proto/errors.ts';
 import type { MoveFile } from './move-file.ts';
-import { collect, parseSince } from './options.ts';
+import { collect, parseLabel, parseSince } from './options.ts';
 import type { Run } from './run.ts';
-
-type Label = Selection['labels'][number];
 
 export type ChoosingFlags = Pick<
   MoveFile,
@@ -118,11 +116,4 @@ async function composed(
       hint: built ? '`docker compose build` makes it' : '`docker compose pull` brings it here',
     },
   }));
-}
-
-export function parseLabel(text: string): Label {
-  const at = text.indexOf('=');
-  const key = at < 0 ? text : text.slice(0, at);
-  if (key === '') throw new InvalidArgumentError('Expected KEY or KEY=VALUE.');
-  return at < 0 ? { key } : { key, value: text.slice(at + 1) };
 }

@@ -138,16 +138,13 @@ function engineOf(side: 'src' | 'dest', flags: CopyFlags, both: EngineOptions): 
 
 /** Throws usage for an option that says which engine, where there is none. */
 function requireUnset(side: 'src' | 'dest', flags: CopyFlags): void {
-  const option = flags[`${side}DockerHost`] === undefined ? 'context' : 'docker-host';
-  if (flags[`${side}DockerHost`] === undefined && flags[`${side}Context`] === undefined) return;
+  const [dockerHost, context] = [flags[`${side}DockerHost`], flags[`${side}Context`]];
+  if (dockerHost === undefined && context === undefined) return;
+  const option = `--${side}-${dockerHost === undefined ? 'context' : 'docker-host'}`;
   const name = side === 'src' ? 'SOURCE' : 'DEST';
-  throw new ImgmvError(
-    'usage',
-    `--${side}-${option} says which engine ${name} means, and ${name} is an archive`,
-    {
-      hint: 'an engine is docker-daemon:NAME, or docker-daemon: as DEST',
-    },
-  );
+  throw new ImgmvError('usage', `${option} says which engine ${name} means, and ${name} is an archive`, {
+    hint: 'an engine is docker-daemon:NAME, or docker-daemon: as DEST',
+  });
 }
 
 /** What DEST calls the image that it takes. */

@@ -1,7 +1,6 @@
 import { Command } from 'commander';
 import { picks, picksNothing } from '../agent/choose/selection.ts';
 import { listImages } from '../agent/commands/ls.ts';
-import type { NamedEndpoint } from '../agent/ends/endpoint.ts';
 import {
   addChoosingOptions,
   CHOOSING_HELP,
@@ -9,6 +8,7 @@ import {
   IMAGE_HELP,
   selectionOf,
 } from './choosing.ts';
+import type { MoveFile } from './move-file.ts';
 import { parseSize } from './options.ts';
 import {
   collectEndpoints,
@@ -21,10 +21,7 @@ import {
 } from './places.ts';
 import { addCommonOptions, type CommonOptions, run } from './run.ts';
 
-interface ListFlags extends CommonOptions, ChoosingFlags {
-  readonly from?: readonly NamedEndpoint[];
-  readonly maxBytes?: number;
-}
+type ListFlags = CommonOptions & ChoosingFlags & Pick<MoveFile, 'from' | 'maxBytes'>;
 
 export function lsCommand(): Command {
   const command = new Command('ls')

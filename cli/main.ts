@@ -44,7 +44,10 @@ Examples:
 ${EXIT_STATUS_HELP}`,
   )
   .showSuggestionAfterError()
-  .configureOutput({ outputError: (text, write) => write(asOurs(text)) })
+  .configureOutput({
+    // An error of commander's in the words of ours.
+    outputError: (text, write) => write(text.replace(/^error:/, 'imgmv:').replaceAll(/\n(?=.)/g, '\n  ')),
+  })
   .exitOverride()
   .enablePositionalOptions();
 for (const command of [
@@ -56,11 +59,6 @@ for (const command of [
   cleanCommand(),
 ])
   program.addCommand(command.exitOverride().copyInheritedSettings(program));
-
-/** An error of commander's in the words of ours: `error: …` becomes `imgmv: …`, and what follows is indented. */
-function asOurs(text: string): string {
-  return text.replace(/^error:/, 'imgmv:').replaceAll(/\n(?=.)/g, '\n  ');
-}
 
 // Node ends with 13 where an await never settles, which here would mean that bytes were damaged.
 process.exitCode = exitStatusOf('internal');

@@ -41,11 +41,9 @@ export async function readMoveFile(path: string, stdin: Readable = process.stdin
 }
 
 interface MoveFileOrigin {
-  /** For people. */
   readonly name: string;
   /** What relative paths are relative to. */
   readonly directory: string;
-  /** Standard input holds the file, and nothing else. */
   readonly fromStdin: boolean;
 }
 

@@ -1,5 +1,6 @@
 /** What command-line values mean. Each parser throws commander's error, which names the option. */
 import { InvalidArgumentError } from 'commander';
+import type { Selection } from '../agent/choose/selection.ts';
 import { ImgmvError } from '../proto/errors.ts';
 import { DEFAULT_PORT, RETRIES, RETRIES_MAX, ZSTD_LEVEL_MAX, ZSTD_LEVEL_MIN } from '../proto/limits.ts';
 
@@ -65,6 +66,14 @@ export const parseConnectTimeout = durationBetween(UNIT_MS.s, UNIT_MS.d);
 export const parseReconnect = durationBetween(UNIT_MS.s, 7 * UNIT_MS.d);
 export const parseMaxSession = durationBetween(UNIT_MS.s, 20 * UNIT_MS.d);
 const parseAgo = durationBetween(UNIT_MS.s, AGO_MAX_MS);
+
+/** `KEY` or `KEY=VALUE`. */
+export function parseLabel(text: string): Selection['labels'][number] {
+  const at = text.indexOf('=');
+  const key = at < 0 ? text : text.slice(0, at);
+  if (key === '') throw new InvalidArgumentError('Expected KEY or KEY=VALUE.');
+  return at < 0 ? { key } : { key, value: text.slice(at + 1) };
+}
 
 /** For commander: an option that may be given again, as a list. Usage errors of ours pass through it, and name the option. */
 export function collect<T>(

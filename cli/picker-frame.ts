@@ -2,6 +2,7 @@
 import type { Digest } from '../agent/model/image.ts';
 import { escapeText } from './escape.ts';
 import { short } from './names.ts';
+import type { Screen } from './screen.ts';
 import { size as sizeText } from './sizes.ts';
 
 /** A name of an image, or an image that has none. */
@@ -25,11 +26,7 @@ export interface FrameState {
   readonly marked: ReadonlySet<PickerLine>;
 }
 
-interface Size {
-  readonly columns: number;
-  readonly rows: number;
-  readonly color: boolean;
-}
+type Size = Pick<Screen, 'columns' | 'rows' | 'color'>;
 
 /** Lines around the list: the question, the search, the keys, and the one that the cursor stays on. */
 const AROUND_ROWS = 4;

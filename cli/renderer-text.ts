@@ -31,12 +31,7 @@ interface UnderWay {
 }
 
 /** Who does what, where that is engines. */
-const LIMITS = {
-  save: 'docker save',
-  compress: 'compression',
-  network: 'the network',
-  load: 'docker load',
-};
+const LIMITS = { save: 'docker save', compress: 'compression', network: 'the network', load: 'docker load' };
 
 /** What was planned, and what has become of it so far. */
 function newSession(images: readonly PlanImage[], planOnly: boolean) {
@@ -125,7 +120,10 @@ export class TextRenderer implements Renderer {
   #plan(event: EventOf<'plan'>): void {
     const { images, only, target } = event;
     this.#session = newSession(images, only);
-    if (only) return this.#planAlone(event);
+    // The plan is the command's own result, and the other host's business here.
+    if (only && target !== undefined) return void this.#options.result.write(planText(images));
+    if (only)
+      return this.say(`It asks what would have to be sent of ${counted(images.length, 'image')}, no more.`);
     for (const image of images) {
       const name = sourceNameOf(image);
       if (image.action === 'refuse') continue;
@@ -147,12 +145,6 @@ export class TextRenderer implements Renderer {
         );
       if (image.warning !== null) this.#warn(`${name}: ${image.warning}`);
     }
-  }
-
-  /** The plan is the command's own result, and the other host's business here. */
-  #planAlone({ images, target }: EventOf<'plan'>): void {
-    if (target !== undefined) return void this.#options.result.write(planText(images));
-    this.say(`It asks what would have to be sent of ${counted(images.length, 'image')}, no more.`);
   }
 
   #estimate({ bytes, rate, seconds }: EventOf<'estimate'>): void {

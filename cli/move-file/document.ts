@@ -2,9 +2,9 @@
  * Text as one YAML document. It takes less than YAML has: keys that are text, the core schema of YAML 1.2 whatever a
  * directive says, no merge keys, no depth to speak of. What a move file means it does not know.
  */
-import type { CST, Document, ParsedNode } from 'yaml';
-import { type Located, Locator, STAR_HINT, type Yaml } from './located.ts';
+import { type Located, Locator, STAR_HINT } from './located.ts';
 import { asClause, type Place, type Problem, problemAt } from './problems.ts';
+import { type CST, type Document, loadYaml, type ParsedNode } from './yaml.ts';
 
 /** A move file has three levels, and each takes the parser up to three places of its stack. */
 const STACK_MAX = 40;
@@ -20,7 +20,7 @@ interface ParsedYaml {
 
 /** Of a text that is not YAML the problems are those of its form; a value can be judged only in a good one. */
 export async function parseYaml(text: string): Promise<ParsedYaml> {
-  const yaml: Yaml = await import('yaml');
+  const yaml = await loadYaml();
   const lines = new yaml.LineCounter();
   const placeOf = (offset: number): Place => {
     const { line, col } = lines.linePos(offset);

@@ -8,10 +8,10 @@ import { parseRetag, type RetagRule } from '../../agent/choose/rename.ts';
 import { parseEndpoint } from '../../agent/ends/endpoint.ts';
 import { parseTarget as parseName, parseReference } from '../../agent/model/reference.ts';
 import { JOBS, JOBS_MAX, RETRIES, RETRIES_MAX, ZSTD_LEVEL_MAX, ZSTD_LEVEL_MIN } from '../../proto/limits.ts';
-import { parseLabel } from '../choosing.ts';
 import {
   CONNECT_TIMEOUT_HELP,
   parseConnectTimeout,
+  parseLabel,
   parseReconnect,
   parseSince,
   parseSize,

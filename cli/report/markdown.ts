@@ -6,7 +6,6 @@ import { arrived, type ReportData, type ReportImage } from './model.ts';
 import {
   headlineOf,
   imageName,
-  type Loss,
   losses,
   moment,
   type Note,
@@ -23,16 +22,19 @@ export const MARKDOWN_MARK = /^# imgmv (send|receive|copy): /;
 
 export function markdownReport(report: ReportData): string {
   const { command, error, exit, images } = report;
+  const verdict = verdictOf(report);
   const lost = losses(report);
   const noted = images.filter((image) => arrived(image) && notesOf(image).length > 0);
   const parts = [
     `# imgmv ${command}: ${prose(titleOf(report))}`,
-    `**${capital(verdictOf(report))}${exit === 0 ? '' : `, exit status ${exit}`}.** ${headlineOf(report)}`,
+    `**${verdict.charAt(0).toUpperCase()}${verdict.slice(1)}${exit === 0 ? '' : `, exit status ${exit}`}.** ${headlineOf(report)}`,
     error && `Error: ${prose(error.message)}${error.hint === null ? '' : `. ${prose(error.hint)}.`}`,
     table(['Run', ''], summary(report)),
-    lost.length > 0 && `## Not moved\n\n${lost.map(lossItem).join('\n')}`,
+    lost.length > 0 &&
+      `## Not moved\n\n${lost.map((loss) => item(`${names(loss.images)} ${loss.status}`, loss.notes)).join('\n')}`,
     images.length > 0 && `## Images\n\n${imageTable(report)}`,
-    noted.length > 0 && `## Notes\n\n${noted.map(noteItem).join('\n')}`,
+    noted.length > 0 &&
+      `## Notes\n\n${noted.map((image) => item(names([image]), notesOf(image))).join('\n')}`,
   ];
   return `${parts.filter(Boolean).join('\n\n')}\n`;
 }
@@ -98,12 +100,8 @@ function table(heads: readonly string[], rows: readonly (readonly string[])[]): 
   return [line(heads), line(rule), ...rows.map(line)].join('\n');
 }
 
-function lossItem({ images, notes, status }: Loss): string {
-  return item(`${images.map((image) => code(imageName(image))).join(', ')} ${status}`, notes);
-}
-
-function noteItem(image: ReportImage): string {
-  return item(code(imageName(image)), notesOf(image));
+function names(images: readonly ReportImage[]): string {
+  return images.map((image) => code(imageName(image))).join(', ');
 }
 
 function item(text: string, notes: readonly Note[]): string {
@@ -112,10 +110,5 @@ function item(text: string, notes: readonly Note[]): string {
 
 /** A line begins with words of ours: from elsewhere a number or a dash would be more than text there. */
 function labelled({ kind, text }: Note): string {
-  const label = kind === 'error' || kind === 'hint' || kind === 'warning' ? `${kind}: ` : '';
-  return `${label}${prose(text)}`;
-}
-
-function capital(word: string): string {
-  return word.charAt(0).toUpperCase() + word.slice(1);
+  return `${kind === 'error' || kind === 'hint' || kind === 'warning' ? `${kind}: ` : ''}${prose(text)}`;
 }

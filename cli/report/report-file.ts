@@ -29,10 +29,7 @@ const FORMS: Readonly<Record<string, Form>> = {
   '.md': { write: markdownReport, knows: (beginning) => MARKDOWN_MARK.test(beginning) },
   '.html': html,
   '.htm': html,
-  '.json': {
-    write: jsonReport,
-    knows: (beginning) => /^\{\s*"version": \d+,\s*"imgmv": /.test(beginning),
-  },
+  '.json': { write: jsonReport, knows: (beginning) => /^\{\s*"version": \d+,\s*"imgmv": /.test(beginning) },
 };
 const BEGINNING_BYTES = 512;
 const MODE = 0o644;
