@@ -19,10 +19,10 @@ need not get them again. They go when that image is complete, after 24 hours, or
 by this command. Nothing else is touched, and without --force nothing that an
 imgmv which still runs may use.`,
     )
-    .action(async (flags: CommonOptions & { readonly force?: true }) => {
-      await run(flags, async ({ engine, emit, signal }) => {
+    .action((flags: CommonOptions & { readonly force?: true }) =>
+      run(flags, async ({ engine, emit, signal }) => {
         await clean({ engine, emit, signal, force: flags.force === true });
         return 0;
-      });
-    });
+      }),
+    );
 }

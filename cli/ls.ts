@@ -45,8 +45,8 @@ SHARED is what of an image other images there have, too, and how many. Of archiv
 what they say of themselves: layers are not read, and only what is compressed as a whole is
 decompressed.`,
     )
-    .action(async (images: readonly string[], flags: ListFlags) => {
-      await run(flags, async ({ engine, emit, signal }) => {
+    .action((images: readonly string[], flags: ListFlags) =>
+      run(flags, async ({ engine, emit, signal }) => {
         requireStdinOnce(flags);
         requireArchive(flags.from, flags);
         const chosen = await selectionOf(images, flags, { emit, signal });
@@ -63,6 +63,6 @@ decompressed.`,
           emit,
         });
         return 0;
-      });
-    });
+      }),
+    );
 }

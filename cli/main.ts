@@ -50,15 +50,8 @@ ${EXIT_STATUS_HELP}`,
   })
   .exitOverride()
   .enablePositionalOptions();
-for (const command of [
-  receiveCommand(),
-  sendCommand(),
-  planCommand(),
-  lsCommand(),
-  copyCommand(),
-  cleanCommand(),
-])
-  program.addCommand(command.exitOverride().copyInheritedSettings(program));
+for (const make of [receiveCommand, sendCommand, planCommand, lsCommand, copyCommand, cleanCommand])
+  program.addCommand(make().exitOverride().copyInheritedSettings(program));
 
 // Node ends with 13 where an await never settles, which here would mean that bytes were damaged.
 process.exitCode = exitStatusOf('internal');

@@ -16,7 +16,6 @@ export interface PickerLine {
 
 export interface FrameState {
   readonly state: 'initial' | 'active' | 'validating' | 'error' | 'submit' | 'cancel';
-  /** With `error`. */
   readonly error: string;
   readonly search: string;
   /** The lines that match the search. */

@@ -7,18 +7,10 @@ import { PickerFrame, type PickerLine } from './picker-frame.ts';
 import { Screen, type TerminalIo } from './screen.ts';
 import { interrupt } from './stop.ts';
 
-/** What is shown of an image. */
 export type PickerRow = Pick<Listed, 'id' | 'names' | 'bytes' | 'created'>;
 
-/** What the package's list works with. */
-interface Option {
-  readonly value: number;
-  readonly line: PickerLine;
-}
-
-interface Key {
-  readonly name?: string | undefined;
-}
+type Option = { readonly value: number; readonly line: PickerLine };
+type Key = { readonly name?: string | undefined };
 
 const CTRL_C = '\u0003';
 const CTRL_D = '\u0004';

@@ -5,11 +5,10 @@ import { escapeText } from './escape.ts';
 import { listText } from './list-text.ts';
 import { nameOf, namingLines, short, shortSource, sourceNameOf } from './names.ts';
 import { planText } from './plan-text.ts';
-import { ReadingProgress } from './reading-progress.ts';
+import { PLAIN_INTERVAL_MS, ReadingProgress } from './reading-progress.ts';
 import type { Renderer } from './renderer.ts';
 import { counted, etaOf, onTheWire, pace, size } from './sizes.ts';
 
-const PLAIN_INTERVAL_MS = 5_000;
 const ALL = 'all';
 const ARCHIVE = 'archive';
 /** From here on nothing moving is worth a word. */
@@ -42,10 +41,38 @@ function newSession(images: readonly PlanImage[], planOnly: boolean) {
 export class TextRenderer implements Renderer {
   readonly #options: TextRendererOptions;
   readonly #bars: Bars;
-  readonly #archives = new ReadingProgress(PLAIN_INTERVAL_MS);
+  readonly #archives = new ReadingProgress();
   #limits = LIMITS;
   /** A receiver has one after the other. */
   #session = newSession([], false);
+  readonly #shows: { readonly [E in Event['event']]: (event: EventOf<E>) => void } = {
+    engine: ({ kind, version, store, address, foundBy }) =>
+      this.say(`${kind} ${version} (${store} store) at ${address} (${foundBy})`),
+    reading: (event) => this.#reading(event),
+    writing: ({ archive }) => {
+      this.#limits = { ...this.#limits, load: 'writing' };
+      this.say(`Writing ${archive}.`);
+    },
+    listening: () => {},
+    paired: ({ peer }) => this.say(`Paired with ${peer.name} (${peer.address}).`),
+    confirming: ({ peer }) => this.say(`Waiting for ${peer}: somebody there is asked before anything moves.`),
+    attempt: ({ address, left }) => this.#warn(`${address} gave a wrong code; ${left} tries left`),
+    plan: (event) => this.#plan(event),
+    estimate: (event) => this.#estimate(event),
+    progress: (event) => this.#progress(event),
+    silent: ({ seconds }) => this.#warn(`no answer from the other host for ${seconds} s; waiting`),
+    reconnecting: ({ attempt, kept }) => {
+      const how = attempt === 0 ? 'waiting for it to come back' : `reconnecting (${attempt})`;
+      this.#warn(`the connection was lost; ${how}, ${size(kept)} kept`);
+    },
+    retrying: (event) => this.#retrying(event),
+    image: (event) => this.#image(event),
+    done: (event) => this.#done(event),
+    images: (event) => this.#options.result.write(listText(event, new Date())),
+    warning: ({ message }) => this.#warn(message),
+    cleaned: (event) => this.#cleaned(event),
+    error: (event) => this.#error(event),
+  };
 
   constructor(options: TextRendererOptions) {
     this.#options = options;
@@ -53,51 +80,7 @@ export class TextRenderer implements Renderer {
   }
 
   render(event: Event): void {
-    switch (event.event) {
-      case 'engine':
-        return this.say(
-          `${event.kind} ${event.version} (${event.store} store) at ${event.address} (${event.foundBy})`,
-        );
-      case 'writing':
-        this.#limits = { ...this.#limits, load: 'writing' };
-        return this.say(`Writing ${event.archive}.`);
-      case 'reading':
-        return this.#reading(event);
-      case 'listening':
-        return;
-      case 'paired':
-        return this.say(`Paired with ${event.peer.name} (${event.peer.address}).`);
-      case 'confirming':
-        return this.say(`Waiting for ${event.peer}: somebody there is asked before anything moves.`);
-      case 'attempt':
-        return this.#warn(`${event.address} gave a wrong code; ${event.left} tries left`);
-      case 'plan':
-        return this.#plan(event);
-      case 'estimate':
-        return this.#estimate(event);
-      case 'progress':
-        return this.#progress(event);
-      case 'silent':
-        return this.#warn(`no answer from the other host for ${event.seconds} s; waiting`);
-      case 'reconnecting':
-        return this.#reconnecting(event);
-      case 'retrying':
-        return this.#retrying(event);
-      case 'image':
-        return this.#image(event);
-      case 'done':
-        return this.#done(event);
-      case 'images':
-        return void this.#options.result.write(listText(event, new Date()));
-      case 'warning':
-        return this.#warn(event.message);
-      case 'cleaned':
-        return this.#cleaned(event);
-      case 'error':
-        return this.#error(event);
-      default:
-        return event satisfies never;
-    }
+    (this.#shows[event.event] as (event: Event) => void)(event);
   }
 
   say(text: string): void {
@@ -223,11 +206,6 @@ export class TextRenderer implements Renderer {
       bytesTotal,
       words: `${size(bytes)} of ${size(bytesTotal)}${pace(bytesTotal - bytes, rate)}`,
     });
-  }
-
-  #reconnecting({ attempt, kept }: EventOf<'reconnecting'>): void {
-    const how = attempt === 0 ? 'waiting for it to come back' : `reconnecting (${attempt})`;
-    this.#warn(`the connection was lost; ${how}, ${size(kept)} kept`);
   }
 
   #retrying(event: EventOf<'retrying'>): void {

@@ -64,7 +64,7 @@ export async function run(options: RunOptions, command: (run: Run) => Promise<nu
   const engine = { env: process.env, signal, dockerHost: options.dockerHost, context: options.context };
   let exit: number;
   try {
-    if (options.command !== undefined) report = openReport({ ...options, command: options.command });
+    report = openReport(options);
     exit = await command({ signal, emit, renderer, engine });
   } catch (error) {
     // Whatever a stop breaks off, the stop is why.

@@ -54,10 +54,7 @@ export function addSenderOptions(command: Command): Command {
 }
 
 /** Runs `send` or `plan`, and sets the exit status. */
-export async function sendImages(
-  flags: SenderFlags,
-  { planOnly }: { readonly planOnly: boolean },
-): Promise<void> {
+export async function sendImages(flags: SenderFlags, { planOnly = false } = {}): Promise<void> {
   let asked = flags;
   let failure: ImgmvError | undefined;
   try {

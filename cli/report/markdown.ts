@@ -43,20 +43,22 @@ function summary(report: ReportData): readonly (readonly string[])[] {
   const { imgmv, reconnections, seconds, source, startedAt, target, totals } = report;
   const { bytes, ratio, rate, saved, size: whole, wireBytes } = totals;
   const there = totals.loaded + totals.present;
-  return [
+  const rows = [
     ['From', prose(sideText(source))],
     ['To', prose(sideText(target))],
     ['Started', `${moment(startedAt)}, took ${time(seconds)}`],
     ['Images', `${there} of ${totals.images}`],
     ['Moved', `${size(bytes)} of ${size(whole)}${rate === null ? '' : `, at ${size(rate)}/s`}`],
-    ...(wireBytes === null
-      ? []
-      : [['On the wire', `${size(wireBytes)}${ratio === null ? '' : `, ${percent(ratio)} of what moved`}`]]),
+    wireBytes !== null && [
+      'On the wire',
+      `${size(wireBytes)}${ratio === null ? '' : `, ${percent(ratio)} of what moved`}`,
+    ],
     ['Saved: layers that need not travel', size(saved.layers)],
-    ...(wireBytes === null ? [] : [['Saved: compression', size(saved.compression)]]),
-    ...(reconnections > 0 ? [['Connection lost', `${reconnections} times`]] : []),
+    wireBytes !== null && ['Saved: compression', size(saved.compression)],
+    reconnections > 0 && ['Connection lost', `${reconnections} times`],
     ['imgmv', prose(imgmv)],
   ];
+  return rows.filter((row) => row !== false);
 }
 
 const RIGHT = new Set(['Size', 'Moved', 'Wire', 'Rate', 'Transfer', 'Load', 'Push']);
@@ -69,21 +71,21 @@ interface Column {
 /** Without those that no image has anything in. */
 function columns({ images, totals }: ReportData): readonly Column[] {
   const some = (seconds: number) => (seconds > 0 ? time(seconds) : '');
-  const wire: Column = { head: 'Wire', of: ({ wireBytes }) => size(wireBytes ?? 0) };
-  const push: Column = { head: 'Push', of: ({ phases }) => (phases.push === null ? '' : time(phases.push)) };
-  return [
+  const pushed = images.some(({ phases }) => phases.push !== null);
+  const all: readonly (Column | false)[] = [
     { head: 'Image', of: (image) => code(imageName(image)) },
     { head: 'Result', of: ({ status }) => status },
     { head: 'Platform', of: ({ platform }) => prose(platform) },
     { head: 'Id', of: ({ id, targetId }) => code(short(targetId ?? id)) },
     { head: 'Size', of: (image) => size(image.size) },
     { head: 'Moved', of: ({ bytes }) => size(bytes) },
-    ...(totals.wireBytes === null ? [] : [wire]),
+    totals.wireBytes !== null && { head: 'Wire', of: ({ wireBytes }) => size(wireBytes ?? 0) },
     { head: 'Rate', of: ({ rate }) => (rate === null ? '' : `${size(rate)}/s`) },
     { head: 'Transfer', of: ({ phases }) => some(phases.transfer) },
     { head: 'Load', of: ({ phases }) => some(phases.load) },
-    ...(images.some(({ phases }) => phases.push !== null) ? [push] : []),
+    pushed && { head: 'Push', of: ({ phases }) => (phases.push === null ? '' : time(phases.push)) },
   ];
+  return all.filter((column) => column !== false);
 }
 
 function imageTable(report: ReportData): string {
