@@ -147,12 +147,9 @@ function requireUnset(side: Side, flags: EngineFlags): void {
 }
 
 /** What DEST calls the image that it takes. */
-function nameAt(
-  destination: NamedEndpoint | undefined,
-  sources: readonly NamedEndpoint[],
-): string | undefined {
-  if (!destination?.reference) return undefined;
+function nameAt(dest: NamedEndpoint | undefined, sources: readonly NamedEndpoint[]): string | undefined {
+  if (!dest?.reference) return undefined;
   if (sources.length > 1)
     throw new ImgmvError('usage', `the destination gives one name, and there are ${sources.length} sources`);
-  return familiar(parseTarget(destination.reference, 'the name of the destination'));
+  return familiar(parseTarget(dest.reference, 'the name of the destination'));
 }

@@ -1,5 +1,5 @@
 /** Images as a table: a line for each name, or for an image without one. */
-import type { ListedImage } from '../agent/model/events.ts';
+import type { EventOf, ListedImage } from '../agent/model/events.ts';
 import { escapeText } from './escape.ts';
 import { short } from './names.ts';
 import { counted, size } from './sizes.ts';
@@ -8,10 +8,7 @@ import { tableLines } from './table.ts';
 const HEADINGS = ['NAME', 'ID', 'PLATFORM', 'SIZE', 'SHARED', 'AGE'] as const;
 
 /** Ends with a newline, and with the sum where there is more than one image. `now` is what ages are counted from. */
-export function listText(
-  { images, layerBytes }: { readonly images: readonly ListedImage[]; readonly layerBytes: number | null },
-  now: Date,
-): string {
+export function listText({ images, layerBytes }: EventOf<'images'>, now: Date): string {
   const rows = images.flatMap((image) => rowsOf(image, now));
   const sum = images.length > 1 ? [sumOf(images, layerBytes)] : [];
   return [...tableLines(HEADINGS, rows), ...sum, ''].join('\n');

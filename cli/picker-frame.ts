@@ -30,7 +30,6 @@ type Size = Pick<Screen, 'columns' | 'rows' | 'color'>;
 /** Lines around the list: the question, the search, the keys, and the one that the cursor stays on. */
 const AROUND_ROWS = 4;
 const LIST_ROWS_MAX = 20;
-const MARK = { yes: '[x]', no: '[ ]' };
 /** Fits into 40 columns. */
 const KEYS = 'Space marks, Enter takes, Esc gives up.';
 
@@ -83,7 +82,7 @@ export class PickerFrame {
     const { columns } = this.#size;
     const bytes = sizeText(line.bytes).padStart(this.#sizes);
     const rest = `  ${bytes}  ${this.#age(line).padStart(this.#ages)}`;
-    const before = `${current ? '>' : ' '} ${marked ? MARK.yes : MARK.no} `;
+    const before = `${current ? '>' : ' '} ${marked ? '[x]' : '[ ]'} `;
     // The last column stays free: some terminals wrap as soon as it is written.
     const room = Math.max(1, Math.min(this.#names, columns - 1 - before.length - rest.length));
     const text = this.#fit(`${before}${end(nameOf(line), room).padEnd(room)}${rest}`);

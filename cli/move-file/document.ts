@@ -12,14 +12,13 @@ const STACK_MAX = 40;
 const LEXEMES_MAX = 100_000;
 const LEXEME_MAX_CHARACTERS = 65_536;
 
-interface ParsedYaml {
-  /** Undefined for a file of nothing but comments, and for what is not YAML. */
-  readonly root?: Located | undefined;
-  readonly problems: readonly Problem[];
-}
-
-/** Of a text that is not YAML the problems are those of its form; a value can be judged only in a good one. */
-export async function parseYaml(text: string): Promise<ParsedYaml> {
+/**
+ * Of a text that is not YAML the problems are those of its form; a value can be judged only in a good one. There is no
+ * root in a file of nothing but comments, and in what is not YAML.
+ */
+export async function parseYaml(
+  text: string,
+): Promise<{ root?: Located | undefined; problems: readonly Problem[] }> {
   const yaml = await loadYaml();
   const lines = new yaml.LineCounter();
   const placeOf = (offset: number): Place => {

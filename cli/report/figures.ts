@@ -28,9 +28,12 @@ export function imageOf(
     id: planned.id,
     targetId: told?.targetId ?? null,
     platform: planned.platform,
-    refs: refs.map(({ source, target, replaced }) => {
-      return { source, target, renamed: source !== target, replaced };
-    }),
+    refs: refs.map(({ source, target, replaced }) => ({
+      source,
+      target,
+      renamed: source !== target,
+      replaced,
+    })),
     status,
     size: planned.bytes,
     layers: planned.layers,

@@ -42,12 +42,11 @@ export function markdownReport(report: ReportData): string {
 function summary(report: ReportData): readonly (readonly string[])[] {
   const { imgmv, reconnections, seconds, source, startedAt, target, totals } = report;
   const { bytes, ratio, rate, saved, size: whole, wireBytes } = totals;
-  const there = totals.loaded + totals.present;
   const rows = [
     ['From', prose(sideText(source))],
     ['To', prose(sideText(target))],
     ['Started', `${moment(startedAt)}, took ${time(seconds)}`],
-    ['Images', `${there} of ${totals.images}`],
+    ['Images', `${totals.loaded + totals.present} of ${totals.images}`],
     ['Moved', `${size(bytes)} of ${size(whole)}${rate === null ? '' : `, at ${size(rate)}/s`}`],
     wireBytes !== null && [
       'On the wire',

@@ -22,12 +22,8 @@ export interface ReportRun {
 }
 
 /** Throws usage where there can be no report; undefined where none is wanted. */
-export function openReport({
-  command,
-  report: path,
-  sessions,
-  target,
-}: Partial<ReportFlags>): ReportRun | undefined {
+export function openReport(options: Partial<ReportFlags>): ReportRun | undefined {
+  const { command, report: path, sessions, target } = options;
   if (command === undefined || path === undefined) return undefined;
   if (sessions)
     throw new ImgmvError('usage', '--report is of one session, and `imgmv receive` takes one after another', {

@@ -42,11 +42,8 @@ export class Report {
 
   add(event: Event): void {
     switch (event.event) {
-      case 'engine': {
-        const { kind, version, store } = event;
-        this.#engines.push({ kind, version, store });
-        return;
-      }
+      case 'engine':
+        return void this.#engines.push({ kind: event.kind, version: event.version, store: event.store });
       case 'reading':
         // Told again while it goes on.
         if (!this.#reading.includes(event.archive)) this.#reading.push(event.archive);
