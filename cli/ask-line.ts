@@ -2,17 +2,12 @@ import { createInterface, type Interface } from 'node:readline';
 import type { TerminalIo } from './screen.ts';
 import { interrupt } from './stop.ts';
 
-interface AskIo extends Pick<TerminalIo, 'input' | 'signal'> {
-  /** Where what is typed is echoed. */
-  readonly output: NodeJS.WritableStream;
-}
-
 /**
  * One line that somebody types; undefined when none will come: at a stop, at Ctrl-D, and from a terminal that has gone.
  * `show` shows the question, at a time when the kernel no longer echoes. Ctrl-C becomes a SIGINT of this process.
  */
 export function askLine(
-  { input, output, signal }: AskIo,
+  { input, output, signal }: Omit<TerminalIo, 'output'> & { readonly output: NodeJS.WritableStream },
   show: (lines: Interface) => void,
 ): Promise<string | undefined> {
   const lines = createInterface({ input, output, terminal: true, historySize: 0 });

@@ -4,14 +4,11 @@ import { readList } from '../agent/choose/list-file.ts';
 import { type Pattern, parsePatterns } from '../agent/choose/pattern.ts';
 import type { Selection } from '../agent/choose/selection.ts';
 import { composeImages } from '../agent/compose/compose.ts';
-import type { Emit } from '../agent/model/events.ts';
 import { readFrom, untilAborted } from '../agent/streams/fifo.ts';
 import { ImgmvError } from '../proto/errors.ts';
 import type { MoveFile } from './move-file.ts';
-import { collect, parseSince } from './options.ts';
+import { collect, parseLabel, parseSince } from './options.ts';
 import type { Run } from './run.ts';
-
-type Label = Selection['labels'][number];
 
 export type ChoosingFlags = Pick<
   MoveFile,
@@ -57,18 +54,20 @@ function onlyOne(file: string, before?: string): string {
   return file;
 }
 
+type Telling = Pick<Run, 'emit' | 'signal'>;
+
 /** Reads what is named, until a stop. Throws usage, and image-not-found for a list that is empty. */
 export async function selectionOf(
   images: readonly string[],
   flags: ChoosingFlags,
-  { emit, signal }: Pick<Run, 'emit' | 'signal'>,
+  run: Telling,
 ): Promise<Selection> {
   const { all, compose, dangling, except, file, label, running, since } = flags;
   return {
     patterns: [
       ...images.flatMap(parsePatterns),
-      ...(file === undefined ? [] : await listed(file, signal)),
-      ...(compose === undefined ? [] : await composed(compose, emit, signal)),
+      ...(file === undefined ? [] : await listed(file, run.signal)),
+      ...(compose === undefined ? [] : await composed(compose, run)),
     ],
     labels: label ?? [],
     except: (except ?? []).flat(),
@@ -96,11 +95,7 @@ async function listed(file: string, signal: AbortSignal): Promise<readonly Patte
   }
 }
 
-async function composed(
-  files: readonly string[],
-  emit: Emit,
-  signal: AbortSignal,
-): Promise<readonly Pattern[]> {
+async function composed(files: readonly string[], { emit, signal }: Telling): Promise<readonly Pattern[]> {
   // What is relative in a compose file, its project's name included, needs the directory where it stands.
   if (files.includes('-'))
     throw new ImgmvError('usage', 'a compose file is not read from standard input', {
@@ -118,11 +113,4 @@ async function composed(
       hint: built ? '`docker compose build` makes it' : '`docker compose pull` brings it here',
     },
   }));
-}
-
-export function parseLabel(text: string): Label {
-  const at = text.indexOf('=');
-  const key = at < 0 ? text : text.slice(0, at);
-  if (key === '') throw new InvalidArgumentError('Expected KEY or KEY=VALUE.');
-  return at < 0 ? { key } : { key, value: text.slice(at + 1) };
 }

@@ -2,10 +2,6 @@ import { Command } from 'commander';
 import { clean } from '../agent/commands/clean.ts';
 import { addCommonOptions, type CommonOptions, run } from './run.ts';
 
-interface CleanFlags extends CommonOptions {
-  readonly force?: true;
-}
-
 export function cleanCommand(): Command {
   const command = new Command('clean')
     .description('remove layers that interrupted runs kept in the engine of this host')
@@ -23,10 +19,10 @@ need not get them again. They go when that image is complete, after 24 hours, or
 by this command. Nothing else is touched, and without --force nothing that an
 imgmv which still runs may use.`,
     )
-    .action(async (flags: CleanFlags) => {
-      await run(flags, async ({ engine, emit, signal }) => {
+    .action((flags: CommonOptions & { readonly force?: true }) =>
+      run(flags, async ({ engine, emit, signal }) => {
         await clean({ engine, emit, signal, force: flags.force === true });
         return 0;
-      });
-    });
+      }),
+    );
 }

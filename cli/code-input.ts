@@ -14,21 +14,17 @@ const FILE_MAX_BYTES = 4096;
 
 /** `-` is standard input. A typo is told here and costs no try at the other host. Throws the reason of `signal`. */
 export async function readCodeFile(file: string, signal: AbortSignal): Promise<Secret> {
-  let text: string;
-  const [what, chunks] =
-    file === '-'
-      ? (['standard input', untilAborted(process.stdin, signal)] as const)
-      : ([file, readFrom(file, signal)] as const);
+  const isStdin = file === '-';
+  const chunks = isStdin ? untilAborted(process.stdin, signal) : readFrom(file, signal);
+  const what = isStdin ? 'standard input' : file;
   const tooLong = () => new ImgmvError('usage', `${what} holds more than a pairing code`);
   try {
-    text = (await readAll(chunks, FILE_MAX_BYTES, tooLong)).toString('utf8');
+    return parseCode((await readAll(chunks, FILE_MAX_BYTES, tooLong)).toString('utf8'));
   } catch (cause) {
     if (cause instanceof ImgmvError) throw cause;
-    throw new ImgmvError('usage', `cannot read the code file ${file}: ${(cause as Error).message}`, {
-      cause,
-    });
+    const { message } = cause as Error;
+    throw new ImgmvError('usage', `cannot read the code file ${file}: ${message}`, { cause });
   }
-  return parseCode(text);
 }
 
 /**

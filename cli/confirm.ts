@@ -17,7 +17,10 @@ const CTRL_C = '\u0003';
 export async function confirmPlan(asked: Asked, { input, output, signal }: TerminalIo): Promise<boolean> {
   await dropStaleKeys(input);
   if (signal.aborted) return false;
-  output.write(questionText(asked));
+  const { images, peer } = asked;
+  const who = escapeText(`${JSON.stringify(peer.name)} at ${peer.address}`);
+  // The sum comes last, where a long plan has not scrolled it away.
+  output.write(`\n${who} wants to send:\n\n${planText(images, { receiver: true })}\n${sumOf(images)}\n`);
   const answer = await askLine({ input, output, signal }, (lines) => {
     const seconds = CONFIRM_WAIT_MS / 1000;
     lines.setPrompt(`Do this? Without an answer within ${seconds} s it is refused. [y/N] `);
@@ -36,12 +39,6 @@ async function dropStaleKeys(input: NodeJS.ReadStream): Promise<void> {
   input.off('data', drop);
   input.pause();
   input.setRawMode(false);
-}
-
-/** The sum comes last, where a long plan has not scrolled it away. */
-function questionText({ images, peer }: Asked): string {
-  const who = escapeText(`${JSON.stringify(peer.name)} at ${peer.address}`);
-  return `\n${who} wants to send:\n\n${planText(images, { receiver: true })}\n${sumOf(images)}\n`;
 }
 
 function sumOf(images: Asked['images']): string {

@@ -25,13 +25,12 @@ import { addRenamingOptions, namingOf, type RenamingFlags } from './renaming.ts'
 import { REPORT_HELP } from './report/report-run.ts';
 import { addCommonOptions, type CommonOptions, run } from './run.ts';
 
-interface CopyFlags extends CommonOptions, ChoosingFlags, RenamingFlags, DestinationFlags {
+type Side = 'src' | 'dest';
+type EngineFlags = { readonly [K in `${Side}${'DockerHost' | 'Context'}`]?: string };
+
+interface CopyFlags extends CommonOptions, ChoosingFlags, RenamingFlags, DestinationFlags, EngineFlags {
   readonly maxBytes?: number;
   readonly push?: true;
-  readonly srcDockerHost?: string;
-  readonly srcContext?: string;
-  readonly destDockerHost?: string;
-  readonly destContext?: string;
   readonly retries?: number;
 }
 
@@ -83,8 +82,8 @@ Images of an archive are read as a whole and checked before anything else happen
 sizes and names have to agree; no other names than those shown reach the engine. Files that are
 made are for their owner only (mode 0600).`,
     )
-    .action(async (places: readonly string[], flags: CopyFlags) => {
-      await run({ ...flags, command: 'copy' }, async ({ engine, emit, signal }) => {
+    .action((places: readonly string[], flags: CopyFlags) =>
+      run({ ...flags, command: 'copy' }, async ({ engine, emit, signal }) => {
         const endpoints = places.map(parseEndpoint);
         const sources = flags.each === undefined ? endpoints.slice(0, -1) : endpoints;
         const last = flags.each === undefined ? endpoints.at(-1) : undefined;
@@ -121,8 +120,8 @@ made are for their owner only (mode 0600).`,
           emit,
         });
         return exit;
-      });
-    });
+      }),
+    );
 }
 
 function isEngine({ kind }: SinkEndpoint | NamedEndpoint): boolean {
@@ -130,33 +129,27 @@ function isEngine({ kind }: SinkEndpoint | NamedEndpoint): boolean {
 }
 
 /** The engine of one side; that of both where nothing is said of one. */
-function engineOf(side: 'src' | 'dest', flags: CopyFlags, both: EngineOptions): EngineOptions {
+function engineOf(side: Side, flags: EngineFlags, both: EngineOptions): EngineOptions {
   const [dockerHost, context] = [flags[`${side}DockerHost`], flags[`${side}Context`]];
   if (dockerHost === undefined && context === undefined) return both;
   return { ...both, dockerHost, context, optionPrefix: `--${side}-` };
 }
 
 /** Throws usage for an option that says which engine, where there is none. */
-function requireUnset(side: 'src' | 'dest', flags: CopyFlags): void {
-  const option = flags[`${side}DockerHost`] === undefined ? 'context' : 'docker-host';
-  if (flags[`${side}DockerHost`] === undefined && flags[`${side}Context`] === undefined) return;
+function requireUnset(side: Side, flags: EngineFlags): void {
+  const [dockerHost, context] = [flags[`${side}DockerHost`], flags[`${side}Context`]];
+  if (dockerHost === undefined && context === undefined) return;
+  const option = `--${side}-${dockerHost === undefined ? 'context' : 'docker-host'}`;
   const name = side === 'src' ? 'SOURCE' : 'DEST';
-  throw new ImgmvError(
-    'usage',
-    `--${side}-${option} says which engine ${name} means, and ${name} is an archive`,
-    {
-      hint: 'an engine is docker-daemon:NAME, or docker-daemon: as DEST',
-    },
-  );
+  throw new ImgmvError('usage', `${option} says which engine ${name} means, and ${name} is an archive`, {
+    hint: 'an engine is docker-daemon:NAME, or docker-daemon: as DEST',
+  });
 }
 
 /** What DEST calls the image that it takes. */
-function nameAt(
-  destination: NamedEndpoint | undefined,
-  sources: readonly NamedEndpoint[],
-): string | undefined {
-  if (!destination?.reference) return undefined;
+function nameAt(dest: NamedEndpoint | undefined, sources: readonly NamedEndpoint[]): string | undefined {
+  if (!dest?.reference) return undefined;
   if (sources.length > 1)
     throw new ImgmvError('usage', `the destination gives one name, and there are ${sources.length} sources`);
-  return familiar(parseTarget(destination.reference, 'the name of the destination'));
+  return familiar(parseTarget(dest.reference, 'the name of the destination'));
 }

@@ -1,5 +1,5 @@
 /** Images as a table: a line for each name, or for an image without one. */
-import type { ListedImage } from '../agent/model/events.ts';
+import type { EventOf, ListedImage } from '../agent/model/events.ts';
 import { escapeText } from './escape.ts';
 import { short } from './names.ts';
 import { counted, size } from './sizes.ts';
@@ -8,18 +8,10 @@ import { tableLines } from './table.ts';
 const HEADINGS = ['NAME', 'ID', 'PLATFORM', 'SIZE', 'SHARED', 'AGE'] as const;
 
 /** Ends with a newline, and with the sum where there is more than one image. `now` is what ages are counted from. */
-export function listText(
-  { images, layerBytes }: { readonly images: readonly ListedImage[]; readonly layerBytes: number | null },
-  now: Date,
-): string {
-  const lines = [
-    ...tableLines(
-      HEADINGS,
-      images.flatMap((image) => rowsOf(image, now)),
-    ),
-  ];
-  if (images.length > 1) lines.push(sumOf(images, layerBytes));
-  return `${lines.join('\n')}\n`;
+export function listText({ images, layerBytes }: EventOf<'images'>, now: Date): string {
+  const rows = images.flatMap((image) => rowsOf(image, now));
+  const sum = images.length > 1 ? [sumOf(images, layerBytes)] : [];
+  return [...tableLines(HEADINGS, rows), ...sum, ''].join('\n');
 }
 
 function rowsOf(image: ListedImage, now: Date): readonly (readonly string[])[] {
@@ -49,7 +41,7 @@ const UNITS = [
 ] as const;
 
 /** `3 days`; `-` for images that do not say when they were made, or say the beginning of time, to be reproducible. */
-export function ageOf(created: string, now: Date): string {
+function ageOf(created: string, now: Date): string {
   const made = Date.parse(created);
   if (!(made > 86_400_000)) return '-';
   const seconds = Math.max(0, (now.getTime() - made) / 1000);

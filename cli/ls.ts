@@ -1,7 +1,6 @@
 import { Command } from 'commander';
 import { picks, picksNothing } from '../agent/choose/selection.ts';
 import { listImages } from '../agent/commands/ls.ts';
-import type { NamedEndpoint } from '../agent/ends/endpoint.ts';
 import {
   addChoosingOptions,
   CHOOSING_HELP,
@@ -9,6 +8,7 @@ import {
   IMAGE_HELP,
   selectionOf,
 } from './choosing.ts';
+import type { MoveFile } from './move-file.ts';
 import { parseSize } from './options.ts';
 import {
   collectEndpoints,
@@ -21,10 +21,7 @@ import {
 } from './places.ts';
 import { addCommonOptions, type CommonOptions, run } from './run.ts';
 
-interface ListFlags extends CommonOptions, ChoosingFlags {
-  readonly from?: readonly NamedEndpoint[];
-  readonly maxBytes?: number;
-}
+type ListFlags = CommonOptions & ChoosingFlags & Pick<MoveFile, 'from' | 'maxBytes'>;
 
 export function lsCommand(): Command {
   const command = new Command('ls')
@@ -48,8 +45,8 @@ SHARED is what of an image other images there have, too, and how many. Of archiv
 what they say of themselves: layers are not read, and only what is compressed as a whole is
 decompressed.`,
     )
-    .action(async (images: readonly string[], flags: ListFlags) => {
-      await run(flags, async ({ engine, emit, signal }) => {
+    .action((images: readonly string[], flags: ListFlags) =>
+      run(flags, async ({ engine, emit, signal }) => {
         requireStdinOnce(flags);
         requireArchive(flags.from, flags);
         const chosen = await selectionOf(images, flags, { emit, signal });
@@ -66,6 +63,6 @@ decompressed.`,
           emit,
         });
         return 0;
-      });
-    });
+      }),
+    );
 }

@@ -15,12 +15,6 @@ import { sendCommand } from './send.ts';
 // buffers outside of it, for which V8 would otherwise be marking all the time: a fifth of the processor time.
 setFlagsFromString('--no-incremental-marking');
 
-const EXIT_STATUS_HELP = `
-Exit status:
-  0 all done and verified    2 usage    10 no such image    11 other host unreachable or lost
-  12 not authenticated    13 integrity    14 docker engine    15 versions differ
-  16 refused by the receiver    17 some images or pushes failed    129, 130, 143 stopped by a signal`;
-
 // A reader that went away must not end a transfer: `imgmv send … | head`.
 for (const stream of [process.stdout, process.stderr])
   stream.on('error', (error: NodeJS.ErrnoException) => {
@@ -41,26 +35,21 @@ Examples:
   host-a$ imgmv ls 'team/*'               lists images, and what they share
   host-a$ imgmv copy docker-daemon:web:1.0 docker-archive:web.tar.zst
   host-b$ imgmv clean                     removes what an interrupted run kept
-${EXIT_STATUS_HELP}`,
+
+Exit status:
+  0 all done and verified    2 usage    10 no such image    11 other host unreachable or lost
+  12 not authenticated    13 integrity    14 docker engine    15 versions differ
+  16 refused by the receiver    17 some images or pushes failed    129, 130, 143 stopped by a signal`,
   )
   .showSuggestionAfterError()
-  .configureOutput({ outputError: (text, write) => write(asOurs(text)) })
+  .configureOutput({
+    // An error of commander's in the words of ours.
+    outputError: (text, write) => write(text.replace(/^error:/, 'imgmv:').replaceAll(/\n(?=.)/g, '\n  ')),
+  })
   .exitOverride()
   .enablePositionalOptions();
-for (const command of [
-  receiveCommand(),
-  sendCommand(),
-  planCommand(),
-  lsCommand(),
-  copyCommand(),
-  cleanCommand(),
-])
-  program.addCommand(command.exitOverride().copyInheritedSettings(program));
-
-/** An error of commander's in the words of ours: `error: …` becomes `imgmv: …`, and what follows is indented. */
-function asOurs(text: string): string {
-  return text.replace(/^error:/, 'imgmv:').replaceAll(/\n(?=.)/g, '\n  ');
-}
+for (const make of [receiveCommand, sendCommand, planCommand, lsCommand, copyCommand, cleanCommand])
+  program.addCommand(make().exitOverride().copyInheritedSettings(program));
 
 // Node ends with 13 where an await never settles, which here would mean that bytes were damaged.
 process.exitCode = exitStatusOf('internal');

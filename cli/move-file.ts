@@ -32,20 +32,16 @@ export const MOVE_KEYS = Object.keys(moveSchema.entries);
  * its message has a line per problem, each with file, line and column.
  */
 export async function readMoveFile(path: string, stdin: Readable = process.stdin): Promise<MoveFile> {
-  const text = await readText(path, stdin);
-  const origin =
-    path === '-'
-      ? { name: 'standard input', directory: process.cwd(), fromStdin: true }
-      : { name: path, directory: dirname(resolve(path)), fromStdin: false };
-  return parseMoveFile(text, origin);
+  const fromStdin = path === '-';
+  const name = fromStdin ? 'standard input' : path;
+  const directory = fromStdin ? process.cwd() : dirname(resolve(path));
+  return parseMoveFile(await readText(path, stdin), { name, directory, fromStdin });
 }
 
 interface MoveFileOrigin {
-  /** For people. */
   readonly name: string;
   /** What relative paths are relative to. */
   readonly directory: string;
-  /** Standard input holds the file, and nothing else. */
   readonly fromStdin: boolean;
 }
 

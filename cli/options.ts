@@ -1,5 +1,6 @@
 /** What command-line values mean. Each parser throws commander's error, which names the option. */
 import { InvalidArgumentError } from 'commander';
+import type { Selection } from '../agent/choose/selection.ts';
 import { ImgmvError } from '../proto/errors.ts';
 import { DEFAULT_PORT, RETRIES, RETRIES_MAX, ZSTD_LEVEL_MAX, ZSTD_LEVEL_MIN } from '../proto/limits.ts';
 
@@ -11,16 +12,16 @@ export const RECONNECT_HELP = 'how long a lost connection may take to come back 
 export const RETRIES_HELP = `how often images that failed are tried again, after the others (default: ${RETRIES})`;
 
 const UNIT_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
-const KIB = 1024;
+const [kB, KiB] = [1000, 1024];
 const UNIT_BYTES = {
-  kB: 1e3,
-  MB: 1e6,
-  GB: 1e9,
-  TB: 1e12,
-  KiB: KIB,
-  MiB: KIB ** 2,
-  GiB: KIB ** 3,
-  TiB: KIB ** 4,
+  kB,
+  MB: kB ** 2,
+  GB: kB ** 3,
+  TB: kB ** 4,
+  KiB,
+  MiB: KiB ** 2,
+  GiB: KiB ** 3,
+  TiB: KiB ** 4,
 };
 /** A hundred years: before any image was made. */
 const AGO_MAX_MS = 36_525 * UNIT_MS.d;
@@ -65,6 +66,14 @@ export const parseConnectTimeout = durationBetween(UNIT_MS.s, UNIT_MS.d);
 export const parseReconnect = durationBetween(UNIT_MS.s, 7 * UNIT_MS.d);
 export const parseMaxSession = durationBetween(UNIT_MS.s, 20 * UNIT_MS.d);
 const parseAgo = durationBetween(UNIT_MS.s, AGO_MAX_MS);
+
+/** `KEY` or `KEY=VALUE`. */
+export function parseLabel(text: string): Selection['labels'][number] {
+  const at = text.indexOf('=');
+  const key = at < 0 ? text : text.slice(0, at);
+  if (key === '') throw new InvalidArgumentError('Expected KEY or KEY=VALUE.');
+  return at < 0 ? { key } : { key, value: text.slice(at + 1) };
+}
 
 /** For commander: an option that may be given again, as a list. Usage errors of ours pass through it, and name the option. */
 export function collect<T>(

@@ -2,6 +2,7 @@
 import type { Digest } from '../agent/model/image.ts';
 import { escapeText } from './escape.ts';
 import { short } from './names.ts';
+import type { Screen } from './screen.ts';
 import { size as sizeText } from './sizes.ts';
 
 /** A name of an image, or an image that has none. */
@@ -15,7 +16,6 @@ export interface PickerLine {
 
 export interface FrameState {
   readonly state: 'initial' | 'active' | 'validating' | 'error' | 'submit' | 'cancel';
-  /** With `error`. */
   readonly error: string;
   readonly search: string;
   /** The lines that match the search. */
@@ -25,16 +25,11 @@ export interface FrameState {
   readonly marked: ReadonlySet<PickerLine>;
 }
 
-interface Size {
-  readonly columns: number;
-  readonly rows: number;
-  readonly color: boolean;
-}
+type Size = Pick<Screen, 'columns' | 'rows' | 'color'>;
 
 /** Lines around the list: the question, the search, the keys, and the one that the cursor stays on. */
 const AROUND_ROWS = 4;
 const LIST_ROWS_MAX = 20;
-const MARK = { yes: '[x]', no: '[ ]' };
 /** Fits into 40 columns. */
 const KEYS = 'Space marks, Enter takes, Esc gives up.';
 
@@ -87,7 +82,7 @@ export class PickerFrame {
     const { columns } = this.#size;
     const bytes = sizeText(line.bytes).padStart(this.#sizes);
     const rest = `  ${bytes}  ${this.#age(line).padStart(this.#ages)}`;
-    const before = `${current ? '>' : ' '} ${marked ? MARK.yes : MARK.no} `;
+    const before = `${current ? '>' : ' '} ${marked ? '[x]' : '[ ]'} `;
     // The last column stays free: some terminals wrap as soon as it is written.
     const room = Math.max(1, Math.min(this.#names, columns - 1 - before.length - rest.length));
     const text = this.#fit(`${before}${end(nameOf(line), room).padEnd(room)}${rest}`);

@@ -7,18 +7,10 @@ import { PickerFrame, type PickerLine } from './picker-frame.ts';
 import { Screen, type TerminalIo } from './screen.ts';
 import { interrupt } from './stop.ts';
 
-/** What is shown of an image. */
 export type PickerRow = Pick<Listed, 'id' | 'names' | 'bytes' | 'created'>;
 
-/** What the package's list works with. */
-interface Option {
-  readonly value: number;
-  readonly line: PickerLine;
-}
-
-interface Key {
-  readonly name?: string | undefined;
-}
+type Option = { readonly value: number; readonly line: PickerLine };
+type Key = { readonly name?: string | undefined };
 
 const CTRL_C = '\u0003';
 const CTRL_D = '\u0004';
@@ -35,19 +27,15 @@ export async function pickImages(
   signal.throwIfAborted();
   if (!input.isTTY || !output.isTTY)
     throw new ImgmvError('usage', 'there is no terminal to pick images on', { hint: 'name the images' });
-  const lines = linesOf(rows);
+  const lines = rows.flatMap(({ id, names, bytes, created }): readonly PickerLine[] =>
+    names.length === 0 ? [{ id, bytes, created }] : names.map((name) => ({ id, name, bytes, created })),
+  );
   if (lines.length === 0) throw new ImgmvError('usage', 'there are no images to pick from');
   const picked = await ask(lines, { input, output, signal });
   signal.throwIfAborted();
   const chosen = lines.filter((_line, index) => picked.includes(index));
   if (chosen.length === 0) throw new ImgmvError('usage', 'no image was picked');
   return merged(chosen.map(({ id, name }) => ({ id, names: name === undefined ? [] : [name] })));
-}
-
-function linesOf(rows: readonly PickerRow[]): readonly PickerLine[] {
-  return rows.flatMap(({ id, names, bytes, created }) =>
-    names.length === 0 ? [{ id, bytes, created }] : names.map((name) => ({ id, name, bytes, created })),
-  );
 }
 
 /** Indexes of lines; none when it was given up. */

@@ -49,10 +49,7 @@ function parseFormat(text: string): Format {
 }
 
 /** Where images are looked for; in the engine if nothing else is named. */
-export function sourcesOf(
-  from: readonly NamedEndpoint[] | undefined,
-  engine: EngineOptions,
-): readonly SourceEndpoint[] {
+export function sourcesOf(from: MoveFile['from'], engine: EngineOptions): readonly SourceEndpoint[] {
   const named = from && from.length > 0 ? from : [{ kind: 'docker-daemon', reference: '' } as const];
   return named.map((one) => located(one, engine));
 }
@@ -136,11 +133,8 @@ export function requirePickedOnce(places: readonly NamedEndpoint[], selection: S
 }
 
 /** Throws usage for a bound on archives where none is read. */
-export function requireArchive(
-  places: readonly NamedEndpoint[] | undefined,
-  { maxBytes }: Pick<MoveFile, 'maxBytes'>,
-): void {
-  if (maxBytes === undefined || places?.some(({ kind }) => kind !== 'docker-daemon')) return;
+export function requireArchive(from: MoveFile['from'], { maxBytes }: Pick<MoveFile, 'maxBytes'>): void {
+  if (maxBytes === undefined || from?.some(({ kind }) => kind !== 'docker-daemon')) return;
   throw new ImgmvError('usage', '--max-bytes bounds the archives that are read, and there is none', {
     hint: 'what an engine holds is not decompressed here',
   });

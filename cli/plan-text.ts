@@ -9,13 +9,8 @@ const HEADINGS = ['IMAGE', 'PLATFORM', 'ACTION', 'LAYERS', 'TO SEND', 'OF'] as c
 /** With more images their layers would bury them; --json tells all. */
 const LAYERS_SHOWN_FOR_IMAGES = 5;
 
-export interface PlanTextOptions {
-  /** Whoever reads it is at the target. */
-  readonly receiver?: boolean;
-}
-
-/** Ends with a newline. Sizes are those before compression. */
-export function planText(images: readonly PlanImage[], { receiver = false }: PlanTextOptions = {}): string {
+/** Ends with a newline. Sizes are those before compression. `receiver`: whoever reads it is at the target. */
+export function planText(images: readonly PlanImage[], { receiver = false } = {}): string {
   const [headings = '', ...rows] = tableLines(HEADINGS, images.map(rowOf));
   const lines = [headings];
   const bringers = bringersOf(images);
@@ -41,25 +36,24 @@ function rowOf(image: PlanImage): readonly string[] {
 }
 
 function notesOf(image: PlanImage, receiver: boolean): readonly string[] {
-  const { refs, reason, warning, idChange, action } = image;
+  const { refs, reason, warning, idChange, action, pushes } = image;
+  const refused = action === 'refuse';
+  const [here, nameless] = receiver ? ['here', ''] : ['there', ' (--as NAME:TAG gives one)'];
   return [
     ...namingLines(image),
-    ...(reason === null ? [] : [action === 'refuse' ? `refused: ${reason}` : reason]),
-    ...refs.flatMap(({ target, replaces }) =>
-      replaces === null || action === 'refuse'
-        ? []
-        : [`${target} is ${short(replaces)} ${receiver ? 'here' : 'there'} now, which will lose this name`],
+    reason !== null && (refused ? `refused: ${reason}` : reason),
+    ...refs.map(
+      ({ target, replaces }) =>
+        replaces !== null &&
+        !refused &&
+        `${target} is ${short(replaces)} ${here} now, which will lose this name`,
     ),
-    ...(image.pushes?.map((name) => `will be pushed: ${name}`) ?? []),
-    ...(image.pushes?.length === 0 && action !== 'refuse'
-      ? ['cannot be pushed: no name of it has a registry']
-      : []),
-    ...(refs.length === 0
-      ? [`goes by its id: it arrives without a name${receiver ? '' : ' (--as NAME:TAG gives one)'}`]
-      : []),
-    ...(warning === null ? [] : [`warning: ${warning}`]),
-    ...(idChange === null || action === 'refuse' ? [] : [`another id at the target: ${idChange}`]),
-  ];
+    ...(pushes ?? []).map((name) => `will be pushed: ${name}`),
+    pushes?.length === 0 && !refused && 'cannot be pushed: no name of it has a registry',
+    refs.length === 0 && `goes by its id: it arrives without a name${nameless}`,
+    warning !== null && `warning: ${warning}`,
+    idChange !== null && !refused && `another id at the target: ${idChange}`,
+  ].filter((note) => note !== false);
 }
 
 function layersOf({ layerList = [] }: PlanImage, bringers: ReadonlyMap<string, string>): readonly string[] {

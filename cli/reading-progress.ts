@@ -4,23 +4,21 @@ import type { BarState } from './bars.ts';
 import { escapeText } from './escape.ts';
 import { size } from './sizes.ts';
 
+/** Between two lines of what has no bar. */
+export const PLAIN_INTERVAL_MS = 5_000;
+
 type ReadingEvent = EventOf<'reading'>;
 
 export class ReadingProgress {
   /** Archives by when something was said of them. */
   readonly #saidAt = new Map<string, number>();
-  readonly #intervalMs: number;
-
-  constructor(intervalMs: number) {
-    this.#intervalMs = intervalMs;
-  }
 
   /** The line that is due; undefined where none is. */
   line(event: ReadingEvent): string | undefined {
     const { archive, spool } = event;
     const now = performance.now();
     const saidAt = this.#saidAt.get(archive);
-    if (saidAt !== undefined && (!hasBegun(event) || now - saidAt < this.#intervalMs)) return undefined;
+    if (saidAt !== undefined && (!hasBegun(event) || now - saidAt < PLAIN_INTERVAL_MS)) return undefined;
     this.#saidAt.set(archive, now);
     if (saidAt !== undefined) return `${archive}: ${doing(event)}, ${howFar(event)}`;
     return `Reading ${archive}${spool === null ? '' : `, kept in ${spool} until the end`}.`;

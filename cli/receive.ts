@@ -40,7 +40,7 @@ import {
 import { addRenamingOptions, namingOf, type RenamingFlags } from './renaming.ts';
 import type { Renderer } from './renderer.ts';
 import { REPORT_HELP } from './report/report-run.ts';
-import { addCommonOptions, type CommonOptions, run } from './run.ts';
+import { addCommonOptions, type CommonOptions, type Run, run } from './run.ts';
 
 interface ReceiveFlags extends CommonOptions, RenamingFlags, DestinationFlags {
   readonly once?: true;
@@ -120,56 +120,57 @@ Examples:
 
 The port is open until the session ends, or the code has expired.`,
     )
-    .action(async (flags: ReceiveFlags) => {
-      const sessions = flags.once !== true;
-      await run({ ...flags, command: 'receive', sessions }, async ({ engine, emit, renderer, signal }) => {
-        if (flags.codeFile === undefined && !process.stderr.isTTY)
-          throw new ImgmvError('usage', 'there is no terminal to show the pairing code on', {
-            hint: '--code-file FILE writes it to a file, which only you can read',
-          });
-        if (flags.confirm && !(process.stdin.isTTY && process.stderr.isTTY))
-          throw new ImgmvError('usage', 'there is no terminal to ask on, which --confirm does', {
-            hint: 'run it on a terminal, or leave --confirm out; --accept PATTERN says which names may be set',
-          });
-        const destination = destinationFrom(flags, engine);
-        const { renaming } = namingOf(undefined, flags);
-        const push = pushFrom(flags, destination, renaming);
-        const file = flags.codeFile === undefined ? undefined : new CodeFile(flags.codeFile);
-        try {
-          return await receive({
-            destination,
-            overwrite: flags.overwrite === true,
-            stdout: writeStdout,
-            address: flags.listen?.address,
-            port: flags.listen?.port ?? DEFAULT_PORT,
-            once: flags.once === true,
-            ttlMs: flags.ttl ?? CODE_TTL_MS,
-            maxSessionMs: flags.maxSession ?? MAX_SESSION_MS,
-            noReplace: !flags.replace,
-            ignoreSpace: flags.ignoreSpace === true,
-            renaming,
-            accept: flags.accept,
-            confirm:
-              flags.confirm &&
-              ((asked, until) =>
-                confirmPlan(asked, { input: process.stdin, output: process.stderr, signal: until })),
-            push,
-            unauthenticatedPerAddress: flags.maxUnauthenticated,
-            patienceMs: flags.reconnect,
-            signal,
-            emit,
-            showCode: async (code, listening) => {
-              await file?.write(code);
-              await showInvitation(renderer, flags, listening);
-              if (file === undefined) process.stderr.write(`\n  Pairing code:  ${code.reveal()}\n\n`);
-              return { codeFile: file?.path };
-            },
-          });
-        } finally {
-          file?.remove();
-        }
-      });
+    .action((flags: ReceiveFlags) =>
+      run({ ...flags, command: 'receive', sessions: !flags.once }, (given) => receiveImages(flags, given)),
+    );
+}
+
+async function receiveImages(flags: ReceiveFlags, { engine, emit, renderer, signal }: Run): Promise<number> {
+  if (flags.codeFile === undefined && !process.stderr.isTTY)
+    throw new ImgmvError('usage', 'there is no terminal to show the pairing code on', {
+      hint: '--code-file FILE writes it to a file, which only you can read',
     });
+  if (flags.confirm && !(process.stdin.isTTY && process.stderr.isTTY))
+    throw new ImgmvError('usage', 'there is no terminal to ask on, which --confirm does', {
+      hint: 'run it on a terminal, or leave --confirm out; --accept PATTERN says which names may be set',
+    });
+  const destination = destinationFrom(flags, engine);
+  const { renaming } = namingOf(undefined, flags);
+  const push = pushFrom(flags, destination, renaming);
+  const file = flags.codeFile === undefined ? undefined : new CodeFile(flags.codeFile);
+  try {
+    return await receive({
+      destination,
+      overwrite: flags.overwrite === true,
+      stdout: writeStdout,
+      address: flags.listen?.address,
+      port: flags.listen?.port ?? DEFAULT_PORT,
+      once: flags.once === true,
+      ttlMs: flags.ttl ?? CODE_TTL_MS,
+      maxSessionMs: flags.maxSession ?? MAX_SESSION_MS,
+      noReplace: !flags.replace,
+      ignoreSpace: flags.ignoreSpace === true,
+      renaming,
+      accept: flags.accept,
+      confirm:
+        flags.confirm &&
+        ((asked, until) =>
+          confirmPlan(asked, { input: process.stdin, output: process.stderr, signal: until })),
+      push,
+      unauthenticatedPerAddress: flags.maxUnauthenticated,
+      patienceMs: flags.reconnect,
+      signal,
+      emit,
+      showCode: async (code, listening) => {
+        await file?.write(code);
+        await showInvitation(renderer, flags, listening);
+        if (file === undefined) process.stderr.write(`\n  Pairing code:  ${code.reveal()}\n\n`);
+        return { codeFile: file?.path };
+      },
+    });
+  } finally {
+    file?.remove();
+  }
 }
 
 function destinationFrom(flags: ReceiveFlags, engine: EngineOptions): SinkEndpoint {
@@ -187,7 +188,6 @@ function destinationFrom(flags: ReceiveFlags, engine: EngineOptions): SinkEndpoi
   return destination;
 }
 
-/** Undefined: nothing is pushed. */
 function pushFrom(
   { push, allowPush }: ReceiveFlags,
   destination: SinkEndpoint,

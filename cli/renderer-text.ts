@@ -5,11 +5,10 @@ import { escapeText } from './escape.ts';
 import { listText } from './list-text.ts';
 import { nameOf, namingLines, short, shortSource, sourceNameOf } from './names.ts';
 import { planText } from './plan-text.ts';
-import { ReadingProgress } from './reading-progress.ts';
+import { PLAIN_INTERVAL_MS, ReadingProgress } from './reading-progress.ts';
 import type { Renderer } from './renderer.ts';
 import { counted, etaOf, onTheWire, pace, size } from './sizes.ts';
 
-const PLAIN_INTERVAL_MS = 5_000;
 const ALL = 'all';
 const ARCHIVE = 'archive';
 /** From here on nothing moving is worth a word. */
@@ -31,89 +30,61 @@ interface UnderWay {
 }
 
 /** Who does what, where that is engines. */
-const LIMITS = {
-  save: 'docker save',
-  compress: 'compression',
-  network: 'the network',
-  load: 'docker load',
-};
+const LIMITS = { save: 'docker save', compress: 'compression', network: 'the network', load: 'docker load' };
+
+/** What was planned, and what has become of it so far. */
+function newSession(images: readonly PlanImage[], planOnly: boolean) {
+  const underWay = new Map<string, UnderWay>();
+  return { images, planOnly, underWay, settled: 0, settledBytes: 0, namesPushed: 0, namesNotPushed: 0 };
+}
 
 export class TextRenderer implements Renderer {
-  readonly #stream: NodeJS.WriteStream;
-  readonly #result: NodeJS.WritableStream;
-  readonly #quiet: boolean;
-  readonly #color: boolean;
+  readonly #options: TextRendererOptions;
   readonly #bars: Bars;
-  readonly #underWay = new Map<string, UnderWay>();
-  readonly #archives = new ReadingProgress(PLAIN_INTERVAL_MS);
+  readonly #archives = new ReadingProgress();
   #limits = LIMITS;
-  #images: readonly PlanImage[] = [];
-  #planOnly = false;
-  #settled = 0;
-  #settledBytes = 0;
-  /** Names that were pushed. */
-  #pushes = 0;
-  /** Names whose push failed. */
-  #notPushed = 0;
+  /** A receiver has one after the other. */
+  #session = newSession([], false);
+  readonly #shows: { readonly [E in Event['event']]: (event: EventOf<E>) => void } = {
+    engine: ({ kind, version, store, address, foundBy }) =>
+      this.say(`${kind} ${version} (${store} store) at ${address} (${foundBy})`),
+    reading: (event) => this.#reading(event),
+    writing: ({ archive }) => {
+      this.#limits = { ...this.#limits, load: 'writing' };
+      this.say(`Writing ${archive}.`);
+    },
+    listening: () => {},
+    paired: ({ peer }) => this.say(`Paired with ${peer.name} (${peer.address}).`),
+    confirming: ({ peer }) => this.say(`Waiting for ${peer}: somebody there is asked before anything moves.`),
+    attempt: ({ address, left }) => this.#warn(`${address} gave a wrong code; ${left} tries left`),
+    plan: (event) => this.#plan(event),
+    estimate: (event) => this.#estimate(event),
+    progress: (event) => this.#progress(event),
+    silent: ({ seconds }) => this.#warn(`no answer from the other host for ${seconds} s; waiting`),
+    reconnecting: ({ attempt, kept }) => {
+      const how = attempt === 0 ? 'waiting for it to come back' : `reconnecting (${attempt})`;
+      this.#warn(`the connection was lost; ${how}, ${size(kept)} kept`);
+    },
+    retrying: (event) => this.#retrying(event),
+    image: (event) => this.#image(event),
+    done: (event) => this.#done(event),
+    images: (event) => this.#options.result.write(listText(event, new Date())),
+    warning: ({ message }) => this.#warn(message),
+    cleaned: (event) => this.#cleaned(event),
+    error: (event) => this.#error(event),
+  };
 
-  constructor({ stream, result, quiet, color }: TextRendererOptions) {
-    this.#stream = stream;
-    this.#bars = new Bars(stream);
-    this.#result = result;
-    this.#quiet = quiet;
-    this.#color = color;
+  constructor(options: TextRendererOptions) {
+    this.#options = options;
+    this.#bars = new Bars(options.stream);
   }
 
   render(event: Event): void {
-    switch (event.event) {
-      case 'engine':
-        return this.say(
-          `${event.kind} ${event.version} (${event.store} store) at ${event.address} (${event.foundBy})`,
-        );
-      case 'writing':
-        this.#limits = { ...this.#limits, load: 'writing' };
-        return this.say(`Writing ${event.archive}.`);
-      case 'reading':
-        return this.#reading(event);
-      case 'listening':
-        return;
-      case 'paired':
-        return this.say(`Paired with ${event.peer.name} (${event.peer.address}).`);
-      case 'confirming':
-        return this.say(`Waiting for ${event.peer}: somebody there is asked before anything moves.`);
-      case 'attempt':
-        return this.#warn(`${event.address} gave a wrong code; ${event.left} tries left`);
-      case 'plan':
-        return this.#plan(event);
-      case 'estimate':
-        return this.#estimate(event);
-      case 'progress':
-        return this.#progress(event);
-      case 'silent':
-        return this.#warn(`no answer from the other host for ${event.seconds} s; waiting`);
-      case 'reconnecting':
-        return this.#reconnecting(event);
-      case 'retrying':
-        return this.#retrying(event);
-      case 'image':
-        return this.#image(event);
-      case 'done':
-        return this.#done(event);
-      case 'images':
-        return void this.#result.write(listText(event, new Date()));
-      case 'warning':
-        return this.#warn(escapeText(event.message));
-      case 'cleaned':
-        return this.#cleaned(event);
-      case 'error':
-        return this.#error(event);
-      default:
-        return event satisfies never;
-    }
+    (this.#shows[event.event] as (event: Event) => void)(event);
   }
 
   say(text: string): void {
-    if (!this.#quiet) this.#line(escapeText(text));
+    if (!this.#options.quiet) this.#line(escapeText(text));
   }
 
   end(): void {
@@ -123,7 +94,7 @@ export class TextRenderer implements Renderer {
   #reading(event: EventOf<'reading'>): void {
     this.#limits = { ...this.#limits, save: 'reading' };
     if (event.done) return this.end();
-    const bar = this.#stream.isTTY && !this.#quiet ? this.#archives.bar(event) : undefined;
+    const bar = this.#options.stream.isTTY && !this.#options.quiet ? this.#archives.bar(event) : undefined;
     if (bar) return this.#bars.draw(ARCHIVE, bar);
     const line = this.#archives.line(event);
     if (line !== undefined) this.say(line);
@@ -131,15 +102,11 @@ export class TextRenderer implements Renderer {
 
   #plan(event: EventOf<'plan'>): void {
     const { images, only, target } = event;
-    // A receiver has one session after the other.
-    this.#settled = 0;
-    this.#settledBytes = 0;
-    this.#pushes = 0;
-    this.#notPushed = 0;
-    this.#underWay.clear();
-    this.#images = images;
-    this.#planOnly = only;
-    if (only) return this.#planAlone(event);
+    this.#session = newSession(images, only);
+    // The plan is the command's own result, and the other host's business here.
+    if (only && target !== undefined) return void this.#options.result.write(planText(images));
+    if (only)
+      return this.say(`It asks what would have to be sent of ${counted(images.length, 'image')}, no more.`);
     for (const image of images) {
       const name = sourceNameOf(image);
       if (image.action === 'refuse') continue;
@@ -159,32 +126,26 @@ export class TextRenderer implements Renderer {
         this.say(
           `  goes by its id: it arrives without a name${target === undefined ? '' : ' (--as NAME:TAG gives one)'}`,
         );
-      if (image.warning !== null) this.#warn(escapeText(`${name}: ${image.warning}`));
+      if (image.warning !== null) this.#warn(`${name}: ${image.warning}`);
     }
-  }
-
-  /** The plan is the command's own result, and the other host's business here. */
-  #planAlone({ images, target }: EventOf<'plan'>): void {
-    if (target !== undefined) return void this.#result.write(planText(images));
-    this.say(`It asks what would have to be sent of ${counted(images.length, 'image')}, no more.`);
   }
 
   #estimate({ bytes, rate, seconds }: EventOf<'estimate'>): void {
     const how = `${size(bytes)}, ${etaOf(seconds)} at ${size(rate)}/s as it is; compression makes it less`;
-    this.#result.write(bytes === 0 ? 'Nothing to send.\n' : `To send: ${how}.\n`);
+    this.#options.result.write(bytes === 0 ? 'Nothing to send.\n' : `To send: ${how}.\n`);
   }
 
   #progress(event: EventOf<'progress'>): void {
-    if (this.#quiet) return;
-    const before = this.#underWay.get(event.id);
+    if (this.#options.quiet) return;
+    const before = this.#session.underWay.get(event.id);
     // The last half second alone jumps too much for an ETA.
     const rate = before ? 0.7 * before.rate + 0.3 * event.rate : event.rate;
     const now = performance.now();
     const saidAt = before?.saidAt ?? now;
-    const due = !this.#stream.isTTY && now - saidAt >= PLAIN_INTERVAL_MS;
+    const due = !this.#options.stream.isTTY && now - saidAt >= PLAIN_INTERVAL_MS;
     const underWay = { event, rate, saidAt: due ? now : saidAt };
-    this.#underWay.set(event.id, underWay);
-    if (this.#stream.isTTY) this.#drawBars(underWay);
+    this.#session.underWay.set(event.id, underWay);
+    if (this.#options.stream.isTTY) this.#drawBars(underWay);
     else if (due) this.say(`${this.#count(event)}${sourceNameOf(event)}: ${this.#state(underWay)}`);
   }
 
@@ -206,23 +167,23 @@ export class TextRenderer implements Renderer {
       return `${size(bytes)} of ${size(bytesTotal)}, nothing for ${stalledSeconds} s: waiting for ${bottleneck === null ? 'the other host' : this.#limits[bottleneck]}`;
     const limit = bottleneck === null ? '' : `, limit: ${this.#limits[bottleneck]}`;
     // A terminal has one line for all of it.
-    const wire = this.#stream.isTTY ? '' : onTheWire({ wireBytes });
+    const wire = this.#options.stream.isTTY ? '' : onTheWire({ wireBytes });
     return `${size(bytes)} of ${size(bytesTotal)}${wire}${pace(bytesTotal - bytes, rate)}${limit}`;
   }
 
   /** As it was planned. */
   #bytesMissing({ id }: { readonly id: string }): number {
-    return this.#images.find((image) => image.id === id)?.bytesMissing ?? 0;
+    return this.#session.images.find((image) => image.id === id)?.bytesMissing ?? 0;
   }
 
   #count({ id }: { readonly id: string }): string {
-    if (this.#images.length < 2) return '';
-    return `[${this.#images.findIndex((image) => image.id === id) + 1}/${this.#images.length}] `;
+    if (this.#session.images.length < 2) return '';
+    return `[${this.#session.images.findIndex((image) => image.id === id) + 1}/${this.#session.images.length}] `;
   }
 
   #drawBars(underWay: UnderWay): void {
     const { event } = underWay;
-    if (this.#images.length > 1) this.#drawSum();
+    if (this.#session.images.length > 1) this.#drawSum();
     this.#bars.draw(event.id, {
       name: this.#count(event) + escapeText(sourceNameOf(event)),
       bytes: event.bytes,
@@ -232,41 +193,35 @@ export class TextRenderer implements Renderer {
   }
 
   #drawSum(): void {
-    const travelling = [...this.#underWay.values()];
+    const travelling = [...this.#session.underWay.values()];
     const sent = ({ event }: UnderWay) =>
       ({ transfer: event.bytes, load: event.bytesTotal, push: this.#bytesMissing(event) })[event.phase];
-    const bytes = travelling.reduce((sum, one) => sum + sent(one), this.#settledBytes);
-    const planned = this.#images.reduce((sum, { bytesMissing }) => sum + bytesMissing, 0);
+    const bytes = travelling.reduce((sum, one) => sum + sent(one), this.#session.settledBytes);
+    const planned = this.#session.images.reduce((sum, { bytesMissing }) => sum + bytesMissing, 0);
     const bytesTotal = Math.max(planned, bytes);
     const rate = travelling.reduce((sum, one) => sum + (one.event.phase === 'transfer' ? one.rate : 0), 0);
     this.#bars.draw(ALL, {
-      name: `${this.#settled} of ${this.#images.length} images`,
+      name: `${this.#session.settled} of ${this.#session.images.length} images`,
       bytes,
       bytesTotal,
       words: `${size(bytes)} of ${size(bytesTotal)}${pace(bytesTotal - bytes, rate)}`,
     });
   }
 
-  #reconnecting({ attempt, kept }: EventOf<'reconnecting'>): void {
-    const how = attempt === 0 ? 'waiting for it to come back' : `reconnecting (${attempt})`;
-    this.#warn(`the connection was lost; ${how}, ${size(kept)} kept`);
-  }
-
   #retrying(event: EventOf<'retrying'>): void {
-    this.#underWay.delete(event.id);
+    this.#session.underWay.delete(event.id);
     const { error, attempt, waitSeconds, phase } = event;
     const when =
-      this.#images.length > 1 && phase !== 'push'
+      this.#session.images.length > 1 && phase !== 'push'
         ? `after the others, in ${waitSeconds} s`
         : `in ${waitSeconds} s`;
-    const what = escapeText(`${nameOf(event)}: ${error.message}`);
-    this.#warn(`${what}; trying again ${when} (retry ${attempt})`);
+    this.#warn(`${nameOf(event)}: ${error.message}; trying again ${when} (retry ${attempt})`);
   }
 
   #image(event: EventOf<'image'>): void {
-    this.#settled++;
-    this.#settledBytes += this.#bytesMissing(event);
-    this.#underWay.delete(event.id);
+    this.#session.settled++;
+    this.#session.settledBytes += this.#bytesMissing(event);
+    this.#session.underWay.delete(event.id);
     const name = escapeText(nameOf(event));
     if (event.error) {
       this.#fail(event.status, name, event.error);
@@ -295,26 +250,29 @@ export class TextRenderer implements Renderer {
     // Without a name it is told by its id.
     const name = escapeText(shortSource(ref));
     if (error) {
-      this.#notPushed++;
+      this.#session.namesNotPushed++;
       return this.#fail('NOT pushed', name, error);
     }
-    this.#pushes++;
+    this.#session.namesPushed++;
     this.#out(`${this.#paint('32', 'pushed')} ${name} ${escapeText(digest ?? '')}`);
-    if (warning !== null) this.#warn(`${name}: ${escapeText(warning)}`);
+    if (warning !== null) this.#warn(`${name}: ${warning}`);
   }
 
   #done(event: EventOf<'done'>): void {
     const { images, failed, bytes, seconds } = event;
     this.end();
-    if (this.#planOnly) return;
+    if (this.#session.planOnly) return;
     const count = counted(images, 'image');
     if (failed > 0) this.#line(`${failed} of ${count} ${failed === 1 ? 'has' : 'have'} not arrived.`);
-    if (this.#notPushed > 0 && (failed > 0 || images > 1))
-      return this.#line(`${counted(this.#notPushed, 'name')} NOT pushed, ${this.#pushes} pushed.`);
+    if (this.#session.namesNotPushed > 0 && (failed > 0 || images > 1))
+      return this.#line(
+        `${counted(this.#session.namesNotPushed, 'name')} NOT pushed, ${this.#session.namesPushed} pushed.`,
+      );
     if (failed > 0) return;
     // The line of a single image has said it all.
     if (images === 1) return;
-    const pushed = this.#pushes === 0 ? '' : `, ${counted(this.#pushes, 'name')} pushed`;
+    const pushed =
+      this.#session.namesPushed === 0 ? '' : `, ${counted(this.#session.namesPushed, 'name')} pushed`;
     this.#out(
       `${count} done and verified${pushed}: ${size(bytes)}${onTheWire(event)}, ${seconds.toFixed(1)} s.`,
     );
@@ -340,22 +298,21 @@ export class TextRenderer implements Renderer {
     if (hint !== null) this.#line(`  ${escapeText(hint)}`);
   }
 
-  /** `text` is escaped. */
   #warn(text: string): void {
-    this.#line(`${this.#paint('33', 'warning:')} ${text}`);
+    this.#line(`${this.#paint('33', 'warning:')} ${escapeText(text)}`);
   }
 
   #out(text: string): void {
-    if (!this.#quiet) this.#line(text);
+    if (!this.#options.quiet) this.#line(text);
   }
 
   /** In place of the bar, where there is one: the next progress draws it again below. */
   #line(text: string): void {
     this.end();
-    this.#stream.write(`${text}\n`);
+    this.#options.stream.write(`${text}\n`);
   }
 
   #paint(color: string, text: string): string {
-    return this.#color ? `\u001b[${color}m${text}\u001b[0m` : text;
+    return this.#options.color ? `\u001b[${color}m${text}\u001b[0m` : text;
   }
 }

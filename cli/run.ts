@@ -43,7 +43,11 @@ const LAST_OUTPUT_MS = 1_000;
 
 /** Sets the exit status and ends the process once its output, and the report, are written. */
 export async function run(options: RunOptions, command: (run: Run) => Promise<number>): Promise<void> {
-  const renderer = rendererFor(options);
+  const { json, quiet = false } = options;
+  const color = process.stderr.isTTY && !process.env.NO_COLOR;
+  const renderer: Renderer = json
+    ? new JsonRenderer(process.stdout)
+    : new TextRenderer({ stream: process.stderr, result: process.stdout, quiet, color });
   let report: ReportRun | undefined;
   const emit: Emit = (told) => {
     const event = withHints(told, options.command);
@@ -60,7 +64,7 @@ export async function run(options: RunOptions, command: (run: Run) => Promise<nu
   const engine = { env: process.env, signal, dockerHost: options.dockerHost, context: options.context };
   let exit: number;
   try {
-    if (options.command !== undefined) report = openReport({ ...options, command: options.command });
+    report = openReport(options);
     exit = await command({ signal, emit, renderer, engine });
   } catch (error) {
     // Whatever a stop breaks off, the stop is why.
@@ -82,19 +86,11 @@ export async function run(options: RunOptions, command: (run: Run) => Promise<nu
   process.stdout.write('', () => process.stderr.write('', () => process.exit(exit)));
 }
 
-function rendererFor({ json, quiet }: CommonOptions): Renderer {
-  if (json) return new JsonRenderer(process.stdout);
-  const color = process.stderr.isTTY && !process.env.NO_COLOR;
-  return new TextRenderer({ stream: process.stderr, result: process.stdout, quiet: quiet === true, color });
-}
-
-function stackOf({ cause, stack = '' }: ImgmvError): string {
-  return (cause instanceof Error ? cause.stack : undefined) ?? stack;
-}
-
 function tell(error: ImgmvError, emit: Emit, target: string | undefined): number {
-  if (error.code === 'internal' && process.env.IMGMV_DEBUG)
-    process.stderr.write(`${stackOf(error).split('\n').map(escapeText).join('\n')}\n`);
+  if (error.code === 'internal' && process.env.IMGMV_DEBUG) {
+    const { stack = '' } = error.cause instanceof Error ? error.cause : error;
+    process.stderr.write(`${stack.split('\n').map(escapeText).join('\n')}\n`);
+  }
   const event = errorEvent(error);
   const hint = error.code === 'internal' ? 'this is a fault of imgmv; IMGMV_DEBUG=1 shows where' : null;
   emit({ ...event, hint: event.hint ?? hint, ...(target !== undefined && { target }) });

@@ -42,7 +42,5 @@ ${CHOOSING_HELP}
 Only the layers that the target lacks are sent; \`imgmv plan\` shows them beforehand.
 The code is asked for without echo, never taken from an argument or the environment.`,
     )
-    .action((images: readonly string[], flags: SenderFlags) =>
-      sendImages({ ...flags, images }, { planOnly: false }),
-    );
+    .action((images: readonly string[], flags: SenderFlags) => sendImages({ ...flags, images }));
 }

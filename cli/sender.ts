@@ -54,14 +54,14 @@ export function addSenderOptions(command: Command): Command {
 }
 
 /** Runs `send` or `plan`, and sets the exit status. */
-export async function sendImages(
-  flags: SenderFlags,
-  { planOnly }: { readonly planOnly: boolean },
-): Promise<void> {
+export async function sendImages(flags: SenderFlags, { planOnly = false } = {}): Promise<void> {
   let asked = flags;
   let failure: ImgmvError | undefined;
   try {
-    asked = await withMoveFile(flags);
+    if (flags.move !== undefined) {
+      requireStdinOnce(flags);
+      asked = { ...flags, ...mergeMove(await readMoveFile(flags.move), flags) };
+    }
   } catch (error) {
     failure = toImgmvError(error);
   }
@@ -104,12 +104,6 @@ export async function sendImages(
     });
     return exit;
   });
-}
-
-async function withMoveFile(flags: SenderFlags): Promise<SenderFlags> {
-  if (flags.move === undefined) return flags;
-  requireStdinOnce(flags);
-  return { ...flags, ...mergeMove(await readMoveFile(flags.move), flags) };
 }
 
 /** Of the one image. Throws usage where there cannot be one. */

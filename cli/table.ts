@@ -1,6 +1,4 @@
-/** Rows of text as columns of one width each. */
-
-/** Lines without their newlines; the headings first. Cells are shown as they are: see escape.ts. */
+/** Rows as lines, without newlines, of columns of one width each; the headings first. Cells are shown as they are. */
 export function tableLines(
   headings: readonly string[],
   rows: readonly (readonly string[])[],

@@ -2,9 +2,9 @@
  * Text as one YAML document. It takes less than YAML has: keys that are text, the core schema of YAML 1.2 whatever a
  * directive says, no merge keys, no depth to speak of. What a move file means it does not know.
  */
-import type { CST, Document, ParsedNode } from 'yaml';
-import { type Located, Locator, STAR_HINT, type Yaml } from './located.ts';
+import { type Located, Locator, STAR_HINT } from './located.ts';
 import { asClause, type Place, type Problem, problemAt } from './problems.ts';
+import { type CST, type Document, loadYaml, type ParsedNode } from './yaml.ts';
 
 /** A move file has three levels, and each takes the parser up to three places of its stack. */
 const STACK_MAX = 40;
@@ -12,15 +12,14 @@ const STACK_MAX = 40;
 const LEXEMES_MAX = 100_000;
 const LEXEME_MAX_CHARACTERS = 65_536;
 
-interface ParsedYaml {
-  /** Undefined for a file of nothing but comments, and for what is not YAML. */
-  readonly root?: Located | undefined;
-  readonly problems: readonly Problem[];
-}
-
-/** Of a text that is not YAML the problems are those of its form; a value can be judged only in a good one. */
-export async function parseYaml(text: string): Promise<ParsedYaml> {
-  const yaml: Yaml = await import('yaml');
+/**
+ * Of a text that is not YAML the problems are those of its form; a value can be judged only in a good one. There is no
+ * root in a file of nothing but comments, and in what is not YAML.
+ */
+export async function parseYaml(
+  text: string,
+): Promise<{ root?: Located | undefined; problems: readonly Problem[] }> {
+  const yaml = await loadYaml();
   const lines = new yaml.LineCounter();
   const placeOf = (offset: number): Place => {
     const { line, col } = lines.linePos(offset);

@@ -1,10 +1,7 @@
 /** The nodes of a YAML document as plain values of which each knows where it stands. */
 
-import type { Alias, Node, Scalar } from 'yaml';
 import { type Place, type Problem, problemAt, shown } from './problems.ts';
-
-/** The package, which is loaded only where there is a move file. */
-export type Yaml = typeof import('yaml');
+import type { Alias, Node, Scalar, Yaml } from './yaml.ts';
 
 /** Objects of JavaScript hide these, or worse. */
 const RESERVED = ['__proto__', 'constructor', 'prototype'];

@@ -5,9 +5,8 @@ import type { MoveFile } from '../move-file.ts';
 const ENGINE = ['dockerHost', 'context'] as const;
 
 /**
- * What `flags` say wins, but for lists, which are added: those of the file first but for rules
- * of names, of which the first that fits counts. Neither is changed. What both
- * together would be wrong in, such as one name for two images, is for the caller to refuse.
+ * What `flags` say wins, except that lists are added. Neither is changed. What both together would be wrong in, such as
+ * one name for two images, is for the caller to refuse.
  */
 export function mergeMove(file: MoveFile, flags: MoveFile): MoveFile {
   const merged: Record<string, unknown> = { ...file };

@@ -20,10 +20,7 @@ export function ruleProblems(root: Located, fromStdin: boolean): readonly Proble
     if (keys.has(key) && !keys.has(needed)) tell(key, `${key} needs ${needed} beside it`);
   for (const [one, other] of EXCLUDE)
     if (keys.has(one) && keys.has(other)) tell(other, `${one} and ${other} exclude each other`);
-  for (const [key, what] of [
-    ['images', 'images'],
-    ['from', 'archives'],
-  ] as const) {
+  for (const [key, what] of Object.entries({ images: 'images', from: 'archives' })) {
     const count = listOf(keys.get(key)?.node).length;
     if (keys.has('as') && count > 1) tell('as', `as gives one name, and there are ${count} ${what}`);
   }

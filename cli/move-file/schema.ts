@@ -8,10 +8,10 @@ import { parseRetag, type RetagRule } from '../../agent/choose/rename.ts';
 import { parseEndpoint } from '../../agent/ends/endpoint.ts';
 import { parseTarget as parseName, parseReference } from '../../agent/model/reference.ts';
 import { JOBS, JOBS_MAX, RETRIES, RETRIES_MAX, ZSTD_LEVEL_MAX, ZSTD_LEVEL_MIN } from '../../proto/limits.ts';
-import { parseLabel } from '../choosing.ts';
 import {
   CONNECT_TIMEOUT_HELP,
   parseConnectTimeout,
+  parseLabel,
   parseReconnect,
   parseSince,
   parseSize,
@@ -39,14 +39,9 @@ function isDay(date: string): boolean {
   return !new RegExp(DATE).test(date) || new Date(`${date}T00:00:00Z`).toJSON()?.startsWith(date) === true;
 }
 
-const rule = v.pipe(
-  text('a rule such as old.example/*=new.example/team/*'),
-  v.regex(/^[^=]+=[^=]+$/, 'OLD=NEW'),
-);
-const pattern = v.pipe(
-  text('a name or a pattern of names'),
-  v.regex(/^[^=]+$/, 'a name or a pattern of names, without ='),
-);
+const rule = textLike(/^[^=]+=[^=]+$/, 'a rule such as old.example/*=new.example/team/*', 'OLD=NEW');
+const PATTERN = 'a name or a pattern of names';
+const pattern = textLike(/^[^=]+$/, PATTERN, `${PATTERN}, without =`);
 const RETAG = 'a list of rules OLD=NEW, or a mapping {OLD: NEW}';
 
 function rulesOf(given: string | string[] | { [from: string]: string }): readonly RetagRule[] {
@@ -86,7 +81,7 @@ const entries = {
   dangling: toggle('the images without a name'),
   running: toggle('the images of containers that run'),
   label: list(
-    v.pipe(text('a label such as team=web'), v.regex(/^[^=]/, 'KEY or KEY=VALUE'), parsed(parseLabel)),
+    v.pipe(textLike(/^[^=]/, 'a label such as team=web', 'KEY or KEY=VALUE'), parsed(parseLabel)),
     'images with this label alone: KEY or KEY=VALUE',
     'team=web',
     'release',

@@ -6,6 +6,12 @@ import { ImgmvError } from '../../proto/errors.ts';
 
 const MOVE_FILE_MAX_BYTES = 1024 * 1024;
 
+const UNREADABLE: Readonly<Record<string, string>> = {
+  ENOENT: 'there is no such file',
+  EISDIR: 'it is a directory',
+  EACCES: 'permission denied',
+};
+
 /** `-` is `stdin`. Throws usage for what cannot be read, is too long, or is not UTF-8. */
 export async function readText(path: string, stdin: Readable): Promise<string> {
   const what = path === '-' ? 'standard input' : path;
@@ -18,21 +24,14 @@ export async function readText(path: string, stdin: Readable): Promise<string> {
     bytes = await readAll(path === '-' ? stdin : createReadStream(path), MOVE_FILE_MAX_BYTES, tooLong);
   } catch (cause) {
     if (cause instanceof ImgmvError) throw cause;
-    throw unreadable(what, cause as NodeJS.ErrnoException);
+    const { code = '', message } = cause as NodeJS.ErrnoException;
+    throw new ImgmvError('usage', `cannot read the move file ${what}: ${UNREADABLE[code] ?? message}`, {
+      cause,
+    });
   }
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);
   } catch (cause) {
     throw new ImgmvError('usage', `${what} is no move file: it is not UTF-8`, { cause });
   }
-}
-
-function unreadable(what: string, cause: NodeJS.ErrnoException): ImgmvError {
-  const reasons: Readonly<Record<string, string>> = {
-    ENOENT: 'there is no such file',
-    EISDIR: 'it is a directory',
-    EACCES: 'permission denied',
-  };
-  const why = reasons[cause.code ?? ''] ?? cause.message;
-  return new ImgmvError('usage', `cannot read the move file ${what}: ${why}`, { cause });
 }

@@ -15,8 +15,9 @@ export function text(expected: string) {
   );
 }
 
-export function textLike(shape: RegExp, expected: string) {
-  return v.pipe(text(expected), v.regex(shape, expected));
+/** `form` is what is expected of a text that is none of `shape`. */
+export function textLike(shape: RegExp, expected: string, form = expected) {
+  return v.pipe(text(expected), v.regex(shape, form));
 }
 
 /** What editors say of a key. */

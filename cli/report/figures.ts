@@ -12,40 +12,21 @@ import {
 
 export type ImageEvent = EventOf<'image'>;
 
-export interface Run {
-  readonly command: ReportCommand;
-  /** Nothing but the plan was asked for. */
-  readonly planOnly: boolean;
-}
-
-const UNTOLD = {
-  targetId: null,
-  bytes: 0,
-  wireBytes: 0,
-  layersSent: 0,
-  layersSkipped: 0,
-  startedAt: null,
-  seconds: 0,
-  phases: { transfer: 0, load: 0, push: null },
-  kept: 0,
-  pushed: [],
-  error: null,
-} as const;
-
 /** `told` is undefined where the run ended before; `retries` is how often it was said to be tried again. */
 export function imageOf(
   planned: PlanImage,
   told: ImageEvent | undefined,
   retries: number,
-  { command, planOnly }: Run,
+  { command, planOnly }: { readonly command: ReportCommand; readonly planOnly: boolean },
 ): ReportImage {
   const status = told?.status ?? (planOnly ? 'planned' : 'unfinished');
   const refs = told?.refs ?? planned.refs.map((ref) => ({ ...ref, replaced: null }));
-  const { bytes, phases, pushed = [], wireBytes, ...event } = told ?? UNTOLD;
+  const phases = told?.phases ?? { transfer: 0, load: 0, push: null };
+  const wireBytes = command === 'copy' ? null : (told?.wireBytes ?? 0);
   const there = arrived({ status }) ? bytesThere(planned) : 0;
   return {
     id: planned.id,
-    targetId: event.targetId,
+    targetId: told?.targetId ?? null,
     platform: planned.platform,
     refs: refs.map(({ source, target, replaced }) => ({
       source,
@@ -56,19 +37,19 @@ export function imageOf(
     status,
     size: planned.bytes,
     layers: planned.layers,
-    layersSent: event.layersSent,
-    layersSkipped: event.layersSkipped,
-    ...moved(bytes, command === 'copy' ? null : wireBytes, there, phases.transfer),
-    startedAt: event.startedAt,
-    seconds: event.seconds,
+    layersSent: told?.layersSent ?? 0,
+    layersSkipped: told?.layersSkipped ?? 0,
+    ...moved(told?.bytes ?? 0, wireBytes, there, phases.transfer),
+    startedAt: told?.startedAt ?? null,
+    seconds: told?.seconds ?? 0,
     phases,
     tries: retries + (told ? 1 : 0),
-    kept: event.kept,
+    kept: told?.kept ?? 0,
     reason: planned.reason,
     warning: planned.warning,
     idChange: planned.idChange,
-    pushed,
-    error: event.error,
+    pushed: told?.pushed ?? [],
+    error: told?.error ?? null,
   };
 }
 

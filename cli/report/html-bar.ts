@@ -18,9 +18,7 @@ export function bar(pieces: readonly Unlabelled[], whole: number, classes = 'bar
     .map(({ amount, kind }) => html`<i class="${kind}" style="width:${width(amount)}%"></i>`)}</div>`;
 }
 
-interface LegendEntry extends Omit<Piece, 'amount'> {
-  readonly value?: string;
-}
+type LegendEntry = Omit<Piece, 'amount'> & { readonly value?: string };
 
 /** `of` is what all of them are pieces of, where that is not plain. */
 export function legend(entries: readonly (LegendEntry | false)[], of?: string): Markup {

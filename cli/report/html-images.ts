@@ -14,7 +14,10 @@ interface Scale {
 
 export function imageTable({ command, images }: ReportData): Markup {
   const scale: Scale = {
-    bytes: Math.max(1, ...images.map(bytesShown)),
+    bytes: Math.max(
+      1,
+      ...images.map(({ bytes, saved, wireBytes }) => (wireBytes ?? bytes) + saved.compression + saved.layers),
+    ),
     seconds: Math.max(0.001, ...images.map(({ startedAt, seconds }) => (startedAt ?? 0) + seconds)),
   };
   const local = command === 'copy';
@@ -95,8 +98,4 @@ function timeCell(image: ReportImage, { seconds: whole }: Scale): Markup {
 function waited({ phases: { transfer, load, push }, seconds }: ReportImage): number {
   // Each of these was rounded to milliseconds.
   return Math.max(0, Math.round((seconds - transfer - load - (push ?? 0)) * 1000) / 1000);
-}
-
-function bytesShown({ bytes, saved, wireBytes }: ReportImage): number {
-  return (wireBytes ?? bytes) + saved.compression + saved.layers;
 }

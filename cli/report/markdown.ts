@@ -6,7 +6,6 @@ import { arrived, type ReportData, type ReportImage } from './model.ts';
 import {
   headlineOf,
   imageName,
-  type Loss,
   losses,
   moment,
   type Note,
@@ -23,16 +22,19 @@ export const MARKDOWN_MARK = /^# imgmv (send|receive|copy): /;
 
 export function markdownReport(report: ReportData): string {
   const { command, error, exit, images } = report;
+  const verdict = verdictOf(report);
   const lost = losses(report);
   const noted = images.filter((image) => arrived(image) && notesOf(image).length > 0);
   const parts = [
     `# imgmv ${command}: ${prose(titleOf(report))}`,
-    `**${capital(verdictOf(report))}${exit === 0 ? '' : `, exit status ${exit}`}.** ${headlineOf(report)}`,
+    `**${verdict.charAt(0).toUpperCase()}${verdict.slice(1)}${exit === 0 ? '' : `, exit status ${exit}`}.** ${headlineOf(report)}`,
     error && `Error: ${prose(error.message)}${error.hint === null ? '' : `. ${prose(error.hint)}.`}`,
     table(['Run', ''], summary(report)),
-    lost.length > 0 && `## Not moved\n\n${lost.map(lossItem).join('\n')}`,
+    lost.length > 0 &&
+      `## Not moved\n\n${lost.map((loss) => item(`${names(loss.images)} ${loss.status}`, loss.notes)).join('\n')}`,
     images.length > 0 && `## Images\n\n${imageTable(report)}`,
-    noted.length > 0 && `## Notes\n\n${noted.map(noteItem).join('\n')}`,
+    noted.length > 0 &&
+      `## Notes\n\n${noted.map((image) => item(names([image]), notesOf(image))).join('\n')}`,
   ];
   return `${parts.filter(Boolean).join('\n\n')}\n`;
 }
@@ -40,21 +42,22 @@ export function markdownReport(report: ReportData): string {
 function summary(report: ReportData): readonly (readonly string[])[] {
   const { imgmv, reconnections, seconds, source, startedAt, target, totals } = report;
   const { bytes, ratio, rate, saved, size: whole, wireBytes } = totals;
-  const there = totals.loaded + totals.present;
-  return [
+  const rows = [
     ['From', prose(sideText(source))],
     ['To', prose(sideText(target))],
     ['Started', `${moment(startedAt)}, took ${time(seconds)}`],
-    ['Images', `${there} of ${totals.images}`],
+    ['Images', `${totals.loaded + totals.present} of ${totals.images}`],
     ['Moved', `${size(bytes)} of ${size(whole)}${rate === null ? '' : `, at ${size(rate)}/s`}`],
-    ...(wireBytes === null
-      ? []
-      : [['On the wire', `${size(wireBytes)}${ratio === null ? '' : `, ${percent(ratio)} of what moved`}`]]),
+    wireBytes !== null && [
+      'On the wire',
+      `${size(wireBytes)}${ratio === null ? '' : `, ${percent(ratio)} of what moved`}`,
+    ],
     ['Saved: layers that need not travel', size(saved.layers)],
-    ...(wireBytes === null ? [] : [['Saved: compression', size(saved.compression)]]),
-    ...(reconnections > 0 ? [['Connection lost', `${reconnections} times`]] : []),
+    wireBytes !== null && ['Saved: compression', size(saved.compression)],
+    reconnections > 0 && ['Connection lost', `${reconnections} times`],
     ['imgmv', prose(imgmv)],
   ];
+  return rows.filter((row) => row !== false);
 }
 
 const RIGHT = new Set(['Size', 'Moved', 'Wire', 'Rate', 'Transfer', 'Load', 'Push']);
@@ -67,21 +70,21 @@ interface Column {
 /** Without those that no image has anything in. */
 function columns({ images, totals }: ReportData): readonly Column[] {
   const some = (seconds: number) => (seconds > 0 ? time(seconds) : '');
-  const wire: Column = { head: 'Wire', of: ({ wireBytes }) => size(wireBytes ?? 0) };
-  const push: Column = { head: 'Push', of: ({ phases }) => (phases.push === null ? '' : time(phases.push)) };
-  return [
+  const pushed = images.some(({ phases }) => phases.push !== null);
+  const all: readonly (Column | false)[] = [
     { head: 'Image', of: (image) => code(imageName(image)) },
     { head: 'Result', of: ({ status }) => status },
     { head: 'Platform', of: ({ platform }) => prose(platform) },
     { head: 'Id', of: ({ id, targetId }) => code(short(targetId ?? id)) },
     { head: 'Size', of: (image) => size(image.size) },
     { head: 'Moved', of: ({ bytes }) => size(bytes) },
-    ...(totals.wireBytes === null ? [] : [wire]),
+    totals.wireBytes !== null && { head: 'Wire', of: ({ wireBytes }) => size(wireBytes ?? 0) },
     { head: 'Rate', of: ({ rate }) => (rate === null ? '' : `${size(rate)}/s`) },
     { head: 'Transfer', of: ({ phases }) => some(phases.transfer) },
     { head: 'Load', of: ({ phases }) => some(phases.load) },
-    ...(images.some(({ phases }) => phases.push !== null) ? [push] : []),
+    pushed && { head: 'Push', of: ({ phases }) => (phases.push === null ? '' : time(phases.push)) },
   ];
+  return all.filter((column) => column !== false);
 }
 
 function imageTable(report: ReportData): string {
@@ -98,12 +101,8 @@ function table(heads: readonly string[], rows: readonly (readonly string[])[]): 
   return [line(heads), line(rule), ...rows.map(line)].join('\n');
 }
 
-function lossItem({ images, notes, status }: Loss): string {
-  return item(`${images.map((image) => code(imageName(image))).join(', ')} ${status}`, notes);
-}
-
-function noteItem(image: ReportImage): string {
-  return item(code(imageName(image)), notesOf(image));
+function names(images: readonly ReportImage[]): string {
+  return images.map((image) => code(imageName(image))).join(', ');
 }
 
 function item(text: string, notes: readonly Note[]): string {
@@ -112,10 +111,5 @@ function item(text: string, notes: readonly Note[]): string {
 
 /** A line begins with words of ours: from elsewhere a number or a dash would be more than text there. */
 function labelled({ kind, text }: Note): string {
-  const label = kind === 'error' || kind === 'hint' || kind === 'warning' ? `${kind}: ` : '';
-  return `${label}${prose(text)}`;
-}
-
-function capital(word: string): string {
-  return word.charAt(0).toUpperCase() + word.slice(1);
+  return `${kind === 'error' || kind === 'hint' || kind === 'warning' ? `${kind}: ` : ''}${prose(text)}`;
 }

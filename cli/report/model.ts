@@ -8,7 +8,6 @@ export type ReportCommand = 'send' | 'receive' | 'copy';
 
 export interface ReportData {
   readonly version: 1;
-  /** Version of the program. */
   readonly imgmv: string;
   readonly command: ReportCommand;
   readonly startedAt: string;
@@ -19,7 +18,6 @@ export interface ReportData {
   readonly error: (ToldError & { readonly exit: number }) | null;
   readonly source: Side;
   readonly target: Side;
-  /** How often the connection was lost. */
   readonly reconnections: number;
   readonly totals: Totals;
   /** In the order of the plan; empty where there was none. */
@@ -36,7 +34,6 @@ export interface Side {
   readonly archives: readonly string[];
 }
 
-/** What moved. */
 export interface Moved {
   readonly bytes: number;
   readonly wireBytes: number | null;

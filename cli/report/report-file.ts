@@ -29,10 +29,7 @@ const FORMS: Readonly<Record<string, Form>> = {
   '.md': { write: markdownReport, knows: (beginning) => MARKDOWN_MARK.test(beginning) },
   '.html': html,
   '.htm': html,
-  '.json': {
-    write: jsonReport,
-    knows: (beginning) => /^\{\s*"version": \d+,\s*"imgmv": /.test(beginning),
-  },
+  '.json': { write: jsonReport, knows: (beginning) => /^\{\s*"version": \d+,\s*"imgmv": /.test(beginning) },
 };
 const BEGINNING_BYTES = 512;
 const MODE = 0o644;
@@ -59,8 +56,14 @@ export class ReportFile {
       const temporary = this.#temporary();
       closeSync(openSync(temporary, 'wx', MODE));
       unlinkSync(temporary);
-    } catch (error) {
-      throw refused(this.path, error);
+    } catch (cause) {
+      const { code, message } = cause as NodeJS.ErrnoException;
+      const why = code === 'ENOENT' ? `there is no directory ${dirname(this.path)}` : message;
+      const hint =
+        cause instanceof NotOurs
+          ? 'name another one, or remove it'
+          : 'name a file in a directory that exists and that you may write to';
+      throw new ImgmvError('usage', `cannot write the report ${this.path}: ${why}`, { cause, hint });
     }
   }
 
@@ -75,7 +78,10 @@ export class ReportFile {
       if (mode !== undefined) chmodSync(temporary, mode);
       renameSync(temporary, this.path);
     } catch (error) {
-      removeQuietly(temporary);
+      // It may not be there at all, and there is a better error to tell.
+      try {
+        unlinkSync(temporary);
+      } catch {}
       throw error;
     }
   }
@@ -102,18 +108,6 @@ export class ReportFile {
 
 class NotOurs extends Error {}
 
-function refused(path: string, error: unknown): ImgmvError {
-  const { code, message } = error as NodeJS.ErrnoException;
-  const why = code === 'ENOENT' ? `there is no directory ${dirname(path)}` : message;
-  return new ImgmvError('usage', `cannot write the report ${path}: ${why}`, {
-    cause: error,
-    hint:
-      error instanceof NotOurs
-        ? 'name another one, or remove it'
-        : 'name a file in a directory that exists and that you may write to',
-  });
-}
-
 function beginningOf(path: string): string {
   const file = openSync(path, 'r');
   try {
@@ -123,11 +117,4 @@ function beginningOf(path: string): string {
   } finally {
     closeSync(file);
   }
-}
-
-/** There is a better error to tell, and it may not be there at all. */
-function removeQuietly(path: string): void {
-  try {
-    unlinkSync(path);
-  } catch {}
 }

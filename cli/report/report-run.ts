@@ -4,7 +4,6 @@ import { ImgmvError } from '../../proto/errors.ts';
 import { Report, type ReportOptions } from './report.ts';
 import { ReportFile } from './report-file.ts';
 
-/** For commander. */
 export const REPORT_HELP = 'write what has happened to FILE.md, FILE.html or FILE.json at the end';
 
 export interface ReportFlags extends ReportOptions {
@@ -23,14 +22,15 @@ export interface ReportRun {
 }
 
 /** Throws usage where there can be no report; undefined where none is wanted. */
-export function openReport({ report: path, sessions, ...options }: ReportFlags): ReportRun | undefined {
-  if (path === undefined) return undefined;
+export function openReport(options: Partial<ReportFlags>): ReportRun | undefined {
+  const { command, report: path, sessions, target } = options;
+  if (command === undefined || path === undefined) return undefined;
   if (sessions)
     throw new ImgmvError('usage', '--report is of one session, and `imgmv receive` takes one after another', {
       hint: 'add --once',
     });
   const file = new ReportFile(path);
-  const report = new Report(options);
+  const report = new Report({ command, target });
   return {
     add: (event) => report.add(event),
     write(exit, stopped) {

@@ -10,7 +10,7 @@ import {
 } from '../../agent/model/events.ts';
 import type { ImgmvError } from '../../proto/errors.ts';
 import { type ImageEvent, imageOf, totalsOf } from './figures.ts';
-import type { ReportCommand, ReportData, Side } from './model.ts';
+import type { ReportCommand, ReportData } from './model.ts';
 
 export interface ReportOptions {
   readonly command: ReportCommand;
@@ -19,8 +19,7 @@ export interface ReportOptions {
 }
 
 export class Report {
-  readonly #command: ReportCommand;
-  readonly #target: string | null;
+  readonly #options: ReportOptions;
   readonly #startedAt = new Date();
   readonly #started = performance.now();
   readonly #engines: Keeper[] = [];
@@ -37,18 +36,14 @@ export class Report {
   #done: EventOf<'done'> | undefined;
   #error: EventOf<'error'> | undefined;
 
-  constructor({ command, target }: ReportOptions) {
-    this.#command = command;
-    this.#target = target ?? null;
+  constructor(options: ReportOptions) {
+    this.#options = options;
   }
 
   add(event: Event): void {
     switch (event.event) {
-      case 'engine': {
-        const { kind, version, store } = event;
-        this.#engines.push({ kind, version, store });
-        return;
-      }
+      case 'engine':
+        return void this.#engines.push({ kind: event.kind, version: event.version, store: event.store });
       case 'reading':
         // Told again while it goes on.
         if (!this.#reading.includes(event.archive)) this.#reading.push(event.archive);
@@ -97,7 +92,7 @@ export class Report {
 
   /** As the run has ended: with this exit status, and with the reason where it was stopped. */
   data(exit: number, stopped?: ImgmvError): ReportData {
-    const run = { command: this.#command, planOnly: this.#planOnly };
+    const run = { command: this.#options.command, planOnly: this.#planOnly };
     const images = this.#plan.map((planned) =>
       imageOf(planned, this.#images.get(keyOf(planned)), this.#retries.get(planned.id) ?? 0, run),
     );
@@ -119,31 +114,25 @@ export class Report {
   }
 
   #sides(): Pick<ReportData, 'source' | 'target'> {
-    const [reading, writing] = [this.#reading, this.#writing];
-    const here = { host: hostname(), address: null };
-    if (this.#command === 'copy') return this.#sidesOfCopy(here);
-    const engine = this.#engines.at(-1) ?? null;
+    const { command, target: address = null } = this.#options;
+    const [first = null] = this.#engines;
+    const last = this.#engines.at(-1) ?? null;
+    const here = { host: hostname(), address: null, engine: last };
+    const source = { ...here, archives: this.#reading };
+    const target = { ...here, archives: this.#writing };
+    if (command === 'copy') {
+      const intoFiles = this.#writing.length > 0;
+      // An engine that is both was connected to for either.
+      const from = intoFiles || this.#engines.length > 1 ? first : null;
+      return { source: { ...source, engine: from }, target: { ...target, engine: intoFiles ? null : last } };
+    }
     const peer = {
       host: this.#peer?.name ?? null,
-      address: this.#peer?.address ?? this.#target,
+      address: this.#peer?.address ?? address,
       engine: this.#peer?.engine ?? null,
       archives: [],
     };
-    return this.#command === 'send'
-      ? { source: { ...here, engine, archives: reading }, target: peer }
-      : { source: peer, target: { ...here, engine, archives: writing } };
-  }
-
-  /** An engine that is both was connected to for either. */
-  #sidesOfCopy(here: Pick<Side, 'host' | 'address'>): Pick<ReportData, 'source' | 'target'> {
-    const [first = null] = this.#engines;
-    const intoFiles = this.#writing.length > 0;
-    const last = this.#engines.at(-1) ?? null;
-    const source = intoFiles || this.#engines.length > 1 ? first : null;
-    return {
-      source: { ...here, engine: source, archives: this.#reading },
-      target: { ...here, engine: intoFiles ? null : last, archives: this.#writing },
-    };
+    return command === 'send' ? { source, target: peer } : { source: peer, target };
   }
 }
 
