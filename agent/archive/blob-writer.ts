@@ -1,7 +1,5 @@
 /** One image on its way into files: layers are put as they come, under their digests; the image is added when whole. */
-import { ImgmvError } from '../../proto/errors.ts';
 import { Hasher } from '../../proto/hasher.ts';
-import { BLOBS_PER_IMAGE_MAX, IMAGE_BYTES_ALLOWANCE, IMAGE_BYTES_FACTOR_MAX } from '../../proto/limits.ts';
 import type { Stopwatch } from '../../proto/stopwatch.ts';
 import type { Blob, Digest, Image } from '../model/image.ts';
 import type { Answer, Incomplete } from '../model/sink.ts';
@@ -18,8 +16,6 @@ export class BlobWriter {
   readonly #parts: ImageParts;
   readonly #waited: Stopwatch;
   readonly #signal: AbortSignal;
-  #bytes = 0;
-  #blobs = 0;
 
   /** `waited` counts how long layers wait to be written. */
   constructor(store: BlobStore, { image, missing }: Answer, waited: Stopwatch, signal: AbortSignal) {
@@ -32,14 +28,7 @@ export class BlobWriter {
 
   async write(blob: Blob): Promise<void> {
     this.#signal.throwIfAborted();
-    this.#bytes += blob.size;
-    if (this.#bytes > this.#image.bytes * IMAGE_BYTES_FACTOR_MAX + IMAGE_BYTES_ALLOWANCE)
-      throw new ImgmvError(
-        'refused',
-        `the image brings ${this.#bytes} bytes and was offered with ${this.#image.bytes}`,
-      );
-    if (++this.#blobs > BLOBS_PER_IMAGE_MAX)
-      throw new ImgmvError('refused', `an image of more than ${BLOBS_PER_IMAGE_MAX} blobs`);
+    this.#parts.count(blob);
     if (blob.kind !== 'layer') return this.#parts.addMetadata(blob);
     if (blob.digest === undefined) return this.#spooled(blob);
     this.#parts.expectLayer(blob.digest);

@@ -1,8 +1,9 @@
 /** The files of the docker command of whoever runs imgmv: read, never written. */
+
 import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
-import { ImgmvError } from '../../proto/errors.ts';
+import { usage } from '../streams/errors.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -26,7 +27,7 @@ export async function readOptionalBytes(file: string): Promise<Buffer | undefine
     return await readFile(file);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw new ImgmvError('usage', `cannot read ${file}: ${(error as Error).message}`, { cause: error });
+    throw usage(`cannot read ${file}: ${(error as Error).message}`, { cause: error });
   }
 }
 
@@ -39,6 +40,6 @@ export function parseJson(text: string, file: string): unknown {
   try {
     return JSON.parse(text);
   } catch {
-    throw new ImgmvError('usage', `${file} is not JSON`);
+    throw usage(`${file} is not JSON`);
   }
 }

@@ -3,10 +3,12 @@
  * context, the default socket, the rootless socket. Reads files and the environment; connects to nothing.
  * Docker's own order: https://docs.docker.com/engine/manage-resources/contexts/
  */
+
 import { createHash } from 'node:crypto';
 import { access } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ImgmvError } from '../../proto/errors.ts';
+import { usage } from '../streams/errors.ts';
 import {
   configDirectory,
   type Environment,
@@ -54,7 +56,7 @@ export async function findEndpoint({
 }: EndpointOptions): Promise<Endpoint> {
   const [hostOption, contextOption] = [`${optionPrefix}docker-host`, `${optionPrefix}context`];
   if (dockerHost !== undefined && context !== undefined)
-    throw new ImgmvError('usage', `${hostOption} and ${contextOption} exclude each other`);
+    throw usage(`${hostOption} and ${contextOption} exclude each other`);
   if (dockerHost !== undefined)
     return checked({ address: dockerHost, foundBy: hostOption, ...(await envTls(env)) });
   if (context !== undefined) return contextEndpoint(context, contextOption, env);
@@ -100,22 +102,15 @@ async function contextEndpoint(name: string, foundBy: string, env: Environment):
   const file = join(base, 'meta', id, 'meta.json');
   const text = await readOptional(file);
   if (text === undefined)
-    throw new ImgmvError(
-      'usage',
-      `${foundBy} names the docker context ${JSON.stringify(name)}, which does not exist`,
-      {
-        hint: '`docker context ls` lists those that do',
-      },
-    );
+    throw usage(`${foundBy} names the docker context ${JSON.stringify(name)}, which does not exist`, {
+      hint: '`docker context ls` lists those that do',
+    });
   const meta = parseJson(text, file) as {
     Endpoints?: { docker?: { Host?: unknown; SkipTLSVerify?: unknown } };
   } | null;
   const endpoint = meta?.Endpoints?.docker;
   if (typeof endpoint?.Host !== 'string' || endpoint.Host === '')
-    throw new ImgmvError(
-      'usage',
-      `the docker context ${JSON.stringify(name)} names no docker host (${file})`,
-    );
+    throw usage(`the docker context ${JSON.stringify(name)} names no docker host (${file})`);
   const tlsDirectory = join(base, 'tls', id, 'docker');
   const tls = await readTls(tlsDirectory, endpoint.SkipTLSVerify === true);
   return checked({ address: endpoint.Host, foundBy: `context ${name}`, ...(tls && { tls }) });
@@ -139,13 +134,9 @@ async function readTls(directory: string, skipVerify: boolean): Promise<Tls | un
 
 function checked(endpoint: Endpoint): Endpoint {
   if (isDockerHost(endpoint.address)) return endpoint;
-  throw new ImgmvError(
-    'usage',
-    `${endpoint.foundBy} gives ${JSON.stringify(endpoint.address)}, which is no docker host`,
-    {
-      hint: 'expected unix:///path, tcp://host:port, ssh://user@host or ssh://user@host/path/of/docker.sock',
-    },
-  );
+  throw usage(`${endpoint.foundBy} gives ${JSON.stringify(endpoint.address)}, which is no docker host`, {
+    hint: 'expected unix:///path, tcp://host:port, ssh://user@host or ssh://user@host/path/of/docker.sock',
+  });
 }
 
 /** What transport.ts can reach: a socket by its path, or a host. */

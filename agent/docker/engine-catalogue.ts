@@ -1,9 +1,11 @@
 /** An engine as a place to choose images from. */
+
 import { ImgmvError } from '../../proto/errors.ts';
 import { REFERENCE_MAX_BYTES, TEXT_MAX_CHARACTERS } from '../../proto/limits.ts';
 import type { Catalogue, Chosen, Listed } from '../model/catalogue.ts';
 import type { Digest } from '../model/image.ts';
 import { familiar, isTooLong, parseReference, withDefaultTag } from '../model/reference.ts';
+import { usage } from '../streams/errors.ts';
 import type { Engine } from './engine.ts';
 import { isPrivateName } from './helpers.ts';
 
@@ -60,7 +62,7 @@ export class EngineCatalogue implements Catalogue {
   async find(reference: string): Promise<readonly Chosen[]> {
     const parsed = parseReference(reference);
     if (isPrivateName(reference)) return [];
-    if (isTooLong(reference)) throw new ImgmvError('usage', tooLong(reference), { about: 'long-name' });
+    if (isTooLong(reference)) throw usage(tooLong(reference), { about: 'long-name' });
     // What is neither a name nor an id, such as ../x, is nothing to make a request of.
     if (!parsed && !/^(sha256:)?[0-9a-f]{1,64}$/.test(reference)) return [];
     const found = await this.#engine.inspect(reference);

@@ -1,4 +1,5 @@
 /** An engine as a source: images that were chosen there, their blobs out of `docker save`. */
+
 import type { IncomingMessage } from 'node:http';
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import { Stopwatch } from '../../proto/stopwatch.ts';
@@ -7,6 +8,7 @@ import type { Blob, Digest, Image } from '../model/image.ts';
 import type { Source, SourceImage, Waits } from '../model/source.ts';
 import { ARCHITECTURE_UNSAID, OS_UNSAID } from '../oci/metadata.ts';
 import { atOnce, LOOKUPS_AT_ONCE } from '../streams/at-once.ts';
+import { integrity } from '../streams/errors.ts';
 import { blobsOfSave } from './classic/save.ts';
 import type { Engine, InspectedImage } from './engine.ts';
 import type { ImageStore, Readable } from './image-store.ts';
@@ -208,10 +210,7 @@ function requireImage({ Id, Os, Architecture, RootFS, Manifests = [] }: Inspecte
     throw new ImgmvError('engine-refused', `${Id} is incomplete: the engine lacks a part of the image`, {
       hint: 'pull or build it again on the source',
     });
-  throw new ImgmvError(
-    'integrity',
-    `${Id} is no image that could run, but an artifact, such as a Helm chart`,
-  );
+  throw integrity(`${Id} is no image that could run, but an artifact, such as a Helm chart`);
 }
 
 function describe(inspected: InspectedImage, engine: Engine, { rootType }: ImageStore): Image {

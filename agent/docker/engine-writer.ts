@@ -3,15 +3,16 @@
  * a large image, committed one by one. Metadata waits until every blob is verified; the image appears under a
  * private name, is inspected and compared, and only then gets its names. PROTOCOL.md section 8, docs/engines.md.
  */
+
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import { Hasher } from '../../proto/hasher.ts';
-import { BLOBS_PER_IMAGE_MAX, IMAGE_BYTES_ALLOWANCE, IMAGE_BYTES_FACTOR_MAX } from '../../proto/limits.ts';
 import type { Stopwatch } from '../../proto/stopwatch.ts';
 import { type Blob, bytesToCome, type Digest, type Image } from '../model/image.ts';
 import type { Answer, Incomplete, SetName } from '../model/sink.ts';
 import { blobPath } from '../oci/blob-path.ts';
 import { ImageParts, sameDigests } from '../oci/image-parts.ts';
 import { OS_UNSAID } from '../oci/metadata.ts';
+import { integrity } from '../streams/errors.ts';
 import type { ArchiveFile } from './archive.ts';
 import type { Engine } from './engine.ts';
 import type { Helpers } from './helpers.ts';
@@ -60,8 +61,6 @@ export class EngineWriter {
   /** An image that is to have no name needs none to be found: its id is known. */
   readonly #privateName: string | undefined;
   #loadedName: string | undefined;
-  #bytes = 0;
-  #blobs = 0;
   /** Podman has refused a load for want of layers that its images claim: all of them are to come. */
   #disbelieved = false;
 
@@ -90,22 +89,14 @@ export class EngineWriter {
 
   async write(blob: Blob): Promise<void> {
     this.#options.signal.throwIfAborted();
-    this.#bytes += blob.size;
-    const maxBytes = this.#image.bytes * IMAGE_BYTES_FACTOR_MAX + IMAGE_BYTES_ALLOWANCE;
-    if (this.#bytes > maxBytes)
-      throw new ImgmvError(
-        'refused',
-        `the image brings ${this.#bytes} bytes and was offered with ${this.#image.bytes}`,
-      );
-    if (++this.#blobs > BLOBS_PER_IMAGE_MAX)
-      throw new ImgmvError('refused', `an image of more than ${BLOBS_PER_IMAGE_MAX} blobs`);
+    this.#parts.count(blob);
     await (blob.kind === 'layer' ? this.#writeLayer(blob) : this.#parts.addMetadata(blob));
   }
 
   async #writeLayer(blob: Blob): Promise<void> {
     if (blob.digest) this.#parts.expectLayer(blob.digest);
     // 20.10 tells a layer's digest only after its bytes; the tar does not mind what the file is called.
-    const path = blob.digest ? blobPath(blob.digest) : `layers/${this.#blobs}.tar`;
+    const path = blob.digest ? blobPath(blob.digest) : `layers/${this.#parts.blobs}.tar`;
     const hasher = blob.verified ? undefined : new Hasher();
     const { store } = this.#options;
     using unpacked = store.comparesLayers ? undefined : new UnpackedDigest();
@@ -121,8 +112,7 @@ export class EngineWriter {
     };
     const taken = await this.#take(path, blob.size, body());
     const digest = blob.verified?.() ?? (hasher as Hasher).digest();
-    if (blob.digest && digest !== blob.digest)
-      throw new ImgmvError('integrity', `layer ${blob.digest} came as ${digest}`);
+    if (blob.digest && digest !== blob.digest) throw integrity(`layer ${blob.digest} came as ${digest}`);
     // A source that cannot tell a layer's digest beforehand sends all of them in every round.
     if (!blob.digest && this.#parts.hasLayer(digest)) return void (await taken?.discard());
     const diffId = await unpacked?.digest();
@@ -253,16 +243,14 @@ export class EngineWriter {
     const { diffIds, platform } = this.#image;
     const gotDiffIds = got.RootFS.Layers ?? [];
     if (got.Id !== wantId || !sameDigests(gotDiffIds, diffIds))
-      throw new ImgmvError(
-        'integrity',
+      throw integrity(
         `the engine has ${got.Id} with ${gotDiffIds.length} layers, want ${wantId} with ${diffIds.length}`,
       );
     if ((got.Os || OS_UNSAID) !== platform.os)
-      throw new ImgmvError('integrity', `the image is for ${got.Os}, and was offered for ${platform.os}`);
+      throw integrity(`the image is for ${got.Os}, and was offered for ${platform.os}`);
     const sent = this.sentMetadata;
     const incompleteOne = got.Manifests?.find(({ ID, Available }) => sent.has(ID) && !Available);
-    if (incompleteOne)
-      throw new ImgmvError('integrity', `the engine lacks a part of manifest ${incompleteOne.ID}`);
+    if (incompleteOne) throw integrity(`the engine lacks a part of manifest ${incompleteOne.ID}`);
   }
 
   async #setNames(targetId: Digest, from: string | undefined): Promise<Loaded> {

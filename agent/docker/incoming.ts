@@ -4,10 +4,12 @@
  * store one image a layer, in any order; of a classic store one image of the lowest k layers, so a load is
  * held open until all layers below its own are committed. docs/engines.md.
  */
+
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import { SMALL_LAYERS_MAX_BYTES } from '../../proto/limits.ts';
 import type { Stopwatch } from '../../proto/stopwatch.ts';
 import type { Digest } from '../model/image.ts';
+import { integrity } from '../streams/errors.ts';
 import { settledWithin } from '../streams/settled-within.ts';
 import type { ArchiveFile } from './archive.ts';
 import type { Engine, InspectedImage } from './engine.ts';
@@ -245,6 +247,6 @@ async function inMemory(body: AsyncIterable<Buffer>, size: number): Promise<Buff
     if (length > size) break;
     parts.push(Buffer.from(chunk));
   }
-  if (length !== size) throw new ImgmvError('integrity', `a layer of ${size} bytes came with another length`);
+  if (length !== size) throw integrity(`a layer of ${size} bytes came with another length`);
   return Buffer.concat(parts);
 }

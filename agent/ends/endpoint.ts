@@ -1,8 +1,10 @@
 /** All places of images: what people call them, by skopeo's names of transports, and what is behind that. */
-import { ImgmvError } from '../../proto/errors.ts';
+
+import type { ImgmvError } from '../../proto/errors.ts';
 import type { Format } from '../archive/each-sink.ts';
 import { type ArchiveEndpoint, archiveText, DIRECTORY_KINDS, FILE_KINDS } from '../archive/endpoint.ts';
 import type { EngineOptions } from '../docker/engine.ts';
+import { usage } from '../streams/errors.ts';
 
 /** An image of an engine, or all that is to go into it; not which engine. */
 export interface EngineReference {
@@ -51,20 +53,20 @@ export function parseEndpoint(text: string): NamedEndpoint {
   const reference = colon < 0 ? undefined : rest.slice(colon + 1);
   const isFile = (FILE_KINDS as readonly string[]).includes(kind);
   if (path === '' || reference === '')
-    throw new ImgmvError('usage', `${JSON.stringify(text)} names no ${isFile ? 'file' : 'directory'}`, {
+    throw usage(`${JSON.stringify(text)} names no ${isFile ? 'file' : 'directory'}`, {
       hint: isFile ? `for example ${kind}:images.tar, or ${kind}:-` : `for example ${kind}:images`,
     });
   if (path === '-' && !isFile)
-    throw new ImgmvError('usage', `${kind}: is a directory, and - a stream`, {
+    throw usage(`${kind}: is a directory, and - a stream`, {
       hint: 'docker-archive:- and oci-archive:- are streams',
     });
   if (kind === 'dir' && reference !== undefined)
-    throw new ImgmvError('usage', `${JSON.stringify(text)}: a dir: holds one image, without a name`);
+    throw usage(`${JSON.stringify(text)}: a dir: holds one image, without a name`);
   return { kind: kind as ArchiveEndpoint['kind'], path, ...(reference !== undefined && { reference }) };
 }
 
 function unknown(text: string): ImgmvError {
-  return new ImgmvError('usage', `${JSON.stringify(text)} is no place for images`, {
+  return usage(`${JSON.stringify(text)} is no place for images`, {
     hint: `docker-daemon:${text.includes(':') || text.includes('/') ? 'NAME' : text} is an image of the engine; others are docker-archive:FILE, oci-archive:FILE, oci:DIR, dir:DIR`,
   });
 }

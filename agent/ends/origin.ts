@@ -1,5 +1,5 @@
 /** Where the images of a run come from: an engine, archives, or both; what is chosen of these is checked before anything else. */
-import { ImgmvError } from '../../proto/errors.ts';
+
 import { TEXT_MAX_CHARACTERS } from '../../proto/limits.ts';
 import type { Archive } from '../archive/archive.ts';
 import { ArchiveCatalogue } from '../archive/archive-catalogue.ts';
@@ -18,6 +18,7 @@ import { type Emit, warnBy } from '../model/events.ts';
 import type { Digest, Image } from '../model/image.ts';
 import type { Source } from '../model/source.ts';
 import { atOnce, LOOKUPS_AT_ONCE } from '../streams/at-once.ts';
+import { usage } from '../streams/errors.ts';
 import type { SourceEndpoint } from './endpoint.ts';
 import { archiveHost, connectEngine, type Host } from './host.ts';
 import { JoinedSource } from './joined-source.ts';
@@ -165,7 +166,7 @@ async function openArchivePlace(
 ): Promise<Place> {
   const { emit, selection, signal } = options;
   if (endpoints.filter(({ path }) => path === '-').length > 1)
-    throw new ImgmvError('usage', 'standard input holds one archive, and is named twice');
+    throw usage('standard input holds one archive, and is named twice');
   const opened: (readonly Archive[])[] = [];
   const close = async () => {
     for (const archive of opened.flat()) await archive[Symbol.asyncDispose]();

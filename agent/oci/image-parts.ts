@@ -3,7 +3,12 @@
  * together before an engine is told what they mean. Knows no engine.
  */
 import { ImgmvError } from '../../proto/errors.ts';
-import { IMAGE_METADATA_MAX_BYTES } from '../../proto/limits.ts';
+import {
+  BLOBS_PER_IMAGE_MAX,
+  IMAGE_BYTES_ALLOWANCE,
+  IMAGE_BYTES_FACTOR_MAX,
+  IMAGE_METADATA_MAX_BYTES,
+} from '../../proto/limits.ts';
 import type { Blob, BlobKind, Digest, Image } from '../model/image.ts';
 import { integrity } from '../streams/errors.ts';
 import { readAll } from '../streams/read-all.ts';
@@ -56,6 +61,9 @@ export class ImageParts {
   readonly #layers = new Map<Digest, Layer>();
   readonly #metadata = new Map<Digest, { kind: BlobKind; bytes: Buffer }>();
   #metadataBytes = 0;
+  #bytes = 0;
+  /** That have come, in all rounds. */
+  blobs = 0;
   /** As of the last `checkWhole`. */
   #graph: Graph | undefined;
   /** Layers that are not to come, since the engine has them. */
@@ -67,6 +75,16 @@ export class ImageParts {
   constructor(image: Image, missing: readonly Digest[] | undefined) {
     this.#image = image;
     this.#held = heldOf(image, missing);
+  }
+
+  /** Counts a blob that comes. Throws refused for more blobs, or bytes, than belong to what was offered. */
+  count({ size }: Pick<Blob, 'size'>): void {
+    this.#bytes += size;
+    const { bytes } = this.#image;
+    if (this.#bytes > bytes * IMAGE_BYTES_FACTOR_MAX + IMAGE_BYTES_ALLOWANCE)
+      throw new ImgmvError('refused', `the image brings ${this.#bytes} bytes and was offered with ${bytes}`);
+    if (++this.blobs > BLOBS_PER_IMAGE_MAX)
+      throw new ImgmvError('refused', `an image of more than ${BLOBS_PER_IMAGE_MAX} blobs`);
   }
 
   hasLayer(digest: Digest): boolean {

@@ -2,6 +2,7 @@
  * The side that waits: an HTTP server that does nothing but upgrade, an authority that says who may meet it, and the
  * session that comes of it. Nobody gets work or memory out of it before the proof. docs/SECURITY.md says against whom.
  */
+
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, Socket as NetSocket } from 'node:net';
 import type { Duplex } from 'node:stream';
@@ -26,6 +27,7 @@ import type { Hello } from '../../proto/messages.ts';
 import { type Socket, SUBPROTOCOL, upgrade, versionOffered } from '../../proto/websocket.ts';
 import type { Emit } from '../model/events.ts';
 import { type Clock, SYSTEM_CLOCK } from '../streams/clock.ts';
+import { usage } from '../streams/errors.ts';
 import { onAbort } from '../streams/on-abort.ts';
 import { Admission, type Stranger } from './admission.ts';
 import { Answers } from './answers.ts';
@@ -311,14 +313,14 @@ function listenError({ address, port }: ListenOptions, error: NodeJS.ErrnoExcept
     address === undefined ? `port ${port}` : `${address.includes(':') ? `[${address}]` : address}:${port}`;
   switch (error.code) {
     case 'EADDRINUSE':
-      return new ImgmvError('usage', `${where} is in use`, { cause: error, about: 'port-in-use' });
+      return usage(`${where} is in use`, { cause: error, about: 'port-in-use' });
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
     case 'EINVAL':
-      return new ImgmvError('usage', `${where} is no address of this host`, { cause: error });
+      return usage(`${where} is no address of this host`, { cause: error });
     case 'EACCES':
-      return new ImgmvError('usage', `no permission to listen on ${where}`, { cause: error });
+      return usage(`no permission to listen on ${where}`, { cause: error });
     default:
-      return new ImgmvError('usage', `cannot listen on ${where}: ${error.message}`, { cause: error });
+      return usage(`cannot listen on ${where}: ${error.message}`, { cause: error });
   }
 }

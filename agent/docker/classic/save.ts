@@ -3,6 +3,7 @@
  * known: 20.10 and older (`<v1id>/layer.tar`, `<id>.json`), 25 and newer (`blobs/sha256/<digest>`), and
  * podman (`<diffid>.tar`). moby image/tarexport/save.go
  */
+
 import type { Readable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { extract } from 'tar-stream';
@@ -13,6 +14,7 @@ import type { Blob, BlobKind, Digest, Image } from '../../model/image.ts';
 import { graphOf } from '../../oci/graph.ts';
 import { rootKind, digestOf as sha256Of } from '../../oci/metadata.ts';
 import { v1Ids } from '../../oci/v1-id.ts';
+import { integrity } from '../../streams/errors.ts';
 import { once } from '../../streams/file-bytes.ts';
 import { isGzip, isZstd, MAGIC_BYTES } from '../../streams/magic.ts';
 import { peek } from '../../streams/peek.ts';
@@ -209,8 +211,7 @@ function* metadataOf(image: Image, given: ReadonlyMap<Digest, Buffer>): Generato
 
 function bufferBlob(kind: BlobKind, digest: Digest, bytes: Buffer): Blob {
   const found = sha256Of(bytes);
-  if (found !== digest)
-    throw new ImgmvError('integrity', `docker save names a blob ${digest} that is ${found}`);
+  if (found !== digest) throw integrity(`docker save names a blob ${digest} that is ${found}`);
   return { kind, digest, size: bytes.length, body: once(bytes) };
 }
 
@@ -219,8 +220,6 @@ function looksLikeJson(bytes: Buffer): boolean {
 }
 
 const readMetadataOf = (entry: unknown) =>
-  readAll(
-    entry as AsyncIterable<Buffer>,
-    METADATA_MAX_BYTES,
-    () => new ImgmvError('integrity', `metadata of more than ${METADATA_MAX_BYTES} bytes in docker save`),
+  readAll(entry as AsyncIterable<Buffer>, METADATA_MAX_BYTES, () =>
+    integrity(`metadata of more than ${METADATA_MAX_BYTES} bytes in docker save`),
   );

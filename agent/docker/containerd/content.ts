@@ -5,8 +5,10 @@
  * with the containerd image store that is the store of the images. The engine chooses the namespace.
  * Messages: containerd api/services/content/v1/content.proto.
  */
+
 import { ImgmvError } from '../../../proto/errors.ts';
 import type { Digest } from '../../model/image.ts';
+import { integrity } from '../../streams/errors.ts';
 import { GrpcConnection, type GrpcEngine, GrpcStatus, NOT_FOUND } from './grpc.ts';
 import { DELIMITED, encodeString, type Field, fieldsOf, readVarint, VARINT } from './protobuf.ts';
 
@@ -107,7 +109,7 @@ export class ContentStore {
         const head = await message.peek(READ_HEAD_MAX_BYTES);
         const { offset, dataAt } = decodeReadHead(what, head, message.bytes);
         if (offset !== position)
-          throw new ImgmvError('integrity', `${what}: got bytes at ${offset}, want those at ${position}`);
+          throw integrity(`${what}: got bytes at ${offset}, want those at ${position}`);
         yield* message.body(dataAt);
         position += message.bytes - dataAt;
       }
@@ -123,8 +125,7 @@ export class ContentStore {
     let bytes = 0;
     for await (const piece of this.read(digest)) {
       bytes += piece.length;
-      if (bytes > maxBytes)
-        throw new ImgmvError('integrity', `blob ${digest} has more than ${maxBytes} bytes, as metadata`);
+      if (bytes > maxBytes) throw integrity(`blob ${digest} has more than ${maxBytes} bytes, as metadata`);
       pieces.push(piece);
     }
     return Buffer.concat(pieces, bytes);

@@ -357,8 +357,8 @@ export const ARCHIVES: readonly Mutation[] = [
   },
   {
     name: 'an image may bring any number of bytes into files',
-    file: 'agent/archive/blob-writer.ts',
-    find: 'if (this.#bytes > this.#image.bytes * IMAGE_BYTES_FACTOR_MAX + IMAGE_BYTES_ALLOWANCE)',
+    file: 'agent/oci/image-parts.ts',
+    find: 'if (this.#bytes > bytes * IMAGE_BYTES_FACTOR_MAX + IMAGE_BYTES_ALLOWANCE)',
     replace: 'if (false)',
     tests: tests('test/agent/move/image-bytes.test.ts', 'into files'),
     says: ['Metadata has a bound of its own'],
