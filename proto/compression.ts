@@ -28,7 +28,6 @@ const FRAME_MIN_BYTES = 9;
 class Slab {
   #room = Buffer.alloc(0);
 
-  /** Where the next output may go. */
   room(): Buffer {
     if (this.#room.length < SLAB_ROOM_MIN_BYTES) this.#room = Buffer.allocUnsafeSlow(SLAB_BYTES);
     return this.#room;

@@ -21,7 +21,6 @@ export interface ReceivedBlob extends AnyBlob {
   readonly verified: () => Digest;
 }
 
-/** Reads entries off one lane, in order. */
 export class EntryReader {
   readonly #lane: Lane;
   readonly #decompressor = new Decompressor();

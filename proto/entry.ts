@@ -27,7 +27,6 @@ export interface Blob {
   readonly kind: BlobKind;
   /** sha256 of the bytes, where it is known before them: docker 20.10 does not name it. */
   readonly digest?: Digest;
-  /** Bytes of `body`. */
   readonly size: number;
   /** Whether zstd would only waste time on it, as it is compressed already. */
   readonly compressed?: boolean;

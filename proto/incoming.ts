@@ -7,11 +7,8 @@ import { readUint64 } from './record.ts';
 export class Incoming {
   readonly #windowBytes: number;
   readonly #queue = new ByteQueue();
-  /** Offset of the next byte to come. */
   #offset = 0;
-  /** What the reader has taken. */
   #consumed = 0;
-  /** The limit that was told. */
   #limit = 0;
   #ended = false;
 
@@ -24,7 +21,6 @@ export class Incoming {
     return this.#offset;
   }
 
-  /** Whether the writer's END has come. */
   get ended(): boolean {
     return this.#ended;
   }

@@ -48,7 +48,6 @@ export class Lane {
   #channel: Channel;
   /** On the channels before this one, both ways. */
   #pastWireBytes = 0;
-  /** Whether the channel at hand is whole. */
   #connected = true;
 
   readonly #outgoing = new Outgoing();
@@ -91,7 +90,6 @@ export class Lane {
     return this.#channel;
   }
 
-  /** False from a break until the channel was replaced. */
   get connected(): boolean {
     return this.#connected;
   }

@@ -106,7 +106,6 @@ export const JOBS = 2;
 export const MESSAGE_MAX_BYTES = 256 * KIB;
 /** A list longer than this is cut into several messages. */
 export const MESSAGE_LIST_BYTES = 96 * KIB;
-/** Items of an offer. */
 export const OFFER_IMAGES_MAX = 10_000;
 /** Layers and names of all items of an offer together. */
 export const OFFER_PARTS_MAX = 250_000;

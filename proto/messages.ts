@@ -273,7 +273,6 @@ export function decodeMessage(json: Buffer): Message {
   );
 }
 
-/** Sends and receives control messages on lane 0. */
 export class Control {
   readonly lane: Lane;
   #buffered: Buffer = Buffer.alloc(0);

@@ -111,7 +111,6 @@ class SymmetricState {
   }
 }
 
-/** What a handshake starts from. */
 export interface HandshakeOptions {
   readonly pattern: Pattern;
   /** Whether this side writes the first message. */

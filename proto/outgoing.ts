@@ -14,7 +14,6 @@ export class Outgoing {
   /** Set once END stands behind the last byte. */
   ended = false;
 
-  /** Offset behind the last byte. */
   get to(): number {
     return this.#sent.to;
   }
@@ -49,7 +48,6 @@ export class Outgoing {
     return [offset, bytes];
   }
 
-  /** What CREDIT says. */
   credit(consumed: number, limit: number): void {
     const backwards = consumed < this.#taken || limit < this.#limit;
     if (consumed > this.#next || backwards) throw violation('credits that do not fit');

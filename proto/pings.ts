@@ -24,7 +24,6 @@ export class Pings {
     this.#waiting.delete(id);
   }
 
-  /** The connection that they went over is gone. */
   forget(): void {
     for (const resolve of this.#waiting.values()) resolve();
     this.#waiting.clear();

@@ -10,17 +10,14 @@ export class SentBytes {
     this.#maxBytes = maxBytes;
   }
 
-  /** Offset of the first byte that is kept. */
   get from(): number {
     return this.#from;
   }
 
-  /** Offset behind the last one. */
   get to(): number {
     return this.#to;
   }
 
-  /** How many bytes may be added. */
   get free(): number {
     return this.#maxBytes - (this.#to - this.#from);
   }
@@ -34,7 +31,6 @@ export class SentBytes {
     this.#to += bytes.length;
   }
 
-  /** Forgets all before `offset`. */
   release(offset: number): void {
     this.#from = Math.max(this.#from, offset);
   }

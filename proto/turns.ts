@@ -8,7 +8,6 @@ export class Turns {
     return turn;
   }
 
-  /** Resolves when all that was asked for by now has been done. */
   async idle(): Promise<void> {
     await this.#last;
   }

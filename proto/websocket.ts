@@ -137,7 +137,6 @@ export class Socket {
     this.#ws.close(code, truncateUtf8(reason, 123));
   }
 
-  /** Ends the connection at once. */
   destroy(): void {
     this.#ws.terminate();
   }

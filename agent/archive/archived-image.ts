@@ -118,7 +118,6 @@ export function archivedName(text: string, warnings: string[]): readonly string[
   return [];
 }
 
-/** Its names are those at both ends. */
 export function named(image: Image, names: Iterable<string>): Image {
   const all = [...new Set(names)];
   if (all.length > NAMES_PER_IMAGE_MAX)

@@ -34,7 +34,6 @@ export interface BlobStore extends AsyncDisposable {
   put(digest: Digest, size: number, body: AsyncIterable<Buffer>): Promise<void>;
   /** From here on the image is there. */
   add(whole: WholeImage): Promise<void>;
-  /** Gives an image of `there` more names. */
   name(image: Image, names: readonly Name[]): Promise<void>;
   /** Its images are there once `finish` has resolved; of others each stays from `add` on. */
   readonly atomic: boolean;

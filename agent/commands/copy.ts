@@ -10,7 +10,6 @@ import { EVERY_NAME } from '../push/policy.ts';
 export interface CopyImagesOptions extends OriginOptions {
   readonly destination: SinkEndpoint;
   readonly jobs: number;
-  /** How often what failed is tried again. */
   readonly retries: number;
   readonly noReplace: boolean;
   readonly overwrite: boolean;

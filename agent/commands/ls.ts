@@ -23,7 +23,6 @@ export async function listImages(options: PlaceOptions): Promise<void> {
   options.emit({ event: 'images', images, layerBytes });
 }
 
-/** Of their layers, each once. */
 function bytesTogether(images: readonly Image[]): number | null {
   if (images.some(({ layers }) => layers === undefined)) return null;
   const sizes = new Map(images.flatMap(layersOf).map(({ key, size }) => [key, size]));

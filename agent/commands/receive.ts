@@ -59,7 +59,6 @@ export interface ReceiverPush {
   readonly patterns: readonly TargetPattern[];
 }
 
-/** What somebody has to confirm. */
 export interface Asked {
   readonly images: readonly PlanImage[];
   /** As it calls itself, and where it is. */

@@ -22,9 +22,7 @@ export interface SendOptions extends OriginOptions {
   /** Asked once, after all that can be checked here has been, and before dialling. */
   readonly code: () => Promise<Secret>;
   readonly level?: number | undefined;
-  /** Images under way at once: see MoveOptions. */
   readonly jobs: number;
-  /** How often what failed is tried again. */
   readonly retries: number;
   /** Ends with the plan, and says how long the move would take at the rate of the link. */
   readonly planOnly?: boolean;

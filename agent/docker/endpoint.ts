@@ -27,7 +27,6 @@ interface Tls {
   readonly skipVerify: boolean;
 }
 
-/** Where an engine answers. */
 export interface Endpoint {
   /** As DOCKER_HOST has it: `unix:///var/run/docker.sock`, `tcp://host:2376`, `ssh://user@host/run/docker.sock`. */
   readonly address: string;

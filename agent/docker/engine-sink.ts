@@ -37,7 +37,6 @@ export interface EngineSinkOptions {
   readonly layerwiseMinBytes?: number;
 }
 
-/** What the images so far leave for the next one. */
 interface Planning {
   readonly inventory: Inventory;
   /** What several images share travels with the first of them; if that one fails, the next asks for it. */
@@ -46,14 +45,12 @@ interface Planning {
   freeBytes: number;
 }
 
-/** What the engine has, as of one moment. */
 interface Here {
   readonly inventory: Inventory;
   readonly byId: ReadonlyMap<Digest, ListedByEngine>;
   readonly byName: ReadonlyMap<string, Digest>;
 }
 
-/** An image that is to come. */
 interface Coming {
   readonly answer: Answer;
   /** How many of its lowest layers are here, or come with others. */
@@ -66,7 +63,6 @@ interface Coming {
 
 interface LookedUp {
   readonly image: Image;
-  /** Its id here, where it is. */
   readonly there: Digest | undefined;
   readonly refs: readonly PlannedName[];
 }
@@ -128,7 +124,6 @@ export class EngineSink implements Sink {
     return planned;
   }
 
-  /** What of it, and of its names, is here. */
   async #lookUp(image: Image, here: Here): Promise<LookedUp> {
     const there = await this.#findPresent(image, here);
     const refs = image.names.map((name): PlannedName => {

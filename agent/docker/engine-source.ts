@@ -31,7 +31,6 @@ export class EngineSource implements Source {
   readonly #leftOut: (message: string) => void;
   readonly #store: ImageStore;
   readonly #readable = new Map<Digest, Readable>();
-  /** Saves that were begun ahead. */
   readonly #prepared = new Map<Digest, Promise<IncomingMessage | undefined>>();
   readonly #saving = new Stopwatch();
   #images: Promise<readonly SourceImage[]> | undefined;
@@ -164,7 +163,6 @@ export class EngineSource implements Source {
     this.#giveUpPrepared();
   }
 
-  /** What was begun and not asked for. */
   #giveUpPrepared(): void {
     for (const prepared of this.#prepared.values())
       prepared.then(

@@ -43,7 +43,6 @@ export interface EngineWriterOptions {
   readonly layerwiseMinBytes: number;
 }
 
-/** An image that the engine has under this id. */
 interface Loaded {
   readonly targetId: Digest;
   readonly refs: readonly SetName[];
@@ -155,7 +154,6 @@ export class EngineWriter {
     return this.#parts.committedBytes;
   }
 
-  /** Manifests, indexes and configs that have come. */
   get sentMetadata(): ReadonlySet<Digest> {
     return new Set(this.#parts.metadata().map(([digest]) => digest));
   }

@@ -192,7 +192,6 @@ export class Engine implements Disposable {
     }
   }
 
-  /** Those that run. */
   async containers(): Promise<readonly Docker.ContainerInfo[]> {
     return this.#guard({ what: 'list containers', method: 'GET', path: '/containers/json' });
   }
@@ -262,7 +261,6 @@ export class Engine implements Disposable {
     );
   }
 
-  /** The head of an answer whose body is a stream. */
   async #answerTo(what: string, given: RequestOptions & { signal: AbortSignal }): Promise<IncomingMessage> {
     const { request, options } = this.transport;
     const sent = request({ ...options, ...given });

@@ -18,9 +18,7 @@ const LABEL = 'io.imgmv.incoming';
 const KEPT_MAX_MS = 24 * 60 * 60_000;
 
 export interface Helper {
-  /** The private name. */
   readonly name: string;
-  /** Of the image that has it. */
   readonly id: Digest;
   /** Id at its source of the image whose layers it keeps; undefined for an image that was being loaded whole. */
   readonly image: Digest | undefined;
@@ -42,12 +40,10 @@ export class Helpers implements Disposable {
     sessionsHere.add(session);
   }
 
-  /** Whether this session has left it. */
   owns({ name }: Helper): boolean {
     return name.startsWith(`${REPOSITORY}:${this.#session}-`);
   }
 
-  /** A name that no image has. */
   nextName(): string {
     const { place, pid, started } = HERE ?? NOWHERE;
     return `${REPOSITORY}:${this.#session}-${place}-${seconds(Date.now())}-${pid}.${started}-${this.#count++}`;

@@ -18,20 +18,17 @@ export interface Readable {
 
 /** All that a load wants besides the layers. */
 export interface Loadable {
-  /** Which the image has then. */
   readonly id: Digest;
   readonly files: readonly ArchiveFile[];
 }
 
 export interface ImageStore {
-  /** How many layers an image may have. */
   readonly layersMax: number;
   /** Of a root of which the engine does not say what it is. */
   readonly rootType: string;
   /** Whether the engine compares layers with the config that names them. Where not, we do; and an image there may claim layers that it lacks. */
   readonly comparesLayers: boolean;
 
-  /** A snapshot. */
   inventory(list: List): Promise<Inventory>;
   /** The id here of this very image of a store of this kind, whole; `listed`: what the engine lists under its id. */
   present(image: Image, listed: ListedByEngine | undefined): Promise<Digest | undefined>;

@@ -23,7 +23,6 @@ export interface IncomingOptions {
   readonly ready: () => Promise<void>;
   readonly waited: Stopwatch;
   readonly signal: AbortSignal;
-  /** Told when a layer is safe. */
   readonly onCommitted: (digest: Digest) => void;
   /** Whether it may have failed for want of layers that were taken to be here: they are asked for again. */
   readonly lost: (error: ImgmvError) => Promise<boolean>;
@@ -74,11 +73,8 @@ export class Incoming {
   readonly #engine: Engine;
   readonly #options: IncomingOptions;
   readonly #order: CommitOrder;
-  /** Loads that have not ended. */
   readonly #open = new Set<Load>();
-  /** Layers in memory. */
   readonly #small = new Set<Buffer>();
-  /** Commits go one after the other. */
   #commits: Promise<void> = Promise.resolve();
   #failure: ImgmvError | undefined;
   /** Whether the failure stays, whatever comes. */
@@ -121,7 +117,6 @@ export class Incoming {
     for (const commit of commits) this.#commit(commit);
   }
 
-  /** Gives up what came and is not wanted. */
   async discard({ in: at }: Taken): Promise<void> {
     if (!(at instanceof Load)) return;
     this.#open.delete(at);
@@ -147,7 +142,6 @@ export class Incoming {
     }
   }
 
-  /** As that of the order. */
   rewind(below: number): void {
     this.#order.rewind(below);
   }

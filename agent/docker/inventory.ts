@@ -2,7 +2,6 @@
 import type { Digest, Image } from '../model/image.ts';
 import type { ListedByEngine } from './engine.ts';
 
-/** What of one image is not here. */
 export interface Lacking {
   /** Digests as the source names them; undefined where this engine cannot tell. */
   readonly missing: readonly Digest[] | undefined;
@@ -38,5 +37,4 @@ export interface Inventory {
   heldOtherwise(image: Image, missing: readonly Digest[]): Promise<number>;
 }
 
-/** Gives the images of the engine. */
 export type List = () => Promise<readonly ListedByEngine[]>;

@@ -90,7 +90,6 @@ export class Load {
     entry.end(undefined);
   }
 
-  /** Writes a file whose bytes are here, or a link. */
   async add([path, content]: ArchiveFile): Promise<void> {
     if (!('linkTo' in content)) return this.file(path, content.length, once(content));
     this.#check();

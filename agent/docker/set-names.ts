@@ -6,7 +6,6 @@ import { familiarName, parseTarget } from '../model/reference.ts';
 import type { SetName } from '../model/sink.ts';
 import type { Engine } from './engine.ts';
 
-/** What of an engine it takes. */
 export type NamingEngine = Pick<Engine, 'inspect' | 'tag' | 'dropName'>;
 
 export interface SetNamesOptions {
@@ -14,7 +13,6 @@ export interface SetNamesOptions {
   readonly noReplace: boolean;
 }
 
-/** A name that was set, or may have been. */
 interface Tried {
   readonly name: Name;
   /** The image that had it; undefined where there was none. */

@@ -55,7 +55,6 @@ interface Answer {
 
 type Child = ChildProcessByStdio<Writable, Readable, Readable>;
 
-/** A process, and the last it said to people, on one line. */
 interface Ssh {
   readonly child: Child;
   readonly closed: Promise<unknown>;
@@ -72,7 +71,6 @@ export class SshLogin {
   readonly #control = join(this.#directory, 'c');
   readonly #mark = `imgmv-${randomBytes(8).toString('hex')}`;
   readonly #login: Ssh;
-  /** The newest one. */
   #session: Ssh | undefined;
   /** Whether connections take no process. Not to be set elsewhere. */
   forwards = false;
@@ -82,7 +80,6 @@ export class SshLogin {
   #shared = true;
   readonly #onExit = () => this.end();
 
-  /** Begins to log in. */
   constructor(endpoint: Endpoint) {
     this.#endpoint = endpoint;
     const url = new URL(endpoint.address);

@@ -9,13 +9,11 @@ import type { Digest, Image } from '../model/image.ts';
 import { type Answer, type Planned, type PlannedName, refused, type Sink } from '../model/sink.ts';
 import { onAbort } from '../streams/on-abort.ts';
 
-/** How long an answer may take. */
 export const CONFIRM_WAIT_MS = 60_000;
 
 export interface Confirmation {
   /** Asks about the plan. The signal is aborted when no answer is wanted any more; what `ask` then does is ignored. */
   readonly ask: (answers: readonly Answer[], signal: AbortSignal) => Promise<boolean>;
-  /** Of the session. */
   readonly signal: AbortSignal;
   readonly waitMs?: number;
 }
@@ -78,7 +76,6 @@ export class ConfirmingSink extends ForwardingSink {
   }
 }
 
-/** Which name is set, and which image loses it. */
 function effectOf({ target, replaces }: PlannedName): string {
   return `${target} ${replaces}`;
 }

@@ -18,7 +18,6 @@ export interface EngineEndpoint extends EngineReference {
   readonly engine: EngineOptions;
 }
 
-/** A directory that gets an archive for each image. */
 export interface EachEndpoint {
   readonly kind: 'each';
   readonly path: string;
@@ -32,7 +31,6 @@ export type SinkEndpoint = SourceEndpoint | EachEndpoint;
 
 const KINDS = ['docker-daemon', ...FILE_KINDS, ...DIRECTORY_KINDS];
 
-/** As it was given. */
 export function endpointText(endpoint: NamedEndpoint | EachEndpoint): string {
   if (endpoint.kind === 'docker-daemon') return `docker-daemon:${endpoint.reference}`;
   return endpoint.kind === 'each' ? endpoint.path : archiveText(endpoint);

@@ -22,7 +22,6 @@ function readVersion(): string {
 
 export const VERSION = readVersion();
 
-/** What keeps the images of this side. */
 export interface Host {
   readonly info: Pick<EngineInfo, 'version' | 'store' | 'platform'> & { readonly kind: string };
   /** Images keep their ids, whatever store they come from. */

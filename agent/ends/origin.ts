@@ -24,7 +24,6 @@ import { archiveHost, connectEngine, type Host } from './host.ts';
 import { JoinedSource } from './joined-source.ts';
 import { Reading } from './reading.ts';
 
-/** Where images are looked for, and which of them are meant. */
 export interface PlaceOptions {
   /** One at least. */
   readonly from: readonly SourceEndpoint[];
@@ -56,7 +55,6 @@ export interface Origin extends AsyncDisposable {
 /** Which of these are meant; they are what is there. Throws usage where none is. */
 export type Pick = (there: readonly Listed[]) => Promise<readonly Chosen[]>;
 
-/** Images that were chosen in one place. */
 export interface Place extends AsyncDisposable {
   readonly host: Host;
   readonly catalogue: Catalogue;

@@ -34,7 +34,6 @@ export class RenamingSink extends ForwardingSink {
     }));
   }
 
-  /** Why it cannot be, where it cannot. */
   #renamed(image: Image): readonly Name[] | string {
     try {
       const names = unique(

@@ -18,7 +18,6 @@ import { archiveHost, connectEngine, type Host } from './host.ts';
 export interface SinkEndOptions extends WriteOptions {
   /** What of the images is pushed on, where the sender wants it (`asked`) or not; undefined: nothing. */
   readonly pushPolicy: (asked: boolean) => PushPolicy | undefined;
-  /** Something may be pushed. */
   readonly pushes: boolean;
   readonly emit: Emit;
 }

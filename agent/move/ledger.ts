@@ -7,7 +7,6 @@ import type { Outcome, Planned } from '../model/sink.ts';
 import { Passage, type PassageOptions } from './passage.ts';
 
 export interface LedgerOptions extends PassageOptions {
-  /** Of the sink. */
   readonly store: Store | undefined;
   /** What has arrived is going to be pushed on: the plan says where to. */
   readonly pushes?: boolean;
@@ -20,7 +19,6 @@ export interface LedgerOptions extends PassageOptions {
 export interface Settled {
   /** In the order of the plan. */
   readonly outcomes: readonly Outcome[];
-  /** Exit status that the run earned. */
   readonly exit: number;
 }
 
@@ -54,13 +52,11 @@ export class Ledger {
     return this.#passages;
   }
 
-  /** Tells what became of it. */
   tell(passage: Passage): void {
     this.#held.delete(passage);
     if (passage.outcome) this.#options.emit(passage.event(passage.outcome, this.#plannedAt));
   }
 
-  /** Not yet. */
   hold(passage: Passage): void {
     this.#held.add(passage);
   }
@@ -86,7 +82,6 @@ export class Ledger {
     });
   }
 
-  /** All is told, and the sum of it. */
   close(): Settled {
     const { emit, lacking = false, planOnly = false, signal, wireBytes } = this.#options;
     const outcomes = planOnly ? this.#planOnly : this.#passages.flatMap(({ outcome }) => outcome ?? []);

@@ -22,7 +22,6 @@ export interface MoveOptions extends Omit<LedgerOptions, 'waits' | 'store'> {
   readonly jobs: number;
   /** How often images that failed are tried again. */
   readonly retries: number;
-  /** Told once the plan has been. */
   readonly onPlan?: (planned: readonly Planned[]) => void;
 }
 

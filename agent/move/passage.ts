@@ -26,7 +26,6 @@ export interface PassageOptions {
   readonly watch?: (progress: Progress) => void;
   /** Bytes on the wire so far, both ways; 0 where there is no wire. */
   readonly wireBytes: () => number;
-  /** Of both ends. */
   readonly waits: () => Waits;
 }
 
@@ -67,7 +66,6 @@ export class Passage {
     return this.answer.image;
   }
 
-  /** Whether its blobs are to come. */
   get travels(): boolean {
     return this.answer.action === 'send';
   }
@@ -92,7 +90,6 @@ export class Passage {
     return this.#ticking !== undefined;
   }
 
-  /** Uncompressed bytes that were moved. */
   get bytes(): number {
     return this.#bytes;
   }
@@ -112,7 +109,6 @@ export class Passage {
     this.#wireBefore = undefined;
   }
 
-  /** Opens the way into the sink, where it is not open yet. */
   async open(): Promise<ImageWriter> {
     const { signal } = this.#options;
     signal.throwIfAborted();
@@ -120,7 +116,6 @@ export class Passage {
     return this.#writer;
   }
 
-  /** Hands one blob to the sink. */
   async write(blob: Blob): Promise<void> {
     const writer = await this.open();
     await writer.write(this.#counted(blob));
@@ -179,7 +174,6 @@ export class Passage {
     this.#end({ image, status: 'failed', refs, error });
   }
 
-  /** Another try, by another plan. */
   again(planned: Planned): void {
     this.#planned = planned;
     this.#wanted = planned.answer.missing;

@@ -7,7 +7,6 @@ export class Phases {
   readonly #pastMs = new Map<Phase, number>();
   #now: { readonly phase: Phase; readonly since: number } | undefined;
 
-  /** Ends the phase that goes on, if one does. */
   enter(phase: Phase): void {
     this.leave();
     this.#now = { phase, since: performance.now() };

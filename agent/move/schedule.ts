@@ -4,7 +4,6 @@ import { deferred } from '../../proto/deferred.ts';
 import type { SourceImage } from '../model/source.ts';
 import type { Passage } from './passage.ts';
 
-/** An image with both of its ends. */
 export interface Transfer {
   readonly from: SourceImage;
   readonly passage: Passage;
@@ -14,7 +13,6 @@ export interface ScheduleOptions {
   readonly signal: AbortSignal;
   /** See MoveOptions. */
   readonly jobs: number;
-  /** Told as soon as an image has an outcome. */
   readonly onEnd: (passage: Passage) => void;
 }
 
@@ -39,7 +37,6 @@ export class Schedule {
     this.#left = this.#queue.length;
   }
 
-  /** Resolves when all have an outcome. */
   async run(): Promise<void> {
     this.#beside(this.#settleStanding());
     for (let next = await this.#next(); next !== undefined; next = await this.#next()) {
@@ -60,7 +57,6 @@ export class Schedule {
     }
   }
 
-  /** Brings the wanted blobs to the sink. */
   async #travel({ from, passage }: Transfer): Promise<void> {
     passage.travelling();
     try {

@@ -20,7 +20,6 @@ const FULL_SHARE = 0.4;
 /** Below, the link stands ready for more than we have. */
 const DRY_SHARE = 0.05;
 
-/** What the policy looks at. */
 export interface Link {
   /** Milliseconds so far that the writer has waited for the socket to take more. */
   readonly socketMs: number;

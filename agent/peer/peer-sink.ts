@@ -34,7 +34,6 @@ export interface PeerSinkOptions {
   readonly pushes?: boolean;
 }
 
-/** What the other side is asked to answer. */
 interface Question {
   readonly asked: readonly SentImage[];
   readonly answers: AnsweredItem[];
@@ -53,7 +52,6 @@ export class PeerSink implements Sink {
   readonly #placed = deferred<MessageOf<'placed'>>();
   /** Until it says otherwise, the other side is taken to keep up. */
   #readerWaits = true;
-  /** By their numbers. */
   #offered: readonly SentImage[] = [];
   #byId: ReadonlyMap<Digest, SentImage> = new Map();
   #rate: number | undefined;
@@ -140,7 +138,6 @@ export class PeerSink implements Sink {
     return this.#rate;
   }
 
-  /** Tells the other side what this one waits for. */
   report({ id, phase, bytes, bottleneck }: Progress): void {
     const sent = this.#byId.get(id as Digest);
     if (!sent || phase !== 'transfer') return;
@@ -167,14 +164,12 @@ export class PeerSink implements Sink {
     if (error) throw fromWire(error, this.#session.peer.name);
   }
 
-  /** Tells the other side that this one has all results. */
   async #sayFinish(): Promise<void> {
     if (this.#finishSaid || this.#session.signal.aborted) return;
     this.#finishSaid = true;
     await this.#session.tell({ type: 'finish' });
   }
 
-  /** Ends the session. */
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#sayFinish();
     if (!this.#session.signal.aborted) await this.#session.finish();

@@ -128,7 +128,6 @@ export class ReceivedImage {
     await this.fail(await this.#whyGivenUp());
   }
 
-  /** Ends this try. */
   async fail(error: unknown): Promise<void> {
     await this.passage.fail(error);
     await this.#tell();

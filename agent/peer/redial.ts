@@ -21,7 +21,6 @@ const GOOD_AFTER_MS = 1_000;
 const REFUSED_MS = 30_000;
 
 export class Redial {
-  /** Of the other host, for errors. */
   readonly #name: string;
   readonly #onTry: (attempt: number) => void;
   /** Since it was last connected for a while. */

@@ -24,7 +24,6 @@ import { checkPushed, checkPushes, pushedFromWire } from './pushed.ts';
 import type { Session } from './session.ts';
 import { fromWireName, offeredOnly } from './wire-images.ts';
 
-/** What images of one session share. */
 export interface Sending {
   readonly session: Session;
   /** What a blob becomes before it goes onto the lane. */
@@ -35,7 +34,6 @@ export interface Sending {
 
 export class SentImage {
   readonly image: Image;
-  /** As it goes over the wire. */
   readonly number: number;
   readonly #sending: Sending;
   /** Undefined while nothing is owed. */
@@ -61,7 +59,6 @@ export class SentImage {
     this.#again = undefined;
   }
 
-  /** Whether the other side owes a word of it. */
   get owed(): boolean {
     const result = this.#result?.value;
     return this.#result !== undefined && (!result || (result.pushes === true && !this.#pushed.value));

@@ -36,7 +36,6 @@ export interface SessionOptions {
   readonly emit: Emit;
 }
 
-/** A lane with what it takes to get it back. */
 interface Line {
   readonly lane: Lane;
   readonly redial: Redial;

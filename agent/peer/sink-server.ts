@@ -202,7 +202,6 @@ export class SinkServer implements AsyncDisposable {
     await this.#session.send({ type: 'placed', error });
   }
 
-  /** Reads entries until the lane ends. */
   async #readLane(): Promise<void> {
     try {
       this.#lane = await this.#session.nextLane();
@@ -241,7 +240,6 @@ export class SinkServer implements AsyncDisposable {
     for (const image of this.#images) await image.abandon(reason);
   }
 
-  /** Tells the other side how far this one is. */
   #report({ id, phase, bytes, bytesTotal, kept, bottleneck }: Progress): void {
     const item = this.#images.findIndex(({ passage }) => passage.image.id === id);
     if (item < 0 || (phase === 'push' && !this.#session.peer.capabilities.includes(PUSH))) return;
@@ -309,7 +307,6 @@ export class SinkServer implements AsyncDisposable {
     if (last) this.#offer.resolve(true);
   }
 
-  /** The sender's END. */
   #ended(): void {
     if (!this.#finished || !this.#offer.value)
       this.#session.fail(violation('a sender ended its control lane before it had offered and said finish'));
@@ -322,7 +319,6 @@ export class SinkServer implements AsyncDisposable {
   }
 }
 
-/** What an item may bring. */
 function mostBytesOf(offered: OfferedItem | undefined): number {
   return (offered?.bytes ?? 0) * IMAGE_BYTES_FACTOR_MAX + IMAGE_BYTES_ALLOWANCE;
 }

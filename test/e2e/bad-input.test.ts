@@ -169,9 +169,9 @@ const servers: readonly ServerCase[] = [
   },
   {
     title: 'a receiver of a newer protocol',
-    server: () => receiverOfVersion(2),
+    server: () => receiverOfVersion(3),
     exit: 15,
-    says: /speaks "imgmv\.2", this imgmv imgmv\.1\n\s+install the same version/,
+    says: /speaks "imgmv\.3", this imgmv imgmv\.2\n\s+install the same version/,
   },
 ];
 

@@ -22,10 +22,8 @@ const READ_HEAD_MAX_BYTES = 22;
 const NOBODYS: Digest = `sha256:${'0'.repeat(64)}`;
 const UNCOMPRESSED_LABEL = 'containerd.io/uncompressed';
 
-/** One blob of a store. */
 export interface ContentInfo {
   readonly digest: Digest;
-  /** Bytes of the blob as it is stored. */
   readonly size: number;
   /** diffID of a compressed layer that the engine has unpacked. */
   readonly uncompressed?: Digest;
@@ -195,7 +193,6 @@ function decodeInfo(what: string, bytes: Buffer): ContentInfo | undefined {
   return { digest, size, ...(uncompressed !== undefined && isDigest(uncompressed) && { uncompressed }) };
 }
 
-/** An entry of a protobuf map. */
 function decodeLabel(what: string, bytes: Buffer): readonly [key: string, value: string] {
   let key = '';
   let value = '';

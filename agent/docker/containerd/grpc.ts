@@ -24,7 +24,6 @@ const REASON_MAX_CHARACTERS = 1_000;
 /** gRPC's statuscodes.md. */
 export const NOT_FOUND = 5;
 
-/** What this file needs of an engine. */
 export interface GrpcEngine {
   readonly transport: Transport;
   lost(what: string, cause: unknown): ImgmvError;
@@ -128,7 +127,6 @@ export class GrpcConnection {
     }
   }
 
-  /** Whether calls can only fail. */
   get broken(): boolean {
     return this.#session.destroyed || this.#session.closed;
   }
@@ -190,17 +188,14 @@ export class GrpcConnection {
 
 /** One message of an answer, to be read once. Reading it throws what the call would. */
 export interface Message {
-  /** Of the whole message. */
   readonly bytes: number;
   /** The first bytes that are unread, as many as are wanted or left; they stay unread. */
   peek(bytes: number): Promise<Buffer>;
   /** The unread bytes behind the first `skip`, as they come. */
   body(skip: number): AsyncGenerator<Buffer>;
-  /** All unread bytes. */
   all(): Promise<Buffer>;
 }
 
-/** What comes back on one HTTP/2 stream. */
 class Answer {
   readonly #stream: ClientHttp2Stream;
   readonly #what: string;

@@ -12,7 +12,6 @@ const NO_ARCHITECTURE = 'imgmv';
 export class LayerSet implements CommitOrder {
   readonly cumulative = false;
   readonly #image: Image;
-  /** What waits for company. */
   #waiting: readonly Arrived[] = [];
 
   constructor(image: Image) {

@@ -1,6 +1,5 @@
 /** As much of protobuf's encoding as it takes to talk to an engine: protobuf.dev/programming-guides/encoding. */
 
-/** Wire types. */
 export const VARINT = 0;
 const FIXED64 = 1;
 export const DELIMITED = 2;
@@ -15,7 +14,6 @@ export interface Field {
   readonly value: number | Buffer;
 }
 
-/** A message with one field, a string. */
 export function encodeString(number: number, text: string): Buffer {
   const bytes = Buffer.from(text);
   return Buffer.concat([varint((number << 3) | DELIMITED), varint(bytes.length), bytes]);
