@@ -65,7 +65,7 @@ export class Session {
   readonly #lines = new Map<number, Line>();
   /** Blob lanes that this side has asked for. */
   #lanesAsked = 0;
-  /** By number, of the side that waits: asked for, or come, whichever was first. */
+  /** By number: asked for here, or come from the other side, whichever was first. */
   readonly #coming = new Map<number, Deferred<Lane>>();
   readonly #watch: NodeJS.Timeout;
   /** The lane whose tries are told; others that broke with it come back silently. */
@@ -169,15 +169,18 @@ export class Session {
   async nextLane(): Promise<Lane> {
     this.signal.throwIfAborted();
     const number = ++this.#lanesAsked;
+    const coming = this.#laneComing(number).promise;
     const { connect } = this.#options;
-    if (!connect) return this.#laneComing(number).promise;
+    if (!connect) return coming;
     const dial: Dial = (signal) => connect(number, 0, signal);
     const channel = await dial(this.#dialling.signal).catch((error: unknown) =>
       this.#openAgain(number, dial, toImgmvError(error)),
     );
     if (!channel || this.#ending) {
       channel?.close();
-      throw this.signal.reason ?? lost(this.peer.name);
+      this.signal.throwIfAborted();
+      // A session that ends well meanwhile has no use for the lane: it does not come, on this side as on the other.
+      return coming;
     }
     const ready = this.#addLane(number, channel);
     this.#tellNoMore();
