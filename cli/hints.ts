@@ -3,8 +3,8 @@ import type { Event, ToldError } from '../agent/model/events.ts';
 import type { About, ErrorCode } from '../proto/errors.ts';
 import type { ReportCommand } from './report/model.ts';
 
-/** The same for every command, or of those that it is said to. A plan counts as `send`. */
-type Hint = string | Partial<Record<ReportCommand, string>>;
+/** The same for every command, or of those that it is said to; `other` for those without a report. A plan counts as `send`. */
+type Hint = string | Partial<Record<ReportCommand | 'other', string>>;
 
 /** By what an error is about, or else by its code. */
 const HINTS: Readonly<Record<Exclude<About, 'told-by-peer'>, Hint> & Partial<Record<ErrorCode, Hint>>> = {
@@ -30,6 +30,7 @@ const HINTS: Readonly<Record<Exclude<About, 'told-by-peer'>, Hint> & Partial<Rec
   'long-name': {
     send: 'name the image by its id, and --as NAME',
     copy: 'name the image by its id, and in DEST what it is to be called',
+    other: 'name the image by its id; `imgmv send` gives it a shorter name by --as NAME',
   },
   'too-many': 'send them in several runs: --except, --since and patterns narrow the choice',
   'push-not-allowed': {
@@ -87,5 +88,5 @@ export function withHints(event: Event, command: ReportCommand | undefined): Eve
 function hintFor({ code, about }: ToldError, command: ReportCommand | undefined): string | null {
   if (about === 'told-by-peer') return TOLD_BY_PEER[code] ?? 'see what it shows';
   const hint = HINTS[about ?? code];
-  return (typeof hint === 'object' ? command && hint[command] : hint) ?? null;
+  return (typeof hint === 'object' ? hint[command ?? 'other'] : hint) ?? null;
 }

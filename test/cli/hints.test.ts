@@ -37,7 +37,7 @@ it.each<[ErrorCode, About | undefined, Command, string | null]>([
   ['usage', 'port-in-use', 'receive', expect.stringContaining('--listen ADDR:PORT')],
   ['usage', 'long-name', 'send', 'name the image by its id, and --as NAME'],
   ['usage', 'long-name', 'copy', expect.stringContaining('in DEST')],
-  ['usage', 'long-name', undefined, null],
+  ['usage', 'long-name', undefined, expect.stringContaining('`imgmv send`')],
   ['image-not-found', undefined, 'send', null],
   ['image-not-found', 'engine-images', 'send', '`imgmv ls` lists what is there'],
   ['image-not-found', 'engine-images', undefined, '`imgmv ls` lists what is there'],
