@@ -51,27 +51,23 @@ export class EntryReader {
     const maxBytes = header.size ?? Math.min(maxBytesOf(header.kind), this.#chunkedMaxBytes(header.item));
     // zstd's worst case (ZSTD_COMPRESSBOUND) is size/256 more; what is beyond twice that is an attack.
     this.#wireBytesLeft = maxBytes + Math.ceil(maxBytes / 128) + 1024;
-    const digestHolder: { value?: Digest } = {};
+    const found: { digest?: Digest } = {};
     return {
       kind: header.kind,
       item: header.item,
       size: header.size,
       ...(header.digest && { digest: header.digest }),
       compressed: header.encoding === 'identity',
-      body: this.#body(header, maxBytes, digestHolder),
+      body: this.#body(header, maxBytes, found),
       verified: () => {
-        if (digestHolder.value) return digestHolder.value;
+        if (found.digest) return found.digest;
         throw new ImgmvError('internal', 'a blob was asked for its digest before its end');
       },
     };
   }
 
   /** The uncompressed bytes; at their end the trailer is read and all is compared before the last `done`. */
-  async *#body(
-    header: BlobHeader,
-    maxBytes: number,
-    digestHolder: { value?: Digest },
-  ): AsyncGenerator<Buffer> {
+  async *#body(header: BlobHeader, maxBytes: number, found: { digest?: Digest }): AsyncGenerator<Buffer> {
     const hasher = new Hasher();
     let damage: ImgmvError | undefined;
     try {
@@ -104,7 +100,7 @@ export class EntryReader {
         'integrity',
         `a ${header.kind} is not what was sent: got ${digest} of ${size} bytes, want ${want} of ${wantSize}`,
       );
-    digestHolder.value = digest;
+    found.digest = digest;
   }
 
   async #trailer() {

@@ -197,7 +197,7 @@ export function dial(
       ws.terminate();
     }, timeoutMs);
     ws.on('unexpected-response', (_request, response) => {
-      failure = unexpectedResponse(url, offered, response);
+      failure = answerError(url, offered, response);
       ws.terminate();
     });
     ws.on('error', (error) => {
@@ -221,7 +221,7 @@ export function dial(
   });
 }
 
-function unexpectedResponse(url: string, offered: readonly string[], response: IncomingMessage): ImgmvError {
+function answerError(url: string, offered: readonly string[], response: IncomingMessage): ImgmvError {
   const spoken = response.headers['sec-websocket-protocol'];
   if (response.statusCode === 426 && spoken?.startsWith(SUBPROTOCOL_PREFIX))
     return new ImgmvError(

@@ -2,7 +2,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import {
   type Channel,
-  type Credentials,
+  type DiallerOptions,
   dialChannel,
   emptyBytes16,
   type Preamble,
@@ -14,7 +14,7 @@ import { CONNECT_TIMEOUT_MS, CROWDED_OUT_MS, CROWDED_OUT_PAUSE_MS, GIVE_UP_MS } 
 import type { Hello } from '../../proto/messages.ts';
 import { generateKeyPair } from '../../proto/noise.ts';
 import type { Secret } from '../../proto/secret.ts';
-import { brokenOff, dial, type Socket } from '../../proto/websocket.ts';
+import { brokenOff, dial } from '../../proto/websocket.ts';
 import type { Emit } from '../model/events.ts';
 import { onAbort } from '../streams/on-abort.ts';
 import { Session } from './session.ts';
@@ -39,31 +39,27 @@ export async function dialSession(options: DialOptions): Promise<Session> {
   const s = generateKeyPair();
   let listener: Preamble | undefined;
   let psk: Promise<Buffer> | undefined;
-  const channel = await admitted(options, async () => {
-    const socket = await connect(options);
-    return stoppable(socket, options.signal, () =>
-      dialChannel(socket, {
-        preamble: { kind: 'pair', role, lane: 0, generation: 0, sessionId: salt, salt },
-        credentials: async (preamble) => {
-          // Once for the code that it was asked for: the next try has no time to lose.
-          if (!listener?.salt.equals(preamble.salt)) psk = deriveKey(options.code, preamble.salt);
-          listener = preamble;
-          return { s, psk: await (psk as Promise<Buffer>) };
-        },
-      }),
-    );
-  });
+  const channel = await admitted(options, () =>
+    connect(options, {
+      preamble: { kind: 'pair', role, lane: 0, generation: 0, sessionId: salt, salt },
+      credentials: async (preamble) => {
+        // Once for the code that it was asked for: the next try has no time to lose.
+        if (!listener?.salt.equals(preamble.salt)) psk = deriveKey(options.code, preamble.salt);
+        listener = preamble;
+        return { s, psk: await (psk as Promise<Buffer>) };
+      },
+    }),
+  );
   const { sessionId } = listener as Preamble;
   const { rs } = channel;
   return Session.begin(channel, {
     ...options,
     patienceMs: options.patienceMs ?? GIVE_UP_MS,
-    connect: (lane, generation, signal) =>
-      openChannel(
-        { kind: generation === 0 ? 'lane' : 'reconnect', role, lane, generation, sessionId, salt },
-        { s, rs },
-        { ...options, signal },
-      ),
+    connect: (lane, generation, signal) => {
+      const kind = generation === 0 ? 'lane' : 'reconnect';
+      const preamble = { kind, role, lane, generation, sessionId, salt } as const;
+      return connect({ ...options, signal }, { preamble, credentials: async () => ({ s, rs }) });
+    },
     s,
     sessionId,
   });
@@ -92,31 +88,15 @@ async function admitted(
   }
 }
 
-/** One more connection of a session, under its pinned keys. */
-async function openChannel(
-  preamble: Preamble,
-  credentials: Credentials,
-  options: DialOptions & { readonly signal: AbortSignal },
-): Promise<Channel> {
-  const socket = await connect(options);
-  return stoppable(socket, options.signal, () =>
-    dialChannel(socket, { preamble, credentials: async () => credentials }),
-  );
-}
-
-function connect({ url, connectTimeoutMs = CONNECT_TIMEOUT_MS, signal }: DialOptions): Promise<Socket> {
-  return dial(url, { timeoutMs: connectTimeoutMs, ...(signal && { signal }) });
-}
-
 /** A stop while the handshake runs ends its socket, and is the reason that is thrown. */
-async function stoppable<T>(
-  socket: Socket,
-  signal: AbortSignal | undefined,
-  run: () => Promise<T>,
-): Promise<T> {
+async function connect(
+  { url, connectTimeoutMs = CONNECT_TIMEOUT_MS, signal }: DialOptions,
+  handshake: DiallerOptions,
+): Promise<Channel> {
+  const socket = await dial(url, { timeoutMs: connectTimeoutMs, ...(signal && { signal }) });
   using _ = onAbort(signal, () => socket.destroy());
   try {
-    return await run();
+    return await dialChannel(socket, handshake);
   } catch (error) {
     signal?.throwIfAborted();
     throw error;

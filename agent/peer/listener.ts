@@ -69,7 +69,6 @@ export class Listener {
   readonly port: number;
   readonly #server: Server;
   readonly #options: ListenOptions;
-  readonly #clock: Clock;
   readonly #admission: Admission;
   readonly #answers: Answers;
   readonly #sockets = new Set<Duplex>();
@@ -87,8 +86,8 @@ export class Listener {
     this.port = bound.port;
     this.#server = server;
     this.#options = options;
-    this.#clock = options.clock ?? SYSTEM_CLOCK;
-    const now = () => this.#clock.monotonic();
+    const { clock = SYSTEM_CLOCK } = options;
+    const now = () => clock.monotonic();
     this.#answers = new Answers(now);
     this.#admission = new Admission({ now, perAddressMax: options.unauthenticatedPerAddress });
     server.on('connection', (socket) => this.#connected(socket));
@@ -273,11 +272,7 @@ export class Listener {
     this.#options.emit({ event: 'warning', message });
   }
 
-  async #authenticated(
-    channel: Channel,
-    { preamble, authority }: Admitted,
-    peerAddress: string,
-  ): Promise<void> {
+  async #authenticated(channel: Channel, { preamble, authority }: Admitted, address: string): Promise<void> {
     if (!authority) {
       // It fitted when its handshake began; of two that do, the later one finds the place taken.
       if (this.#running?.takes(preamble)) return this.#running.join(preamble, channel);
@@ -301,7 +296,7 @@ export class Listener {
     beginning.catch(accept.reject);
     const session = await beginning;
     this.#running = session;
-    accept.resolve({ session, peerAddress });
+    accept.resolve({ session, peerAddress: address });
   }
 }
 

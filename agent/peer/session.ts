@@ -101,14 +101,8 @@ export class Session {
       onBreak: (error) => (session ? session.#broken(0, error) : lane.fail(error)),
     });
     const control = new Control(lane);
-    const late = setTimeout(() => {
-      lane.fail(
-        new ImgmvError(
-          'no-answer',
-          `the other host did not say hello within ${HANDSHAKE_TIMEOUT_MS / 1000} s`,
-        ),
-      );
-    }, HANDSHAKE_TIMEOUT_MS);
+    const message = `the other host did not say hello within ${HANDSHAKE_TIMEOUT_MS / 1000} s`;
+    const late = setTimeout(() => lane.fail(new ImgmvError('no-answer', message)), HANDSHAKE_TIMEOUT_MS);
     try {
       await lane.ready;
       const { role, hello } = options;
@@ -188,18 +182,11 @@ export class Session {
   }
 
   async #openAgain(number: number, dial: Dial, failure: ImgmvError): Promise<Channel | undefined> {
-    const redial = this.#redialOf(number);
     const giveUp = this.#giveUpLater(failure);
     this.#toldLane ??= number;
-    try {
-      redial.missed(failure);
-      return await this.#connect(redial, dial);
-    } catch (error) {
-      this.fail(toImgmvError(error));
-      return undefined;
-    } finally {
-      clearTimeout(giveUp);
-    }
+    const channel = await this.#connect(this.#redialOf(number), dial, failure);
+    clearTimeout(giveUp);
+    return channel;
   }
 
   async #addLane(number: number, channel: Channel, generation = 0): Promise<Lane> {
@@ -308,7 +295,8 @@ export class Session {
     if (line.lane.resumed) line.redial.broke(performance.now() - line.connectedAt);
     line.giveUp = this.#giveUpLater(error);
     this.#toldLane ??= number;
-    if (this.#options.connect) void this.#reopen(number, line);
+    const { connect } = this.#options;
+    if (connect) void this.#reopen(line, (signal) => connect(number, ++line.generation, signal));
     else this.#tell(number, 0);
   }
 
@@ -316,28 +304,21 @@ export class Session {
     return setTimeout(() => this.fail(lost(this.peer.name, error)), this.#options.patienceMs);
   }
 
-  async #reopen(number: number, line: Line): Promise<void> {
-    const { connect } = this.#options;
-    if (!connect) return;
-    try {
-      const channel = await this.#connect(line.redial, (signal) =>
-        connect(number, ++line.generation, signal),
-      );
-      if (channel) this.#connected(line, channel);
-    } catch (error) {
-      this.fail(toImgmvError(error));
-    }
+  async #reopen(line: Line, dial: Dial): Promise<void> {
+    const channel = await this.#connect(line.redial, dial);
+    if (channel) this.#connected(line, channel);
   }
 
-  /** Undefined if the session is over before it is connected. */
-  async #connect(redial: Redial, dial: Dial): Promise<Channel | undefined> {
+  /** Undefined if the session is over before it is connected, or because it is not. `failure`: of a try before. */
+  async #connect(redial: Redial, dial: Dial, failure?: ImgmvError): Promise<Channel | undefined> {
     const { signal } = this.#dialling;
     try {
+      if (failure) redial.missed(failure);
       const channel = await redial.connect(dial, signal);
       if (!this.#ending) return channel;
       channel.close();
     } catch (error) {
-      if (!signal.aborted) throw error;
+      if (!signal.aborted) this.fail(toImgmvError(error));
     }
     return undefined;
   }
