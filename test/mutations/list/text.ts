@@ -130,7 +130,7 @@ export const TEXT: readonly Mutation[] = [
     name: 'a reason of the other side looks like ours',
     file: 'agent/peer/wire-images.ts',
     find: ': saidBy(host, reason)',
-    replace: 'reason',
+    replace: ': reason',
     tests: tests(
       'test/agent/ends/accepting-sink.test.ts',
       'refuses an image of which one name is not accepted',
