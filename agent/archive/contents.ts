@@ -70,8 +70,9 @@ export class Heads {
 }
 
 /**
- * Reads `body` to its end. With `inflation`, which counts it, also what is in it: decompressed once, as an engine does, so
- * that what is compressed twice has the diffID of what is left then. Throws integrity for what cannot be decompressed.
+ * Reads `body` to its end. With `inflation`, which counts it, also measures what is in it, decompressed once, as an engine
+ * does: the diffID of a layer that is compressed twice is the digest of the inner compressed bytes. Throws integrity for
+ * bytes that cannot be decompressed.
  */
 export async function measured(
   body: AsyncIterable<Buffer>,

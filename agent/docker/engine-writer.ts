@@ -206,7 +206,7 @@ export class EngineWriter {
 
   /**
    * Whether a load may have failed since an image claims layers that it lacks, by which they were taken to be here.
-   * Podman keeps such an image, and tells the layers of any by its config alone.
+   * Podman accepts such an image, and reports the layers of an image only from its config.
    */
   #disbelieves(failure: unknown): boolean {
     const claimed = !this.#disbelieved && this.#parts.held.size > 0;

@@ -17,7 +17,7 @@ import { type Transport, transportTo } from './transport.ts';
 
 const PING_TIMEOUT_MS = 15_000;
 const LIST_TRIES_MAX = 10;
-/** docker-modem fills what is not among its options from DOCKER_HOST and the like, even beside a socketPath. */
+/** Set explicitly: docker-modem takes a missing option from DOCKER_HOST and the like, even if there is a socketPath. */
 const NOT_NAMED = Object.fromEntries(
   ['host', 'port', 'socketPath', 'timeout', 'ca', 'cert', 'key'].map((name) => [name, undefined]),
 );

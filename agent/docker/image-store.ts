@@ -24,9 +24,12 @@ export interface Loadable {
 
 export interface ImageStore {
   readonly layersMax: number;
-  /** Of a root of which the engine does not say what it is. */
+  /** Media type of the root, for engines that do not report it. */
   readonly rootType: string;
-  /** Whether the engine compares layers with the config that names them. Where not, we do; and an image there may claim layers that it lacks. */
+  /**
+   * Whether the engine compares layers with the config that names them. If not, we compare them, and an image on the
+   * engine may claim layers that it lacks.
+   */
   readonly comparesLayers: boolean;
 
   inventory(list: List): Promise<Inventory>;

@@ -62,6 +62,21 @@ describeOn(
       expect(await readdir(temporary(used))).toEqual([]);
     }
 
+    /** Sends all six images; the two engines as imgmv is to reach them. */
+    async function sendAll(
+      from: { readonly env: SshHost['env']; readonly engine: string; readonly jobs: string },
+      to: { readonly env: SshHost['env']; readonly engine: string },
+    ): Promise<void> {
+      const code = ['--code-file', path(`code-${made++}`)];
+      const where = ['--listen', '127.0.0.1:0', ...code, '--docker-host', to.engine];
+      await using receiver = runImgmv(['receive', '--once', '--json', ...where], { env: to.env });
+      const { port } = await receiver.waitFor('listening');
+      const how = ['--to', `127.0.0.1:${port}`, ...code, '--docker-host', from.engine, '--jobs', from.jobs];
+      await using sender = runImgmv(['send', 'web:*', ...how], { env: from.env });
+      await expectEnd(sender, 0, /6 images done and verified/);
+      await expectEnd(receiver, 0, /"event":"done"/);
+    }
+
     it.each([
       ['a path', 'docker.sock', 'docker.sock'],
       ['a path that a shell would read otherwise', "a b'$HOME;c", "a%20b'$HOME;c"],
@@ -95,28 +110,10 @@ describeOn(
 
     it('takes one login and two processes for a run, however many images and layers', async () => {
       const [from, to, back] = [await host(), await host(), await host()];
-      const codeFile = path('code');
-      const where = [
-        '--listen',
-        '127.0.0.1:0',
-        '--code-file',
-        codeFile,
-        '--docker-host',
-        at(other.socketPath),
-      ];
-      await using receiver = runImgmv(['receive', '--once', '--json', ...where], { env: to.env });
-      const { port } = await receiver.waitFor('listening');
-      const peer = [
-        '--to',
-        `127.0.0.1:${port}`,
-        '--code-file',
-        codeFile,
-        '--docker-host',
-        at(engine.socketPath),
-      ];
-      await using sender = runImgmv(['send', 'web:*', '--jobs', '4', ...peer], { env: from.env });
-      await expectEnd(sender, 0, /6 images done and verified/);
-      await expectEnd(receiver, 0, /"event":"done"/);
+      await sendAll(
+        { env: from.env, engine: at(engine.socketPath), jobs: '4' },
+        { env: to.env, engine: at(other.socketPath) },
+      );
       await expectUsed(from, 2);
       await expectUsed(to, 2);
       const copy = ['docker-daemon:web:*', `docker-archive:${path('web.tar')}`];
@@ -166,28 +163,10 @@ describeOn(
       it('loads, with as many streams as there are jobs', async () => {
         const [used, from] = [await host({ daemon: { ...NO_FORWARDING, MaxSessions: '4' } }), await host()];
         await using fresh = await startEngine({ flavour: '20' });
-        const codeFile = path('code-2');
-        const where = [
-          '--listen',
-          '127.0.0.1:0',
-          '--code-file',
-          codeFile,
-          '--docker-host',
-          at(fresh.socketPath),
-        ];
-        await using receiver = runImgmv(['receive', '--once', '--json', ...where], { env: used.env });
-        const { port } = await receiver.waitFor('listening');
-        const peer = [
-          '--to',
-          `127.0.0.1:${port}`,
-          '--code-file',
-          codeFile,
-          '--docker-host',
-          engine.dockerHost,
-        ];
-        await using sender = runImgmv(['send', 'web:*', '--jobs', '6', ...peer], { env: from.env });
-        await expectEnd(receiver, 0, /"event":"done"/);
-        await expectEnd(sender, 0, /6 images done and verified/);
+        await sendAll(
+          { env: from.env, engine: engine.dockerHost, jobs: '6' },
+          { env: used.env, engine: at(fresh.socketPath) },
+        );
         expect(await readdir(temporary(used))).toEqual([]);
       });
 

@@ -24,7 +24,7 @@ export function dirImages(contents: Contents): Described {
   const bytes = documentIn(contents, MANIFEST);
   const { mediaType } = parseJson(typed, bytes, MANIFEST, MANIFEST_KEYS);
   if (isIndexType(mediaType))
-    throw integrity('it holds an index of several images, of which a dir: keeps no order', {
+    throw integrity('it holds an index of several images, and a dir: can hold only one', {
       hint: 'skopeo copy without --all writes one of them; oci: keeps them all',
     });
   const root = { mediaType, digest: digestOf(bytes), size: bytes.length, kind: 'manifest' as const };

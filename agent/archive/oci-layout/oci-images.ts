@@ -110,7 +110,7 @@ function agreeWithManifest(contents: Contents, images: readonly ArchivedImage[])
   );
   const stray = configsOfManifest(contents)?.find((config) => !configs.has(config));
   if (stray !== undefined)
-    throw integrity(`manifest.json and ${INDEX} differ: the config ${stray} is of one alone`);
+    throw integrity(`manifest.json and ${INDEX} differ: only one of them has the config ${stray}`);
 }
 
 /** Two manifests of one classic image are that image. */

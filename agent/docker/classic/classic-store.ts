@@ -31,8 +31,8 @@ export class ClassicStore implements ImageStore {
 
   async present({ id, diffIds }: Image): Promise<Digest | undefined> {
     const there = await this.#engine.inspect(id);
-    // Answers tell ids of images here, but never their layers: whoever knows these has the image, and may have it named,
-    // and pushed.
+    // Answers reveal ids of images here but never their layers: a peer that knows the layers has the image, so it may
+    // name and push it.
     return there?.Id === id && sameDigests(there.RootFS.Layers ?? [], diffIds) ? id : undefined;
   }
 
@@ -79,7 +79,7 @@ export class ClassicStore implements ImageStore {
   }
 }
 
-/** What is streamed can go to one place alone; a second one would have to come again. */
+/** Whether a large layer occurs twice. Its bytes are streamed to one position; the second would need them again. */
 function repeatsLarge({ diffIds, layers = [] }: Image): boolean {
   const large = new Set(layers.filter(({ size }) => size >= LAYER_ALONE_MIN_BYTES).map(diffIdOf));
   const found = diffIds.filter((diffId) => large.has(diffId));

@@ -42,7 +42,7 @@ export class LayerStack implements CommitOrder {
     );
   }
 
-  /** Runs of layers of which one was large enough for a load of its own. */
+  /** Takes layers from the bottom up, as long as each run includes one that has a load of its own. */
   #advance(): readonly Commit[] {
     const commits: Commit[] = [];
     for (;;) {

@@ -40,8 +40,8 @@ export class ContainerdStore implements ImageStore {
     const content = manifests && (await this.#engine.content());
     if (content) return (await holdsPlatform(content, manifests, image)) ? image.id : undefined;
     const there = await this.#engine.inspect(image.id);
-    // Of an index another platform may be what is here. And answers tell ids of images here, but never their layers:
-    // whoever knows these has the image, and may have it named, and pushed.
+    // If the image is an index, another of its platforms may be the one that is here. Besides, answers reveal ids of
+    // images here but never their layers: a peer that knows the layers has the image, so it may name and push it.
     if (there?.Id !== image.id || !sameDigests(there.RootFS.Layers ?? [], image.diffIds)) return undefined;
     return !there.Manifests || isWhole(there.Manifests) ? image.id : undefined;
   }

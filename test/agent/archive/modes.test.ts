@@ -6,10 +6,10 @@ import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest';
 import { Spool } from '../../../agent/archive/spool.ts';
 import { parseEndpoint, type SinkEndpoint } from '../../../agent/ends/endpoint.ts';
-import { sinkEnd } from '../../../agent/ends/sink-end.ts';
 import type { Sink } from '../../../agent/model/sink.ts';
 import { move } from '../../../agent/move/move.ts';
 import { type MemoryImage, MemorySource, testImage } from '../../memory.ts';
+import { quietEnd } from '../../quiet-end.ts';
 import { type ScratchDirectory, scratchDirectory } from '../../rig/scratch.ts';
 
 const { signal } = new AbortController();
@@ -40,9 +40,7 @@ async function copyTo(
   destination: SinkEndpoint,
   { overwrite = false, meanwhile = async () => {} } = {},
 ): Promise<void> {
-  const options = { overwrite, noReplace: false, ignoreSpace: true, stdout: async () => {}, signal };
-  const quiet = { pushes: false, pushPolicy: () => undefined, emit: () => {} };
-  await using sink = await sinkEnd(destination, { ...options, ...quiet }).open(false);
+  await using sink = await quietEnd(destination, { overwrite, ignoreSpace: true, signal }).open(false);
   const watched: Sink = {
     facts: sink.facts,
     plan: async (images) =>

@@ -2,7 +2,7 @@
 import { expect, it } from 'vitest';
 import type { ArchiveEndpoint } from '../../../agent/archive/endpoint.ts';
 import { parseEndpoint, type SinkEndpoint } from '../../../agent/ends/endpoint.ts';
-import { sinkEnd } from '../../../agent/ends/sink-end.ts';
+import { quietEnd } from '../../quiet-end.ts';
 import { run } from '../../rig/command.ts';
 import { requireRoot } from '../../rig/root.ts';
 import { scratchDirectory } from '../../rig/scratch.ts';
@@ -23,19 +23,7 @@ describeOn('a disk that is read only', [await supportOf(async () => requireRoot(
     await using scratch = await scratchDirectory();
     await run(['mount', '-t', 'tmpfs', '-o', 'size=1m,ro', 'tmpfs', scratch.path]);
     try {
-      const end = sinkEnd(destination(scratch.path), {
-        overwrite: false,
-        noReplace: false,
-        ignoreSpace: false,
-        stdout: async () => {},
-        signal: new AbortController().signal,
-        pushes: false,
-        pushPolicy: () => undefined,
-        emit: () => {},
-      });
-      await expect(end.check()).rejects.toMatchObject({
-        code: 'usage',
-      });
+      await expect(quietEnd(destination(scratch.path)).check()).rejects.toMatchObject({ code: 'usage' });
     } finally {
       await run(['umount', scratch.path]);
     }

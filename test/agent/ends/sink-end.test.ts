@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, beforeEach, expect, it } from 'vitest';
 import type { ArchiveEndpoint } from '../../../agent/archive/endpoint.ts';
 import { parseEndpoint, type SinkEndpoint } from '../../../agent/ends/endpoint.ts';
-import { sinkEnd } from '../../../agent/ends/sink-end.ts';
+import { quietEnd } from '../../quiet-end.ts';
 import { run } from '../../rig/command.ts';
 import { type ScratchDirectory, scratchDirectory } from '../../rig/scratch.ts';
 
@@ -29,17 +29,7 @@ function destination(text: string): SinkEndpoint {
   return parseEndpoint(`${kind}:${at(name)}`) as ArchiveEndpoint;
 }
 
-const check = (endpoint: SinkEndpoint, overwrite: boolean) =>
-  sinkEnd(endpoint, {
-    overwrite,
-    noReplace: false,
-    ignoreSpace: false,
-    stdout: async () => {},
-    signal: new AbortController().signal,
-    pushes: false,
-    pushPolicy: () => undefined,
-    emit: () => {},
-  }).check();
+const check = (endpoint: SinkEndpoint, overwrite: boolean) => quietEnd(endpoint, { overwrite }).check();
 
 const file = (name: string) => writeFile(at(name), 'mine');
 const full = async () => {
