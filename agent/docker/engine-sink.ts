@@ -232,7 +232,7 @@ export class EngineSink implements Sink {
         settled.resolve();
         const { targetId, refs } = end;
         await this.#dropHelpersOf(image, targetId);
-        const unsent = this.#store.unsent(image, targetId, writer.sentMetadata);
+        const unsent = this.#store.unsent(image, targetId, writer.sentManifests);
         return { targetId, refs, unsent, push: undefined };
       },
       loadedBytes: () => writer.loadedBytes(),

@@ -154,8 +154,8 @@ export class EngineWriter {
     return this.#parts.committedBytes;
   }
 
-  get sentMetadata(): ReadonlySet<Digest> {
-    return new Set(this.#parts.metadata().map(([digest]) => digest));
+  get sentManifests(): ReadonlySet<Digest> {
+    return this.#parts.manifests;
   }
 
   async commit(): Promise<Loaded | Incomplete> {
@@ -246,7 +246,7 @@ export class EngineWriter {
       );
     if ((got.Os || OS_UNSAID) !== platform.os)
       throw integrity(`the image is for ${got.Os}, and was offered for ${platform.os}`);
-    const sent = this.sentMetadata;
+    const sent = this.sentManifests;
     const incompleteOne = got.Manifests?.find(({ ID, Available }) => sent.has(ID) && !Available);
     if (incompleteOne) throw integrity(`the engine lacks a part of manifest ${incompleteOne.ID}`);
   }

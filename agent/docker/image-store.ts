@@ -35,7 +35,7 @@ export interface ImageStore {
   inventory(list: List): Promise<Inventory>;
   /** The id here of this very image of a store of this kind, whole; `listed`: what the engine lists under its id. */
   present(image: Image, listed: ListedByEngine | undefined): Promise<Digest | undefined>;
-  /** `sent`: metadata that came; undefined where the image was here. */
+  /** `sent`: manifests that came whole; undefined where the image was here. */
   unsent(image: Image, targetId: Digest, sent: ReadonlySet<Digest> | undefined): Committed['unsent'];
 
   /** Adds to an image what can be known of its layers without saving it. Undefined: only `docker save` gives its blobs. */

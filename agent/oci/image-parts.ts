@@ -156,6 +156,14 @@ export class ImageParts {
     this.#metadata.set(digest, { kind: blob.kind, bytes });
   }
 
+  /**
+   * Behind `checkWhole`: manifests that came, whole. Other metadata that came is none of them, whatever an engine makes of
+   * it: nobody has checked what it names.
+   */
+  get manifests(): ReadonlySet<Digest> {
+    return new Set(this.#graph?.manifests.map(({ digest }) => digest));
+  }
+
   metadata(): readonly (readonly [Digest, Buffer])[] {
     return [...this.#metadata].map(([digest, { bytes }]) => [digest, bytes]);
   }

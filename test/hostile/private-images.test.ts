@@ -9,7 +9,7 @@ import { EntryWriter } from '../../proto/entry-writer.ts';
 import type { AnsweredItem as Answered } from '../../proto/messages.ts';
 import { type MemoryBlob, type MemoryImage, testImage } from '../memory.ts';
 import { type Engine, engineSupport, startEngine } from '../rig/engine.ts';
-import { type LoadedImage, loadImage } from '../rig/images.ts';
+import { type LoadedImage, loadImage, loadIndexImage } from '../rig/images.ts';
 import { type Registry, registrySupport, startRegistry } from '../rig/registry.ts';
 import { describeOn } from '../rig/suite.ts';
 import { type Program, program } from './built.ts';
@@ -233,6 +233,101 @@ describeOn(
       ]);
       expect(await engine.docker(['image', 'ls', '--quiet', name])).toBe('');
       expect(await isStolen('loot/nested')).toBe(false);
+    });
+
+    const CONFIG = 'application/vnd.oci.image.config.v1+json';
+    const TAR = 'application/vnd.oci.image.layer.v1.tar';
+    const forged = (config: object, ...layers: readonly object[]) =>
+      jsonBlob('manifest', { schemaVersion: 2, mediaType: MANIFEST, config, layers });
+    const arm64 = (image: MemoryImage): MemoryImage => ({
+      ...image,
+      image: { ...image.image, platform: { os: 'linux', architecture: 'arm64' } },
+    });
+    /** Brings documents into the store as layers of an image that is not unpacked: nobody checks what they name. */
+    const carry = async (name: string, ...documents: readonly MemoryBlob[]) => {
+      const rootfs = { type: 'layers', diff_ids: documents.map(({ digest }) => digest) };
+      const own = await testImage({
+        name: `${registry.address}/loot/carrier-${name}:1`,
+        store: 'containerd',
+      });
+      const layers = documents.map(({ bytes }) => blobOf('layer', bytes));
+      await steal([arm64(remade(own, { layers, config: { architecture: 'arm64', rootfs } }))]);
+    };
+    const stolenManifest = () => ({ mediaType: TAR, digest: victim.manifest, size: victim.manifestBytes });
+
+    it('a forged manifest that has the config of the sender, and a private manifest for a layer, is not pushed', async () => {
+      const name = `${registry.address}/loot/borrowed:1`;
+      const own = await testImage({ name, store: 'containerd' });
+      // As many layers as the config names.
+      const [layer] = own.blobs;
+      const layers = [descriptor(TAR, layer as MemoryBlob), stolenManifest()];
+      const evil = forged(descriptor(CONFIG, own.blobs.at(-2) as MemoryBlob), ...layers);
+      await carry('borrowed', evil);
+      const image = await below(name, { ...descriptor(MANIFEST, evil), ...platform('arm64') });
+      // Once as it is loaded, and once more as it is there.
+      for (let times = 0; times < 2; times++) await steal([image]);
+      expect(await engine.docker(['image', 'ls', '--quiet', name])).not.toBe('');
+      expect(await isStolen('loot/borrowed')).toBe(false);
+    });
+
+    it('a forged manifest that has a private config, and layers of the sender, is not pushed', async () => {
+      const name = `${registry.address}/loot/config-of-others:1`;
+      const own = await testImage({ name, store: 'containerd' });
+      const layer = own.blobs.find(({ kind }) => kind === 'layer') as MemoryBlob;
+      const evil = forged(
+        { mediaType: CONFIG, digest: victim.config, size: victim.configBytes },
+        descriptor(TAR, layer),
+      );
+      await carry('config-of-others', evil);
+      const image = await below(name, { ...descriptor(MANIFEST, evil), ...platform('arm64') });
+      for (let times = 0; times < 2; times++) await steal([image]);
+      expect(await engine.docker(['image', 'ls', '--quiet', name])).not.toBe('');
+      expect(await isStolen('loot/config-of-others')).toBe(false);
+    });
+
+    it('a forged manifest that comes as metadata, and counts as a layer, is not pushed', async () => {
+      const repository = 'loot/as-a-layer';
+      const name = `${registry.address}/${repository}:1`;
+      const own = await testImage({ name, store: 'containerd' });
+      const evil = forged(descriptor(CONFIG, own.blobs.at(-2) as MemoryBlob), stolenManifest());
+      const child = { ...descriptor(MANIFEST, evil), ...platform('arm64') };
+      const inner = jsonBlob('index', { schemaVersion: 2, mediaType: INDEX, manifests: [child] });
+      await carry('as-a-layer', inner);
+      const rootfs = { type: 'layers', diff_ids: [evil.digest] };
+      const config = jsonBlob('config', { architecture: 'arm64', os: 'linux', config: {}, rootfs });
+      const around = forged(descriptor(CONFIG, config), descriptor(TAR, evil));
+      const { image, blobs } = await below(
+        name,
+        { ...descriptor(MANIFEST, around), ...platform('arm64') },
+        descriptor(INDEX, inner),
+      );
+      const layers = blobs.filter(({ kind }) => kind === 'layer');
+      const rest = blobs.filter(({ kind }) => kind !== 'layer');
+      await steal([{ image, blobs: [...layers, evil, config, around, ...rest] }]);
+      expect(await isStolen(repository)).toBe(false);
+    });
+
+    it('an image that is there, compressed, below an index is pushed for whoever has its layers', async () => {
+      const name = `${registry.address}/honest/compressed:1`;
+      const there = await loadIndexImage(engine, {
+        name,
+        layers: [{ 'srv/mine': 'compressed' }],
+        gzip: true,
+      });
+      const diffIds = there.diffIds as readonly Digest[];
+      const claim = claims(name, diffIds);
+      const offer: MemoryImage = {
+        ...claim,
+        image: {
+          ...claim.image,
+          id: there.config as Digest,
+          root: { ...claim.image.root, digest: there.config as Digest },
+          platform: { os: 'linux', architecture: 'amd64' },
+          config: there.config as Digest,
+        },
+      };
+      expect(await steal([offer])).toMatchObject([{ action: 'present' }]);
+      expect(await registry.digestOf('honest/compressed', '1')).toMatch(/^sha256:/);
     });
 
     it('an index that is there with an attestation of its own is pushed', async () => {

@@ -27,6 +27,7 @@ export interface LoadedImage {
   readonly id: string;
   readonly config: string;
   readonly manifest: string;
+  readonly configBytes: number;
   readonly manifestBytes: number;
   /** Of an index image only. */
   readonly index?: string;
@@ -157,6 +158,7 @@ async function loaded(engine: Engine, name: string, image: Composed): Promise<Lo
     id: (await engine.docker(['image', 'inspect', '--format', '{{.Id}}', name])).trim(),
     config: image.config.digest,
     manifest: image.manifest.digest,
+    configBytes: image.config.size,
     manifestBytes: image.manifest.size,
     diffIds: image.diffIds,
     layers: image.layers.map(({ digest, size }) => ({ digest, bytes: size })),

@@ -8,7 +8,7 @@ import { isGzip, isZstd } from '../../streams/magic.ts';
 import type { Engine, InspectedManifest } from '../engine.ts';
 import type { Inventory, List } from '../inventory.ts';
 import type { ContentInfo, ContentStore } from './content.ts';
-import { byDiffId, LayerBlobs, ODD, readGraph, type StoreGraph } from './store-graph.ts';
+import { byDiffId, LayerBlobs, ODD, readGraph, type StoreGraph, unlessOdd } from './store-graph.ts';
 
 /** A containerd store that does not show its blobs: all is wanted, and an image of another kind of store never known. */
 const UNKNOWN: Inventory = {
@@ -75,19 +75,23 @@ export async function containerdInventory(engine: Engine, list: List): Promise<I
   };
 }
 
-/** Whether the config, which is here, is of an image with these layers. What is odd or gone is not. */
-export async function hasLayers(
+/** The layers that a config names, which lies here; undefined where it is odd or gone. */
+export async function diffIdsIn(
+  content: ContentStore,
+  config: Digest,
+): Promise<readonly Digest[] | undefined> {
+  const read = await unlessOdd(content.readAll(config, METADATA_MAX_BYTES).then(readConfig));
+  return read && (read.rootfs.diff_ids ?? []);
+}
+
+/** Whether the config, which is here, is of an image with these layers. */
+async function hasLayers(
   content: ContentStore,
   config: Digest,
   diffIds: readonly Digest[],
 ): Promise<boolean> {
-  try {
-    const { rootfs } = readConfig(await content.readAll(config, METADATA_MAX_BYTES));
-    return sameDigests(rootfs.diff_ids ?? [], diffIds);
-  } catch (error) {
-    if (!ODD.includes(toImgmvError(error).code)) throw error;
-    return false;
-  }
+  const found = await diffIdsIn(content, config);
+  return found !== undefined && sameDigests(found, diffIds);
 }
 
 /** What is held for each of `diffIds`, whether as it is or compressed. */

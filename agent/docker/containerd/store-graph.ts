@@ -71,7 +71,7 @@ export async function readGraph(
 }
 
 /** What is odd, or gone, says nothing about what stands beside it. */
-async function unlessOdd<T>(reading: Promise<T>): Promise<T | undefined> {
+export async function unlessOdd<T>(reading: Promise<T>): Promise<T | undefined> {
   try {
     return await reading;
   } catch (error) {

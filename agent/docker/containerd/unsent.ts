@@ -2,19 +2,19 @@
  * What an image at a containerd store holds that its source did not show to have: an index may name any manifest by its
  * digest, and if that manifest is in the store, it is part of the image from then on.
  */
-import { toImgmvError } from '../../../proto/errors.ts';
 import { METADATA_MAX_BYTES } from '../../../proto/limits.ts';
 import type { Digest, Image } from '../../model/image.ts';
-import { childrenOf, readMetadata } from '../../oci/metadata.ts';
+import { sameDigests } from '../../oci/image-parts.ts';
+import { type Child, childrenOf, readMetadata } from '../../oci/metadata.ts';
 import type { Engine } from '../engine.ts';
-import { containerdInventory, hasLayers } from './inventory.ts';
-import { ODD } from './store-graph.ts';
+import type { ContentStore } from './content.ts';
+import { containerdInventory, diffIdsIn } from './inventory.ts';
+import { unlessOdd } from './store-graph.ts';
 
 /**
  * Manifests of the image `targetId` that are whole here and that the source need not have: of an image that has come, all
- * but those among `sent`; of one that was here (`sent` is undefined), all but the one that has its layers, and those
- * that consist of layers which were offered and are layers here. Where an engine does not list the manifests of an
- * index, it is the index itself.
+ * but those among `sent`; of one that was here (`sent` is undefined), all whose config and layers the offer does not show
+ * to be the sender's. Where an engine does not list the manifests of an index, it is the index itself.
  */
 export async function unsentManifests(
   engine: Engine,
@@ -23,51 +23,46 @@ export async function unsentManifests(
   sent: ReadonlySet<Digest> | undefined,
 ): Promise<readonly Digest[]> {
   const listed = (await engine.inspect(targetId))?.Manifests;
-  if (listed === undefined) return (await isManifest(engine, targetId)) ? [] : [targetId];
+  const content = await engine.content();
+  if (listed === undefined) return content && (await childrenIn(content, targetId)) ? [] : [targetId];
   const here = listed.flatMap(({ Available, ID }) => (Available && ID !== targetId ? [ID] : []));
   if (sent) return here.filter((id) => !sent.has(id));
-  const offered = here.length === 0 ? new Set<Digest>() : await offeredLayers(engine, image);
+  if (content === undefined || here.length === 0) return here;
+  const inventory = await containerdInventory(engine, () => engine.list());
+  const offered = new Set((await inventory.lacking(image, new Set())).here);
   const unsent: Digest[] = [];
-  for (const id of here) if (!(await isOffered(engine, id, image, offered))) unsent.push(id);
+  for (const id of here) if (!(await isOffered(content, id, image, offered))) unsent.push(id);
   return unsent;
 }
 
-/** Of the layers that were offered, those that are layers here. */
-async function offeredLayers(engine: Engine, image: Image): Promise<ReadonlySet<Digest>> {
-  const inventory = await containerdInventory(engine, () => engine.list());
-  return new Set((await inventory.lacking(image, new Set())).here);
-}
-
+/**
+ * Whether the sender can have this manifest. Anybody can write one that names a config or a blob of others, and have it
+ * carried here as a layer; so its config has to name the layers that it has, and they have to be the sender's: `offered`
+ * and layers here, or, of the image's own platform, unpacked here to what the sender has offered.
+ */
 async function isOffered(
-  engine: Engine,
+  content: ContentStore,
   manifest: Digest,
-  { diffIds }: Image,
+  image: Image,
   offered: ReadonlySet<Digest>,
 ): Promise<boolean> {
-  const content = await engine.content();
-  const children = await childrenIn(engine, manifest);
-  if (content === undefined || children === undefined) return false;
+  const children = (await childrenIn(content, manifest)) ?? [];
   const config = children.find(({ kind }) => kind === 'config');
-  if (config && (await hasLayers(content, config.digest, diffIds))) return true;
+  const diffIds = config && (await diffIdsIn(content, config.digest));
   const layers = children.filter(({ kind }) => kind === 'layer');
-  return layers.length > 0 && layers.every(({ digest }) => offered.has(digest));
-}
-
-async function isManifest(engine: Engine, digest: Digest): Promise<boolean> {
-  return (await childrenIn(engine, digest)) !== undefined;
+  if (!diffIds || layers.length === 0 || layers.length !== diffIds.length) return false;
+  const own = sameDigests(diffIds, image.diffIds);
+  for (const [at, { digest }] of layers.entries()) {
+    const plain = digest === diffIds[at];
+    if (offered.has(digest) && (plain || own)) continue;
+    if (plain || !own || (await content.info(digest))?.uncompressed !== diffIds[at]) return false;
+  }
+  return true;
 }
 
 /** Undefined for what is no manifest, or cannot be read. */
-async function childrenIn(
-  engine: Engine,
-  digest: Digest,
-): Promise<ReturnType<typeof childrenOf> | undefined> {
-  const content = await engine.content();
-  if (content === undefined) return undefined;
-  try {
-    return childrenOf(readMetadata(await content.readAll(digest, METADATA_MAX_BYTES), 'manifest'));
-  } catch (error) {
-    if (!ODD.includes(toImgmvError(error).code)) throw error;
-    return undefined;
-  }
+function childrenIn(content: ContentStore, digest: Digest): Promise<readonly Child[] | undefined> {
+  return unlessOdd(
+    content.readAll(digest, METADATA_MAX_BYTES).then((bytes) => childrenOf(readMetadata(bytes, 'manifest'))),
+  );
 }

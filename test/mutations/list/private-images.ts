@@ -8,6 +8,7 @@ const DIGITS = 'The full digest of an image';
 const LAYER = 'Even if it knows a digest';
 const PRESENT = 'An image counts as present only';
 const PUSHED = 'Nothing is pushed unless';
+const BEFORE = 'If the index was on the target before';
 const ANSWER = 'What a registry answers';
 
 export const PRIVATE_IMAGES: readonly Mutation[] = [
@@ -108,11 +109,27 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
     says: [READS, PUSHED],
   },
   {
-    name: 'an index that is there is pushed with whatever manifest it has',
+    name: 'a manifest of an index that is there may have layers of others',
     file: 'agent/docker/containerd/unsent.ts',
-    find: 'if (config && (await hasLayers(content, config.digest, diffIds))) return true;',
-    replace: 'if (config && diffIds) return true;',
-    tests: stolen('an index that names a private manifest is loaded'),
+    find: 'if (offered.has(digest) && (plain || own)) continue;',
+    replace: 'if (plain || own) continue;',
+    tests: stolen('a forged manifest that has the config of the sender'),
+    says: [PUSHED, BEFORE],
+  },
+  {
+    name: 'a manifest of an index that is there may have a config of others',
+    file: 'agent/docker/containerd/unsent.ts',
+    find: 'if (offered.has(digest) && (plain || own)) continue;',
+    replace: 'if (offered.has(digest)) continue;',
+    tests: stolen('a forged manifest that has a private config'),
+    says: [PUSHED, BEFORE],
+  },
+  {
+    name: 'whatever came as metadata counts as a manifest that was sent',
+    file: 'agent/oci/image-parts.ts',
+    find: 'return new Set(this.#graph?.manifests.map(({ digest }) => digest));',
+    replace: 'return new Set(this.#metadata.keys());',
+    tests: stolen('a forged manifest that comes as metadata'),
     says: [PUSHED],
   },
   {
