@@ -251,7 +251,8 @@ describeOn(
           imgmv,
           relay,
           children,
-          login: children.find(({ name, parent }) => name === 'ssh' && parent === imgmv.pid)?.pid ?? -1,
+          // Not the first by number: those of sessions may be lower, once numbers are used anew.
+          login: children.find(({ args }) => args.includes('ControlMaster=yes'))?.pid ?? -1,
           async [Symbol.asyncDispose]() {
             await imgmv[Symbol.asyncDispose]();
             await relay[Symbol.asyncDispose]();
@@ -298,17 +299,18 @@ interface Process {
   readonly pid: number;
   readonly parent: number;
   readonly name: string;
+  readonly args: readonly string[];
 }
 
 /** What a process has started, and that in turn. */
 async function descendantsOf(pid: number): Promise<readonly Process[]> {
-  const table = await run(['ps', '-eo', 'pid=,ppid=,comm=']);
+  const table = await run(['ps', '-eo', 'pid=,ppid=,comm=,args=', '-ww']);
   const all = table
     .trim()
     .split('\n')
     .map((line): Process => {
-      const [own = '', parent = '', name = ''] = line.trim().split(/\s+/);
-      return { pid: Number(own), parent: Number(parent), name };
+      const [own = '', parent = '', name = '', ...args] = line.trim().split(/\s+/);
+      return { pid: Number(own), parent: Number(parent), name, args };
     });
   const found: Process[] = [];
   const parents = new Set([pid]);
