@@ -2,9 +2,10 @@
  * Measures imgmv against what people use today, between two throwaway engines on this machine. As root:
  *
  *     npm run bench -- [--rounds 3] [--scenarios cold,again,changed,three] [--images small,large]
- *                      [--links loopback,100mbit] [--only pipe,imgmv]
+ *                      [--links loopback,100mbit] [--only pipe,imgmv] [--before FILE]
  *
  * The images are those of `cold` and `again`; the others have their own. All but `cold` run over loopback alone.
+ * With --before another build's imgmv.js runs before this one in every round, and the two are compared.
  * It asserts nothing. The tables go to standard output, every run to bench-results.json. The first run builds the
  * images, which takes minutes.
  */
@@ -18,7 +19,7 @@ import { IMGMV } from '../rig/imgmv.ts';
 import { requireRoot } from '../rig/root.ts';
 import { scratchDirectory } from '../rig/scratch.ts';
 import { IMAGE_SIZES } from './images.ts';
-import { PEERS } from './peers.ts';
+import { before, PEERS } from './peers.ts';
 import { report } from './report.ts';
 import { LINKS, type Results } from './results.ts';
 import { type Measured, measureSubject, type Rounds } from './rounds.ts';
@@ -46,6 +47,7 @@ const { values } = parseArgs({
     images: { type: 'string', default: IMAGE_SIZES.join() },
     links: { type: 'string', default: LINKS.join() },
     only: { type: 'string', default: PEERS.map(({ name }) => name).join() },
+    before: { type: 'string' },
   },
 });
 await main();
@@ -96,7 +98,9 @@ async function makePlan(): Promise<Plan> {
     const own = {
       scenario: scenario.name,
       links: links.filter((link) => scenario.links.includes(link)),
-      peers: peers.filter(({ name }) => scenario.peers.includes(name)),
+      peers: peers
+        .filter(({ name }) => scenario.peers.includes(name))
+        .flatMap((peer) => (peer.name === 'imgmv' && values.before ? [before(values.before), peer] : [peer])),
     };
     if (own.links.length === 0 || own.peers.length === 0) continue;
     say(`images of ${scenario.name}: looking in the cache, or building them`);

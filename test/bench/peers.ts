@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { run } from '../rig/command.ts';
 import type { Engine } from '../rig/engine.ts';
 import type { Host } from '../rig/hosts.ts';
-import { type Place, runImgmv } from '../rig/imgmv.ts';
+import { IMGMV, type Place, runImgmv } from '../rig/imgmv.ts';
 import { bash, load, save } from './commands.ts';
 import { accounted, readUsage, type Usage } from './measure.ts';
 import { startSshd } from './sshd.ts';
@@ -53,8 +53,13 @@ export const PEERS: readonly Peer[] = [
   overSsh('ssh', ''),
   overSsh('zstd', 'zstd -3 -T0 --quiet', 'zstd --decompress'),
   overSsh('gzip', 'gzip', 'gunzip'),
-  { name: 'imgmv', title: 'imgmv', local: false, loads: true, run: imgmv },
+  imgmvOf('imgmv', 'imgmv', IMGMV),
 ];
+
+/** Another build of imgmv, to be run right before this one. */
+export function before(program: string): Peer {
+  return imgmvOf('before', 'imgmv before', program);
+}
 
 async function floor({ source, references, directory }: Route): Promise<Outcome> {
   const account = join(directory, 'save.account');
@@ -92,7 +97,11 @@ function overSsh(name: string, pack: string, unpack = ''): Peer {
   };
 }
 
-async function imgmv(route: Route): Promise<Outcome> {
+function imgmvOf(name: string, title: string, program: string): Peer {
+  return { name, title, local: false, loads: true, run: (route) => imgmv(route, program) };
+}
+
+async function imgmv(route: Route, program: string): Promise<Outcome> {
   const { source, target, references, from, to, address, directory } = route;
   const codeFile = join(directory, 'code');
   const accounts = {
@@ -106,12 +115,12 @@ async function imgmv(route: Route): Promise<Outcome> {
   const seconds = await timed(async () => {
     await using receiver = runImgmv(
       ['receive', '--once', '--listen', `${address}:0`, ...common, target.dockerHost],
-      { host: accountedPlace(to, accounts.receiver) },
+      { program, host: accountedPlace(to, accounts.receiver) },
     );
     const { port } = await receiver.waitFor('listening');
     await using sender = runImgmv(
       ['send', ...references, '--to', `${address}:${port}`, ...common, source.dockerHost],
-      { host: accountedPlace(from, accounts.sender) },
+      { program, host: accountedPlace(from, accounts.sender) },
     );
     for (const side of [sender, receiver]) {
       const { code } = await side.exit;

@@ -1,7 +1,7 @@
 /** From single runs to the tables that are printed: medians, with the targets beside them. */
 import { type Facts, LINKS, type Results, type Run } from './results.ts';
 import { align, hundredths, megabits, megabytes, tenths } from './table.ts';
-import { middle, type Section, targets } from './targets.ts';
+import { median, middle, type Section, targets } from './targets.ts';
 
 interface Column {
   readonly heading: string;
@@ -43,7 +43,12 @@ function show(section: Section): string {
   const rounds = Math.max(...runs.map(({ round }) => round));
   const heading = `${facts.scenario}: ${facts.subject} over ${link} (${sizes(facts)}), median of ${rounds}`;
   const rows = targets(section);
-  return [heading, ...table(runs), ...(rows.length > 0 ? ['', ...align(rows, 3)] : [])].join('\n');
+  return [
+    heading,
+    ...table(runs),
+    ...compared(runs),
+    ...(rows.length > 0 ? ['', ...align(rows, 3)] : []),
+  ].join('\n');
 }
 
 function sizes({ images, payload }: Facts): string {
@@ -51,6 +56,29 @@ function sizes({ images, payload }: Facts): string {
   if (!payload) return sum;
   const { what, bytes, zstdBytes } = payload;
   return `${sum}; ${what} ${megabytes(bytes)} MB, ${megabytes(zstdBytes)} MB after zstd -3`;
+}
+
+/** This build against the one before it in the same round. */
+function compared(runs: readonly Run[]): string[] {
+  const pairs = runs
+    .filter(({ peer }) => peer === 'imgmv')
+    .flatMap((run) => {
+      const other = runs.find(({ peer, round }) => peer === 'before' && round === run.round);
+      return other ? [{ run, other }] : [];
+    });
+  if (pairs.length === 0) return [];
+  const row = (what: string, figure: (run: Run) => number) => {
+    const ratios = pairs.map(({ run, other }) => figure(run) / figure(other));
+    return [what, median(ratios), Math.min(...ratios), Math.max(...ratios)].map((cell) =>
+      typeof cell === 'number' ? hundredths(cell) : cell,
+    );
+  };
+  const rows = [
+    ['× before', 'median', 'least', 'most'],
+    row('wall', ({ seconds }) => seconds),
+    row('CPU', ({ sender, receiver }) => sender.cpuSeconds + receiver.cpuSeconds),
+  ];
+  return ['', ...align(rows, 1)];
 }
 
 /** One row for each peer, and those columns that have a figure in any. */

@@ -22,6 +22,8 @@ export interface ImgmvOptions {
   /** Standard input as a whole; nothing when left out. */
   readonly input?: string;
   readonly cwd?: string;
+  /** Another build; {@link IMGMV} when left out. */
+  readonly program?: string;
 }
 
 /** One line of `--json`. */
@@ -54,7 +56,7 @@ export interface Imgmv extends AsyncDisposable {
 const WAIT_TIMEOUT_MS = 150_000;
 
 export function runImgmv(args: readonly string[], options: ImgmvOptions = {}): Imgmv {
-  const command = [process.execPath, IMGMV, ...args];
+  const command = [process.execPath, options.program ?? IMGMV, ...args];
   const [program = '', ...rest] = options.host?.argv(command) ?? command;
   const child = spawn(program, rest, {
     cwd: options.cwd,
