@@ -402,8 +402,8 @@ async function loadImages({ source }: Stage): Promise<void> {
 
 async function makeFiles(stage: Stage): Promise<void> {
   const { files } = stage;
-  const readme = await readFile(fileURLToPath(new URL('../../README.md', import.meta.url)), 'utf8');
-  const [, move = ''] = /^```yaml\n(to: [\s\S]*?)^```/m.exec(readme) ?? [];
+  const document = fileURLToPath(new URL('../../docs/moving-a-server.md', import.meta.url));
+  const [, move = ''] = /^```yaml\n(to: [\s\S]*?)^```/m.exec(await readFile(document, 'utf8')) ?? [];
   expect(move).toContain('then-push: true');
   await writeFile(join(files, 'move.yaml'), move);
   await writeFile(join(files, 'compose.yaml'), 'services:\n  web:\n    image: web:1.0\n');
