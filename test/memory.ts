@@ -2,10 +2,10 @@
 import { createHash } from 'node:crypto';
 import type { Blob, BlobKind, Digest, Image, Name, Store } from '../agent/model/image.ts';
 import {
+  ALL_PUSHABLE,
   type Answer,
   type Committed,
   type ImageWriter,
-  NOTHING_UNSENT,
   type Planned,
   type PlannedName,
   refused,
@@ -264,7 +264,7 @@ export class MemorySink implements Sink {
       this.names.set(name.target, image.id);
       return { ...name, ...(replaced && { replaced }) };
     });
-    return { targetId: image.id, refs, unsent: NOTHING_UNSENT, push: undefined };
+    return { targetId: image.id, refs, pushable: ALL_PUSHABLE, push: undefined };
   }
 
   #heldByAnother(name: string, id: Digest): Digest | undefined {

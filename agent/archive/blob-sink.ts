@@ -3,9 +3,9 @@ import { Stopwatch } from '../../proto/stopwatch.ts';
 import { bytesToCome, type Digest, type Image, type Name } from '../model/image.ts';
 import { clashes, shownName } from '../model/plan.ts';
 import {
+  ALL_PUSHABLE,
   type Answer,
   KEEPS_NOTHING,
-  NOTHING_UNSENT,
   type Planned,
   type PlannedName,
   presentWriter,
@@ -92,7 +92,7 @@ export class BlobSink implements Sink {
     const commit = async () => {
       const refs = this.#refsOf(image);
       await this.#store.name(this.#there(image) ?? image, image.names);
-      return { targetId: image.id, refs, unsent: NOTHING_UNSENT, push: undefined };
+      return { targetId: image.id, refs, pushable: ALL_PUSHABLE, push: undefined };
     };
     return { answer, open: async () => presentWriter(commit) };
   }
@@ -108,7 +108,7 @@ export class BlobSink implements Sink {
           const end = await writer.commit();
           if ('missing' in end) return end;
           this.#images++;
-          return { ...end, refs, unsent: NOTHING_UNSENT, push: undefined };
+          return { ...end, refs, pushable: ALL_PUSHABLE, push: undefined };
         };
         return { ...KEEPS_NOTHING, write: (blob) => writer.write(blob), commit };
       },

@@ -8,6 +8,8 @@ export interface EngineInfo {
   readonly version: string;
   readonly store: Store;
   readonly platform: Platform;
+  /** Whether it can push one platform out of an index. */
+  readonly pushesPlatforms: boolean;
   /** Where the engine keeps its data, in its own view of the file system. */
   readonly dataRoot: string | undefined;
 }
@@ -15,6 +17,7 @@ export interface EngineInfo {
 /** What of `GET /version` and `GET /info` we use. */
 export interface ToldVersion {
   readonly Version: string;
+  readonly ApiVersion?: string;
   readonly Os: string;
   readonly Arch: string;
   readonly Components?: readonly { readonly Name: string }[];
@@ -31,8 +34,18 @@ export function describeEngine(version: ToldVersion, info: Record<string, unknow
     version: version.Version,
     store: containerd ? 'containerd' : 'classic',
     platform: { os: version.Os, architecture: version.Arch },
+    pushesPlatforms: containerd && isAtLeast(version.ApiVersion ?? '', PUSHES_PLATFORMS),
     dataRoot: typeof info.DockerRootDir === 'string' ? info.DockerRootDir : undefined,
   };
+}
+
+/** API version 1.46 added `platform` to the push of an image. */
+const PUSHES_PLATFORMS = '1.46';
+
+function isAtLeast(version: string, wanted: string): boolean {
+  const [major = Number.NaN, minor = Number.NaN] = version.split('.').map(Number);
+  const [wantedMajor = 0, wantedMinor = 0] = wanted.split('.').map(Number);
+  return major > wantedMajor || (major === wantedMajor && minor >= wantedMinor);
 }
 
 const OTHER_ENGINE = 'another engine is given with --docker-host or --context';

@@ -17,6 +17,7 @@ import {
   type SinkFacts,
 } from '../model/sink.ts';
 import type { Waits } from '../model/source.ts';
+import type { SentDocuments } from '../oci/image-parts.ts';
 import { ARCHITECTURE_UNSAID } from '../oci/metadata.ts';
 import { atOnce, LOOKUPS_AT_ONCE } from '../streams/at-once.ts';
 import type { Engine, ListedByEngine } from './engine.ts';
@@ -75,6 +76,8 @@ export class EngineSink implements Sink {
   readonly #helpers: Helpers;
   /** Layers that were here when images were planned, or have come since. */
   readonly #knownLayers = new Set<Digest>();
+  /** Blobs that images of this session bring into the store, sooner or later. */
+  #mayCome: Set<Digest> | 'any' = new Set();
   /** Images that are being loaded, by the bytes that they bring. */
   readonly #loading = new Map<Promise<unknown>, number>();
   readonly #waited = new Stopwatch();
@@ -154,6 +157,7 @@ export class EngineSink implements Sink {
   async #planSending(sending: Answer, planning: Planning): Promise<Planned> {
     const { coming, freeBytes, inventory, room } = planning;
     const { image } = sending;
+    this.#expect(image);
     const { missing, below, brings, here } = await inventory.lacking(image, coming);
     for (const digest of here) this.#knownLayers.add(digest);
     const bytes = bytesToCome(image, missing);
@@ -201,7 +205,7 @@ export class EngineSink implements Sink {
     const commit = async (): Promise<Committed> => {
       const refs = await setNames(this.#engine, targetId, image.names, this.#options);
       await this.#dropHelpersOf(image, targetId);
-      return { targetId, refs, unsent: this.#store.unsent(image, targetId, undefined), push: undefined };
+      return { targetId, refs, pushable: this.#pushable(image, targetId, undefined), push: undefined };
     };
     return { answer, open: async () => presentWriter(commit) };
   }
@@ -232,8 +236,7 @@ export class EngineSink implements Sink {
         settled.resolve();
         const { targetId, refs } = end;
         await this.#dropHelpersOf(image, targetId);
-        const unsent = this.#store.unsent(image, targetId, writer.sentManifests);
-        return { targetId, refs, unsent, push: undefined };
+        return { targetId, refs, pushable: this.#pushable(image, targetId, writer.sent), push: undefined };
       },
       loadedBytes: () => writer.loadedBytes(),
       keptBytes: () => writer.keptBytes(),
@@ -243,6 +246,18 @@ export class EngineSink implements Sink {
         settled.resolve();
       },
     };
+  }
+
+  #pushable(image: Image, targetId: Digest, sent: SentDocuments | undefined): Committed['pushable'] {
+    const mayCome = (digest: Digest) => this.#mayCome === 'any' || this.#mayCome.has(digest);
+    return () => this.#store.pushable({ image, targetId, sent, mayCome });
+  }
+
+  #expect({ store, layers, diffIds }: Image): void {
+    if (layers === undefined && store === 'containerd') this.#mayCome = 'any';
+    if (this.#mayCome === 'any') return;
+    for (const digest of [...diffIds, ...(layers ?? []).map((layer) => layer.digest)])
+      this.#mayCome.add(digest);
   }
 
   async retrying(): Promise<void> {}

@@ -10,7 +10,7 @@ import type { Stopwatch } from '../../proto/stopwatch.ts';
 import { type Blob, bytesToCome, type Digest, type Image } from '../model/image.ts';
 import type { Answer, Incomplete, SetName } from '../model/sink.ts';
 import { blobPath } from '../oci/blob-path.ts';
-import { ImageParts, sameDigests } from '../oci/image-parts.ts';
+import { ImageParts, type SentDocuments, sameDigests } from '../oci/image-parts.ts';
 import { OS_UNSAID } from '../oci/metadata.ts';
 import { integrity } from '../streams/errors.ts';
 import type { ArchiveFile } from './archive.ts';
@@ -154,8 +154,8 @@ export class EngineWriter {
     return this.#parts.committedBytes;
   }
 
-  get sentManifests(): ReadonlySet<Digest> {
-    return this.#parts.manifests;
+  get sent(): SentDocuments {
+    return this.#parts.sent;
   }
 
   async commit(): Promise<Loaded | Incomplete> {
@@ -246,7 +246,7 @@ export class EngineWriter {
       );
     if ((got.Os || OS_UNSAID) !== platform.os)
       throw integrity(`the image is for ${got.Os}, and was offered for ${platform.os}`);
-    const sent = this.sentManifests;
+    const { manifests: sent } = this.sent;
     const incompleteOne = got.Manifests?.find(({ ID, Available }) => sent.has(ID) && !Available);
     if (incompleteOne) throw integrity(`the engine lacks a part of manifest ${incompleteOne.ID}`);
   }

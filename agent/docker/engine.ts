@@ -7,7 +7,7 @@ import type { IncomingMessage, RequestOptions } from 'node:http';
 import Docker from 'dockerode';
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import type { Secret } from '../../proto/secret.ts';
-import type { Digest } from '../model/image.ts';
+import type { Digest, Platform } from '../model/image.ts';
 import { type Call, Calls, type Modem } from './calls.ts';
 import { ContentStore } from './containerd/content.ts';
 import { type Endpoint, type EndpointOptions, findEndpoint } from './endpoint.ts';
@@ -52,6 +52,12 @@ export interface InspectedManifest {
   readonly ID: Digest;
   readonly Available: boolean;
   readonly Kind: string;
+}
+
+export interface PushRequest {
+  readonly auth: Secret | undefined;
+  readonly platform: Platform | undefined;
+  readonly signal: AbortSignal;
 }
 
 export interface EngineOptions extends EndpointOptions {
@@ -229,15 +235,16 @@ export class Engine implements Disposable {
 
   /**
    * The stream of `POST /images/{name}/push`: a JSON object a line, push-answer.ts. `auth` is an AuthConfig of
-   * docker's as JSON. Destroy it to stop; the image stays as it is here.
+   * docker's as JSON. With a platform, of an index only that manifest is pushed. Destroy it to stop; the image stays as
+   * it is here.
    */
   async push(
     repository: string,
     tag: string,
-    auth: Secret | undefined,
-    signal: AbortSignal,
+    { auth, platform, signal }: PushRequest,
   ): Promise<IncomingMessage> {
-    const path = `/images/${encodeName(repository)}/push?tag=${encodeURIComponent(tag)}`;
+    const query = new URLSearchParams({ tag, ...(platform && { platform: JSON.stringify(platform) }) });
+    const path = `/images/${encodeName(repository)}/push?${query}`;
     // With padding: an engine takes what it cannot decode for no credentials at all. Without the header it refuses.
     const base64 = Buffer.from(auth?.reveal() ?? '{}').toString('base64');
     const headers = { 'X-Registry-Auth': base64.replaceAll('+', '-').replaceAll('/', '_') };

@@ -3,9 +3,10 @@
  * what podman does in another way than the classic one; stores.ts picks.
  */
 import type { Blob, Digest, Image } from '../model/image.ts';
-import type { Committed } from '../model/sink.ts';
+import type { Pushable } from '../model/sink.ts';
 import type { ImageParts } from '../oci/image-parts.ts';
 import type { ArchiveFile } from './archive.ts';
+import type { PushableOptions } from './containerd/pushable.ts';
 import type { ListedByEngine } from './engine.ts';
 import type { CommitOrder } from './incoming.ts';
 import type { Inventory, List } from './inventory.ts';
@@ -35,8 +36,7 @@ export interface ImageStore {
   inventory(list: List): Promise<Inventory>;
   /** The id here of this very image of a store of this kind, whole; `listed`: what the engine lists under its id. */
   present(image: Image, listed: ListedByEngine | undefined): Promise<Digest | undefined>;
-  /** `sent`: manifests that came whole; undefined where the image was here. */
-  unsent(image: Image, targetId: Digest, sent: ReadonlySet<Digest> | undefined): Committed['unsent'];
+  pushable(options: PushableOptions): Promise<Pushable>;
 
   /** Adds to an image what can be known of its layers without saving it. Undefined: only `docker save` gives its blobs. */
   look(image: Image): Promise<{ readonly image: Image; readonly readable: Readable | undefined }>;

@@ -1,7 +1,7 @@
 /** Where images go to: an engine, files, or another host. test/conformance holds what every sink must do. */
 import { ImgmvError } from '../../proto/errors.ts';
 import type { PushProblem } from '../../proto/messages.ts';
-import type { Blob, Digest, Image, Name, Store } from './image.ts';
+import type { Blob, Digest, Image, Name, Platform, Store } from './image.ts';
 import type { Waits } from './source.ts';
 
 export interface PlannedName extends Name {
@@ -74,15 +74,20 @@ export interface Outcome {
   readonly pushed?: readonly Pushed[];
 }
 
+/** What a push of an image would take along. */
+export interface Pushable {
+  /** What the image names and its source has neither sent nor offered. If there is any, nothing may be pushed. */
+  readonly foreign: readonly Digest[];
+  /** Only the manifest of this platform may be pushed, since the index names what is not here. */
+  readonly platform?: Platform;
+}
+
 export interface Committed {
   /** A digest; 12 digits of it where another host had the image under an id that was not offered. */
   readonly targetId: string;
   readonly refs: readonly SetName[];
-  /**
-   * Asks for manifests that an index of the image names and that are whole at the sink, though the source has neither
-   * sent nor offered them: a push of the image would push them, too.
-   */
-  readonly unsent: () => Promise<readonly Digest[]>;
+  /** Asked right before each try of a push: what may be pushed changes with what else is at the sink. */
+  readonly pushable: () => Promise<Pushable>;
   /** Undefined where nothing is pushed. */
   readonly push: Push | undefined;
 }
@@ -142,7 +147,7 @@ export interface Sink extends AsyncDisposable {
 }
 
 /** Of a sink that makes nothing but what the source gives. */
-export const NOTHING_UNSENT = async (): Promise<readonly Digest[]> => [];
+export const ALL_PUSHABLE = async (): Promise<Pushable> => ({ foreign: [] });
 
 /** What a writer says of which nothing stays that was not committed, and that does not know how far it is. */
 export const KEEPS_NOTHING = { loadedBytes: () => 0, keptBytes: () => 0, abort: async () => {} };

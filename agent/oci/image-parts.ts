@@ -13,7 +13,16 @@ import type { Blob, BlobKind, Digest, Image } from '../model/image.ts';
 import { integrity } from '../streams/errors.ts';
 import { readAll } from '../streams/read-all.ts';
 import { type Answered, type Asked, type Graph, graphOf } from './graph.ts';
-import { digestOf, isImageConfigType, manifestFor, readConfig, rootKind } from './metadata.ts';
+import {
+  type Child,
+  childrenOf,
+  digestOf,
+  isImageConfigType,
+  manifestFor,
+  readConfig,
+  readMetadata,
+  rootKind,
+} from './metadata.ts';
 
 interface Layer {
   /** Where it is in the tar. */
@@ -45,6 +54,13 @@ export interface Root {
   readonly digest: Digest;
   readonly kind: BlobKind;
   readonly bytes: Buffer;
+}
+
+export interface SentDocuments {
+  /** That came whole. */
+  readonly manifests: ReadonlySet<Digest>;
+  /** What indexes that came name, and what did not come. */
+  readonly absent: readonly Child[];
 }
 
 /** What a classic engine wants to know: the config, and the layers' places in the tar, bottom first. */
@@ -157,11 +173,17 @@ export class ImageParts {
   }
 
   /**
-   * Behind `checkWhole`: manifests that came, whole. Other metadata that came is none of them, whatever an engine makes of
-   * it: nobody has checked what it names.
+   * Behind `checkWhole`. Other metadata that came is none of this, whatever an engine makes of it: nobody has checked
+   * what it names.
    */
-  get manifests(): ReadonlySet<Digest> {
-    return new Set(this.#graph?.manifests.map(({ digest }) => digest));
+  get sent(): SentDocuments {
+    const manifests = new Set(this.#graph?.manifests.map(({ digest }) => digest));
+    const indexes = [...(this.#graph?.metadata.values() ?? [])].filter(({ kind }) => kind === 'index');
+    const came = new Set([...manifests, ...indexes.map(({ digest }) => digest)]);
+    const absent = indexes
+      .flatMap(({ bytes }) => childrenOf(readMetadata(bytes, 'index')))
+      .filter(({ digest }) => !came.has(digest));
+    return { manifests, absent };
   }
 
   metadata(): readonly (readonly [Digest, Buffer])[] {

@@ -71,6 +71,12 @@ const config = v.object({
   }),
 });
 
+const statement = v.object({
+  _type: v.pipe(v.string(), v.startsWith('https://in-toto.io/Statement/')),
+  schemaVersion: v.optional(v.never()),
+  rootfs: v.optional(v.never()),
+});
+
 export type Manifest = v.InferOutput<typeof manifest>;
 export type Index = v.InferOutput<typeof index>;
 export type Config = v.InferOutput<typeof config>;
@@ -94,6 +100,11 @@ export function readConfig(bytes: Buffer): Config {
 export function checkConfig(bytes: Buffer): void {
   // That of an artifact need not be JSON.
   if (/^\s*\{/.test(bytes.toString('latin1'))) strictJson(bytes, 'a config', CONFIG_KEYS);
+}
+
+/** Of an attestation, as in-toto/attestation spec/v1/statement.md has it; its layers are these. */
+export function readStatement(bytes: Buffer): v.InferOutput<typeof statement> {
+  return parseJson(statement, bytes, 'an in-toto statement', null);
 }
 
 /** What a manifest or an index points to, in its order. */

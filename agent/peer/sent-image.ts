@@ -7,11 +7,11 @@ import type { Lane } from '../../proto/lane.ts';
 import type { MessageOf, Result } from '../../proto/messages.ts';
 import type { Blob, Image } from '../model/image.ts';
 import {
+  ALL_PUSHABLE,
   type Answer,
   type Committed,
   type ImageWriter,
   type Incomplete,
-  NOTHING_UNSENT,
   type Planned,
   type Push,
   type PushProgress,
@@ -131,7 +131,7 @@ export class SentImage {
     }));
     const names = named.length > 0 ? named.map(({ target }) => target) : [targetId];
     const push = pushes ? this.#pushOf(names) : undefined;
-    return { targetId, refs: named, unsent: NOTHING_UNSENT, push };
+    return { targetId, refs: named, pushable: ALL_PUSHABLE, push };
   }
 
   /** Of what the other side could not tell any more nobody knows whether it was pushed. */

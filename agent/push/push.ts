@@ -4,7 +4,7 @@ import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import { RETRIES } from '../../proto/limits.ts';
 import type { Environment } from '../docker/docker-config.ts';
 import type { Engine } from '../docker/engine.ts';
-import type { Digest } from '../model/image.ts';
+import type { Digest, Platform } from '../model/image.ts';
 import { familiarName, parseTarget, type Reference } from '../model/reference.ts';
 import type { PushProgress } from '../model/sink.ts';
 import { retryPauseMs } from '../streams/retry-pause.ts';
@@ -20,6 +20,8 @@ export interface Push {
 
 export interface PushRun {
   readonly signal: AbortSignal;
+  /** Asked before each try; throws where nothing may be pushed. The platform out of an index; undefined for all of it. */
+  readonly platform: () => Promise<Platform | undefined>;
   readonly onProgress: (progress: PushProgress) => void;
   /** Told before the pause. `attempt` is from 1. */
   readonly onRetry: (error: ImgmvError, attempt: number, waitMs: number) => void;
@@ -89,15 +91,20 @@ async function pushOnce(
   reference: Reference,
   credentials: Credentials | undefined,
   silenceMs: number,
-  { signal, onProgress }: PushRun,
+  { signal, platform: choose, onProgress }: PushRun,
 ): Promise<Push | Refused> {
   const { tag = 'latest' } = reference;
+  const platform = await choose();
   const answer = new PushAnswer(tag);
   const silence = new AbortController();
   const silent = setTimeout(() => silence.abort(), silenceMs);
   const either = AbortSignal.any([signal, silence.signal]);
   try {
-    const stream = await engine.push(familiarName(reference), tag, credentials?.auth, either);
+    const stream = await engine.push(familiarName(reference), tag, {
+      auth: credentials?.auth,
+      platform,
+      signal: either,
+    });
     for await (const text of stream.setEncoding('utf8') as AsyncIterable<string>) {
       const before = answer.news;
       answer.read(text);
@@ -119,7 +126,7 @@ async function pushOnce(
   if (failure !== undefined) return { why: failure, passes: mayPass(failure, reference) };
   if (digest === undefined)
     return { why: 'the engine ended it and did not say that it was pushed', passes: false };
-  return { digest, warning: partOfIndex ? PART_OF_INDEX : undefined };
+  return { digest, warning: partOfIndex || platform ? PART_OF_INDEX : undefined };
 }
 
 const PART_OF_INDEX =

@@ -6,7 +6,7 @@ import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import { Turns } from '../../proto/turns.ts';
 import { type Emit, tellError } from '../model/events.ts';
 import { ForwardingSink } from '../model/forwarding-sink.ts';
-import type { Image, Name } from '../model/image.ts';
+import type { Digest, Image, Name } from '../model/image.ts';
 import {
   type Answer,
   type Committed,
@@ -22,7 +22,7 @@ import {
 import { PushError, problemOf } from './failure.ts';
 import { namesRegistry, namesToPush } from './names-to-push.ts';
 import type { PushPolicy } from './policy.ts';
-import type { PushName } from './push.ts';
+import type { PushName, PushRun } from './push.ts';
 
 interface PushingOptions {
   readonly push: PushName;
@@ -96,7 +96,7 @@ export class PushingSink extends ForwardingSink {
   /** Of each name that is pushed, and where pushing was asked for, of those that may not be, too. */
   async #pushAll(
     image: Image,
-    { refs, targetId, unsent }: Committed,
+    { refs, targetId, pushable }: Committed,
     signal: AbortSignal,
     onProgress: (progress: PushProgress) => void,
   ): Promise<readonly Pushed[]> {
@@ -106,24 +106,23 @@ export class PushingSink extends ForwardingSink {
         ? [failed(targetId, new PushError('no-registry-named', NAMELESS, { about: 'no-name' }))]
         : [];
     const meant = namesToPush(refs).filter((ref) => asked || this.#policy.allows(ref));
-    const foreign = await unsent().catch(toImgmvError);
     const pushed: Pushed[] = [];
     for (const ref of meant) {
-      if (foreign instanceof Error) pushed.push(failed(ref.target, foreign));
-      else if (foreign.length > 0) pushed.push(failed(ref.target, holdsMore(ref.target, foreign)));
-      else pushed.push(await this.#line.take(() => this.#pushOne(image, ref, signal, onProgress)));
+      const platform = async () => {
+        const { foreign, platform } = await pushable();
+        if (foreign[0] !== undefined) throw holdsMore(ref.target, foreign[0]);
+        return platform;
+      };
+      const run = { signal, onProgress, platform };
+      pushed.push(await this.#line.take(() => this.#pushOne(image, ref, run)));
     }
     return pushed;
   }
 
   /** Never throws: a fault of ours, too, must not undo what is loaded. */
-  async #pushOne(
-    image: Image,
-    name: SetName,
-    signal: AbortSignal,
-    onProgress: (progress: PushProgress) => void,
-  ): Promise<Pushed> {
+  async #pushOne(image: Image, name: SetName, run: Omit<PushRun, 'onRetry'>): Promise<Pushed> {
     const { source, target } = name;
+    const { signal } = run;
     try {
       signal.throwIfAborted();
       if (!this.#policy.allows(name))
@@ -141,7 +140,7 @@ export class PushingSink extends ForwardingSink {
           phase: 'push',
           error: tellError(error),
         });
-      return { target, ...(await this.#push(target, { signal, onProgress, onRetry })) };
+      return { target, ...(await this.#push(target, { ...run, onRetry })) };
     } catch (error) {
       return failed(target, toImgmvError(signal.aborted ? signal.reason : error));
     }
@@ -166,10 +165,10 @@ function failed(target: string, error: ImgmvError): Pushed {
   return { target, error, problem: problemOf(error) };
 }
 
-function holdsMore(what: string, manifests: readonly string[]): ImgmvError {
+function holdsMore(what: string, example: Digest): ImgmvError {
   return new PushError(
     'not-allowed',
-    `${what} was not pushed: its index names what is on this host and did not come with it, such as ${manifests[0]}`,
+    `${what} was not pushed: its index names what did not come with it, such as ${example}`,
     { hint: 'if all of it may go there, `docker push` pushes it' },
   );
 }

@@ -2,7 +2,7 @@
 import { ImgmvError } from '../../../proto/errors.ts';
 import { LAYERS_CLASSIC_MAX } from '../../../proto/limits.ts';
 import { type Digest, diffIdOf, type Image } from '../../model/image.ts';
-import { type Committed, NOTHING_UNSENT } from '../../model/sink.ts';
+import { ALL_PUSHABLE, type Pushable } from '../../model/sink.ts';
 import { type ClassicView, type ImageParts, sameDigests } from '../../oci/image-parts.ts';
 import { CONFIG_TYPE } from '../../oci/metadata.ts';
 import { isZstd } from '../../streams/magic.ts';
@@ -36,8 +36,8 @@ export class ClassicStore implements ImageStore {
     return there?.Id === id && sameDigests(there.RootFS.Layers ?? [], diffIds) ? id : undefined;
   }
 
-  unsent(): Committed['unsent'] {
-    return NOTHING_UNSENT;
+  pushable(): Promise<Pushable> {
+    return ALL_PUSHABLE();
   }
 
   async look(image: Image) {

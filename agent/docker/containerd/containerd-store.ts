@@ -2,7 +2,7 @@
 import { toImgmvError } from '../../../proto/errors.ts';
 import { LAYERS_MAX } from '../../../proto/limits.ts';
 import type { Digest, Image } from '../../model/image.ts';
-import type { Committed } from '../../model/sink.ts';
+import type { Pushable } from '../../model/sink.ts';
 import { type ImageParts, sameDigests } from '../../oci/image-parts.ts';
 import { INDEX_TYPE } from '../../oci/metadata.ts';
 import { ociArchive } from '../archive.ts';
@@ -12,9 +12,9 @@ import type { CommitOrder } from '../incoming.ts';
 import type { Inventory, List } from '../inventory.ts';
 import { containerdInventory, heldLayers, holdsPlatform } from './inventory.ts';
 import { LayerSet } from './layer-set.ts';
+import { type PushableOptions, pushableOf } from './pushable.ts';
 import { ODD } from './store-graph.ts';
 import { StoredImage } from './stored-image.ts';
-import { unsentManifests } from './unsent.ts';
 
 export class ContainerdStore implements ImageStore {
   readonly layersMax = LAYERS_MAX;
@@ -46,8 +46,8 @@ export class ContainerdStore implements ImageStore {
     return !there.Manifests || isWhole(there.Manifests) ? image.id : undefined;
   }
 
-  unsent(image: Image, targetId: Digest, sent: ReadonlySet<Digest> | undefined): Committed['unsent'] {
-    return () => unsentManifests(this.#engine, image, targetId, sent);
+  pushable(options: PushableOptions): Promise<Pushable> {
+    return pushableOf(this.#engine, options);
   }
 
   /**

@@ -117,6 +117,16 @@ export class ContentStore {
     }
   }
 
+  /** The first bytes of a blob, at most so many. Throws as `read`. */
+  async readHead(digest: Digest, bytes: number): Promise<Buffer> {
+    let head = Buffer.alloc(0);
+    for await (const piece of this.read(digest)) {
+      head = Buffer.concat([head, piece.subarray(0, bytes - head.length)]);
+      if (head.length === bytes) break;
+    }
+    return head;
+  }
+
   /** A whole blob, for metadata. Throws as `read`, and integrity where it has more than `maxBytes`. */
   async readAll(digest: Digest, maxBytes: number): Promise<Buffer> {
     const pieces: Buffer[] = [];

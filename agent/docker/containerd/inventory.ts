@@ -3,8 +3,8 @@ import { toImgmvError } from '../../../proto/errors.ts';
 import { METADATA_MAX_BYTES } from '../../../proto/limits.ts';
 import type { Digest, Image } from '../../model/image.ts';
 import { type HeldLayer, sameDigests } from '../../oci/image-parts.ts';
-import { childrenOf, LAYER_TYPE, readConfig, readMetadata } from '../../oci/metadata.ts';
-import { isGzip, isZstd } from '../../streams/magic.ts';
+import { childrenOf, LAYER_TYPE, readConfig, readMetadata, readStatement } from '../../oci/metadata.ts';
+import { isGzip, isTar, isZstd, MAGIC_BYTES, TAR_HEAD_BYTES } from '../../streams/magic.ts';
 import type { Engine, InspectedManifest } from '../engine.ts';
 import type { Inventory, List } from '../inventory.ts';
 import type { ContentInfo, ContentStore } from './content.ts';
@@ -40,7 +40,8 @@ export async function containerdInventory(engine: Engine, list: List): Promise<I
   const isHere = async (digest: Digest, store: Image['store']): Promise<boolean> => {
     if (!held.has(digest) && !(store === 'classic' && compressed.has(digest))) return false;
     const layers = await layersHere();
-    return store === 'classic' ? layers.hasDiffId(digest) : layers.has(digest);
+    if (!(store === 'classic' ? layers.hasDiffId(digest) : layers.has(digest))) return false;
+    return layers.isUnpacked(digest) || looksLikeLayer(content, digest);
   };
   return {
     lacking: async ({ layers, store }, coming) => {
@@ -111,11 +112,20 @@ export async function heldLayers(
 }
 
 async function mediaType(content: ContentStore, { digest }: ContentInfo): Promise<{ mediaType?: string }> {
-  for await (const head of content.read(digest)) {
-    if (isGzip(head)) return { mediaType: `${LAYER_TYPE}+gzip` };
-    return isZstd(head) ? { mediaType: `${LAYER_TYPE}+zstd` } : {};
-  }
-  return {};
+  const head = await content.readHead(digest, MAGIC_BYTES);
+  if (isGzip(head)) return { mediaType: `${LAYER_TYPE}+gzip` };
+  return isZstd(head) ? { mediaType: `${LAYER_TYPE}+zstd` } : {};
+}
+
+/**
+ * Whoever can have a manifest loaded has it call anything a layer. Nobody else's config or manifest gets to be one in
+ * this way: of JSON, only the statement of an attestation is a layer.
+ */
+async function looksLikeLayer(content: ContentStore, digest: Digest): Promise<boolean> {
+  const head = await unlessOdd(content.readHead(digest, TAR_HEAD_BYTES));
+  if (head === undefined) return false;
+  if (isGzip(head) || isZstd(head) || isTar(head)) return true;
+  return (await unlessOdd(content.readAll(digest, METADATA_MAX_BYTES).then(readStatement))) !== undefined;
 }
 
 /**

@@ -105,6 +105,11 @@ export class LayerBlobs {
     return this.#blobs.has(digest);
   }
 
+  /** Whether containerd itself has unpacked a layer of this digest or diffID. */
+  isUnpacked(digest: Digest): boolean {
+    return this.#byDiffId.has(digest) || this.#blobs.get(digest)?.uncompressed !== undefined;
+  }
+
   /** Whether a layer of this diffID is here, compressed or not. */
   hasDiffId(diffId: Digest): boolean {
     return this.#blobs.has(diffId) || this.#byDiffId.has(diffId);

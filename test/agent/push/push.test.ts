@@ -47,6 +47,7 @@ async function scene(answer: (response: ServerResponse, asked: number) => void, 
   const retries: ImgmvError[] = [];
   const run = (signal = new AbortController().signal): PushRun => ({
     signal,
+    platform: async () => undefined,
     onProgress: () => {},
     onRetry: (error) => {
       retries.push(error);

@@ -110,7 +110,7 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
   },
   {
     name: 'a manifest of an index that is there may have layers of others',
-    file: 'agent/docker/containerd/unsent.ts',
+    file: 'agent/docker/containerd/pushable.ts',
     find: 'if (offered.has(digest) && (plain || own)) continue;',
     replace: 'if (plain || own) continue;',
     tests: stolen('a forged manifest that has the config of the sender'),
@@ -118,7 +118,7 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
   },
   {
     name: 'a manifest of an index that is there may have a config of others',
-    file: 'agent/docker/containerd/unsent.ts',
+    file: 'agent/docker/containerd/pushable.ts',
     find: 'if (offered.has(digest) && (plain || own)) continue;',
     replace: 'if (offered.has(digest)) continue;',
     tests: stolen('a forged manifest that has a private config'),

@@ -1,0 +1,109 @@
+/**
+ * What a push of an image at a containerd store may take along: an index may name anything by its digest, and whatever of
+ * that lies in the store, an engine pushes with it.
+ */
+import { METADATA_MAX_BYTES } from '../../../proto/limits.ts';
+import type { Digest, Image } from '../../model/image.ts';
+import type { Pushable } from '../../model/sink.ts';
+import { type SentDocuments, sameDigests } from '../../oci/image-parts.ts';
+import { type Child, checkTypes, childrenOf, readMetadata } from '../../oci/metadata.ts';
+import type { Engine } from '../engine.ts';
+import type { ContentStore } from './content.ts';
+import { containerdInventory, diffIdsIn } from './inventory.ts';
+import { unlessOdd } from './store-graph.ts';
+
+export interface PushableOptions {
+  readonly image: Image;
+  readonly targetId: Digest;
+  /** Undefined where the image was here before. */
+  readonly sent: SentDocuments | undefined;
+  /** Whether an image of this session may still bring this blob. */
+  readonly mayCome: (digest: Digest) => boolean;
+}
+
+/**
+ * Foreign is, of an image that came, what its indexes name and did not come with it, if it is here, may still come, or is
+ * an index; of one that was here, also what the offer does not show to be the sender's. An engine that cannot push a
+ * single platform, or does not show its blobs, pushes only what came whole.
+ */
+export async function pushableOf(
+  engine: Engine,
+  { image, targetId, sent, mayCome }: PushableOptions,
+): Promise<Pushable> {
+  const content = await engine.content();
+  if (!content) return { foreign: sent ? digestsOf(sent.absent) : [targetId] };
+  const { foreign, absent } = sent
+    ? { foreign: [], absent: sent.absent }
+    : await examine(engine, content, image, targetId);
+  const found: Digest[] = [...foreign];
+  for (const { kind, digest } of absent) {
+    const harmless = kind === 'manifest' && engine.info.pushesPlatforms && !mayCome(digest);
+    if (!harmless || (await content.info(digest))) found.push(digest);
+  }
+  return { foreign: found, ...(absent.length > 0 && { platform: image.platform }) };
+}
+
+/** Sorts what the root of an image names that was here before. */
+async function examine(
+  engine: Engine,
+  content: ContentStore,
+  image: Image,
+  root: Digest,
+): Promise<{ readonly foreign: readonly Digest[]; readonly absent: readonly Child[] }> {
+  const inventory = await containerdInventory(engine, () => engine.list());
+  const offered = new Set((await inventory.lacking(image, new Set())).here);
+  if (await childrenIn(content, root, 'manifest'))
+    return { foreign: (await isOffered(content, root, image, offered)) ? [] : [root], absent: [] };
+  const children = await childrenIn(content, root, 'index');
+  if (!children) return { foreign: [root], absent: [] };
+  const foreign: Digest[] = [];
+  const absent: Child[] = [];
+  for (const child of children) {
+    if (child.kind === 'index' || !(await content.info(child.digest))) absent.push(child);
+    else if (!(await isOffered(content, child.digest, image, offered))) foreign.push(child.digest);
+  }
+  return { foreign, absent };
+}
+
+/**
+ * Whether the sender can have this manifest. Anybody can write one that names a config or a blob of others, and have it
+ * carried here as a layer; so its config has to name the layers that it has, and they have to be the sender's: `offered`
+ * and layers here, or, of the image's own platform, unpacked here to what the sender has offered.
+ */
+async function isOffered(
+  content: ContentStore,
+  manifest: Digest,
+  image: Image,
+  offered: ReadonlySet<Digest>,
+): Promise<boolean> {
+  const children = (await childrenIn(content, manifest, 'manifest')) ?? [];
+  const config = children.find(({ kind }) => kind === 'config');
+  const diffIds = config && (await diffIdsIn(content, config.digest));
+  const layers = children.filter(({ kind }) => kind === 'layer');
+  if (!diffIds || layers.length === 0 || layers.length !== diffIds.length) return false;
+  const own = sameDigests(diffIds, image.diffIds);
+  for (const [at, { digest }] of layers.entries()) {
+    const plain = digest === diffIds[at];
+    if (offered.has(digest) && (plain || own)) continue;
+    if (plain || !own || (await content.info(digest))?.uncompressed !== diffIds[at]) return false;
+  }
+  return true;
+}
+
+/** Undefined for what is something else, cannot be read, or would be read by an engine in another way. */
+function childrenIn(
+  content: ContentStore,
+  digest: Digest,
+  kind: 'manifest' | 'index',
+): Promise<readonly Child[] | undefined> {
+  const reading = content.readAll(digest, METADATA_MAX_BYTES).then((bytes) => {
+    const metadata = readMetadata(bytes, kind);
+    checkTypes(metadata);
+    return childrenOf(metadata);
+  });
+  return unlessOdd(reading);
+}
+
+function digestsOf(children: readonly Child[]): readonly Digest[] {
+  return children.map(({ digest }) => digest);
+}
