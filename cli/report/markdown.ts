@@ -1,4 +1,6 @@
 /** A report as GitHub's Markdown, which reads well as it is, too. */
+
+import { counted } from '../../proto/counted.ts';
 import { short } from '../names.ts';
 import { size } from '../sizes.ts';
 import { code, prose } from './markdown-text.ts';
@@ -54,7 +56,7 @@ function summary(report: ReportData): readonly (readonly string[])[] {
     ],
     ['Saved: layers that need not travel', size(saved.layers)],
     wireBytes !== null && ['Saved: compression', size(saved.compression)],
-    reconnections > 0 && ['Connection lost', `${reconnections} times`],
+    reconnections > 0 && ['Connection lost', counted(reconnections, 'time')],
     ['imgmv', prose(imgmv)],
   ];
   return rows.filter((row) => row !== false);

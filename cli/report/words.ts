@@ -1,6 +1,8 @@
 /** What a report says in words, the same in every form for people. Nothing here is escaped: the forms do that. */
+
+import { counted } from '../../proto/counted.ts';
 import { short, shortSource } from '../names.ts';
-import { counted, size } from '../sizes.ts';
+import { size } from '../sizes.ts';
 import { arrived, type ImageStatus, isLost, type ReportData, type ReportImage, type Side } from './model.ts';
 
 export type Verdict = 'done' | 'partial' | 'failed' | 'stopped';
@@ -34,7 +36,7 @@ function arrivalsOf(report: ReportData): string {
       ? 'The image is at its target, verified.'
       : `All ${there} images are at their target, verified.`;
   if (there === 0) return `None of ${counted(images.length, 'image')} has arrived.`;
-  return `${there} of ${images.length} images are at their target, verified; ${images.length - there} are not.`;
+  return `${there} of ${counted(images.length, 'image')} ${there === 1 ? 'is at its' : 'are at their'} target, verified; ${images.length - there} ${images.length - there === 1 ? 'is' : 'are'} not.`;
 }
 
 function hostOf({ host, address }: Side): string {
