@@ -50,7 +50,7 @@ export class Ends {
       return { state: this.#loading(bytes, bytesTotal), shortState };
     }
     if (bytes === 0 && (bottleneck === null || bottleneck === 'save'))
-      return this.#preparing(stalled ? `, for ${stalledSeconds} s` : '');
+      return this.#preparing(stalled ? `${stalledSeconds} s` : undefined);
     const state = `${size(bytes)} of ${size(bytesTotal)}${wire}`;
     if (stalled) {
       const whom = bottleneck === null ? 'the other host' : this.#limit(bottleneck);
@@ -67,9 +67,10 @@ export class Ends {
     };
   }
 
-  #preparing(since: string): BarWords {
+  #preparing(time: string | undefined): BarWords {
     const what = this.#remote ? 'the source prepares it' : 'preparing';
-    return { state: `${what} (${this.#reads})${since}`, shortState: `${what}${since}` };
+    if (time === undefined) return { state: `${what} (${this.#reads})`, shortState: what };
+    return { state: `${what} (${this.#reads}), for ${time}`, shortState: `${what}, ${time}` };
   }
 
   #loading(bytes: number, bytesTotal: number): string {
