@@ -272,11 +272,15 @@ export class TextRenderer implements Renderer {
     );
   }
 
-  #cleaned({ removed, kept }: EventOf<'cleaned'>): void {
+  #cleaned({ removed, kept, freedBytes }: EventOf<'cleaned'>): void {
     const told = ({ name, image, bytes, since }: KeptImage) =>
       `${name} (${image === null ? 'an image that was being loaded' : `of image ${short(image)}`}, ${size(bytes)}, since ${since.slice(0, 19)}Z)`;
     for (const one of removed) this.#out(`removed ${escapeText(told(one))}`);
     for (const one of kept) this.#out(`kept ${escapeText(told(one))}: ${one.reason}`);
+    if (removed.length > 0)
+      this.#out(
+        freedBytes === null ? 'The engine does not say how much that freed.' : `Freed ${size(freedBytes)}.`,
+      );
     if (removed.length + kept.length === 0) this.#out('Nothing is left of interrupted runs.');
   }
 

@@ -224,6 +224,8 @@ type Told =
       readonly event: 'cleaned';
       readonly removed: readonly KeptImage[];
       readonly kept: readonly (KeptImage & { readonly reason: string })[];
+      /** By what its layers take less now, as the engine measures them; null where it does not say. */
+      readonly freedBytes: number | null;
     }
   | (ToldError & { readonly event: 'error'; readonly exit: number });
 

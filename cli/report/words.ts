@@ -2,6 +2,7 @@
 
 import { counted } from '../../proto/counted.ts';
 import { short, shortSource } from '../names.ts';
+import { isEngine } from '../progress-words.ts';
 import { size } from '../sizes.ts';
 import { arrived, type ImageStatus, isLost, type ReportData, type ReportImage, type Side } from './model.ts';
 
@@ -47,6 +48,12 @@ function hostOf({ host, address }: Side): string {
 export function sideText(side: Side): string {
   const address = side.host !== null && side.address !== null ? ` (${side.address})` : '';
   return [`${hostOf(side)}${address}`, ...keeperTexts(side)].join(', ');
+}
+
+/** For people: what goes into files is written; statuses call it `loaded` in any case. */
+export function statusWord(status: ImageStatus, { archives, engine }: Side): string {
+  const intoFiles = archives.length > 0 || (engine !== null && !isEngine(engine));
+  return status === 'loaded' && intoFiles ? 'written' : status;
 }
 
 function keeperTexts({ engine, archives }: Side): readonly string[] {

@@ -7,8 +7,9 @@ import { startTmux } from '../rig/tmux.ts';
 
 const PROGRAM = fileURLToPath(new URL('frames-program.ts', import.meta.url));
 const LAST_BAR = /web:1\.0[^:\n]*(preparing|prepares).*$/;
+const ESC = '\u001b';
 const ROLES = ['sender', 'receiver'] as const;
-const COLOURS = /\u001b\[3[0-9]m/;
+const COLOURS = new RegExp(`${ESC}\\[3[0-9]m`);
 
 describeOn(
   'a move on a terminal',
