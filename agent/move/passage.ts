@@ -310,7 +310,7 @@ export class Passage {
       layersSkipped: arrived ? Math.max(0, layerCount(image) - this.#layers) : 0,
       startedAt: Math.max(0, Math.round(startedAt - this.#plannedAt)) / 1000,
       seconds: (this.tookMs ?? 0) / 1000,
-      phases: this.#phases.seconds(),
+      phases: this.#phases.seconds(this.tookMs ?? 0),
       kept: kept ?? 0,
       error: error ? tellError(error) : null,
       ...(pushed && { pushed: pushed.map(pushedRef) }),

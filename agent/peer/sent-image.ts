@@ -84,7 +84,6 @@ export class SentImage {
 
   async #open(): Promise<ImageWriter> {
     const { lane, session } = this.#sending;
-    const writer = this.#writer(await lane());
     // Its first byte may be seconds away, and the other side can only know from here what it waits for.
     void session.tell({
       type: 'progress',
@@ -93,7 +92,7 @@ export class SentImage {
       bytes: 0,
       bottleneck: 'save',
     });
-    return writer;
+    return this.#writer(await lane());
   }
 
   #writer(lane: Lane): ImageWriter {

@@ -87,7 +87,10 @@ const usage: readonly UsageCase[] = [
     args: ['load'],
     says: /unknown command 'load'\n\s+`imgmv copy docker-archive:FILE docker-daemon:` loads a file/,
   },
-  { args: ['save', 'web:1.0'], says: /unknown command 'save'\n\s+`imgmv copy docker-daemon:NAME/ },
+  {
+    args: ['save', 'web:1.0'],
+    says: /unknown command 'save'\n\s+`imgmv copy docker-daemon:NAME docker-archive:FILE`/,
+  },
   { args: ['pull', 'web:1.0'], says: /unknown command 'pull'\n\s+the host that has the image sends it/ },
   { args: ['push', 'web:1.0'], says: /unknown command 'push'\n\s+`imgmv send NAME --to HOST`/ },
   { args: ['help', 'sned'], says: /unknown command 'sned'\s+\(Did you mean send\?\)/ },
