@@ -1,17 +1,6 @@
 /** Live bars on a terminal, one a line, under whatever was printed before. */
 import { MultiBar, Presets, type SingleBar } from 'cli-progress';
-
-/** From here on a bar of full length leaves room for the words. */
-const WIDE_COLUMNS = 100;
-const NAME_MAX_CHARACTERS = 32;
-
-export interface BarState {
-  /** Free of control characters, as `words` is. */
-  readonly name: string;
-  readonly bytes: number;
-  readonly bytesTotal: number;
-  readonly words: string;
-}
+import { type BarState, barLine } from './bar-line.ts';
 
 export class Bars {
   readonly #stream: NodeJS.WriteStream;
@@ -23,14 +12,13 @@ export class Bars {
   }
 
   /** Draws the bar of `key`, a new one below the others. */
-  draw(key: string, { name, bytes, bytesTotal, words }: BarState): void {
+  draw(key: string, state: BarState): void {
     this.#all ??= this.#start();
-    const short = name.length > NAME_MAX_CHARACTERS ? `…${name.slice(1 - NAME_MAX_CHARACTERS)}` : name;
-    const payload = { name: short, words };
-    const bar = this.#shown.get(key) ?? this.#all.create(Math.max(1, bytesTotal), 0, payload);
+    const { bytes, bytesTotal } = state;
+    const bar = this.#shown.get(key) ?? this.#all.create(Math.max(1, bytesTotal), 0, { state });
     this.#shown.set(key, bar);
     bar.setTotal(Math.max(1, bytesTotal));
-    bar.update(Math.min(bytes, bytesTotal), payload);
+    bar.update(Math.min(bytes, bytesTotal), { state });
   }
 
   /** Takes all bars off the screen, for other lines to be written; those that are drawn again come back below. */
@@ -44,8 +32,7 @@ export class Bars {
     return new MultiBar(
       {
         stream: this.#stream,
-        format: ' {name} {bar} {words}',
-        barsize: this.#stream.columns >= WIDE_COLUMNS ? 24 : 12,
+        format: (_options, { maxWidth }, { state }: { state: BarState }) => barLine(state, maxWidth),
         hideCursor: true,
         clearOnComplete: true,
         stopOnComplete: false,

@@ -2,11 +2,12 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Asked } from '../agent/commands/receive.ts';
 import { CONFIRM_WAIT_MS } from '../agent/ends/confirming-sink.ts';
+import { counted } from '../proto/counted.ts';
 import { askLine } from './ask-line.ts';
 import { escapeText } from './escape.ts';
 import { planText } from './plan-text.ts';
 import type { TerminalIo } from './screen.ts';
-import { counted, size } from './sizes.ts';
+import { size } from './sizes.ts';
 import { interrupt } from './stop.ts';
 
 /** What was typed before the question is an answer to something else. */

@@ -2,11 +2,12 @@ import { Command } from 'commander';
 import { picksNothing } from '../agent/choose/selection.ts';
 import { copyImages } from '../agent/commands/copy.ts';
 import type { EngineOptions } from '../agent/docker/engine.ts';
-import { type NamedEndpoint, parseEndpoint, type SinkEndpoint } from '../agent/ends/endpoint.ts';
+import { type NamedEndpoint, namesKind, parseEndpoint, type SinkEndpoint } from '../agent/ends/endpoint.ts';
 import { familiar, parseTarget } from '../agent/model/reference.ts';
 import { ImgmvError } from '../proto/errors.ts';
 import { JOBS, RETRIES } from '../proto/limits.ts';
 import { addChoosingOptions, CHOOSING_HELP, type ChoosingFlags, selectionOf } from './choosing.ts';
+import { placesHint } from './hints.ts';
 import { parseRetries, parseSize, RETRIES_HELP } from './options.ts';
 import {
   addFileOptions,
@@ -84,7 +85,7 @@ made are for their owner only (mode 0600).`,
     )
     .action((places: readonly string[], flags: CopyFlags) =>
       run({ ...flags, command: 'copy' }, async ({ engine, emit, signal }) => {
-        const endpoints = places.map(parseEndpoint);
+        const endpoints = parsePlaces(places);
         const sources = flags.each === undefined ? endpoints.slice(0, -1) : endpoints;
         const last = flags.each === undefined ? endpoints.at(-1) : undefined;
         requireStdinOnce({ ...flags, from: sources });
@@ -122,6 +123,16 @@ made are for their owner only (mode 0600).`,
         return exit;
       }),
     );
+}
+
+/** Throws usage, with what was most likely meant by a place whose kind is not said. */
+function parsePlaces(places: readonly string[]): readonly NamedEndpoint[] {
+  const unknown = places.find((text) => !namesKind(text));
+  if (unknown !== undefined)
+    throw new ImgmvError('usage', `${JSON.stringify(unknown)} is no place for images`, {
+      hint: placesHint(places, namesKind),
+    });
+  return places.map(parseEndpoint);
 }
 
 function isEngine({ kind }: SinkEndpoint | NamedEndpoint): boolean {

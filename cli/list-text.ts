@@ -1,8 +1,9 @@
 /** Images as a table: a line for each name, or for an image without one. */
 import type { EventOf, ListedImage } from '../agent/model/events.ts';
+import { counted } from '../proto/counted.ts';
 import { escapeText } from './escape.ts';
 import { short } from './names.ts';
-import { counted, size } from './sizes.ts';
+import { size } from './sizes.ts';
 import { tableLines } from './table.ts';
 
 const HEADINGS = ['NAME', 'ID', 'PLATFORM', 'SIZE', 'SHARED', 'AGE'] as const;
@@ -28,7 +29,7 @@ function shared({ sharedBytes, sharedWith }: ListedImage): string {
 function sumOf(images: readonly ListedImage[], layerBytes: number | null): string {
   const bytes = images.reduce((sum, image) => sum + image.bytes, 0);
   const together = layerBytes === null ? '' : `, ${size(layerBytes)} of layers together`;
-  return `${images.length} images, ${size(bytes)} one by one${together}.`;
+  return `${counted(images.length, 'image')}, ${size(bytes)} one by one${together}.`;
 }
 
 const UNITS = [
@@ -50,5 +51,5 @@ function ageOf(created: string, now: Date): string {
     // Two of a unit at least, as docker has it: "13 days" says more than "1 week".
     if (count >= 2 || (count === 1 && (unit === 'minute' || unit === 'hour'))) return counted(count, unit);
   }
-  return `${Math.floor(seconds)} seconds`;
+  return counted(Math.floor(seconds), 'second');
 }

@@ -6,6 +6,7 @@ import { VERSION } from '../agent/ends/host.ts';
 import { exitStatusOf } from '../proto/errors.ts';
 import { cleanCommand } from './clean.ts';
 import { copyCommand } from './copy.ts';
+import { commandLineError } from './hints.ts';
 import { lsCommand } from './ls.ts';
 import { planCommand } from './plan.ts';
 import { receiveCommand } from './receive.ts';
@@ -44,12 +45,34 @@ Exit status:
   .showSuggestionAfterError()
   .configureOutput({
     // An error of commander's in the words of ours.
-    outputError: (text, write) => write(text.replace(/^error:/, 'imgmv:').replaceAll(/\n(?=.)/g, '\n  ')),
+    outputError: (text, write) =>
+      write(
+        commandLineError(text)
+          .replace(/^error:/, 'imgmv:')
+          .replaceAll(/\n(?=.)/g, '\n  '),
+      ),
   })
   .exitOverride()
-  .enablePositionalOptions();
+  .enablePositionalOptions()
+  .helpCommand(false);
 for (const make of [receiveCommand, sendCommand, planCommand, lsCommand, copyCommand, cleanCommand])
   program.addCommand(make().exitOverride().copyInheritedSettings(program));
+program.command('help [COMMAND]').description('show this help, or that of a command').action(showHelp);
+program
+  .command('version')
+  .description('show the version')
+  .action(() => {
+    process.stdout.write(`${VERSION}\n`);
+    process.exitCode = 0;
+  });
+
+async function showHelp(name: string | undefined): Promise<void> {
+  const command = name === undefined ? program : program.commands.find((one) => one.name() === name);
+  // Of what is no command commander says so, with what comes close.
+  if (!command) await program.parseAsync([name ?? ''], { from: 'user' });
+  command?.outputHelp();
+  process.exitCode = 0;
+}
 
 // Node ends with 13 where an await never settles, which here would mean that bytes were damaged.
 process.exitCode = exitStatusOf('internal');

@@ -1,6 +1,7 @@
 /** How images are called in what people read. */
+
+import { counted } from '../proto/counted.ts';
 import { escapeText } from './escape.ts';
-import { counted } from './sizes.ts';
 
 interface Named {
   readonly refs: readonly { readonly source: string; readonly target: string }[];

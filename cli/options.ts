@@ -3,6 +3,7 @@ import { InvalidArgumentError } from 'commander';
 import type { Selection } from '../agent/choose/selection.ts';
 import { ImgmvError } from '../proto/errors.ts';
 import { DEFAULT_PORT, RETRIES, RETRIES_MAX, ZSTD_LEVEL_MAX, ZSTD_LEVEL_MIN } from '../proto/limits.ts';
+import { meantHost } from './hints.ts';
 
 export const CONNECT_TIMEOUT_HELP = 'how long to wait for the first answer (default: 15s, at most 1d)';
 
@@ -144,14 +145,18 @@ export function parseTarget(text: string): string {
   try {
     url = new URL(isUrl(text) ? text : `ws://${bareV6 ? `[${text}]` : text}`);
   } catch {
-    throw new InvalidArgumentError('Expected HOST, HOST:PORT, [IPV6]:PORT, ws://… or wss://….');
+    throw new InvalidArgumentError(
+      `Expected HOST, HOST:PORT, [IPV6]:PORT, ws://… or wss://….${meantHost(text)}`,
+    );
   }
   if (url.protocol !== 'ws:' && url.protocol !== 'wss:')
-    throw new InvalidArgumentError(`Expected ws:// or wss://, not ${url.protocol}//.`);
+    throw new InvalidArgumentError(`Expected ws:// or wss://, not ${url.protocol}//.${meantHost(text)}`);
   if (url.username !== '' || url.password !== '' || url.hash !== '')
-    throw new InvalidArgumentError('A host takes no user, password or fragment.');
+    throw new InvalidArgumentError(`A host takes no user, password or fragment.${meantHost(text)}`);
   if (!isUrl(text) && url.pathname !== '/')
-    throw new InvalidArgumentError('Expected HOST or HOST:PORT; a path needs ws:// or wss:// in front.');
+    throw new InvalidArgumentError(
+      `Expected HOST or HOST:PORT; a path needs ws:// or wss:// in front.${meantHost(text)}`,
+    );
   // URL drops port 80 from ws://host:80, so it has to be looked for in what was typed.
   const typedPort = /:[0-9]+$/.test(
     bareV6 ? '' : text.replace(/^[a-z]+:\/\//i, '').replace(/[/?\\][\s\S]*$/, ''),

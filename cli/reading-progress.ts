@@ -1,6 +1,6 @@
 /** What people see of an archive while it is read: that it is, once, and from then on how far. */
 import type { EventOf } from '../agent/model/events.ts';
-import type { BarState } from './bars.ts';
+import type { BarState } from './bar-line.ts';
 import { escapeText } from './escape.ts';
 import { size } from './sizes.ts';
 
@@ -29,9 +29,10 @@ export class ReadingProgress {
     if (!this.#saidAt.has(event.archive) || !hasBegun(event)) return undefined;
     return {
       name: escapeText(event.archive),
+      shortName: escapeText(event.archive),
       bytes: event.bytes,
       bytesTotal: event.bytesTotal ?? 0,
-      words: `${doing(event)}: ${howFar(event)}`,
+      words: { state: `${doing(event)}: ${howFar(event)}`, shortState: size(event.bytes) },
     };
   }
 }

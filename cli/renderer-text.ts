@@ -1,18 +1,19 @@
 /** For people: lines, and on a terminal a live bar for each image under way. */
 import type { Event, EventOf, KeptImage, PlanImage, PushedRef, ToldError } from '../agent/model/events.ts';
+import { counted } from '../proto/counted.ts';
+import { type BarWords, wordsText } from './bar-line.ts';
 import { Bars } from './bars.ts';
 import { escapeText } from './escape.ts';
 import { listText } from './list-text.ts';
 import { nameOf, namingLines, short, shortSource, sourceNameOf } from './names.ts';
 import { planText } from './plan-text.ts';
+import { Ends, share } from './progress-words.ts';
 import { PLAIN_INTERVAL_MS, ReadingProgress } from './reading-progress.ts';
 import type { Renderer } from './renderer.ts';
-import { counted, etaOf, onTheWire, pace, size } from './sizes.ts';
+import { etaOf, onTheWire, paceText, size } from './sizes.ts';
 
 const ALL = 'all';
 const ARCHIVE = 'archive';
-/** From here on nothing moving is worth a word. */
-const STALL_SECONDS = 5;
 
 export interface TextRendererOptions {
   readonly stream: NodeJS.WriteStream;
@@ -29,9 +30,6 @@ interface UnderWay {
   readonly saidAt: number;
 }
 
-/** Who does what, where that is engines. */
-const LIMITS = { save: 'docker save', compress: 'compression', network: 'the network', load: 'docker load' };
-
 /** What was planned, and what has become of it so far. */
 function newSession(images: readonly PlanImage[], planOnly: boolean) {
   const underWay = new Map<string, UnderWay>();
@@ -42,7 +40,7 @@ export class TextRenderer implements Renderer {
   readonly #options: TextRendererOptions;
   readonly #bars: Bars;
   readonly #archives = new ReadingProgress();
-  #limits = LIMITS;
+  readonly #ends = new Ends();
   /** A receiver has one after the other. */
   #session = newSession([], false);
   readonly #shows: { readonly [E in Event['event']]: (event: EventOf<E>) => void } = {
@@ -50,13 +48,17 @@ export class TextRenderer implements Renderer {
       this.say(`${kind} ${version} (${store} store) at ${address} (${foundBy})`),
     reading: (event) => this.#reading(event),
     writing: ({ archive }) => {
-      this.#limits = { ...this.#limits, load: 'writing' };
+      this.#ends.writing();
       this.say(`Writing ${archive}.`);
     },
     listening: () => {},
-    paired: ({ peer }) => this.say(`Paired with ${peer.name} (${peer.address}).`),
+    paired: (event) => {
+      this.#ends.paired(event);
+      this.say(`Paired with ${event.peer.name} (${event.peer.address}).`);
+    },
     confirming: ({ peer }) => this.say(`Waiting for ${peer}: somebody there is asked before anything moves.`),
-    attempt: ({ address, left }) => this.#warn(`${address} gave a wrong code; ${left} tries left`),
+    attempt: ({ address, left }) =>
+      this.#warn(`${address} gave a wrong code; ${left} ${left === 1 ? 'try' : 'tries'} left`),
     plan: (event) => this.#plan(event),
     estimate: (event) => this.#estimate(event),
     progress: (event) => this.#progress(event),
@@ -92,7 +94,7 @@ export class TextRenderer implements Renderer {
   }
 
   #reading(event: EventOf<'reading'>): void {
-    this.#limits = { ...this.#limits, save: 'reading' };
+    this.#ends.reading();
     if (event.done) return this.end();
     const bar = this.#options.stream.isTTY && !this.#options.quiet ? this.#archives.bar(event) : undefined;
     if (bar) return this.#bars.draw(ARCHIVE, bar);
@@ -146,29 +148,14 @@ export class TextRenderer implements Renderer {
     const underWay = { event, rate, saidAt: due ? now : saidAt };
     this.#session.underWay.set(event.id, underWay);
     if (this.#options.stream.isTTY) this.#drawBars(underWay);
-    else if (due) this.say(`${this.#count(event)}${sourceNameOf(event)}: ${this.#state(underWay)}`);
+    else if (due)
+      this.say(`${this.#count(event)}${sourceNameOf(event)}: ${wordsText(this.#words(underWay))}`);
   }
 
-  #state({ event, rate }: UnderWay): string {
-    const { phase, bytes, bytesTotal, wireBytes, bottleneck, stalledSeconds } = event;
-    const stalled = stalledSeconds >= STALL_SECONDS;
-    // Before its first bytes it may wait for the pushes of others.
-    if (phase === 'push' && bytesTotal === 0)
-      return `loaded, being pushed${stalled ? `, for ${stalledSeconds} s` : ''}`;
-    if (phase === 'push')
-      return `loaded, pushing: ${size(bytes)} of ${size(bytesTotal)}${stalled ? `, nothing for ${stalledSeconds} s: waiting for the registry` : pace(bytesTotal - bytes, rate)}`;
-    if (phase === 'load')
-      return bytes === 0
-        ? `all sent, ${this.#limits.load} is at work on the target`
-        : `all sent, the target has loaded ${size(bytes)} of ${size(bytesTotal)}`;
-    if (bytes === 0 && (bottleneck === null || bottleneck === 'save'))
-      return `${this.#limits.save} is preparing${stalled ? `, for ${stalledSeconds} s` : ''}`;
-    if (stalled)
-      return `${size(bytes)} of ${size(bytesTotal)}, nothing for ${stalledSeconds} s: waiting for ${bottleneck === null ? 'the other host' : this.#limits[bottleneck]}`;
-    const limit = bottleneck === null ? '' : `, limit: ${this.#limits[bottleneck]}`;
+  #words({ event, rate }: UnderWay): BarWords {
     // A terminal has one line for all of it.
-    const wire = this.#options.stream.isTTY ? '' : onTheWire({ wireBytes });
-    return `${size(bytes)} of ${size(bytesTotal)}${wire}${pace(bytesTotal - bytes, rate)}${limit}`;
+    const wire = this.#options.stream.isTTY ? '' : onTheWire(event);
+    return this.#ends.words({ event, rate, wire });
   }
 
   /** As it was planned. */
@@ -186,9 +173,10 @@ export class TextRenderer implements Renderer {
     if (this.#session.images.length > 1) this.#drawSum();
     this.#bars.draw(event.id, {
       name: this.#count(event) + escapeText(sourceNameOf(event)),
+      shortName: escapeText(sourceNameOf(event)),
       bytes: event.bytes,
       bytesTotal: event.bytesTotal,
-      words: this.#state(underWay),
+      words: this.#words(underWay),
     });
   }
 
@@ -201,10 +189,15 @@ export class TextRenderer implements Renderer {
     const bytesTotal = Math.max(planned, bytes);
     const rate = travelling.reduce((sum, one) => sum + (one.event.phase === 'transfer' ? one.rate : 0), 0);
     this.#bars.draw(ALL, {
-      name: `${this.#session.settled} of ${this.#session.images.length} images`,
+      name: `${this.#session.settled} of ${counted(this.#session.images.length, 'image')}`,
+      shortName: `${this.#session.settled}/${this.#session.images.length}`,
       bytes,
       bytesTotal,
-      words: `${size(bytes)} of ${size(bytesTotal)}${pace(bytesTotal - bytes, rate)}`,
+      words: {
+        state: `${size(bytes)} of ${size(bytesTotal)}`,
+        shortState: share(bytes, bytesTotal),
+        pace: paceText(bytesTotal - bytes, rate),
+      },
     });
   }
 
@@ -239,7 +232,8 @@ export class TextRenderer implements Renderer {
       event.status === 'present'
         ? 'already present, verified'
         : `${size(event.bytes)}${onTheWire(event)}, ${event.seconds.toFixed(1)} s, verified`;
-    this.#out(`${this.#paint('32', event.status)} ${name} ${short(id)}${changed}: ${how}`);
+    const word = event.status === 'loaded' ? this.#ends.arrived : event.status;
+    this.#out(`${this.#paint('32', word)} ${name} ${short(id)}${changed}: ${how}`);
     for (const { target, replaced } of event.refs)
       if (replaced !== null)
         this.#out(`  ${escapeText(target)} was ${short(replaced)}, which has lost this name`);
@@ -278,11 +272,15 @@ export class TextRenderer implements Renderer {
     );
   }
 
-  #cleaned({ removed, kept }: EventOf<'cleaned'>): void {
+  #cleaned({ removed, kept, freedBytes }: EventOf<'cleaned'>): void {
     const told = ({ name, image, bytes, since }: KeptImage) =>
       `${name} (${image === null ? 'an image that was being loaded' : `of image ${short(image)}`}, ${size(bytes)}, since ${since.slice(0, 19)}Z)`;
     for (const one of removed) this.#out(`removed ${escapeText(told(one))}`);
     for (const one of kept) this.#out(`kept ${escapeText(told(one))}: ${one.reason}`);
+    if (removed.length > 0)
+      this.#out(
+        freedBytes === null ? 'The engine does not say how much that freed.' : `Freed ${size(freedBytes)}.`,
+      );
     if (removed.length + kept.length === 0) this.#out('Nothing is left of interrupted runs.');
   }
 

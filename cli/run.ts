@@ -10,6 +10,7 @@ import type { Renderer } from './renderer.ts';
 import { JsonRenderer } from './renderer-json.ts';
 import { TextRenderer } from './renderer-text.ts';
 import { openReport, type ReportFlags, type ReportRun } from './report/report-run.ts';
+import { commandLine } from './shell-word.ts';
 import { stopSignal } from './stop.ts';
 
 export interface CommonOptions extends Pick<MoveFile, 'dockerHost' | 'context' | 'report'> {
@@ -64,7 +65,7 @@ export async function run(options: RunOptions, command: (run: Run) => Promise<nu
   const engine = { env: process.env, signal, dockerHost: options.dockerHost, context: options.context };
   let exit: number;
   try {
-    report = openReport(options);
+    report = openReport({ ...options, commandLine: commandLine(process.argv.slice(2)) });
     exit = await command({ signal, emit, renderer, engine });
   } catch (error) {
     // Whatever a stop breaks off, the stop is why.

@@ -8,6 +8,7 @@ import { ImgmvError, toImgmvError } from '../proto/errors.ts';
 import { JOBS, RETRIES } from '../proto/limits.ts';
 import { addChoosingOptions, selectionOf } from './choosing.ts';
 import { promptForCode, readCodeFile } from './code-input.ts';
+import { missingHostHint } from './hints.ts';
 import { mergeMove } from './move-file/merge.ts';
 import { type MoveFile, readMoveFile } from './move-file.ts';
 import {
@@ -73,7 +74,7 @@ export async function sendImages(flags: SenderFlags, { planOnly = false } = {}):
     if (failure) throw failure;
     if (to === undefined)
       throw new ImgmvError('usage', `no host to ${planOnly ? 'plan for' : 'send to'}`, {
-        hint: 'name the one where `imgmv receive` waits: --to HOST, or to: in a move file',
+        hint: missingHostHint(planOnly ? 'plan' : 'send', asked.images ?? []),
       });
     requireArchive(from, asked);
     const stdinTaken = requireStdinOnce(asked);

@@ -1,19 +1,15 @@
 /** Sizes, rates and times as people read them. */
 import prettyBytes from 'pretty-bytes';
 
-export function pace(bytesLeft: number, rate: number): string {
+/** Rate and time left; empty where nothing moves. */
+export function paceText(bytesLeft: number, rate: number): string {
   if (rate <= 0) return '';
-  return `, ${size(rate)}/s, ${etaOf(Math.max(0, bytesLeft) / rate)} left`;
+  return `${size(rate)}/s, ${etaOf(Math.max(0, bytesLeft) / rate)} left`;
 }
 
 /** Nothing for a copy on this host. */
 export function onTheWire({ wireBytes }: { readonly wireBytes: number }): string {
   return wireBytes === 0 ? '' : `, ${size(wireBytes)} on the wire`;
-}
-
-/** `1 name`, `2 names`. */
-export function counted(count: number, what: string): string {
-  return `${count} ${what}${count === 1 ? '' : 's'}`;
 }
 
 export function size(bytes: number): string {

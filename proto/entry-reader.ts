@@ -1,4 +1,5 @@
 import { Decompressor } from './compression.ts';
+import { counted } from './counted.ts';
 import {
   type AnyBlob,
   type BlobHeader,
@@ -89,7 +90,10 @@ export class EntryReader {
     const trailer = await this.#trailer();
     const { bytes: size } = hasher;
     if (!trailer.complete)
-      throw new ImgmvError('peer-stopped', `the other host gave up a ${header.kind} after ${size} bytes`);
+      throw new ImgmvError(
+        'peer-stopped',
+        `the other host gave up a ${header.kind} after ${counted(size, 'byte')}`,
+      );
     if (damage) throw damage;
     const digest = hasher.digest();
     const want = header.digest ?? trailer.digest ?? digest;
@@ -98,7 +102,7 @@ export class EntryReader {
     if (size !== wantSize || size !== trailer.size || digest !== want || digest !== told)
       throw new ImgmvError(
         'integrity',
-        `a ${header.kind} is not what was sent: got ${digest} of ${size} bytes, want ${want} of ${wantSize}`,
+        `a ${header.kind} is not what was sent: got ${digest} of ${counted(size, 'byte')}, want ${want} of ${wantSize}`,
       );
     found.digest = digest;
   }
@@ -123,7 +127,7 @@ export class EntryReader {
           this.#inBody = false;
           return;
         }
-        if (length > SEGMENT_MAX_BYTES) throw violation(`a segment of ${length} bytes`);
+        if (length > SEGMENT_MAX_BYTES) throw violation(`a segment of ${counted(length, 'byte')}`);
         this.#wireBytesLeft -= length;
         if (this.#wireBytesLeft < 0) throw violation('a body longer than its declared size can need');
         this.#segmentLeft = length;

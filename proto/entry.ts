@@ -2,6 +2,8 @@
  * The form of entries, which carry blobs on a lane: a header, a body in segments, a trailer that says
  * whether that was all. PROTOCOL.md section 7. entry-writer.ts and entry-reader.ts move them.
  */
+
+import { counted } from './counted.ts';
 import { violation } from './errors.ts';
 import { LAYER_MAX_BYTES, METADATA_MAX_BYTES, OFFER_IMAGES_MAX } from './limits.ts';
 import { readUint64, writeUint64 } from './record.ts';
@@ -106,7 +108,7 @@ export function decodeHeader(bytes: Buffer): BlobHeader | EndHeader {
   if (kind === 'end') return { type: 'end', item, blobs: size, complete: flags === 0 };
   const chunked = (flags & FLAG_CHUNKED) !== 0;
   const maxBytes = chunked ? 0 : maxBytesOf(kind);
-  if (size > maxBytes) throw violation(`a ${kind} of ${size} bytes, more than ${maxBytes}`);
+  if (size > maxBytes) throw violation(`a ${kind} of ${counted(size, 'byte')}, more than ${maxBytes}`);
   return {
     type: 'blob',
     kind,

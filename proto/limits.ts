@@ -68,6 +68,8 @@ export const RETRY_PAUSE_MAX_MS = 60_000;
 export const RETRIES = 3;
 export const RETRIES_MAX = 20;
 export const MAX_SESSION_MS = 24 * 3_600_000;
+/** More than the longest session that can be asked for. */
+export const RUN_MAX_MS = 30 * 24 * 3_600_000;
 
 // Strangers at the listener
 

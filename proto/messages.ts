@@ -3,6 +3,7 @@
  * looks at them. PROTOCOL.md section 6.
  */
 import * as v from 'valibot';
+import { counted } from './counted.ts';
 import type { Digest } from './entry.ts';
 import { ERROR_CODES, ImgmvError } from './errors.ts';
 import type { Lane } from './lane.ts';
@@ -18,6 +19,7 @@ import {
   REFERENCE_MAX_BYTES,
   RETRIES_MAX,
   RETRY_PAUSE_MAX_MS,
+  RUN_MAX_MS,
   TEXT_MAX_CHARACTERS,
 } from './limits.ts';
 
@@ -34,6 +36,7 @@ const digest = v.pipe(
 /** 12 digits of an id that is the receiver's own affair. */
 const shortId = v.pipe(v.string(), v.regex(/^[0-9a-f]{12}$/));
 const byteCount = v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(LAYER_MAX_BYTES));
+const milliseconds = v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(RUN_MAX_MS));
 const itemNumber = v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(OFFER_IMAGES_MAX - 1));
 const reference = v.pipe(
   v.string(),
@@ -159,6 +162,9 @@ const progress = v.object({
   bottleneck: v.optional(v.picklist(['save', 'compress', 'network', 'load'])),
 });
 
+/** Milliseconds, as the receiver measured them: of the image, from its turn on, and of the run, from the plan on. */
+const spans = { imageMs: v.optional(milliseconds), runMs: v.optional(milliseconds) };
+
 /** Layers that were thought to be there and are not: they and the metadata are to come again. */
 const again = v.object({ type: v.literal('again'), item: itemNumber, missing });
 
@@ -175,6 +181,7 @@ const result = v.object({
   kept: v.optional(byteCount),
   /** It is pushed on: word of that comes as `pushed`. */
   pushes: v.optional(v.literal(true)),
+  ...spans,
 });
 
 /** Of names, or of `targetId` where there is none, what became of its push. Behind the `result` that announced it. */
@@ -192,6 +199,7 @@ const pushed = v.object({
     ),
     v.minLength(1),
   ),
+  ...spans,
 });
 
 /** Images that failed are wanted once more: after the pause another answer is due, for these alone. */
@@ -203,7 +211,11 @@ const retry = v.object({
 });
 
 /** The images of all results are where they belong; with `error` none of them is. */
-const placed = v.object({ type: v.literal('placed'), error: v.optional(failure) });
+const placed = v.object({
+  type: v.literal('placed'),
+  error: v.optional(failure),
+  runMs: v.optional(milliseconds),
+});
 
 /** Takes up room on the link, so that a sender can see how fast it is. */
 const probe = v.object({
@@ -248,7 +260,7 @@ export function offerFault(item: OfferedItem): string | undefined {
 export function encodeMessage(value: Message): Buffer {
   const json = Buffer.from(JSON.stringify(value), 'utf8');
   if (json.length > MESSAGE_MAX_BYTES)
-    throw new ImgmvError('internal', `a message of ${json.length} bytes is too long`);
+    throw new ImgmvError('internal', `a message of ${counted(json.length, 'byte')} is too long`);
   const bytes = Buffer.allocUnsafe(4 + json.length);
   bytes.writeUInt32BE(json.length, 0);
   json.copy(bytes, 4);
@@ -309,7 +321,10 @@ export class Control {
     if (!(await this.#fill(4))) return undefined;
     const length = this.#buffered.readUInt32BE(0);
     if (length > MESSAGE_MAX_BYTES)
-      throw new ImgmvError('protocol-violation', `the other side announced a message of ${length} bytes`);
+      throw new ImgmvError(
+        'protocol-violation',
+        `the other side announced a message of ${counted(length, 'byte')}`,
+      );
     if (!(await this.#fill(4 + length)))
       throw new ImgmvError('protocol-violation', 'the other side ended the control lane inside a message');
     const json = this.#buffered.subarray(4, 4 + length);

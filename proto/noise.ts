@@ -18,6 +18,7 @@
 import { createHash, createHmac, timingSafeEqual } from 'node:crypto';
 import nacl from 'tweetnacl';
 import { CipherState } from './cipher-state.ts';
+import { counted } from './counted.ts';
 import { ImgmvError } from './errors.ts';
 import { NOISE_MESSAGE_MAX_BYTES, NOISE_TAG_BYTES } from './limits.ts';
 
@@ -258,7 +259,7 @@ export class HandshakeState {
       throw unreadable(`want at most ${NOISE_MESSAGE_MAX_BYTES} bytes, got ${message.length}`);
     let rest = message;
     const take = (length: number): Uint8Array => {
-      if (rest.length < length) throw unreadable(`cut short at ${message.length} bytes`);
+      if (rest.length < length) throw unreadable(`cut short at ${counted(message.length, 'byte')}`);
       const part = rest.subarray(0, length);
       rest = rest.subarray(length);
       return part;
@@ -347,7 +348,7 @@ function unreadable(problem: string, cause?: unknown): ImgmvError {
 
 function requireBytes(what: string, bytes: Uint8Array, length: number): void {
   if (bytes.length !== length)
-    throw misuse(`taking ${what} for noise: want ${length} bytes, got ${bytes.length}`);
+    throw misuse(`taking ${what} for noise: want ${counted(length, 'byte')}, got ${bytes.length}`);
 }
 
 /** The message patterns never use a key before it is there; this says so to the compiler. */

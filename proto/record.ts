@@ -1,4 +1,6 @@
 /** The records of a lane, byte by byte: PROTOCOL.md section 5. Integers are big-endian. */
+
+import { counted } from './counted.ts';
 import { violation } from './errors.ts';
 
 export const DATA = 1;
@@ -27,7 +29,7 @@ export function pairRecord(type: number, first: number, second?: number): Buffer
 export function readPair(record: Buffer, type: number): [number, number] {
   const two = type === CREDIT || type === RESUME;
   if (record.length !== (two ? 17 : 9))
-    throw violation(`a record of type ${type} has ${record.length} bytes`);
+    throw violation(`a record of type ${type} has ${counted(record.length, 'byte')}`);
   return [readUint64(record, 1), two ? readUint64(record, 9) : 0];
 }
 

@@ -1,4 +1,6 @@
 /** An image of an archive, as its documents describe it: config, diffIDs and layers agree. archive.ts checks the bytes. */
+
+import { counted } from '../../proto/counted.ts';
 import { NAMES_PER_IMAGE_MAX, REFERENCE_MAX_BYTES } from '../../proto/limits.ts';
 import type { Digest, Image, LayerBlob, Platform } from '../model/image.ts';
 import { familiar, parseReference, withDefaultTag } from '../model/reference.ts';
@@ -36,7 +38,9 @@ export interface LayerClaim {
 /** The bytes of a file that has to be metadata. Throws integrity where it is none, or is too large to be any. */
 export function metadataBytes({ bytes, size }: StoredFile, name: string): Buffer {
   if (bytes !== undefined) return bytes;
-  throw integrity(`${JSON.stringify(name)} should be metadata, and is ${size} bytes of something else`);
+  throw integrity(
+    `${JSON.stringify(name)} should be metadata, and is ${counted(size, 'byte')} of something else`,
+  );
 }
 
 /** The bytes of a document. Throws integrity where there is none, and `without` says what the archive is then. */
@@ -121,6 +125,6 @@ export function archivedName(text: string, warnings: string[]): readonly string[
 export function named(image: Image, names: Iterable<string>): Image {
   const all = [...new Set(names)];
   if (all.length > NAMES_PER_IMAGE_MAX)
-    throw integrity(`an image with ${all.length} names, more than ${NAMES_PER_IMAGE_MAX}`);
+    throw integrity(`an image with ${counted(all.length, 'name')}, more than ${NAMES_PER_IMAGE_MAX}`);
   return { ...image, names: all.map((name) => ({ source: name, target: name })) };
 }

@@ -1,4 +1,6 @@
 /** One image on its way into files: layers are put as they come, under their digests; the image is added when whole. */
+
+import { counted } from '../../proto/counted.ts';
 import { Hasher } from '../../proto/hasher.ts';
 import type { Stopwatch } from '../../proto/stopwatch.ts';
 import type { Blob, Digest, Image } from '../model/image.ts';
@@ -41,7 +43,7 @@ export class BlobWriter {
     const hasher = new Hasher();
     for await (const chunk of body) {
       this.#signal.throwIfAborted();
-      if (spool.bytes + chunk.length > size) throw integrity(`a layer of more than ${size} bytes`);
+      if (spool.bytes + chunk.length > size) throw integrity(`a layer of more than ${counted(size, 'byte')}`);
       hasher.add(chunk);
       await spool.write(chunk);
     }
@@ -54,7 +56,7 @@ export class BlobWriter {
 
   async #put(digest: Digest, size: number, body: AsyncIterable<Buffer>): Promise<void> {
     const differs = (came: Digest, bytes: number) =>
-      integrity(`blob ${digest} of ${size} bytes came as ${came} of ${bytes}`);
+      integrity(`blob ${digest} of ${counted(size, 'byte')} came as ${came} of ${bytes}`);
     const abortable = tap(body, () => this.#signal.throwIfAborted());
     const checked = verify(abortable, { digest, size }, differs);
     await this.#waited.during(this.#store.put(digest, size, checked));

@@ -3,6 +3,8 @@
  * small, is known at once; what a layer is only when it has been read. tar-contents.ts and directory-contents.ts
  * make it.
  */
+
+import { counted } from '../../proto/counted.ts';
 import { Hasher } from '../../proto/hasher.ts';
 import { METADATA_MAX_BYTES } from '../../proto/limits.ts';
 import type { Digest } from '../model/image.ts';
@@ -63,7 +65,7 @@ export class Heads {
     this.#kept += size;
     if (this.#kept > METADATA_IN_MEMORY_MAX_BYTES)
       throw integrity(`more than ${METADATA_IN_MEMORY_MAX_BYTES} bytes of metadata`);
-    const longer = () => integrity(`a file of more than its ${size} bytes`);
+    const longer = () => integrity(`a file of more than its ${counted(size, 'byte')}`);
     const bytes = await readAll(whole, size, longer);
     return { size, compression, bytes, digest: digestOf(bytes) };
   }

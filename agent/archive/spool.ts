@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { type FileHandle, open, unlink } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { counted } from '../../proto/counted.ts';
 import { ImgmvError } from '../../proto/errors.ts';
 import { usage } from '../streams/errors.ts';
 import { fileBytes } from '../streams/file-bytes.ts';
@@ -65,10 +66,14 @@ export function noRoomFor(
 ): ImgmvError {
   const { code = '', message } = cause as NodeJS.ErrnoException;
   if (['ENOSPC', 'EDQUOT', 'EFBIG'].includes(code))
-    return new ImgmvError('refused', `no room for ${what} under ${path}: it was full after ${bytes} bytes`, {
-      cause,
-      hint,
-    });
+    return new ImgmvError(
+      'refused',
+      `no room for ${what} under ${path}: it was full after ${counted(bytes, 'byte')}`,
+      {
+        cause,
+        hint,
+      },
+    );
   const theirs = NOT_TO_BE_WRITTEN.includes(code);
   return new ImgmvError(theirs ? 'usage' : 'internal', `cannot write ${what} under ${path}: ${message}`, {
     cause,

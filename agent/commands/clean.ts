@@ -16,14 +16,19 @@ export async function clean({ engine: endpoint, force, emit, signal }: CleanOpti
   using engine = await connectEngine(endpoint, emit);
   const removed: KeptImage[] = [];
   const kept: (KeptImage & { reason: string })[] = [];
-  for (const helper of helpersAmong(await engine.list())) {
+  const helpers = helpersAmong(await engine.list());
+  const removable = helpers.some((helper) => whyKept(helper, force) === undefined);
+  const before = removable ? await engine.layerBytes() : 0;
+  for (const helper of helpers) {
     signal.throwIfAborted();
     const reason = whyKept(helper, force);
     if (reason !== undefined) kept.push({ ...toldOf(helper), reason });
     else if (await dropHelper(engine, helper)) removed.push(toldOf(helper));
     else kept.push({ ...toldOf(helper), reason: 'docker does not remove it: a container uses it' });
   }
-  emit({ event: 'cleaned', removed, kept });
+  const after = removable && before !== undefined ? await engine.layerBytes() : before;
+  const freedBytes = before === undefined || after === undefined ? null : Math.max(0, before - after);
+  emit({ event: 'cleaned', removed, kept, freedBytes });
 }
 
 function whyKept(helper: Helper, force: boolean): string | undefined {

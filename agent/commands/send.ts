@@ -1,5 +1,6 @@
 /** The whole of `imgmv send`: from an engine or archives, over a session that this side dials, to the other host. */
 import { hostname } from 'node:os';
+import { counted } from '../../proto/counted.ts';
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import { CONFIRMS, PUSH } from '../../proto/messages.ts';
 import type { Secret } from '../../proto/secret.ts';
@@ -71,6 +72,7 @@ export async function send(options: SendOptions): Promise<Settled> {
       lacking: origin.lacking,
       signal: session.signal,
       wireBytes: () => session.wireBytes,
+      tookMs: () => sink.tookMs,
       emit,
       watch: (progress) => sink.report(progress),
       onPlan: (planned) => {
@@ -89,7 +91,7 @@ function requireOfferable(images: readonly Image[]): void {
   const reasons = images.map((image) => whyNotOffered(image));
   const [first] = reasons;
   if (first === undefined || reasons.includes(undefined)) return;
-  const more = images.length === 1 ? '' : ` (and so on, of ${images.length} images)`;
+  const more = images.length === 1 ? '' : ` (and so on, of ${counted(images.length, 'image')})`;
   throw new ImgmvError('refused', `the image ${images[0]?.id} cannot be sent: ${first}${more}`);
 }
 

@@ -1,5 +1,6 @@
 /** An engine as a sink: plans against what it has, and takes each image by `docker load`. */
 import { randomBytes } from 'node:crypto';
+import { counted } from '../../proto/counted.ts';
 import { deferred } from '../../proto/deferred.ts';
 import { toImgmvError } from '../../proto/errors.ts';
 import { Stopwatch } from '../../proto/stopwatch.ts';
@@ -184,7 +185,7 @@ export class EngineSink implements Sink {
     if (image.platform.os !== os) return `an image for ${image.platform.os} cannot be loaded on ${os}`;
     const { layersMax } = this.#store;
     if (image.diffIds.length > layersMax)
-      return `${image.diffIds.length} layers, and this engine takes ${layersMax} at most`;
+      return `${counted(image.diffIds.length, 'layer')}, and this engine takes ${layersMax} at most`;
     const ours = refs.find((name) => isPrivateName(shownName(name)));
     if (ours) return `${ours.target} is a name that imgmv gives to incomplete images`;
     const replaced = refs.find(({ replaces }) => replaces !== undefined);

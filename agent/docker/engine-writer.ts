@@ -4,6 +4,7 @@
  * private name, is inspected and compared, and only then gets its names. PROTOCOL.md section 8, docs/engines.md.
  */
 
+import { counted } from '../../proto/counted.ts';
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import { Hasher } from '../../proto/hasher.ts';
 import type { Stopwatch } from '../../proto/stopwatch.ts';
@@ -242,7 +243,7 @@ export class EngineWriter {
     const gotDiffIds = got.RootFS.Layers ?? [];
     if (got.Id !== wantId || !sameDigests(gotDiffIds, diffIds))
       throw integrity(
-        `the engine has ${got.Id} with ${gotDiffIds.length} layers, want ${wantId} with ${diffIds.length}`,
+        `the engine has ${got.Id} with ${counted(gotDiffIds.length, 'layer')}, want ${wantId} with ${diffIds.length}`,
       );
     if ((got.Os || OS_UNSAID) !== platform.os)
       throw integrity(`the image is for ${got.Os}, and was offered for ${platform.os}`);

@@ -16,6 +16,8 @@ import { asDockerShows, fullName } from './podman/podman-names.ts';
 import { type Transport, transportTo } from './transport.ts';
 
 const PING_TIMEOUT_MS = 15_000;
+/** Of a figure that is only nice to have. */
+const MEASURE_TIMEOUT_MS = 30_000;
 const LIST_TRIES_MAX = 10;
 /** Set explicitly: docker-modem takes a missing option from DOCKER_HOST and the like, even if there is a socketPath. */
 const NOT_NAMED = Object.fromEntries(
@@ -195,6 +197,27 @@ export class Engine implements Disposable {
         // With a containerd store the engine stumbles over an image that is removed while it makes the list.
         if (!(error instanceof NotFound) || tries === LIST_TRIES_MAX) throw error;
       }
+    }
+  }
+
+  /**
+   * Bytes that the layers of all images take, each once, as the engine measures them; undefined where it does not say,
+   * or takes too long: before 23.0 it looks through all volumes as well.
+   */
+  async layerBytes(): Promise<number | undefined> {
+    try {
+      const used = await this.#call<{ LayersSize?: unknown }>({
+        what: 'measure its layers',
+        method: 'GET',
+        path: '/system/df?',
+        options: { type: 'image' },
+        timeoutMs: MEASURE_TIMEOUT_MS,
+      });
+      return typeof used?.LayersSize === 'number' ? used.LayersSize : undefined;
+    } catch {
+      this.#stop?.throwIfAborted();
+      // Nothing depends on it: an engine that is gone fails the next call.
+      return undefined;
     }
   }
 

@@ -5,6 +5,7 @@
  * held open until all layers below its own are committed. docs/engines.md.
  */
 
+import { counted } from '../../proto/counted.ts';
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import { SMALL_LAYERS_MAX_BYTES } from '../../proto/limits.ts';
 import type { Stopwatch } from '../../proto/stopwatch.ts';
@@ -241,6 +242,6 @@ async function inMemory(body: AsyncIterable<Buffer>, size: number): Promise<Buff
     if (length > size) break;
     parts.push(Buffer.from(chunk));
   }
-  if (length !== size) throw integrity(`a layer of ${size} bytes came with another length`);
+  if (length !== size) throw integrity(`a layer of ${counted(size, 'byte')} came with another length`);
   return Buffer.concat(parts);
 }

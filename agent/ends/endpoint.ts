@@ -41,6 +41,11 @@ export function located(endpoint: NamedEndpoint, engine: EngineOptions): SourceE
   return endpoint.kind === 'docker-daemon' ? { ...endpoint, engine } : endpoint;
 }
 
+/** Whether a text says which kind of place it is. */
+export function namesKind(text: string): boolean {
+  return KINDS.includes(/^([a-z-]+):/.exec(text)?.[1] ?? '');
+}
+
 /** Throws usage. A path ends at its first colon, as with skopeo. */
 export function parseEndpoint(text: string): NamedEndpoint {
   const [, kind = '', rest = ''] = /^([a-z-]+):(.*)$/s.exec(text) ?? [];

@@ -1,4 +1,6 @@
 /** A sink behind rules of its own for names: what images are to be called is changed on the way in. */
+
+import { counted } from '../../proto/counted.ts';
 import { toImgmvError } from '../../proto/errors.ts';
 import { NAMES_PER_IMAGE_MAX } from '../../proto/limits.ts';
 import { unique } from '../choose/meant.ts';
@@ -42,7 +44,7 @@ export class RenamingSink extends ForwardingSink {
         ),
       );
       return names.length > NAMES_PER_IMAGE_MAX
-        ? `it would have ${names.length} names, more than ${NAMES_PER_IMAGE_MAX}`
+        ? `it would have ${counted(names.length, 'name')}, more than ${NAMES_PER_IMAGE_MAX}`
         : names;
     } catch (error) {
       const { code, message } = toImgmvError(error);

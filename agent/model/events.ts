@@ -194,7 +194,10 @@ type Told =
       readonly layersSkipped: number;
       /** When its first turn began: seconds since the plan was told. */
       readonly startedAt: number;
-      /** From there on until it was told: its phases, and what it waited between tries and for others. */
+      /**
+       * From there on until it ended: its phases, and what it waited between tries and for others. Where it goes to
+       * another host that one measures it, and both tell the same.
+       */
       readonly seconds: number;
       readonly phases: PhaseSeconds;
       /** Bytes of layers that stay at the target for the next run, of an image that failed. */
@@ -209,6 +212,7 @@ type Told =
       readonly failed: number;
       readonly bytes: number;
       readonly wireBytes: number;
+      /** From the plan until the last image ended, or all were placed, as the target measures it; a plan alone as a whole. */
       readonly seconds: number;
       readonly exit: number;
     }
@@ -224,6 +228,8 @@ type Told =
       readonly event: 'cleaned';
       readonly removed: readonly KeptImage[];
       readonly kept: readonly (KeptImage & { readonly reason: string })[];
+      /** By what its layers take less now, as the engine measures them; null where it does not say. */
+      readonly freedBytes: number | null;
     }
   | (ToldError & { readonly event: 'error'; readonly exit: number });
 

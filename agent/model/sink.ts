@@ -29,6 +29,8 @@ export interface Planned {
   readonly answer: Answer;
   /** For an answer that is not `refuse`, once; for `present` only `commit` follows. */
   open(signal: AbortSignal): Promise<ImageWriter>;
+  /** How long the image took, once it has its outcome, where another host measures that. */
+  tookMs?(): number | undefined;
 }
 
 export interface SetName extends Name {

@@ -14,6 +14,8 @@ export interface LedgerOptions extends PassageOptions {
   readonly lacking?: boolean;
   /** Ends with the plan: nothing is moved. */
   readonly planOnly?: boolean;
+  /** How long the run took in milliseconds, from the plan on, where another host has measured that. */
+  readonly tookMs?: () => number | undefined;
 }
 
 export interface Settled {
@@ -30,6 +32,7 @@ export class Ledger {
   /** What is not told yet: there may be another try, or the sink has to finish first. */
   readonly #held = new Set<Passage>();
   #planOnly: readonly Outcome[] = [];
+  #finishedMs: number | undefined;
 
   constructor(options: LedgerOptions) {
     this.#options = options;
@@ -44,7 +47,7 @@ export class Ledger {
       only: planOnly,
     });
     this.#plannedAt = performance.now();
-    this.#passages = planned.map((one) => new Passage(one, this.#options));
+    this.#passages = planned.map((one) => new Passage(one, this.#options, this.#plannedAt));
     if (planOnly)
       this.#planOnly = planned.flatMap(({ answer }): Outcome[] =>
         answer.action === 'refuse' ? [{ ...answer, status: 'refused', error: refusal(answer) }] : [],
@@ -54,7 +57,7 @@ export class Ledger {
 
   tell(passage: Passage): void {
     this.#held.delete(passage);
-    if (passage.outcome) this.#options.emit(passage.event(passage.outcome, this.#plannedAt));
+    if (passage.outcome) this.#options.emit(passage.event(passage.outcome));
   }
 
   hold(passage: Passage): void {
@@ -82,6 +85,22 @@ export class Ledger {
     });
   }
 
+  /** The sink has finished, which the images had to wait for. Gives the milliseconds since the plan. */
+  finished(): number {
+    this.#finishedMs = Math.round(performance.now() - this.#plannedAt);
+    return this.#finishedMs;
+  }
+
+  /** From the plan until the last image had ended; a plan alone from the beginning. */
+  #tookMs(): number {
+    const { planOnly, tookMs } = this.#options;
+    const now = performance.now();
+    if (planOnly) return Math.round(now - this.#startedAt);
+    const ends = this.#passages.flatMap(({ endedMs }) => endedMs ?? []);
+    const own = ends.length === 0 ? Math.round(now - this.#plannedAt) : Math.max(...ends);
+    return tookMs?.() ?? this.#finishedMs ?? own;
+  }
+
   close(): Settled {
     const { emit, lacking = false, planOnly = false, signal, wireBytes } = this.#options;
     const outcomes = planOnly ? this.#planOnly : this.#passages.flatMap(({ outcome }) => outcome ?? []);
@@ -95,7 +114,7 @@ export class Ledger {
       failed: outcomes.filter((outcome) => outcome.error !== undefined).length,
       bytes: this.#passages.reduce((sum, { bytes }) => sum + bytes, 0),
       wireBytes: wireBytes(),
-      seconds: Math.round(performance.now() - this.#startedAt) / 1000,
+      seconds: this.#tookMs() / 1000,
       exit,
     });
     return { outcomes, exit };

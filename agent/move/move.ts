@@ -117,6 +117,7 @@ class Move {
     try {
       signal.throwIfAborted();
       await this.#sink.finish();
+      if (this.#sink.facts.atomic) this.#ledger.finished();
     } catch (error) {
       const failure = toImgmvError(signal.aborted ? signal.reason : error);
       if (this.#sink.facts.atomic) for (const { passage } of all) passage.undo(failure);

@@ -51,10 +51,14 @@ export class Passage {
   #committed: Committed | undefined;
   #ticking: NodeJS.Timeout | undefined;
   #outcome: Outcome | undefined;
+  readonly #plannedAt: number;
+  #endedAt: number | undefined;
 
-  constructor(planned: Planned, options: PassageOptions) {
+  /** `plannedAt` is when the plan of the run was told, by performance.now(). */
+  constructor(planned: Planned, options: PassageOptions, plannedAt: number) {
     this.#planned = planned;
     this.#options = options;
+    this.#plannedAt = plannedAt;
     this.#wanted = planned.answer.missing;
   }
 
@@ -92,6 +96,24 @@ export class Passage {
 
   get bytes(): number {
     return this.#bytes;
+  }
+
+  /** From its first turn to its end, in milliseconds; undefined before it has ended. */
+  get tookMs(): number | undefined {
+    if (this.#endedAt === undefined) return undefined;
+    return this.#planned.tookMs?.() ?? Math.round(this.#endedAt - (this.#startedAt ?? this.#endedAt));
+  }
+
+  /** From the plan to its end, in milliseconds; undefined before it has ended. */
+  get endedMs(): number | undefined {
+    return this.#endedAt === undefined ? undefined : Math.round(this.#endedAt - this.#plannedAt);
+  }
+
+  /** Its first blob has been asked for, elsewhere: it has its turn, and nothing of it is on the wire yet. */
+  awaited(): void {
+    if (this.begun) return;
+    this.#begin();
+    this.#phases.enter('transfer');
   }
 
   /** Its blobs travel from now on, until `travelled`. */
@@ -180,6 +202,7 @@ export class Passage {
     this.#writer = undefined;
     this.#committed = undefined;
     this.#outcome = undefined;
+    this.#endedAt = undefined;
     this.#rounds = 0;
   }
 
@@ -214,6 +237,8 @@ export class Passage {
     clearInterval(this.#ticking);
     this.#ticking = undefined;
     this.travelled();
+    this.#phases.leave();
+    this.#endedAt = performance.now();
     this.#outcome = outcome;
   }
 
@@ -268,8 +293,8 @@ export class Passage {
     return this.#wireBytes + now;
   }
 
-  /** What is told of it once it has an outcome. `plannedAt` is when the run's plan was told, by performance.now(). */
-  event({ image, status, targetId, refs, error, kept, pushed }: Outcome, plannedAt: number) {
+  /** What is told of it once it has an outcome. */
+  event({ image, status, targetId, refs, error, kept, pushed }: Outcome) {
     const arrived = status === 'present' || status === 'loaded';
     const startedAt = this.#startedAt ?? performance.now();
     return {
@@ -283,9 +308,9 @@ export class Passage {
       wireBytes: this.#wireSoFar(),
       layersSent: this.#layers,
       layersSkipped: arrived ? Math.max(0, layerCount(image) - this.#layers) : 0,
-      startedAt: Math.max(0, Math.round(startedAt - plannedAt)) / 1000,
-      seconds: Math.round(performance.now() - startedAt) / 1000,
-      phases: this.#phases.seconds(),
+      startedAt: Math.max(0, Math.round(startedAt - this.#plannedAt)) / 1000,
+      seconds: (this.tookMs ?? 0) / 1000,
+      phases: this.#phases.seconds(this.tookMs ?? 0),
       kept: kept ?? 0,
       error: error ? tellError(error) : null,
       ...(pushed && { pushed: pushed.map(pushedRef) }),

@@ -19,13 +19,18 @@ export class Phases {
     this.#now = undefined;
   }
 
-  /** The sums so far; `push` is null where it has not come to that. */
-  seconds(): PhaseSeconds {
-    const seconds = (phase: Phase) => Math.round(this.#pastMs.get(phase) ?? 0) / 1000;
-    return {
-      transfer: seconds('transfer'),
-      load: seconds('load'),
-      push: this.#pastMs.has('push') ? seconds('push') : null,
+  /**
+   * The sums so far; `push` is null where it has not come to that. Together they are at most `mostMs`, as another host
+   * measured the whole: what is more is how long its word was on the way, and comes off the last.
+   */
+  seconds(mostMs: number): PhaseSeconds {
+    let leftMs = mostMs;
+    const seconds = (phase: Phase) => {
+      const ms = Math.min(Math.round(this.#pastMs.get(phase) ?? 0), leftMs);
+      leftMs -= ms;
+      return ms / 1000;
     };
+    const [transfer, load] = [seconds('transfer'), seconds('load')];
+    return { transfer, load, push: this.#pastMs.has('push') ? seconds('push') : null };
   }
 }

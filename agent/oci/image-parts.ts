@@ -2,6 +2,8 @@
  * What has come of one image: its metadata byte for byte, and where its layers are. Checks that they hang
  * together before an engine is told what they mean. Knows no engine.
  */
+
+import { counted } from '../../proto/counted.ts';
 import { ImgmvError } from '../../proto/errors.ts';
 import {
   BLOBS_PER_IMAGE_MAX,
@@ -98,7 +100,10 @@ export class ImageParts {
     this.#bytes += size;
     const { bytes } = this.#image;
     if (this.#bytes > bytes * IMAGE_BYTES_FACTOR_MAX + IMAGE_BYTES_ALLOWANCE)
-      throw new ImgmvError('refused', `the image brings ${this.#bytes} bytes and was offered with ${bytes}`);
+      throw new ImgmvError(
+        'refused',
+        `the image brings ${counted(this.#bytes, 'byte')} and was offered with ${bytes}`,
+      );
     if (++this.blobs > BLOBS_PER_IMAGE_MAX)
       throw new ImgmvError('refused', `an image of more than ${BLOBS_PER_IMAGE_MAX} blobs`);
   }
@@ -273,7 +278,7 @@ export class ImageParts {
   podmanLayers({ layers, diffIds }: ClassicView): readonly PlacedLayer[] {
     const { held } = this;
     if (layers.length !== diffIds.length)
-      throw integrity(`${layers.length} layers, and the config names ${diffIds.length}`);
+      throw integrity(`${counted(layers.length, 'layer')}, and the config names ${diffIds.length}`);
     return diffIds.map((diffId, at) => {
       const digest = layers[at] as Digest;
       if (held.has(digest)) return { digest: diffId, diffId, size: 0, path: undefined };

@@ -3,6 +3,7 @@
  * which besides takes `OS` for `os`: one document could tell imgmv one thing and an engine another one.
  */
 import * as v from 'valibot';
+import { counted } from '../../proto/counted.ts';
 import { ImgmvError } from '../../proto/errors.ts';
 import { METADATA_MAX_BYTES } from '../../proto/limits.ts';
 import { integrity } from '../streams/errors.ts';
@@ -53,7 +54,7 @@ export function unlessOdd<const S extends v.GenericSchema>(schema: S) {
  */
 export function strictJson(bytes: Buffer, what: string, keys: KnownKeys | null): unknown {
   if (bytes.length > METADATA_MAX_BYTES)
-    throw integrity(`${what} has ${bytes.length} bytes, more than ${METADATA_MAX_BYTES}`);
+    throw integrity(`${what} has ${counted(bytes.length, 'byte')}, more than ${METADATA_MAX_BYTES}`);
   try {
     const text = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true }).decode(bytes);
     // First: it bounds the depth, for which JSON.parse takes seconds.

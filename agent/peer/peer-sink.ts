@@ -55,6 +55,8 @@ export class PeerSink implements Sink {
   #offered: readonly SentImage[] = [];
   #byId: ReadonlyMap<Digest, SentImage> = new Map();
   #rate: number | undefined;
+  #offeredAt = 0;
+  #tookMs: number | undefined;
   #laneComing: Promise<Lane> | undefined;
   #lane: Lane | undefined;
 
@@ -104,7 +106,9 @@ export class PeerSink implements Sink {
       session: this.#session,
       encode: (blob: Blob) => encodeBlob(blob, this.#compressor, () => this.#policy.level()),
       lane: () => this.#blobLane(),
+      sinceOffer: () => this.#sinceOffer(),
     };
+    this.#offeredAt = performance.now();
     this.#offered = images.map((image, number) => new SentImage(image, number, sending));
     this.#byId = new Map(this.#offered.map((sent) => [sent.image.id, sent]));
     const question = this.#ask(this.#offered);
@@ -131,6 +135,19 @@ export class PeerSink implements Sink {
     const sent = this.#byId.get(id);
     if (!sent) throw new ImgmvError('internal', 'an image that was not offered');
     return sent;
+  }
+
+  /** From the plan to the last word, in milliseconds, as the other side measures it; undefined where it does not say. */
+  get tookMs(): number | undefined {
+    return this.#tookMs;
+  }
+
+  #sinceOffer(): number {
+    return Math.round(performance.now() - this.#offeredAt);
+  }
+
+  #took({ runMs }: { readonly runMs?: number | undefined }): void {
+    if (runMs !== undefined) this.#tookMs = Math.max(this.#tookMs ?? 0, Math.min(runMs, this.#sinceOffer()));
   }
 
   /** Of the link, in bytes a second; known after a plan that is the whole run. */
@@ -186,12 +203,15 @@ export class PeerSink implements Sink {
       case 'again':
         return this.#of(message).askedAgain(message);
       case 'result':
+        this.#took(message);
         return this.#of(message).ended(message, this.#pushes);
       case 'pushed':
+        this.#took(message);
         return this.#of(message).pushed(message);
       case 'placed':
         if (!this.facts.atomic || !this.#finishSaid || this.#placed.value)
           throw violation('placed out of place');
+        this.#took(message);
         return this.#placed.resolve(message);
       default:
         throw violation(`a receiver sent ${message.type}`);

@@ -1,5 +1,6 @@
 /** One image that the other host offers, on its way into the sink here: its entries on the lane, and the word on it. */
 
+import { counted } from '../../proto/counted.ts';
 import { deferred } from '../../proto/deferred.ts';
 import type { EndHeader } from '../../proto/entry.ts';
 import type { ReceivedBlob } from '../../proto/entry-reader.ts';
@@ -76,6 +77,17 @@ export class ReceivedImage {
     await this.#tell();
   }
 
+  /** The sender has asked its source for it; false where it has failed here. */
+  awaited(): boolean {
+    if (this.passage.outcome) return false;
+    this.passage.awaited();
+    return true;
+  }
+
+  get awaiting(): boolean {
+    return this.passage.begun && !this.#underWay;
+  }
+
   /** Of an image that has failed here the rest goes nowhere. */
   async blob(blob: ReceivedBlob): Promise<void> {
     const { passage } = this;
@@ -102,7 +114,7 @@ export class ReceivedImage {
     passage.travelled();
     if (passage.outcome) return this.#settle();
     if (complete && blobs !== this.#blobs)
-      throw violation(`image ${this.number} had ${this.#blobs} blobs and ended with ${blobs}`);
+      throw violation(`image ${this.number} had ${counted(this.#blobs, 'blob')} and ended with ${blobs}`);
     this.#underWay = true;
     this.#ending = true;
     void (complete ? this.#commit() : this.#giveUp());
@@ -190,7 +202,14 @@ export class ReceivedImage {
       error: outcome?.error && toWire(discretion.error(outcome.error)),
       kept: outcome?.kept || undefined,
       pushes: committed?.push && true,
+      ...this.#spans(),
     };
+  }
+
+  /** None before the image has ended, which it has not while it is pushed. */
+  #spans(): Pick<MessageOf<'result'>, 'imageMs' | 'runMs'> {
+    const { endedMs, tookMs } = this.passage;
+    return { imageMs: tookMs, runMs: endedMs };
   }
 
   /** What was loaded is the sender's own; an image that was here may have a root that the sender has never seen. */
@@ -206,6 +225,6 @@ export class ReceivedImage {
     const { pushed = [] } = outcome as Outcome;
     const id = this.#toldId() as string;
     const told = pushedToWire(pushed, committed?.targetId ?? id, id);
-    await this.#receiving.session.tell({ type: 'pushed', item: this.number, pushed: told });
+    await this.#receiving.session.tell({ type: 'pushed', item: this.number, pushed: told, ...this.#spans() });
   }
 }

@@ -30,6 +30,8 @@ export interface Sending {
   readonly encode: (blob: Blob) => EncodedBlob;
   /** The lane for blobs; the same for all. */
   readonly lane: () => Promise<Lane>;
+  /** Milliseconds since the offer: nothing can have taken the other side longer. */
+  readonly sinceOffer: () => number;
 }
 
 export class SentImage {
@@ -45,6 +47,7 @@ export class SentImage {
   #loaded = 0;
   #kept = 0;
   #push: PushProgress = { bytes: 0, bytesTotal: 0 };
+  #tookMs: number | undefined;
 
   constructor(image: Image, number: number, sending: Sending) {
     this.image = image;
@@ -57,6 +60,7 @@ export class SentImage {
     this.#result = deferred();
     this.#pushed = deferred();
     this.#again = undefined;
+    this.#tookMs = undefined;
   }
 
   get owed(): boolean {
@@ -72,8 +76,23 @@ export class SentImage {
   planned(answer: Answer): Planned {
     const { action } = answer;
     if (action === 'refuse') return refused({ ...answer, action });
-    if (action === 'present') return { answer, open: async () => presentWriter(() => this.#outcome()) };
-    return { answer, open: async () => this.#writer(await this.#sending.lane()) };
+    const tookMs = () => this.#tookMs;
+    if (action === 'present')
+      return { answer, open: async () => presentWriter(() => this.#outcome()), tookMs };
+    return { answer, open: () => this.#open(), tookMs };
+  }
+
+  async #open(): Promise<ImageWriter> {
+    const { lane, session } = this.#sending;
+    // Its first byte may be seconds away, and the other side can only know from here what it waits for.
+    void session.tell({
+      type: 'progress',
+      item: this.number,
+      phase: 'transfer',
+      bytes: 0,
+      bottleneck: 'save',
+    });
+    return this.#writer(await lane());
   }
 
   #writer(lane: Lane): ImageWriter {
@@ -179,6 +198,7 @@ export class SentImage {
     for (const name of result.names) fromWireName(this.image, name);
     checkPushes(result, pushes);
     this.#kept = result.kept ?? 0;
+    this.#took(result);
     this.#result.resolve(result);
   }
 
@@ -186,7 +206,12 @@ export class SentImage {
     const result = this.#result?.value;
     if (!result?.pushes || this.#pushed.value) throw violation(`word of a push of image ${this.number}`);
     checkPushed(message, result);
+    this.#took(message);
     this.#pushed.resolve(message);
+  }
+
+  #took({ imageMs }: Pick<Result, 'imageMs'>): void {
+    if (imageMs !== undefined) this.#tookMs = Math.min(imageMs, this.#sending.sinceOffer());
   }
 
   lost(error: ImgmvError): void {

@@ -3,6 +3,7 @@
  * every image gets a word. PROTOCOL.md sections 6 and 7. What is moved, when, and tried again is the sender's to decide.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
+import { counted } from '../../proto/counted.ts';
 import { deferred } from '../../proto/deferred.ts';
 import { EntryReader } from '../../proto/entry-reader.ts';
 import { type ImgmvError, toImgmvError, violation } from '../../proto/errors.ts';
@@ -48,6 +49,8 @@ export class SinkServer implements AsyncDisposable {
   #current: ReceivedImage | undefined;
   /** Those whose entries have begun to come; some have their result by now. */
   readonly #begun = new Set<ReceivedImage>();
+  /** Those that the sender is at work on, and whose first entry has not come. */
+  readonly #awaited = new Set<ReceivedImage>();
   #lane: Lane | undefined;
   #said = deferred<Said>();
   #retries = 0;
@@ -88,7 +91,7 @@ export class SinkServer implements AsyncDisposable {
     try {
       for (let round = this.#images; round.length > 0; round = await this.#again(sink, ledger))
         await this.#round(round, sink, ledger);
-      await this.#finish(sink);
+      await this.#finish(sink, ledger);
     } finally {
       ledger.tellHeld();
     }
@@ -186,20 +189,22 @@ export class SinkServer implements AsyncDisposable {
   }
 
   /** Where images are there all together or not at all: now, or not. */
-  async #finish(sink: Sink): Promise<void> {
+  async #finish(sink: Sink, ledger: Ledger): Promise<void> {
     const { peer, signal } = this.#session;
     if (!sink.facts.atomic) return;
     let failure: ImgmvError | undefined;
+    let runMs: number | undefined;
     try {
       signal.throwIfAborted();
       await sink.finish();
+      runMs = ledger.finished();
     } catch (error) {
       failure = toImgmvError(signal.aborted ? signal.reason : error);
       for (const { passage } of this.#images) passage.undo(failure);
     }
     if (signal.aborted || !peer.capabilities.includes(PLACES)) return;
     const error = failure && toWire(this.#discretion.error(failure));
-    await this.#session.send({ type: 'placed', error });
+    await this.#session.send({ type: 'placed', error, runMs });
   }
 
   async #readLane(): Promise<void> {
@@ -230,9 +235,18 @@ export class SinkServer implements AsyncDisposable {
     // What is left of an image that has failed goes nowhere.
     if (!image.passage.outcome) this.#begun.add(image);
     if (this.#begun.size > JOBS_MAX)
-      throw violation(`${this.#begun.size} images at once, where ${JOBS_MAX} may be under way`);
+      throw violation(`${counted(this.#begun.size, 'image')} at once, where ${JOBS_MAX} may be under way`);
     this.#current = image;
     return image;
+  }
+
+  /** The sender is at work on an image whose first entry has not come. It counts here, too, from now on. */
+  #awaits({ item, phase }: MessageOf<'progress'>): void {
+    const image = this.#images[item];
+    if (phase !== 'transfer' || !image?.due || image.passage.begun) return;
+    for (const one of this.#awaited) if (!one.awaiting) this.#awaited.delete(one);
+    // They are due one after another; what an evil sender says besides goes unheard.
+    if (this.#awaited.size < JOBS_MAX && image.awaited()) this.#awaited.add(image);
   }
 
   async #abandon(): Promise<void> {
@@ -284,7 +298,7 @@ export class SinkServer implements AsyncDisposable {
       case 'progress':
         this.#theirs =
           message.bottleneck === 'save' || message.bottleneck === 'compress' ? message.bottleneck : 'network';
-        return;
+        return this.#awaits(message);
       case 'probe':
         return;
       case 'retry':

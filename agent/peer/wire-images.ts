@@ -1,4 +1,6 @@
 /** Images and their names on their way between hosts, as PROTOCOL.md section 6 has them; nothing goes further unchecked. */
+
+import { counted } from '../../proto/counted.ts';
 import { ImgmvError, toImgmvError, violation } from '../../proto/errors.ts';
 import {
   LAYERS_MAX,
@@ -58,11 +60,11 @@ export function partsOf(
 export function whyNotOffered(image: Image): string | undefined {
   const { names, diffIds, layers = [] } = image;
   if (names.length > NAMES_PER_IMAGE_MAX)
-    return `it would go with ${names.length} names, and ${NAMES_PER_IMAGE_MAX} is the most; --except leaves some out, such as --except ${names[0]?.source ?? ''}`;
+    return `it would go with ${counted(names.length, 'name')}, and ${NAMES_PER_IMAGE_MAX} is the most; --except leaves some out, such as --except ${names[0]?.source ?? ''}`;
   if (diffIds.length > LAYERS_MAX)
-    return `it has ${diffIds.length} layers, and ${LAYERS_MAX} are the most that can be sent`;
+    return `it has ${counted(diffIds.length, 'layer')}, and ${LAYERS_MAX} are the most that can be sent`;
   if (layers.length > LAYERS_OFFERED_MAX)
-    return `its platforms have ${layers.length} layers together, and ${LAYERS_OFFERED_MAX} are the most that can be sent`;
+    return `its platforms have ${counted(layers.length, 'layer')} together, and ${LAYERS_OFFERED_MAX} are the most that can be sent`;
   const offered = toOffer(image, 0);
   const fault = offerFault(offered);
   if (fault !== undefined) return `what the engine tells of it cannot be sent: ${fault}`;

@@ -3,8 +3,8 @@ import { short } from '../names.ts';
 import { size } from '../sizes.ts';
 import { bar, legend, type Unlabelled } from './html-bar.ts';
 import { html, type Markup } from './markup.ts';
-import { isLost, type ReportData, type ReportImage } from './model.ts';
-import { imageName, notesOf, phasesText, time } from './words.ts';
+import { isLost, type ReportData, type ReportImage, type Side } from './model.ts';
+import { imageName, notesOf, phasesText, statusWord, time } from './words.ts';
 
 interface Scale {
   /** Bytes of the largest image, and seconds of the whole run: what a full bar stands for. */
@@ -12,7 +12,7 @@ interface Scale {
   readonly seconds: number;
 }
 
-export function imageTable({ command, images }: ReportData): Markup {
+export function imageTable({ command, images, target }: ReportData): Markup {
   const scale: Scale = {
     bytes: Math.max(
       1,
@@ -46,12 +46,12 @@ ${legend(
 <thead role="rowgroup"><tr role="row"><th scope="col" role="columnheader">Image</th><th scope="col" role="columnheader">Result</th><th scope="col" role="columnheader">Bytes</th>
 <th scope="col" role="columnheader">Time, from 0 to ${time(scale.seconds)}</th></tr></thead>
 <tbody role="rowgroup">
-${images.map((image) => row(image, scale))}</tbody>
+${images.map((image) => row(image, scale, target))}</tbody>
 </table>
 </section>`;
 }
 
-function row(image: ReportImage, scale: Scale): Markup {
+function row(image: ReportImage, scale: Scale, target: Side): Markup {
   const { id, platform, status, targetId } = image;
   // Why it has not moved stands above, once for all that it happened to.
   const notes = isLost(image) ? [] : notesOf(image);
@@ -59,7 +59,7 @@ function row(image: ReportImage, scale: Scale): Markup {
 <th scope="row" role="rowheader"><span class="name">${imageName(image)}</span> <span class="id">${short(targetId ?? id)} ${platform}</span>${notes.map(
     ({ kind, text }) => html`<span class="note ${kind}">${text}</span>`,
   )}</th>
-<td role="cell"><span class="status ${status}">${status}</span></td>
+<td role="cell"><span class="status ${status}">${statusWord(status, target)}</span></td>
 <td role="cell" class="bytes">${bytesCell(image, scale)}</td>
 <td role="cell" class="time">${timeCell(image, scale)}</td>
 </tr>

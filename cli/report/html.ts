@@ -68,31 +68,34 @@ Made by imgmv ${imgmv}.</p></footer>
 }
 
 function header(report: ReportData): Markup {
-  const { command, endedAt, error, exit, seconds, startedAt } = report;
+  const { command, commandLine, endedAt, error, exit, seconds, startedAt } = report;
   const verdict = verdictOf(report);
   const [sign, word] = VERDICTS[verdict];
   return html`<header>
 <p class="kind">imgmv ${command}</p>
 <h1>${titleOf(report)}</h1>
 <p class="verdict"><span class="pill ${verdict}"><span aria-hidden="true">${sign}</span> ${word}</span>
-${headlineOf(report)}${exit === 0 ? '' : ` Exit status ${exit}.`}</p>
+${headlineOf(report)}</p>
 ${error && html`<div class="problem" role="note"><p>${error.message}</p>${error.hint && html`<p class="hint">${error.hint}</p>`}</div>`}
 <p class="when"><time datetime="${startedAt}">${moment(startedAt)}</time> to <time datetime="${endedAt}">${
     endedAt.slice(0, 10) === startedAt.slice(0, 10) ? endedAt.slice(11, 19) : moment(endedAt)
-  }</time>, took ${time(seconds)}</p>
+  }</time>, took ${time(seconds)}, exit status ${exit}</p>
+${commandLine !== null && html`<p class="command"><code>${commandLine}</code></p>`}
 </header>`;
 }
 
 function figures({ command, reconnections, seconds, totals }: ReportData): Markup {
   const there = totals.loaded + totals.present;
-  const notSent = totals.saved.layers + totals.saved.compression;
-  const share = notSent / Math.max(1, notSent + (totals.wireBytes ?? totals.bytes));
+  const { compression, layers: skipped } = totals.saved;
+  const whole = Math.max(1, skipped + compression + (totals.wireBytes ?? totals.bytes));
+  const shareOf = (bytes: number) => (bytes > 0 ? `${percent(bytes / whole)} of all` : '');
   const figure = (name: string, value: string, more = '') =>
     html`<div><dt>${name}</dt><dd><b>${value}</b>${more && html` <span>${more}</span>`}</dd></div>`;
   return html`<dl class="figures">
 ${figure('Images', `${there} of ${totals.images}`, totals.present > 0 ? `${totals.present} there already` : '')}
 ${totals.wireBytes === null ? figure('Copied', size(totals.bytes)) : figure('On the wire', size(totals.wireBytes))}
-${figure(command === 'copy' ? 'Not copied' : 'Not sent', size(notSent), notSent > 0 ? `${percent(share)} of all` : '')}
+${figure('Skipped', size(skipped), skipped > 0 ? `${shareOf(skipped)}, there already` : '')}
+${command !== 'copy' && figure('Compressed away', size(compression), shareOf(compression))}
 ${figure('Time', time(seconds), reconnections > 0 ? `connection lost ${reconnections}×` : '')}
 ${totals.rate !== null && figure('Rate', `${size(totals.rate)}/s`)}
 </dl>`;
@@ -105,7 +108,7 @@ function bytes({ command, totals }: ReportData): Markup | undefined {
     ...(totals.wireBytes === null
       ? []
       : [{ kind: 'zip', amount: totals.saved.compression, label: 'saved by compression' } as const]),
-    { kind: 'there', amount: totals.saved.layers, label: 'saved: layers that were there' },
+    { kind: 'there', amount: totals.saved.layers, label: 'skipped: there already' },
   ];
   const whole = pieces.reduce((sum, { amount }) => sum + amount, 0);
   if (whole === 0) return undefined;

@@ -1,4 +1,6 @@
 /** A report as GitHub's Markdown, which reads well as it is, too. */
+
+import { counted } from '../../proto/counted.ts';
 import { short } from '../names.ts';
 import { size } from '../sizes.ts';
 import { code, prose } from './markdown-text.ts';
@@ -12,6 +14,7 @@ import {
   notesOf,
   percent,
   sideText,
+  statusWord,
   time,
   titleOf,
   verdictOf,
@@ -40,7 +43,7 @@ export function markdownReport(report: ReportData): string {
 }
 
 function summary(report: ReportData): readonly (readonly string[])[] {
-  const { imgmv, reconnections, seconds, source, startedAt, target, totals } = report;
+  const { commandLine, exit, imgmv, reconnections, seconds, source, startedAt, target, totals } = report;
   const { bytes, ratio, rate, saved, size: whole, wireBytes } = totals;
   const rows = [
     ['From', prose(sideText(source))],
@@ -52,9 +55,11 @@ function summary(report: ReportData): readonly (readonly string[])[] {
       'On the wire',
       `${size(wireBytes)}${ratio === null ? '' : `, ${percent(ratio)} of what moved`}`,
     ],
-    ['Saved: layers that need not travel', size(saved.layers)],
-    wireBytes !== null && ['Saved: compression', size(saved.compression)],
-    reconnections > 0 && ['Connection lost', `${reconnections} times`],
+    ['Skipped: at the target already', size(saved.layers)],
+    wireBytes !== null && ['Saved by compression', size(saved.compression)],
+    reconnections > 0 && ['Connection lost', counted(reconnections, 'time')],
+    ['Exit status', String(exit)],
+    commandLine !== null && ['Command', code(commandLine)],
     ['imgmv', prose(imgmv)],
   ];
   return rows.filter((row) => row !== false);
@@ -68,12 +73,13 @@ interface Column {
 }
 
 /** Without those that no image has anything in. */
-function columns({ images, totals }: ReportData): readonly Column[] {
+function columns(report: ReportData): readonly Column[] {
+  const { images, totals } = report;
   const some = (seconds: number) => (seconds > 0 ? time(seconds) : '');
   const pushed = images.some(({ phases }) => phases.push !== null);
   const all: readonly (Column | false)[] = [
     { head: 'Image', of: (image) => code(imageName(image)) },
-    { head: 'Result', of: ({ status }) => status },
+    { head: 'Result', of: ({ status }) => statusWord(status, report.target) },
     { head: 'Platform', of: ({ platform }) => prose(platform) },
     { head: 'Id', of: ({ id, targetId }) => code(short(targetId ?? id)) },
     { head: 'Size', of: (image) => size(image.size) },

@@ -10,6 +10,8 @@ export interface ReportData {
   readonly version: 1;
   readonly imgmv: string;
   readonly command: ReportCommand;
+  /** As a shell takes it, without queries of URLs; null where it is not known. */
+  readonly commandLine: string | null;
   readonly startedAt: string;
   readonly endedAt: string;
   readonly seconds: number;

@@ -23,14 +23,14 @@ export interface ReportRun {
 
 /** Throws usage where there can be no report; undefined where none is wanted. */
 export function openReport(options: Partial<ReportFlags>): ReportRun | undefined {
-  const { command, report: path, sessions, target } = options;
+  const { command, commandLine, report: path, sessions, target } = options;
   if (command === undefined || path === undefined) return undefined;
   if (sessions)
     throw new ImgmvError('usage', '--report is of one session, and `imgmv receive` takes one after another', {
       hint: 'add --once',
     });
   const file = new ReportFile(path);
-  const report = new Report({ command, target });
+  const report = new Report({ command, target, commandLine });
   return {
     add: (event) => report.add(event),
     write(exit, stopped) {

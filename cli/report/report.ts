@@ -16,6 +16,8 @@ export interface ReportOptions {
   readonly command: ReportCommand;
   /** The other host, where the command names one. */
   readonly target?: string | undefined;
+  /** As a shell takes it. */
+  readonly commandLine?: string | undefined;
 }
 
 export class Report {
@@ -101,6 +103,7 @@ export class Report {
       version: 1,
       imgmv: VERSION,
       command: run.command,
+      commandLine: this.#options.commandLine ?? null,
       startedAt: this.#startedAt.toISOString(),
       endedAt: new Date().toISOString(),
       seconds: Math.round(performance.now() - this.#started) / 1000,

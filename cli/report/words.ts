@@ -1,6 +1,9 @@
 /** What a report says in words, the same in every form for people. Nothing here is escaped: the forms do that. */
+
+import { counted } from '../../proto/counted.ts';
 import { short, shortSource } from '../names.ts';
-import { counted, size } from '../sizes.ts';
+import { isEngine } from '../progress-words.ts';
+import { size } from '../sizes.ts';
 import { arrived, type ImageStatus, isLost, type ReportData, type ReportImage, type Side } from './model.ts';
 
 export type Verdict = 'done' | 'partial' | 'failed' | 'stopped';
@@ -34,7 +37,7 @@ function arrivalsOf(report: ReportData): string {
       ? 'The image is at its target, verified.'
       : `All ${there} images are at their target, verified.`;
   if (there === 0) return `None of ${counted(images.length, 'image')} has arrived.`;
-  return `${there} of ${images.length} images are at their target, verified; ${images.length - there} are not.`;
+  return `${there} of ${counted(images.length, 'image')} ${there === 1 ? 'is at its' : 'are at their'} target, verified; ${images.length - there} ${images.length - there === 1 ? 'is' : 'are'} not.`;
 }
 
 function hostOf({ host, address }: Side): string {
@@ -45,6 +48,12 @@ function hostOf({ host, address }: Side): string {
 export function sideText(side: Side): string {
   const address = side.host !== null && side.address !== null ? ` (${side.address})` : '';
   return [`${hostOf(side)}${address}`, ...keeperTexts(side)].join(', ');
+}
+
+/** For people: what goes into files is written; statuses call it `loaded` in any case. */
+export function statusWord(status: ImageStatus, { archives, engine }: Side): string {
+  const intoFiles = archives.length > 0 || (engine !== null && !isEngine(engine));
+  return status === 'loaded' && intoFiles ? 'written' : status;
 }
 
 function keeperTexts({ engine, archives }: Side): readonly string[] {

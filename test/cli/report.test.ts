@@ -10,6 +10,7 @@ import { html } from '../../cli/report/markup.ts';
 import type { ReportData } from '../../cli/report/model.ts';
 import { Report } from '../../cli/report/report.ts';
 import { headlineOf, losses, percent, time, titleOf, verdictOf } from '../../cli/report/words.ts';
+import { commandLine } from '../../cli/shell-word.ts';
 import { ImgmvError } from '../../proto/errors.ts';
 import { SEED } from '../fuzz/seed.ts';
 import { UNSAFE } from '../unsafe-text.ts';
@@ -190,7 +191,7 @@ describe('the words of a report', () => {
     [0, [], 'done', 'There was nothing to move.'],
     [11, [], 'failed', 'Nothing has moved.'],
     [11, [{ told: null }, { told: null }], 'failed', 'None of 2 images has arrived.'],
-    [17, [{}, { told: null }], 'partial', '1 of 2 images are at their target, verified; 1 are not.'],
+    [17, [{}, { told: null }], 'partial', '1 of 2 images is at its target, verified; 1 is not.'],
   ] as const)('of status %s', (exit, images, verdict, headline) => {
     const report = reported({ exit, images });
     expect([verdictOf(report), headlineOf(report)]).toEqual([verdict, headline]);
@@ -267,6 +268,7 @@ describe('the JSON report', () => {
       'version',
       'imgmv',
       'command',
+      'commandLine',
       'startedAt',
       'endedAt',
       'seconds',
@@ -376,6 +378,36 @@ describe('Markdown', () => {
     const ours =
       /^(|# imgmv .*|## [A-Z].*|\*\*[A-Z].*|Error: .*|\|.*\|| *- (`|<code>|error: |hint: |warning: |[a-z]+).*)$/;
     expect(lines.filter((line) => !ours.test(line))).toEqual([]);
+  });
+});
+
+describe.each([forms[0], forms[1]])('%s', (_name, write) => {
+  const textOf = (report: ReportData) =>
+    write(report)
+      .replaceAll(/<[^>]*>|`/g, '')
+      .replaceAll(/&#(\d+);/g, (_, point: string) => String.fromCodePoint(Number(point)));
+
+  it('has the exit status, and the command line with nothing in it that acts', () => {
+    const words = ['send', "it's", 'a\u001b[2J', '--to', 'wss://proxy.example/x?token=secret'];
+    const report = new Report({ command: 'send', commandLine: commandLine(words) });
+    const text = textOf(report.data(11));
+    expect(text).toMatch(/exit status( \|)? 11/i);
+    expect(text).toContain("imgmv send 'it'");
+    expect(text).toMatch(/\$'a\\+u001b\[2J' --to /);
+    expect(text).not.toContain('secret');
+  });
+
+  it('tells what was there from what was compressed', () => {
+    const text = textOf(reported({ images: [{}] }));
+    expect(text).toMatch(/Skipped[^\n]*?40 MB/);
+    expect(text).toMatch(/(Saved by compression|Compressed away)[^\n]*?36 MB/);
+  });
+
+  it('calls written what went into files', () => {
+    const report = reported({ command: 'copy', images: [{}] });
+    const target = { ...report.target, engine: null, archives: ['docker-archive:a.tar'] };
+    expect(textOf({ ...report, target })).toMatch(/\bwritten\b/);
+    expect(textOf(report)).not.toMatch(/\bwritten\b/);
   });
 });
 

@@ -60,7 +60,7 @@ it('copy: a small archive inflates to no more than --max-bytes allows', async ()
   await expectEnd(bounded, 13, TOO_MUCH);
   expect(await readdir(folder)).toEqual([]);
   await using whole = runImgmv(['copy', from('bomb.tar'), place]);
-  await expectEnd(whole, 0, /loaded bomb:1/);
+  await expectEnd(whole, 0, /written bomb:1/);
   await using exactly = runImgmv(['copy', from('bomb.tar'), place, '--max-bytes', '100MiB']);
   await expectEnd(exactly, 0, /already present/);
 });

@@ -102,7 +102,7 @@ it('a file that exists stays as it is, and is replaced by --overwrite', async ()
   await expectEnd(imgmv, 2, /x\.tar exists already\n\s+--overwrite replaces it/);
   expect(await readFile(at('x.tar'), 'utf8')).toBe('mine');
   await using again = runImgmv(['copy', bigTar(), `docker-archive:${at('x.tar')}`, '--overwrite']);
-  await expectEnd(again, 0, /loaded big:1/);
+  await expectEnd(again, 0, /written big:1/);
   expect(await readdir(folder)).toEqual(['x.tar']);
 });
 
@@ -157,7 +157,7 @@ it('a fifo is read to its end, and so is what comes late', async () => {
   await using imgmv = runImgmv(['copy', `docker-archive:${at('fifo')}`, `oci:${at('x')}`]);
   await expectOpen(imgmv, at('fifo'));
   await run(['sh', '-c', `cat ${join(scratch.path, 'big.tar')} > ${at('fifo')}`]);
-  await expectEnd(imgmv, 0, /loaded big:1/);
+  await expectEnd(imgmv, 0, /written big:1/);
 });
 
 it('a reader of standard output that ends too soon is told of', async () => {

@@ -39,7 +39,7 @@ const usage: readonly UsageCase[] = [
   { args: ['send', 'a', 'b', '--as', 'c', '--to', 'b'], says: /--as gives one name, and there are 2 images/ },
   { args: ['send', 'a', '--as', 'UP:1', '--to', 'b'], says: /--as "UP:1" is not NAME or NAME:TAG/ },
   { args: ['send', 'a', '--to', 'http://b'], says: /'--to <host\[:port\]>'.*Expected ws:\/\/ or wss:\/\// },
-  { args: ['send', 'a', '--to', 'me@b'], says: /A host takes no user/ },
+  { args: ['send', 'a', '--to', 'me@b'], says: /A host takes no user.*Did you mean b\?/ },
   { args: ['send', 'a', '--to', 'b', '--level', '20'], says: /zstd level from 1 to 19/ },
   { args: ['send', 'a', '--to', 'b', '--level', '0x3'], says: /zstd level from 1 to 19/ },
   {
@@ -83,6 +83,38 @@ const usage: readonly UsageCase[] = [
     says: /--push is for images in an engine, .*\n\s+`imgmv copy ARCHIVE docker-daemon: --push`/,
   },
   { args: ['copy', 'docker-daemon:a', '--each', 'x', '--push'], says: /--push is for images in an engine/ },
+  {
+    args: ['load'],
+    says: /unknown command 'load'\n\s+`imgmv copy docker-archive:FILE docker-daemon:` loads a file/,
+  },
+  {
+    args: ['save', 'web:1.0'],
+    says: /unknown command 'save'\n\s+`imgmv copy docker-daemon:NAME docker-archive:FILE`/,
+  },
+  { args: ['pull', 'web:1.0'], says: /unknown command 'pull'\n\s+the host that has the image sends it/ },
+  { args: ['push', 'web:1.0'], says: /unknown command 'push'\n\s+`imgmv send NAME --to HOST`/ },
+  { args: ['help', 'sned'], says: /unknown command 'sned'\s+\(Did you mean send\?\)/ },
+  {
+    args: ['send', 'a', '--to', 'b', '--cod-file', 'x'],
+    says: /unknown option '--cod-file'\s+\(Did you mean --code-file\?\)/,
+  },
+  {
+    args: ['send', 'a', '--to', 'b', '--code', 'one-two-three'],
+    says: /unknown option '--code'\n\s+a code is never given as an argument, .*--code-file FILE/,
+  },
+  {
+    args: ['plan', 'a:1', 'host-b'],
+    says: /no host to plan for\n.*did you mean `imgmv plan a:1 --to host-b`\?/,
+  },
+  {
+    args: ['send', 'a', '--to', 'ssh://me@b'],
+    says: /not ssh:\/\/\. imgmv needs no ssh, .*Did you mean b\?/,
+  },
+  { args: ['send', 'a', '--to', 'b:/srv'], says: /a path needs ws:\/\/.*Did you mean b\?/ },
+  {
+    args: ['copy', 'web:1.0', 'web.tar'],
+    says: /"web:1\.0" is no place for images\n\s+did you mean `imgmv copy docker-daemon:web:1\.0 docker-archive:web\.tar`\?/,
+  },
   { args: ['sned'], says: /unknown command 'sned'\s+\(Did you mean send\?\)/ },
 ];
 

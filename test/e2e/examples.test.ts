@@ -45,7 +45,7 @@ const TEST_TIMEOUT_MS = 180_000;
 const RECEIVE = 'imgmv receive --once';
 const SEND = 'imgmv send web:1.0 --to host-b';
 
-const arrives = (name: string) => new RegExp(`^(?:loaded|present) ${name}.* verified$`, 'm');
+const arrives = (name: string) => new RegExp(`^(?:loaded|written|present) ${name}.* verified$`, 'm');
 const sent = (says: RegExp, more: Partial<Play> = {}): Play => ({ on: 'a', beside: RECEIVE, says, ...more });
 const received = (more: Partial<Play> = {}): Play => ({
   on: 'b',

@@ -20,7 +20,17 @@ it.each(helps)('$args', async ({ args, golden }) => {
   await expect(imgmv.stdout).toMatchFileSnapshot(`golden/${golden}.txt`);
 });
 
-it.each(['--version', '-V'])('%s', async (flag) => {
+it.each([
+  { args: ['help'], golden: 'imgmv' },
+  { args: ['help', 'send'], golden: 'send' },
+])('$args', async ({ args, golden }) => {
+  await using imgmv = runImgmv(args);
+  expect(await imgmv.exit).toEqual({ code: 0, signal: null });
+  expect(imgmv.stderr).toBe('');
+  await expect(imgmv.stdout).toMatchFileSnapshot(`golden/${golden}.txt`);
+});
+
+it.each(['--version', '-V', 'version'])('%s', async (flag) => {
   await using imgmv = runImgmv([flag]);
   expect(await imgmv.exit).toEqual({ code: 0, signal: null });
   expect([imgmv.stdout, imgmv.stderr]).toEqual([`${manifest.version}\n`, '']);

@@ -47,7 +47,9 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
         const cleaning = runImgmv(['clean', '--json', '--docker-host', scene.target.dockerHost, ...args]);
         await expectEnd(cleaning, 0, /"cleaned"/);
         const cleaned = (await toldBy(cleaning)).find(({ event }) => event === 'cleaned');
-        return cleaned as unknown as Readonly<Record<'removed' | 'kept', readonly unknown[]>>;
+        return cleaned as unknown as Readonly<Record<'removed' | 'kept', readonly unknown[]>> & {
+          readonly freedBytes: number;
+        };
       };
       const moved = async () => {
         const found = await scene.target.docker(['image', 'inspect', '--format', '{{.Id}}', 'big:1']);
@@ -106,7 +108,7 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
           await using run = await midway();
           await expect.poll(helpers).not.toEqual([]);
           const during = await clean();
-          expect(during.removed).toEqual([]);
+          expect(during).toMatchObject({ removed: [], freedBytes: 0 });
           expect(during.kept).not.toEqual([]);
           for (const one of during.kept)
             expect(one).toMatchObject({ image: id, reason: expect.stringMatching(/still runs: --force/) });
@@ -119,6 +121,8 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
           expect((await told(run.sender))?.kept).toBeGreaterThanOrEqual(LAYER_BYTES);
           const after = await clean();
           expect(after.kept).toEqual([]);
+          expect(after.freedBytes).toBeGreaterThanOrEqual(LAYER_BYTES);
+          expect(after.freedBytes).toBeLessThan(2 * IMAGE_BYTES);
           expect(after.removed).toContainEqual(expect.objectContaining({ image: id }));
           expect(await helpers()).toEqual([]);
           expect(await clean()).toMatchObject({ removed: [], kept: [] });

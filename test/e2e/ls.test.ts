@@ -165,7 +165,7 @@ for (const flavour of ['20', '28c'] as const) {
         await using copied = runImgmv(['copy', ...host, ...places, `docker-archive:${file}`]);
         await expectEnd(copied, 0, /2 images done/);
         await using other = runImgmv(['copy', ...host, 'docker-daemon:alone:1', `oci-archive:${one}`]);
-        await expectEnd(other, 0, /loaded alone:1/);
+        await expectEnd(other, 0, /written alone:1/);
         const from = ['ls', '--json', '--from', `docker-archive:${file}`, '--from', `oci-archive:${one}`];
         await using imgmv = runImgmv(from);
         await expectEnd(imgmv, 0, /"images"/);

@@ -397,7 +397,7 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
           '--docker-host',
           scene.source.dockerHost,
         ]);
-        await expectEnd(out, 0, /loaded/);
+        await expectEnd(out, 0, /written/);
         await using copy = runImgmv([
           'copy',
           `docker-archive:${archive}`,

@@ -167,11 +167,11 @@ describeOn(
         const to = `docker-archive:${at('copied.tar')}`;
         const where = ['--overwrite', '--docker-host', scene.source.dockerHost];
         await using copy = runImgmv(['copy', `docker-daemon:${name}`, to, ...where, '--report', file]);
-        await expectEnd(copy, 0, /loaded|done/);
+        await expectEnd(copy, 0, /written|done/);
         const text = await readFile(file, 'utf8');
         expect(text).toContain(`| From | ${hostname()}, docker ${scene.source.version} (classic store) |`);
         expect(text).toContain(`docker-archive:`);
-        expect(text).toContain(`| \`${name}\` | loaded |`);
+        expect(text).toContain(`| \`${name}\` | written |`);
         expect(text).not.toContain('On the wire');
       }
       expect(await readFile(file, 'utf8')).not.toContain('web:1.0');

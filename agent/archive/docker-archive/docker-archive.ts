@@ -3,6 +3,7 @@
  * write. moby image/tarexport/tarexport.go; layers and diffIDs go by their position.
  */
 import * as v from 'valibot';
+import { counted } from '../../../proto/counted.ts';
 import { LAYERS_MAX, NAMES_PER_IMAGE_MAX, OFFER_IMAGES_MAX } from '../../../proto/limits.ts';
 import type { Digest } from '../../model/image.ts';
 import { ARCHIVE_KEYS } from '../../oci/image-keys.ts';
@@ -99,7 +100,7 @@ function imageOf(contents: Contents, { Config, Layers }: Entry, reading: Metadat
   const diffIds = config.rootfs.diff_ids;
   if (diffIds.length !== Layers.length)
     throw integrity(
-      `${JSON.stringify(name)} names ${diffIds.length} layers, and ${MANIFEST} ${Layers.length}`,
+      `${JSON.stringify(name)} names ${counted(diffIds.length, 'layer')}, and ${MANIFEST} ${Layers.length}`,
     );
   const layers = new Map<Digest, StoredLayer>();
   const claims: LayerClaim[] = [];

@@ -1,4 +1,6 @@
 /** One image of an OCI layout from its root down: what of it is there, and agrees with itself. */
+
+import { counted } from '../../../proto/counted.ts';
 import type { ImgmvError } from '../../../proto/errors.ts';
 import { LAYERS_OFFERED_MAX } from '../../../proto/limits.ts';
 import { type Digest, HOST_PLATFORM, type Image } from '../../model/image.ts';
@@ -74,7 +76,7 @@ export class ImageGraph {
   ): ArchivedImage {
     const layers = [...this.#layers.values()];
     if (layers.length > LAYERS_OFFERED_MAX)
-      throw integrity(`the image ${digest} has ${layers.length} layers`);
+      throw integrity(`the image ${digest} has ${counted(layers.length, 'layer')}`);
     const image: Image = {
       id: digest,
       root: { mediaType, digest, size },
@@ -110,7 +112,7 @@ export class ImageGraph {
     const known = file.digest ?? digest;
     if (file.size !== size || known !== digest)
       throw integrity(
-        `the blob ${JSON.stringify(name)} is ${known} of ${file.size} bytes, want ${digest} of ${size}`,
+        `the blob ${JSON.stringify(name)} is ${known} of ${counted(file.size, 'byte')}, want ${digest} of ${size}`,
       );
     return kind === 'layer' ? [] : this.#reading.of(file, name);
   }
@@ -133,7 +135,7 @@ export class ImageGraph {
   #claimLayers({ config, layers }: WholeManifest, diffIds: readonly Digest[]): void {
     if (diffIds.length !== layers.length)
       throw integrity(
-        `the config ${config.digest} names ${diffIds.length} layers, and its manifest ${layers.length}`,
+        `the config ${config.digest} names ${counted(diffIds.length, 'layer')}, and its manifest ${layers.length}`,
       );
     for (const [at, { digest, mediaType, size }] of layers.entries()) {
       const diffId = diffIds[at] as Digest;

@@ -1,4 +1,6 @@
 /** A tar as a stream of entries, each checked before it is given; knows nothing of images. */
+
+import { counted } from '../../../proto/counted.ts';
 import type { ImgmvError } from '../../../proto/errors.ts';
 import { LAYER_MAX_BYTES } from '../../../proto/limits.ts';
 import { integrity } from '../../streams/errors.ts';
@@ -68,7 +70,7 @@ export async function* tarEntries(stream: Stream): AsyncGenerator<TarEntry> {
       if (!isDirectory && !isLink && type !== '0')
         throw integrity(`${JSON.stringify(written)} is ${kindOf(type)}`);
       if (size > (isDirectory || isLink ? 0 : LAYER_MAX_BYTES))
-        throw integrity(`${JSON.stringify(written)} has ${size} bytes`);
+        throw integrity(`${JSON.stringify(written)} has ${counted(size, 'byte')}`);
       if (isDirectory) continue;
       if (name === '') throw integrity(`the file ${JSON.stringify(written)} has the name of a folder`);
       const again = names.has(name);
@@ -100,7 +102,7 @@ export async function* tarEntries(stream: Stream): AsyncGenerator<TarEntry> {
 async function extension(header: TarHeader, input: Input): Promise<Extended | undefined> {
   const { type, size } = header;
   if (!['x', 'g', 'L', 'K'].includes(type)) return undefined;
-  if (size > EXTENDED_HEADER_MAX_BYTES) throw integrity(`an extended header of ${size} bytes`);
+  if (size > EXTENDED_HEADER_MAX_BYTES) throw integrity(`an extended header of ${counted(size, 'byte')}`);
   const padded = Math.ceil(size / BLOCK_BYTES) * BLOCK_BYTES;
   const block = await input.take(padded);
   if (block.length < padded) throw truncated('it ends inside an extended header');
