@@ -45,8 +45,8 @@ export const TARGETS: readonly Mutation[] = [
   {
     name: '--confirm does not ask',
     file: 'agent/commands/receive.ts',
-    find: 'confirm && !planOnly ? new ConfirmingSink(',
-    replace: 'confirm && planOnly ? new ConfirmingSink(',
+    find: 'await using sink = confirms ?',
+    replace: 'await using sink = !confirms ?',
     tests: tests('test/e2e/accept.test.ts', 'moves nothing before a yes'),
     says: [OPTIONS],
   },
@@ -60,7 +60,7 @@ export const TARGETS: readonly Mutation[] = [
   },
   {
     name: 'no answer is a yes',
-    file: 'agent/ends/confirming-sink.ts',
+    file: 'agent/ends/ask-in-time.ts',
     find: 'end.resolve(`nobody confirmed it within ${Math.round(waitMs / 1000)} s`)',
     replace: 'end.resolve(undefined)',
     tests: confirming,
@@ -76,7 +76,7 @@ export const TARGETS: readonly Mutation[] = [
   },
   {
     name: 'what was refused may be tried again',
-    file: 'agent/ends/confirming-sink.ts',
+    file: 'agent/ends/agreement.ts',
     find: "if (!before) return 'it was not confirmed';",
     replace: 'if (!before) return undefined;',
     tests: confirming,
@@ -84,7 +84,7 @@ export const TARGETS: readonly Mutation[] = [
   },
   {
     name: 'a name may be taken from another image than was confirmed',
-    file: 'agent/ends/confirming-sink.ts',
+    file: 'agent/ends/agreement.ts',
     find: 'return `${target} ${replaces}`;',
     replace: 'return target + (replaces && 0);',
     tests: confirming,
@@ -92,7 +92,7 @@ export const TARGETS: readonly Mutation[] = [
   },
   {
     name: 'an image that was here may be sent after it was confirmed',
-    file: 'agent/ends/confirming-sink.ts',
+    file: 'agent/ends/agreement.ts',
     find: "if (before.action === 'present' && action === 'send')",
     replace: 'if (false)',
     tests: confirming,
@@ -100,7 +100,7 @@ export const TARGETS: readonly Mutation[] = [
   },
   {
     name: 'a sender learns from a no what is here',
-    file: 'agent/ends/confirming-sink.ts',
+    file: 'agent/model/plan.ts',
     find: "{ image, action: 'refuse', refs, reason }",
     replace: "{ ...answer, action: 'refuse', reason }",
     tests: confirming,
