@@ -3,11 +3,12 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Proposal } from '../agent/commands/proposal.ts';
 import type { Asked } from '../agent/commands/receive.ts';
 import { CONFIRM_WAIT_MS } from '../agent/ends/confirming-sink.ts';
-import type { PlanImage } from '../agent/model/events.ts';
+import type { PlanImage, PlanNeed } from '../agent/model/events.ts';
 import { ImgmvError } from '../proto/errors.ts';
 import { DECISION_WAIT_MS } from '../proto/limits.ts';
 import { askLine } from './ask-line.ts';
 import { escapeText } from './escape.ts';
+import { needsText } from './needs-text.ts';
 import { planText } from './plan-text.ts';
 import type { TerminalIo } from './screen.ts';
 import { counted, etaOf, size } from './sizes.ts';
@@ -17,6 +18,16 @@ import { interrupt } from './stop.ts';
 const STALE_KEYS_MS = 100;
 const CTRL_C = '\u0003';
 const MINUTES = `${DECISION_WAIT_MS / 60_000} minutes`;
+
+interface Needing {
+  readonly needs?: readonly PlanNeed[] | undefined;
+}
+
+interface CopyProposal extends Needing {
+  readonly images: readonly PlanImage[];
+  /** As it was named. */
+  readonly destination: string;
+}
 
 /** At a receiver, about what the other host wants to send. */
 export function confirmPlan({ images, peer }: Asked, io: TerminalIo): Promise<boolean> {
@@ -28,10 +39,13 @@ export function confirmPlan({ images, peer }: Asked, io: TerminalIo): Promise<bo
 }
 
 /** At a sender, about what `send` is going to do. */
-export function confirmSend({ images, peer, estimate }: Proposal, io: TerminalIo): Promise<boolean> {
+export function confirmSend(
+  { images, needs, peer, estimate }: Proposal & Needing,
+  io: TerminalIo,
+): Promise<boolean> {
   const { bytes, seconds } = estimate;
   const time = bytes === 0 ? '' : `, ${etaOf(seconds)} without compression`;
-  const text = `\nTo ${escapeText(JSON.stringify(peer))}:\n\n${planText(images)}\n${sumOf(images)}${time}\n`;
+  const text = `\nTo ${escapeText(JSON.stringify(peer))}:\n\n${planText(images)}${needsText(needs)}\n${sumOf(images)}${time}\n`;
   return ask(text, `Send this? Without an answer within ${MINUTES} nothing is sent. [y/N] `, io);
 }
 
@@ -40,14 +54,10 @@ export function offerToSend({ peer }: Proposal, io: TerminalIo): Promise<boolean
   return ask('\n', `Send this to ${escapeText(JSON.stringify(peer))} now? [y/N] `, io);
 }
 
-/** At the one host of a copy. `destination` as it was named. */
-export function confirmCopy(
-  images: readonly PlanImage[],
-  destination: string,
-  io: TerminalIo,
-): Promise<boolean> {
+/** At the one host of a copy. */
+export function confirmCopy({ images, needs, destination }: CopyProposal, io: TerminalIo): Promise<boolean> {
   const plan = planText(images, { receiver: true });
-  const text = `\nTo ${escapeText(destination)}:\n\n${plan}\n${sumOf(images)}\n`;
+  const text = `\nTo ${escapeText(destination)}:\n\n${plan}${needsText(needs)}\n${sumOf(images)}\n`;
   return ask(text, `Copy this? Without an answer within ${MINUTES} nothing is copied. [y/N] `, io);
 }
 

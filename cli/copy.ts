@@ -11,7 +11,13 @@ import {
 import { familiar, parseTarget } from '../agent/model/reference.ts';
 import { ImgmvError } from '../proto/errors.ts';
 import { JOBS, RETRIES } from '../proto/limits.ts';
-import { addChoosingOptions, CHOOSING_HELP, type ChoosingFlags, selectionOf } from './choosing.ts';
+import {
+  addChoosingOptions,
+  CHOOSING_HELP,
+  type ChoosingFlags,
+  selectionOf,
+  tellingNeeds,
+} from './choosing.ts';
 import { confirmCopy, requireTerminal } from './confirm.ts';
 import { parseRetries, parseSize, RETRIES_HELP } from './options.ts';
 import {
@@ -127,12 +133,15 @@ made are for their owner only (mode 0600).`,
           confirm:
             flags.confirm &&
             ((images, until) =>
-              confirmCopy(images, endpointText(destination), { input, output, signal: until })),
+              confirmCopy(
+                { images, needs: selection.needs, destination: endpointText(destination) },
+                { input, output, signal: until },
+              )),
           stdin: process.stdin,
           maxBytes: flags.maxBytes,
           stdout: writeStdout,
           signal,
-          emit,
+          emit: tellingNeeds(selection, emit, flags),
         });
         return exit;
       }),

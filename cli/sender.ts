@@ -7,7 +7,7 @@ import type { Pick } from '../agent/ends/origin.ts';
 import { familiar, parseTarget as parseName } from '../agent/model/reference.ts';
 import { ImgmvError, toImgmvError } from '../proto/errors.ts';
 import { JOBS, RETRIES } from '../proto/limits.ts';
-import { addChoosingOptions, selectionOf } from './choosing.ts';
+import { addChoosingOptions, type Choice, selectionOf, tellingNeeds } from './choosing.ts';
 import { promptForCode, readCodeFile } from './code-input.ts';
 import { confirmSend, offerToSend, requireTerminal } from './confirm.ts';
 import { mergeMove } from './move-file/merge.ts';
@@ -79,7 +79,7 @@ export async function sendImages(flags: SenderFlags, { planOnly = false } = {}):
       });
     requireArchive(from, asked);
     const stdinTaken = requireStdinOnce(asked);
-    const ask = askFor(asked, { planOnly, stdinTaken });
+    const askAbout = askerFor(asked, { planOnly, stdinTaken });
     const naming = namingOf(nameGiven(asked), asked);
     const selection = await selectionOf(asked.images ?? [], asked, { emit, signal });
     const { exit } = await send({
@@ -97,10 +97,10 @@ export async function sendImages(flags: SenderFlags, { planOnly = false } = {}):
       retries: asked.retries ?? RETRIES,
       ignoreSpace: asked.ignoreSpace === true,
       planOnly,
-      ask,
+      ask: askAbout?.(selection),
       thenPush: asked.thenPush === true,
       signal,
-      emit,
+      emit: tellingNeeds(selection, emit, asked),
       maxBytes: asked.maxBytes,
       level: asked.level,
       connectTimeoutMs: asked.connectTimeout,
@@ -111,23 +111,25 @@ export async function sendImages(flags: SenderFlags, { planOnly = false } = {}):
 }
 
 /** Undefined where nobody is asked. Throws usage where somebody should be, and cannot. */
-function askFor(
+function askerFor(
   { confirm, json, quiet }: SenderFlags,
   { planOnly, stdinTaken }: { readonly planOnly: boolean; readonly stdinTaken: boolean },
-): Ask | undefined {
+): ((choice: Choice) => Ask) | undefined {
   const { stdin: input, stderr: output, stdout } = process;
   if (planOnly) {
     // Only somebody who sees the plan can say that it is to be done.
     const watched = input.isTTY && output.isTTY && stdout.isTTY && !stdinTaken;
     if (!watched || json || quiet) return undefined;
-    return (proposal, signal) => offerToSend(proposal, { input, output, signal });
+    return () => (proposal, signal) => offerToSend(proposal, { input, output, signal });
   }
   if (!confirm) return undefined;
   requireTerminal({
     stdinTaken,
     hint: 'run it on a terminal, or leave --confirm out; `imgmv plan` shows the plan anywhere',
   });
-  return (proposal, signal) => confirmSend(proposal, { input, output, signal });
+  return ({ needs }) =>
+    (proposal, signal) =>
+      confirmSend({ ...proposal, needs }, { input, output, signal });
 }
 
 /** Of the one image. Throws usage where there cannot be one. */

@@ -1,5 +1,5 @@
 /** Somebody at the source decides: `imgmv plan` on a terminal, `send --confirm` and `copy --confirm`. */
-import { access } from 'node:fs/promises';
+import { access, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { engineSupport } from '../rig/engine.ts';
@@ -126,6 +126,21 @@ describeOn(
         await terminal.press('y', 'Enter');
         expect(await terminal.shows(/exit status/)).toMatch(/^loaded cache:7 [\s\S]*^exit status 0$/m);
         await expectEnd(receiver.imgmv, 0, /"loaded"/);
+      });
+
+      it('shows what a compose file needs besides, once', async () => {
+        const file = join(scene.directory, 'compose.yaml');
+        await writeFile(file, 'services: {c: {image: "cache:7", env_file: c.env}}\n');
+        await using receiver = await scene.receive();
+        await using terminal = await start('send', ['--compose', file, '--confirm'], receiver);
+        expect(await terminal.shows(SEND)).toMatch(
+          /^Compose also needs these.*\n {2}env file c\.env \(c\)$/m,
+        );
+        await terminal.press('y', 'Enter');
+        const end = await terminal.shows(/exit status/);
+        expect(end).toMatch(/^exit status 0$/m);
+        expect(end.match(/env file/g)).toHaveLength(1);
+        await receiver.imgmv.exit;
       });
 
       it('sends nothing after a no: 16 on both sides', async () => {
