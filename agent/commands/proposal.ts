@@ -1,6 +1,6 @@
 /** The plan of a send, and whether somebody at this host wants it carried out. */
 import { DECISION_WAIT_MS } from '../../proto/limits.ts';
-import { askInTime } from '../ends/ask-in-time.ts';
+import { askInTime, NOT_CONFIRMED } from '../ends/ask-in-time.ts';
 import type { Emit, Event, EventOf, PlanImage } from '../model/events.ts';
 import type { Settled } from '../move/ledger.ts';
 import type { PeerSink } from '../peer/peer-sink.ts';
@@ -33,8 +33,8 @@ interface ProposeOptions {
  */
 export async function propose(
   { planOnly, ask, emit, plan }: ProposeOptions,
-  sink: PeerSink,
-  session: Session,
+  sink: Pick<PeerSink, 'rate' | 'proceed' | 'decline'>,
+  session: { readonly signal: AbortSignal; readonly peer: Pick<Session['peer'], 'name'> },
 ): Promise<Settled | undefined> {
   let images: readonly PlanImage[] = [];
   /** Told only if the run ends with the plan. */
@@ -55,7 +55,10 @@ export async function propose(
     const proposal = { images, peer: session.peer.name, estimate };
     const patience = { signal: session.signal, waitMs: DECISION_WAIT_MS };
     const refusal = await askInTime((until) => ask(proposal, until), patience);
-    if (refusal !== undefined && planOnly) return end();
+    if (refusal !== undefined && planOnly) {
+      if (refusal !== NOT_CONFIRMED) emit({ event: 'warning', message: `${refusal}: nothing was sent` });
+      return end();
+    }
     if (refusal !== undefined) await sink.decline(refusal);
     else await sink.proceed();
     return undefined;

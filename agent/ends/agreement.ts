@@ -2,6 +2,7 @@
 import type { Digest } from '../model/image.ts';
 import { unless } from '../model/plan.ts';
 import type { Answer, Planned, PlannedName } from '../model/sink.ts';
+import { NOT_CONFIRMED } from './ask-in-time.ts';
 
 export class Agreement {
   readonly #answers: ReadonlyMap<Digest, Answer>;
@@ -21,7 +22,7 @@ export class Agreement {
   /** What of it goes beyond the agreement; undefined where nothing does. */
   #excess({ action, image, refs }: Answer): string | undefined {
     const before = this.#answers.get(image.id);
-    if (!before) return 'it was not confirmed';
+    if (!before) return NOT_CONFIRMED;
     if (before.action === 'present' && action === 'send')
       return `it was here when ${this.#when}, and is not any more`;
     const known = new Set(before.refs.map(effectOf));

@@ -1,6 +1,9 @@
 import { type Deferred, deferred } from '../../proto/deferred.ts';
 import { onAbort } from '../streams/on-abort.ts';
 
+/** The reason of a no that somebody gave. */
+export const NOT_CONFIRMED = 'it was not confirmed';
+
 export interface Patience {
   readonly signal: AbortSignal;
   readonly waitMs: number;
@@ -23,7 +26,7 @@ export async function askInTime(
   );
   using _ = onAbort(signal, () => end.reject(signal.reason));
   ask(over.signal).then(
-    (yes) => end.resolve(yes ? undefined : 'it was not confirmed'),
+    (yes) => end.resolve(yes ? undefined : NOT_CONFIRMED),
     (error: unknown) => end.reject(error),
   );
   try {

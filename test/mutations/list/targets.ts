@@ -6,6 +6,7 @@ const confirming = tests('test/agent/ends/confirming-sink.test.ts');
 const patterns = tests('test/agent/choose/target-pattern.test.ts');
 
 const OPTIONS = 'With `--accept` these are names';
+const NAMES_SHOWN = 'It can set only the names';
 const REGISTRY = 'A pattern never matches a name in a registry';
 
 export const TARGETS: readonly Mutation[] = [
@@ -77,7 +78,7 @@ export const TARGETS: readonly Mutation[] = [
   {
     name: 'what was refused may be tried again',
     file: 'agent/ends/agreement.ts',
-    find: "if (!before) return 'it was not confirmed';",
+    find: 'if (!before) return NOT_CONFIRMED;',
     replace: 'if (!before) return undefined;',
     tests: confirming,
     says: [OPTIONS],
@@ -97,6 +98,22 @@ export const TARGETS: readonly Mutation[] = [
     replace: 'if (false)',
     tests: confirming,
     says: [OPTIONS],
+  },
+  {
+    name: 'a sender that asks gets more than it was shown',
+    file: 'agent/ends/shown-sink.ts',
+    find: 'return planned.map((one) => shown.hold(one));',
+    replace: 'return planned;',
+    tests: tests('test/hostile/deciding-sender.test.ts', 'what goes beyond the first answer'),
+    says: [NAMES_SHOWN],
+  },
+  {
+    name: 'a sender that asks gets what it was refused',
+    file: 'agent/ends/shown-sink.ts',
+    find: 'images.map(({ id }) => this.#refused.get(id))',
+    replace: 'images.map(() => undefined)',
+    tests: tests('test/hostile/deciding-sender.test.ts', 'what goes beyond the first answer'),
+    says: [NAMES_SHOWN],
   },
   {
     name: 'a sender learns from a no what is here',
