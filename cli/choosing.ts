@@ -4,6 +4,7 @@ import { readList } from '../agent/choose/list-file.ts';
 import { type Pattern, parsePatterns } from '../agent/choose/pattern.ts';
 import type { Selection } from '../agent/choose/selection.ts';
 import { composeImages } from '../agent/compose/compose.ts';
+import type { Emit, PlanNeed } from '../agent/model/events.ts';
 import { readFrom, untilAborted } from '../agent/streams/fifo.ts';
 import { ImgmvError } from '../proto/errors.ts';
 import type { MoveFile } from './move-file.ts';
@@ -56,19 +57,37 @@ function onlyOne(file: string, before?: string): string {
 
 type Telling = Pick<Run, 'emit' | 'signal'>;
 
+/** Which images are meant, and what those of compose files need besides. */
+export interface Choice extends Selection {
+  readonly needs: readonly PlanNeed[] | undefined;
+}
+
+/** Tells with each plan what is needed besides, unless the question of `--confirm` shows that to people. */
+export function tellingNeeds(
+  { needs }: Choice,
+  emit: Emit,
+  { confirm, json }: { readonly confirm?: true | undefined; readonly json?: true | undefined },
+): Emit {
+  return needs && (json || !confirm)
+    ? (event) => emit(event.event === 'plan' ? { ...event, needs } : event)
+    : emit;
+}
+
 /** Reads what is named, until a stop. Throws usage, and image-not-found for a list that is empty. */
 export async function selectionOf(
   images: readonly string[],
   flags: ChoosingFlags,
   run: Telling,
-): Promise<Selection> {
-  const { all, compose, dangling, except, file, label, running, since } = flags;
+): Promise<Choice> {
+  const project = flags.compose && (await composed(flags.compose, run));
+  const { all, dangling, except, file, label, running, since } = flags;
   return {
     patterns: [
       ...images.flatMap(parsePatterns),
       ...(file === undefined ? [] : await listed(file, run.signal)),
-      ...(compose === undefined ? [] : await composed(compose, run)),
+      ...(project?.patterns ?? []),
     ],
+    needs: project?.needs,
     labels: label ?? [],
     except: (except ?? []).flat(),
     all,
@@ -95,22 +114,27 @@ async function listed(file: string, signal: AbortSignal): Promise<readonly Patte
   }
 }
 
-async function composed(files: readonly string[], { emit, signal }: Telling): Promise<readonly Pattern[]> {
+async function composed(
+  files: readonly string[],
+  { emit, signal }: Telling,
+): Promise<{ readonly patterns: readonly Pattern[]; readonly needs: readonly PlanNeed[] }> {
   // What is relative in a compose file, its project's name included, needs the directory where it stands.
   if (files.includes('-'))
     throw new ImgmvError('usage', 'a compose file is not read from standard input', {
       hint: 'name the file, or its directory; `docker compose config` makes one of many',
     });
-  const { images, warnings } = await composeImages(files, { env: process.env, cwd: process.cwd(), signal });
+  const project = await composeImages(files, { env: process.env, cwd: process.cwd(), signal });
+  const { images, needs, warnings } = project;
   for (const message of warnings) emit({ event: 'warning', message });
   if (images.length === 0)
     throw new ImgmvError('image-not-found', `${files.join(', ')} has no service with an image`);
-  return images.map(({ built, file, image, line, service }) => ({
-    kind: 'exact',
+  const patterns = images.map(({ built, file, image, line, service }) => ({
+    kind: 'exact' as const,
     text: image,
     origin: {
       where: `service ${service}, ${file}:${line}`,
       hint: built ? '`docker compose build` makes it' : '`docker compose pull` brings it here',
     },
   }));
+  return { patterns, needs };
 }

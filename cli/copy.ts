@@ -2,11 +2,24 @@ import { Command } from 'commander';
 import { picksNothing } from '../agent/choose/selection.ts';
 import { copyImages } from '../agent/commands/copy.ts';
 import type { EngineOptions } from '../agent/docker/engine.ts';
-import { type NamedEndpoint, namesKind, parseEndpoint, type SinkEndpoint } from '../agent/ends/endpoint.ts';
+import {
+  endpointText,
+  type NamedEndpoint,
+  namesKind,
+  parseEndpoint,
+  type SinkEndpoint,
+} from '../agent/ends/endpoint.ts';
 import { familiar, parseTarget } from '../agent/model/reference.ts';
 import { ImgmvError } from '../proto/errors.ts';
 import { JOBS, RETRIES } from '../proto/limits.ts';
-import { addChoosingOptions, CHOOSING_HELP, type ChoosingFlags, selectionOf } from './choosing.ts';
+import {
+  addChoosingOptions,
+  CHOOSING_HELP,
+  type ChoosingFlags,
+  selectionOf,
+  tellingNeeds,
+} from './choosing.ts';
+import { confirmCopy, requireTerminal } from './confirm.ts';
 import { placesHint } from './hints.ts';
 import { parseRetries, parseSize, RETRIES_HELP } from './options.ts';
 import {
@@ -32,6 +45,7 @@ type EngineFlags = { readonly [K in `${Side}${'DockerHost' | 'Context'}`]?: stri
 interface CopyFlags extends CommonOptions, ChoosingFlags, RenamingFlags, DestinationFlags, EngineFlags {
   readonly maxBytes?: number;
   readonly push?: true;
+  readonly confirm?: true;
   readonly retries?: number;
 }
 
@@ -47,6 +61,7 @@ export function copyCommand(): Command {
     .option('--ignore-space', 'copy images for which a disk seems too full')
     .option('--max-bytes <size>', MAX_BYTES_HELP, parseSize)
     .option('--push', 'push what is in the engine then to where its names say, as `docker push` would')
+    .option('--confirm', 'show the plan on this terminal, and ask before anything is copied')
     .option('--retries <n>', RETRIES_HELP, parseRetries)
     .option('--src-docker-host <address>', 'the engine of SOURCE, in place of --docker-host')
     .option('--src-context <name>', 'the engine of SOURCE, in place of --context')
@@ -88,7 +103,7 @@ made are for their owner only (mode 0600).`,
         const endpoints = parsePlaces(places);
         const sources = flags.each === undefined ? endpoints.slice(0, -1) : endpoints;
         const last = flags.each === undefined ? endpoints.at(-1) : undefined;
-        requireStdinOnce({ ...flags, from: sources });
+        const stdinTaken = requireStdinOnce({ ...flags, from: sources });
         const selection = await selectionOf([], flags, { emit, signal });
         if ((last ?? flags.each) === undefined || (sources.length === 0 && picksNothing(selection)))
           throw new ImgmvError('usage', 'a copy wants a source and a destination', {
@@ -103,6 +118,9 @@ made are for their owner only (mode 0600).`,
         if (!isEngine(destination)) requireUnset('dest', flags);
         if (flags.push) requirePushable(destination, '--push');
         requireStdoutFree(destination, flags.json === true);
+        if (flags.confirm)
+          requireTerminal({ stdinTaken, hint: 'run it on a terminal, or leave --confirm out' });
+        const { stdin: input, stderr: output } = process;
         const { exit } = await copyImages({
           from: sourcesOf(sources, from),
           selection,
@@ -114,11 +132,18 @@ made are for their owner only (mode 0600).`,
           overwrite: flags.overwrite === true,
           ignoreSpace: flags.ignoreSpace === true,
           push: flags.push === true,
+          confirm:
+            flags.confirm &&
+            ((images, until) =>
+              confirmCopy(
+                { images, needs: selection.needs, destination: endpointText(destination) },
+                { input, output, signal: until },
+              )),
           stdin: process.stdin,
           maxBytes: flags.maxBytes,
           stdout: writeStdout,
           signal,
-          emit,
+          emit: tellingNeeds(selection, emit, flags),
         });
         return exit;
       }),

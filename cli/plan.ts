@@ -4,7 +4,7 @@ import { addSenderOptions, type SenderFlags, sendImages } from './sender.ts';
 
 export function planCommand(): Command {
   const command = new Command('plan')
-    .description('show what `imgmv send` would send, and send nothing')
+    .description('show what `imgmv send` would send, and offer to send it if this is a terminal')
     .argument('[IMAGE...]', IMAGE_HELP);
   return addSenderOptions(command)
     .addHelpText(
@@ -14,8 +14,9 @@ Examples:
   $ imgmv plan web:1.0 db:16 --to 10.0.0.2
   $ imgmv plan web:1.0 --to host-b --json | jq '.images[]? | {id, bytesMissing}'
 
-It pairs as \`imgmv send\` does, and uses the code up: the move itself needs another
-one. The exit status is 16 where the target refuses all images, 17 where it
+It pairs as \`imgmv send\` does, and uses the code up. On a terminal it then offers to
+send what it has shown. Elsewhere, and with --json or --quiet, the move itself needs
+another code. The exit status is 16 if the target refuses all images, 17 if it
 refuses some.`,
     )
     .action((images: readonly string[], flags: SenderFlags) =>

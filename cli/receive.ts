@@ -15,7 +15,7 @@ import {
 } from '../proto/limits.ts';
 import { ownAddress, withPort } from './addresses.ts';
 import { CodeFile } from './code-file.ts';
-import { confirmPlan } from './confirm.ts';
+import { confirmPlan, requireTerminal } from './confirm.ts';
 import {
   type Advertised,
   collect,
@@ -130,8 +130,8 @@ async function receiveImages(flags: ReceiveFlags, { engine, emit, renderer, sign
     throw new ImgmvError('usage', 'there is no terminal to show the pairing code on', {
       hint: '--code-file FILE writes it to a file, which only you can read',
     });
-  if (flags.confirm && !(process.stdin.isTTY && process.stderr.isTTY))
-    throw new ImgmvError('usage', 'there is no terminal to ask on, which --confirm does', {
+  if (flags.confirm)
+    requireTerminal({
       hint: 'run it on a terminal, or leave --confirm out; --accept PATTERN says which names may be set',
     });
   const destination = destinationFrom(flags, engine);

@@ -1,11 +1,20 @@
 /** For people: lines, and on a terminal a live bar for each image under way. */
-import type { Event, EventOf, KeptImage, PlanImage, PushedRef, ToldError } from '../agent/model/events.ts';
+import type {
+  Event,
+  EventOf,
+  KeptImage,
+  PlanImage,
+  PlanNeed,
+  PushedRef,
+  ToldError,
+} from '../agent/model/events.ts';
 import { counted } from '../proto/counted.ts';
 import { type BarWords, wordsText } from './bar-line.ts';
 import { Bars } from './bars.ts';
 import { escapeText } from './escape.ts';
 import { listText } from './list-text.ts';
 import { nameOf, namingLines, short, shortSource, sourceNameOf } from './names.ts';
+import { needsText } from './needs-text.ts';
 import { planText } from './plan-text.ts';
 import { Ends, share } from './progress-words.ts';
 import { PLAIN_INTERVAL_MS, ReadingProgress } from './reading-progress.ts';
@@ -41,6 +50,8 @@ export class TextRenderer implements Renderer {
   readonly #bars: Bars;
   readonly #archives = new ReadingProgress();
   readonly #ends = new Ends();
+  /** Shown already. */
+  #needs: readonly PlanNeed[] | undefined;
   /** A receiver has one after the other. */
   #session = newSession([], false);
   readonly #shows: { readonly [E in Event['event']]: (event: EventOf<E>) => void } = {
@@ -103,10 +114,14 @@ export class TextRenderer implements Renderer {
   }
 
   #plan(event: EventOf<'plan'>): void {
-    const { images, only, target } = event;
+    const { images, needs, only, target } = event;
     this.#session = newSession(images, only);
     // The plan is the command's own result, and the other host's business here.
-    if (only && target !== undefined) return void this.#options.result.write(planText(images));
+    if (only && target !== undefined) {
+      this.#options.result.write(planText(images) + needsText(needs));
+      this.#needs = needs;
+      return;
+    }
     if (only)
       return this.say(`It asks what would have to be sent of ${counted(images.length, 'image')}, no more.`);
     for (const image of images) {
@@ -130,6 +145,8 @@ export class TextRenderer implements Renderer {
         );
       if (image.warning !== null) this.#warn(`${name}: ${image.warning}`);
     }
+    // A plan that is carried out has shown them.
+    if (needs?.length && needs !== this.#needs) this.#out(needsText(needs).trimEnd());
   }
 
   #estimate({ bytes, rate, seconds }: EventOf<'estimate'>): void {

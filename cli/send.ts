@@ -19,6 +19,7 @@ export function sendCommand(): Command {
     )
     .option('--retries <n>', RETRIES_HELP, parseRetries)
     .option('--level <n>', 'zstd level, 1 to 19 (default: follows the link)', parseLevel)
+    .option('--confirm', 'show the plan on this terminal, and ask before anything is sent')
     .option('--report <file>', REPORT_HELP)
     .addHelpText(
       'after',
@@ -32,6 +33,7 @@ Examples:
   $ ssh host-b cat /run/imgmv-code | imgmv send web:1.0 --to host-b --code-file -
   $ imgmv send web:1.0 db:16 --to host-b --report moved.html
   $ imgmv send --compose compose.yaml --then-push --registry registry.example --to host-b
+  $ imgmv send 'team/*' --to host-b --confirm
   $ imgmv send --move move.yaml
   $ imgmv send --from docker-archive:images.tar.zst --to host-b
   $ docker save web:1.0 | imgmv send --from docker-archive:- --to host-b
@@ -39,7 +41,7 @@ Examples:
 ${CHOOSING_HELP}
 
 --then-push wants \`imgmv receive --allow-push\` there, and pushes with the credentials of that host.
-Only the layers that the target lacks are sent; \`imgmv plan\` shows them beforehand.
+Only the layers that the target lacks are sent; \`imgmv plan\` and --confirm show them beforehand.
 The code is asked for without echo, never taken from an argument or the environment.`,
     )
     .action((images: readonly string[], flags: SenderFlags) => sendImages({ ...flags, images }));

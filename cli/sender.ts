@@ -1,13 +1,15 @@
 /** What `send` and `plan` have in common: their options, a move file, and the way to one call of the agent. */
 import type { Command } from 'commander';
 import { picksNothing, type Selection } from '../agent/choose/selection.ts';
+import type { Ask } from '../agent/commands/proposal.ts';
 import { send } from '../agent/commands/send.ts';
 import type { Pick } from '../agent/ends/origin.ts';
 import { familiar, parseTarget as parseName } from '../agent/model/reference.ts';
 import { ImgmvError, toImgmvError } from '../proto/errors.ts';
 import { JOBS, RETRIES } from '../proto/limits.ts';
-import { addChoosingOptions, selectionOf } from './choosing.ts';
+import { addChoosingOptions, type Choice, selectionOf, tellingNeeds } from './choosing.ts';
 import { promptForCode, readCodeFile } from './code-input.ts';
+import { confirmSend, offerToSend, requireTerminal } from './confirm.ts';
 import { missingHostHint } from './hints.ts';
 import { mergeMove } from './move-file/merge.ts';
 import { type MoveFile, readMoveFile } from './move-file.ts';
@@ -78,6 +80,7 @@ export async function sendImages(flags: SenderFlags, { planOnly = false } = {}):
       });
     requireArchive(from, asked);
     const stdinTaken = requireStdinOnce(asked);
+    const askAbout = askerFor(asked, { planOnly, stdinTaken });
     const naming = namingOf(nameGiven(asked), asked);
     const selection = await selectionOf(asked.images ?? [], asked, { emit, signal });
     const { exit } = await send({
@@ -95,9 +98,10 @@ export async function sendImages(flags: SenderFlags, { planOnly = false } = {}):
       retries: asked.retries ?? RETRIES,
       ignoreSpace: asked.ignoreSpace === true,
       planOnly,
+      ask: askAbout?.(selection),
       thenPush: asked.thenPush === true,
       signal,
-      emit,
+      emit: tellingNeeds(selection, emit, asked),
       maxBytes: asked.maxBytes,
       level: asked.level,
       connectTimeoutMs: asked.connectTimeout,
@@ -105,6 +109,28 @@ export async function sendImages(flags: SenderFlags, { planOnly = false } = {}):
     });
     return exit;
   });
+}
+
+/** Undefined where nobody is asked. Throws usage where somebody should be, and cannot. */
+function askerFor(
+  { confirm, json, quiet }: SenderFlags,
+  { planOnly, stdinTaken }: { readonly planOnly: boolean; readonly stdinTaken: boolean },
+): ((choice: Choice) => Ask) | undefined {
+  const { stdin: input, stderr: output, stdout } = process;
+  if (planOnly) {
+    // Only somebody who sees the plan can say that it is to be done.
+    const watched = input.isTTY && output.isTTY && stdout.isTTY && !stdinTaken;
+    if (!watched || json || quiet) return undefined;
+    return () => (proposal, signal) => offerToSend(proposal, { input, output, signal });
+  }
+  if (!confirm) return undefined;
+  requireTerminal({
+    stdinTaken,
+    hint: 'run it on a terminal, or leave --confirm out; `imgmv plan` shows the plan anywhere',
+  });
+  return ({ needs }) =>
+    (proposal, signal) =>
+      confirmSend({ ...proposal, needs }, { input, output, signal });
 }
 
 /** Of the one image. Throws usage where there cannot be one. */

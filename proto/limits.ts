@@ -57,6 +57,9 @@ export const RECONNECT_PAUSE_MAX_MS = 5_000;
 /** How long a dialler comes back to a listener that breaks its connections off before message 3, unless it is told how long. */
 export const CROWDED_OUT_MS = 10_000;
 export const CROWDED_OUT_PAUSE_MS = 25;
+/** How long a sender waits for somebody to decide about a plan, and a receiver for that sender to say so. */
+export const DECISION_WAIT_MS = 10 * 60_000;
+export const DECISION_MAX_MS = 15 * 60_000;
 export const LINGER_MS = 10_000;
 /** The same while the sender cannot be heard. */
 export const LINGER_UNHEARD_MS = 60_000;

@@ -99,6 +99,8 @@ const hello = v.object({
   capabilities: v.pipe(v.array(word), v.maxLength(64)),
   /** What a sender wants: with `plan` the session is over once the answer is there. */
   purpose: v.optional(v.picklist(['move', 'plan'])),
+  /** From a sender: somebody there sees the answer first, and decides whether anything moves. */
+  asks: v.optional(v.boolean()),
   /** From a sender: what was loaded is to be pushed to where its names say. */
   push: v.optional(v.boolean()),
 });
@@ -223,6 +225,9 @@ const probe = v.object({
   padding: v.pipe(v.string(), v.maxLength(PROBE_MAX_CHARACTERS)),
 });
 
+/** Whoever was asked at the sender said yes: another answer is due, and all goes on as in a move. */
+const proceed = v.object({ type: v.literal('proceed') });
+
 const finish = v.object({ type: v.literal('finish') });
 
 const message = v.variant('type', [
@@ -236,6 +241,7 @@ const message = v.variant('type', [
   pushed,
   retry,
   probe,
+  proceed,
   finish,
   placed,
 ]);

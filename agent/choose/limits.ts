@@ -17,5 +17,10 @@ export const INCLUDE_DEPTH_MAX = 20;
 /** Files read for one project, each as often as it is included or extended from. */
 export const COMPOSE_FILES_MAX = 1_000;
 export const SERVICES_MAX = 10_000;
+/** What the services of one file use besides images; a name or path of it longer than this is cut. */
+export const USES_MAX = 20_000;
+export const USE_NAME_MAX_CHARS = 1_000;
+/** Told of one project; how many more there are is the last. */
+export const WARNINGS_MAX = 50;
 export const PATTERN_MAX_CHARACTERS = 1_000;
 export const LIST_MAX_BYTES = 1024 * 1024;

@@ -1,8 +1,13 @@
 /** The whole of `imgmv copy`: images from places of this host to one of them, with nobody else. */
+import { DECISION_WAIT_MS } from '../../proto/limits.ts';
 import type { WriteStdout } from '../archive/output.ts';
+import { ConfirmingSink } from '../ends/confirming-sink.ts';
 import type { SinkEndpoint } from '../ends/endpoint.ts';
 import { type OriginOptions, openOrigin } from '../ends/origin.ts';
 import { sinkEnd } from '../ends/sink-end.ts';
+import type { PlanImage } from '../model/events.ts';
+import { planImage } from '../model/plan.ts';
+import type { Answer, Sink } from '../model/sink.ts';
 import type { Settled } from '../move/ledger.ts';
 import { move } from '../move/move.ts';
 import { EVERY_NAME } from '../push/policy.ts';
@@ -16,6 +21,8 @@ export interface CopyImagesOptions extends OriginOptions {
   /** Push what was loaded into the engine to where its names say. */
   readonly push: boolean;
   readonly stdout: WriteStdout;
+  /** Asked once before anything is copied; undefined: nobody is. The signal is aborted when no answer is wanted any more. */
+  readonly confirm?: ((images: readonly PlanImage[], signal: AbortSignal) => Promise<boolean>) | undefined;
 }
 
 /** Throws what ended the run before there was a ledger; what became of each image is in the ledger. */
@@ -28,6 +35,18 @@ export async function copyImages(options: CopyImagesOptions): Promise<Settled> {
   await using origin = await openOrigin(options);
   await using engine = files ? undefined : await end.open(push);
   const { lacking, source } = origin;
+  const sink = confirmed((files ?? engine) as Sink, options);
   const how = { signal, emit, jobs, retries, lacking, wireBytes: () => 0, pushes: push };
-  return await move(source, (files ?? engine) as NonNullable<typeof files>, how);
+  return await move(source, sink, how);
+}
+
+function confirmed(sink: Sink, { confirm, push, signal }: CopyImagesOptions): Sink {
+  if (!confirm) return sink;
+  const details = { layers: true, pushes: push };
+  const ask = (answers: readonly Answer[], until: AbortSignal) =>
+    confirm(
+      answers.map((one) => planImage(one, sink.facts.store, details)),
+      until,
+    );
+  return new ConfirmingSink(sink, { ask, signal, waitMs: DECISION_WAIT_MS });
 }

@@ -11,6 +11,7 @@ import { ConfirmingSink } from '../ends/confirming-sink.ts';
 import type { SinkEndpoint } from '../ends/endpoint.ts';
 import { helloOf, pairedEvent } from '../ends/host.ts';
 import { RenamingSink } from '../ends/renaming-sink.ts';
+import { ShownSink } from '../ends/shown-sink.ts';
 import { type SinkEnd, sinkEnd } from '../ends/sink-end.ts';
 import { type Emit, errorEvent, type PlanImage, warnBy } from '../model/events.ts';
 import { planImage } from '../model/plan.ts';
@@ -39,7 +40,7 @@ export interface ReceiveOptions {
   /** The names that a session may set; undefined: all. */
   readonly accept?: readonly TargetPattern[] | undefined;
   /**
-   * Asked once a session before anything moves, unless the sender wants a plan only; undefined: nobody is. The signal is
+   * Asked once a session before anything moves, unless the sender wants only a plan; undefined: nobody is. The signal is
    * aborted when no answer is wanted any more.
    */
   readonly confirm?: ((asked: Asked, signal: AbortSignal) => Promise<boolean>) | undefined;
@@ -200,9 +201,11 @@ async function serve(
       const images = answers.map((one) => planImage(one, place.facts.store, { layers: false, pushes }));
       return (confirm as NonNullable<typeof confirm>)({ images, peer }, until);
     };
-    await using sink =
-      confirm && !planOnly ? new ConfirmingSink(place, { ask, signal: session.signal }) : place;
-    return (await session.during(server.serve(sink, { emit, planOnly, pushes }))).exit;
+    const shown = session.peer.asks === true ? new ShownSink(place) : undefined;
+    const inner = shown ?? place;
+    const confirms = confirm !== undefined && (!planOnly || shown !== undefined);
+    await using sink = confirms ? new ConfirmingSink(inner, { ask, signal: session.signal }) : inner;
+    return (await session.during(server.serve(sink, { emit, planOnly, pushes, shown }))).exit;
   } catch (error) {
     const failure = toImgmvError(error);
     if (signal.aborted) throw failure;

@@ -6,16 +6,16 @@ import { CONFIRMS, PUSH } from '../../proto/messages.ts';
 import type { Secret } from '../../proto/secret.ts';
 import { helloOf, pairedEvent } from '../ends/host.ts';
 import { type OriginOptions, openOrigin } from '../ends/origin.ts';
-import type { Emit, Event } from '../model/events.ts';
+import type { Emit } from '../model/events.ts';
 import type { Image } from '../model/image.ts';
-import { bytesMissing } from '../model/plan.ts';
-import type { Planned } from '../model/sink.ts';
 import type { Settled } from '../move/ledger.ts';
 import { move } from '../move/move.ts';
+import type { Progress } from '../move/passage.ts';
 import { dialSession } from '../peer/dialler.ts';
 import { PeerSink } from '../peer/peer-sink.ts';
 import { requireRoom, whyNotOffered } from '../peer/wire-images.ts';
 import { onAbort } from '../streams/on-abort.ts';
+import { type Ask, propose } from './proposal.ts';
 
 export interface SendOptions extends OriginOptions {
   /** ws:// or wss:// */
@@ -25,8 +25,13 @@ export interface SendOptions extends OriginOptions {
   readonly level?: number | undefined;
   readonly jobs: number;
   readonly retries: number;
-  /** Ends with the plan, and says how long the move would take at the rate of the link. */
+  /** Ends with the plan, and says how long the move would take at the rate of the link; a yes to `ask` goes on. */
   readonly planOnly?: boolean;
+  /**
+   * Asked once, behind the plan, if any image is not refused: nothing moves without a yes. With `planOnly` the plan has
+   * been told by then. The signal is aborted when no answer is wanted any more.
+   */
+  readonly ask?: Ask | undefined;
   /** The target is to push what it has loaded to where its names say. */
   readonly thenPush?: boolean;
   readonly connectTimeoutMs?: number | undefined;
@@ -35,7 +40,7 @@ export interface SendOptions extends OriginOptions {
 
 /** Throws what ended the run before there was a ledger; what became of each image is in the ledger. */
 export async function send(options: SendOptions): Promise<Settled> {
-  const { signal, planOnly = false, thenPush = false } = options;
+  const { ask, signal, planOnly = false, thenPush = false } = options;
   const { host, hostname: target } = new URL(options.url);
   const emit: Emit = (event) => options.emit({ ...event, target });
   await using origin = await openOrigin(options);
@@ -47,10 +52,11 @@ export async function send(options: SendOptions): Promise<Settled> {
     url: options.url,
     code,
     role: 'sender',
-    hello: {
-      ...helloOf(origin.host, hostname(), planOnly ? 'plan' : 'move'),
+    hello: helloOf(origin.host, hostname(), {
+      purpose: planOnly ? 'plan' : 'move',
+      ...(ask && { asks: true }),
       ...(thenPush && { push: true }),
-    },
+    }),
     emit,
     signal,
     connectTimeoutMs: options.connectTimeoutMs,
@@ -61,11 +67,13 @@ export async function send(options: SendOptions): Promise<Settled> {
     emit(pairedEvent(session, host));
     if (thenPush && !session.peer.capabilities.includes(PUSH))
       await session.during(refusePush(session.peer.name));
-    if (!planOnly && session.peer.capabilities.includes(CONFIRMS))
-      emit({ event: 'confirming', peer: session.peer.name });
-    await using sink = new PeerSink({ session, planOnly, pushes: thenPush, level: options.level });
-    const moved = move(source, sink, {
-      planOnly,
+    await using sink = new PeerSink({
+      session,
+      planOnly: planOnly || ask !== undefined,
+      pushes: thenPush,
+      level: options.level,
+    });
+    const how = {
       pushes: thenPush,
       jobs: options.jobs,
       retries: options.retries,
@@ -74,12 +82,17 @@ export async function send(options: SendOptions): Promise<Settled> {
       wireBytes: () => session.wireBytes,
       tookMs: () => sink.tookMs,
       emit,
-      watch: (progress) => sink.report(progress),
-      onPlan: (planned) => {
-        if (sink.rate !== undefined) emit(estimate(planned, sink.rate));
-      },
-    });
-    return await session.during(moved);
+      watch: (progress: Progress) => sink.report(progress),
+    };
+    const run = async (): Promise<Settled> => {
+      const plan = (tell: Emit) => move(source, sink, { ...how, emit: tell, planOnly: true });
+      const ended = planOnly || ask ? await propose({ planOnly, ask, emit, plan }, sink, session) : undefined;
+      if (ended) return ended;
+      if (!sink.declined && session.peer.capabilities.includes(CONFIRMS))
+        emit({ event: 'confirming', peer: session.peer.name });
+      return move(source, sink, how);
+    };
+    return await session.during(run());
   } finally {
     await session.closed();
   }
@@ -98,9 +111,4 @@ function requireOfferable(images: readonly Image[]): void {
 async function refusePush(target: string): Promise<never> {
   const message = `${target} does not push what it gets: nothing was sent`;
   throw new ImgmvError('refused', message, { about: 'push-not-allowed' });
-}
-
-function estimate(planned: readonly Planned[], rate: number): Event {
-  const bytes = planned.reduce((sum, { answer }) => sum + bytesMissing(answer), 0);
-  return { event: 'estimate', rate: Math.round(rate), bytes, seconds: Math.round((bytes * 10) / rate) / 10 };
 }

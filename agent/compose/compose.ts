@@ -1,10 +1,11 @@
 /**
  * The images of a docker compose project, by the compose spec (github.com/compose-spec/compose-spec) and, where that
  * leaves something open, as compose-go reads it. There is no library of it for JavaScript. It knows what names
- * images and no more: a file may hold things that compose would refuse, or variables that nobody has set.
+ * images, and what they need besides: a file may hold things that compose would refuse, or variables that nobody has set.
  */
 import { basename, dirname, resolve } from 'node:path';
-import { SERVICES_MAX } from '../choose/limits.ts';
+import { SERVICES_MAX, WARNINGS_MAX } from '../choose/limits.ts';
+import type { PlanNeed } from '../model/events.ts';
 import { familiar, parseReference, withDefaultTag } from '../model/reference.ts';
 import { usage } from '../streams/errors.ts';
 import {
@@ -16,9 +17,14 @@ import {
   withEnvFiles,
 } from './environment.ts';
 import { ComposeFiles, filesIn, kindOf, type Reading, type Warn } from './files.ts';
+import type { Variables } from './interpolation.ts';
 import { loadServices } from './load.ts';
+import { needsOf } from './needs.ts';
 import { usageAt } from './position.ts';
+import { Resources } from './resources.ts';
 import { readText, type Service } from './service.ts';
+import { lookForUnset } from './unset.ts';
+import type { MapNode } from './yaml.ts';
 
 export interface ComposeImage {
   readonly service: string;
@@ -34,6 +40,8 @@ export interface ComposeImage {
 interface ComposeImages {
   /** One for each service, whatever its profiles, in the order of the files; two may have the same image. */
   readonly images: readonly ComposeImage[];
+  /** What is needed besides and does not move. */
+  readonly needs: readonly PlanNeed[];
   /** What compose warns of: variables that are not set, files passed over. Each once. */
   readonly warnings: readonly string[];
 }
@@ -50,8 +58,11 @@ export async function composeImages(
   paths: readonly string[],
   { env, cwd, signal }: ComposeOptions,
 ): Promise<ComposeImages> {
-  const warnings = new Set<string>();
-  const warn = (warning: string) => void warnings.add(warning);
+  const warnings = new Map<string, string>();
+  const warn: Warn = (warning, variable) => {
+    const key = variable === undefined ? warning : `$${variable}`;
+    if (!warnings.has(key)) warnings.set(key, warning);
+  };
   const found = paths.map(async (given) => {
     const path = resolve(cwd, given);
     return (await kindOf(path)) === 'directory' ? filesIn(path, cwd, warn) : [path];
@@ -67,7 +78,14 @@ export async function composeImages(
   const named = { ...environment, COMPOSE_PROJECT_NAME: name };
   const included = async (where: string, envFiles: readonly string[] | undefined) =>
     variablesOf(await withEnvFiles(named, envFiles ?? (await defaultEnvFiles(where)), options), warn);
-  const project = { files, directory, variables: variablesOf(named, warn), included };
+  const resources = new Resources();
+  const variables = variablesOf(named, warn);
+  const looked = new Set<MapNode>();
+  const look = (document: MapNode, set: Variables) => {
+    if (!looked.has(document)) lookForUnset(document, set, warn);
+    looked.add(document);
+  };
+  const project = { files, directory, variables, resources, look, included };
   const services = await loadServices(sources, project, []);
   if (services.size === 0) throw usage(`${files.shown(first)}: no compose file: it has no services`);
   if (services.size > SERVICES_MAX) throw usage(`${files.shown(first)}: more than ${SERVICES_MAX} services`);
@@ -76,7 +94,14 @@ export async function composeImages(
   const images = [...services].flatMap(
     ([service, what]) => imageOf(service, what, `${name}${separator}${service}`) ?? [],
   );
-  return { images, warnings: [...warnings] };
+  return { images, needs: needsOf(services, resources, name), warnings: bounded([...warnings.values()]) };
+}
+
+function bounded(warnings: readonly string[]): readonly string[] {
+  const more = warnings.length - WARNINGS_MAX;
+  return more <= 0
+    ? warnings
+    : [...warnings.slice(0, WARNINGS_MAX), `… and ${more} more warnings like these`];
 }
 
 /** Compose spec, 04-version-and-name.md: the environment, then `name:` of the last file that has one, then the directory. */

@@ -19,7 +19,7 @@ export function variablesOf(environment: Environment, warn: Warn): Variables {
     // A name such as `constructor` is set only where somebody has set it.
     get: (name) => (Object.hasOwn(environment, name) ? environment[name] : undefined),
     unset: (name, at: Position) =>
-      warn(`${at.file}:${at.line}: the variable ${name} is not set and taken as empty`),
+      warn(`${at.file}:${at.line}: the variable ${name} is not set and taken as empty`, name),
   };
 }
 

@@ -9,7 +9,8 @@ import { readAll } from '../streams/read-all.ts';
 import { usageAt } from './position.ts';
 import { type MapNode, parseYaml } from './yaml.ts';
 
-export type Warn = (warning: string) => void;
+/** `variable`: of one that is not set, which is told of once. */
+export type Warn = (warning: string, variable?: string) => void;
 
 /** In the order in which compose prefers them (compose-go, cli/options.go). */
 const NAMES = ['compose.yaml', 'compose.yml', 'docker-compose.yml', 'docker-compose.yaml'];

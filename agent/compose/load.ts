@@ -5,6 +5,7 @@ import type { ComposeFiles } from './files.ts';
 import { readIncludes } from './include.ts';
 import type { Variables } from './interpolation.ts';
 import { type Position, usageAt } from './position.ts';
+import type { Resources } from './resources.ts';
 import {
   applied,
   appliedAll,
@@ -23,6 +24,10 @@ interface Project {
   /** What relative paths in its files are relative to, absolute. */
   readonly directory: string;
   readonly variables: Variables;
+  /** Of all files that are its own or included. */
+  readonly resources: Resources;
+  /** Looks at a whole document for variables that are not set; more than once is as good as once. */
+  readonly look: (document: MapNode, variables: Variables) => void;
   /** The variables of a project that is included, which has its own files of them. */
   included(directory: string, envFiles: readonly string[] | undefined): Promise<Variables>;
 }
@@ -43,6 +48,8 @@ export async function loadServices(
   let services: Services = new Map();
   for (const path of paths) {
     for (const document of await project.files.documents(path)) {
+      project.look(document, project.variables);
+      project.resources.add(document, project.variables);
       const own = readServices(document, project.variables);
       // What a document says itself goes before what it includes.
       const all = under(await includedServices(document, project, [...including, path]), own.services);
@@ -143,6 +150,7 @@ async function otherScope(file: string, from: Scope, at: Position, project: Proj
   const path = resolve(from.directory, file);
   let services: ServiceChanges['services'] = new Map();
   for (const document of await project.files.documents(path)) {
+    project.look(document, project.variables);
     const own = readServices(document, project.variables);
     const before = own.mode === 'merge' ? services : new Map<string, ServiceChange>();
     services = under(appliedAll(new Map(), { mode: 'merge', services: before }), own.services);

@@ -1,12 +1,22 @@
 /**
  * What one file says of its services, as far as it says which images they have, and what files say together.
  * Compose spec, 13-merge.md: texts of later files go before those of earlier ones, what is empty (null) says nothing,
- * `!reset` takes away and `!override` stands in place of all that was there. The rest of a service is not looked at:
- * neither is it checked, nor are its variables asked for.
+ * `!reset` takes away and `!override` stands in place of all that was there. What else a service uses is in uses.ts; the
+ * rest of it is not checked.
  */
-import { SERVICES_MAX } from '../choose/limits.ts';
+import { SERVICES_MAX, USES_MAX } from '../choose/limits.ts';
 import { interpolate, type Variables } from './interpolation.ts';
 import { type Position, usageAt } from './position.ts';
+import {
+  appliedUses,
+  NO_USES,
+  readUses,
+  togetherUses,
+  type Uses,
+  type UsesChange,
+  usesAsChange,
+  usesIn,
+} from './uses.ts';
 import type { MapNode, Mode, YamlNode } from './yaml.ts';
 
 /** A text with its variables in place. */
@@ -32,7 +42,9 @@ interface Fields {
   readonly extends: Extends;
 }
 
-export type Service = { readonly at: Position } & { readonly [F in keyof Fields]?: Fields[F] | undefined };
+export type Service = { readonly at: Position; readonly uses: Uses } & {
+  readonly [F in keyof Fields]?: Fields[F] | undefined;
+};
 
 export type Services = ReadonlyMap<string, Service>;
 
@@ -42,7 +54,7 @@ interface Change<T> {
 }
 
 /** What a file says of a service, to be laid over what files before it say. */
-export type ServiceChange = { readonly at: Position; readonly mode: Mode } & {
+export type ServiceChange = { readonly at: Position; readonly mode: Mode; readonly uses: UsesChange } & {
   readonly [F in keyof Fields]: Change<Fields[F]>;
 };
 
@@ -63,6 +75,9 @@ export function readServices(document: MapNode, variables: Variables): ServiceCh
   const services = [...node.entries].map(
     ([name, service]) => [name, readService(name, service, variables)] as const,
   );
+  // Aliases can give each of many services the same long list.
+  if (services.reduce((sum, [, { uses }]) => sum + usesIn(uses), 0) > USES_MAX)
+    throw usageAt(node.at, `services use more than ${USES_MAX} volumes, files, configs and secrets`);
   return { mode: node.mode, services: new Map(services) };
 }
 
@@ -71,7 +86,7 @@ function readService(name: string, node: YamlNode, variables: Variables): Servic
   if (!NAME.test(name))
     throw usageAt(node.at, `${what}: a name of a service has letters, digits, dots, dashes and underscores`);
   const { at, mode } = node;
-  if (mode === 'reset' || node.kind === 'null') return { ...asChange({ at }), mode };
+  if (mode === 'reset' || node.kind === 'null') return { ...asChange({ at, uses: NO_USES }), mode };
   if (node.kind !== 'map') throw usageAt(at, `${what} has to be a mapping`);
   const field = <T>(key: string, read: (field: YamlNode) => T): Change<T> => {
     const field = node.entries.get(key);
@@ -82,6 +97,7 @@ function readService(name: string, node: YamlNode, variables: Variables): Servic
   return {
     at,
     mode,
+    uses: readUses(node, variables),
     image: field('image', text('image')),
     build: field('build', (build) => {
       if (build.kind === 'text') readText(build, `${what}: build`, variables);
@@ -124,6 +140,7 @@ export function applied(base: Service | undefined, change: ServiceChange): Servi
   const under = change.mode === 'override' ? undefined : base;
   return {
     at: change.at,
+    uses: appliedUses(under?.uses ?? NO_USES, change.uses),
     image: over(under?.image, change.image),
     build: over(under?.build, change.build),
     provider: over(under?.provider, change.provider),
@@ -145,6 +162,7 @@ export function together(base: Service, change: ServiceChange): ServiceChange {
   return {
     at: change.at,
     mode: change.mode,
+    uses: togetherUses(base.uses, change.uses),
     image: on(base.image, change.image),
     build: on(base.build, change.build),
     provider: on(base.provider, change.provider),
@@ -157,6 +175,7 @@ export function asChange(service: Service): ServiceChange {
   return {
     at: service.at,
     mode: 'merge',
+    uses: usesAsChange(service.uses),
     image: field(service.image),
     build: field(service.build),
     provider: field(service.provider),

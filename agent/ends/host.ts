@@ -46,7 +46,7 @@ export function archiveHost(kind: string, places = false): Host {
 export function helloOf(
   { info, keepsIds, places, pushes, confirms }: Host,
   hostName: string,
-  purpose?: Hello['purpose'],
+  sending?: Pick<Hello, 'purpose' | 'asks' | 'push'>,
 ): Omit<Hello, 'type' | 'role'> {
   const { kind, version, store, platform } = info;
   return {
@@ -56,11 +56,11 @@ export function helloOf(
     // A sender can deal with a receiver that places or pushes; a receiver says whether it does.
     capabilities: [
       ...(keepsIds ? [KEEPS_IDS] : []),
-      ...(places || purpose ? [PLACES] : []),
-      ...(pushes || purpose ? [PUSH] : []),
+      ...(places || sending ? [PLACES] : []),
+      ...(pushes || sending ? [PUSH] : []),
       ...(confirms ? [CONFIRMS] : []),
     ],
-    ...(purpose && { purpose }),
+    ...sending,
   };
 }
 

@@ -27,6 +27,21 @@ export interface PlanImage {
   readonly layerList?: readonly PlanLayer[];
 }
 
+/** What a compose project needs besides its images, and what is not moved. */
+export interface PlanNeed {
+  readonly kind: 'build' | 'env-file' | 'volume' | 'bind-mount' | 'config' | 'secret' | 'network';
+  /** As the compose file has it: a path, or a name. */
+  readonly name: string;
+  /** Compose does not make it: it has to exist. */
+  readonly external: boolean;
+  /** The engine's name of a volume or network; the file, or `$VARIABLE`, of a config or secret; null if there is none. */
+  readonly from: string | null;
+  readonly services: readonly string[];
+  /** Where it stands. */
+  readonly file: string;
+  readonly line: number;
+}
+
 export interface PlanLayer {
   readonly digest: string;
   readonly bytes: number;
@@ -135,6 +150,8 @@ type Told =
       readonly images: readonly PlanImage[];
       /** Nothing is to follow: the plan is what was asked for. */
       readonly only: boolean;
+      /** With `--compose`, at the host that reads the file. */
+      readonly needs?: readonly PlanNeed[];
     }
   | {
       readonly event: 'estimate';

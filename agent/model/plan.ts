@@ -39,6 +39,14 @@ export function decided(planned: Planned): Planned {
     : planned;
 }
 
+/** One that is refused anyway keeps its own reason. Of what is here the sender learns nothing. */
+export function unless(reason: string | undefined, planned: Planned): Planned {
+  const { image, action } = planned.answer;
+  if (reason === undefined || action === 'refuse') return planned;
+  const refs = planned.answer.refs.map(({ replaces: _, ...name }) => name);
+  return refused({ image, action: 'refuse', refs, reason });
+}
+
 /**
  * Why images cannot have their names: two that would take one name are neither of them what the name is to be.
  * Names are compared as docker shows them. In the order of the images; undefined for those that can.

@@ -22,7 +22,6 @@ export interface MoveOptions extends Omit<LedgerOptions, 'waits' | 'store'> {
   readonly jobs: number;
   /** How often images that failed are tried again. */
   readonly retries: number;
-  readonly onPlan?: (planned: readonly Planned[]) => void;
 }
 
 /** Moves all that `source` offers. Throws for what ends the whole run; the failure of one image is an outcome. */
@@ -33,7 +32,6 @@ export async function move(source: Source, sink: Sink, options: MoveOptions): Pr
   const images = await source.images();
   const planned = (await sink.plan(images.map(({ image }) => image))).map(decided);
   const passages = ledger.plan(planned);
-  options.onPlan?.(planned);
   if (options.planOnly) return ledger.close();
   const transfers = images.map((from, at): Transfer => ({ from, passage: passages[at] as Passage }));
   await new Move(source, sink, ledger, options).run(transfers);

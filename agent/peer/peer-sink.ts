@@ -13,6 +13,7 @@ import {
   PLACES,
 } from '../../proto/messages.ts';
 import type { Blob, Digest, Image } from '../model/image.ts';
+import { unless } from '../model/plan.ts';
 import { type Planned, type Retry, refused, type Sink, type SinkFacts } from '../model/sink.ts';
 import type { Waits } from '../model/source.ts';
 import type { Progress } from '../move/passage.ts';
@@ -28,7 +29,7 @@ export interface PeerSinkOptions {
   readonly session: Session;
   /** A zstd level; absent: it follows the link. */
   readonly level?: number | undefined;
-  /** Nothing is sent and no results are due: the session ends with the plan. */
+  /** Nothing is sent and no results are due: the session ends with the plan, unless `proceed` is called. */
   readonly planOnly?: boolean;
   /** The other side has been asked to push, and owes word of each name. */
   readonly pushes?: boolean;
@@ -43,7 +44,11 @@ interface Question {
 export class PeerSink implements Sink {
   readonly facts: SinkFacts;
   readonly #session: Session;
-  readonly #planOnly: boolean;
+  #planOnly: boolean;
+  /** Why images cannot be offered, by their ids. */
+  readonly #withheld = new Map<Digest, string>();
+  /** Why nothing is to move after all. */
+  #declined: string | undefined;
   readonly #pushes: boolean;
   readonly #policy: LevelPolicy;
   readonly #compressor = new Compressor();
@@ -84,21 +89,40 @@ export class PeerSink implements Sink {
     requireRoom(first);
     const { capabilities, name } = this.#session.peer;
     const taken = capabilities.includes('image' satisfies Kind);
-    const reasonOf = (image: Image) => (taken ? whyNotOffered(image) : `${name} takes no images`);
-    const reasons = new Map(first.map((image) => [image.id, reasonOf(image)]));
-    this.#question ??= await this.#offer(images.filter(({ id }) => reasons.get(id) === undefined));
+    for (const image of first) {
+      const reason = taken ? whyNotOffered(image) : `${name} takes no images`;
+      if (reason !== undefined) this.#withheld.set(image.id, reason);
+    }
+    this.#question ??= await this.#offer(images.filter(({ id }) => !this.#withheld.has(id)));
     const { asked, answers, answered } = this.#question;
     await answered.promise;
-    if (this.#planOnly) this.#rate = await measureRate(this.#session);
+    if (this.#planOnly && this.#declined === undefined) this.#rate = await measureRate(this.#session);
     const places = new Map(asked.map((one, at) => [one, answers[at]]));
     const planned = async () =>
       images.map((image) => {
-        const reason = reasons.get(image.id);
+        const reason = this.#withheld.get(image.id);
         if (reason !== undefined) return refused({ image, action: 'refuse', reason, refs: image.names });
         const sent = this.#sent(image);
-        return sent.planned(toAnswer(image, sent.number, places.get(sent), name));
+        return unless(this.#declined, sent.planned(toAnswer(image, sent.number, places.get(sent), name)));
       });
     return this.#session.during(planned());
+  }
+
+  /** After a plan, of a session whose sender asks: all of it is to be done, and planned once more. */
+  async proceed(): Promise<void> {
+    this.#planOnly = false;
+    this.#ask(this.#offered);
+    await this.#session.send({ type: 'proceed' });
+  }
+
+  get declined(): boolean {
+    return this.#declined !== undefined;
+  }
+
+  /** In place of `proceed`: what is planned next is refused for this reason, and the other side hears that nothing moves. */
+  async decline(reason: string): Promise<void> {
+    this.#declined = reason;
+    await this.#sayFinish();
   }
 
   async #offer(images: readonly Image[]): Promise<Question> {
@@ -176,7 +200,7 @@ export class PeerSink implements Sink {
 
   async finish(): Promise<void> {
     await this.#sayFinish();
-    if (!this.facts.atomic) return;
+    if (!this.facts.atomic || this.#planOnly) return;
     const { error } = await this.#placed.promise;
     if (error) throw fromWire(error, this.#session.peer.name);
   }

@@ -18,13 +18,14 @@ import {
 } from '../../proto/limits.ts';
 import { type Message, type MessageOf, type OfferedItem, PLACES, PUSH } from '../../proto/messages.ts';
 import type { Image } from '../model/image.ts';
-import { decided } from '../model/plan.ts';
+import { decided, unless } from '../model/plan.ts';
 import type { Answer, Planned, Sink } from '../model/sink.ts';
 import type { Waits } from '../model/source.ts';
 import { Ledger, type LedgerOptions, type Settled } from '../move/ledger.ts';
 import type { Passage, Progress } from '../move/passage.ts';
 import { planAgain } from '../move/plan-again.ts';
 import { onAbort } from '../streams/on-abort.ts';
+import { Decision } from './decision.ts';
 import { Discretion, shortId } from './discretion.ts';
 import { fromWire, toWire } from './failure.ts';
 import { lingering } from './lingering.ts';
@@ -32,7 +33,10 @@ import { ReceivedImage } from './received-image.ts';
 import type { Session } from './session.ts';
 import { fromOffer, partsOf, toWireName } from './wire-images.ts';
 
-export type ServeOptions = Pick<LedgerOptions, 'emit' | 'planOnly' | 'pushes'>;
+export interface ServeOptions extends Pick<LedgerOptions, 'emit' | 'planOnly' | 'pushes'> {
+  /** Of a sender where somebody decides: what plans for them, before `sink` does; undefined where nobody is asked. */
+  readonly shown?: Sink | undefined;
+}
 
 /** What the sender may say once images have their results. */
 type Said = MessageOf<'retry'> | MessageOf<'finish'>;
@@ -53,6 +57,7 @@ export class SinkServer implements AsyncDisposable {
   readonly #awaited = new Set<ReceivedImage>();
   #lane: Lane | undefined;
   #said = deferred<Said>();
+  readonly #decision = new Decision();
   #retries = 0;
   #finished = false;
   readonly #waits = { save: 0, compress: 0, network: 0 };
@@ -72,21 +77,27 @@ export class SinkServer implements AsyncDisposable {
     const { signal } = this.#session;
     await this.#offer.promise;
     const images = await this.#session.during(this.#readOffer());
+    const { shown, ...others } = options;
+    const proposed = shown && (await shown.plan(images)).map(decided);
+    const proceeds = proposed && (await this.#decided(proposed, options));
+    const planOnly = options.planOnly === true && !proceeds;
     const ledger = new Ledger({
-      ...options,
+      ...others,
+      planOnly,
       store: sink.facts.store,
       signal,
       wireBytes: () => this.#session.wireBytes,
       waits: () => ({ ...this.#waited(), ...sink.waits() }),
       watch: (progress) => this.#report(progress),
     });
+    if (proposed && !proceeds) return this.#declined(proposed, ledger, planOnly);
     const planned = (await sink.plan(images)).map(decided);
     const passages = ledger.plan(planned);
     const receiving = { session: this.#session, discretion: this.#discretion };
-    if (!options.planOnly)
+    if (!planOnly)
       this.#images = passages.map((passage, number) => new ReceivedImage(number, passage, receiving));
     await this.#answer(planned.map(({ answer }, number) => [number, answer]));
-    if (options.planOnly) return ledger.close();
+    if (planOnly) return ledger.close();
     void this.#readLane();
     try {
       for (let round = this.#images; round.length > 0; round = await this.#again(sink, ledger))
@@ -94,6 +105,26 @@ export class SinkServer implements AsyncDisposable {
       await this.#finish(sink, ledger);
     } finally {
       ledger.tellHeld();
+    }
+    return ledger.close();
+  }
+
+  /** Shows the sender the plan, and waits for the word of whoever is asked there. Throws what ends the session. */
+  async #decided(proposed: readonly Planned[], { emit }: ServeOptions): Promise<boolean> {
+    const { name } = this.#session.peer;
+    this.#decision.open();
+    await this.#answer(proposed.map(({ answer }, number) => [number, answer]));
+    emit({ event: 'confirming', peer: name });
+    return this.#session.during(this.#decision.made(name));
+  }
+
+  /** Who asked for the plan has it; who wanted a move has it refused, by somebody of their own. */
+  async #declined(proposed: readonly Planned[], ledger: Ledger, planOnly: boolean): Promise<Settled> {
+    const reason = `it was not confirmed at ${this.#session.peer.name}`;
+    const passages = ledger.plan(planOnly ? proposed : proposed.map((one) => unless(reason, one)));
+    for (const passage of planOnly ? [] : passages) {
+      await passage.settle();
+      ledger.tell(passage);
     }
     return ledger.close();
   }
@@ -305,8 +336,12 @@ export class SinkServer implements AsyncDisposable {
         if (this.#finished || this.#said.value || message.attempt !== ++this.#retries)
           throw violation(`images are to be tried again, for the ${message.attempt}. time`);
         return this.#said.resolve(message);
+      case 'proceed':
+        if (this.#said.value) throw violation('proceed after another try');
+        return this.#decision.proceed();
       case 'finish':
         this.#finished = true;
+        this.#decision.finish();
         return this.#said.resolve(message);
       default:
         throw violation(`a sender sent ${message.type}`);
@@ -329,6 +364,7 @@ export class SinkServer implements AsyncDisposable {
   #lost(error: ImgmvError): void {
     this.#offer.reject(error);
     this.#said.reject(error);
+    this.#decision.lost(error);
     for (const image of this.#images) image.failed(error);
   }
 }

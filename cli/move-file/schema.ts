@@ -128,6 +128,7 @@ const entries = {
     about('name at the target, of one image only', 'team/web:1.0'),
     checked((name) => parseName(name, 'the name')),
   ),
+  confirm: toggle('show the plan on the terminal of `imgmv send`, and ask before anything is sent'),
   'then-push': toggle('the target pushes to a registry what has arrived'),
   report: path('where a report of the move goes', 'report.html'),
   'code-file': path('the pairing code is read from it, - for standard input', '/run/imgmv-code'),

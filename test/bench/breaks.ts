@@ -107,7 +107,7 @@ async function killed(scene: Scene, image: MemoryImage): Promise<void> {
     url: `ws://127.0.0.1:${receiver.port}`,
     code: parseCode(await readFile(receiver.codeFile, 'utf8')),
     role: 'sender',
-    hello: helloOf(engine, 'bench', 'move'),
+    hello: helloOf(engine, 'bench', { purpose: 'move' }),
     emit: () => {},
     patienceMs: 1_000,
   });

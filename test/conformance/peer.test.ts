@@ -1,6 +1,7 @@
 /** The other host as a sink over a session on the loopback device, with memory at the far end. */
 import { vi } from 'vitest';
-import type { Digest } from '../../agent/model/image.ts';
+import { ShownSink } from '../../agent/ends/shown-sink.ts';
+import type { Digest, Image } from '../../agent/model/image.ts';
 import { dialSession } from '../../agent/peer/dialler.ts';
 import { Listener } from '../../agent/peer/listener.ts';
 import { Pairing } from '../../agent/peer/pairing.ts';
@@ -25,21 +26,25 @@ const HELLO: Omit<Hello, 'type' | 'role'> = {
 const emit = () => {};
 
 const CASES = [
-  ['classic', 'sender'],
-  ['containerd', 'sender'],
-  ['classic', 'receiver'],
+  ['classic', 'sender', false],
+  ['containerd', 'sender', false],
+  ['classic', 'receiver', false],
+  ['classic', 'sender', true],
 ] as const;
 
-for (const [store, dialler] of CASES) {
-  conformance(`peer, ${store}, dialled by the ${dialler}`, async () => {
+for (const [store, dialler, asks] of CASES) {
+  conformance(`peer, ${store}, dialled by the ${dialler}${asks ? ', who asks' : ''}`, async () => {
     const far = new MemorySink();
     return {
       store,
       tellsShortIds: true,
       source: undefined,
       async sink() {
-        const { server, sink, close } = await pair(dialler);
-        const received = server.serve(far, { emit }).finally(() => server[Symbol.asyncDispose]());
+        const { server, sink, close } = await pair(dialler, asks);
+        const shown = asks ? new ShownSink(far) : undefined;
+        const received = server
+          .serve(shown ?? far, { emit, shown })
+          .finally(() => server[Symbol.asyncDispose]());
         return disposedWith(sink, async () => {
           await received;
           await close();
@@ -54,6 +59,7 @@ for (const [store, dialler] of CASES) {
 /** Both ends of a session of its own. */
 async function pair(
   dialler: Role,
+  asks: boolean,
 ): Promise<{ server: SinkServer; sink: PeerSink; close: () => Promise<void> }> {
   const listener = await Listener.listen({
     address: '127.0.0.1',
@@ -69,10 +75,28 @@ async function pair(
   const { session: accepted } = await accepting;
   const [sending, receiving] = dialler === 'sender' ? [dialled, accepted] : [accepted, dialled];
   return {
-    sink: new PeerSink({ session: sending }),
+    sink: asks
+      ? proceeding(new PeerSink({ session: sending, planOnly: true }))
+      : new PeerSink({ session: sending }),
     server: new SinkServer(receiving),
     close: () => listener.close(),
   };
+}
+
+/** `end`, whose first plan is shown to somebody who says yes. */
+function proceeding(end: PeerSink): PeerSink {
+  const plan = end.plan.bind(end);
+  let shown = false;
+  return Object.assign(end, {
+    async plan(images: readonly Image[]) {
+      if (!shown) {
+        shown = true;
+        await plan(images);
+        await end.proceed();
+      }
+      return plan(images);
+    },
+  });
 }
 
 /** `end`, whose disposal also waits for the far end to be done. */

@@ -111,18 +111,14 @@ describeOn(
           ? await portTold(events)
           : /^Listening on 127\.0\.0\.1:(\d+)/m.exec(await terminal.shows(/with the pairing code/))?.[1];
         const to = `127.0.0.1:${port}`;
+        const there = ['--to', to, '--code-file', codeFile, '--docker-host', scene.source.dockerHost];
         const send = (images: readonly string[], command = 'send') =>
-          runImgmv([
-            command,
-            ...images,
-            '--to',
-            to,
-            '--code-file',
-            codeFile,
-            '--docker-host',
-            scene.source.dockerHost,
-          ]);
-        return { terminal, send, [Symbol.asyncDispose]: () => terminal[Symbol.asyncDispose]() };
+          runImgmv([command, ...images, ...there]);
+        const onTerminal = (command: string, images: readonly string[]) => {
+          const words = [process.execPath, IMGMV, command, ...images, ...there];
+          return startTmux(words.map((word) => `'${word}'`).join(' '), { columns: 120, rows: 40 });
+        };
+        return { terminal, send, onTerminal, [Symbol.asyncDispose]: () => terminal[Symbol.asyncDispose]() };
       };
       const answer = async (terminal: Tmux, ...keys: readonly string[]) => {
         await terminal.shows(QUESTION);
@@ -206,6 +202,19 @@ describeOn(
         const end = await receiver.terminal.shows(/exit status/);
         expect(end).not.toMatch(QUESTION);
         expect(end).toMatch(/^exit status 0$/m);
+      });
+
+      it('asks about a plan once its user wants to have it sent, and not before', async () => {
+        await using receiver = await receive();
+        await using planner = await receiver.onTerminal('plan', ['cache:7']);
+        await planner.shows(/^Send this to .* now\? \[y\/N\]$/m);
+        const waiting = await receiver.terminal.shows(/^Waiting for .*: somebody there is asked/m);
+        expect(waiting).not.toMatch(QUESTION);
+        await planner.press('y', 'Enter');
+        await answer(receiver.terminal, 'y', 'Enter');
+        expect(await planner.shows(/exit status/)).toMatch(/^loaded cache:7 [\s\S]*^exit status 0$/m);
+        expect(await receiver.terminal.shows(/exit status/)).toMatch(/^exit status 0$/m);
+        expect(await namesAt(scene.target)).toEqual(['cache:7']);
       });
 
       it('withdraws the question when the sender goes', async () => {

@@ -117,6 +117,42 @@ describeOn(
       expect((await receiver.imgmv.exit).code).toBe(0);
     });
 
+    it('come with what compose needs besides, in the plan and in its event, and nothing of it acts', async () => {
+      await write({
+        'k/compose.yaml': [
+          'services:',
+          '  web:',
+          '    image: web:1.0',
+          '    env_file: web.env',
+          '    volumes: ["data:/data", "./ht\\u001b[2Jml:/html"]',
+          '    command: ["$NOBODY", "$NOBODY"]',
+          'volumes: {data: {external: true}}',
+          'networks: {front: {external: true}}',
+        ],
+      });
+      await using receiver = await scene.receive();
+      const how = { cwd: scene.directory, command: 'plan' } as const;
+      await using planner = scene.send(receiver, ['--compose', 'k'], how);
+      await expectEnd(planner, 0, /^warning: k\/compose\.yaml:6: the variable NOBODY is not set .*$/m);
+      expect(planner.stderr.match(/NOBODY/g)).toHaveLength(1);
+      expect(planner.stdout).toContain(`Compose also needs these, which are not moved:
+  env file web.env (web)
+  external volume data (web)
+  bind mount ./ht\\u001b[2Jml (web)
+  external network front
+To send: `);
+      await receiver.imgmv.exit;
+      await using again = await scene.receive();
+      await using sender = scene.send(again, ['--compose', 'k', '--json'], { cwd: scene.directory });
+      expect((await sender.waitFor('plan')).needs).toMatchObject([
+        { kind: 'env-file', name: 'web.env', external: false, from: null, services: ['web'], line: 4 },
+        { kind: 'volume', name: 'data', external: true, from: 'data' },
+        { kind: 'bind-mount', name: './ht\u001b[2Jml' },
+        { kind: 'network', name: 'front', external: true, services: [] },
+      ]);
+      await told(sender, again);
+    });
+
     it('that are not there are told with their service, file and line, and how to get them', async () => {
       await write({
         'd/compose.yaml': [

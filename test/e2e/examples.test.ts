@@ -71,6 +71,12 @@ const EXAMPLES: Readonly<Record<string, Play>> = {
   'imgmv send web:1.0 --to 10.101.139.2': sent(arrives('web:1\\.0')),
   'imgmv send web:1.0 db:16 cache --to host-b': sent(/3 images done and verified/),
   'imgmv send web:1.0 db:16 --to 10.0.0.2': sent(/2 images done and verified/),
+  "imgmv send 'team/*' --to host-b --confirm": {
+    on: 'a',
+    exit: 2,
+    says: /there is no terminal to ask on/,
+    onlyFails: 'it asks at a terminal: test/e2e/confirm.test.ts does',
+  },
   'imgmv send web:1.0 db:16 --to host-b --jobs 1': sent(/2 images done and verified/),
   'imgmv send web:1.0 --as team/web:2.0 --to host-b': sent(arrives('web:1\\.0 as team/web:2\\.0')),
   'imgmv send web --as registry.example/team/web:1.0 --to host-b:7400': sent(

@@ -46,6 +46,7 @@ export const message: fc.Arbitrary<Json> = fc.oneof(
       capabilities: fc.array(word, few),
       purpose: fc.constantFrom('move', 'plan'),
       push: fc.boolean(),
+      asks: fc.boolean(),
     },
     ['type', 'role', 'software', 'name', 'engine', 'capabilities'],
   ),
@@ -144,6 +145,7 @@ export const message: fc.Arbitrary<Json> = fc.oneof(
   ),
   optional({ type: fc.constant('probe'), padding: nastyText }, ['type', 'padding']),
   fc.constant<Json>({ type: 'finish' }),
+  fc.constant<Json>({ type: 'proceed' }),
 );
 
 /** What is valid must be taken as it is. */

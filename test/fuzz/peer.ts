@@ -94,10 +94,11 @@ class OfferSink extends MemorySink {
   }
 }
 
-const offers = target<{ messages: readonly Buffer[] }>({
+const offers = target<{ messages: readonly Buffer[]; asks: boolean }>({
   name: 'peer/offers',
   share: 12,
   input: fc.record({
+    asks: fc.boolean(),
     messages: fc.array(
       jsonLike(fc.oneof({ weight: 6, arbitrary: offer }, { weight: 1, arbitrary: message })),
       {
@@ -106,12 +107,15 @@ const offers = target<{ messages: readonly Buffer[] }>({
       },
     ),
   }),
-  check: async ({ messages }) => {
+  check: async ({ messages, asks }) => {
     const { session, begin } = sessionOf(messages);
     begin();
     const server = new SinkServer(session);
     const sink = new OfferSink();
-    await decodedLater(['protocol-violation'], () => server.serve(sink, { emit: () => {}, planOnly: true }));
+    const shown = asks ? sink : undefined;
+    await decodedLater(['protocol-violation'], () =>
+      server.serve(sink, { emit: () => {}, planOnly: true, shown }),
+    );
     for (const { id, names, diffIds } of sink.offered) {
       holds(
         [id, ...diffIds].every((one) => /^sha256:[0-9a-f]{64}$/.test(one)),

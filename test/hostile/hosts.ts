@@ -1,6 +1,7 @@
 /** Real hosts with memory for an engine, and scripted peers that know the code and do with it what they like. */
 
 import { connect as connectTcp } from 'node:net';
+import { ShownSink } from '../../agent/ends/shown-sink.ts';
 import type { Event } from '../../agent/model/events.ts';
 import type { Outcome, Sink } from '../../agent/model/sink.ts';
 import type { Source } from '../../agent/model/source.ts';
@@ -114,7 +115,9 @@ export async function receiver(sink: Sink, clock?: Clock): Promise<Receiver> {
       const { session } = await accepting;
       try {
         await using server = new SinkServer(session);
-        return { ledger: await server.serve(sink, { emit: () => {} }) };
+        const shown = session.peer.asks ? new ShownSink(sink) : undefined;
+        const planOnly = shown !== undefined && session.peer.purpose === 'plan';
+        return { ledger: await server.serve(shown ?? sink, { emit: () => {}, planOnly, shown }) };
       } catch (error) {
         session.fail(toImgmvError(error));
         throw error;

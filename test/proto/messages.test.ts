@@ -21,6 +21,7 @@ const HELLO = {
   engine: { kind: 'docker', version: '26.1.5', store: 'classic', os: 'linux', architecture: 'amd64' },
   capabilities: [],
   purpose: 'plan',
+  asks: true,
   push: true,
 };
 
@@ -83,6 +84,7 @@ const MESSAGES: Readonly<Record<string, Record<string, unknown>>> = {
   retry: { type: 'retry', items: [0, 9_999], attempt: 20, waitMs: 60_000 },
   placed: { type: 'placed', error: { code: 'refused', message: 'm', hint: 'h' } },
   probe: { type: 'probe', padding: 'x' },
+  proceed: { type: 'proceed' },
   finish: { type: 'finish' },
 };
 
@@ -247,6 +249,7 @@ describe('schemas', () => {
     ['result', 'targetId', 'web:1.0'],
     ['result', 'names', undefined],
     ['hello', 'push', 'yes'],
+    ['hello', 'asks', 'yes'],
     ['progress', 'bytesTotal', -1],
     ['result', 'pushes', false],
     ['offer', 'items.0.withheld', 'x'.repeat(1_001)],

@@ -377,7 +377,7 @@ services:
     images: { a: 'a:latest', b: 'b:latest' },
     warnings: [
       'shop/compose.yaml:2: the variable TAG is not set and taken as empty',
-      'shop/compose.yaml:4: the variable TAG is not set and taken as empty',
+      'shop/compose.yaml:5: the variable NOT_OURS is not set and taken as empty',
     ],
   },
   {

@@ -6,6 +6,7 @@ const confirming = tests('test/agent/ends/confirming-sink.test.ts');
 const patterns = tests('test/agent/choose/target-pattern.test.ts');
 
 const OPTIONS = 'With `--accept` these are names';
+const NAMES_SHOWN = 'It can set only the names';
 const REGISTRY = 'A pattern never matches a name in a registry';
 
 export const TARGETS: readonly Mutation[] = [
@@ -45,8 +46,8 @@ export const TARGETS: readonly Mutation[] = [
   {
     name: '--confirm does not ask',
     file: 'agent/commands/receive.ts',
-    find: 'confirm && !planOnly ? new ConfirmingSink(',
-    replace: 'confirm && planOnly ? new ConfirmingSink(',
+    find: 'await using sink = confirms ?',
+    replace: 'await using sink = !confirms ?',
     tests: tests('test/e2e/accept.test.ts', 'moves nothing before a yes'),
     says: [OPTIONS],
   },
@@ -60,7 +61,7 @@ export const TARGETS: readonly Mutation[] = [
   },
   {
     name: 'no answer is a yes',
-    file: 'agent/ends/confirming-sink.ts',
+    file: 'agent/ends/ask-in-time.ts',
     find: 'end.resolve(`nobody confirmed it within ${Math.round(waitMs / 1000)} s`)',
     replace: 'end.resolve(undefined)',
     tests: confirming,
@@ -76,15 +77,15 @@ export const TARGETS: readonly Mutation[] = [
   },
   {
     name: 'what was refused may be tried again',
-    file: 'agent/ends/confirming-sink.ts',
-    find: "if (!before) return 'it was not confirmed';",
+    file: 'agent/ends/agreement.ts',
+    find: 'if (!before) return NOT_CONFIRMED;',
     replace: 'if (!before) return undefined;',
     tests: confirming,
     says: [OPTIONS],
   },
   {
     name: 'a name may be taken from another image than was confirmed',
-    file: 'agent/ends/confirming-sink.ts',
+    file: 'agent/ends/agreement.ts',
     find: 'return `${target} ${replaces}`;',
     replace: 'return target + (replaces && 0);',
     tests: confirming,
@@ -92,15 +93,31 @@ export const TARGETS: readonly Mutation[] = [
   },
   {
     name: 'an image that was here may be sent after it was confirmed',
-    file: 'agent/ends/confirming-sink.ts',
+    file: 'agent/ends/agreement.ts',
     find: "if (before.action === 'present' && action === 'send')",
     replace: 'if (false)',
     tests: confirming,
     says: [OPTIONS],
   },
   {
+    name: 'a sender that asks gets more than it was shown',
+    file: 'agent/ends/shown-sink.ts',
+    find: 'return planned.map((one) => shown.hold(one));',
+    replace: 'return planned;',
+    tests: tests('test/hostile/deciding-sender.test.ts', 'what goes beyond the first answer'),
+    says: [NAMES_SHOWN],
+  },
+  {
+    name: 'a sender that asks gets what it was refused',
+    file: 'agent/ends/shown-sink.ts',
+    find: 'images.map(({ id }) => this.#refused.get(id))',
+    replace: 'images.map(() => undefined)',
+    tests: tests('test/hostile/deciding-sender.test.ts', 'what goes beyond the first answer'),
+    says: [NAMES_SHOWN],
+  },
+  {
     name: 'a sender learns from a no what is here',
-    file: 'agent/ends/confirming-sink.ts',
+    file: 'agent/model/plan.ts',
     find: "{ image, action: 'refuse', refs, reason }",
     replace: "{ ...answer, action: 'refuse', reason }",
     tests: confirming,
