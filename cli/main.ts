@@ -5,6 +5,7 @@ import { Command, CommanderError } from 'commander';
 import { VERSION } from '../agent/ends/host.ts';
 import { exitStatusOf } from '../proto/errors.ts';
 import { cleanCommand } from './clean.ts';
+import { configure } from './config.ts';
 import { copyCommand } from './copy.ts';
 import { lsCommand } from './ls.ts';
 import { planCommand } from './plan.ts';
@@ -47,7 +48,8 @@ Exit status:
     outputError: (text, write) => write(text.replace(/^error:/, 'imgmv:').replaceAll(/\n(?=.)/g, '\n  ')),
   })
   .exitOverride()
-  .enablePositionalOptions();
+  .enablePositionalOptions()
+  .hook('preAction', (_, command) => configure(command));
 for (const make of [receiveCommand, sendCommand, planCommand, lsCommand, copyCommand, cleanCommand])
   program.addCommand(make().exitOverride().copyInheritedSettings(program));
 

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import type { EngineOptions } from '../agent/docker/engine.ts';
 import { type Emit, errorEvent } from '../agent/model/events.ts';
 import { type ImgmvError, toImgmvError } from '../proto/errors.ts';
+import type { Configured } from './config.ts';
 import { escapeText } from './escape.ts';
 import { withHints } from './hints.ts';
 import type { MoveFile } from './move-file.ts';
@@ -12,13 +13,16 @@ import { TextRenderer } from './renderer-text.ts';
 import { openReport, type ReportFlags, type ReportRun } from './report/report-run.ts';
 import { stopSignal } from './stop.ts';
 
-export interface CommonOptions extends Pick<MoveFile, 'dockerHost' | 'context' | 'report'> {
+export interface CommonOptions extends Configured, Pick<MoveFile, 'dockerHost' | 'context' | 'report'> {
   readonly json?: true;
   readonly quiet?: true;
 }
 
 /** Without a `command` there is no report. */
-export type RunOptions = CommonOptions & Partial<ReportFlags>;
+export interface RunOptions extends CommonOptions, Omit<Partial<ReportFlags>, 'report'> {
+  /** A configuration that cannot be used is for the command to tell. */
+  readonly toleratesConfig?: true;
+}
 
 export interface Run {
   readonly signal: AbortSignal;
@@ -61,9 +65,12 @@ export async function run(options: RunOptions, command: (run: Run) => Promise<nu
       STOP_SAID_AFTER_MS,
     );
   });
-  const engine = { env: process.env, signal, dockerHost: options.dockerHost, context: options.context };
+  const { context, dockerHost } = options;
+  const givenBy = engineOrigin(options);
+  const engine = { env: process.env, signal, dockerHost, context, givenBy };
   let exit: number;
   try {
+    if (options.configured?.failure && !options.toleratesConfig) throw options.configured.failure;
     report = openReport(options);
     exit = await command({ signal, emit, renderer, engine });
   } catch (error) {
@@ -84,6 +91,13 @@ export async function run(options: RunOptions, command: (run: Run) => Promise<nu
   if (signal.aborted) setTimeout(() => process.exit(exit), LAST_OUTPUT_MS);
   // Idle keep-alive sockets to the engine would hold the process for seconds more.
   process.stdout.write('', () => process.stderr.write('', () => process.exit(exit)));
+}
+
+/** What names the engine where no option does. */
+function engineOrigin({ configured, context, dockerHost }: CommonOptions): string | undefined {
+  const { values = {}, origins = {} } = configured ?? {};
+  if (dockerHost !== undefined && values.dockerHost === dockerHost) return origins.dockerHost;
+  return context !== undefined && values.context === context ? origins.context : undefined;
 }
 
 function tell(error: ImgmvError, emit: Emit, target: string | undefined): number {

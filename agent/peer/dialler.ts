@@ -29,6 +29,8 @@ export interface DialOptions {
   readonly connectTimeoutMs?: number | undefined;
   /** How long to try to get a lost connection back. */
   readonly patienceMs?: number | undefined;
+  /** Of the session, in bytes a second. */
+  readonly limit?: number | undefined;
   readonly signal?: AbortSignal;
 }
 

@@ -49,6 +49,8 @@ export interface ListenOptions {
   /** How long to wait for a lost connection to come back. */
   readonly patienceMs?: number | undefined;
   readonly unauthenticatedPerAddress?: number | undefined;
+  /** Of a session, in bytes a second. */
+  readonly limit?: number | undefined;
 }
 
 export interface AcceptedSession {
@@ -288,10 +290,11 @@ export class Listener {
       return channel.fail(toImgmvError(error));
     }
     this.#accept = undefined;
-    const { role, hello, emit, patienceMs = GIVE_UP_MS } = this.#options;
+    const { role, hello, emit, limit, patienceMs = GIVE_UP_MS } = this.#options;
     const { sessionId } = preamble;
     const { s } = authority;
-    const beginning = Session.begin(channel, { role, hello: hello(), emit, patienceMs, s, sessionId });
+    const options = { role, hello: hello(), emit, limit, patienceMs, s, sessionId };
+    const beginning = Session.begin(channel, options);
     // The code is used up: whoever waits for its session has to hear that there is none.
     beginning.catch(accept.reject);
     const session = await beginning;
