@@ -7,6 +7,7 @@ import { exitStatusOf } from '../proto/errors.ts';
 import { cleanCommand } from './clean.ts';
 import { configure } from './config.ts';
 import { copyCommand } from './copy.ts';
+import { doctorCommand } from './doctor.ts';
 import { lsCommand } from './ls.ts';
 import { planCommand } from './plan.ts';
 import { receiveCommand } from './receive.ts';
@@ -36,6 +37,7 @@ Examples:
   host-a$ imgmv ls 'team/*'               lists images, and what they share
   host-a$ imgmv copy docker-daemon:web:1.0 docker-archive:web.tar.zst
   host-b$ imgmv clean                     removes what an interrupted run kept
+  host-b$ imgmv doctor                    looks at what is needed, and says what to do
 
 Exit status:
   0 all done and verified    2 usage    10 no such image    11 other host unreachable or lost
@@ -50,7 +52,15 @@ Exit status:
   .exitOverride()
   .enablePositionalOptions()
   .hook('preAction', (_, command) => configure(command));
-for (const make of [receiveCommand, sendCommand, planCommand, lsCommand, copyCommand, cleanCommand])
+for (const make of [
+  receiveCommand,
+  sendCommand,
+  planCommand,
+  lsCommand,
+  copyCommand,
+  cleanCommand,
+  doctorCommand,
+])
   program.addCommand(make().exitOverride().copyInheritedSettings(program));
 
 // Node ends with 13 where an await never settles, which here would mean that bytes were damaged.

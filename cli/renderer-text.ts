@@ -1,6 +1,7 @@
 /** For people: lines, and on a terminal a live bar for each image under way. */
 import type { Event, EventOf, KeptImage, PlanImage, PushedRef, ToldError } from '../agent/model/events.ts';
 import { Bars } from './bars.ts';
+import { checkedText, checkText } from './check-text.ts';
 import { escapeText } from './escape.ts';
 import { listText } from './list-text.ts';
 import { nameOf, namingLines, short, shortSource, sourceNameOf } from './names.ts';
@@ -71,6 +72,8 @@ export class TextRenderer implements Renderer {
     images: (event) => this.#options.result.write(listText(event, new Date())),
     warning: ({ message }) => this.#warn(message),
     cleaned: (event) => this.#cleaned(event),
+    check: (event) => this.#options.result.write(checkText(event, this.#options.quiet)),
+    checked: (event) => this.#options.result.write(checkedText(event)),
     error: (event) => this.#error(event),
   };
 

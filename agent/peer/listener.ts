@@ -27,11 +27,11 @@ import type { Hello } from '../../proto/messages.ts';
 import { type Socket, SUBPROTOCOL, upgrade, versionOffered } from '../../proto/websocket.ts';
 import type { Emit } from '../model/events.ts';
 import { type Clock, SYSTEM_CLOCK } from '../streams/clock.ts';
-import { usage } from '../streams/errors.ts';
 import { onAbort } from '../streams/on-abort.ts';
 import { Admission, type Stranger } from './admission.ts';
 import { Answers } from './answers.ts';
 import type { Authority } from './authority.ts';
+import { listenError } from './listen-error.ts';
 import { Session } from './session.ts';
 
 const EXPIRY_CHECK_MS = 250;
@@ -305,20 +305,3 @@ export class Listener {
 
 /** node:http hands the same socket to 'connection' and 'upgrade'. */
 const strangers = new WeakMap<Duplex, Stranger>();
-
-function listenError({ address, port }: ListenOptions, error: NodeJS.ErrnoException): ImgmvError {
-  const where =
-    address === undefined ? `port ${port}` : `${address.includes(':') ? `[${address}]` : address}:${port}`;
-  switch (error.code) {
-    case 'EADDRINUSE':
-      return usage(`${where} is in use`, { cause: error, about: 'port-in-use' });
-    case 'EADDRNOTAVAIL':
-    case 'ENOTFOUND':
-    case 'EINVAL':
-      return usage(`${where} is no address of this host`, { cause: error });
-    case 'EACCES':
-      return usage(`no permission to listen on ${where}`, { cause: error });
-    default:
-      return usage(`cannot listen on ${where}: ${error.message}`, { cause: error });
-  }
-}
