@@ -8,9 +8,10 @@ const MARK_WIDTH = 9;
 const NAME_WIDTH = 15;
 
 /** With `quiet` nothing of what is well. */
-export function checkText({ hint, message, name, status }: EventOf<'check'>, quiet: boolean): string {
+export function checkText({ code, hint, message, name, status }: EventOf<'check'>, quiet: boolean): string {
   if (quiet && status === 'ok') return '';
-  const [first = '', ...more] = message.split('\n');
+  // Of what is wrong with files of this host there may be several lines; nobody else's text makes any.
+  const [first = '', ...more] = code === 'usage' ? message.split('\n') : [message];
   const head = `${MARKS[status].padEnd(MARK_WIDTH)}${name.padEnd(NAME_WIDTH)}${escapeText(first)}`;
   const below = [...more, ...(hint === null ? [] : [`> ${hint}`])];
   return [head, ...below.map((line) => `${' '.repeat(MARK_WIDTH)}${escapeText(line)}`), ''].join('\n');

@@ -34,7 +34,7 @@ async function checkStore(engine: Engine): Promise<Check> {
     return warning(
       'store',
       `${store} store, which cannot be read blob by blob from here: ${kind} saves each image as a whole`,
-      'nothing is wrong, but it takes longer; docker 23 or newer shows its blobs, unless a proxy stands before its socket',
+      'nothing is wrong, but it takes longer; a newer docker may show them, or one with no proxy before its socket',
     );
   } catch (error) {
     return faultOf('store', error);
