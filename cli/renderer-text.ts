@@ -90,6 +90,10 @@ export class TextRenderer implements Renderer {
     if (!this.#options.quiet) this.#line(escapeText(text));
   }
 
+  step(text: string): void {
+    this.#line(escapeText(text));
+  }
+
   end(): void {
     this.#bars.clear();
   }

@@ -11,11 +11,14 @@ import type { Renderer } from './renderer.ts';
 import { JsonRenderer } from './renderer-json.ts';
 import { TextRenderer } from './renderer-text.ts';
 import { openReport, type ReportFlags, type ReportRun } from './report/report-run.ts';
+import { openSteps, type Steps } from './steps.ts';
 import { stopSignal } from './stop.ts';
 
 export interface CommonOptions extends Configured, Pick<MoveFile, 'dockerHost' | 'context' | 'report'> {
   readonly json?: true;
   readonly quiet?: true;
+  readonly verbose?: true;
+  readonly log?: string;
 }
 
 /** Without a `command` there is no report. */
@@ -37,7 +40,9 @@ export function addCommonOptions(command: Command, shown = 'errors alone'): Comm
     .option('--docker-host <address>', 'the engine: unix:///path, tcp://host:port or ssh://user@host')
     .option('--context <name>', 'the engine of this docker context')
     .option('--json', 'one JSON object a line on standard output')
-    .option('-q, --quiet', `show ${shown}`);
+    .option('-q, --quiet', `show ${shown}`)
+    .option('-v, --verbose', 'tell each step on standard error')
+    .option('--log <file>', 'append each step, with its time, to this file (0600)');
 }
 
 /** A stop that takes less is over before it is read of. */
@@ -53,10 +58,12 @@ export async function run(options: RunOptions, command: (run: Run) => Promise<nu
     ? new JsonRenderer(process.stdout)
     : new TextRenderer({ stream: process.stderr, result: process.stdout, quiet, color });
   let report: ReportRun | undefined;
+  let steps: Steps | undefined;
   const emit: Emit = (told) => {
     const event = withHints(told, options.command);
     renderer.render(event);
     report?.add(event);
+    steps?.add(event);
   };
   let stopping: NodeJS.Timeout | undefined;
   const signal = stopSignal(() => {
@@ -70,6 +77,11 @@ export async function run(options: RunOptions, command: (run: Run) => Promise<nu
   const engine = { env: process.env, signal, dockerHost, context, givenBy };
   let exit: number;
   try {
+    steps = openSteps(
+      options,
+      (text) => renderer.step(text),
+      ({ message }) => emit({ event: 'warning', message }),
+    );
     if (options.configured?.failure && !options.toleratesConfig) throw options.configured.failure;
     report = openReport(options);
     exit = await command({ signal, emit, renderer, engine });
@@ -85,6 +97,7 @@ export async function run(options: RunOptions, command: (run: Run) => Promise<nu
     // What became of the images stays the status, unless that says that all is well.
     if (exit === 0) exit = unwritten.exit;
   }
+  steps?.end(exit);
   renderer.end();
   process.exitCode = exit;
   // A reader that has stopped to read does not hold up whoever was told to stop.

@@ -1,6 +1,7 @@
 /** Another host: whether it is reached, and what answers there. */
 import { connect, type Socket } from 'node:net';
 import { toImgmvError } from '../../proto/errors.ts';
+import { step } from '../../proto/steps.ts';
 import { dial } from '../../proto/websocket.ts';
 import { type Check, fault, faultOf, ok } from './check.ts';
 
@@ -17,6 +18,7 @@ export interface HostOptions {
 
 /** Connects as a sender does, and goes away before either side has said who it is: no code is used up. */
 export async function checkHost({ url, timeoutMs, signal }: HostOptions): Promise<Check> {
+  step('connection', () => `dial ${new URL(url).host}`);
   try {
     const socket = await dial(url, { timeoutMs, signal });
     const { selected } = socket.negotiation;
@@ -26,6 +28,7 @@ export async function checkHost({ url, timeoutMs, signal }: HostOptions): Promis
   } catch (error) {
     signal.throwIfAborted();
     const failure = toImgmvError(error);
+    step('connection', () => `failed ${new URL(url).host}: ${failure.code}`);
     const found =
       failure.code === 'not-imgmv' || failure.code === 'no-answer' ? await greetingOf(url) : undefined;
     if (found === undefined || failure.about === 'other-web-server') return faultOf('host', failure);

@@ -24,6 +24,7 @@ import {
   HTTP_HEADERS_MAX_BYTES,
 } from '../../proto/limits.ts';
 import type { Hello } from '../../proto/messages.ts';
+import { step } from '../../proto/steps.ts';
 import { type Socket, SUBPROTOCOL, upgrade, versionOffered } from '../../proto/websocket.ts';
 import type { Emit } from '../model/events.ts';
 import { type Clock, SYSTEM_CLOCK } from '../streams/clock.ts';
@@ -191,6 +192,7 @@ export class Listener {
     try {
       await this.#handshake(await upgrade(request, duplex, head), stranger);
     } catch (error) {
+      step('connection', () => `from ${stranger.address} failed: ${toImgmvError(error).code}`);
       // Told to the other side by its close code; a stranger's failure is no event of ours, but a wrong code is.
       if (toImgmvError(error).code === 'internal') duplex.destroy(error as Error);
     }
@@ -234,7 +236,13 @@ export class Listener {
       throw error;
     }
     this.#admission.leave(stranger);
-    if (kept) await this.#authenticated(channel, kept, stranger.address);
+    if (!kept) return;
+    const { kind, lane, generation } = (kept as Admitted).preamble;
+    step(
+      'connection',
+      () => `from ${stranger.address} proven: lane ${lane} (${kind}, generation ${generation})`,
+    );
+    await this.#authenticated(channel, kept, stranger.address);
   }
 
   #begins({ kind }: Preamble): boolean {

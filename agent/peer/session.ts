@@ -19,6 +19,7 @@ import {
 import { Control, type Hello, KINDS, type Message } from '../../proto/messages.ts';
 import type { KeyPair } from '../../proto/noise.ts';
 import { Pace } from '../../proto/pace.ts';
+import { step } from '../../proto/steps.ts';
 import type { Emit } from '../model/events.ts';
 import { onAbort } from '../streams/on-abort.ts';
 import { settledWithin } from '../streams/settled-within.ts';
@@ -128,6 +129,7 @@ export class Session {
       if (peer?.type !== 'hello' || peer.role === role)
         throw violation('it did not begin with a fitting hello');
       session = new Session(options, control, peer, paces);
+      step('session', () => `begun with ${peer.name}, which is ${peer.software}; here is the ${role}`);
       return session;
     } catch (error) {
       lane.fail(toImgmvError(error));
@@ -250,6 +252,7 @@ export class Session {
   /** Ends the session for a fault of either side; everything that waits in it gets `error`. */
   fail(error: ImgmvError): void {
     if (this.#over) return;
+    step('session', () => `failed: ${error.code}`);
     this.#end();
     for (const lane of this.#lanes) lane.fail(error);
     this.#abort.abort(error);
@@ -277,6 +280,7 @@ export class Session {
   async finish(): Promise<void> {
     if (this.#over) return;
     this.#finishing = true;
+    step('session', () => `ends well, ${this.wireBytes} bytes on the wire`);
     for (const lane of this.#lanes) if (!lane.connected) lane.fail(lost(this.peer.name));
     await Promise.allSettled(this.#lanes.map((lane) => lane.end()));
     await settledWithin(Promise.all(this.#lanes.map((lane) => lane.peerEnded)), CLOSE_TIMEOUT_MS);
@@ -307,6 +311,7 @@ export class Session {
   }
 
   #broken(number: number, error: ImgmvError): void {
+    step('session', () => `lane ${number} broke: ${error.code}`);
     const line = this.#lines.get(number);
     if (!line || this.#ending) return line?.lane.fail(error);
     if (line.lane.resumed) line.redial.broke(performance.now() - line.connectedAt);
@@ -345,6 +350,7 @@ export class Session {
   }
 
   #connected(line: Line, channel: Channel): void {
+    step('session', () => `a lane goes on, connection ${line.generation}`);
     clearTimeout(line.giveUp);
     line.connectedAt = performance.now();
     line.redial.connected();

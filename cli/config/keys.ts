@@ -52,6 +52,7 @@ export const RIVALS: Readonly<Record<string, readonly string[]>> = {
   dockerHost: ['context'],
   context: ['dockerHost'],
   limit: ['bwlimit'],
+  verbose: ['quiet'],
 };
 
 const GUARDS = [
