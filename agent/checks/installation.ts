@@ -7,7 +7,7 @@ export function checkInstallation(): Check {
   try {
     // Its addon is there if it can be made.
     new Compressor(1);
-    return ok('installation', `imgmv ${VERSION} on Node ${process.versions.node}, with its zstd addon`);
+    return ok('installation', `Node ${process.versions.node} and the zstd addon, for imgmv ${VERSION}`);
   } catch (error) {
     return faultOf('installation', error);
   }

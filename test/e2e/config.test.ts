@@ -1,5 +1,5 @@
 /** Configuration files and IMGMV_*: who wins, what is refused, and whose files are read. */
-import { chmod, chown, mkdir, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { variableOf } from '../../cli/config/environment.ts';
@@ -212,6 +212,12 @@ describeOn(
         await writeFile(user, Buffer.alloc(65 * 1024, '#'));
         expect(await refusal()).toMatch(/longer than the 64 KiB/);
       });
+    });
+
+    it('docs/config.md has every key, and no other', async () => {
+      const text = await readFile(new URL('../../docs/config.md', import.meta.url), 'utf8');
+      const keys = [...text.matchAll(/^\| `([a-z-]+)` \|/gm)].map(([, key]) => key);
+      expect(keys).toEqual(CONFIG_KEYS);
     });
 
     it('every key has a variable, whose value is read as that of the key', async () => {

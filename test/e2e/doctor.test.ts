@@ -138,7 +138,7 @@ describe('this host', () => {
       14,
       new RegExp(
         [
-          '^ok       installation   imgmv \\S+ on Node \\S+, with its zstd addon',
+          '^ok       installation   Node \\S+ and the zstd addon, for imgmv \\S+',
           'WARNING  configuration  "IMGMV_JBS" is no variable of imgmv: did you mean IMGMV_JOBS\\?',
           '         > docs/config\\.md has every variable',
           'ok       configuration  none: there is no \\S+/config\\.yaml or /etc/imgmv/config\\.yaml',

@@ -41,6 +41,7 @@ it(
       'docs/SECURITY.md',
       'docs/architecture.md',
       'docs/archives.md',
+      'docs/config.md',
       'docs/engines.md',
       'docs/install.md',
       'docs/move.md',
