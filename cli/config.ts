@@ -45,7 +45,7 @@ export async function readConfig(env: Environment, systemFile = SYSTEM_FILE): Pr
   const dockerSays = Boolean(env.DOCKER_HOST || env.DOCKER_CONTEXT);
   const files: { path: string; exists: boolean }[] = [];
   for (const path of [...(user === undefined ? [] : [user]), systemFile]) {
-    const read = await readConfigFile(path);
+    const read = await readConfigFile(path, { ofUser: path === user });
     files.push({ path, exists: read !== undefined });
     mistakes.push(...(read?.problems ?? []));
     const { dockerHost, context, ...rest } = read?.values ?? {};

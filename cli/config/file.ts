@@ -16,10 +16,11 @@ const OTHERS_WRITE = 0o022;
 /** Undefined where there is no such file. `problems` are lines for people, with the path, and line and column. */
 export async function readConfigFile(
   path: string,
+  { ofUser = false } = {},
 ): Promise<{ readonly values: ConfigValues; readonly problems: readonly string[] } | undefined> {
   let text: string | undefined;
   try {
-    text = await trustedText(path);
+    text = await trustedText(path, ofUser);
   } catch (error) {
     if (!(error instanceof ImgmvError)) throw error;
     return { values: {}, problems: [error.message] };
@@ -28,9 +29,11 @@ export async function readConfigFile(
 }
 
 /** Throws usage for a file that somebody else could have written, or that cannot be read. */
-async function trustedText(path: string): Promise<string | undefined> {
+async function trustedText(path: string, ofUser: boolean): Promise<string | undefined> {
   // What somebody may write into the directory, they may put in the place of the file.
-  const directory = await opened(dirname(path), constants.O_DIRECTORY);
+  // A home that its user may not enter is somebody else's, as a service may have it, and has no file for this one.
+  const absent = ofUser ? [...ABSENT, 'EACCES'] : ABSENT;
+  const directory = await opened(dirname(path), constants.O_DIRECTORY, absent);
   if (!directory) return undefined;
   await using _ = closing(directory);
   await requireTrusted(directory, dirname(path), 'directory');
@@ -50,12 +53,12 @@ async function trustedText(path: string): Promise<string | undefined> {
   }
 }
 
-async function opened(path: string, flags: number): Promise<FileHandle | undefined> {
+async function opened(path: string, flags: number, absent = ABSENT): Promise<FileHandle | undefined> {
   try {
     return await open(path, constants.O_RDONLY | flags);
   } catch (cause) {
     const { code = '', message } = cause as NodeJS.ErrnoException;
-    if (ABSENT.includes(code)) return undefined;
+    if (absent.includes(code)) return undefined;
     if (code === 'ELOOP') throw usage(`${path} is a symbolic link, which a configuration must not be`, cause);
     throw usage(`cannot read ${path}: ${code === 'EACCES' ? 'permission denied' : message}`, cause);
   }
