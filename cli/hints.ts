@@ -80,6 +80,10 @@ export function withHints(event: Event, command: ReportCommand | undefined): Eve
   switch (event.event) {
     case 'error':
       return hinted(event);
+    case 'check': {
+      const { code, about } = event;
+      return { ...event, hint: event.hint ?? (code && hintFor({ code, about }, command)), about: undefined };
+    }
     case 'retrying':
       return { ...event, error: hinted(event.error) };
     case 'image': {
@@ -91,7 +95,10 @@ export function withHints(event: Event, command: ReportCommand | undefined): Eve
   }
 }
 
-function hintFor({ code, about }: ToldError, command: ReportCommand | undefined): string | null {
+function hintFor(
+  { code, about }: Pick<ToldError, 'code' | 'about'>,
+  command: ReportCommand | undefined,
+): string | null {
   if (about === 'told-by-peer') return TOLD_BY_PEER[code] ?? 'see what it shows';
   const hint = HINTS[about ?? code];
   return (typeof hint === 'object' ? hint[command ?? 'other'] : hint) ?? null;

@@ -5,7 +5,9 @@ import { Command, CommanderError } from 'commander';
 import { VERSION } from '../agent/ends/host.ts';
 import { exitStatusOf } from '../proto/errors.ts';
 import { cleanCommand } from './clean.ts';
+import { configure } from './config.ts';
 import { copyCommand } from './copy.ts';
+import { doctorCommand } from './doctor.ts';
 import { commandLineError } from './hints.ts';
 import { lsCommand } from './ls.ts';
 import { planCommand } from './plan.ts';
@@ -36,6 +38,7 @@ Examples:
   host-a$ imgmv ls 'team/*'               lists images, and what they share
   host-a$ imgmv copy docker-daemon:web:1.0 docker-archive:web.tar.zst
   host-b$ imgmv clean                     removes what an interrupted run kept
+  host-b$ imgmv doctor                    looks at what is needed, and says what to do
 
 Exit status:
   0 all done and verified    2 usage    10 no such image    11 other host unreachable or lost
@@ -54,8 +57,17 @@ Exit status:
   })
   .exitOverride()
   .enablePositionalOptions()
-  .helpCommand(false);
-for (const make of [receiveCommand, sendCommand, planCommand, lsCommand, copyCommand, cleanCommand])
+  .helpCommand(false)
+  .hook('preAction', (_, command) => configure(command));
+for (const make of [
+  receiveCommand,
+  sendCommand,
+  planCommand,
+  lsCommand,
+  copyCommand,
+  cleanCommand,
+  doctorCommand,
+])
   program.addCommand(make().exitOverride().copyInheritedSettings(program));
 program.command('help [COMMAND]').description('show this help, or that of a command').action(showHelp);
 program

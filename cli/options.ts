@@ -42,6 +42,63 @@ export function parseSize(text: string): number {
   return bytes;
 }
 
+const RATE_MIN_BYTES = KiB;
+const RATE_MAX_BYTES = 100 * UNIT_BYTES.GiB;
+/** As rsync has them: a letter alone counts by 1024, with a B behind it by 1000. */
+const RATE_UNITS = {
+  b: 1,
+  k: KiB,
+  m: KiB ** 2,
+  g: KiB ** 3,
+  kb: kB,
+  mb: kB ** 2,
+  gb: kB ** 3,
+  kib: KiB,
+  mib: KiB ** 2,
+  gib: KiB ** 3,
+};
+const RATE_FORM = /^([0-9]{1,12}(?:\.[0-9]{1,6})?)([a-z]{0,3})(?:\/s)?$/i;
+
+export const LIMIT_HELP =
+  'send and take no more than this a second, such as 800k, 10M or 1.5MB/s; 0: no limit';
+export const BWLIMIT_HELP = 'the same as rsync has it: a number without a unit is in KiB';
+
+/** A rate in bytes a second: `800k`, `10M`, `1.5MB/s`; `none` for 0. Without a unit it is bytes. */
+export const parseLimit = (text: string) => rateOf(text, 1);
+
+/** The same, as rsync reads it: without a unit it is KiB. */
+export const parseBwlimit = (text: string) => rateOf(text, KiB);
+
+function rateOf(text: string, unitless: number): Limit {
+  const [, count, unit = ''] = RATE_FORM.exec(text) ?? [];
+  const units: Readonly<Record<string, number>> = { ...RATE_UNITS, '': unitless };
+  const bytes = Number(count) * (units[unit.toLowerCase()] ?? Number.NaN);
+  if (Number.isNaN(bytes)) throw new InvalidArgumentError('Expected a rate such as 800k, 10M or 1.5MB/s.');
+  if (bytes === 0) return 'none';
+  if (bytes < RATE_MIN_BYTES || bytes > RATE_MAX_BYTES)
+    throw new InvalidArgumentError('Expected a rate from 1k to 100G, or 0 for no limit.');
+  return bytes;
+}
+
+/** Bytes a second. `none` wins over a limit that is set elsewhere. */
+export type Limit = number | 'none';
+
+export interface LimitFlags {
+  readonly limit?: Limit | undefined;
+  readonly bwlimit?: Limit;
+}
+
+/** The one of the two that is given. Throws usage for both. */
+export function limitGiven({ limit, bwlimit }: LimitFlags): Limit | undefined {
+  if (limit !== undefined && bwlimit !== undefined)
+    throw new ImgmvError('usage', '--limit and --bwlimit are the same', { hint: 'give one of them' });
+  return limit ?? bwlimit;
+}
+
+export function bytesPerSecond(limit: Limit | undefined): number | undefined {
+  return limit === 'none' ? undefined : limit;
+}
+
 /** A time: so long ago, or the day or moment that is written as ISO 8601 has it. */
 export function parseSince(text: string): Date {
   if (/^[0-9]+[smhd]$/.test(text)) return new Date(Date.now() - parseAgo(text));

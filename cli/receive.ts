@@ -18,11 +18,18 @@ import { CodeFile } from './code-file.ts';
 import { confirmPlan, requireTerminal } from './confirm.ts';
 import {
   type Advertised,
+  BWLIMIT_HELP,
+  bytesPerSecond,
   collect,
   countUpTo,
   durationBetween,
+  LIMIT_HELP,
+  type LimitFlags,
   type ListenAddress,
+  limitGiven,
   parseAdvertised,
+  parseBwlimit,
+  parseLimit,
   parseListen,
   parseMaxSession,
   parseReconnect,
@@ -42,7 +49,7 @@ import type { Renderer } from './renderer.ts';
 import { REPORT_HELP } from './report/report-run.ts';
 import { addCommonOptions, type CommonOptions, type Run, run } from './run.ts';
 
-interface ReceiveFlags extends CommonOptions, RenamingFlags, DestinationFlags {
+interface ReceiveFlags extends CommonOptions, LimitFlags, RenamingFlags, DestinationFlags {
   readonly once?: true;
   readonly listen?: ListenAddress;
   readonly advertise?: Advertised;
@@ -75,6 +82,8 @@ export function receiveCommand(): Command {
     )
     .option('--max-session <duration>', 'how long a session may last (default: 24h)', parseMaxSession)
     .option('--reconnect <duration>', RECONNECT_HELP, parseReconnect)
+    .option('--limit <rate>', LIMIT_HELP, parseLimit)
+    .option('--bwlimit <rate>', BWLIMIT_HELP, parseBwlimit)
     .option('--code-file <file>', 'write the pairing code to this new file (0600) instead of the terminal')
     .option(
       '--accept <pattern...>',
@@ -159,6 +168,7 @@ async function receiveImages(flags: ReceiveFlags, { engine, emit, renderer, sign
       push,
       unauthenticatedPerAddress: flags.maxUnauthenticated,
       patienceMs: flags.reconnect,
+      limit: bytesPerSecond(limitGiven(flags)),
       signal,
       emit,
       showCode: async (code, listening) => {

@@ -8,9 +8,12 @@ import type { Renderer } from './renderer.ts';
  */
 export class JsonRenderer implements Renderer {
   readonly #stream: NodeJS.WritableStream;
+  readonly #people: NodeJS.WritableStream;
 
-  constructor(stream: NodeJS.WritableStream) {
+  /** `people`: where what is no event goes. */
+  constructor(stream: NodeJS.WritableStream, people: NodeJS.WritableStream = process.stderr) {
     this.#stream = stream;
+    this.#people = people;
   }
 
   render(event: Event): void {
@@ -20,6 +23,10 @@ export class JsonRenderer implements Renderer {
   }
 
   say(): void {}
+
+  step(text: string): void {
+    this.#people.write(`${escapeText(text)}\n`);
+  }
 
   end(): void {}
 }

@@ -11,6 +11,7 @@ import type {
 import { counted } from '../proto/counted.ts';
 import { type BarWords, wordsText } from './bar-line.ts';
 import { Bars } from './bars.ts';
+import { checkedText, checkText } from './check-text.ts';
 import { escapeText } from './escape.ts';
 import { listText } from './list-text.ts';
 import { nameOf, namingLines, short, shortSource, sourceNameOf } from './names.ts';
@@ -84,6 +85,8 @@ export class TextRenderer implements Renderer {
     images: (event) => this.#options.result.write(listText(event, new Date())),
     warning: ({ message }) => this.#warn(message),
     cleaned: (event) => this.#cleaned(event),
+    check: (event) => this.#options.result.write(checkText(event, this.#options.quiet)),
+    checked: (event) => this.#options.result.write(checkedText(event)),
     error: (event) => this.#error(event),
   };
 
@@ -98,6 +101,10 @@ export class TextRenderer implements Renderer {
 
   say(text: string): void {
     if (!this.#options.quiet) this.#line(escapeText(text));
+  }
+
+  step(text: string): void {
+    this.#line(escapeText(text));
   }
 
   end(): void {

@@ -3,6 +3,7 @@ import type { Command } from 'commander';
 import type { EngineOptions } from '../agent/docker/engine.ts';
 import { type Emit, errorEvent } from '../agent/model/events.ts';
 import { type ImgmvError, toImgmvError } from '../proto/errors.ts';
+import type { Configured } from './config.ts';
 import { escapeText } from './escape.ts';
 import { withHints } from './hints.ts';
 import type { MoveFile } from './move-file.ts';
@@ -11,15 +12,21 @@ import { JsonRenderer } from './renderer-json.ts';
 import { TextRenderer } from './renderer-text.ts';
 import { openReport, type ReportFlags, type ReportRun } from './report/report-run.ts';
 import { commandLine } from './shell-word.ts';
+import { openSteps, type Steps } from './steps.ts';
 import { stopSignal } from './stop.ts';
 
-export interface CommonOptions extends Pick<MoveFile, 'dockerHost' | 'context' | 'report'> {
+export interface CommonOptions extends Configured, Pick<MoveFile, 'dockerHost' | 'context' | 'report'> {
   readonly json?: true;
   readonly quiet?: true;
+  readonly verbose?: true;
+  readonly log?: string;
 }
 
 /** Without a `command` there is no report. */
-export type RunOptions = CommonOptions & Partial<ReportFlags>;
+export interface RunOptions extends CommonOptions, Omit<Partial<ReportFlags>, 'report'> {
+  /** A configuration that cannot be used is for the command to tell. */
+  readonly toleratesConfig?: true;
+}
 
 export interface Run {
   readonly signal: AbortSignal;
@@ -34,7 +41,9 @@ export function addCommonOptions(command: Command, shown = 'errors alone'): Comm
     .option('--docker-host <address>', 'the engine: unix:///path, tcp://host:port or ssh://user@host')
     .option('--context <name>', 'the engine of this docker context')
     .option('--json', 'one JSON object a line on standard output')
-    .option('-q, --quiet', `show ${shown}`);
+    .option('-q, --quiet', `show ${shown}`)
+    .option('-v, --verbose', 'tell each step on standard error')
+    .option('--log <file>', 'append each step, with its time, to this file (0600)');
 }
 
 /** A stop that takes less is over before it is read of. */
@@ -50,10 +59,12 @@ export async function run(options: RunOptions, command: (run: Run) => Promise<nu
     ? new JsonRenderer(process.stdout)
     : new TextRenderer({ stream: process.stderr, result: process.stdout, quiet, color });
   let report: ReportRun | undefined;
+  let steps: Steps | undefined;
   const emit: Emit = (told) => {
     const event = withHints(told, options.command);
     renderer.render(event);
     report?.add(event);
+    steps?.add(event);
   };
   let stopping: NodeJS.Timeout | undefined;
   const signal = stopSignal(() => {
@@ -62,9 +73,17 @@ export async function run(options: RunOptions, command: (run: Run) => Promise<nu
       STOP_SAID_AFTER_MS,
     );
   });
-  const engine = { env: process.env, signal, dockerHost: options.dockerHost, context: options.context };
+  const { context, dockerHost } = options;
+  const givenBy = engineOrigin(options);
+  const engine = { env: process.env, signal, dockerHost, context, givenBy };
   let exit: number;
   try {
+    steps = openSteps(
+      options,
+      (text) => renderer.step(text),
+      ({ message }) => emit({ event: 'warning', message }),
+    );
+    if (options.configured?.failure && !options.toleratesConfig) throw options.configured.failure;
     report = openReport({ ...options, commandLine: commandLine(process.argv.slice(2)) });
     exit = await command({ signal, emit, renderer, engine });
   } catch (error) {
@@ -79,12 +98,20 @@ export async function run(options: RunOptions, command: (run: Run) => Promise<nu
     // What became of the images stays the status, unless that says that all is well.
     if (exit === 0) exit = unwritten.exit;
   }
+  steps?.end(exit);
   renderer.end();
   process.exitCode = exit;
   // A reader that has stopped to read does not hold up whoever was told to stop.
   if (signal.aborted) setTimeout(() => process.exit(exit), LAST_OUTPUT_MS);
   // Idle keep-alive sockets to the engine would hold the process for seconds more.
   process.stdout.write('', () => process.stderr.write('', () => process.exit(exit)));
+}
+
+/** What names the engine where no option does. */
+function engineOrigin({ configured, context, dockerHost }: CommonOptions): string | undefined {
+  const { values = {}, origins = {} } = configured ?? {};
+  if (dockerHost !== undefined && values.dockerHost === dockerHost) return origins.dockerHost;
+  return context !== undefined && values.context === context ? origins.context : undefined;
 }
 
 function tell(error: ImgmvError, emit: Emit, target: string | undefined): number {

@@ -9,13 +9,21 @@ import { ImgmvError, toImgmvError } from '../proto/errors.ts';
 import { JOBS, RETRIES } from '../proto/limits.ts';
 import { addChoosingOptions, type Choice, selectionOf, tellingNeeds } from './choosing.ts';
 import { promptForCode, readCodeFile } from './code-input.ts';
+import { type Configured, underlay, withoutConfigured } from './config.ts';
 import { confirmSend, offerToSend, requireTerminal } from './confirm.ts';
 import { missingHostHint } from './hints.ts';
 import { mergeMove } from './move-file/merge.ts';
 import { type MoveFile, readMoveFile } from './move-file.ts';
 import {
+  BWLIMIT_HELP,
+  bytesPerSecond,
   CONNECT_TIMEOUT_HELP,
+  LIMIT_HELP,
+  type Limit,
+  limitGiven,
+  parseBwlimit,
   parseConnectTimeout,
+  parseLimit,
   parseReconnect,
   parseSize,
   parseTarget,
@@ -35,7 +43,9 @@ import { addRenamingOptions, namingOf } from './renaming.ts';
 import { addCommonOptions, type CommonOptions, run } from './run.ts';
 
 /** What is to be done: the options, and where there is one the keys of a move file. */
-export interface SenderFlags extends CommonOptions, MoveFile {
+export interface SenderFlags extends CommonOptions, MoveFile, Configured {
+  /** The same as `limit`, which a move file and a configuration have. */
+  readonly bwlimit?: Limit;
   /** A move file, whose values these win over. */
   readonly move?: string;
 }
@@ -50,6 +60,8 @@ export function addSenderOptions(command: Command): Command {
     .option('--code-file <file>', 'read the pairing code from a file, - for standard input')
     .option('--connect-timeout <duration>', CONNECT_TIMEOUT_HELP, parseConnectTimeout)
     .option('--reconnect <duration>', RECONNECT_HELP, parseReconnect)
+    .option('--limit <rate>', LIMIT_HELP, parseLimit)
+    .option('--bwlimit <rate>', BWLIMIT_HELP, parseBwlimit)
     .option('--ignore-space', 'save images for which the disk of this host seems too full')
     .option('--max-bytes <size>', `with --from: ${MAX_BYTES_HELP}`, parseSize)
     .option('--then-push', 'let the target push what it has loaded to where the names say');
@@ -61,9 +73,12 @@ export async function sendImages(flags: SenderFlags, { planOnly = false } = {}):
   let asked = flags;
   let failure: ImgmvError | undefined;
   try {
+    asked = withOneLimit(flags);
     if (flags.move !== undefined) {
       requireStdinOnce(flags);
-      asked = { ...flags, ...mergeMove(await readMoveFile(flags.move), flags) };
+      const typed = withoutConfigured(asked);
+      const merged = { ...typed, ...mergeMove(await readMoveFile(flags.move), typed) };
+      asked = underlay(flags.configured?.values ?? {}, merged);
     }
   } catch (error) {
     failure = toImgmvError(error);
@@ -106,6 +121,7 @@ export async function sendImages(flags: SenderFlags, { planOnly = false } = {}):
       level: asked.level,
       connectTimeoutMs: asked.connectTimeout,
       patienceMs: asked.reconnect,
+      limit: bytesPerSecond(asked.limit),
     });
     return exit;
   });
@@ -131,6 +147,13 @@ function askerFor(
   return ({ needs }) =>
     (proposal, signal) =>
       confirmSend({ ...proposal, needs }, { input, output, signal });
+}
+
+/** `--bwlimit` as what it is. Throws usage for both. */
+function withOneLimit(flags: SenderFlags): SenderFlags {
+  const limit = limitGiven(flags);
+  const { bwlimit, ...others } = flags;
+  return { ...others, ...(limit !== undefined && { limit }) };
 }
 
 /** Of the one image. Throws usage where there cannot be one. */

@@ -7,8 +7,9 @@ import type { Channel } from './channel.ts';
 import { deferred } from './deferred.ts';
 import { ImgmvError, violation } from './errors.ts';
 import { Incoming } from './incoming.ts';
-import { DATA_HEADER_BYTES, DATA_MAX_BYTES, SOCKET_BACKLOG_MAX_BYTES } from './limits.ts';
+import { DATA_HEADER_BYTES, DATA_MAX_BYTES, NOISE_TAG_BYTES, SOCKET_BACKLOG_MAX_BYTES } from './limits.ts';
 import { Outgoing } from './outgoing.ts';
+import { type Pace, Waits } from './pace.ts';
 import { Pings } from './pings.ts';
 import { CREDIT, DATA, END, PING, PONG, pairRecord, RESUME, readPair, writeDataHeader } from './record.ts';
 import { Stopwatch } from './stopwatch.ts';
@@ -31,6 +32,13 @@ export interface LaneOptions {
   readonly dialled: boolean;
   /** Called when a channel breaks that may be replaced. Absent: a break ends the lane. */
   readonly onBreak?: (error: ImgmvError) => void;
+  /** What is sent keeps to `out`, and what is read to `in`; absent: as fast as it goes. */
+  readonly paces?: Paces | undefined;
+}
+
+export interface Paces {
+  readonly out?: Pace;
+  readonly in?: Pace;
 }
 
 export class Lane {
@@ -45,6 +53,8 @@ export class Lane {
   readonly failed = this.#fault.promise;
   readonly #dialled: boolean;
   readonly #onBreak: ((error: ImgmvError) => void) | undefined;
+  readonly #paces: Paces;
+  readonly #turns = new Waits();
   #channel: Channel;
   /** On the channels before this one, both ways. */
   #pastWireBytes = 0;
@@ -82,6 +92,7 @@ export class Lane {
     this.#incoming = new Incoming(options.windowBytes);
     this.#dialled = options.dialled;
     this.#onBreak = options.onBreak;
+    this.#paces = options.paces ?? {};
     void this.closed.then(this.#ready.reject);
     this.#take(channel);
   }
@@ -194,6 +205,7 @@ export class Lane {
   /** The next bytes, or undefined after the other side's END. One reader at a time. Throws the lane's error. */
   async read(): Promise<Buffer | undefined> {
     const bytes = this.#incoming.shift() ?? (await this.#wait());
+    if (bytes && this.#paces.in) await this.#turns.wait(this.#paces.in.reserve(bytes.length));
     // The writer is told before its window runs dry.
     const credit = bytes && this.#mayTell ? this.#incoming.credit() : undefined;
     if (credit) this.#sendPair(CREDIT, ...credit);
@@ -259,12 +271,23 @@ export class Lane {
     this.#flushing = true;
     while (this.#resumed && !this.#over && !this.#outgoing.given) {
       if (this.#channel.socket.backlog >= SOCKET_BACKLOG_MAX_BYTES) await this.#waitForSocket();
+      else if (this.#paces.out) await this.#sendInTurn(this.#paces.out);
       else this.#sendData(...this.#outgoing.give(DATA_MAX_BYTES));
     }
     this.#flushing = false;
     if (!this.#resumed || this.#over || !this.#outgoing.ended || this.#endGivenTo === this.#channel) return;
     this.#endGivenTo = this.#channel;
     this.#sendPair(END, this.#outgoing.to);
+  }
+
+  /** A break wakes it, and may come with another channel or with none: then it is for the next round. */
+  async #sendInTurn(pace: Pace): Promise<void> {
+    const channel = this.#channel;
+    const bytes = Math.min(DATA_MAX_BYTES, pace.stepBytes, this.#outgoing.ungiven);
+    const wait = pace.reserve(bytes + DATA_HEADER_BYTES + NOISE_TAG_BYTES);
+    if (wait > 0) await this.#forSocket.during(this.#turns.wait(wait));
+    if (this.#resumed && !this.#over && channel === this.#channel)
+      this.#sendData(...this.#outgoing.give(bytes));
   }
 
   #sendData(offset: number, bytes: Buffer): void {
@@ -294,6 +317,7 @@ export class Lane {
   }
 
   #wakeAll(): void {
+    this.#turns.wake();
     this.#wakeReader();
     this.#wakeWriters();
   }

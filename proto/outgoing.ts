@@ -35,6 +35,11 @@ export class Outgoing {
     return taken.length;
   }
 
+  /** Bytes that wait to be given to the connection at hand. */
+  get ungiven(): number {
+    return this.#sent.to - this.#next;
+  }
+
   /** Whether all has been given to the connection at hand. */
   get given(): boolean {
     return this.#next === this.#sent.to;

@@ -31,6 +31,7 @@ const STOREYS: readonly (readonly string[])[] = [
   ['archive', 'docker', 'compose', 'move'],
   ['peer', 'push'],
   ['ends'],
+  ['checks'],
   ['commands'],
 ];
 
@@ -97,7 +98,7 @@ it.each(['agent', 'proto'])('no text of %s names a command, which cli/hints.ts d
   for (const file of await filesOf(part))
     for (const line of (await readFile(file, 'utf8')).split('\n')) {
       const isComment = /^\s*(?:\/?\*|\/\/)/.test(line);
-      if (!isComment && /`imgmv |\bimgmv (?:send|plan|receive|copy|ls|clean)\b/.test(line))
+      if (!isComment && /`imgmv |\bimgmv (?:send|plan|receive|copy|ls|clean|doctor)\b/.test(line))
         naming.push(`${relative(ROOT, file)}: ${line.trim()}`);
     }
   expect(naming).toEqual([]);

@@ -48,6 +48,8 @@ export interface ReceiveOptions {
   readonly push?: ReceiverPush | undefined;
   readonly unauthenticatedPerAddress?: number | undefined;
   readonly patienceMs?: number | undefined;
+  /** Bytes a second that a session takes off the link at most; undefined: as many as come. */
+  readonly limit?: number | undefined;
   /** Shows a fresh code to people; resolves once it is shown. Called before `listening` is told. */
   readonly showCode: (code: Secret, listening: Listening) => Promise<{ codeFile?: string | undefined }>;
   readonly signal: AbortSignal;
@@ -94,6 +96,7 @@ export async function receive(options: ReceiveOptions): Promise<number> {
     hello: () => helloOf({ ...end.host(), confirms: confirm !== undefined }, hostname()),
     emit,
     patienceMs: options.patienceMs,
+    limit: options.limit,
     unauthenticatedPerAddress: options.unauthenticatedPerAddress,
   });
   const pause = new CodePause();

@@ -36,6 +36,8 @@ export interface SendOptions extends OriginOptions {
   readonly thenPush?: boolean;
   readonly connectTimeoutMs?: number | undefined;
   readonly patienceMs?: number | undefined;
+  /** Bytes a second that go over the link at most; undefined: as many as it takes. */
+  readonly limit?: number | undefined;
 }
 
 /** Throws what ended the run before there was a ledger; what became of each image is in the ledger. */
@@ -61,6 +63,7 @@ export async function send(options: SendOptions): Promise<Settled> {
     signal,
     connectTimeoutMs: options.connectTimeoutMs,
     patienceMs: options.patienceMs,
+    limit: options.limit,
   });
   using _ = onAbort(signal, () => session.fail(toImgmvError(signal.reason)));
   try {

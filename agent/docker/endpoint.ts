@@ -40,6 +40,8 @@ export interface EndpointOptions {
   readonly context?: string | undefined;
   /** What the two options begin with; `--` when left out. */
   readonly optionPrefix?: string;
+  /** What gave them, for people, where that is no option: `/etc/imgmv/config.yaml`. */
+  readonly givenBy?: string | undefined;
   readonly env: Environment;
   /** Told of a `config.json` that cannot be used, which is passed over then, as docker does; it is an error without. */
   readonly warn?: (message: string) => void;
@@ -50,6 +52,7 @@ export async function findEndpoint({
   dockerHost,
   context,
   optionPrefix = '--',
+  givenBy,
   env,
   warn,
 }: EndpointOptions): Promise<Endpoint> {
@@ -57,8 +60,8 @@ export async function findEndpoint({
   if (dockerHost !== undefined && context !== undefined)
     throw usage(`${hostOption} and ${contextOption} exclude each other`);
   if (dockerHost !== undefined)
-    return checked({ address: dockerHost, foundBy: hostOption, ...(await envTls(env)) });
-  if (context !== undefined) return contextEndpoint(context, contextOption, env);
+    return checked({ address: dockerHost, foundBy: givenBy ?? hostOption, ...(await envTls(env)) });
+  if (context !== undefined) return contextEndpoint(context, givenBy ?? contextOption, env);
   const fromEnv = env.DOCKER_HOST;
   if (fromEnv) return checked({ address: fromEnv, foundBy: 'DOCKER_HOST', ...(await envTls(env)) });
   if (env.DOCKER_CONTEXT) return contextEndpoint(env.DOCKER_CONTEXT, 'DOCKER_CONTEXT', env);

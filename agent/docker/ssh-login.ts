@@ -12,6 +12,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Duplex, type Readable, type Writable } from 'node:stream';
 import { ImgmvError } from '../../proto/errors.ts';
+import { step } from '../../proto/steps.ts';
 import type { Endpoint } from './endpoint.ts';
 
 /** After this, people see what ssh says while it still logs in: a banner may ask for something. */
@@ -101,10 +102,14 @@ export class SshLogin {
   /** Waits until the engine answers. `warn` is told what ssh says meanwhile. Throws engine-unavailable. */
   async open(warn?: (message: string) => void): Promise<void> {
     const { child, words } = this.#login;
+    step('ssh', () => `log in to ${new URL(this.#endpoint.address).host}`);
     const slow = setTimeout(() => words() !== '' && warn?.(`ssh says: ${words()}`), PATIENCE_MS);
     const answer = await this.#answer().finally(() => clearTimeout(slow));
     for (const handle of handlesOf(child)) handle.unref();
-    if ((await this.#forward(answer)) || (await this.#pings())) return;
+    if ((await this.#forward(answer)) || (await this.#pings())) {
+      step('ssh', () => `logged in; connections ${this.forwards ? 'are forwarded' : 'are sessions'}`);
+      return;
+    }
     await this.#session?.closed;
     throw this.#unavailable(this.#session?.words() ?? '', answer);
   }

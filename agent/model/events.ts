@@ -89,6 +89,9 @@ export interface Keeper {
   readonly store: string;
 }
 
+/** What is looked at, in this order. */
+export type CheckName = 'installation' | 'configuration' | 'engine' | 'store' | 'room' | 'port' | 'host';
+
 export interface PushedRef {
   readonly ref: string;
   readonly digest: string | null;
@@ -247,6 +250,26 @@ type Told =
       readonly kept: readonly (KeptImage & { readonly reason: string })[];
       /** By what its layers take less now, as the engine measures them; null where it does not say. */
       readonly freedBytes: number | null;
+    }
+  | {
+      readonly event: 'check';
+      readonly name: CheckName;
+      readonly status: 'ok' | 'warning' | 'fault';
+      readonly message: string;
+      /** What to do, where it is not well. */
+      readonly hint: string | null;
+      /** What a command would end with; null where none would for this. */
+      readonly code: ErrorCode | null;
+      /** For the hint, where there is none yet. */
+      readonly about?: About | undefined;
+    }
+  /** Behind the last check. */
+  | {
+      readonly event: 'checked';
+      readonly ok: number;
+      readonly warnings: number;
+      readonly faults: number;
+      readonly exit: number;
     }
   | (ToldError & { readonly event: 'error'; readonly exit: number });
 

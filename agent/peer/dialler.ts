@@ -14,6 +14,7 @@ import { CONNECT_TIMEOUT_MS, CROWDED_OUT_MS, CROWDED_OUT_PAUSE_MS, GIVE_UP_MS } 
 import type { Hello } from '../../proto/messages.ts';
 import { generateKeyPair } from '../../proto/noise.ts';
 import type { Secret } from '../../proto/secret.ts';
+import { step } from '../../proto/steps.ts';
 import { brokenOff, dial } from '../../proto/websocket.ts';
 import type { Emit } from '../model/events.ts';
 import { onAbort } from '../streams/on-abort.ts';
@@ -29,6 +30,8 @@ export interface DialOptions {
   readonly connectTimeoutMs?: number | undefined;
   /** How long to try to get a lost connection back. */
   readonly patienceMs?: number | undefined;
+  /** Of the session, in bytes a second. */
+  readonly limit?: number | undefined;
   readonly signal?: AbortSignal;
 }
 
@@ -93,12 +96,24 @@ async function connect(
   { url, connectTimeoutMs = CONNECT_TIMEOUT_MS, signal }: DialOptions,
   handshake: DiallerOptions,
 ): Promise<Channel> {
-  const socket = await dial(url, { timeoutMs: connectTimeoutMs, ...(signal && { signal }) });
+  const { preamble } = handshake;
+  const what = `lane ${preamble.lane} to ${new URL(url).host} (${preamble.kind}, generation ${preamble.generation})`;
+  step('connection', () => `dial ${what}`);
+  const socket = await dial(url, { timeoutMs: connectTimeoutMs, ...(signal && { signal }) }).catch(
+    (error: unknown) => failed(what, error),
+  );
   using _ = onAbort(signal, () => socket.destroy());
   try {
-    return await dialChannel(socket, handshake);
+    const channel = await dialChannel(socket, handshake);
+    step('connection', () => `connected ${what}, ${socket.negotiation.selected}`);
+    return channel;
   } catch (error) {
     signal?.throwIfAborted();
-    throw error;
+    return failed(what, error);
   }
+}
+
+function failed(what: string, error: unknown): never {
+  step('connection', () => `failed ${what}: ${toImgmvError(error).code}`);
+  throw error;
 }

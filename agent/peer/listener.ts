@@ -24,14 +24,15 @@ import {
   HTTP_HEADERS_MAX_BYTES,
 } from '../../proto/limits.ts';
 import type { Hello } from '../../proto/messages.ts';
+import { step } from '../../proto/steps.ts';
 import { type Socket, SUBPROTOCOL, upgrade, versionOffered } from '../../proto/websocket.ts';
 import type { Emit } from '../model/events.ts';
 import { type Clock, SYSTEM_CLOCK } from '../streams/clock.ts';
-import { usage } from '../streams/errors.ts';
 import { onAbort } from '../streams/on-abort.ts';
 import { Admission, type Stranger } from './admission.ts';
 import { Answers } from './answers.ts';
 import type { Authority } from './authority.ts';
+import { listenError } from './listen-error.ts';
 import { Session } from './session.ts';
 
 const EXPIRY_CHECK_MS = 250;
@@ -49,6 +50,8 @@ export interface ListenOptions {
   /** How long to wait for a lost connection to come back. */
   readonly patienceMs?: number | undefined;
   readonly unauthenticatedPerAddress?: number | undefined;
+  /** Of a session, in bytes a second. */
+  readonly limit?: number | undefined;
 }
 
 export interface AcceptedSession {
@@ -189,6 +192,7 @@ export class Listener {
     try {
       await this.#handshake(await upgrade(request, duplex, head), stranger);
     } catch (error) {
+      step('connection', () => `from ${stranger.address} failed: ${toImgmvError(error).code}`);
       // Told to the other side by its close code; a stranger's failure is no event of ours, but a wrong code is.
       if (toImgmvError(error).code === 'internal') duplex.destroy(error as Error);
     }
@@ -232,7 +236,13 @@ export class Listener {
       throw error;
     }
     this.#admission.leave(stranger);
-    if (kept) await this.#authenticated(channel, kept, stranger.address);
+    if (!kept) return;
+    const { kind, lane, generation } = (kept as Admitted).preamble;
+    step(
+      'connection',
+      () => `from ${stranger.address} proven: lane ${lane} (${kind}, generation ${generation})`,
+    );
+    await this.#authenticated(channel, kept, stranger.address);
   }
 
   #begins({ kind }: Preamble): boolean {
@@ -288,10 +298,11 @@ export class Listener {
       return channel.fail(toImgmvError(error));
     }
     this.#accept = undefined;
-    const { role, hello, emit, patienceMs = GIVE_UP_MS } = this.#options;
+    const { role, hello, emit, limit, patienceMs = GIVE_UP_MS } = this.#options;
     const { sessionId } = preamble;
     const { s } = authority;
-    const beginning = Session.begin(channel, { role, hello: hello(), emit, patienceMs, s, sessionId });
+    const options = { role, hello: hello(), emit, limit, patienceMs, s, sessionId };
+    const beginning = Session.begin(channel, options);
     // The code is used up: whoever waits for its session has to hear that there is none.
     beginning.catch(accept.reject);
     const session = await beginning;
@@ -302,20 +313,3 @@ export class Listener {
 
 /** node:http hands the same socket to 'connection' and 'upgrade'. */
 const strangers = new WeakMap<Duplex, Stranger>();
-
-function listenError({ address, port }: ListenOptions, error: NodeJS.ErrnoException): ImgmvError {
-  const where =
-    address === undefined ? `port ${port}` : `${address.includes(':') ? `[${address}]` : address}:${port}`;
-  switch (error.code) {
-    case 'EADDRINUSE':
-      return usage(`${where} is in use`, { cause: error, about: 'port-in-use' });
-    case 'EADDRNOTAVAIL':
-    case 'ENOTFOUND':
-    case 'EINVAL':
-      return usage(`${where} is no address of this host`, { cause: error });
-    case 'EACCES':
-      return usage(`no permission to listen on ${where}`, { cause: error });
-    default:
-      return usage(`cannot listen on ${where}: ${error.message}`, { cause: error });
-  }
-}

@@ -5,7 +5,7 @@
 import type { Channel, Preamble, Role } from '../../proto/channel.ts';
 import { type Deferred, deferred } from '../../proto/deferred.ts';
 import { ImgmvError, toImgmvError, violation } from '../../proto/errors.ts';
-import { Lane } from '../../proto/lane.ts';
+import { Lane, type Paces } from '../../proto/lane.ts';
 import {
   CLOSE_TIMEOUT_MS,
   CONTROL_WINDOW_BYTES,
@@ -18,6 +18,8 @@ import {
 } from '../../proto/limits.ts';
 import { Control, type Hello, KINDS, type Message } from '../../proto/messages.ts';
 import type { KeyPair } from '../../proto/noise.ts';
+import { Pace } from '../../proto/pace.ts';
+import { step } from '../../proto/steps.ts';
 import type { Emit } from '../model/events.ts';
 import { onAbort } from '../streams/on-abort.ts';
 import { settledWithin } from '../streams/settled-within.ts';
@@ -34,6 +36,8 @@ export interface SessionOptions {
   readonly sessionId: Buffer;
   readonly hello: Omit<Hello, 'type' | 'role'>;
   readonly emit: Emit;
+  /** Bytes a second that this side sends at most, and that it takes at most; undefined: as fast as it goes. */
+  readonly limit?: number | undefined;
 }
 
 interface Line {
@@ -47,6 +51,13 @@ interface Line {
 
 /** More than a ping takes on any link that is of use. */
 const ANSWER_MS = 1_000;
+/** Less costs more words of credit than it keeps off the link. */
+const WINDOW_MIN_BYTES = 64 * 1024;
+
+/** The window comes as fast as the other side can send it: of a limit it is what comes in a second. */
+function windowFor(limit: number | undefined): number {
+  return Math.min(LANE_WINDOW_BYTES, Math.max(WINDOW_MIN_BYTES, limit ?? LANE_WINDOW_BYTES));
+}
 
 export class Session {
   readonly role: Role;
@@ -61,6 +72,7 @@ export class Session {
   /** Aborted when the session is over, be it lost or at its end. */
   readonly #dialling = new AbortController();
   readonly #options: SessionOptions;
+  readonly #paces: Paces | undefined;
   /** By number; 0 is the control lane. */
   readonly #lines = new Map<number, Line>();
   /** Blob lanes that this side has asked for. */
@@ -73,7 +85,7 @@ export class Session {
   #finishing = false;
   #over = false;
 
-  private constructor(options: SessionOptions, control: Control, peer: Hello) {
+  private constructor(options: SessionOptions, control: Control, peer: Hello, paces: Paces | undefined) {
     this.role = options.role;
     this.s = options.s;
     this.rs = control.lane.channel.rs;
@@ -81,6 +93,7 @@ export class Session {
     this.peer = peer;
     this.signal = this.#abort.signal;
     this.#options = options;
+    this.#paces = paces;
     this.control = control;
     this.#watch = this.#startWatch();
     this.#take(0, control.lane);
@@ -95,9 +108,13 @@ export class Session {
    */
   static async begin(channel: Channel, options: SessionOptions): Promise<Session> {
     let session: Session | undefined;
+    const { limit } = options;
+    const paces = limit === undefined ? undefined : { out: new Pace(limit), in: new Pace(limit) };
     const lane: Lane = new Lane(channel, {
       windowBytes: CONTROL_WINDOW_BYTES,
       dialled: options.connect !== undefined,
+      // What is said here is little, and never waits to be read behind blobs.
+      paces: paces && { out: paces.out },
       onBreak: (error) => (session ? session.#broken(0, error) : lane.fail(error)),
     });
     const control = new Control(lane);
@@ -111,7 +128,8 @@ export class Session {
       const peer = await control.receive();
       if (peer?.type !== 'hello' || peer.role === role)
         throw violation('it did not begin with a fitting hello');
-      session = new Session(options, control, peer);
+      session = new Session(options, control, peer, paces);
+      step('session', () => `begun with ${peer.name}, which is ${peer.software}; here is the ${role}`);
       return session;
     } catch (error) {
       lane.fail(toImgmvError(error));
@@ -191,8 +209,9 @@ export class Session {
 
   async #addLane(number: number, channel: Channel, generation = 0): Promise<Lane> {
     const lane = new Lane(channel, {
-      windowBytes: LANE_WINDOW_BYTES,
+      windowBytes: windowFor(this.#options.limit),
       dialled: this.#options.connect !== undefined,
+      paces: this.#paces,
       onBreak: (error) => this.#broken(number, error),
     });
     this.#take(number, lane, generation);
@@ -233,6 +252,7 @@ export class Session {
   /** Ends the session for a fault of either side; everything that waits in it gets `error`. */
   fail(error: ImgmvError): void {
     if (this.#over) return;
+    step('session', () => `failed: ${error.code}`);
     this.#end();
     for (const lane of this.#lanes) lane.fail(error);
     this.#abort.abort(error);
@@ -260,6 +280,7 @@ export class Session {
   async finish(): Promise<void> {
     if (this.#over) return;
     this.#finishing = true;
+    step('session', () => `ends well, ${this.wireBytes} bytes on the wire`);
     for (const lane of this.#lanes) if (!lane.connected) lane.fail(lost(this.peer.name));
     await Promise.allSettled(this.#lanes.map((lane) => lane.end()));
     await settledWithin(Promise.all(this.#lanes.map((lane) => lane.peerEnded)), CLOSE_TIMEOUT_MS);
@@ -290,6 +311,7 @@ export class Session {
   }
 
   #broken(number: number, error: ImgmvError): void {
+    step('session', () => `lane ${number} broke: ${error.code}`);
     const line = this.#lines.get(number);
     if (!line || this.#ending) return line?.lane.fail(error);
     if (line.lane.resumed) line.redial.broke(performance.now() - line.connectedAt);
@@ -328,6 +350,7 @@ export class Session {
   }
 
   #connected(line: Line, channel: Channel): void {
+    step('session', () => `a lane goes on, connection ${line.generation}`);
     clearTimeout(line.giveUp);
     line.connectedAt = performance.now();
     line.redial.connected();

@@ -14,10 +14,11 @@ const LEXEME_MAX_CHARACTERS = 65_536;
 
 /**
  * Of a text that is not YAML the problems are those of its form; a value can be judged only in a good one. There is no
- * root in a file of nothing but comments, and in what is not YAML.
+ * root in a file of nothing but comments, and in what is not YAML. `what` is the file in what people read.
  */
 export async function parseYaml(
   text: string,
+  what = 'move file',
 ): Promise<{ root?: Located | undefined; problems: readonly Problem[] }> {
   const yaml = await loadYaml();
   const lines = new yaml.LineCounter();
@@ -32,11 +33,11 @@ export async function parseYaml(
     for (const lexeme of new yaml.Lexer().lex(text)) {
       if (lexeme.length > LEXEME_MAX_CHARACTERS || ++lexemes > LEXEMES_MAX)
         throw new TooMuch(
-          'there is more here than in any move file; thousands of images go into a list, see file',
+          `there is more here than in any ${what}${what === 'move file' ? '; thousands of images go into a list, see file' : ''}`,
         );
       yield* parser.next(lexeme);
       // What nests without end would exhaust the stack of all that follows, and end the process.
-      if (parser.stack.length > STACK_MAX) throw new TooMuch('nested deeper than anything in a move file');
+      if (parser.stack.length > STACK_MAX) throw new TooMuch(`nested deeper than anything in a ${what}`);
     }
     yield* parser.end();
   }
@@ -65,7 +66,7 @@ export async function parseYaml(
     return problemAt(placeOf(pos[0]), `not good YAML: ${asClause(message)}${hint}`);
   });
   if (second)
-    problems.push(problemAt(placeOf(second.range[0]), 'a second document begins: a move file is one'));
+    problems.push(problemAt(placeOf(second.range[0]), `a second document begins: a ${what} is one`));
   if (problems.length > 0 || !document?.contents) return { problems };
   const locator = new Locator(yaml, placeOf);
   return { root: locator.locate(document.contents, 0), problems: locator.problems };

@@ -17,20 +17,39 @@ const REASONS: Readonly<Record<string, string>> = {
 const QUOTES_DO_NOT_HELP = /^(true or|a whole number|a duration|a size)/;
 
 /** Keys of the root that are none of `known`. */
-export function unknownKeys(root: Located, known: readonly string[]): readonly Problem[] {
+export function unknownKeys(
+  root: Located,
+  known: readonly string[],
+  what = 'a move file',
+  reasonFor: (key: string) => string | undefined = reasonOf,
+): readonly Problem[] {
   return [...root.children]
     .filter(([key]) => !known.includes(String(key)))
-    .map(([key, child]) => problemAt(child.key, unknownKey(String(key), known)));
+    .map(([key, child]) => {
+      const reason = reasonFor(String(key));
+      const text =
+        reason === undefined
+          ? unknownKey(String(key), known, what)
+          : `${shown(String(key))} is no key: ${reason}`;
+      return problemAt(child.key, text);
+    });
 }
 
-function unknownKey(key: string, known: readonly string[]): string {
-  const reason = Object.hasOwn(REASONS, key) ? REASONS[key] : undefined;
-  if (reason !== undefined) return `${shown(key)} is no key: ${reason}`;
-  const near = known
+function reasonOf(key: string): string | undefined {
+  return Object.hasOwn(REASONS, key) ? REASONS[key] : undefined;
+}
+
+function unknownKey(key: string, known: readonly string[], what: string): string {
+  const near = nearestTo(key, known);
+  return `${shown(key)} is no key of ${what}${near === undefined ? '' : `: did you mean ${near}?`}`;
+}
+
+/** Of `known` the one that was most likely meant. */
+export function nearestTo(key: string, known: readonly string[]): string | undefined {
+  return known
     .map((one) => ({ one, far: distance(key.toLowerCase().replaceAll('_', '-').slice(0, 30), one) }))
     .filter(({ one, far }) => far <= Math.max(1, Math.floor(one.length / 3)))
     .sort((a, b) => a.far - b.far)[0]?.one;
-  return `${shown(key)} is no key of a move file${near === undefined ? '' : `: did you mean ${near}?`}`;
 }
 
 /** One for each place: of alternatives that all fail, the one that comes nearest is told. */

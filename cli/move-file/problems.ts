@@ -25,14 +25,19 @@ export function problemAt({ line, column }: Place, text: string): Problem {
 
 /** `name` is the file as it was given. The message has a line per problem, in the order of the file. */
 export function problemsError(name: string, problems: readonly Problem[]): ImgmvError {
+  return new ImgmvError('usage', problemLines(name, problems).join('\n'), {
+    hint: 'docs/move.md has every key; with docs/move.schema.json an editor checks them',
+  });
+}
+
+/** A line for each problem, in the order of the file; of very many only the first. */
+export function problemLines(name: string, problems: readonly Problem[]): readonly string[] {
   const sorted = problems.toSorted((a, b) => a.line - b.line || a.column - b.column);
   const lines = sorted
     .slice(0, PROBLEMS_MAX)
     .map(({ line, column, text }) => `${name}:${line}:${column}: ${text}`);
   const more = problems.length - lines.length;
-  return new ImgmvError('usage', [...lines, ...(more > 0 ? [`${name}: and ${more} more`] : [])].join('\n'), {
-    hint: 'docs/move.md has every key; with docs/move.schema.json an editor checks them',
-  });
+  return [...lines, ...(more > 0 ? [`${name}: and ${more} more`] : [])];
 }
 
 /** Text of the file in quotes, on one line and not too long for it. */

@@ -10,8 +10,10 @@ import { parseTarget as parseName, parseReference } from '../../agent/model/refe
 import { JOBS, JOBS_MAX, RETRIES, RETRIES_MAX, ZSTD_LEVEL_MAX, ZSTD_LEVEL_MIN } from '../../proto/limits.ts';
 import {
   CONNECT_TIMEOUT_HELP,
+  LIMIT_HELP,
   parseConnectTimeout,
   parseLabel,
+  parseLimit,
   parseReconnect,
   parseSince,
   parseSize,
@@ -24,7 +26,7 @@ import { about, checked, list, mapping, parsed, text, textLike, toggle, wholeNum
 const DURATION = '^(?=.*[1-9])[0-9]{1,6}[smhd]$';
 const DATE = '^[0-9]{4}-(0[1-9]|1[0-2])-(0[1-9]|[12][0-9]|3[01])$';
 
-const duration = (description: string, example: string, parse: (text: string) => number) =>
+export const duration = (description: string, example: string, parse: (text: string) => number) =>
   v.pipe(
     textLike(new RegExp(DURATION), 'a duration such as 90s, 10m, 2h or 7d'),
     about(description, example),
@@ -50,10 +52,11 @@ function rulesOf(given: string | string[] | { [from: string]: string }): readonl
   return rules.map(parseRetag);
 }
 
+const RATE = 'a rate such as 800k, 10M or 1.5MB/s';
 const REGISTRY = 'the host of a registry, such as registry.example:5000';
 const PROJECT = 'a path in a registry, such as team/web';
 
-const entries = {
+export const entries = {
   to: v.pipe(
     text('a host such as host-b, host-b:7400 or wss://images.example/host-b'),
     about(
@@ -139,6 +142,11 @@ const entries = {
   context: v.pipe(text('the name of a docker context'), about('the engine of this docker context', 'prod')),
   'connect-timeout': duration(CONNECT_TIMEOUT_HELP, '30s', parseConnectTimeout),
   reconnect: duration(RECONNECT_HELP, '30m', parseReconnect),
+  limit: v.pipe(
+    textLike(/^[0-9]{1,12}(\.[0-9]{1,6})?([kKmMgG](i?[bB])?|[bB])?(\/s)?$/, RATE),
+    about(LIMIT_HELP, '10M', '1.5MB/s'),
+    parsed(parseLimit),
+  ),
   'ignore-space': toggle('save images for which the disk of this host seems too full'),
   'max-bytes': v.pipe(
     textLike(/^(?=.*[1-9])[0-9]{1,6}([kMGT]B|[KMGT]iB)$/, 'a size such as 500MB or 2GiB'),

@@ -86,6 +86,8 @@ export class Report {
       case 'images':
       case 'warning':
       case 'cleaned':
+      case 'check':
+      case 'checked':
         return;
       default:
         return event satisfies never;

@@ -36,6 +36,8 @@ export const GOOD: readonly Example[] = [
   { yaml: 'context: prod' },
   { yaml: 'connect-timeout: 15s\nreconnect: 5m' },
   { yaml: 'jobs: 2\nretries: 0\nlevel: 19' },
+  { yaml: 'limit: 1.5MB/s' },
+  { yaml: 'limit: "800000"' },
   { yaml: '{"to": "host-b", "images": ["web"]}' },
   { yaml: 'images: &names [web]\nexcept: *names' },
   { yaml: '# yaml-language-server: $schema=./move.schema.json\nto: host-b\n...\n' },
@@ -76,6 +78,19 @@ export const BAD: readonly Example[] = [
   {
     yaml: 'to: true',
     says: 'move.yaml:1:5: to is the truth value true, expected a host such as host-b, host-b:7400 or wss://images.example/host-b; in quotes it is text: "true"',
+  },
+  {
+    yaml: 'limit: 10Mbit',
+    says: 'move.yaml:1:8: limit "10Mbit": expected a rate such as 800k, 10M or 1.5MB/s',
+  },
+  {
+    yaml: 'limit: 1k\njobs: 0',
+    says: 'move.yaml:2:7: jobs 0: expected a whole number from 1 to 16',
+  },
+  {
+    yaml: 'limit: 500G',
+    says: 'move.yaml:1:8: limit "500G": expected a rate from 1k to 100G, or 0 for no limit',
+    beyondSchema: true,
   },
   {
     yaml: 'reconnect: 5',

@@ -1,8 +1,11 @@
 /** What the values of options mean, as the help and the documents write them. */
 import { expect, test } from 'vitest';
 import {
+  limitGiven,
   parseAdvertised,
+  parseBwlimit,
   parseConnectTimeout,
+  parseLimit,
   parseListen,
   parseMaxSession,
   parseReconnect,
@@ -85,4 +88,41 @@ test.each([
 
 test('--advertise takes nothing that cannot be dialled', () => {
   expect(() => parseAdvertised('a b')).toThrow(/^Expected HOST, HOST:PORT/);
+});
+
+test.each([
+  ['2048', 2048, 2048 * 1024],
+  ['1024', 1024, 1024 * 1024],
+  ['800k', 800 * 1024, 800 * 1024],
+  ['800K', 800 * 1024, 800 * 1024],
+  ['10M', 10 * 2 ** 20, 10 * 2 ** 20],
+  ['10MiB/s', 10 * 2 ** 20, 10 * 2 ** 20],
+  ['1.5MB/s', 1_500_000, 1_500_000],
+  ['1.5mb', 1_500_000, 1_500_000],
+  ['1g', 2 ** 30, 2 ** 30],
+  ['2000B', 2000, 2000],
+  ['0', 'none', 'none'],
+  ['0k', 'none', 'none'],
+])('%s a second, by --limit and by --bwlimit', (text, limit, bwlimit) => {
+  expect([parseLimit(text), parseBwlimit(text)]).toEqual([limit, bwlimit]);
+});
+
+test.each(['', 'x', '-1', '1kbit', '1T', '1.5.5M', '1e6', '10 M', '0x10', '1M/h', '9'.repeat(13)])(
+  '--limit %j is refused, and the error gives examples',
+  (text) => {
+    expect(() => parseLimit(text)).toThrow('Expected a rate such as 800k, 10M or 1.5MB/s.');
+  },
+);
+
+test.each(['1023', '0.5k', '101G'])('--limit %s is out of bounds, which the error names', (text) => {
+  expect(() => parseLimit(text)).toThrow('Expected a rate from 1k to 100G, or 0 for no limit.');
+});
+
+test('one of --limit and --bwlimit', () => {
+  expect([limitGiven({}), limitGiven({ limit: 5000 }), limitGiven({ bwlimit: 'none' })]).toEqual([
+    undefined,
+    5000,
+    'none',
+  ]);
+  expect(() => limitGiven({ limit: 5000, bwlimit: 5000 })).toThrow('--limit and --bwlimit are the same');
 });

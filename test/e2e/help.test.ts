@@ -11,6 +11,7 @@ const helps = [
   { args: ['copy', '--help'], golden: 'copy' },
   { args: ['clean', '--help'], golden: 'clean' },
   { args: ['ls', '--help'], golden: 'ls' },
+  { args: ['doctor', '--help'], golden: 'doctor' },
 ];
 
 it.each(helps)('$args', async ({ args, golden }) => {

@@ -42,6 +42,7 @@ it(
       'docs/architecture.md',
       'docs/archives.md',
       'docs/choosing.md',
+      'docs/config.md',
       'docs/development.md',
       'docs/engines.md',
       'docs/install.md',

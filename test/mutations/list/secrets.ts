@@ -16,6 +16,11 @@ const HELPER = 'A credential helper is asked';
 const KEPT = 'What an interrupted run left in the engine';
 const BY_FORCE = '`imgmv clean --force` removes it';
 const POSES = 'No other user can pass off';
+const CONFIGURED = 'A configuration is read only from';
+const NO_LINK = 'It is not read through a symbolic link';
+const TYPED = 'What loosens a guard';
+const LOG_OWNED = 'A log is written only to';
+const LOG_MODE = 'It is made with mode 0600';
 
 export const SECRETS: readonly Mutation[] = [
   {
@@ -218,5 +223,69 @@ export const SECRETS: readonly Mutation[] = [
     replace: 'if (place === HERE?.place) return undefined;',
     tests: helpers,
     says: [KEPT],
+  },
+  {
+    name: 'others may write a configuration',
+    file: 'cli/config/file.ts',
+    find: 'if ((stats.mode & OTHERS_WRITE) !== 0)',
+    replace: 'if (false)',
+    tests: tests('test/e2e/config.test.ts', 'somebody else could have written'),
+    says: [CONFIGURED],
+  },
+  {
+    name: 'anybody may own a configuration',
+    file: 'cli/config/file.ts',
+    find: 'if (stats.uid !== 0 && stats.uid !== caller)',
+    replace: 'if (stats.uid === -caller - 1)',
+    tests: tests('test/e2e/config.test.ts', 'somebody else could have written'),
+    says: [CONFIGURED],
+  },
+  {
+    name: 'a configuration may be a link',
+    file: 'cli/config/file.ts',
+    find: 'constants.O_NOFOLLOW | constants.O_NONBLOCK',
+    replace: 'constants.O_NONBLOCK',
+    tests: tests('test/e2e/config.test.ts', 'somebody else could have written'),
+    says: [NO_LINK],
+  },
+  {
+    name: 'a guard may be loosened in a configuration',
+    file: 'cli/config/keys.ts',
+    find: 'if (GUARDS.includes(key) || ',
+    replace: 'if (GUARDS.length === 0 || ',
+    tests: tests('test/e2e/config.test.ts', 'in a file and in the environment'),
+    says: [TYPED],
+  },
+  {
+    name: 'a secret may stand in a configuration',
+    file: 'cli/config/keys.ts',
+    find: 'if (SECRETS.test(key))',
+    replace: "if (SECRETS.test('') && key)",
+    tests: tests('test/e2e/config.test.ts', 'in a file and in the environment'),
+    says: [TYPED],
+  },
+  {
+    name: 'a log may be of anybody',
+    file: 'cli/steps.ts',
+    find: 'if (stats.uid !== process.geteuid?.())',
+    replace: 'if (stats.uid < 0)',
+    tests: tests('test/e2e/steps.test.ts', 'somebody else may have placed'),
+    says: [LOG_OWNED],
+  },
+  {
+    name: 'a log may have other names',
+    file: 'cli/steps.ts',
+    find: 'stats.nlink > 1',
+    replace: 'stats.nlink > 9',
+    tests: tests('test/e2e/steps.test.ts', 'somebody else may have placed'),
+    says: [LOG_OWNED],
+  },
+  {
+    name: 'everybody may read a log',
+    file: 'cli/steps.ts',
+    find: 'O_NONBLOCK, 0o600)',
+    replace: 'O_NONBLOCK, 0o644)',
+    tests: tests('test/e2e/steps.test.ts', 'in the log of either side'),
+    says: [LOG_MODE],
   },
 ];

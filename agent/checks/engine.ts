@@ -1,0 +1,58 @@
+/** The engine of this host: whether it is found and answers, how its images are read, and what room it has. */
+import { Engine, type EngineOptions } from '../docker/engine.ts';
+import { roomOf } from '../docker/room.ts';
+import { type Check, fault, faultOf, ok, warning } from './check.ts';
+
+/** Below it most images do not fit, and below the other one none do. */
+const ROOM_SCARCE_BYTES = 2 * 2 ** 30;
+const ROOM_NONE_BYTES = 64 * 2 ** 20;
+
+/** One line where there is no engine to be asked, one for each question else. */
+export async function checkEngine(options: EngineOptions): Promise<readonly Check[]> {
+  const warnings: Check[] = [];
+  const warn = (message: string) => void warnings.push(warning('engine', message));
+  let engine: Engine;
+  try {
+    engine = await Engine.connect({ ...options, warn });
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    return [...warnings, faultOf('engine', error)];
+  }
+  using _ = engine;
+  const { endpoint, info } = engine;
+  const found = ok('engine', `${info.kind} ${info.version} at ${endpoint.address} (${endpoint.foundBy})`);
+  return [...warnings, found, await checkStore(engine), await checkRoom(engine)];
+}
+
+async function checkStore(engine: Engine): Promise<Check> {
+  try {
+    await engine.list();
+    const { kind, store } = engine.info;
+    if (store === 'classic') return ok('store', `${store} store, which ${kind} saves image by image`);
+    const content = await engine.content();
+    if (content) return ok('store', `${store} store, read blob by blob`);
+    return warning(
+      'store',
+      `${store} store, which cannot be read blob by blob from here: ${kind} saves each image as a whole`,
+      'nothing is wrong, but it takes longer; a newer docker may show them, or one with no proxy before its socket',
+    );
+  } catch (error) {
+    return faultOf('store', error);
+  }
+}
+
+async function checkRoom(engine: Engine): Promise<Check> {
+  const room = await roomOf(engine);
+  if (!room)
+    return warning(
+      'room',
+      'the disk of the engine is not to be seen from here, so nobody knows beforehand what fits',
+      'look on the host of the engine: `df` of what `docker info` calls its root dir',
+    );
+  const megabytes = `${Math.floor(Math.max(0, room.freeBytes) / 1e6)} MB`;
+  const message = `${megabytes} free under ${room.path}`;
+  const hint =
+    'an image takes twice its size while it is loaded: `docker system prune`, or a larger disk, gives room';
+  if (room.freeBytes < ROOM_NONE_BYTES) return fault('room', 'refused', `only ${message}`, hint);
+  return room.freeBytes < ROOM_SCARCE_BYTES ? warning('room', `only ${message}`, hint) : ok('room', message);
+}
