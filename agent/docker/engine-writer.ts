@@ -247,8 +247,10 @@ export class EngineWriter {
       );
     if ((got.Os || OS_UNSAID) !== platform.os)
       throw integrity(`the image is for ${got.Os}, and was offered for ${platform.os}`);
-    const { manifests: sent } = this.sent;
-    const incompleteOne = got.Manifests?.find(({ ID, Available }) => sent.has(ID) && !Available);
+    const { manifests } = this.sent;
+    const incompleteOne = got.Manifests?.find(
+      ({ ID, Available }) => !Available && (ID === wantId || manifests.has(ID)),
+    );
     if (incompleteOne) throw integrity(`the engine lacks a part of manifest ${incompleteOne.ID}`);
   }
 
