@@ -20,29 +20,29 @@ export const IMAGE_HELP =
   'name, name:tag, name@digest, an id or its prefix, as docker takes them; team/*, *:1.*, web:1.0,1.1 or web:/REGEX/ for several';
 
 export const CHOOSING_HELP = `Choosing:
-  team/*         all of whose name begins so: * stands for any characters, also for / and, at the
-                 end of a name without a tag, for any tag
-  *:1.*          all with such a tag
+  team/*         all images whose name begins like this; * matches any characters, also / and, at
+                 the end of a name without a tag, any tag
+  *:1.*          all images with a tag like this
   web:1.0,1.1    two tags
-  'web:/^v1\\./'  tags that fit a regular expression
---label, --since and --except narrow down what is chosen, or all images where nothing is.
---except web leaves out all tags of web; elsewhere web is web:latest, as docker has it.`;
+  'web:/^v1\\./'  tags that match a regular expression
+--label, --since and --except narrow down the choice, or all images if nothing else is chosen.
+--except web leaves out all tags of web; elsewhere web means web:latest, as for docker.`;
 
 export function addChoosingOptions(command: Command): Command {
   return command
     .optionsGroup('Options that choose images:')
     .option('-a, --all', 'all images that have a name')
-    .option('--label <key[=value]>', 'only images with this label; may be given again', collect(parseLabel))
+    .option('--label <key[=value]>', 'only images with this label; repeatable', collect(parseLabel))
     .option('--since <duration>', 'only images made in the last 7d, or since 2026-11-01', parseSince)
-    .option('--except <pattern>', 'leave out names that fit; may be given again', collect(parsePatterns))
+    .option('--except <pattern>', 'leave out matching names; repeatable', collect(parsePatterns))
     .option('--file <list>', 'images from a file, one IMAGE a line; - for standard input', onlyOne)
     .option(
       '--compose <file>',
-      'all images of a compose file, or of the one in a directory; given again, files are merged',
+      'all images of a compose file, or of the one in a directory; repeat it to merge files',
       collect((file) => file),
     )
-    .option('--running', 'the images of containers that run')
-    .option('--dangling', 'images without a name, too; they arrive without one')
+    .option('--running', 'the images of running containers')
+    .option('--dangling', 'also images without a name, which arrive without one')
     .optionsGroup('Options:');
 }
 

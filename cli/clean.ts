@@ -4,8 +4,8 @@ import { addCommonOptions, type CommonOptions, run } from './run.ts';
 
 export function cleanCommand(): Command {
   const command = new Command('clean')
-    .description('remove layers that interrupted runs kept in the engine of this host')
-    .option('--force', 'also what a session may still use, which then gets it again');
+    .description('remove layers that interrupted runs left in the engine of this host')
+    .option('--force', 'also remove what a running session may still use; it gets that again');
   return addCommonOptions(command)
     .addHelpText(
       'after',

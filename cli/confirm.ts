@@ -67,7 +67,7 @@ export function requireTerminal({ stdinTaken = false, hint }: { stdinTaken?: boo
   const { stdin, stderr } = process;
   if (stdinTaken)
     throw new ImgmvError('usage', 'standard input is taken, and --confirm asks there', {
-      hint: 'name a file in place of -, or leave --confirm out',
+      hint: 'name a file instead of -, or leave --confirm out',
     });
   if (!(stdin.isTTY && stderr.isTTY))
     throw new ImgmvError('usage', 'there is no terminal to ask on, which --confirm does', { hint });

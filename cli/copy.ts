@@ -54,32 +54,32 @@ export function copyCommand(): Command {
     .description('copy images between engines and archives that this host reaches')
     .argument(
       '[PLACE...]',
-      'one SOURCE or more, and DEST; without SOURCE the engine, for --all and the like',
+      'one or more SOURCE, then DEST; without SOURCE the engine, for options such as --all',
     );
   addFileOptions(addRenamingOptions(addChoosingOptions(command)), 'DEST')
-    .option('--no-replace', 'refuse images whose name another image has in DEST')
-    .option('--ignore-space', 'copy images for which a disk seems too full')
+    .option('--no-replace', 'refuse an image if another one in DEST has its name')
+    .option('--ignore-space', 'also copy images that seem too large for a disk')
     .option('--max-bytes <size>', MAX_BYTES_HELP, parseSize)
-    .option('--push', 'push what is in the engine then to where its names say, as `docker push` would')
+    .option('--push', 'then push the images to the registries in their names, as `docker push` does')
     .option('--confirm', 'show the plan on this terminal, and ask before anything is copied')
     .option('--retries <n>', RETRIES_HELP, parseRetries)
-    .option('--src-docker-host <address>', 'the engine of SOURCE, in place of --docker-host')
-    .option('--src-context <name>', 'the engine of SOURCE, in place of --context')
-    .option('--dest-docker-host <address>', 'the engine of DEST, in place of --docker-host')
-    .option('--dest-context <name>', 'the engine of DEST, in place of --context')
+    .option('--src-docker-host <address>', 'the engine of SOURCE, instead of --docker-host')
+    .option('--src-context <name>', 'the engine of SOURCE, instead of --context')
+    .option('--dest-docker-host <address>', 'the engine of DEST, instead of --docker-host')
+    .option('--dest-context <name>', 'the engine of DEST, instead of --context')
     .option('--report <file>', REPORT_HELP);
   return addCommonOptions(command)
     .addHelpText(
       'after',
       `
 Places:
-  docker-daemon:NAME[:TAG]    the engine; as DEST docker-daemon: takes all images as they are called
+  docker-daemon:NAME[:TAG]    the engine; as DEST, docker-daemon: takes all images under their own names
   docker-archive:FILE[:REF]   what \`docker save\` writes; as a source also a directory of such files
   oci-archive:FILE[:REF]      an OCI layout in a tar
   oci:DIR[:REF]               an OCI layout; as DEST it grows
   dir:DIR                     one image, as skopeo keeps it
-FILE is compressed as its ending says (.tar, .tar.gz, .tar.zst) and read by its bytes; - is standard
-input or output. REF picks one image, or is what the one image is to be called.
+The ending of FILE (.tar, .tar.gz, .tar.zst) says how to compress it; reading goes by its bytes. - is
+standard input or output. REF picks one image, or names the one image.
 
 Examples:
   $ imgmv copy docker-daemon:web:1.0 docker-daemon:db:16 docker-archive:both.tar.zst
@@ -94,9 +94,9 @@ Examples:
 
 ${CHOOSING_HELP}
 
-Images of an archive are read as a whole and checked before anything else happens. Their digests,
-sizes and names have to agree; no other names than those shown reach the engine. Files that are
-made are for their owner only (mode 0600).`,
+The images that you choose from an archive are read and checked before anything else happens. Their
+digests, sizes and names have to agree, and no names except those shown reach the engine. New files
+are only for their owner (mode 0600).`,
     )
     .action((places: readonly string[], flags: CopyFlags) =>
       run({ ...flags, command: 'copy' }, async ({ engine, emit, signal }) => {
@@ -154,7 +154,7 @@ made are for their owner only (mode 0600).`,
 function parsePlaces(places: readonly string[]): readonly NamedEndpoint[] {
   const unknown = places.find((text) => !namesKind(text));
   if (unknown !== undefined)
-    throw new ImgmvError('usage', `${JSON.stringify(unknown)} is no place for images`, {
+    throw new ImgmvError('usage', `${JSON.stringify(unknown)} is not a place for images`, {
       hint: placesHint(places, namesKind),
     });
   return places.map(parseEndpoint);

@@ -29,7 +29,7 @@ export function lsCommand(): Command {
     .argument('[IMAGE...]', IMAGE_HELP)
     .option('--from <source>', FROM_HELP, collectEndpoints);
   addChoosingOptions(command).option('--max-bytes <size>', `with --from: ${MAX_BYTES_HELP}`, parseSize);
-  return addCommonOptions(command, 'errors alone, and the list')
+  return addCommonOptions(command, 'errors and the list')
     .addHelpText(
       'after',
       `
@@ -41,9 +41,9 @@ Examples:
 
 ${CHOOSING_HELP}
 
-SHARED is what of an image other images there have, too, and how many. Of archives the list shows
-what they say of themselves: layers are not read, and only what is compressed as a whole is
-decompressed.`,
+SHARED is how much of an image other images there also have, and how many do. For archives the list
+shows what they say about themselves: their layers are not read, and only an archive that is
+compressed as a whole is decompressed.`,
     )
     .action((images: readonly string[], flags: ListFlags) =>
       run(flags, async ({ engine, emit, signal }) => {

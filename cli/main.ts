@@ -35,9 +35,9 @@ Examples:
   host-b$ imgmv receive --once            shows a pairing code
   host-a$ imgmv send web:1.0 --to host-b  asks for it, then moves the image
   host-a$ imgmv plan web:1.0 --to host-b  shows what that would send
-  host-a$ imgmv ls 'team/*'               lists images, and what they share
+  host-a$ imgmv ls 'team/*'               lists images and what they share
   host-a$ imgmv copy docker-daemon:web:1.0 docker-archive:web.tar.zst
-  host-b$ imgmv clean                     removes what an interrupted run kept
+  host-b$ imgmv clean                     removes what an interrupted run left
   host-b$ imgmv doctor                    looks at what is needed, and says what to do
 
 Exit status:

@@ -10,7 +10,7 @@ export const CONNECT_TIMEOUT_HELP = 'how long to wait for the first answer (defa
 /** Both sides have the option, each for itself. */
 export const RECONNECT_HELP = 'how long a lost connection may take to come back (default: 5m, at most 7d)';
 
-export const RETRIES_HELP = `how often images that failed are tried again, after the others (default: ${RETRIES})`;
+export const RETRIES_HELP = `how often to try failed images again, after the others (default: ${RETRIES})`;
 
 const UNIT_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 const [kB, KiB] = [1000, 1024];

@@ -17,7 +17,7 @@ import type { MoveFile } from './move-file.ts';
 import { collect } from './options.ts';
 
 export const FROM_HELP =
-  'archives in place of the engine: docker-archive:FILE, oci-archive:FILE, oci:DIR or dir:DIR; may be given again';
+  'read archives instead of the engine: docker-archive:FILE, oci-archive:FILE, oci:DIR or dir:DIR; repeatable';
 export const MAX_BYTES_HELP = 'how much an archive may decompress to in all, such as 2TiB (default: 1TiB)';
 
 export const collectEndpoints = collect(parseEndpoint);
@@ -32,14 +32,14 @@ export interface DestinationFlags {
 
 /** `other` is what --each stands in for. */
 export function addFileOptions(command: Command, other: string): Command {
-  const format = 'of the archives of --each: tar, tar.gz or tar.zst (default: tar.zst)';
+  const format = 'format of these archives: tar, tar.gz or tar.zst (default: tar.zst)';
   return command
     .option(
       '--each <dir>',
-      `in place of ${other}: one archive per image in this directory, such as web_1.0.tar.zst`,
+      `instead of ${other}: one archive per image in this directory, such as web_1.0.tar.zst`,
     )
     .option('--format <format>', format, parseFormat)
-    .option('--overwrite', 'replace a file, or a dir:, that exists');
+    .option('--overwrite', 'replace an existing file or dir:');
 }
 
 function parseFormat(text: string): Format {
@@ -95,9 +95,13 @@ function requireHeard({ kind }: SinkEndpoint, { overwrite, replace }: Destinatio
 /** Throws usage for `option`, where there will be no engine to push. */
 export function requirePushable({ kind }: SinkEndpoint, option: string): void {
   if (kind !== 'docker-daemon')
-    throw new ImgmvError('usage', `${option} is for images in an engine, which alone can push them`, {
-      hint: '`imgmv copy ARCHIVE docker-daemon: --push` pushes what is in an archive',
-    });
+    throw new ImgmvError(
+      'usage',
+      `${option} is only for images in an engine, because the engine pushes them`,
+      {
+        hint: '`imgmv copy ARCHIVE docker-daemon: --push` pushes what is in an archive',
+      },
+    );
 }
 
 /** Throws usage where standard output is to be the archive, and cannot be. */
@@ -109,7 +113,7 @@ export function requireStdoutFree(destination: SinkEndpoint, json: boolean): voi
     });
   if (process.stdout.isTTY)
     throw new ImgmvError('usage', 'an archive is nothing for a terminal', {
-      hint: 'pipe it, or name a file in place of -',
+      hint: 'pipe it, or name a file instead of -',
     });
 }
 

@@ -4,7 +4,7 @@ import { addSenderOptions, type SenderFlags, sendImages } from './sender.ts';
 
 export function planCommand(): Command {
   const command = new Command('plan')
-    .description('show what `imgmv send` would send, and offer to send it if this is a terminal')
+    .description('show what `imgmv send` would send; at a terminal, offer to send it')
     .argument('[IMAGE...]', IMAGE_HELP);
   return addSenderOptions(command)
     .addHelpText(

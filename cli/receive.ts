@@ -67,7 +67,7 @@ interface ReceiveFlags extends CommonOptions, LimitFlags, RenamingFlags, Destina
 
 export function receiveCommand(): Command {
   const command = new Command('receive')
-    .description('wait for a sender, and load what it sends into the engine of this host')
+    .description('wait for a sender, and load its images into the engine of this host')
     .option('--once', 'end after one session, with its exit status')
     .option(
       '--listen <addr:port>',
@@ -84,33 +84,36 @@ export function receiveCommand(): Command {
     .option('--reconnect <duration>', RECONNECT_HELP, parseReconnect)
     .option('--limit <rate>', LIMIT_HELP, parseLimit)
     .option('--bwlimit <rate>', BWLIMIT_HELP, parseBwlimit)
-    .option('--code-file <file>', 'write the pairing code to this new file (0600) instead of the terminal')
+    .option(
+      '--code-file <file>',
+      'write the pairing code to this new file (mode 0600) instead of the terminal',
+    )
     .option(
       '--accept <pattern...>',
       'set only names that match, such as "team/*" or "reg.example/*"; a pattern without a tag matches every tag',
       collect((text) => parseTargetPattern(text, '--accept')),
     )
-    .option('--confirm', 'show on this terminal what is to be done, and ask before anything moves')
-    .option('--no-replace', 'refuse images whose name another image has here')
-    .option('--ignore-space', 'take images for which the disk of this host seems too full')
+    .option('--confirm', 'show the plan on this terminal, and ask before anything moves')
+    .option('--no-replace', 'refuse an image if another one here has its name')
+    .option('--ignore-space', 'also take images that seem too large for the disk of this host')
     .option(
       '--push [pattern...]',
-      "push names that fit, such as 'registry.example/team/*', once the image is loaded (default: the names that --registry and --retag make here)",
+      "push matching names, such as 'registry.example/team/*', once the image is loaded (default: the names that --registry and --retag make here)",
     )
     .option('--allow-push [pattern...]', 'the same, if the sender asks for it: `imgmv send --then-push`');
   addRenamingOptions(command).option(
     '--into <dest>',
-    'files in place of the engine: docker-archive:FILE, oci-archive:FILE, oci:DIR or dir:DIR',
+    'write files instead of loading: docker-archive:FILE, oci-archive:FILE, oci:DIR or dir:DIR',
     collectEndpoints,
   );
   addFileOptions(command, 'the engine')
     .option('--report <file>', `with --once: ${REPORT_HELP}`)
     .option(
       '--max-unauthenticated <n>',
-      'connections an address may hold before it has proven the code (default: 4)',
+      'how many connections one address may hold before it has proved that it knows the code (default: 4)',
       countUpTo(1_000),
     );
-  return addCommonOptions(command, 'errors alone, and the code')
+  return addCommonOptions(command, 'errors and the pairing code')
     .addHelpText(
       'after',
       `
@@ -123,11 +126,11 @@ Examples:
   $ imgmv receive --once --confirm        shows the plan, and asks before anything moves
   $ imgmv receive --once --registry registry.example:5000 --project team
   $ imgmv receive --once --report received.html
-  $ imgmv receive --once --push 'registry.example/team/*'   and on into that registry
+  $ imgmv receive --once --push 'registry.example/team/*'   then pushes to that registry
   $ imgmv receive --once --into docker-archive:images.tar.zst
   $ imgmv receive --each /srv/images      one file per image, and no engine needed here
 
-The port is open until the session ends, or the code has expired.`,
+The port is open until the session ends or the code expires.`,
     )
     .action((flags: ReceiveFlags) =>
       run({ ...flags, command: 'receive', sessions: !flags.once }, (given) => receiveImages(flags, given)),

@@ -13,12 +13,15 @@ export function addRenamingOptions(command: Command): Command {
     .optionsGroup('Options that rename on arrival:')
     .option(
       '--retag <old=new>',
-      'rename on arrival, such as web=team/web or "old.reg/*=new.reg/p/*"; may be given again, the first that fits counts',
+      'rename on arrival, such as web=team/web or "old.reg/*=new.reg/p/*"; repeatable; the first match counts',
       collect(parseRetag),
     )
-    .option('--registry <host>', 'rename what no --retag names: HOST/PROJECT/ and the last two parts')
+    .option(
+      '--registry <host>',
+      'rename what no --retag matches, to HOST/PROJECT/ and the last two parts of the name',
+    )
     .option('--project <name>', 'the project of --registry')
-    .option('--keep-names', 'of what is renamed the old names, too')
+    .option('--keep-names', 'also keep the old names of renamed images')
     .optionsGroup('Options:');
 }
 

@@ -36,12 +36,12 @@ export interface Run {
 }
 
 /** `shown`: what is shown with `--quiet` all the same. */
-export function addCommonOptions(command: Command, shown = 'errors alone'): Command {
+export function addCommonOptions(command: Command, shown = 'errors'): Command {
   return command
     .option('--docker-host <address>', 'the engine: unix:///path, tcp://host:port or ssh://user@host')
     .option('--context <name>', 'the engine of this docker context')
-    .option('--json', 'one JSON object a line on standard output')
-    .option('-q, --quiet', `show ${shown}`)
+    .option('--json', 'print one JSON object per line on standard output')
+    .option('-q, --quiet', `print only ${shown}`)
     .option('-v, --verbose', 'tell each step on standard error')
     .option('--log <file>', 'append each step, with its time, to this file (0600)');
 }

@@ -8,13 +8,13 @@ import { addSenderOptions, type SenderFlags, sendImages } from './sender.ts';
 export function sendCommand(): Command {
   const command = new Command('send')
     .description(
-      'send images to the host where `imgmv receive` waits; without IMAGE, on a terminal, a list to pick from',
+      'send images to the host where `imgmv receive` waits; without IMAGE, at a terminal, pick from a list',
     )
     .argument('[IMAGE...]', IMAGE_HELP);
   return addSenderOptions(command)
     .option(
       '--jobs <n>',
-      `images under way at once: while one is loaded, the next travels (default: ${JOBS})`,
+      `how many images to move at once: one travels while another is loaded (default: ${JOBS})`,
       countUpTo(JOBS_MAX),
     )
     .option('--retries <n>', RETRIES_HELP, parseRetries)
@@ -40,9 +40,9 @@ Examples:
 
 ${CHOOSING_HELP}
 
---then-push wants \`imgmv receive --allow-push\` there, and pushes with the credentials of that host.
-Only the layers that the target lacks are sent; \`imgmv plan\` and --confirm show them beforehand.
-The code is asked for without echo, never taken from an argument or the environment.`,
+--then-push needs \`imgmv receive --allow-push\` at the target, which pushes with its own credentials.
+Only layers that the target lacks are sent; \`imgmv plan\` and --confirm show them beforehand.
+The code is asked for without echo, and never taken from an argument or the environment.`,
     )
     .action((images: readonly string[], flags: SenderFlags) => sendImages({ ...flags, images }));
 }

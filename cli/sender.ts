@@ -53,18 +53,18 @@ export interface SenderFlags extends CommonOptions, MoveFile, Configured {
 export function addSenderOptions(command: Command): Command {
   command
     .option('--to <host[:port]>', 'where `imgmv receive` waits; also ws://… or wss://…', parseTarget)
-    .option('--move <file>', 'read what is to move, and how, from a YAML file; - for standard input')
+    .option('--move <file>', 'read what to move, and how, from a YAML file; - is standard input')
     .option('--from <source>', FROM_HELP, collectEndpoints);
   addRenamingOptions(addChoosingOptions(command))
-    .option('--as <name:tag>', 'name it so at the target (one image only)')
-    .option('--code-file <file>', 'read the pairing code from a file, - for standard input')
+    .option('--as <name:tag>', 'the name at the target, for one image only')
+    .option('--code-file <file>', 'read the pairing code from a file; - is standard input')
     .option('--connect-timeout <duration>', CONNECT_TIMEOUT_HELP, parseConnectTimeout)
     .option('--reconnect <duration>', RECONNECT_HELP, parseReconnect)
     .option('--limit <rate>', LIMIT_HELP, parseLimit)
     .option('--bwlimit <rate>', BWLIMIT_HELP, parseBwlimit)
-    .option('--ignore-space', 'save images for which the disk of this host seems too full')
+    .option('--ignore-space', 'also save images that seem too large for the disk of this host')
     .option('--max-bytes <size>', `with --from: ${MAX_BYTES_HELP}`, parseSize)
-    .option('--then-push', 'let the target push what it has loaded to where the names say');
+    .option('--then-push', 'have the target push the images to the registries in their names');
   return addCommonOptions(command);
 }
 

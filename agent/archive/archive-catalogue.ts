@@ -63,7 +63,7 @@ export class ArchiveCatalogue implements Catalogue {
     const byId = this.#byId(reference);
     const aside = this.#setAside.find((one) => callings(one).includes(name));
     if (byId.length === 0 && aside)
-      throw integrity(`${reference} ${this.place} is no image to be moved: ${aside.why.message}`, {
+      throw integrity(`${reference} ${this.place} is not an image to move: ${aside.why.message}`, {
         cause: aside.why,
       });
     return byId;

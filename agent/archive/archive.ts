@@ -88,7 +88,7 @@ export class LayerCheck {
 }
 
 const IN_ANOTHER_ORDER =
-  'its layers stand in another order than its config says, as some releases of docker 25 wrote them: save the image again with a newer docker';
+  'its layers are in another order than its config says, as some releases of docker 25 wrote them; save the image again with a newer docker';
 
 function requireTrue(
   { diffId, file, stored }: LayerClaim,

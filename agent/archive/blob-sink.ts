@@ -138,5 +138,5 @@ export class BlobSink implements Sink {
 /** Why an image is refused that would not fit; sizes in bytes. */
 export function noRoom(needed: number, path: string, freeBytes: number): string {
   const megabytes = (bytes: number) => `${Math.ceil(bytes / 1e6)} MB`;
-  return `it needs ${megabytes(needed)} under ${path}, and ${megabytes(freeBytes)} are free; --ignore-space tries all the same`;
+  return `it needs ${megabytes(needed)} under ${path}, and ${megabytes(freeBytes)} are free; --ignore-space tries anyway`;
 }

@@ -58,7 +58,7 @@ export class Folder implements AsyncDisposable {
       if (cause.code !== 'EEXIST') throw cannot('write', join(this.path, name), cause);
     });
     const folder = await this.folder(name);
-    if (!folder) throw usage(`${join(this.path, name)} was removed meanwhile`);
+    if (!folder) throw usage(`${join(this.path, name)} was removed in the meantime`);
     return folder;
   }
 

@@ -58,8 +58,8 @@ async function openFile(path: string, found: boolean): Promise<FileHandle> {
       throw usage(`cannot read ${path}: ${(cause as Error).message}`, { cause });
   }
   if (!found) throw usage(`${path} is a directory, and should be a file`);
-  throw usage(`${path} is no regular file`, {
-    hint: 'of a directory only regular files are read: name the others one by one, or take it away',
+  throw usage(`${path} is not a regular file`, {
+    hint: 'in a directory only regular files are read: name the others one by one, or remove this one',
   });
 }
 

@@ -57,7 +57,7 @@ async function whereColonEndsPath(
   if (!(await lstatIfAny(whole).catch(() => undefined))) return undefined;
   return new ImgmvError('image-not-found', error.message, {
     cause: error,
-    hint: `the path ends at its first colon, and ${whole} is there: give that file another name, or put it in by standard input, as docker-archive:-`,
+    hint: `the path ends at its first colon, and ${whole} exists: give that file another name, or pass it on standard input, as docker-archive:-`,
   });
 }
 
@@ -204,7 +204,7 @@ async function filesAt(path: string): Promise<{ files: readonly string[]; found:
   const names = (await readdir(path)).filter((name) => ARCHIVE_ENDING.test(name) && !name.startsWith('.'));
   if (names.length === 0)
     throw new ImgmvError('image-not-found', `there is no archive in ${path}`, {
-      hint: 'files that end in .tar, .tar.gz, .tgz or .tar.zst are looked for; oci:DIR is an OCI layout',
+      hint: 'imgmv looks for files that end in .tar, .tar.gz, .tgz or .tar.zst; oci:DIR is an OCI layout',
     });
   if (names.length > ARCHIVES_IN_DIRECTORY_MAX)
     throw usage(`${names.length} archives in ${path}, more than ${ARCHIVES_IN_DIRECTORY_MAX}`);

@@ -45,7 +45,7 @@ export function compressionByEnding(path: string): Compression {
   const other = /\.(bz2|xz|lz4|br|zip|7z)$/.exec(path)?.[1];
   if (other !== undefined)
     throw usage(`cannot write ${path}: imgmv makes no .${other}`, {
-      hint: '.tar, .tar.gz and .tar.zst are what it writes',
+      hint: 'it writes .tar, .tar.gz and .tar.zst',
     });
   return 'none';
 }

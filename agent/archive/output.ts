@@ -117,7 +117,7 @@ export async function requireFree(path: string, overwrite: boolean): Promise<voi
   const kind = await kindAt(path).catch(cannotWrite(path));
   if (kind === undefined) return;
   if (kind !== REGULAR_FILE)
-    throw usage(`${path} is ${kind}, and no regular file`, {
+    throw usage(`${path} is ${kind}, not a regular file`, {
       hint: 'name another one; - is standard output',
     });
   if (!overwrite) throw usage(`${path} exists already`, { hint: '--overwrite replaces it' });
@@ -151,7 +151,7 @@ export class StreamOutput implements Output {
       this.#signal.throwIfAborted();
       throw new ImgmvError('refused', `write to standard output: ${(cause as Error).message}`, {
         cause,
-        hint: 'the command behind it has ended too soon',
+        hint: 'the command that reads it ended too soon',
       });
     }
     this.position += chunk.length;

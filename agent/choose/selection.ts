@@ -137,7 +137,7 @@ async function narrowed(
       pattern.kind === 'names'
         ? withoutNames(left, (name) => pattern.matches(name))
         : without(left, (await allTags(catalogue, pattern.text)) ?? (await catalogue.find(pattern.text)));
-    if (namesIn(left) === namesIn(before)) warn(`--except ${pattern.text} leaves nothing out`);
+    if (namesIn(left) === namesIn(before)) warn(`--except ${pattern.text} matches nothing`);
   }
   return left;
 }

@@ -136,7 +136,7 @@ async function readTls(directory: string, skipVerify: boolean): Promise<Tls | un
 
 function checked(endpoint: Endpoint): Endpoint {
   if (isDockerHost(endpoint.address)) return endpoint;
-  throw usage(`${endpoint.foundBy} gives ${JSON.stringify(endpoint.address)}, which is no docker host`, {
+  throw usage(`${endpoint.foundBy} gives ${JSON.stringify(endpoint.address)}, which is not a docker host`, {
     hint: 'expected unix:///path, tcp://host:port, ssh://user@host or ssh://user@host/path/of/docker.sock',
   });
 }

@@ -85,8 +85,8 @@ export class EngineCatalogue implements Catalogue {
       if (id === undefined)
         throw new ImgmvError(
           'image-not-found',
-          `the container ${Names[0]?.replace(/^\//, '') ?? ''} runs ${Image}, whose image is not there any more`,
-          { hint: 'name the images to be moved, or stop that container' },
+          `the container ${Names[0]?.replace(/^\//, '') ?? ''} runs ${Image}, whose image no longer exists`,
+          { hint: 'name the images to move, or stop that container' },
         );
       const names = byId.get(id)?.names ?? [];
       const parsed = parseReference(Image);

@@ -48,7 +48,7 @@ function isAtLeast(version: string, wanted: string): boolean {
   return major > wantedMajor || (major === wantedMajor && minor >= wantedMinor);
 }
 
-const OTHER_ENGINE = 'another engine is given with --docker-host or --context';
+const OTHER_ENGINE = '--docker-host or --context names another engine';
 /** By the error of the system: what is wrong with the engine at a place, and what to do. */
 const UNREACHABLE: Readonly<Record<string, readonly [message: string, hint: string]>> = {
   EACCES: [
@@ -58,7 +58,7 @@ const UNREACHABLE: Readonly<Record<string, readonly [message: string, hint: stri
   ENOENT: ['no docker engine: there is no socket', `is docker installed and running? ${OTHER_ENGINE}`],
   ECONNREFUSED: [
     'no docker engine answers at',
-    'is dockerd running? `systemctl status docker` tells on most systems',
+    'is dockerd running? `systemctl status docker` shows it on most systems',
   ],
 };
 
@@ -72,7 +72,7 @@ export function unavailable(endpoint: Endpoint, error: unknown, env: EndpointOpt
   ];
   const where = `${endpoint.address} (${endpoint.foundBy})`;
   const sudo = env.SUDO_USER
-    ? `; under sudo this is root's engine: for ${env.SUDO_USER}'s own give --docker-host or --context`
+    ? `; under sudo this is root's engine; for ${env.SUDO_USER}'s own, pass --docker-host or --context`
     : '';
   const why = known ? '' : `: ${messageOf(error)}`;
   const words = { cause: error, hint: hint + sudo };

@@ -148,7 +148,7 @@ export class EngineSink implements Sink {
     const warning = [architecture, ARCHITECTURE_UNSAID].includes(image.platform.architecture)
       ? {}
       : {
-          warning: `made for ${image.platform.architecture}, this engine runs ${architecture}: it moves, but may not run`,
+          warning: `made for ${image.platform.architecture}, this engine runs ${architecture}: it moves but may not run`,
         };
     if (there !== undefined) return this.#present({ image, action: 'present', refs, ...warning }, there);
     return this.#planSending({ image, action: 'send', refs, ...warning }, planning);
@@ -331,9 +331,10 @@ async function whySent(
   missing: readonly Digest[] | undefined,
   inventory: Inventory,
 ): Promise<string | undefined> {
-  if (image.layers === undefined) return 'the source does not tell its layers ahead: all of them are sent';
-  if (missing === undefined) return 'the target does not show which layers it holds: all of them are sent';
+  if (image.layers === undefined)
+    return 'the source does not say in advance which layers it has, so all of them are sent';
+  if (missing === undefined) return 'the target does not show which layers it has, so all of them are sent';
   const otherwise = await inventory.heldOtherwise(image, missing);
   if (otherwise === 0) return undefined;
-  return `${otherwise} of the layers are there in another compression, which is not what this image names: they are sent`;
+  return `${otherwise} of the layers exist there in another compression than this image names, so they are sent`;
 }

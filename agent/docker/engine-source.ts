@@ -77,7 +77,7 @@ export class EngineSource implements Source {
   async #lookUp({ id, names }: Meant): Promise<Image> {
     const image = await this.describe(id);
     if (image === undefined)
-      throw new ImgmvError('image-not-found', `the image ${id} is not on this host any more`);
+      throw new ImgmvError('image-not-found', `the image ${id} is no longer on this host`);
     return { ...image, names };
   }
 
@@ -208,7 +208,7 @@ function requireImage({ Id, Os, Architecture, RootFS, Manifests = [] }: Inspecte
     throw new ImgmvError('engine-refused', `${Id} is incomplete: the engine lacks a part of the image`, {
       hint: 'pull or build it again on the source',
     });
-  throw integrity(`${Id} is no image that could run, but an artifact, such as a Helm chart`);
+  throw integrity(`${Id} is an artifact, such as a Helm chart, and not an image that can run`);
 }
 
 function describe(inspected: InspectedImage, engine: Engine, { rootType }: ImageStore): Image {

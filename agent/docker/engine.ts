@@ -286,7 +286,7 @@ export class Engine implements Disposable {
       `lost the docker engine at ${this.endpoint.address} (${what}): ${messageOf(cause)}`,
       {
         cause,
-        hint: 'is dockerd still running? `docker info` and its log tell',
+        hint: 'is dockerd still running? see `docker info` and its log',
       },
     );
   }

@@ -101,7 +101,7 @@ async function putOneBack(
     return (await tag(engine, holder, name)) ? undefined : `${holder}, which had it, is gone`;
   // An image goes with its last name. One that is being loaded still has its private name.
   if ((now.RepoTags ?? []).every((one) => one === shownName(name)))
-    return 'it had no name before, and removing its only one would remove it';
+    return 'it had no name before, and removing its only name would remove the image';
   await engine.dropName(name.target);
   return undefined;
 }

@@ -274,8 +274,8 @@ function privateDirectory(): string {
     } catch {
       // The next one may do.
     }
-  throw new ImgmvError('engine-unavailable', 'no directory can be made for the connection by ssh', {
-    hint: 'TMPDIR names one that is short and may be written to',
+  throw new ImgmvError('engine-unavailable', 'no directory can be made for the ssh connection', {
+    hint: 'set TMPDIR to one with a short path that you may write to',
   });
 }
 

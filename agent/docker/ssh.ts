@@ -74,7 +74,7 @@ class Link {
   }
 
   async #open(warn: OpenOptions['warn']): Promise<SshLogin> {
-    if (this.#closed) throw new ImgmvError('engine-unavailable', 'the connection by ssh was closed');
+    if (this.#closed) throw new ImgmvError('engine-unavailable', 'the ssh connection was closed');
     const login = new SshLogin(this.#endpoint);
     this.#newest = login;
     try {

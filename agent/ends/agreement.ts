@@ -27,7 +27,7 @@ export class Agreement {
       return `it was here when ${this.#when}, and is not any more`;
     const known = new Set(before.refs.map(effectOf));
     const other = refs.find((ref) => ref.replaces !== undefined && !known.has(effectOf(ref)));
-    return other && `${other.target} is another image now than when ${this.#when}`;
+    return other && `${other.target} is a different image now than when ${this.#when}`;
   }
 }
 

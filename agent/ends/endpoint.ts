@@ -69,7 +69,7 @@ export function parseEndpoint(text: string): NamedEndpoint {
 }
 
 function unknown(text: string): ImgmvError {
-  return usage(`${JSON.stringify(text)} is no place for images`, {
+  return usage(`${JSON.stringify(text)} is not a place for images`, {
     hint: `docker-daemon:${text.includes(':') || text.includes('/') ? 'NAME' : text} is an image of the engine; others are docker-archive:FILE, oci-archive:FILE, oci:DIR, dir:DIR`,
   });
 }

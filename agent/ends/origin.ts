@@ -164,7 +164,7 @@ async function openArchivePlace(
 ): Promise<Place> {
   const { emit, selection, signal } = options;
   if (endpoints.filter(({ path }) => path === '-').length > 1)
-    throw usage('standard input holds one archive, and is named twice');
+    throw usage('standard input holds one archive, but is named twice');
   const opened: (readonly Archive[])[] = [];
   const close = async () => {
     for (const archive of opened.flat()) await archive[Symbol.asyncDispose]();

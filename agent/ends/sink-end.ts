@@ -89,7 +89,7 @@ function requireSame({ info: told }: Engine, { info: now }: Engine): void {
   throw new ImgmvError(
     'engine-refused',
     `the engine here was ${told.kind} with the ${told.store} store when the session began, and is ${now.kind} with the ${now.store} store`,
-    { hint: 'it was restarted meanwhile: send again' },
+    { hint: 'it was restarted in the meantime; send again' },
   );
 }
 

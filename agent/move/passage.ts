@@ -154,7 +154,7 @@ export class Passage {
         throw new ImgmvError(
           'engine-refused',
           `layers of the image vanish on the target as fast as they come: ${end.missing.length} are gone again`,
-          { hint: 'does something prune images on the target?' },
+          { hint: 'is something pruning images on the target?' },
         );
     } catch (error) {
       await this.fail(error);

@@ -15,7 +15,7 @@ export function listenError(
     case 'EADDRNOTAVAIL':
     case 'ENOTFOUND':
     case 'EINVAL':
-      return usage(`${where} is no address of this host`, { cause: error });
+      return usage(`${where} is not an address of this host`, { cause: error });
     case 'EACCES':
       return usage(`no permission to listen on ${where}`, { cause: error });
     default:

@@ -43,11 +43,11 @@ export class Pairing implements Authority {
     if (this.#wrongTries >= CODE_WRONG_TRIES_MAX)
       return new ImgmvError(
         'code-burnt',
-        `somebody gave ${this.#wrongTries} wrong codes: the pairing code is dead`,
+        `somebody gave ${this.#wrongTries} wrong codes: the pairing code no longer works`,
       );
     // Either clock ends it: the wall clock may be set back, the monotonic one stands still in sleep.
     if (this.#clock.wall() >= this.expires || this.#clock.monotonic() >= this.#deadline)
-      return new ImgmvError('code-expired', 'the pairing code has expired, and nobody used it');
+      return new ImgmvError('code-expired', 'the pairing code expired before anybody used it');
     return undefined;
   }
 

@@ -36,9 +36,9 @@ export function pushedFromWire(pushed: WirePushed, host: string): readonly Pushe
 /** What each problem means, and what it is about if it is this side that can help. */
 const PROBLEMS: Readonly<Record<PushProblem, readonly [why: string, about?: About]>> = {
   unreachable: ['its registry cannot be reached from there'],
-  denied: ['there is no right to push there, or no good credentials'],
+  denied: ['no permission to push there, or no valid credentials'],
   certificate: ['the certificate of its registry is not trusted there, or it speaks no TLS'],
-  'not-a-registry': ['what answers there is no registry'],
+  'not-a-registry': ['what answers there is not a registry'],
   'no-registry-named': ['it names no registry', 'no-registry-named'],
   'not-allowed': ['the receiver does not allow that', 'push-patterns'],
   stopped: ['the push was stopped'],

@@ -99,7 +99,7 @@ export class ReportFile {
     const there = lstatSync(this.path, { throwIfNoEntry: false });
     if (!there) return undefined;
     if (!there.isFile())
-      throw new NotOurs(there.isDirectory() ? 'it is a directory' : 'it is no regular file');
+      throw new NotOurs(there.isDirectory() ? 'it is a directory' : 'it is not a regular file');
     if (there.size > 0 && !this.#form.knows(beginningOf(this.path)))
       throw new NotOurs('the file that is there is no report');
     return there.mode & 0o777;

@@ -4,7 +4,7 @@ import { ImgmvError } from '../../proto/errors.ts';
 import { Report, type ReportOptions } from './report.ts';
 import { ReportFile } from './report-file.ts';
 
-export const REPORT_HELP = 'write what has happened to FILE.md, FILE.html or FILE.json at the end';
+export const REPORT_HELP = 'write a report to FILE.md, FILE.html or FILE.json at the end';
 
 export interface ReportFlags extends ReportOptions {
   readonly report?: string | undefined;

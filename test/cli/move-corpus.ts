@@ -46,14 +46,14 @@ export const GOOD: readonly Example[] = [
 export const BAD: readonly Example[] = [
   {
     yaml: 'to: host-b\nimags: [web]',
-    says: 'move.yaml:2:1: "imags" is no key of a move file: did you mean images?',
+    says: 'move.yaml:2:1: "imags" is not a key of a move file: did you mean images?',
   },
   {
     yaml: 'keepNames: true',
-    says: 'move.yaml:1:1: "keepNames" is no key of a move file: did you mean keep-names?',
+    says: 'move.yaml:1:1: "keepNames" is not a key of a move file: did you mean keep-names?',
   },
-  { yaml: 'zzzzzzzz: 1', says: 'move.yaml:1:1: "zzzzzzzz" is no key of a move file' },
-  { yaml: 'toString: 1', says: 'move.yaml:1:1: "toString" is no key of a move file' },
+  { yaml: 'zzzzzzzz: 1', says: 'move.yaml:1:1: "zzzzzzzz" is not a key of a move file' },
+  { yaml: 'toString: 1', says: 'move.yaml:1:1: "toString" is not a key of a move file' },
   {
     yaml: 'code: abandon-ability',
     says: 'move.yaml:1:1: "code" is no key: the pairing code never stands in a move file; code-file names the file that it is read from',
@@ -164,7 +164,7 @@ export const BAD: readonly Example[] = [
   },
   {
     yaml: 'from:\n  - foo',
-    says: 'move.yaml:2:5: from[1]: "foo" is no place for images; docker-daemon:foo is an image of the engine; others are docker-archive:FILE, oci-archive:FILE, oci:DIR, dir:DIR',
+    says: 'move.yaml:2:5: from[1]: "foo" is not a place for images; docker-daemon:foo is an image of the engine; others are docker-archive:FILE, oci-archive:FILE, oci:DIR, dir:DIR',
     beyondSchema: true,
   },
   {

@@ -257,7 +257,7 @@ for (const { flavour, store, required } of FLAVOURS) {
           expect(failure).toMatchObject({
             code: 'engine-refused',
             message:
-              'a bad name; lone:1 stays with the image: it had no name before, and removing its only one would remove it',
+              'a bad name; lone:1 stays with the image: it had no name before, and removing its only name would remove the image',
           });
           expect(await namesOn(rig)).toMatchObject({ 'lone:1': lone.image.id });
           expect(await namesOn(rig)).not.toHaveProperty(['lone:2']);

@@ -38,7 +38,7 @@ const at = (name: string) => join(folder, name);
 const bigTar = () => `docker-archive:${join(scratch.path, 'big.tar')}`;
 
 it.each<[string, string[], number, RegExp]>([
-  ['a source that is no place', ['web:1.0', 'oci:x'], 2, /"web:1\.0" is no place for images/],
+  ['a source that is no place', ['web:1.0', 'oci:x'], 2, /"web:1\.0" is not a place for images/],
   ['no destination', ['docker-archive:x.tar'], 2, /a source and a destination/],
   ['a file that is not there', ['docker-archive:missing.tar', 'oci:x'], 10, /no such file: missing\.tar/],
   ['a layout that is not there', ['oci:missing', 'oci:x'], 10, /no such directory: missing/],

@@ -48,11 +48,11 @@ const usage: readonly UsageCase[] = [
   },
   {
     args: ['send', 'a', '--to', 'b', '--docker-host', 'b'],
-    says: /--docker-host gives "b", which is no docker host/,
+    says: /--docker-host gives "b", which is not a docker host/,
   },
   {
     args: ['send', 'a', '--to', 'b', '--docker-host', 'tcp://b:99999'],
-    says: /--docker-host gives "tcp:\/\/b:99999", which is no docker host/,
+    says: /--docker-host gives "tcp:\/\/b:99999", which is not a docker host/,
   },
   {
     args: ['receive', '--once', '--code-file', 'x', '--push', '--allow-push'],
@@ -113,7 +113,7 @@ const usage: readonly UsageCase[] = [
   { args: ['send', 'a', '--to', 'b:/srv'], says: /a path needs ws:\/\/.*Did you mean b\?/ },
   {
     args: ['copy', 'web:1.0', 'web.tar'],
-    says: /"web:1\.0" is no place for images\n\s+did you mean `imgmv copy docker-daemon:web:1\.0 docker-archive:web\.tar`\?/,
+    says: /"web:1\.0" is not a place for images\n\s+did you mean `imgmv copy docker-daemon:web:1\.0 docker-archive:web\.tar`\?/,
   },
   { args: ['sned'], says: /unknown command 'sned'\s+\(Did you mean send\?\)/ },
 ];
@@ -331,7 +331,7 @@ describeOn(
           await using wrong = scene.send(receiver, ['web:1.0'], options);
           await expectEnd(wrong, 12, /says that the pairing code is wrong/);
         }
-        await expectEnd(receiver.imgmv, 12, /somebody gave 5 wrong codes: the pairing code is dead/);
+        await expectEnd(receiver.imgmv, 12, /somebody gave 5 wrong codes: the pairing code no longer works/);
         return receiver;
       });
     });
@@ -340,7 +340,7 @@ describeOn(
       await unchanged(async () => {
         await using receiver = await scene.receive({ args: ['--once', '--ttl', '10s'] });
         const input = await readFile(receiver.codeFile, 'utf8');
-        await expectEnd(receiver.imgmv, 12, /the pairing code has expired, and nobody used it/);
+        await expectEnd(receiver.imgmv, 12, /the pairing code expired before anybody used it/);
         await using late = scene.send(receiver, ['web:1.0'], { codeFile: '-', input });
         await expectEnd(late, 11, /refused the connection: nothing listens there/);
         return receiver;

@@ -95,7 +95,7 @@ describeOn(
         await terminal.press('y', 'Enter');
         const end = await terminal.shows(/exit status/);
         expect(end.replaceAll('\n', ' ')).toMatch(
-          /refused cache:7: on \S+: cache:7 is another image now than when the plan was shown/,
+          /refused cache:7: on \S+: cache:7 is a different image now than when the plan was shown/,
         );
         expect(end).toMatch(/^loaded team\/db:16 /m);
         expect(end).toMatch(/^exit status 17$/m);

@@ -61,7 +61,7 @@ const refusals: readonly Refusal[] = [
       [
         '^imgmv: move\\.yaml:4:1: project needs registry beside it',
         '  move\\.yaml:4:10: project is the number 1\\.10, expected .*; in quotes it is text: "1\\.10"',
-        '  move\\.yaml:5:1: "imags" is no key of a move file: did you mean images\\?',
+        '  move\\.yaml:5:1: "imags" is not a key of a move file: did you mean images\\?',
         '  move\\.yaml:6:18: connect-timeout "15x": expected a duration such as .*',
         '  docs/move\\.md has every key; .*\n$',
       ].join('\n'),

@@ -190,9 +190,7 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
         expect(there.pushed).toEqual(
           failed({
             code: 'push-failed',
-            message: expect.stringMatching(
-              /^on .*: there is no right to push there, or no good credentials$/,
-            ),
+            message: expect.stringMatching(/^on .*: no permission to push there, or no valid credentials$/),
             hint: expect.stringMatching(/^what the registry said is shown on /),
           }),
         );

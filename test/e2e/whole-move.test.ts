@@ -254,7 +254,7 @@ for (const target of ['20', '28c'] as const satisfies readonly Flavour[])
           'wants another password',
           true,
           [/unauthorized|401/i, /the credentials came from .*`docker login/],
-          /there is no right to push there, or no good credentials$/,
+          /no permission to push there, or no valid credentials$/,
         ],
       ] as const)(
         'a registry that %s takes nothing back: 17, on both sides, and in the report',

@@ -63,7 +63,7 @@ test('what goes beyond the first answer is refused in the second, and what was r
   await script.say(PROCEED);
   const { items } = await script.hear('answer');
   expect(items.map(({ action, reason }) => reason ?? action)).toEqual([
-    'taken:1 is another image now than when the plan was shown',
+    'taken:1 is a different image now than when the plan was shown',
     'no room',
     'send',
   ]);

@@ -91,7 +91,7 @@ export function ociImages(contents: Contents): Described {
 
 function sha256Of(digest: string): Digest {
   if (/^sha256:[0-9a-f]{64}$/.test(digest)) return digest as Digest;
-  throw integrity(`${JSON.stringify(digest.slice(0, 200))} is no digest by sha256`, {
+  throw integrity(`${JSON.stringify(digest.slice(0, 200))} is not a sha256 digest`, {
     hint: 'imgmv reads only images whose digests are sha256',
   });
 }

@@ -102,7 +102,7 @@ export class OciStore implements BlobStore {
     });
     if (names.length === 0) return false;
     if (!names.includes(LAYOUT))
-      throw usage(`${path} is no OCI layout, and not empty`, { hint: 'name another one' });
+      throw usage(`${path} is not an OCI layout, and not empty`, { hint: 'name another one' });
     await makeDirectories(path);
     await using root = await Folder.open(path);
     await readIndexFile(root);

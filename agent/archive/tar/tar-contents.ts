@@ -117,7 +117,7 @@ async function requireRepeated(
 }
 
 function twice(name: string): ImgmvError {
-  return integrity(`the entry ${JSON.stringify(name)} is there twice, and not the same both times`);
+  return integrity(`the entry ${JSON.stringify(name)} appears twice with different content`);
 }
 
 /**
@@ -156,7 +156,7 @@ async function plain(
     const inner = await peek(stream, COMPRESSION_HEAD_BYTES);
     refuse(inner.head, ` inside ${compression}`);
     const nested = compressionOf(inner.head);
-    if (nested !== 'none') throw integrity(`it is ${nested} inside ${compression}: one of them would do`);
+    if (nested !== 'none') throw integrity(`it is ${nested} inside ${compression}: one of them is enough`);
     return { compression, tar: inner.whole };
   } catch (error) {
     // What it has taken for decompressing others wait for.

@@ -78,7 +78,7 @@ export async function* tarEntries(stream: Stream): AsyncGenerator<TarEntry> {
       // It is another name of a file that is there, and not of one that comes and could be another by then.
       if (type === '1' && !(names.has(link.link ?? '') && link.link !== name))
         throw integrity(
-          `${JSON.stringify(name)} is a hard link to ${JSON.stringify(linkName)}, which is not in front of it`,
+          `${JSON.stringify(name)} is a hard link to ${JSON.stringify(linkName)}, which does not come before it`,
         );
       names.add(name);
       nameBytes += Buffer.byteLength(name) + Buffer.byteLength(link.link ?? '');

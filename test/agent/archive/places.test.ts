@@ -70,7 +70,7 @@ const OTHERS: readonly (readonly [string, (path: string) => Promise<unknown>])[]
 describe.each(OTHERS)('%s', (kind, make) => {
   const refusal = {
     code: 'usage',
-    message: expect.stringContaining(`x.tar is ${kind}, and no regular file`),
+    message: expect.stringContaining(`x.tar is ${kind}, not a regular file`),
   };
 
   it.each([false, true])('is no file for an archive, overwrite: %s', async (overwrite) => {

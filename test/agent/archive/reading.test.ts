@@ -384,7 +384,7 @@ describe('of a directory of archives', () => {
     await make(at('x/b.tar'));
     await expect(open(`docker-archive:${at('x')}`)).rejects.toMatchObject({
       code: 'usage',
-      message: `${at('x/b.tar')} is no regular file`,
+      message: `${at('x/b.tar')} is not a regular file`,
     });
   });
 

@@ -197,9 +197,9 @@ describe('what it is called', () => {
   });
 });
 
-it('says of what leaves nothing out that it does', async () => {
+it('says of what matches nothing that it does', async () => {
   const told: string[] = [];
   const except = ['web:1.0', 'wbe', 'x/*', '*:16'].flatMap(parsePatterns);
   await choose(new MemoryCatalogue(), { patterns: [], labels: [], except }, (message) => told.push(message));
-  expect(told).toEqual(['--except wbe leaves nothing out', '--except x/* leaves nothing out']);
+  expect(told).toEqual(['--except wbe matches nothing', '--except x/* matches nothing']);
 });

@@ -19,7 +19,7 @@ async function listing(stumbles: number) {
   return { ...fake, asked: () => asked };
 }
 
-it('lists again where the engine stumbled over an image that was removed meanwhile', async () => {
+it('lists again where the engine stumbled over an image that was removed in the meantime', async () => {
   await using scene = await listing(2);
   expect(await scene.engine.list()).toEqual([]);
   expect(scene.asked()).toBe(3);

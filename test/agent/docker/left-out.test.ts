@@ -18,7 +18,7 @@ const ODDITIES: readonly (readonly [string, number, object, RegExp])[] = [
     'has gone',
     404,
     { message: 'no such image' },
-    /^odd:1 is left out: the image sha256:2+ is not on this host any more$/,
+    /^odd:1 is left out: the image sha256:2+ is no longer on this host$/,
   ],
   [
     'it cannot describe',

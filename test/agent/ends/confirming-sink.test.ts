@@ -137,8 +137,8 @@ describe('what is tried again', () => {
     inner.names.set('web:1', OTHER);
     inner.names.set('db:1', `sha256:${'cd'.repeat(32)}`);
     expect(ends(await sink.plan(made))).toEqual([
-      'web:1 is another image now than when the session was confirmed',
-      'db:1 is another image now than when the session was confirmed',
+      'web:1 is a different image now than when the session was confirmed',
+      'db:1 is a different image now than when the session was confirmed',
     ]);
     inner.names.clear();
     expect(ends(await sink.plan(made))).toEqual(['send', 'send']);

@@ -45,7 +45,7 @@ it('tells the other host the kind of problem, and nothing that a registry or a f
       target: 'r.example/a:1',
       error: {
         code: 'push-failed',
-        message: 'on host-b: r.example/a:1 was not pushed: what answers there is no registry',
+        message: 'on host-b: r.example/a:1 was not pushed: what answers there is not a registry',
         hint: 'what the registry said is shown on host-b',
         host: 'host-b',
       },
