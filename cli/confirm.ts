@@ -1,5 +1,4 @@
 /** On the terminal of a receiver: the plan of a session, and whether it is to be done. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Asked } from '../agent/commands/receive.ts';
 import { CONFIRM_WAIT_MS } from '../agent/ends/confirming-sink.ts';
 import { askLine } from './ask-line.ts';
@@ -7,15 +6,12 @@ import { escapeText } from './escape.ts';
 import { planText } from './plan-text.ts';
 import type { TerminalIo } from './screen.ts';
 import { counted, size } from './sizes.ts';
-import { interrupt } from './stop.ts';
-
-/** What was typed before the question is an answer to something else. */
-const STALE_KEYS_MS = 100;
-const CTRL_C = '\u0003';
+import { StrayKeys } from './stray-keys.ts';
 
 /** Whether the answer was yes. Nothing but `y` or `yes` is. Ctrl-C becomes a SIGINT of this process. */
 export async function confirmPlan(asked: Asked, { input, output, signal }: TerminalIo): Promise<boolean> {
-  await dropStaleKeys(input);
+  // What was typed before the question is an answer to something else.
+  await new StrayKeys(input).drain();
   if (signal.aborted) return false;
   const { images, peer } = asked;
   const who = escapeText(`${JSON.stringify(peer.name)} at ${peer.address}`);
@@ -27,18 +23,6 @@ export async function confirmPlan(asked: Asked, { input, output, signal }: Termi
     lines.prompt();
   });
   return answer !== undefined && /^y(?:es)?$/i.test(answer.trim());
-}
-
-async function dropStaleKeys(input: NodeJS.ReadStream): Promise<void> {
-  const drop = (keys: Buffer | string) => {
-    if (keys.includes(CTRL_C)) interrupt();
-  };
-  input.setRawMode(true);
-  input.on('data', drop);
-  await sleep(STALE_KEYS_MS);
-  input.off('data', drop);
-  input.pause();
-  input.setRawMode(false);
 }
 
 function sumOf(images: Asked['images']): string {

@@ -4,10 +4,12 @@ import { picksNothing, type Selection } from '../agent/choose/selection.ts';
 import { send } from '../agent/commands/send.ts';
 import type { Pick } from '../agent/ends/origin.ts';
 import { familiar, parseTarget as parseName } from '../agent/model/reference.ts';
+import { probeListener } from '../agent/peer/dialler.ts';
 import { ImgmvError, toImgmvError } from '../proto/errors.ts';
 import { JOBS, RETRIES } from '../proto/limits.ts';
 import { addChoosingOptions, selectionOf } from './choosing.ts';
-import { promptForCode, readCodeFile } from './code-input.ts';
+import { readCodeFile } from './code-input.ts';
+import { CodePrompt } from './code-prompt.ts';
 import { mergeMove } from './move-file/merge.ts';
 import { type MoveFile, readMoveFile } from './move-file.ts';
 import {
@@ -79,24 +81,30 @@ export async function sendImages(flags: SenderFlags, { planOnly = false } = {}):
     const stdinTaken = requireStdinOnce(asked);
     const naming = namingOf(nameGiven(asked), asked);
     const selection = await selectionOf(asked.images ?? [], asked, { emit, signal });
+    const probe = () => probeListener({ url: to, connectTimeoutMs: asked.connectTimeout, signal });
+    await using prompt = new CodePrompt({ host: new URL(to).hostname, probe, stdinTaken, signal });
     const { exit } = await send({
       selection,
       from: sourcesOf(from, engine),
-      pick: pickerFor(asked, selection, signal),
+      pick: pickerFor(asked, selection, probe, signal),
       naming,
       stdin: process.stdin,
       url: to,
-      code: () =>
-        codeFile === undefined
-          ? promptForCode(new URL(to).hostname, signal, stdinTaken)
-          : readCodeFile(codeFile, signal),
+      code: async (refused) => {
+        if (codeFile === undefined) return prompt.ask(refused);
+        if (refused) throw refused;
+        return readCodeFile(codeFile, signal);
+      },
       jobs: asked.jobs ?? JOBS,
       retries: asked.retries ?? RETRIES,
       ignoreSpace: asked.ignoreSpace === true,
       planOnly,
       thenPush: asked.thenPush === true,
       signal,
-      emit,
+      emit: (event) => {
+        if (event.event === 'paired') prompt.paired();
+        emit(event);
+      },
       maxBytes: asked.maxBytes,
       level: asked.level,
       connectTimeoutMs: asked.connectTimeout,
@@ -115,7 +123,12 @@ function nameGiven({ as, images = [] }: SenderFlags): string | undefined {
 }
 
 /** Undefined where the selection says it all. Throws usage where nobody does, and nobody can be asked. */
-function pickerFor(flags: SenderFlags, selection: Selection, signal: AbortSignal): Pick | undefined {
+function pickerFor(
+  flags: SenderFlags,
+  selection: Selection,
+  probe: () => Promise<void>,
+  signal: AbortSignal,
+): Pick | undefined {
   const { from, json, quiet } = flags;
   if (from) requirePickedOnce(from, selection);
   if (from || !picksNothing(selection)) return undefined;
@@ -124,5 +137,9 @@ function pickerFor(flags: SenderFlags, selection: Selection, signal: AbortSignal
     throw new ImgmvError('usage', 'no image is named', {
       hint: 'name one or more, or give --all for all that have a name',
     });
-  return (there) => pickImages(there, { input, output, signal });
+  return async (there) => {
+    // Nobody picks images for a host that is not there.
+    await probe();
+    return pickImages(there, { input, output, signal });
+  };
 }
