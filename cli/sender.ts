@@ -138,8 +138,8 @@ function pickerFor(
       hint: 'name one or more, or give --all for all that have a name',
     });
   return async (there) => {
-    // Nobody picks images for a host that is not there.
-    await probe();
+    // Nobody picks images for a host that is not there; whether there are any to pick is known here.
+    if (there.length > 0) await probe();
     return pickImages(there, { input, output, signal });
   };
 }
