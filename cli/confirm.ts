@@ -1,5 +1,4 @@
 /** On a terminal: what is planned, and whether it is to be done. */
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { Proposal } from '../agent/commands/proposal.ts';
 import type { Asked } from '../agent/commands/receive.ts';
 import { CONFIRM_WAIT_MS } from '../agent/ends/confirming-sink.ts';
@@ -13,11 +12,8 @@ import { needsText } from './needs-text.ts';
 import { planText } from './plan-text.ts';
 import type { TerminalIo } from './screen.ts';
 import { etaOf, size } from './sizes.ts';
-import { interrupt } from './stop.ts';
+import { StrayKeys } from './stray-keys.ts';
 
-/** What was typed before the question is an answer to something else. */
-const STALE_KEYS_MS = 100;
-const CTRL_C = '\u0003';
 const MINUTES = `${DECISION_WAIT_MS / 60_000} minutes`;
 
 interface Needing {
@@ -75,7 +71,8 @@ export function requireTerminal({ stdinTaken = false, hint }: { stdinTaken?: boo
 
 /** Whether the answer was yes. Nothing but `y` or `yes` is. Ctrl-C becomes a SIGINT of this process. */
 async function ask(text: string, question: string, { input, output, signal }: TerminalIo): Promise<boolean> {
-  await dropStaleKeys(input);
+  // What was typed before the question is an answer to something else.
+  await new StrayKeys(input).drain();
   if (signal.aborted) return false;
   output.write(text);
   const answer = await askLine({ input, output, signal }, (lines) => {
@@ -83,18 +80,6 @@ async function ask(text: string, question: string, { input, output, signal }: Te
     lines.prompt();
   });
   return answer !== undefined && /^y(?:es)?$/i.test(answer.trim());
-}
-
-async function dropStaleKeys(input: NodeJS.ReadStream): Promise<void> {
-  const drop = (keys: Buffer | string) => {
-    if (keys.includes(CTRL_C)) interrupt();
-  };
-  input.setRawMode(true);
-  input.on('data', drop);
-  await sleep(STALE_KEYS_MS);
-  input.off('data', drop);
-  input.pause();
-  input.setRawMode(false);
 }
 
 function sumOf(images: readonly PlanImage[]): string {

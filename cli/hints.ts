@@ -15,7 +15,8 @@ const HINTS: Readonly<Record<Exclude<About, 'told-by-peer'>, Hint> & Partial<Rec
   'port-in-use':
     'is another `imgmv receive` running? --listen ADDR:PORT takes another port, port 0 a free one',
   'session-too-long': '--max-session allows more',
-  'connection-refused': 'run `imgmv receive --once` on that host, and use the port it shows',
+  'connection-refused':
+    'run `imgmv receive --once` on that host, and use the port it shows; if it runs, open that port in the firewall there',
   'host-not-found': 'check the name, or give an IP address',
   'not-imgmv': 'is something else on that port? `imgmv receive` shows the address and port to use',
   'other-web-server': 'is another web server on that port? `imgmv receive` shows the address and port to use',

@@ -5,10 +5,12 @@ import type { Ask } from '../agent/commands/proposal.ts';
 import { send } from '../agent/commands/send.ts';
 import type { Pick } from '../agent/ends/origin.ts';
 import { familiar, parseTarget as parseName } from '../agent/model/reference.ts';
+import { probeListener } from '../agent/peer/dialler.ts';
 import { ImgmvError, toImgmvError } from '../proto/errors.ts';
 import { JOBS, RETRIES } from '../proto/limits.ts';
 import { addChoosingOptions, type Choice, selectionOf, tellingNeeds } from './choosing.ts';
-import { promptForCode, readCodeFile } from './code-input.ts';
+import { readCodeFile } from './code-input.ts';
+import { CodePrompt } from './code-prompt.ts';
 import { type Configured, underlay, withoutConfigured } from './config.ts';
 import { confirmSend, offerToSend, requireTerminal } from './confirm.ts';
 import { missingHostHint } from './hints.ts';
@@ -98,17 +100,20 @@ export async function sendImages(flags: SenderFlags, { planOnly = false } = {}):
     const askAbout = askerFor(asked, { planOnly, stdinTaken });
     const naming = namingOf(nameGiven(asked), asked);
     const selection = await selectionOf(asked.images ?? [], asked, { emit, signal });
+    const probe = () => probeListener({ url: to, connectTimeoutMs: asked.connectTimeout, signal });
+    await using prompt = new CodePrompt({ host: new URL(to).hostname, probe, stdinTaken, signal });
     const { exit } = await send({
       selection,
       from: sourcesOf(from, engine),
-      pick: pickerFor(asked, selection, signal),
+      pick: pickerFor(asked, selection, probe, signal),
       naming,
       stdin: process.stdin,
       url: to,
-      code: () =>
-        codeFile === undefined
-          ? promptForCode(new URL(to).hostname, signal, stdinTaken)
-          : readCodeFile(codeFile, signal),
+      code: async (refused) => {
+        if (codeFile === undefined) return prompt.ask(refused);
+        if (refused) throw refused;
+        return readCodeFile(codeFile, signal);
+      },
       jobs: asked.jobs ?? JOBS,
       retries: asked.retries ?? RETRIES,
       ignoreSpace: asked.ignoreSpace === true,
@@ -116,7 +121,14 @@ export async function sendImages(flags: SenderFlags, { planOnly = false } = {}):
       ask: askAbout?.(selection),
       thenPush: asked.thenPush === true,
       signal,
-      emit: tellingNeeds(selection, emit, asked),
+      emit: tellingNeeds(
+        selection,
+        (event) => {
+          if (event.event === 'paired') prompt.paired();
+          emit(event);
+        },
+        asked,
+      ),
       maxBytes: asked.maxBytes,
       level: asked.level,
       connectTimeoutMs: asked.connectTimeout,
@@ -165,7 +177,12 @@ function nameGiven({ as, images = [] }: SenderFlags): string | undefined {
 }
 
 /** Undefined where the selection says it all. Throws usage where nobody does, and nobody can be asked. */
-function pickerFor(flags: SenderFlags, selection: Selection, signal: AbortSignal): Pick | undefined {
+function pickerFor(
+  flags: SenderFlags,
+  selection: Selection,
+  probe: () => Promise<void>,
+  signal: AbortSignal,
+): Pick | undefined {
   const { from, json, quiet } = flags;
   if (from) requirePickedOnce(from, selection);
   if (from || !picksNothing(selection)) return undefined;
@@ -174,5 +191,9 @@ function pickerFor(flags: SenderFlags, selection: Selection, signal: AbortSignal
     throw new ImgmvError('usage', 'no image is named', {
       hint: 'name one or more, or give --all for all that have a name',
     });
-  return (there) => pickImages(there, { input, output, signal });
+  return async (there) => {
+    // Nobody picks images for a host that is not there; whether there are any to pick is known here.
+    if (there.length > 0) await probe();
+    return pickImages(there, { input, output, signal });
+  };
 }

@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build, type Metafile } from 'esbuild';
+import { build, type Metafile, type Plugin } from 'esbuild';
 
 export const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
@@ -22,6 +22,41 @@ const UNUSED = [
 ];
 const STAND_IN = join(ROOT, 'packaging', 'unused.cjs');
 
+/** The oldest Node that imgmv runs on. */
+const NODE_MAJOR_MIN = 20;
+/**
+ * The oldest one that parses the program, and so gets to the guard. It has `await` at the top level, which makes no
+ * difference to speed: private methods, which older ones lack, would.
+ */
+const PARSED_FROM = 'node14.18';
+
+/**
+ * Runs before anything else of the program. The one import in front of it exists in every Node that parses the file.
+ * Packages in CommonJS load Node's own modules with `require`, and so does the program: see `builtinsByRequire`.
+ */
+const START = `import { createRequire } from 'module';
+const require = createRequire(import.meta.url);
+if (parseInt(process.versions.node, 10) < ${NODE_MAJOR_MIN}) {
+  console.error(\`imgmv: this is Node \${process.versions.node}, and imgmv needs Node 24, 22 or 20: install one from https://nodejs.org/en/download, or run imgmv as a container (docs/install.md)\`);
+  process.exit(1);
+}`;
+
+/**
+ * Loads Node's own modules by `require`, where the program imports them. An import of a name that an old Node lacks
+ * would end it before the guard runs.
+ */
+const builtinsByRequire: Plugin = {
+  name: 'builtins-by-require',
+  setup({ onLoad, onResolve }) {
+    onResolve({ filter: /^node:/ }, ({ kind, path }) =>
+      kind === 'require-call' ? { path, external: true } : { path, namespace: 'builtin' },
+    );
+    onLoad({ filter: /^/, namespace: 'builtin' }, ({ path }) => ({
+      contents: `module.exports = require(${JSON.stringify(path)});`,
+    }));
+  },
+};
+
 /** Makes `outfile`, or nothing, and tells what is in it. */
 export async function bundle(outfile?: string): Promise<Metafile> {
   const { metafile } = await build({
@@ -32,10 +67,10 @@ export async function bundle(outfile?: string): Promise<Metafile> {
     bundle: true,
     platform: 'node',
     format: 'esm',
-    target: 'node20',
+    target: PARSED_FROM,
+    plugins: [builtinsByRequire],
     legalComments: 'none',
     metafile: true,
-    external: ['zstd-napi/*'],
     // Packages are known by where they are installed, also in a tree whose node_modules are links to those of another.
     preserveSymlinks: true,
     alias: {
@@ -43,10 +78,7 @@ export async function bundle(outfile?: string): Promise<Metafile> {
       // Node's own is newer, and there anyway.
       'readable-stream': 'node:stream',
     },
-    // Packages in CommonJS load Node's own modules with require.
-    banner: {
-      js: "import { createRequire } from 'node:module';\nconst require = createRequire(import.meta.url);",
-    },
+    banner: { js: START },
   });
   return metafile;
 }

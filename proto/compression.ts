@@ -2,16 +2,21 @@
  * The only file that knows zstd-napi. Compresses a stream of bytes into one zstd frame (RFC 8878) on
  * libzstd's own threads, at a level that may change on the way, and decompresses within fixed bounds.
  */
+import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
-import zstd, {
-  type CCtx as CompressionContext,
-  type DCtx as DecompressionContext,
-  type EndDirective as Directive,
+import { fileURLToPath } from 'node:url';
+import type {
+  CCtx as CompressionContext,
+  DCtx as DecompressionContext,
+  EndDirective as Directive,
 } from 'zstd-napi/binding.js';
 import { ImgmvError } from './errors.ts';
 import { ZSTD_WINDOW_LOG_MAX } from './limits.ts';
 
-const { CCtx, CParameter, DCtx, DParameter, EndDirective, ResetDirective } = zstd;
+/** Where package.json of imgmv stands: one folder up in the sources and in dist/. */
+const INSTALLED = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '');
+
+type Addon = typeof import('zstd-napi/binding.js');
 
 /** 2 MiB, zstd's own choice for level 3: the same at every level, since it cannot change inside a frame. */
 const WINDOW_LOG = 21;
@@ -23,6 +28,31 @@ const SLAB_BYTES = 256 * 1024;
 const SLAB_ROOM_MIN_BYTES = 32 * 1024;
 /** Magic number, two bytes of header, one empty block. zstd does not look at the window of a frame that it gets whole. */
 const FRAME_MIN_BYTES = 9;
+
+let addon: Addon | undefined;
+
+/**
+ * Loads the addon, once. Commands that need no zstd run without it: npm does not compile it if scripts are off, and one
+ * that was compiled on another system may not load. Throws not-installed.
+ */
+export function requireZstd(): Addon {
+  try {
+    addon ??= createRequire(import.meta.url)('zstd-napi/binding.js') as Addon;
+    return addon;
+  } catch (cause) {
+    const { code, message } = cause as NodeJS.ErrnoException;
+    const why =
+      code === 'MODULE_NOT_FOUND' ? 'it was not installed, or not compiled' : message.split('\n')[0];
+    throw new ImgmvError('not-installed', `the zstd addon of imgmv cannot be loaded: ${why}`, {
+      cause,
+      hint: `compile it, which takes python3, make and g++: npm_config_build_from_source=true npm rebuild zstd-napi --ignore-scripts=false --prefix ${shellWord(INSTALLED)}`,
+    });
+  }
+}
+
+function shellWord(path: string): string {
+  return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
+}
 
 /** Memory for output, handed out piece by piece: a new buffer for each call would mostly be left empty. */
 class Slab {
@@ -43,6 +73,7 @@ class Slab {
 
 /** One compressor for many entries, one after the other. Memory is freed when it is collected. */
 export class Compressor {
+  readonly #zstd = requireZstd();
   readonly #threads: number;
   readonly #slab = new Slab();
   #context: CompressionContext;
@@ -53,7 +84,7 @@ export class Compressor {
 
   constructor(threads = Math.min(2, availableParallelism())) {
     this.#threads = threads;
-    this.#context = newContext(threads);
+    this.#context = newContext(this.#zstd, threads);
   }
 
   /**
@@ -62,6 +93,7 @@ export class Compressor {
    */
   async *compress(source: AsyncIterable<Buffer>, level: () => number): AsyncGenerator<Buffer> {
     if (this.#busy) throw new ImgmvError('internal', 'a compressor is used twice at once');
+    const { EndDirective } = this.#zstd;
     this.#busy = true;
     let finished = false;
     try {
@@ -75,7 +107,7 @@ export class Compressor {
       if (!finished) {
         // Not reset: libzstd 1.5.7 keeps a job that was ready and not yet posted (mtctx->jobReady) through a
         // reset, and its worker then reads what is gone. A context that is dropped ends its workers first.
-        this.#context = newContext(this.#threads);
+        this.#context = newContext(this.#zstd, this.#threads);
         this.#level = 0;
       }
       this.#busy = false;
@@ -83,6 +115,7 @@ export class Compressor {
   }
 
   *#run(input: Buffer, directive: Directive): Generator<Buffer> {
+    const { EndDirective } = this.#zstd;
     let rest = input;
     for (;;) {
       const started = performance.now();
@@ -97,11 +130,11 @@ export class Compressor {
   #setLevel(level: number): void {
     if (level === this.#level) return;
     this.#level = level;
-    this.#context.setParameter(CParameter.compressionLevel, level);
+    this.#context.setParameter(this.#zstd.CParameter.compressionLevel, level);
   }
 }
 
-function newContext(threads: number): CompressionContext {
+function newContext({ CCtx, CParameter }: Addon, threads: number): CompressionContext {
   const context = new CCtx();
   context.setParameter(CParameter.windowLog, WINDOW_LOG);
   context.setParameter(CParameter.nbWorkers, threads);
@@ -115,12 +148,13 @@ function newContext(threads: number): CompressionContext {
  * One decompressor for many bodies, one after the other. Not one for each: what zstd holds for a window is freed a while after it is garbage, and thousands of small bodies may come before that.
  */
 export class Decompressor {
-  readonly #context = new DCtx();
+  readonly #zstd = requireZstd();
+  readonly #context = new this.#zstd.DCtx();
   readonly #slab = new Slab();
 
   /** Takes no window over 2^`windowLogMax` bytes. */
   constructor(windowLogMax = ZSTD_WINDOW_LOG_MAX) {
-    this.#context.setParameter(DParameter.windowLogMax, windowLogMax);
+    this.#context.setParameter(this.#zstd.DParameter.windowLogMax, windowLogMax);
   }
 
   /**
@@ -129,7 +163,7 @@ export class Decompressor {
    * is too large, for more than `maxBytes`, and for an end inside a frame.
    */
   async *decompress(source: AsyncIterable<Buffer>, maxBytes: number): AsyncGenerator<Buffer> {
-    this.#context.reset(ResetDirective.sessionOnly);
+    this.#context.reset(this.#zstd.ResetDirective.sessionOnly);
     let bytes = 0;
     let hint = 0;
     for await (const chunk of source) {

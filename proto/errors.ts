@@ -12,6 +12,8 @@ interface Row {
 /** Where rows share a close code, the first is what the other side takes it for. */
 const TABLE = {
   internal: { exit: 1, close: 4001, retry: false },
+  /** A part of this installation is missing or does not run here. */
+  'not-installed': { exit: 1, close: 4001, retry: false },
   usage: { exit: 2, close: 4002, retry: false },
   'image-not-found': { exit: 10, close: 4010, retry: false },
   'peer-lost': { exit: 11, close: 4011, retry: true },
@@ -78,6 +80,8 @@ export interface ErrorOptions {
   readonly about?: About | undefined;
   /** Which host failed, where that is the other one. */
   readonly host?: string;
+  /** How long the other host wants to be left alone. */
+  readonly waitMs?: number | undefined;
 }
 
 /**
@@ -90,6 +94,7 @@ export class ImgmvError extends Error {
   readonly hint: string | undefined;
   readonly about: About | undefined;
   readonly host: string | undefined;
+  readonly waitMs: number | undefined;
 
   constructor(code: ErrorCode, message: string, options: ErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -97,6 +102,7 @@ export class ImgmvError extends Error {
     this.hint = options.hint;
     this.about = options.about;
     this.host = options.host;
+    this.waitMs = options.waitMs;
   }
 
   get exit(): number {
@@ -136,6 +142,7 @@ export function codeToldByPeer(code: ErrorCode): ErrorCode {
   switch (code) {
     case 'usage':
     case 'internal':
+    case 'not-installed':
       return 'peer-failed';
     case 'sighup':
     case 'sigint':
@@ -173,7 +180,8 @@ export function errorToldByPeer(told: ErrorCode, detail: string): ImgmvError {
   const message = TOLD[code] ?? `the other host ended the session (${code})`;
   const seconds = /^wait ([0-9]{1,4}) s$/.exec(detail)?.[1];
   const hint = seconds && `wait ${seconds} s, then try again`;
-  return new ImgmvError(code, message, { about: 'told-by-peer', hint });
+  const waitMs = seconds === undefined ? undefined : Number(seconds) * 1000;
+  return new ImgmvError(code, message, { about: 'told-by-peer', hint, waitMs });
 }
 
 /** The other side did what PROTOCOL.md does not allow: the connection it did so on is closed. */

@@ -1,6 +1,7 @@
 /** The whole of `imgmv receive`: a listener, a code, and for each session a sink that is served to the peer: the engine, or files. */
 import { hostname } from 'node:os';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { requireZstd } from '../../proto/compression.ts';
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import type { Secret } from '../../proto/secret.ts';
 import type { WriteStdout } from '../archive/output.ts';
@@ -80,6 +81,7 @@ export interface Listening {
  */
 export async function receive(options: ReceiveOptions): Promise<number> {
   const { signal, emit } = options;
+  requireZstd();
   const { confirm, destination, push: rules, renaming } = options;
   await using end = sinkEnd(destination, {
     ...options,

@@ -1,5 +1,6 @@
 /** The whole of `imgmv send`: from an engine or archives, over a session that this side dials, to the other host. */
 import { hostname } from 'node:os';
+import { requireZstd } from '../../proto/compression.ts';
 import { counted } from '../../proto/counted.ts';
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import { CONFIRMS, PUSH } from '../../proto/messages.ts';
@@ -11,8 +12,9 @@ import type { Image } from '../model/image.ts';
 import type { Settled } from '../move/ledger.ts';
 import { move } from '../move/move.ts';
 import type { Progress } from '../move/passage.ts';
-import { dialSession } from '../peer/dialler.ts';
+import { type DialOptions, dialSession } from '../peer/dialler.ts';
 import { PeerSink } from '../peer/peer-sink.ts';
+import type { Session } from '../peer/session.ts';
 import { requireRoom, whyNotOffered } from '../peer/wire-images.ts';
 import { onAbort } from '../streams/on-abort.ts';
 import { type Ask, propose } from './proposal.ts';
@@ -20,8 +22,12 @@ import { type Ask, propose } from './proposal.ts';
 export interface SendOptions extends OriginOptions {
   /** ws:// or wss:// */
   readonly url: string;
-  /** Asked once, after all that can be checked here has been, and before dialling. */
-  readonly code: () => Promise<Secret>;
+  /**
+   * Asked after all that can be checked here has been, and before dialling. Asked again, with the error, if the other
+   * host did not take the code (wrong-code) or does not take any for now (try-later): whoever has no other code, or
+   * does not wait, throws that error.
+   */
+  readonly code: (refused?: ImgmvError) => Promise<Secret>;
   readonly level?: number | undefined;
   readonly jobs: number;
   readonly retries: number;
@@ -43,27 +49,18 @@ export interface SendOptions extends OriginOptions {
 /** Throws what ended the run before there was a ledger; what became of each image is in the ledger. */
 export async function send(options: SendOptions): Promise<Settled> {
   const { ask, signal, planOnly = false, thenPush = false } = options;
+  requireZstd();
   const { host, hostname: target } = new URL(options.url);
   const emit: Emit = (event) => options.emit({ ...event, target });
   await using origin = await openOrigin(options);
   const { source } = origin;
   requireOfferable((await source.images()).map(({ image }) => image));
-  const code = await options.code();
-  signal.throwIfAborted();
-  const session = await dialSession({
-    url: options.url,
-    code,
-    role: 'sender',
-    hello: helloOf(origin.host, hostname(), {
+  const session = await meet(options, emit, {
+    ...helloOf(origin.host, hostname(), {
       purpose: planOnly ? 'plan' : 'move',
       ...(ask && { asks: true }),
       ...(thenPush && { push: true }),
     }),
-    emit,
-    signal,
-    connectTimeoutMs: options.connectTimeoutMs,
-    patienceMs: options.patienceMs,
-    limit: options.limit,
   });
   using _ = onAbort(signal, () => session.fail(toImgmvError(signal.reason)));
   try {
@@ -98,6 +95,32 @@ export async function send(options: SendOptions): Promise<Settled> {
     return await session.during(run());
   } finally {
     await session.closed();
+  }
+}
+
+/** Dials until the other host takes a code, or nobody gives another one. */
+async function meet(options: SendOptions, emit: Emit, hello: DialOptions['hello']): Promise<Session> {
+  const { url, signal, connectTimeoutMs, patienceMs, limit } = options;
+  let refused: ImgmvError | undefined;
+  for (;;) {
+    const code = await options.code(refused);
+    signal.throwIfAborted();
+    try {
+      return await dialSession({
+        url,
+        code,
+        role: 'sender',
+        hello,
+        emit,
+        signal,
+        connectTimeoutMs,
+        patienceMs,
+        limit,
+      });
+    } catch (error) {
+      refused = toImgmvError(error);
+      if (refused.code !== 'wrong-code' && refused.code !== 'try-later') throw refused;
+    }
   }
 }
 

@@ -35,6 +35,18 @@ export interface DialOptions {
   readonly signal?: AbortSignal;
 }
 
+/**
+ * Whether a listener that speaks our version is there, by a connection that is closed at once: it counts as no try, and
+ * nobody is told of it. Throws as `dialSession` does.
+ */
+export async function probeListener(
+  options: Pick<DialOptions, 'url' | 'connectTimeoutMs' | 'signal'>,
+): Promise<void> {
+  const { url, connectTimeoutMs: timeoutMs = CONNECT_TIMEOUT_MS, signal } = options;
+  const socket = await admitted(options, () => dial(url, { timeoutMs, ...(signal && { signal }) }));
+  socket.destroy();
+}
+
 /** Throws an ImgmvError that says whether the host, the port, the version or the code was wrong. */
 export async function dialSession(options: DialOptions): Promise<Session> {
   const { role } = options;
@@ -72,10 +84,10 @@ export async function dialSession(options: DialOptions): Promise<Session> {
  * Dials again where the connection broke before message 3: a listener that many dial at once throws out whoever
  * keeps it waiting. Up to there nothing was proven, so nothing was used up. A break behind it is another matter.
  */
-async function admitted(
-  { connectTimeoutMs = CROWDED_OUT_MS, signal }: DialOptions,
-  dialOnce: () => Promise<Channel>,
-): Promise<Channel> {
+async function admitted<T>(
+  { connectTimeoutMs = CROWDED_OUT_MS, signal }: Pick<DialOptions, 'connectTimeoutMs' | 'signal'>,
+  dialOnce: () => Promise<T>,
+): Promise<T> {
   const late = performance.now() + connectTimeoutMs;
   for (;;) {
     try {

@@ -2,7 +2,7 @@
  * The picker as a program: `picker-program.ts COUNT [--code]`. It lists so many images, writes what was picked to
  * standard output, asks for a code after that with --code, and ends with the status that imgmv would.
  */
-import { promptForCode } from '../../cli/code-input.ts';
+import { CodePrompt } from '../../cli/code-prompt.ts';
 import { type PickerRow, pickImages } from '../../cli/picker.ts';
 import { stopSignal } from '../../cli/stop.ts';
 import { toImgmvError } from '../../proto/errors.ts';
@@ -32,7 +32,10 @@ const signal = stopSignal(() => process.stderr.write('Stopping.\n'));
 try {
   const picked = await pickImages(rows, { input: process.stdin, output: process.stderr, signal });
   process.stdout.write(`${JSON.stringify(picked)}\n`);
-  if (code === '--code') await promptForCode('host-b', signal);
+  if (code === '--code') {
+    await using prompt = new CodePrompt({ host: 'host-b', probe: async () => {}, stdinTaken: false, signal });
+    await prompt.ask();
+  }
 } catch (error) {
   const { message, exit } = toImgmvError(error);
   process.stderr.write(`imgmv: ${message}\n`);

@@ -170,7 +170,7 @@ const alone: readonly AloneCase[] = [
     title: 'a port on which nothing listens',
     args: send('web:1.0', '--to', '127.0.0.1:1'),
     exit: 11,
-    says: /127\.0\.0\.1:1 refused the connection: nothing listens there\n\s+run `imgmv receive --once`/,
+    says: /127\.0\.0\.1:1 refused the connection: nothing listens there, or a firewall rejects it\n\s+run `imgmv receive --once`/,
   },
 ];
 

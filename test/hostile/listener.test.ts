@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
 import { describe, expect, test, vi } from 'vitest';
 import { errorEvent } from '../../agent/model/events.ts';
+import { probeListener } from '../../agent/peer/dialler.ts';
 import { withHints } from '../../cli/hints.ts';
 import { acceptChannel, type Channel, dialChannel, encodePreamble } from '../../proto/channel.ts';
 import { ImgmvError } from '../../proto/errors.ts';
@@ -101,6 +102,18 @@ describe('guesses', () => {
     const { channel } = await pairWith(host.port, await pairing.psk);
     await pause(50);
     expect(channel.socket.open).toBe(true);
+    channel.close();
+  });
+
+  test('a connection that only looks whether somebody listens is none, tells nobody, and holds no place', async () => {
+    await using host = await listeningHost();
+    const pairing = host.newPairing();
+    void host.listener.accept(pairing, new AbortController().signal).catch(() => {});
+    // More than five tries, and than the places of one address.
+    for (let probes = 0; probes < 12; probes++)
+      await probeListener({ url: `ws://127.0.0.1:${host.port}`, connectTimeoutMs: 30_000 });
+    expect([pairing.triesLeft, pairing.death, host.events]).toEqual([CODE_WRONG_TRIES_MAX, undefined, []]);
+    const { channel } = await pairWith(host.port, await pairing.psk);
     channel.close();
   });
 

@@ -16,8 +16,8 @@ import { makeSsh } from '../rig/ssh.ts';
 import { describeOn } from '../rig/suite.ts';
 import { requirePrograms, supportOf } from '../rig/support.ts';
 import { startTmux } from '../rig/tmux.ts';
-import { type NewerNode, newerNode } from './newer-node.ts';
 import { BASE_IMAGE, makeNodeImages, NODE_IMAGE, nodeImageSupport } from './node-image.ts';
+import { newerNode, type OtherNode } from './other-node.ts';
 
 const PROJECT = fileURLToPath(new URL('../..', import.meta.url));
 const BUILD_TIMEOUT_MS = 1_200_000;
@@ -51,7 +51,7 @@ describeOn(
     let target: Engine;
     let directory: ScratchDirectory;
     let web: LoadedImage;
-    let node: NewerNode;
+    let node: OtherNode;
 
     beforeAll(async () => {
       directory = await scratchDirectory();

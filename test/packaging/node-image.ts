@@ -9,7 +9,7 @@ import { run } from '../rig/command.ts';
 import type { Engine } from '../rig/engine.ts';
 import { requireRoot } from '../rig/root.ts';
 import { type Support, supportOf } from '../rig/support.ts';
-import type { NewerNode } from './newer-node.ts';
+import type { OtherNode } from './other-node.ts';
 
 const DEBIAN_BASE = 'packaging-debian:1';
 /** Stands for node:24-bookworm-slim. */
@@ -46,7 +46,7 @@ export async function nodeImageSupport(): Promise<Support> {
 }
 
 /** Puts both images on the engine. The directory is scratch. */
-export async function makeNodeImages(engine: Engine, node: NewerNode, directory: string): Promise<void> {
+export async function makeNodeImages(engine: Engine, node: OtherNode, directory: string): Promise<void> {
   const archive = join(directory, 'debian.tar');
   await run(['sh', '-euc', DEBIAN, 'debian', archive, ...PACKAGES]);
   await engine.docker(['import', archive, DEBIAN_BASE]);

@@ -372,7 +372,7 @@ describe('close codes', () => {
     expect(close).toMatchObject({ code: error.closeCode, reason: code });
     const told = await ends.dialler.ended();
     // How the other side was called, and its faults, are none of this side's.
-    if (code === 'usage' || code === 'internal') expect(told.code).toBe('peer-failed');
+    if (['usage', 'internal', 'not-installed'].includes(code)) expect(told.code).toBe('peer-failed');
     else {
       expect(told.closeCode).toBe(error.closeCode);
       expect(told.exit === error.exit || told.code === 'peer-stopped').toBe(true);

@@ -9,6 +9,7 @@ const helpers = tests('test/agent/docker/helpers.test.ts');
 const ARGUMENT = 'The code is never an argument';
 const SHOWN = 'It is shown only on a terminal';
 const ECHO = 'It is typed without echo.';
+const TYPED_LATE = 'A code that is pasted too late';
 const REPEATS = 'No output, error or log repeats it.';
 const DOCKERS = 'Credentials for registries are docker';
 const NOWHERE = 'They are in no argument';
@@ -73,11 +74,27 @@ export const SECRETS: readonly Mutation[] = [
   },
   {
     name: 'what is typed is echoed',
-    file: 'cli/code-input.ts',
+    file: 'cli/code-prompt.ts',
     find: 'write: (_chunk, _encoding, done) => done()',
     replace: 'write: (chunk, _encoding, done) => process.stderr.write(chunk, done)',
     tests: tests('test/e2e/terminal.test.ts', 'send asks for the code and does not echo it'),
     says: [ECHO],
+  },
+  {
+    name: 'what is typed beside the question is left to the shell',
+    file: 'cli/code-prompt.ts',
+    find: '    await this.#keys?.drain();\n',
+    replace: '',
+    tests: tests('test/e2e/meeting.test.ts', 'lets nothing that is typed'),
+    says: [TYPED_LATE],
+  },
+  {
+    name: 'what is typed beside the question is shown',
+    file: 'cli/code-prompt.ts',
+    find: '    this.#keys?.hold();\n    if (line',
+    replace: '    if (line',
+    tests: tests('test/e2e/meeting.test.ts', 'asks again after a wrong code'),
+    says: [TYPED_LATE],
   },
   {
     name: 'a secret shows in a template',

@@ -229,8 +229,8 @@ export const SENDER: readonly Mutation[] = [
   {
     name: 'a zstd window may be of 2 GiB',
     file: 'proto/compression.ts',
-    find: 'this.#context.setParameter(DParameter.windowLogMax, windowLogMax);',
-    replace: 'this.#context.setParameter(DParameter.windowLogMax, 31);',
+    find: 'this.#context.setParameter(this.#zstd.DParameter.windowLogMax, windowLogMax);',
+    replace: 'this.#context.setParameter(this.#zstd.DParameter.windowLogMax, 31);',
     tests: zstd,
     says: [INFLATES],
   },

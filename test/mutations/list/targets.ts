@@ -134,8 +134,8 @@ export const TARGETS: readonly Mutation[] = [
   {
     name: 'a key that was typed before the question answers it',
     file: 'cli/confirm.ts',
-    find: '  await dropStaleKeys(input);\n',
-    replace: '  if (false) await dropStaleKeys(input);\n',
+    find: '  await new StrayKeys(input).drain();\n',
+    replace: '  if (false) await new StrayKeys(input).drain();\n',
     tests: tests('test/e2e/accept.test.ts', 'typed before the question'),
     says: [OPTIONS],
   },

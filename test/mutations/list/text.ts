@@ -140,7 +140,7 @@ export const TEXT: readonly Mutation[] = [
   {
     name: 'how the other side was called becomes our exit status',
     file: 'proto/errors.ts',
-    find: "    case 'usage':\n    case 'internal':\n      return 'peer-failed';\n",
+    find: "    case 'usage':\n    case 'internal':\n    case 'not-installed':\n      return 'peer-failed';\n",
     replace: '',
     tests: failure,
     says: [STATUS],
