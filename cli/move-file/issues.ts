@@ -41,7 +41,7 @@ function reasonOf(key: string): string | undefined {
 
 function unknownKey(key: string, known: readonly string[], what: string): string {
   const near = nearestTo(key, known);
-  return `${shown(key)} is no key of ${what}${near === undefined ? '' : `: did you mean ${near}?`}`;
+  return `${shown(key)} is not a key of ${what}${near === undefined ? '' : `: did you mean ${near}?`}`;
 }
 
 /** Of `known` the one that was most likely meant. */

@@ -152,7 +152,7 @@ describeOn(
           expect.stringMatching(/^IMGMV_TO "a b": expected HOST, HOST:PORT/),
           '1:7: jobs is the text "many", expected a whole number from 1 to 16',
           '2:1: "yes" is no key: what loosens a guard is taken on the command line only',
-          '3:1: "limt" is no key of a configuration: did you mean limit?',
+          '3:1: "limt" is not a key of a configuration: did you mean limit?',
           '4:6: log "relative.log": expected a path that begins with /',
           '6:1: docker-host and context exclude each other',
           '/etc/imgmv/config.yaml:1:1: the file is a list, expected keys and values such as to: host-b',

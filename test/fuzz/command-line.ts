@@ -197,6 +197,21 @@ const event = fc.oneof(
       }),
       { maxLength: 3 },
     ),
+    needs: fc.option(
+      fc.array(
+        fc.record({
+          kind: fc.constantFrom('build', 'env-file', 'volume', 'bind-mount', 'config', 'secret', 'network'),
+          name: nastyText,
+          external: fc.boolean(),
+          from: optionally(nastyText),
+          services: fc.array(nastyText, { maxLength: 2 }),
+          file: nastyText,
+          line: fc.nat(9),
+        }),
+        { maxLength: 3 },
+      ),
+      { nil: undefined },
+    ),
   }),
   fc.record({
     event: fc.constant('image'),
@@ -256,6 +271,15 @@ const event = fc.oneof(
       }),
       { maxLength: 2 },
     ),
+    freedBytes: optionally(bytes),
+  }),
+  fc.record({
+    event: fc.constant('check'),
+    name: fc.constant('engine'),
+    status: fc.constantFrom('ok', 'warning', 'fault'),
+    message: nastyText,
+    hint: optionally(nastyText),
+    code: fc.constant(undefined),
   }),
   fc.record({
     event: fc.constant('error'),

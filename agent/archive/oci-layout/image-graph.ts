@@ -162,6 +162,6 @@ function none({ digest }: Child, { manifests }: Graph): ImgmvError {
   const type = manifests[0]?.config.mediaType;
   if (type === undefined) return integrity(`the image ${digest} holds no whole manifest`);
   return integrity(
-    `${digest} is no image, but a chart, a signature or another artifact: its config is of the type ${JSON.stringify(type.slice(0, 100))}`,
+    `${digest} is not an image but a chart, a signature or another artifact: its config is of the type ${JSON.stringify(type.slice(0, 100))}`,
   );
 }

@@ -143,7 +143,7 @@ describe('beside an image', () => {
 
     it(`${what} is refused with the reason when it is picked itself`, async () => {
       const error = await failureOf(copied(archive, name));
-      expect(error).toMatchObject({ code: 'integrity', message: expect.stringContaining('is no image') });
+      expect(error).toMatchObject({ code: 'integrity', message: expect.stringContaining('is not an image') });
     });
   }
 
@@ -158,7 +158,7 @@ describe('beside an image', () => {
     );
     const { warnings } = await copied(archive, 'web:1.0');
     expect(warnings).toEqual([
-      expect.stringMatching(/is no image, but a chart, .*"application\/vnd\.cncf\.helm\.config\.v1\+json"$/),
+      expect.stringMatching(/is not an image but a chart, .*"application\/vnd\.cncf\.helm\.config\.v1\+json"$/),
     ]);
   });
 
@@ -269,7 +269,7 @@ it('a file with a colon in its name is told from one that is not there', async (
   const read = (text: string) =>
     openArchives(parseEndpoint(text) as ArchiveEndpoint, { signal, stdin: Readable.from([]) });
   expect((await failureOf(read(`docker-archive:${from}`))).hint).toContain(
-    `first colon, and ${from} is there`,
+    `first colon, and ${from} exists`,
   );
   expect((await failureOf(read(`docker-archive:${from}2`))).hint ?? '').not.toContain('colon');
 });

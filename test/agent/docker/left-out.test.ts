@@ -30,7 +30,7 @@ const ODDITIES: readonly (readonly [string, number, object, RegExp])[] = [
     'is an artifact',
     200,
     { ...UNSAID, Manifests: [{ ID: ODD, Kind: 'unknown', Available: true }] },
-    /^odd:1 is left out: sha256:2+ is no image .*Helm chart$/,
+    /^odd:1 is left out: sha256:2+ is an artifact.*image that can run$/,
   ],
   [
     // As 28c tells of an image whose index, manifest, config or layers did not come along.
