@@ -84,7 +84,7 @@ describeOn(
         await expectEnd(scene.send(receiver, ['--all']), 17, /refused cache:7/);
         await expectEnd(receiver.imgmv, 17, /./);
         const list = runImgmv(['copy', archive, `oci:${join(scene.directory, 'layout')}`]);
-        await expectEnd(list, 0, /loaded team\/db:16[\s\S]*loaded team\/web:1\.0|loaded team\/web/);
+        await expectEnd(list, 0, /written team\/db:16[\s\S]*written team\/web:1\.0/);
         expect(list.stderr).not.toContain('cache');
       });
 

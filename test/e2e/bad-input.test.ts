@@ -72,17 +72,20 @@ const usage: readonly UsageCase[] = [
   },
   {
     args: ['receive', '--once', '--code-file', 'x', '--push', '--into', 'docker-archive:x.tar'],
-    says: /--push is for images in an engine/,
+    says: /--push is only for images in an engine/,
   },
   {
     args: ['receive', '--code-file', 'x', '--allow-push', '--each', 'x'],
-    says: /--allow-push is for images in an engine/,
+    says: /--allow-push is only for images in an engine/,
   },
   {
     args: ['copy', 'docker-daemon:a', 'docker-archive:x.tar', '--push'],
-    says: /--push is for images in an engine, .*\n\s+`imgmv copy ARCHIVE docker-daemon: --push`/,
+    says: /--push is only for images in an engine, .*\n\s+`imgmv copy ARCHIVE docker-daemon: --push`/,
   },
-  { args: ['copy', 'docker-daemon:a', '--each', 'x', '--push'], says: /--push is for images in an engine/ },
+  {
+    args: ['copy', 'docker-daemon:a', '--each', 'x', '--push'],
+    says: /--push is only for images in an engine/,
+  },
   {
     args: ['load'],
     says: /unknown command 'load'\n\s+`imgmv copy docker-archive:FILE docker-daemon:` loads a file/,

@@ -203,7 +203,7 @@ describeOn(
 
     describe('copy --confirm', { timeout: TEST_TIMEOUT_MS }, () => {
       it.each([
-        ['y', 0, /^loaded cache:7 /m],
+        ['y', 0, /^written cache:7 /m],
         ['n', 16, /^refused cache:7: it was not confirmed$/m],
       ])('asks first; after %s it ends with %i', async (key, exit, says) => {
         const file = join(scene.directory, `copied-${key}.tar`);

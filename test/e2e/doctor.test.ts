@@ -114,7 +114,7 @@ describe('this host', () => {
     const { checks } = await diagnose([...NO_ENGINE, '--listen', '192.0.2.1:7373']);
     expect(checks.port).toMatchObject({
       status: 'fault',
-      message: expect.stringMatching(/is no address of/),
+      message: expect.stringMatching(/is not an address of/),
     });
   });
 

@@ -158,7 +158,9 @@ describe('beside an image', () => {
     );
     const { warnings } = await copied(archive, 'web:1.0');
     expect(warnings).toEqual([
-      expect.stringMatching(/is not an image but a chart, .*"application\/vnd\.cncf\.helm\.config\.v1\+json"$/),
+      expect.stringMatching(
+        /is not an image but a chart, .*"application\/vnd\.cncf\.helm\.config\.v1\+json"$/,
+      ),
     ]);
   });
 
@@ -268,8 +270,6 @@ it('a file with a colon in its name is told from one that is not there', async (
   await writeFile(from, rawTar(...files, layout, index(whole)));
   const read = (text: string) =>
     openArchives(parseEndpoint(text) as ArchiveEndpoint, { signal, stdin: Readable.from([]) });
-  expect((await failureOf(read(`docker-archive:${from}`))).hint).toContain(
-    `first colon, and ${from} exists`,
-  );
+  expect((await failureOf(read(`docker-archive:${from}`))).hint).toContain(`first colon, and ${from} exists`);
   expect((await failureOf(read(`docker-archive:${from}2`))).hint ?? '').not.toContain('colon');
 });
