@@ -5,12 +5,12 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Digest } from '../../agent/model/image.ts';
-import { type MemoryImage, testImage } from '../memory.ts';
+import { testImage } from '../memory.ts';
 import { engineSupport } from '../rig/engine.ts';
 import { loadIndexImage } from '../rig/images.ts';
 import { registrySupport } from '../rig/registry.ts';
 import { describeOn } from '../rig/suite.ts';
-import { type Front, inFrontOf } from './front.ts';
+import { inFrontOf } from './front.ts';
 import { blobOf, descriptor, jsonBlob, remade } from './lies.ts';
 import {
   below,
@@ -197,8 +197,10 @@ describeOn(
       const name = thief.nameIn('honest/one-platform');
       const image = await below(name, { ...descriptor(MANIFEST, ABSENT), ...platform('arm64') });
       const manifest = image.blobs.find(({ kind }) => kind === 'manifest')?.digest as Digest;
-      for (const one of [image, image]) {
-        const { exit, pushed } = await thief.steal([one]);
+      // Once as it comes, and once more as it is there.
+      for (const action of ['send', 'present']) {
+        const { items, exit, pushed } = await thief.steal([image]);
+        expect(items).toMatchObject([{ action }]);
         expect(pushed).toMatchObject([
           { ref: name, digest: manifest, warning: expect.stringContaining('one platform'), error: null },
         ]);
