@@ -25,6 +25,7 @@ import {
   MANIFEST,
   PRIVATE,
   platform,
+  TAR,
   type Theft,
   Thief,
 } from './thief.ts';
@@ -171,8 +172,7 @@ describeOn(
     /** Has an image in the list whose index names a forged manifest that calls this digest a layer; then claims that. */
     const promote = async (kind: string, digest: Digest) => {
       const own = await testImage({ name: `promoter-${kind}:1`, store: 'containerd' });
-      const layer = { mediaType: 'application/vnd.oci.image.layer.v1.tar', digest, size: 1_000 };
-      const evil = forged(descriptor(CONFIG, configOf(own)), layer);
+      const evil = forged(descriptor(CONFIG, configOf(own)), { mediaType: TAR, digest, size: 1_000 });
       await thief.carry(evil);
       await thief.steal([await below(`promoter-${kind}:1`, childOf(evil))], { registries: [] });
       const repository = `loot/promoted-${kind}`;
