@@ -1,6 +1,14 @@
 import { describe, expect, it } from 'vitest';
-import { childrenOf, digestOf, manifestFor, readConfig, readMetadata } from '../../../agent/oci/metadata.ts';
-import { isGzip, isZstd } from '../../../agent/streams/magic.ts';
+import {
+  childrenOf,
+  digestOf,
+  manifestFor,
+  readConfig,
+  readMetadata,
+  readStatement,
+} from '../../../agent/oci/metadata.ts';
+import { isGzip, isTar, isZstd } from '../../../agent/streams/magic.ts';
+import { layerTar } from '../../rig/layers.ts';
 
 const digest = (digit: string) => `sha256:${digit.repeat(64)}` as const;
 const bytes = (value: unknown) => Buffer.from(typeof value === 'string' ? value : JSON.stringify(value));
@@ -153,4 +161,32 @@ it('knows compressed bytes by their beginning', () => {
     [false, false],
     [false, false],
   ]);
+});
+
+it('knows a tar by its first header, and an empty one by its zeros', async () => {
+  const tar = await layerTar({ 'srv/file': 'text' });
+  const config = bytes({ os: 'linux', text: ' '.repeat(600) });
+  const heads = [tar, Buffer.alloc(1_024), tar.subarray(0, 511), Buffer.alloc(511), Buffer.alloc(0), config];
+  expect(heads.map(isTar)).toEqual([true, true, false, false, false, false]);
+});
+
+describe('the statement of an attestation', () => {
+  const statement = { _type: 'https://in-toto.io/Statement/v1', subject: [] };
+
+  it('is one of any version', () => {
+    for (const version of ['v0.1', 'v1']) {
+      const _type = `https://in-toto.io/Statement/${version}`;
+      expect(readStatement(bytes({ ...statement, _type }))).toEqual({ _type });
+    }
+  });
+
+  it.each([
+    {},
+    [statement],
+    { _type: 'https://in-toto.io/Link/v1' },
+    { ...statement, schemaVersion: 2 },
+    { ...statement, rootfs: { type: 'layers' } },
+  ])('is not %j', (value) => {
+    expect(() => readStatement(bytes(value))).toThrow(expect.objectContaining({ code: 'integrity' }));
+  });
 });

@@ -45,9 +45,9 @@ async function scene(answer: (response: ServerResponse, asked: number) => void, 
   );
   const env = { DOCKER_CONFIG: directory.path, PATH: `${directory.path}:${process.env.PATH}` };
   const retries: ImgmvError[] = [];
-  const run = (signal = new AbortController().signal): PushRun => ({
+  const run = (signal = new AbortController().signal, platform?: PushRun['platform']): PushRun => ({
     signal,
-    platform: async () => undefined,
+    platform: platform ?? (async () => undefined),
     onProgress: () => {},
     onRetry: (error) => {
       retries.push(error);
@@ -58,7 +58,8 @@ async function scene(answer: (response: ServerResponse, asked: number) => void, 
     asked,
     retries,
     directory: directory.path,
-    push: (signal?: AbortSignal) => pushBy(fake.engine, env, limits)(NAME, run(signal)),
+    push: (signal?: AbortSignal, platform?: PushRun['platform']) =>
+      pushBy(fake.engine, env, limits)(NAME, run(signal, platform)),
     /** Of several names, one after another. */
     pusher: () => {
       const push = pushBy(fake.engine, env, limits);
@@ -85,6 +86,26 @@ it('asks the engine for the name, with an empty AuthConfig where there are no cr
 function asUrl(asked: Asked): Asked {
   return { ...asked, url: asked.url?.replace('%3A', ':') };
 }
+
+it('asks for one platform where only that may be pushed, and warns', async () => {
+  await using at = await scene((response) => response.end(done));
+  const platform = { os: 'linux', architecture: 'arm', variant: 'v7' };
+  expect(await at.push(undefined, async () => platform)).toEqual({
+    digest: DIGEST,
+    warning: expect.stringContaining('not the index of all'),
+  });
+  const [asked] = at.asked;
+  const { searchParams } = new URL(asked?.url ?? '', 'http://engine');
+  expect(Object.fromEntries(searchParams)).toEqual({ tag: '1.0', platform: JSON.stringify(platform) });
+});
+
+it('asks what may be pushed before each try', async () => {
+  await using at = await scene((response) => response.end(error('connection refused')));
+  const looks = vi.fn<PushRun['platform']>();
+  looks.mockResolvedValueOnce(undefined).mockRejectedValueOnce(new Error('it holds what did not come'));
+  await expect(at.push(undefined, looks)).rejects.toThrow('it holds what did not come');
+  expect([at.asked.length, at.retries.length]).toEqual([1, 1]);
+});
 
 it('gives it the credentials in the form that engines decode', async () => {
   await using at = await scene((response) => response.end(done));

@@ -1,5 +1,6 @@
 import { expect, it } from 'vitest';
 import type { Event } from '../../../agent/model/events.ts';
+import type { Answer, ImageWriter } from '../../../agent/model/sink.ts';
 import { move } from '../../../agent/move/move.ts';
 import { EVERY_NAME } from '../../../agent/push/policy.ts';
 import type { PushName } from '../../../agent/push/push.ts';
@@ -54,6 +55,47 @@ it('pushes each image once it is there, one after another', async () => {
       pushed: [{ ref: `r.example/${name}:1`, digest: DIGEST, warning: 'w', error: null }],
     })),
   );
+});
+
+it('looks at what may be pushed when it is the turn of that push, and pushes nothing with what is not of it', async () => {
+  const log: string[] = [];
+  const foreign = [[], [DIGEST]];
+  const sink = new (class extends MemorySink {
+    override async writer(answer: Answer, signal: AbortSignal): Promise<ImageWriter> {
+      const writer = await super.writer(answer, signal);
+      const pushable = async () => {
+        log.push('look');
+        return { foreign: foreign.shift() ?? [] };
+      };
+      return {
+        ...writer,
+        commit: async () => {
+          const end = await writer.commit();
+          return 'missing' in end ? end : { ...end, pushable };
+        },
+      };
+    }
+  })();
+  const push: PushName = async (name, { platform }) => {
+    log.push(name);
+    await platform();
+    return { digest: DIGEST };
+  };
+  const { ledger, told } = await pushed(['r.example/a:1', 'r.example/b:1'], push, { sink });
+  expect(log).toEqual(['r.example/a:1', 'look', 'r.example/b:1', 'look']);
+  expect(ledger.exit).toBe(17);
+  expect(told).toMatchObject([
+    { status: 'loaded', pushed: [{ digest: DIGEST, error: null }] },
+    {
+      status: 'loaded',
+      pushed: [
+        {
+          digest: null,
+          error: { message: expect.stringContaining(`did not come with it, such as ${DIGEST}`) },
+        },
+      ],
+    },
+  ]);
 });
 
 it('tells for how long a push has not moved', async () => {

@@ -2,12 +2,19 @@
 import { type Mutation, tests } from '../mutation.ts';
 
 const stolen = (pattern: string) => tests('test/hostile/private-images.test.ts', pattern);
+const named = (pattern: string) => tests('test/hostile/private-indexes.test.ts', pattern);
+const PUSHABLE = tests('test/agent/docker/containerd/pushable.test.ts');
 
 const READS = 'A sender reads no image';
 const DIGITS = 'The full digest of an image';
 const LAYER = 'Even if it knows a digest';
+const LOOKS = 'Of the blobs that containerd has not unpacked itself';
 const PRESENT = 'An image counts as present only';
 const PUSHED = 'Nothing is pushed unless';
+const NAMES = 'An image is pushed only if everything';
+const STILL = 'If its index names an index that did not come';
+const AGAIN = 'This is checked again before each try';
+const ONE = 'If its index names manifests of other platforms';
 const BEFORE = 'If the index was on the target before';
 const ANSWER = 'What a registry answers';
 
@@ -15,10 +22,20 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
   {
     name: 'any blob of a containerd store stands for a layer',
     file: 'agent/docker/containerd/inventory.ts',
-    find: "return store === 'classic' ? layers.hasDiffId(digest) : layers.has(digest);",
-    replace: 'return layers !== undefined;',
+    find:
+      "    if (!(store === 'classic' ? layers.hasDiffId(digest) : layers.has(digest))) return false;\n" +
+      '    return layers.isUnpacked(digest) || looksLikeLayer(content, digest);\n',
+    replace: '    return layers !== undefined;\n',
     tests: stolen('is no layer'),
     says: [READS, LAYER],
+  },
+  {
+    name: 'whatever a manifest calls a layer stands for one',
+    file: 'agent/docker/containerd/inventory.ts',
+    find: 'layers.isUnpacked(digest) || looksLikeLayer(content, digest)',
+    replace: 'true',
+    tests: named('the steps of a build'),
+    says: [READS, LOOKS],
   },
   {
     name: 'a blob counts as a layer that was to come and did not',
@@ -95,10 +112,10 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
   {
     name: 'an index is pushed with manifests that did not come',
     file: 'agent/push/pushing-sink.ts',
-    find: 'else if (foreign.length > 0)',
-    replace: 'else if (foreign.length < 0)',
-    tests: stolen('an index that names a private manifest'),
-    says: [READS, PUSHED],
+    find: 'if (foreign[0] !== undefined)',
+    replace: 'if (foreign[0] === null)',
+    tests: stolen('an index that names a private manifest is loaded'),
+    says: [NAMES],
   },
   {
     name: 'a manifest or an index may call anything anything',
@@ -106,7 +123,7 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
     find: '    checkTypes(read);\n',
     replace: '',
     tests: stolen('is refused'),
-    says: [READS, PUSHED],
+    says: [READS, NAMES],
   },
   {
     name: 'a manifest of an index that is there may have layers of others',
@@ -114,7 +131,7 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
     find: 'if (offered.has(digest) && (plain || own)) continue;',
     replace: 'if (plain || own) continue;',
     tests: stolen('a forged manifest that has the config of the sender'),
-    says: [PUSHED, BEFORE],
+    says: [NAMES, BEFORE],
   },
   {
     name: 'a manifest of an index that is there may have a config of others',
@@ -122,15 +139,106 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
     find: 'if (offered.has(digest) && (plain || own)) continue;',
     replace: 'if (offered.has(digest)) continue;',
     tests: stolen('a forged manifest that has a private config'),
-    says: [PUSHED, BEFORE],
+    says: [NAMES, BEFORE],
   },
   {
     name: 'whatever came as metadata counts as a manifest that was sent',
     file: 'agent/oci/image-parts.ts',
-    find: 'return new Set(this.#graph?.manifests.map(({ digest }) => digest));',
-    replace: 'return new Set(this.#metadata.keys());',
+    find: 'const manifests = new Set(this.#graph?.manifests.map(({ digest }) => digest));',
+    replace: 'const manifests = new Set(this.#metadata.keys());',
     tests: stolen('a forged manifest that comes as metadata'),
-    says: [PUSHED],
+    says: [NAMES],
+  },
+  {
+    name: 'what an index names need not have come with it',
+    file: 'agent/oci/image-parts.ts',
+    find: '.filter(({ digest }) => !came.has(digest));',
+    replace: '.filter(() => false);',
+    tests: named('(names a private image, is not pushed|a registry hears nothing)'),
+    says: [READS, NAMES],
+  },
+  {
+    name: 'a manifest that is here counts as missing',
+    file: 'agent/docker/containerd/pushable.ts',
+    find: 'if (!harmless || (await content.info(digest))) found',
+    replace: 'if (!harmless) found',
+    tests: named('becomes whole while its push waits'),
+    says: [NAMES],
+  },
+  {
+    name: 'what may still come is pushed with an index',
+    file: 'agent/docker/containerd/pushable.ts',
+    find: ' && !mayCome(digest);',
+    replace: ';',
+    tests: named('may bring as a layer'),
+    says: [STILL],
+  },
+  {
+    name: 'nobody notes what images of a session bring',
+    file: 'agent/docker/engine-sink.ts',
+    find: '    this.#expect(image);\n',
+    replace: '',
+    tests: named('may bring as a layer'),
+    says: [STILL],
+  },
+  {
+    name: 'an index that did not come counts as a manifest that is missing',
+    file: 'agent/docker/containerd/pushable.ts',
+    find: "kind === 'manifest' && engine.info",
+    replace: 'kind && engine.info',
+    tests: named('whose index below is on neither host'),
+    says: [STILL],
+  },
+  {
+    name: 'what may be pushed is looked at once',
+    file: 'agent/push/pushing-sink.ts',
+    find: 'const platform = async () => {\n        const { foreign, platform } = await pushable();',
+    replace:
+      'const looked = pushable();\n      const platform = async () => {\n        const { foreign, platform } = await looked;',
+    tests: named('between two tries'),
+    says: [AGAIN],
+  },
+  {
+    name: 'a further try asks no more what may be pushed',
+    file: 'agent/push/push.ts',
+    find: '    const retries = absent.has(domain) ? 0 : RETRIES;\n',
+    replace:
+      '    const retries = absent.has(domain) ? 0 : RETRIES;\n' +
+      '    const once = run.platform();\n    run = { ...run, platform: () => once };\n',
+    tests: tests('test/agent/push/push.test.ts', 'before each try'),
+    says: [AGAIN],
+  },
+  {
+    name: 'an index is pushed whole though it names what is missing',
+    file: 'agent/docker/containerd/pushable.ts',
+    find: ', ...(absent.length > 0 && { platform: image.platform })',
+    replace: '',
+    tests: PUSHABLE,
+    says: [ONE],
+  },
+  {
+    name: 'an engine is not told which platform to push',
+    file: 'agent/docker/engine.ts',
+    find: ', ...(platform && { platform: JSON.stringify(platform) })',
+    replace: '',
+    tests: tests('test/agent/push/push.test.ts', 'asks for one platform'),
+    says: [ONE],
+  },
+  {
+    name: 'an engine that cannot push one platform pushes the whole index',
+    file: 'agent/docker/containerd/pushable.ts',
+    find: ' && engine.info.pushesPlatforms',
+    replace: '',
+    tests: PUSHABLE,
+    says: [ONE],
+  },
+  {
+    name: 'an engine is taken to push one platform before it could',
+    file: 'agent/docker/engine-info.ts',
+    find: "PUSHES_PLATFORMS = '1.46'",
+    replace: "PUSHES_PLATFORMS = '1.45'",
+    tests: tests('test/agent/docker/engine-info.test.ts'),
+    says: [ONE],
   },
   {
     name: 'the sender hears what the registry said',

@@ -139,9 +139,8 @@ export const SECRETS: readonly Mutation[] = [
   {
     name: 'credentials are in the path of a push',
     file: 'agent/push/push.ts',
-    find: 'engine.push(familiarName(reference), tag, credentials?.auth, either)',
-    replace:
-      'engine.push(familiarName(reference), credentials?.auth.reveal() ?? tag, credentials?.auth, either)',
+    find: 'engine.push(familiarName(reference), tag, {',
+    replace: 'engine.push(familiarName(reference), credentials?.auth.reveal() ?? tag, {',
     tests: tests('test/agent/push/push.test.ts'),
     says: [DOCKERS],
   },

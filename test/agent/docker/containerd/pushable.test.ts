@@ -1,0 +1,63 @@
+import { describe, expect, it } from 'vitest';
+import { pushableOf } from '../../../../agent/docker/containerd/pushable.ts';
+import type { Engine } from '../../../../agent/docker/engine.ts';
+import type { Digest } from '../../../../agent/model/image.ts';
+import type { Child } from '../../../../agent/oci/metadata.ts';
+import { testImage } from '../../../memory.ts';
+
+const digest = (digit: string): Digest => `sha256:${digit.repeat(64)}`;
+const child = (digit: string, kind: Child['kind'] = 'manifest'): Child => ({
+  kind,
+  mediaType: '',
+  digest: digest(digit),
+  size: 9,
+});
+const [HERE, COMING, ELSEWHERE] = ['1', '2', '3'];
+
+/** Of an image that came, with an index that names these besides. */
+async function pushable(absent: readonly Child[], { pushesPlatforms = true, showsBlobs = true } = {}) {
+  const { image } = await testImage({ store: 'containerd' });
+  const content = { info: async (asked: Digest) => (asked === digest(HERE) ? {} : undefined) };
+  const engine = {
+    info: { pushesPlatforms },
+    content: async () => (showsBlobs ? content : undefined),
+  } as unknown as Engine;
+  return pushableOf(engine, {
+    image,
+    targetId: image.id,
+    sent: { manifests: new Set(), absent },
+    mayCome: (asked) => asked === digest(COMING),
+  });
+}
+const AMD64 = { os: 'linux', architecture: 'amd64' };
+
+describe('an image that came', () => {
+  it('is pushed whole where all that its index names came with it', async () => {
+    const whole = { foreign: [] };
+    expect(await pushable([])).toEqual(whole);
+    expect(await pushable([], { pushesPlatforms: false })).toEqual(whole);
+    expect(await pushable([], { showsBlobs: false })).toEqual(whole);
+  });
+
+  it('is pushed for its own platform where manifests of others are missing', async () => {
+    expect(await pushable([child(ELSEWHERE)])).toEqual({ foreign: [], platform: AMD64 });
+  });
+
+  it.each([
+    ['a manifest that is here', child(HERE)],
+    ['a manifest that may still come', child(COMING)],
+    ['an index that is missing', child(ELSEWHERE, 'index')],
+    ['an index that is here', child(HERE, 'index')],
+  ])('is not pushed with %s', async (_what, one) => {
+    const { foreign } = await pushable([child(ELSEWHERE), one]);
+    expect(foreign).toEqual([one.digest]);
+  });
+
+  it.each([
+    ['cannot push one platform', { pushesPlatforms: false }],
+    ['does not show its blobs', { showsBlobs: false }],
+  ])('is not pushed in part by an engine that %s', async (_what, engine) => {
+    const { foreign } = await pushable([child(ELSEWHERE)], engine);
+    expect(foreign).toEqual([digest(ELSEWHERE)]);
+  });
+});
