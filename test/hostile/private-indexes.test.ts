@@ -5,9 +5,8 @@
 import { mkdir, writeFile } from 'node:fs/promises';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Digest } from '../../agent/model/image.ts';
-import { testImage } from '../memory.ts';
+import { type MemoryBlob, testImage } from '../memory.ts';
 import { engineSupport } from '../rig/engine.ts';
-import { loadIndexImage } from '../rig/images.ts';
 import { registrySupport } from '../rig/registry.ts';
 import { describeOn } from '../rig/suite.ts';
 import { inFrontOf } from './front.ts';
@@ -100,11 +99,10 @@ describeOn(
       [
         'a private index',
         async () => {
-          const name = 'private/index:1';
-          const there = await loadIndexImage(thief.engine, { name, layers: [{ 'srv/i': 'i' }] });
-          const format = ['--format', '{{.Descriptor.Size}}'];
-          const size = Number(await thief.engine.docker(['image', 'inspect', ...format, name]));
-          return { child: { mediaType: INDEX, digest: there.index, size }, secret: there.manifest };
+          const image = await below('private/index:1');
+          await thief.steal([image], { registries: [] });
+          const [manifest, index] = image.blobs.slice(-2) as [MemoryBlob, MemoryBlob];
+          return { child: descriptor(INDEX, index), secret: manifest.digest };
         },
       ],
     ])('a registry hears nothing of %s that an index calls an index', async (kind, put) => {
