@@ -118,6 +118,14 @@ const EXAMPLES: Readonly<Record<string, Play>> = {
       pushes: ['web', '1.0', 80],
     },
   ),
+  'imgmv send --compose compose.yaml --registry registry.example --project prod --then-push --to host-b': sent(
+    /pushed registry\.example\/prod\/web:1\.0 sha256:/,
+    {
+      beside: "imgmv receive --once --allow-push 'registry.example/prod/*'",
+      files: ['compose.yaml'],
+      pushes: ['prod/web', '1.0', 80],
+    },
+  ),
   'imgmv send --to host-b': here(/no image is named/, {
     exit: 2,
     onlyFails: 'it shows a list on a terminal, for somebody to pick from: test/e2e/picker.test.ts does',
@@ -134,6 +142,13 @@ const EXAMPLES: Readonly<Record<string, Play>> = {
     beside: "imgmv receive --once --allow-push 'localhost:5000/*'",
     files: ['move.yaml'],
   }),
+  'imgmv plan --compose compose.yaml --registry registry.example --project prod --then-push --to host-b': sent(
+    /will be pushed: registry\.example\/prod\/web:1\.0/,
+    {
+      beside: "imgmv receive --once --allow-push 'registry.example/prod/*'",
+      files: ['compose.yaml'],
+    },
+  ),
   'imgmv plan --then-push': sent(/this receiver|--allow-push/, {
     exit: 16,
     instead: {
@@ -187,6 +202,11 @@ const EXAMPLES: Readonly<Record<string, Play>> = {
     beside: 'imgmv send web:1.0 --as registry.example/team/allowed:1 --then-push --to host-b',
     says: /pushed registry\.example\/team\/allowed:1 sha256:/,
     pushes: ['team/allowed', '1', 80],
+  }),
+  "imgmv receive --once --allow-push 'registry.example/prod/*'": received({
+    beside: 'imgmv send web:1.0 --as registry.example/prod/allowed:1 --then-push --to host-b',
+    says: /pushed registry\.example\/prod\/allowed:1 sha256:/,
+    pushes: ['prod/allowed', '1', 80],
   }),
   "imgmv receive --once --allow-push 'localhost:5000/*'": received({
     beside: 'imgmv send web:1.0 --as localhost:5000/team/local:1 --then-push --to host-b',
