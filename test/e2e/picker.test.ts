@@ -174,6 +174,8 @@ describeOn(
       await using terminal = await startTmux(command, { columns: 120, rows: 30 });
       await terminal.shows(KEYS);
       await terminal.press('cache', 'Space', 'Enter');
+      await terminal.shows(/ now\? \[y\/N\]/);
+      await terminal.press('n', 'Enter');
       expect(await terminal.shows(/exit status 0/)).toMatch(/^cache:7 +linux\/amd64 +send/m);
       expect(await namesAt(scene.target)).toEqual([]);
     });

@@ -144,7 +144,7 @@ for (const { source, target } of PAIRS) {
         async () => {
           const base = await pull('hidden', await newBase('hidden'), [scene.source, scene.target]);
           const app = await build('hidden', base);
-          const reason = expect.stringContaining('does not show which layers it holds');
+          const reason = expect.stringContaining('does not show which layers it has');
           {
             await using engine = await withoutContent(scene, 'plan.sock');
             await using receiver = await scene.receive(engine.receive);
@@ -180,7 +180,7 @@ for (const { source, target } of PAIRS) {
           expect(plan).toEqual([
             expect.objectContaining({
               action: 'send',
-              reason: expect.stringMatching(/^on \S+: 2 of the layers are there in another compression/),
+              reason: expect.stringMatching(/^on \S+: 2 of the layers exist there in another compression/),
               layersMissing: 3,
             }),
           ]);
