@@ -157,7 +157,7 @@ export class TextRenderer implements Renderer {
   }
 
   #estimate({ bytes, rate, seconds }: EventOf<'estimate'>): void {
-    const how = `${size(bytes)}, ${etaOf(seconds)} at ${size(rate)}/s as it is; compression makes it less`;
+    const how = `${size(bytes)}, ${etaOf(seconds)} at ${size(rate)}/s before compression`;
     this.#options.result.write(bytes === 0 ? 'Nothing to send.\n' : `To send: ${how}.\n`);
   }
 
