@@ -4,9 +4,8 @@
  */
 import type { Blob, Digest, Image } from '../model/image.ts';
 import type { Pushable } from '../model/sink.ts';
-import type { ImageParts } from '../oci/image-parts.ts';
+import type { ImageParts, SentDocuments } from '../oci/image-parts.ts';
 import type { ArchiveFile } from './archive.ts';
-import type { PushableOptions } from './containerd/pushable.ts';
 import type { ListedByEngine } from './engine.ts';
 import type { CommitOrder } from './incoming.ts';
 import type { Inventory, List } from './inventory.ts';
@@ -21,6 +20,15 @@ export interface Readable {
 export interface Loadable {
   readonly id: Digest;
   readonly files: readonly ArchiveFile[];
+}
+
+export interface PushableOptions {
+  readonly image: Image;
+  readonly targetId: Digest;
+  /** Undefined where the image was here before. */
+  readonly sent: SentDocuments | undefined;
+  /** Whether an image of this session may still bring this blob. */
+  readonly mayCome: (digest: Digest) => boolean;
 }
 
 export interface ImageStore {

@@ -7,12 +7,12 @@ import { type ImageParts, sameDigests } from '../../oci/image-parts.ts';
 import { INDEX_TYPE } from '../../oci/metadata.ts';
 import { ociArchive } from '../archive.ts';
 import type { Engine, InspectedManifest, ListedByEngine } from '../engine.ts';
-import type { ImageStore, Loadable } from '../image-store.ts';
+import type { ImageStore, Loadable, PushableOptions } from '../image-store.ts';
 import type { CommitOrder } from '../incoming.ts';
 import type { Inventory, List } from '../inventory.ts';
 import { containerdInventory, heldLayers, holdsPlatform } from './inventory.ts';
 import { LayerSet } from './layer-set.ts';
-import { type PushableOptions, pushableOf } from './pushable.ts';
+import { pushableOf } from './pushable.ts';
 import { ODD } from './store-graph.ts';
 import { StoredImage } from './stored-image.ts';
 

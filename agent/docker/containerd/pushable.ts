@@ -5,21 +5,13 @@
 import { METADATA_MAX_BYTES } from '../../../proto/limits.ts';
 import type { Digest, Image } from '../../model/image.ts';
 import type { Pushable } from '../../model/sink.ts';
-import { type SentDocuments, sameDigests } from '../../oci/image-parts.ts';
+import { sameDigests } from '../../oci/image-parts.ts';
 import { type Child, checkTypes, childrenOf, readMetadata } from '../../oci/metadata.ts';
 import type { Engine } from '../engine.ts';
+import type { PushableOptions } from '../image-store.ts';
 import type { ContentStore } from './content.ts';
 import { containerdInventory, diffIdsIn } from './inventory.ts';
 import { unlessOdd } from './store-graph.ts';
-
-export interface PushableOptions {
-  readonly image: Image;
-  readonly targetId: Digest;
-  /** Undefined where the image was here before. */
-  readonly sent: SentDocuments | undefined;
-  /** Whether an image of this session may still bring this blob. */
-  readonly mayCome: (digest: Digest) => boolean;
-}
 
 /**
  * Foreign is, of an image that came, what its indexes name and did not come with it, if it is here, may still come, or is
