@@ -9,13 +9,14 @@ import {
   type Role,
 } from '../../proto/channel.ts';
 import { deriveKey } from '../../proto/code.ts';
+import { brokenOff } from '../../proto/dial-error.ts';
 import { toImgmvError } from '../../proto/errors.ts';
 import { CONNECT_TIMEOUT_MS, CROWDED_OUT_MS, CROWDED_OUT_PAUSE_MS, GIVE_UP_MS } from '../../proto/limits.ts';
 import type { Hello } from '../../proto/messages.ts';
 import { generateKeyPair } from '../../proto/noise.ts';
 import type { Secret } from '../../proto/secret.ts';
 import { step } from '../../proto/steps.ts';
-import { brokenOff, dial } from '../../proto/websocket.ts';
+import { dial } from '../../proto/websocket.ts';
 import type { Emit } from '../model/events.ts';
 import { onAbort } from '../streams/on-abort.ts';
 import { Session } from './session.ts';
