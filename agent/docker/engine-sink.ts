@@ -251,7 +251,12 @@ export class EngineSink implements Sink {
 
   #pushable(image: Image, targetId: Digest, sent: SentDocuments | undefined): Committed['pushable'] {
     const mayCome = (digest: Digest) => this.#mayCome === 'any' || this.#mayCome.has(digest);
-    return () => this.#store.pushable({ image, targetId, sent, mayCome });
+    return async (name) => {
+      const pushable = await this.#store.pushable({ image, targetId, sent, mayCome });
+      // Last, since an engine pushes what has the name then.
+      const isOurs = (await this.#engine.inspect(name))?.Id === targetId;
+      return isOurs ? pushable : { ...pushable, moved: true };
+    };
   }
 
   #expect({ store, layers, diffIds }: Image): void {

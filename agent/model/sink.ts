@@ -80,6 +80,8 @@ export interface Outcome {
 export interface Pushable {
   /** What the image names and its source has neither sent nor offered. If there is any, nothing may be pushed. */
   readonly foreign: readonly Digest[];
+  /** The name is of another image by now, or of none. */
+  readonly moved?: true;
   /** Only the manifest of this platform may be pushed, since the index names what is not here. */
   readonly platform?: Platform;
 }
@@ -89,7 +91,7 @@ export interface Committed {
   readonly targetId: string;
   readonly refs: readonly SetName[];
   /** Asked right before each try of a push: what may be pushed changes with what else is at the sink. */
-  readonly pushable: () => Promise<Pushable>;
+  readonly pushable: (name: string) => Promise<Pushable>;
   /** Undefined where nothing is pushed. */
   readonly push: Push | undefined;
 }

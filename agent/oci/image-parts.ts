@@ -61,7 +61,9 @@ export interface Root {
 export interface SentDocuments {
   /** That came whole. */
   readonly manifests: ReadonlySet<Digest>;
-  /** What indexes that came name, and what did not come. */
+  /** All that indexes that came name. */
+  readonly named: readonly Child[];
+  /** What of that did not come. */
   readonly absent: readonly Child[];
 }
 
@@ -185,10 +187,8 @@ export class ImageParts {
     const manifests = new Set(this.#graph?.manifests.map(({ digest }) => digest));
     const indexes = [...(this.#graph?.metadata.values() ?? [])].filter(({ kind }) => kind === 'index');
     const came = new Set([...manifests, ...indexes.map(({ digest }) => digest)]);
-    const absent = indexes
-      .flatMap(({ bytes }) => childrenOf(readMetadata(bytes, 'index')))
-      .filter(({ digest }) => !came.has(digest));
-    return { manifests, absent };
+    const named = indexes.flatMap(({ bytes }) => childrenOf(readMetadata(bytes, 'index')));
+    return { manifests, named, absent: named.filter(({ digest }) => !came.has(digest)) };
   }
 
   metadata(): readonly (readonly [Digest, Buffer])[] {

@@ -59,7 +59,17 @@ const index = v.object({
   config: v.optional(v.never()),
   layers: v.optional(v.never()),
   manifests: v.nullable(
-    v.pipe(v.array(v.object({ ...descriptor.entries, platform: v.nullish(platform) })), v.maxLength(1_000)),
+    v.pipe(
+      v.array(
+        v.object({
+          ...descriptor.entries,
+          platform: v.nullish(platform),
+          // A reader that takes bytes from here would have a manifest that nobody has sent.
+          data: v.optional(v.never()),
+        }),
+      ),
+      v.maxLength(1_000),
+    ),
     [],
   ),
 });
@@ -84,6 +94,8 @@ export type Metadata = { kind: 'manifest'; value: Manifest } | { kind: 'index'; 
 
 export interface Child extends Descriptor {
   readonly kind: BlobKind;
+  /** Of what an index names, if it says so. */
+  readonly platform?: v.InferOutput<typeof platform> | null | undefined;
 }
 
 export function readMetadata(bytes: Buffer, kind: 'manifest' | 'index'): Metadata {

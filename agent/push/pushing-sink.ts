@@ -109,7 +109,8 @@ export class PushingSink extends ForwardingSink {
     const pushed: Pushed[] = [];
     for (const ref of meant) {
       const platform = async () => {
-        const { foreign, platform } = await pushable();
+        const { foreign, moved, platform } = await pushable(ref.target);
+        if (moved) throw isMoved(ref.target);
         if (foreign[0] !== undefined) throw holdsMore(ref.target, foreign[0]);
         return platform;
       };
@@ -163,6 +164,10 @@ function withPushes(answer: Answer, left: readonly string[], allowed: ReadonlySe
 
 function failed(target: string, error: ImgmvError): Pushed {
   return { target, error, problem: problemOf(error) };
+}
+
+function isMoved(what: string): ImgmvError {
+  return new PushError('not-allowed', `${what} was not pushed: it is the name of another image by now`);
 }
 
 function holdsMore(what: string, example: Digest): ImgmvError {

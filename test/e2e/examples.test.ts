@@ -118,14 +118,12 @@ const EXAMPLES: Readonly<Record<string, Play>> = {
       pushes: ['web', '1.0', 80],
     },
   ),
-  'imgmv send --compose compose.yaml --registry registry.example --project prod --then-push --to host-b': sent(
-    /pushed registry\.example\/prod\/web:1\.0 sha256:/,
-    {
+  'imgmv send --compose compose.yaml --registry registry.example --project prod --then-push --to host-b':
+    sent(/pushed registry\.example\/prod\/web:1\.0 sha256:/, {
       beside: "imgmv receive --once --allow-push 'registry.example/prod/*'",
       files: ['compose.yaml'],
       pushes: ['prod/web', '1.0', 80],
-    },
-  ),
+    }),
   'imgmv send --to host-b': here(/no image is named/, {
     exit: 2,
     onlyFails: 'it shows a list on a terminal, for somebody to pick from: test/e2e/picker.test.ts does',
@@ -142,13 +140,11 @@ const EXAMPLES: Readonly<Record<string, Play>> = {
     beside: "imgmv receive --once --allow-push 'localhost:5000/*'",
     files: ['move.yaml'],
   }),
-  'imgmv plan --compose compose.yaml --registry registry.example --project prod --then-push --to host-b': sent(
-    /will be pushed: registry\.example\/prod\/web:1\.0/,
-    {
+  'imgmv plan --compose compose.yaml --registry registry.example --project prod --then-push --to host-b':
+    sent(/will be pushed: registry\.example\/prod\/web:1\.0/, {
       beside: "imgmv receive --once --allow-push 'registry.example/prod/*'",
       files: ['compose.yaml'],
-    },
-  ),
+    }),
   'imgmv plan --then-push': sent(/this receiver|--allow-push/, {
     exit: 16,
     instead: {

@@ -206,5 +206,44 @@ describeOn(
         expect(await thief.registry.digestOf('honest/one-platform', '1')).toBe(manifest);
       }
     });
+
+    it('a name that another session moves while its push waits in line is not pushed', async () => {
+      await using front = await inFrontOf(thief.registry, 'hold');
+      const name = thief.nameIn('loot/line');
+      const images = [
+        await testImage({ name: `${front.address}/loot/slow:1`, store: 'containerd' }),
+        await testImage({ name, store: 'containerd' }),
+      ];
+      const evil = await below(name, thief.theirs());
+      await thief.steal(images, {
+        registries: [front.address, thief.registry.address],
+        behind: async (number) => {
+          if (number === 0) return void (await front.asked);
+          // A receiver that pushes nothing at all.
+          await thief.steal([evil], { registries: [] });
+          front.turn('pass');
+        },
+      });
+      expect(await thief.isStolen('loot/line')).toBe(false);
+    });
+
+    it('a name that another session moves before its push is tried again is not pushed', async () => {
+      await using front = await inFrontOf(thief.registry, 'hold');
+      const name = `${front.address}/loot/moved:1`;
+      const clean = await testImage({ name, store: 'containerd' });
+      const evil = await below(name, thief.theirs());
+      await thief.steal([clean], {
+        registries: [front.address],
+        behind: async (_n, receiver) => {
+          await front.asked;
+          // A receiver that pushes nothing at all.
+          await thief.steal([evil], { registries: [] });
+          front.turn('fail');
+          await receiver.waitFor('retrying');
+          front.turn('pass');
+        },
+      });
+      expect(await thief.isStolen('loot/moved')).toBe(false);
+    });
   },
 );

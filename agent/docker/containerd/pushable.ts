@@ -24,15 +24,36 @@ export async function pushableOf(
 ): Promise<Pushable> {
   const content = await engine.content();
   if (!content) return { foreign: sent ? digestsOf(sent.absent) : [targetId] };
-  const { foreign, absent } = sent
-    ? { foreign: [], absent: sent.absent }
+  const { foreign, named, absent } = sent
+    ? { foreign: [], named: sent.named, absent: sent.absent }
     : await examine(engine, content, image, targetId);
+  if (absent.length === 0) return { foreign };
   const found: Digest[] = [...foreign];
   for (const { kind, digest } of absent) {
     const harmless = kind === 'manifest' && engine.info.pushesPlatforms && !mayCome(digest);
     if (!harmless || (await content.info(digest))) found.push(digest);
   }
-  return { foreign: found, ...(absent.length > 0 && { platform: image.platform }) };
+  const matching = named.filter((child) => mayMatch(child, image.platform));
+  const [one, ...others] = new Set(digestsOf(matching));
+  if (one === undefined) found.push(targetId);
+  // What is absent now may have come before the engine looks.
+  found.push(...others, ...digestsOf(absent).filter((digest) => digest === one));
+  return { foreign: found, platform: image.platform };
+}
+
+/** As engines and registries write them; what is written in another way, an engine may still take for one of these. */
+const SYSTEMS: ReadonlySet<string> = new Set(['linux', 'windows', 'darwin', 'freebsd', 'unknown']);
+const ARCHITECTURES: ReadonlySet<string> = new Set(
+  '386 amd64 arm arm64 loong64 mips mips64 mips64le mipsle ppc64 ppc64le riscv64 s390x wasm'.split(' '),
+);
+
+/** Whether an engine that is to push `wanted` out of an index may take this child of it. */
+function mayMatch({ platform }: Child, wanted: Image['platform']): boolean {
+  if (!platform) return true;
+  const { os, architecture } = platform;
+  if (os === 'unknown' && architecture === 'unknown') return false;
+  if (!SYSTEMS.has(os) || !ARCHITECTURES.has(architecture)) return true;
+  return os === wanted.os && architecture === wanted.architecture;
 }
 
 /** Sorts what the root of an image names that was here before. */
@@ -41,20 +62,24 @@ async function examine(
   content: ContentStore,
   image: Image,
   root: Digest,
-): Promise<{ readonly foreign: readonly Digest[]; readonly absent: readonly Child[] }> {
+): Promise<{
+  readonly foreign: readonly Digest[];
+  readonly named: readonly Child[];
+  readonly absent: readonly Child[];
+}> {
   const inventory = await containerdInventory(engine, () => engine.list());
   const offered = new Set((await inventory.lacking(image, new Set())).here);
   if (await childrenIn(content, root, 'manifest'))
-    return { foreign: (await isOffered(content, root, image, offered)) ? [] : [root], absent: [] };
+    return { foreign: (await isOffered(content, root, image, offered)) ? [] : [root], named: [], absent: [] };
   const children = await childrenIn(content, root, 'index');
-  if (!children) return { foreign: [root], absent: [] };
+  if (!children) return { foreign: [root], named: [], absent: [] };
   const foreign: Digest[] = [];
   const absent: Child[] = [];
   for (const child of children) {
     if (child.kind === 'index' || !(await content.info(child.digest))) absent.push(child);
     else if (!(await isOffered(content, child.digest, image, offered))) foreign.push(child.digest);
   }
-  return { foreign, absent };
+  return { foreign, named: children, absent };
 }
 
 /**

@@ -15,6 +15,8 @@ const NAMES = 'An image is pushed only if everything';
 const STILL = 'If its index names an index that did not come';
 const AGAIN = 'This is checked again before each try';
 const ONE = 'If its index names manifests of other platforms';
+const ONE_ONLY = 'Exactly one manifest of the index';
+const MOVED = 'A name that another image has got';
 const BEFORE = 'If the index was on the target before';
 const ANSWER = 'What a registry answers';
 
@@ -144,8 +146,8 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
   {
     name: 'what an index names need not have come with it',
     file: 'agent/oci/image-parts.ts',
-    find: '.filter(({ digest }) => !came.has(digest));',
-    replace: '.filter(() => false);',
+    find: 'named.filter(({ digest }) => !came.has(digest))',
+    replace: 'named.filter(() => false)',
     tests: {
       files: ['test/hostile/private-images.test.ts', 'test/hostile/private-indexes.test.ts'],
       pattern: '(comes as metadata, and counts as a layer|names a private image, is not pushed)',
@@ -187,9 +189,9 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
   {
     name: 'what may be pushed is looked at once',
     file: 'agent/push/pushing-sink.ts',
-    find: 'const platform = async () => {\n        const { foreign, platform } = await pushable();',
+    find: 'const platform = async () => {\n        const { foreign, moved, platform } = await pushable(ref.target);',
     replace:
-      'const looked = pushable();\n      const platform = async () => {\n        const { foreign, platform } = await looked;',
+      'const looked = pushable(ref.target);\n      const platform = async () => {\n        const { foreign, moved, platform } = await looked;',
     tests: named('between two tries'),
     says: [AGAIN],
   },
@@ -206,10 +208,34 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
   {
     name: 'an index is pushed whole though it names what is missing',
     file: 'agent/docker/containerd/pushable.ts',
-    find: ', ...(absent.length > 0 && { platform: image.platform })',
-    replace: '',
+    find: 'return { foreign: found, platform: image.platform };',
+    replace: 'return { foreign: found };',
     tests: PUSHABLE,
     says: [ONE],
+  },
+  {
+    name: 'a manifest that is missing may be for the platform that is pushed',
+    file: 'agent/docker/containerd/pushable.ts',
+    find: '  found.push(...others, ...digestsOf(absent).filter((digest) => digest === one));\n',
+    replace: '',
+    tests: PUSHABLE,
+    says: [ONE_ONLY],
+  },
+  {
+    name: 'a platform in another spelling is another one',
+    file: 'agent/docker/containerd/pushable.ts',
+    find: '  if (!SYSTEMS.has(os) || !ARCHITECTURES.has(architecture)) return true;\n',
+    replace: '',
+    tests: PUSHABLE,
+    says: [ONE_ONLY],
+  },
+  {
+    name: 'a name is pushed whichever image has it by now',
+    file: 'agent/docker/engine-sink.ts',
+    find: 'return isOurs ? pushable : { ...pushable, moved: true };',
+    replace: 'return isOurs ? pushable : { ...pushable };',
+    tests: named('that another session moves'),
+    says: [MOVED],
   },
   {
     name: 'an engine is not told which platform to push',

@@ -6,16 +6,23 @@ import type { Child } from '../../../../agent/oci/metadata.ts';
 import { testImage } from '../../../memory.ts';
 
 const digest = (digit: string): Digest => `sha256:${digit.repeat(64)}`;
-const child = (digit: string, kind: Child['kind'] = 'manifest'): Child => ({
+type Named = Child['platform'];
+const ARM64: Named = { os: 'linux', architecture: 'arm64' };
+const child = (digit: string, kind: Child['kind'] = 'manifest', platform: Named = ARM64): Child => ({
   kind,
   mediaType: '',
   digest: digest(digit),
   size: 9,
+  platform,
 });
-const [HERE, COMING, ELSEWHERE] = ['1', '2', '3'];
+const [HERE, COMING, ELSEWHERE, OWN] = ['1', '2', '3', '4'];
+const AMD64 = { os: 'linux', architecture: 'amd64' };
 
 /** Of an image that came, with an index that names these besides. */
-async function pushable(absent: readonly Child[], { pushesPlatforms = true, showsBlobs = true } = {}) {
+async function pushable(
+  absent: readonly Child[],
+  { pushesPlatforms = true, showsBlobs = true, came = [child(OWN, 'manifest', AMD64)] } = {},
+) {
   const { image } = await testImage({ store: 'containerd' });
   const content = { info: async (asked: Digest) => (asked === digest(HERE) ? {} : undefined) };
   const engine = {
@@ -25,11 +32,10 @@ async function pushable(absent: readonly Child[], { pushesPlatforms = true, show
   return pushableOf(engine, {
     image,
     targetId: image.id,
-    sent: { manifests: new Set(), absent },
+    sent: { manifests: new Set(), named: [...came, ...absent], absent },
     mayCome: (asked) => asked === digest(COMING),
   });
 }
-const AMD64 = { os: 'linux', architecture: 'amd64' };
 
 describe('an image that came', () => {
   it('is pushed whole where all that its index names came with it', async () => {
@@ -59,5 +65,32 @@ describe('an image that came', () => {
   ])('is not pushed in part by an engine that %s', async (_what, engine) => {
     const { foreign } = await pushable([child(ELSEWHERE)], engine);
     expect(foreign).toEqual([digest(ELSEWHERE)]);
+  });
+
+  it.each<readonly [string, Named]>([
+    ['its own', AMD64],
+    ['its own in another spelling', { os: 'Linux', architecture: 'x86_64' }],
+    ['its own with a variant', { ...AMD64, variant: 'v3' }],
+    ['an unknown architecture', { os: 'linux', architecture: 'unknown' }],
+    ['none', undefined],
+  ])(
+    'is not pushed where a manifest that is missing may be for the platform: %s',
+    async (_what, platform) => {
+      const { foreign } = await pushable([{ ...child(ELSEWHERE), platform }]);
+      expect(foreign).toEqual([digest(ELSEWHERE)]);
+    },
+  );
+
+  it('is not pushed where the one for its platform is missing, and what came says another one', async () => {
+    const lie = [child(OWN, 'manifest', ARM64)];
+    const { foreign } = await pushable([child(ELSEWHERE, 'manifest', AMD64)], { came: lie });
+    expect(foreign).toEqual([digest(ELSEWHERE)]);
+    const { image } = await testImage({ store: 'containerd' });
+    expect((await pushable([child(ELSEWHERE)], { came: lie })).foreign).toEqual([image.id]);
+  });
+
+  it('is pushed beside an attestation that is missing', async () => {
+    const attestation = child(ELSEWHERE, 'manifest', { os: 'unknown', architecture: 'unknown' });
+    expect(await pushable([attestation])).toEqual({ foreign: [], platform: AMD64 });
   });
 });
