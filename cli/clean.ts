@@ -16,8 +16,8 @@ Examples:
 
 A run that breaks off keeps the layers that have arrived, so that the next one
 need not get them again. They go when that image is complete, after 24 hours, or
-by this command. Nothing else is touched, and without --force nothing that an
-imgmv which still runs may use.`,
+by this command. It touches nothing else. Without --force it also leaves what a
+running imgmv may use.`,
     )
     .action((flags: CommonOptions & { readonly force?: true }) =>
       run(flags, async ({ engine, emit, signal }) => {

@@ -28,7 +28,7 @@ export function doctorCommand(): Command {
       parseListen,
     )
     .option('--connect-timeout <duration>', CONNECT_TIMEOUT_HELP, parseConnectTimeout);
-  return addCommonOptions(command, 'only warnings and faults')
+  return addCommonOptions(command, 'warnings, faults and the last line')
     .addHelpText(
       'after',
       `

@@ -156,6 +156,9 @@ export function hostOfSshPlace(text: string): string | undefined {
 
 /** Behind what is wrong with a host; empty where nobody knows what was meant. */
 export function meantHost(text: string): string {
+  const [, scheme, place] = /^(https?):\/\/([^/?#]+)/.exec(text) ?? [];
+  if (place !== undefined)
+    return ` Write the host only: ${place}; or ${scheme === 'https' ? 'wss' : 'ws'}://${place} for a proxy.`;
   const host = hostOfSshPlace(text);
   return host === undefined ? '' : ` imgmv needs no ssh, user or path. Did you mean ${host}?`;
 }

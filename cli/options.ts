@@ -59,8 +59,7 @@ const RATE_UNITS = {
 };
 const RATE_FORM = /^([0-9]{1,12}(?:\.[0-9]{1,6})?)([a-z]{0,3})(?:\/s)?$/i;
 
-export const LIMIT_HELP =
-  'send and take no more than this a second, such as 800k, 10M or 1.5MB/s; 0: no limit';
+export const LIMIT_HELP = 'limit the bytes per second on the wire, such as 800k, 10M or 1.5MB/s; 0: no limit';
 export const BWLIMIT_HELP = 'the same as rsync has it: a number without a unit is in KiB';
 
 /** A rate in bytes a second: `800k`, `10M`, `1.5MB/s`; `none` for 0. Without a unit it is bytes. */

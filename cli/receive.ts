@@ -100,7 +100,7 @@ export function receiveCommand(): Command {
       '--push [pattern...]',
       "push matching names, such as 'registry.example/team/*', once the image is loaded (default: the names that --registry and --retag make here)",
     )
-    .option('--allow-push [pattern...]', 'the same, if the sender asks for it: `imgmv send --then-push`');
+    .option('--allow-push [pattern...]', 'push matching names if the sender asks for it with --then-push');
   addRenamingOptions(command).option(
     '--into <dest>',
     'write files instead of loading: docker-archive:FILE, oci-archive:FILE, oci:DIR or dir:DIR',

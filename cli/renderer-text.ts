@@ -130,7 +130,7 @@ export class TextRenderer implements Renderer {
       return;
     }
     if (only)
-      return this.say(`It asks what would have to be sent of ${counted(images.length, 'image')}, no more.`);
+      return this.say(`It asks only what would have to be sent of ${counted(images.length, 'image')}.`);
     for (const image of images) {
       const name = sourceNameOf(image);
       if (image.action === 'refuse') continue;

@@ -46,7 +46,7 @@ async function checkRoom(engine: Engine): Promise<Check> {
   if (!room)
     return warning(
       'room',
-      'the disk of the engine is not to be seen from here, so nobody knows beforehand what fits',
+      "imgmv cannot see the engine's disk from here, so it cannot tell beforehand whether images fit",
       'look on the host of the engine: `df` of what `docker info` calls its root dir',
     );
   const megabytes = `${Math.floor(Math.max(0, room.freeBytes) / 1e6)} MB`;

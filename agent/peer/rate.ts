@@ -5,7 +5,7 @@ import type { Session } from './session.ts';
 
 /** A round that takes this long says enough: TCP has found its pace. */
 const LONG_ENOUGH_MS = 400;
-const ROUND_MAX_BYTES = 32 * 1024 * 1024;
+const ROUND_MAX_BYTES = 8 * 1024 * 1024;
 
 /**
  * Bytes a second. Takes a second or two; the rounds double until one takes long enough, and one in which the connection

@@ -4,7 +4,14 @@ import { namesKind } from '../../agent/ends/endpoint.ts';
 import { errorEvent, tellError } from '../../agent/model/events.ts';
 import { fromWire } from '../../agent/peer/failure.ts';
 import { pushedFromWire } from '../../agent/peer/pushed.ts';
-import { commandLineError, hostOfSshPlace, missingHostHint, placesHint, withHints } from '../../cli/hints.ts';
+import {
+  commandLineError,
+  hostOfSshPlace,
+  meantHost,
+  missingHostHint,
+  placesHint,
+  withHints,
+} from '../../cli/hints.ts';
 import { type About, type ErrorCode, errorToldByPeer, ImgmvError } from '../../proto/errors.ts';
 
 type Command = Parameters<typeof withHints>[1];
@@ -177,4 +184,14 @@ describe('what was meant on the command line', () => {
     const other = "error: unknown option '--code-flie'\n(Did you mean --code-file?)\n";
     expect(commandLineError(other)).toBe(other);
   });
+});
+
+it.each([
+  ['http://host-b', 'Write the host only: host-b; or ws://host-b for a proxy.'],
+  [
+    'https://images.example/x?y=1',
+    'Write the host only: images.example; or wss://images.example for a proxy.',
+  ],
+])('%s in place of a host', (text, says) => {
+  expect(meantHost(text)).toContain(says);
 });
