@@ -128,6 +128,19 @@ const FOREIGN_COMMANDS: Readonly<Record<string, string>> = {
   prune: '`imgmv clean` removes what interrupted runs kept',
 };
 
+/** The same of options. */
+const FOREIGN_OPTIONS: Readonly<Record<string, string>> = {
+  '--port': '`imgmv receive --listen :PORT` listens on another port, and `--to HOST:PORT` sends there',
+  '--host': '`--to HOST` names the host where `imgmv receive` waits',
+  '--dry-run': '`imgmv plan` shows what would be sent, and sends nothing',
+  '--yes': 'nothing is asked without --confirm',
+  '-y': 'nothing is asked without --confirm',
+  '--debug': '--verbose prints each step',
+};
+
+const RECEIVES_ANYTHING =
+  '`imgmv receive` takes no image: the sender names them; --accept NAME accepts only that name';
+
 const NO_CODE_ARGUMENT =
   'a code is never given as an argument, where others on this host could read it: `imgmv send` asks for it, or reads it by --code-file FILE';
 
@@ -138,6 +151,10 @@ export function commandLineError(text: string): string {
     return `error: unknown command '${command}'\n${FOREIGN_COMMANDS[command]}\n`;
   if (/^error: unknown option '--code(=|')/.test(text))
     return `error: unknown option '--code'\n${NO_CODE_ARGUMENT}\n`;
+  const [, option = ''] = /^error: unknown option '([^'=]*)/.exec(text) ?? [];
+  if (Object.hasOwn(FOREIGN_OPTIONS, option))
+    return `error: unknown option '${option}'\n${FOREIGN_OPTIONS[option]}\n`;
+  if (text.startsWith("error: too many arguments for 'receive'")) return `${text}${RECEIVES_ANYTHING}\n`;
   return text;
 }
 

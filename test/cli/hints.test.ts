@@ -181,6 +181,12 @@ describe('what was meant on the command line', () => {
   it('repeats no code', () => {
     const said = commandLineError("error: unknown option '--code=one-two-three'\n");
     expect(said).toMatch(/^error: unknown option '--code'\na code is never .*--code-file FILE\n$/);
+    expect(commandLineError("error: unknown option '--port=7400'\n(Did you mean --report?)\n")).toMatch(
+      /^error: unknown option '--port'\n`imgmv receive --listen :PORT` .*`--to HOST:PORT`/,
+    );
+    expect(commandLineError("error: unknown option '--dry-run'\n")).toMatch(/\n`imgmv plan` shows/);
+    const more = "error: too many arguments for 'receive'. Expected 0 arguments but got 1.\n";
+    expect(commandLineError(more)).toMatch(/got 1\.\n`imgmv receive` takes no image: .*--accept/);
     const other = "error: unknown option '--code-flie'\n(Did you mean --code-file?)\n";
     expect(commandLineError(other)).toBe(other);
   });
