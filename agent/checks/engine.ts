@@ -49,8 +49,9 @@ async function checkRoom(engine: Engine): Promise<Check> {
       "imgmv cannot see the engine's disk from here, so it cannot tell beforehand whether images fit",
       'look on the host of the engine: `df` of what `docker info` calls its root dir',
     );
-  const megabytes = `${Math.floor(Math.max(0, room.freeBytes) / 1e6)} MB`;
-  const message = `${megabytes} free under ${room.path}`;
+  const free = Math.max(0, room.freeBytes);
+  const size = free < 1e9 ? `${Math.floor(free / 1e6)} MB` : `${(free / 1e9).toFixed(1)} GB`;
+  const message = `${size} free under ${room.path}`;
   const hint =
     'an image takes twice its size while it is loaded: `docker system prune`, or a larger disk, gives room';
   if (room.freeBytes < ROOM_NONE_BYTES) return fault('room', 'refused', `only ${message}`, hint);

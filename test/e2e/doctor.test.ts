@@ -309,7 +309,7 @@ describeOn(
       await expectEnd(
         imgmv,
         0,
-        /^ok {7}room {11}[0-9]+ MB free under .*\n.*\nNothing stands in the way\.\n$/m,
+        /^ok {7}room {11}[0-9.]+ [MG]B free under .*\n.*\nNothing stands in the way\.\n$/m,
       );
       expect(imgmv.stdout).toMatch(/^ok {7}store {10}classic store, which docker saves image by image$/m);
       await using quiet = runImgmv(['doctor', '--quiet', ...at(engine)], { host: beside(engine) });
