@@ -47,7 +47,7 @@ async function checkRoom(engine: Engine): Promise<Check> {
     return warning(
       'room',
       "imgmv cannot see the engine's disk from here, so it cannot tell beforehand whether images fit",
-      'look on the host of the engine: `df` of what `docker info` calls its root dir',
+      "on the engine's host, run `df` on the directory that `docker info` calls Docker Root Dir",
     );
   const free = Math.max(0, room.freeBytes);
   const size = free < 1e9 ? `${Math.floor(free / 1e6)} MB` : `${(free / 1e9).toFixed(1)} GB`;

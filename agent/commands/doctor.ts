@@ -10,7 +10,7 @@ import type { Emit } from '../model/events.ts';
 
 export interface DoctorOptions {
   readonly engine: EngineOptions;
-  /** What was found before: they are told first. */
+  /** Found before; emitted first. */
   readonly before: readonly Check[];
   readonly listen: PortOptions;
   /** Whether a port that cannot be had stands in the way: it does not for who only sends. */

@@ -28,8 +28,7 @@ interface ProposeOptions {
 }
 
 /**
- * Undefined where a move is to follow: of what was confirmed, of what is refused in any case, or, after a no, of images
- * that `sink` then refuses. Otherwise the run has ended.
+ * Undefined if a move follows. After a no, `sink` refuses all images of that move. Otherwise the run has ended.
  */
 export async function propose(
   { planOnly, ask, emit, plan }: ProposeOptions,

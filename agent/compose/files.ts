@@ -9,7 +9,7 @@ import { readAll } from '../streams/read-all.ts';
 import { usageAt } from './position.ts';
 import { type MapNode, parseYaml } from './yaml.ts';
 
-/** `variable`: of one that is not set, which is told of once. */
+/** `variable`: the name of a variable that is not set; each is reported once. */
 export type Warn = (warning: string, variable?: string) => void;
 
 /** In the order in which compose prefers them (compose-go, cli/options.go). */

@@ -27,7 +27,7 @@ export interface PlanImage {
   readonly layerList?: readonly PlanLayer[];
 }
 
-/** What a compose project needs besides its images, and what is not moved. */
+/** What else a compose project needs and imgmv does not move. */
 export interface PlanNeed {
   readonly kind: 'build' | 'env-file' | 'volume' | 'bind-mount' | 'config' | 'secret' | 'network';
   /** As the compose file has it: a path, or a name. */

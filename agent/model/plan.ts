@@ -39,7 +39,7 @@ export function decided(planned: Planned): Planned {
     : planned;
 }
 
-/** One that is refused anyway keeps its own reason. Of what is here the sender learns nothing. */
+/** An image that is refused anyway keeps its own reason. The sender learns nothing about what is here. */
 export function unless(reason: string | undefined, planned: Planned): Planned {
   const { image, action } = planned.answer;
   if (reason === undefined || action === 'refuse') return planned;

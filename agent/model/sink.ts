@@ -82,7 +82,7 @@ export interface Pushable {
   readonly foreign: readonly Digest[];
   /** The name is of another image by now, or of none. */
   readonly moved?: true;
-  /** Only the manifest of this platform may be pushed, since the index names what is not here. */
+  /** Push only the manifest of this platform: the index names others that are missing. */
   readonly platform?: Platform;
 }
 

@@ -265,7 +265,7 @@ describeOn(
       expect(checks).toMatchObject({
         engine: { message: `docker ${engine.version} at ${engine.dockerHost} (--docker-host)` },
         store: { status: 'ok', message: 'containerd store, read blob by blob' },
-        room: { status: 'warning', hint: expect.stringMatching(/^look on the host of the engine/) },
+        room: { status: 'warning', hint: expect.stringMatching(/^on the engine.s host, run `df`/) },
       });
     });
 
