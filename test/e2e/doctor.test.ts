@@ -5,6 +5,7 @@ import { createServer as createHttpServer, request } from 'node:http';
 import { type AddressInfo, createServer, type Server, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { NOBODY } from '../nobody.ts';
 import { run } from '../rig/command.ts';
 import { type Engine, engineSupport, startEngine } from '../rig/engine.ts';
 import { CABLE, type Hosts, hostSupport, twoHosts } from '../rig/hosts.ts';
@@ -170,9 +171,7 @@ describe('another host', () => {
   });
 
   it('where nobody listens', async () => {
-    const { at, ...gone } = await listening(createServer());
-    await gone[Symbol.asyncDispose]();
-    expect(await hostAt(at)).toMatchObject({ status: 'fault', code: 'connection-refused' });
+    expect(await hostAt(NOBODY)).toMatchObject({ status: 'fault', code: 'connection-refused' });
   });
 
   it('whose name does not resolve', async () => {

@@ -2,6 +2,7 @@
 import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
+import { NOBODY } from '../nobody.ts';
 import { run } from '../rig/command.ts';
 import { type Engine, engineSupport, type Flavour, startEngine } from '../rig/engine.ts';
 import { hostSupport, twoHosts } from '../rig/hosts.ts';
@@ -250,9 +251,7 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
     it.concurrent(
       'to a registry that is down: tried again, then 17',
       async () => {
-        const registry = await startRegistry();
-        await registry[Symbol.asyncDispose]();
-        const name = `${registry.address}/team/down:1`;
+        const name = `${NOBODY}/team/down:1`;
         await image(name);
         const { here, received } = await moved(name, 17);
         const retries = received.filter(({ event }) => event === 'retrying');

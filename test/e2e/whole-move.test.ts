@@ -3,6 +3,7 @@ import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { ReportData } from '../../cli/report/model.ts';
+import { NOBODY } from '../nobody.ts';
 import { engineSupport, type Flavour } from '../rig/engine.ts';
 import { type Imgmv, type JsonEvent, runImgmv, toldBy } from '../rig/imgmv.ts';
 import { PASSWORD, type Registry, registrySupport, startRegistry, USER } from '../rig/registry.ts';
@@ -259,25 +260,22 @@ for (const target of ['20', '28c'] as const satisfies readonly Flavour[])
       ] as const)(
         'a registry that %s takes nothing back: 17, on both sides, and in the report',
         async (_what, htpasswd, here, kind) => {
-          await using gone = await startRegistry({ htpasswd });
-          if (!htpasswd) await gone[Symbol.asyncDispose]();
+          await using locked = htpasswd ? await startRegistry({ htpasswd }) : undefined;
+          const address = locked?.address ?? NOBODY;
           const auth = Buffer.from(`${USER}:not-${PASSWORD}`).toString('base64');
           const docker = at(`docker-${htpasswd}`);
           await mkdir(docker);
-          await writeFile(
-            join(docker, 'config.json'),
-            JSON.stringify({ auths: { [gone.address]: { auth } } }),
-          );
+          await writeFile(join(docker, 'config.json'), JSON.stringify({ auths: { [address]: { auth } } }));
           const report = at(`reports/failed-${htpasswd}.json`);
           const there = at(`reports/there-${htpasswd}.json`);
           await using receiver = await scene.receive({
-            args: ['--once', '--allow-push', `${gone.address}/*`, '--report', there],
+            args: ['--once', '--allow-push', `${address}/*`, '--report', there],
             env: { DOCKER_CONFIG: docker },
           });
-          const args = ['team/web:1.0', '--then-push', '--registry', gone.address];
+          const args = ['team/web:1.0', '--then-push', '--registry', address];
           await using sender = scene.send(receiver, [...args, '--json', '--report', report]);
           await told(sender, receiver, 17);
-          const names = [`${gone.address}/team/web:1.0`];
+          const names = [`${address}/team/web:1.0`];
           expect(await namesAt(scene.target)).toEqual(expect.arrayContaining(names));
           // What the registry said is in the report of the host that pushes.
           for (const [file, [says, hint]] of [

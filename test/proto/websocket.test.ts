@@ -7,6 +7,7 @@ import { describe, expect, test } from 'vitest';
 import { ImgmvError } from '../../proto/errors.ts';
 import { NOISE_MESSAGE_MAX_BYTES } from '../../proto/limits.ts';
 import { dial, errorOfClose, versionOffered } from '../../proto/websocket.ts';
+import { NOBODY_PORT } from '../nobody.ts';
 import { codeOf, pause, sockets, tcpServer, until, webSocketServer } from './wire.ts';
 
 const KEY = 'dGhlIHNhbXBsZSBub25jZQ==';
@@ -336,9 +337,7 @@ describe('dialling', () => {
   });
 
   test('a port where nobody listens', async () => {
-    const server = await tcpServer(() => {});
-    await server[Symbol.asyncDispose]();
-    expect(await codeOf(dialPort(server.port))).toBe('connection-refused');
+    expect(await codeOf(dialPort(NOBODY_PORT))).toBe('connection-refused');
   });
 
   test('a name that nobody has', async () => {
