@@ -27,6 +27,7 @@ import {
   type DestinationFlags,
   destinationOf,
   MAX_BYTES_HELP,
+  NO_DIRECT_HELP,
   requireArchive,
   requirePickedOnce,
   requirePushable,
@@ -44,6 +45,7 @@ type EngineFlags = { readonly [K in `${Side}${'DockerHost' | 'Context'}`]?: stri
 
 interface CopyFlags extends CommonOptions, ChoosingFlags, RenamingFlags, DestinationFlags, EngineFlags {
   readonly maxBytes?: number;
+  readonly direct: boolean;
   readonly push?: true;
   readonly confirm?: true;
   readonly retries?: number;
@@ -59,6 +61,7 @@ export function copyCommand(): Command {
   addFileOptions(addRenamingOptions(addChoosingOptions(command)), 'DEST')
     .option('--no-replace', 'refuse an image if another one in DEST has its name')
     .option('--ignore-space', 'also copy images that seem too large for a disk')
+    .option('--no-direct', NO_DIRECT_HELP)
     .option('--max-bytes <size>', MAX_BYTES_HELP, parseSize)
     .option('--push', 'then push the images to the registries in their names, as `docker push` does')
     .option('--confirm', 'show the plan on this terminal, and ask before anything is copied')
@@ -131,6 +134,7 @@ are only for their owner (mode 0600).`,
           noReplace: !flags.replace,
           overwrite: flags.overwrite === true,
           ignoreSpace: flags.ignoreSpace === true,
+          direct: flags.direct,
           push: flags.push === true,
           confirm:
             flags.confirm &&

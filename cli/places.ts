@@ -20,6 +20,8 @@ export const FROM_HELP =
   'read archives instead of the engine: docker-archive:FILE, oci-archive:FILE, oci:DIR or dir:DIR; repeatable';
 export const MAX_BYTES_HELP = 'how much an archive may decompress to in all, such as 2TiB (default: 1TiB)';
 
+export const NO_DIRECT_HELP = "read images by `docker save` alone, not out of the engine's store";
+
 export const collectEndpoints = collect(parseEndpoint);
 
 export interface DestinationFlags {

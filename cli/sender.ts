@@ -36,6 +36,7 @@ import {
   collectEndpoints,
   FROM_HELP,
   MAX_BYTES_HELP,
+  NO_DIRECT_HELP,
   requireArchive,
   requirePickedOnce,
   requireStdinOnce,
@@ -48,6 +49,7 @@ import { addCommonOptions, type CommonOptions, run } from './run.ts';
 export interface SenderFlags extends CommonOptions, MoveFile, Configured {
   /** The same as `limit`, which a move file and a configuration have. */
   readonly bwlimit?: Limit;
+  readonly direct: boolean;
   /** A move file, whose values these win over. */
   readonly move?: string;
 }
@@ -65,6 +67,7 @@ export function addSenderOptions(command: Command): Command {
     .option('--limit <rate>', LIMIT_HELP, parseLimit)
     .option('--bwlimit <rate>', BWLIMIT_HELP, parseBwlimit)
     .option('--ignore-space', 'also save images that seem too large for the disk of this host')
+    .option('--no-direct', NO_DIRECT_HELP)
     .option('--max-bytes <size>', `with --from: ${MAX_BYTES_HELP}`, parseSize)
     .option('--then-push', 'have the target push the images to the registries in their names');
   return addCommonOptions(command);
@@ -117,6 +120,7 @@ export async function sendImages(flags: SenderFlags, { planOnly = false } = {}):
       jobs: asked.jobs ?? JOBS,
       retries: asked.retries ?? RETRIES,
       ignoreSpace: asked.ignoreSpace === true,
+      direct: asked.direct,
       planOnly,
       ask: askAbout?.(selection),
       thenPush: asked.thenPush === true,

@@ -57,6 +57,24 @@ const builtinsByRequire: Plugin = {
   },
 };
 
+/** The thread that reads layers, as text that the program starts it from: the program stays one file. */
+const LAYER_WORKER = 'agent/docker/classic/direct/layer-worker.ts';
+
+async function layerWorker(): Promise<string> {
+  const { outputFiles } = await build({
+    absWorkingDir: ROOT,
+    entryPoints: [LAYER_WORKER],
+    write: false,
+    bundle: true,
+    platform: 'node',
+    format: 'cjs',
+    target: `node${NODE_MAJOR_MIN}`,
+    legalComments: 'none',
+    minify: true,
+  });
+  return (outputFiles[0] as { text: string }).text;
+}
+
 /** Makes `outfile`, or nothing, and tells what is in it. */
 export async function bundle(outfile?: string): Promise<Metafile> {
   const { metafile } = await build({
@@ -79,6 +97,7 @@ export async function bundle(outfile?: string): Promise<Metafile> {
       'readable-stream': 'node:stream',
     },
     banner: { js: START },
+    define: { LAYER_WORKER: JSON.stringify(await layerWorker()) },
   });
   return metafile;
 }

@@ -2,6 +2,7 @@ import { Decompressor } from './compression.ts';
 import { counted } from './counted.ts';
 import {
   type AnyBlob,
+  BlobGivenUp,
   type BlobHeader,
   CHUNKED_TRAILER_BYTES,
   type Digest,
@@ -90,10 +91,7 @@ export class EntryReader {
     const trailer = await this.#trailer();
     const { bytes: size } = hasher;
     if (!trailer.complete)
-      throw new ImgmvError(
-        'peer-stopped',
-        `the other host gave up a ${header.kind} after ${counted(size, 'byte')}`,
-      );
+      throw new BlobGivenUp(`the other host gave up a ${header.kind} after ${counted(size, 'byte')}`);
     if (damage) throw damage;
     const digest = hasher.digest();
     const want = header.digest ?? trailer.digest ?? digest;

@@ -4,7 +4,7 @@
  */
 
 import { counted } from './counted.ts';
-import { violation } from './errors.ts';
+import { type ErrorOptions, ImgmvError, violation } from './errors.ts';
 import { LAYER_MAX_BYTES, METADATA_MAX_BYTES, OFFER_IMAGES_MAX } from './limits.ts';
 import { readUint64, writeUint64 } from './record.ts';
 
@@ -35,6 +35,16 @@ export interface Blob {
   readonly body: AsyncIterable<Buffer>;
   /** The digest of the bytes as they came, once `body` is read to its end; absent where the taker has to hash. */
   readonly verified?: () => Digest;
+}
+
+/**
+ * In place of the end of a blob's body: whoever gives it has given it up, and may give it once more. Nothing of it is to
+ * stay with whoever takes it.
+ */
+export class BlobGivenUp extends ImgmvError {
+  constructor(message: string, options?: ErrorOptions) {
+    super('peer-stopped', message, options);
+  }
 }
 
 /** A blob that may be chunked: its length, and its digest, are known only once it has been read. */

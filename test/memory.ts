@@ -110,6 +110,7 @@ export class MemorySource implements Source {
       image: one.image,
       blobs: (wanted, signal) => this.blobs(one, wanted, signal),
       prepare: (wanted, signal) => this.prepare(one.image, wanted, signal),
+      readBy: () => undefined,
     }));
   }
 

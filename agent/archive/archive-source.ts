@@ -35,6 +35,7 @@ export class ArchiveSource implements Source {
         image: { ...origin.found.image, names },
         blobs: (wanted, signal) => this.#blobs(origin, wanted, signal),
         prepare: () => {},
+        readBy: () => undefined,
       };
     });
   }

@@ -12,6 +12,8 @@ export interface EngineInfo {
   readonly pushesPlatforms: boolean;
   /** Where the engine keeps its data, in its own view of the file system. */
   readonly dataRoot: string | undefined;
+  /** What keeps the files of its layers: `overlay2`. */
+  readonly driver: string | undefined;
 }
 
 /** What of `GET /version` and `GET /info` we use. */
@@ -36,6 +38,7 @@ export function describeEngine(version: ToldVersion, info: Record<string, unknow
     platform: { os: version.Os, architecture: version.Arch },
     pushesPlatforms: containerd && isAtLeast(version.ApiVersion ?? '', PUSHES_PLATFORMS),
     dataRoot: typeof info.DockerRootDir === 'string' ? info.DockerRootDir : undefined,
+    driver: typeof info.Driver === 'string' ? info.Driver : undefined,
   };
 }
 

@@ -11,7 +11,7 @@ import { atOnce, LOOKUPS_AT_ONCE } from '../streams/at-once.ts';
 import { integrity } from '../streams/errors.ts';
 import { blobsOfSave } from './classic/save.ts';
 import type { Engine, InspectedImage } from './engine.ts';
-import type { ImageStore, Readable } from './image-store.ts';
+import type { ImageStore, Readable, Save } from './image-store.ts';
 import { noRoom, type Room, roomOf } from './room.ts';
 import { imageStoreOf } from './stores.ts';
 
@@ -20,6 +20,8 @@ export interface EngineSourceOptions {
   readonly meant: readonly Meant[];
   /** Save images for which there seems to be no room. */
   readonly ignoreSpace: boolean;
+  /** Blobs are to be read from the engine's store, where that can be done; otherwise out of `docker save` alone. */
+  readonly direct: boolean;
   /** Told which image is left out, and why. */
   readonly leftOut: (message: string) => void;
 }
@@ -28,6 +30,7 @@ export class EngineSource implements Source {
   readonly #engine: Engine;
   readonly #meant: readonly Meant[];
   readonly #ignoreSpace: boolean;
+  readonly #direct: boolean;
   readonly #leftOut: (message: string) => void;
   readonly #store: ImageStore;
   readonly #readable = new Map<Digest, Readable>();
@@ -35,11 +38,12 @@ export class EngineSource implements Source {
   readonly #saving = new Stopwatch();
   #images: Promise<readonly SourceImage[]> | undefined;
 
-  constructor(engine: Engine, { meant, ignoreSpace, leftOut }: EngineSourceOptions) {
+  constructor(engine: Engine, { meant, ignoreSpace, direct, leftOut }: EngineSourceOptions) {
     this.#engine = engine;
     this.#store = imageStoreOf(engine);
     this.#meant = meant;
     this.#ignoreSpace = ignoreSpace;
+    this.#direct = direct;
     this.#leftOut = leftOut;
   }
 
@@ -66,11 +70,13 @@ export class EngineSource implements Source {
   }
 
   #given(image: Image, room: Room | undefined): SourceImage {
-    const withheld = whyWithheld(image, this.#store, room);
+    const readable = this.#readable.get(image.id);
+    const withheld = readable ? undefined : whyWithheld(image, this.#store, room);
     return {
       image: withheld === undefined ? image : { ...image, withheld },
       blobs: (wanted, signal) => this.#blobs(image, wanted, signal),
       prepare: (_wanted, signal) => this.#prepare(image, signal),
+      readBy: () => readable?.readBy ?? image.readBy,
     };
   }
 
@@ -93,19 +99,37 @@ export class EngineSource implements Source {
   ): AsyncGenerator<Blob> {
     signal.throwIfAborted();
     const readable = this.#readable.get(image.id);
+    if (!readable) return yield* this.#saved(image, wanted, signal, this.#saving);
+    const named = <T>(parts: AsyncIterable<T>) => this.#withLossNamed(`read ${image.id}`, parts, signal);
+    const save: Save = (layers, until) => this.#saved(image, layers, until, new Stopwatch());
+    for await (const blob of named(readable.blobs(wanted, signal, save)))
+      yield { ...blob, body: this.#saving.over(named(blob.body)) };
+  }
+
+  async *#saved(
+    image: Image,
+    wanted: readonly Digest[] | undefined,
+    signal: AbortSignal,
+    waited: Stopwatch,
+  ): AsyncGenerator<Blob> {
     const named = <T>(parts: AsyncIterable<T>) => this.#withLossNamed(`save ${image.id}`, parts, signal);
-    if (readable) {
-      for await (const blob of named(readable.blobs(wanted, signal)))
-        yield { ...blob, body: this.#saving.over(named(blob.body)) };
-      return;
-    }
     const prepared = this.#prepared.get(image.id);
     this.#prepared.delete(image.id);
-    const stream = await this.#saving.during(
-      (async () => (await prepared) ?? (await this.#engine.save(image.id, signal)))(),
-    );
-    const blobs = blobsOfSave(stream, image, this.#saving, wanted && new Set(wanted));
+    const stream = await waited.during((async () => (await prepared) ?? (await this.#save(image, signal)))());
+    const blobs = blobsOfSave(stream, image, waited, wanted && new Set(wanted));
     for await (const blob of named(blobs)) yield { ...blob, body: named(blob.body) };
+  }
+
+  /** Throws image-not-found for an image that was removed meanwhile, which 20.10 says in words of its own alone. */
+  async #save({ id }: Image, signal: AbortSignal): Promise<IncomingMessage> {
+    try {
+      return await this.#engine.save(id, signal);
+    } catch (error) {
+      if (toImgmvError(error).code !== 'engine-refused' || (await this.#engine.inspect(id))) throw error;
+      throw new ImgmvError('image-not-found', `the image ${id} has been removed on this host meanwhile`, {
+        cause: error,
+      });
+    }
   }
 
   /** As `describe`; undefined, too, for what the engine cannot describe, which is left out under its name. */
@@ -125,7 +149,10 @@ export class EngineSource implements Source {
     const inspected = await this.#engine.inspect(id);
     if (inspected?.Id !== id) return undefined;
     requireImage(inspected);
-    const { image, readable } = await this.#store.look(describe(inspected, this.#engine, this.#store));
+    const { image, readable } = await this.#store.look(
+      describe(inspected, this.#engine, this.#store),
+      this.#direct,
+    );
     if (readable) this.#readable.set(image.id, readable);
     return image;
   }
@@ -152,7 +179,7 @@ export class EngineSource implements Source {
   async #saveAhead(image: Image, signal: AbortSignal): Promise<IncomingMessage | undefined> {
     const room = await roomOf(this.#engine);
     if (room && room.freeBytes < this.#store.spoolBytes(image)) return undefined;
-    return this.#engine.save(image.id, signal);
+    return this.#save(image, signal);
   }
 
   waits(): Waits {
@@ -161,6 +188,7 @@ export class EngineSource implements Source {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.#giveUpPrepared();
+    await this.#store[Symbol.asyncDispose]();
   }
 
   #giveUpPrepared(): void {

@@ -5,6 +5,7 @@
  */
 
 import { counted } from '../../proto/counted.ts';
+import { BlobGivenUp } from '../../proto/entry.ts';
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import { Hasher } from '../../proto/hasher.ts';
 import type { Stopwatch } from '../../proto/stopwatch.ts';
@@ -63,6 +64,8 @@ export class EngineWriter {
   #loadedName: string | undefined;
   /** Podman has refused a load for want of layers that its images claim: all of them are to come. */
   #disbelieved = false;
+  /** Layers that had come, and went with a blob that was given up. */
+  readonly #lost = new Set<Digest>();
 
   constructor(engine: Engine, answer: Answer, options: EngineWriterOptions) {
     this.#engine = engine;
@@ -118,6 +121,7 @@ export class EngineWriter {
     const diffId = await unpacked?.digest();
     if (diffId) this.#parts.expectUnpacked(digest, diffId);
     this.#parts.addLayer(digest, { path, size: blob.size, ...(diffId && { diffId }) });
+    this.#lost.delete(digest);
     this.#options.knownLayers.add(digest);
     taken?.place(digest);
   }
@@ -125,12 +129,25 @@ export class EngineWriter {
   /** For layers that are committed one by one: what to do with it once its digest is known. */
   async #take(path: string, size: number, body: AsyncIterable<Buffer>) {
     const incoming = this.#incoming;
-    if (!incoming) return void (await this.#whileLoading((load) => load.file(path, size, body)));
+    if (!incoming) return this.#takeOpenly(path, size, body);
     const taken = await incoming.take(path, size, body);
     return {
       place: (digest: Digest) => incoming.place(digest, taken),
       discard: () => incoming.discard(taken),
     };
+  }
+
+  /** Into the load that takes all. A tar cannot take back what stands in it: a body that is given up ends that load. */
+  async #takeOpenly(path: string, size: number, body: AsyncIterable<Buffer>): Promise<undefined> {
+    try {
+      await this.#whileLoading((load) => load.file(path, size, body));
+    } catch (error) {
+      if (!(error instanceof BlobGivenUp)) throw error;
+      await this.#load?.abort();
+      this.#load = undefined;
+      for (const digest of this.#parts.lose()) this.#lost.add(digest);
+      throw error;
+    }
   }
 
   /** Does `work` with the load that is open; a stop of the session frees it. */
@@ -160,6 +177,12 @@ export class EngineWriter {
   }
 
   async commit(): Promise<Loaded | Incomplete> {
+    if (this.#lost.size > 0) {
+      const missing = [...this.#lost];
+      this.#lost.clear();
+      this.#parts.again(missing, false);
+      return { missing };
+    }
     this.#parts.checkWhole();
     try {
       await this.#incoming?.settle();

@@ -2,7 +2,7 @@
  * What differs between the kinds of store in which an engine keeps its images. classic/ and containerd/ have it, podman/
  * what podman does in another way than the classic one; stores.ts picks.
  */
-import type { Blob, Digest, Image } from '../model/image.ts';
+import type { Blob, Digest, Image, ReadBy } from '../model/image.ts';
 import type { Pushable } from '../model/sink.ts';
 import type { ImageParts, SentDocuments } from '../oci/image-parts.ts';
 import type { ArchiveFile } from './archive.ts';
@@ -10,11 +10,26 @@ import type { ListedByEngine } from './engine.ts';
 import type { CommitOrder } from './incoming.ts';
 import type { Inventory, List } from './inventory.ts';
 
+/** Layers of an image, and all its metadata, out of `docker save`. */
+export type Save = (wanted: readonly Digest[], signal: AbortSignal) => AsyncIterable<Blob>;
+
 /** An image whose blobs can be read one by one. */
 export interface Readable {
-  /** The wanted layers (undefined: all), then all metadata, each behind what it points to. */
-  blobs(wanted: readonly Digest[] | undefined, signal: AbortSignal): AsyncGenerator<Blob>;
+  /** The wanted layers (undefined: all), then all metadata, each behind what it points to. `save` is there for the rest. */
+  blobs(wanted: readonly Digest[] | undefined, signal: AbortSignal, save: Save): AsyncGenerator<Blob>;
+  /** What it came to. */
+  readonly readBy: ReadBy;
 }
+
+/** An image with `readBy`, and with as much of its layers as can be known without saving it. */
+export interface Looked {
+  readonly image: Image;
+  /** Undefined: only `docker save` gives its blobs. */
+  readonly readable: Readable | undefined;
+}
+
+/** Why an image is not read from the store. */
+export const NOT_DIRECTLY = 'reading the store is switched off';
 
 /** All that a load wants besides the layers. */
 export interface Loadable {
@@ -31,7 +46,7 @@ export interface PushableOptions {
   readonly mayCome: (digest: Digest) => boolean;
 }
 
-export interface ImageStore {
+export interface ImageStore extends AsyncDisposable {
   readonly layersMax: number;
   /** Media type of the root, for engines that do not report it. */
   readonly rootType: string;
@@ -46,8 +61,8 @@ export interface ImageStore {
   present(image: Image, listed: ListedByEngine | undefined): Promise<Digest | undefined>;
   pushable(options: PushableOptions): Promise<Pushable>;
 
-  /** Adds to an image what can be known of its layers without saving it. Undefined: only `docker save` gives its blobs. */
-  look(image: Image): Promise<{ readonly image: Image; readonly readable: Readable | undefined }>;
+  /** `direct`: its blobs are to be read from the store, where that can be done. */
+  look(image: Image, direct: boolean): Promise<Looked>;
   /** Why the engine cannot save the image, where that can be known. */
   whyUnsavable(image: Image): string | undefined;
   /** Bytes that the engine writes to its disk before it gives the first byte of the image. */

@@ -6,6 +6,7 @@
  */
 
 import { counted } from '../../proto/counted.ts';
+import { BlobGivenUp } from '../../proto/entry.ts';
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import { SMALL_LAYERS_MAX_BYTES } from '../../proto/limits.ts';
 import type { Stopwatch } from '../../proto/stopwatch.ts';
@@ -107,7 +108,12 @@ export class Incoming {
     }
     const load = new Load(this.#engine, this.#options.waited);
     this.#open.add(load);
-    await this.#stoppable(load.file(path, size, body));
+    try {
+      await this.#stoppable(load.file(path, size, body));
+    } catch (error) {
+      if (error instanceof BlobGivenUp) await this.discard({ path, size, in: load });
+      throw error;
+    }
     return { path, size, in: load };
   }
 

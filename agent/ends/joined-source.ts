@@ -41,6 +41,7 @@ export class JoinedSource implements Source {
         inner,
         blobs: (wanted, signal) => inner.blobs(wanted, signal),
         prepare: (wanted, signal) => inner.prepare(wanted, signal),
+        readBy: () => inner.readBy(),
       },
     ]);
     return new Map(joined);

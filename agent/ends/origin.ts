@@ -32,6 +32,8 @@ export interface PlaceOptions {
   /** Asked where neither `from` nor `selection` picks anything; gives what is left to be picked. */
   readonly pick?: Pick | undefined;
   readonly stdin: AsyncIterable<Buffer>;
+  /** Images of engines are read from their stores, where that can be done. */
+  readonly direct: boolean;
   /** What an archive may inflate to in all; its default where left out. */
   readonly maxBytes?: number | undefined;
   /** Aborted with an ImgmvError to stop. */
@@ -121,7 +123,7 @@ export async function openPlaces(
 async function openEnginePlace(
   found: EngineOptions,
   references: readonly string[],
-  { emit, pick, selection }: PlaceOptions,
+  { direct, emit, pick, selection }: PlaceOptions,
 ): Promise<Place> {
   const patterns = references.flatMap((one) => (one === '' ? [] : parsePatterns(one)));
   const engine = await connectEngine(found, emit);
@@ -143,7 +145,7 @@ async function openEnginePlace(
       return lacking;
     },
     async describe() {
-      const source = new EngineSource(engine, { meant: [], ignoreSpace: true, leftOut });
+      await using source = new EngineSource(engine, { meant: [], ignoreSpace: true, direct, leftOut });
       const all = new Map(
         [...(await catalogue.list()), ...chosen].map((one): [Digest, Chosen] => [one.id, one]),
       );
@@ -152,7 +154,7 @@ async function openEnginePlace(
       );
       return images.filter((image) => image !== undefined);
     },
-    source: (meant, ignoreSpace) => new EngineSource(engine, { meant, ignoreSpace, leftOut }),
+    source: (meant, ignoreSpace) => new EngineSource(engine, { meant, ignoreSpace, direct, leftOut }),
     [Symbol.asyncDispose]: async () => engine[Symbol.dispose](),
   };
 }

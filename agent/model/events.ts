@@ -15,6 +15,10 @@ export interface PlanImage {
   readonly action: 'send' | 'present' | 'refuse';
   readonly reason: string | null;
   readonly warning: string | null;
+  /** How layers are read out of an engine's store, at the host that reads: where they lie, or by `docker save`. */
+  readonly read?: 'store' | 'save';
+  /** Why not where they lie. */
+  readonly readReason?: string | null;
   readonly layers: number;
   readonly layersMissing: number;
   readonly bytes: number;
@@ -211,6 +215,9 @@ type Told =
       readonly bytes: number;
       readonly wireBytes: number;
       readonly layersSent: number;
+      /** As `PlanImage` has it; `save`, too, where some layers had to be read so. */
+      readonly read?: 'store' | 'save';
+      readonly readReason?: string | null;
       readonly layersSkipped: number;
       /** When its first turn began: seconds since the plan was told. */
       readonly startedAt: number;

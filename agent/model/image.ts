@@ -44,6 +44,13 @@ export interface LayerBlob {
   readonly diffId?: Digest | undefined;
 }
 
+/** How a source reads an image of an engine: blob by blob out of its store, or out of `docker save`. */
+export interface ReadBy {
+  readonly way: 'store' | 'save';
+  /** Why it is not the store. */
+  readonly why?: string | undefined;
+}
+
 /** An image that a source has. */
 export interface Image {
   readonly id: Digest;
@@ -65,6 +72,8 @@ export interface Image {
   readonly layers?: readonly LayerBlob[] | undefined;
   /** The uncompressed size that the source's engine reports: an estimate of what travels. */
   readonly bytes: number;
+  /** As its source means to read it; absent where there is but one way. Nothing that another host is told. */
+  readonly readBy?: ReadBy | undefined;
   /** Why its source cannot give it; a sink that has it already may name it all the same. Absent: it can. */
   readonly withheld?: string | undefined;
 }

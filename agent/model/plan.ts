@@ -9,6 +9,7 @@ import {
   type LayerBlob,
   type Name,
   type Platform,
+  type ReadBy,
   type Store,
 } from './image.ts';
 import { familiar, parseTarget } from './reference.ts';
@@ -125,6 +126,7 @@ export function planImage(answer: Answer, store: Store | undefined, details: Pla
     action,
     reason: reason ?? null,
     warning: warning ?? null,
+    ...readWords(image.readBy),
     layers: layerCount(image),
     layersMissing: action === 'send' ? (missing?.length ?? layerCount(image)) : 0,
     bytes: image.bytes,
@@ -136,6 +138,11 @@ export function planImage(answer: Answer, store: Store | undefined, details: Pla
     ...(details.pushes && { pushes: refs.filter(({ push }) => push).map(({ target }) => target) }),
     ...(details.layers && image.layers && { layerList: layerList(answer, image.layers) }),
   };
+}
+
+/** As events tell it; nothing where there is but one way. */
+export function readWords(by: ReadBy | undefined) {
+  return by && { read: by.way, readReason: by.why ?? null };
 }
 
 function layerList({ action, missing }: Answer, layers: readonly LayerBlob[]): readonly PlanLayer[] {

@@ -105,7 +105,8 @@ export interface Incomplete {
 export interface ImageWriter {
   /**
    * Takes one blob, in any order; resolves when its bytes are taken. Bytes that are not what the digest says
-   * fail with integrity, here or at `commit`: a peer checks them on the other host.
+   * fail with integrity, here or at `commit`: a peer checks them on the other host. Where the body throws BlobGivenUp
+   * so does this; the blob may be written again, and where other layers went with it, `commit` says which.
    */
   write(blob: Blob): Promise<void>;
   /**

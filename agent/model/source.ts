@@ -1,5 +1,5 @@
 /** Where images come from: an engine, or archives. test/conformance holds what every source must do. */
-import type { Blob, Digest, Image } from './image.ts';
+import type { Blob, Digest, Image, ReadBy } from './image.ts';
 
 /** Milliseconds that an end has waited so far for each part of the pipe; only the parts that it knows. */
 export interface Waits {
@@ -18,7 +18,7 @@ export interface SourceImage {
    * Its present blobs, each once, in the order in which the store gives them: metadata always, and the layers in
    * `wanted`, or all where that is undefined. A source that learns a layer's digest only from its bytes may give
    * layers that are not wanted. Every `body` must be read, to its end or not, before the next blob is asked for.
-   * Asked again for what a sink found incomplete.
+   * A body that ends with BlobGivenUp may come again behind it. Asked again for what a sink found incomplete.
    */
   blobs(wanted: readonly Digest[] | undefined, signal: AbortSignal): AsyncIterable<Blob>;
   /**
@@ -26,6 +26,8 @@ export interface SourceImage {
    * `blobs` with the same arguments follows, or the source is disposed of.
    */
   prepare(wanted: readonly Digest[] | undefined, signal: AbortSignal): void;
+  /** As it has been read so far; undefined where there is but one way. */
+  readBy(): ReadBy | undefined;
 }
 
 /** What of an image will be asked for; undefined: all of its layers. */

@@ -2,10 +2,12 @@
  * One image on its way into a sink, from its plan to what became of it, over all tries; with its counters. The host
  * that moves and the host that serves a sink keep one for each image.
  */
+
+import { BlobGivenUp } from '../../proto/entry.ts';
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import { type Emit, type EventOf, type PushedRef, tellError } from '../model/events.ts';
-import type { Blob, Digest, Image } from '../model/image.ts';
-import { bytesMissing, layerCount, platformName, refusal } from '../model/plan.ts';
+import type { Blob, Digest, Image, ReadBy } from '../model/image.ts';
+import { bytesMissing, layerCount, platformName, readWords, refusal } from '../model/plan.ts';
 import type { Answer, Committed, ImageWriter, Outcome, Planned, Pushed } from '../model/sink.ts';
 import type { Bottleneck, Waits } from '../model/source.ts';
 import { tap } from '../streams/tap.ts';
@@ -41,6 +43,7 @@ export class Passage {
   #rounds = 0;
   #bytes = 0;
   #layers = 0;
+  #readBy: ReadBy | undefined;
   /** Of the travels that are over. */
   #wireBytes = 0;
   /** Counter at the start of the one that goes on. */
@@ -138,9 +141,22 @@ export class Passage {
     return this.#writer;
   }
 
-  async write(blob: Blob): Promise<void> {
+  /** Whether it was taken; false for one that was given up on the way, and may come again. */
+  async write(blob: Blob): Promise<boolean> {
     const writer = await this.open();
-    await writer.write(this.#counted(blob));
+    try {
+      await writer.write(this.#counted(blob));
+    } catch (error) {
+      if (error instanceof BlobGivenUp) return false;
+      throw error;
+    }
+    if (blob.kind === 'layer') this.#layers++;
+    return true;
+  }
+
+  /** How its source has read it. */
+  wasRead(by: ReadBy | undefined): void {
+    this.#readBy = by;
   }
 
   /** Afterwards it is committed, or has an outcome, or has to travel again for what is `wanted`. */
@@ -243,7 +259,6 @@ export class Passage {
   }
 
   #counted(blob: Blob): Blob {
-    if (blob.kind === 'layer') this.#layers++;
     const body = tap(blob.body, ({ length }) => {
       this.#bytes += length;
     });
@@ -307,6 +322,7 @@ export class Passage {
       bytes: this.#bytes,
       wireBytes: this.#wireSoFar(),
       layersSent: this.#layers,
+      ...readWords(this.#readBy),
       layersSkipped: arrived ? Math.max(0, layerCount(image) - this.#layers) : 0,
       startedAt: Math.max(0, Math.round(startedAt - this.#plannedAt)) / 1000,
       seconds: (this.tookMs ?? 0) / 1000,

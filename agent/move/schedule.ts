@@ -69,6 +69,7 @@ export class Schedule {
     } catch (error) {
       await passage.fail(error);
     } finally {
+      passage.wasRead(from.readBy());
       passage.travelled();
     }
   }

@@ -129,9 +129,7 @@ export class ImageParts {
 
   /** Another round is to bring what is missing. `lost`: with the layers that have come and are not committed. */
   again(missing: readonly Digest[], lost: boolean): void {
-    const came = [...this.#layers.keys()];
-    for (const digest of lost ? came.filter((layer) => !this.#committed.has(layer)) : [])
-      this.#layers.delete(digest);
+    if (lost) this.lose();
     for (const digest of missing) {
       this.#layers.delete(digest);
       this.#committed.delete(digest);
@@ -139,6 +137,13 @@ export class ImageParts {
     this.#metadata.clear();
     this.#metadataBytes = 0;
     this.#held = heldOf(this.#image, [...missing, ...this.#layers.keys()]);
+  }
+
+  /** What has come is lost with the load that it was in, but for what is committed. Gives the layers that were. */
+  lose(): readonly Digest[] {
+    const lost = [...this.#layers.keys()].filter((digest) => !this.#committed.has(digest));
+    for (const digest of lost) this.#layers.delete(digest);
+    return lost;
   }
 
   /** Throws integrity for a layer that was not offered or came before. */

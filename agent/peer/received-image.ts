@@ -4,7 +4,7 @@ import { counted } from '../../proto/counted.ts';
 import { deferred } from '../../proto/deferred.ts';
 import type { EndHeader } from '../../proto/entry.ts';
 import type { ReceivedBlob } from '../../proto/entry-reader.ts';
-import { ImgmvError, toImgmvError, violation } from '../../proto/errors.ts';
+import { ImgmvError, violation } from '../../proto/errors.ts';
 import type { MessageOf } from '../../proto/messages.ts';
 import type { Outcome } from '../model/sink.ts';
 import type { Passage } from '../move/passage.ts';
@@ -98,12 +98,10 @@ export class ReceivedImage {
       const { kind, size } = blob;
       if (size === undefined)
         throw new ImgmvError('refused', `a ${kind} came whose length the sender did not know ahead`);
-      await passage.write({ ...blob, size });
-      this.#blobs++;
+      // One that the other side gave up may come once more, or the end of the image says that it was given up, too.
+      if (await passage.write({ ...blob, size })) this.#blobs++;
     } catch (error) {
-      // A blob that the other side gave up says only that; why comes as a message.
-      const givenUp = toImgmvError(error).code === 'peer-stopped';
-      await this.fail(givenUp ? await this.#whyGivenUp() : error);
+      await this.fail(error);
     }
   }
 

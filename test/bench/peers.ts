@@ -53,6 +53,7 @@ export const PEERS: readonly Peer[] = [
   overSsh('ssh', ''),
   overSsh('zstd', 'zstd -3 -T0 --quiet', 'zstd --decompress'),
   overSsh('gzip', 'gzip', 'gunzip'),
+  imgmvOf('saved', 'imgmv --no-direct', IMGMV, ['--no-direct']),
   imgmvOf('imgmv', 'imgmv', IMGMV),
 ];
 
@@ -97,11 +98,11 @@ function overSsh(name: string, pack: string, unpack = ''): Peer {
   };
 }
 
-function imgmvOf(name: string, title: string, program: string): Peer {
-  return { name, title, local: false, loads: true, run: (route) => imgmv(route, program) };
+function imgmvOf(name: string, title: string, program: string, args: readonly string[] = []): Peer {
+  return { name, title, local: false, loads: true, run: (route) => imgmv(route, program, args) };
 }
 
-async function imgmv(route: Route, program: string): Promise<Outcome> {
+async function imgmv(route: Route, program: string, args: readonly string[]): Promise<Outcome> {
   const { source, target, references, from, to, address, directory } = route;
   const codeFile = join(directory, 'code');
   const accounts = {
@@ -119,8 +120,8 @@ async function imgmv(route: Route, program: string): Promise<Outcome> {
     );
     const { port } = await receiver.waitFor('listening');
     await using sender = runImgmv(
-      ['send', ...references, '--to', `${address}:${port}`, ...common, source.dockerHost],
-      { program, host: accountedPlace(from, accounts.sender) },
+      ['send', ...references, ...args, '--to', `${address}:${port}`, ...common, source.dockerHost],
+      { program, host: accountedPlace(from, accounts.sender, source.place) },
     );
     for (const side of [sender, receiver]) {
       const { code } = await side.exit;
@@ -141,8 +142,9 @@ async function imgmv(route: Route, program: string): Promise<Outcome> {
   };
 }
 
-function accountedPlace(host: Host, account: string): Place {
-  return { argv: (command) => host.argv(accounted(command, account)) };
+/** `within`: where on the host. */
+function accountedPlace(host: Host, account: string, within?: Place): Place {
+  return { argv: (command) => host.argv(accounted(within?.argv(command) ?? command, account)) };
 }
 
 function accountPrefix(file: string): string {

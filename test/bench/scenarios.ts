@@ -32,6 +32,8 @@ export interface Subject {
   };
 }
 
+const IMGMV_ALONE = ['saved', 'imgmv'];
+
 export const SCENARIOS: readonly Scenario[] = [
   /** The target has nothing. */
   {
@@ -41,16 +43,21 @@ export const SCENARIOS: readonly Scenario[] = [
     subjects: (sizes) => inTurn(sizes, cold),
   },
   /** The target has the image. */
-  { name: 'again', links: ['loopback'], peers: ['imgmv'], subjects: (sizes) => inTurn(sizes, again) },
+  { name: 'again', links: ['loopback'], peers: IMGMV_ALONE, subjects: (sizes) => inTurn(sizes, again) },
   /** The target has a version of the image that differs in one layer. */
   {
     name: 'changed',
     links: ['loopback'],
-    peers: ['floor', 'imgmv'],
+    peers: ['floor', ...IMGMV_ALONE],
     subjects: async () => [await changed()],
   },
   /** The target has nothing and gets three images that have their base in common. */
-  { name: 'three', links: ['loopback'], peers: ['pipe', 'imgmv'], subjects: async () => [await three()] },
+  {
+    name: 'three',
+    links: ['loopback'],
+    peers: ['pipe', ...IMGMV_ALONE],
+    subjects: async () => [await three()],
+  },
 ];
 
 async function cold(size: ImageSize): Promise<Subject> {

@@ -327,7 +327,7 @@ async function sourceOf(
   const chosen = await choose(new EngineCatalogue(engine, () => {}), { patterns, labels: [], except: [] });
   const renaming = new Renaming({ retag: [], keepNames: false });
   const meant = named(chosen, { ...as, renaming });
-  return new EngineSource(engine, { meant, ignoreSpace: false, leftOut: () => {} });
+  return new EngineSource(engine, { meant, ignoreSpace: false, direct: true, leftOut: () => {} });
 }
 
 function sinkOf(engine: Engine, options: Partial<EngineSinkOptions> = {}): Promise<EngineSink> {

@@ -483,6 +483,7 @@ describe('an archive with', () => {
       noReplace: false,
       overwrite: false,
       ignoreSpace: false,
+      direct: true,
       maxBytes: 72 * MIB,
       stdin,
       stdout: async () => {},

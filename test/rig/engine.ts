@@ -13,6 +13,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { newerDebian } from './chroot.ts';
 import { type Input, run, tied } from './command.ts';
 import type { Host } from './hosts.ts';
+import type { Place } from './imgmv.ts';
 import { requireRoot } from './root.ts';
 import { scratchDirectory } from './scratch.ts';
 import { requirePrograms, type Support, supportOf } from './support.ts';
@@ -44,6 +45,8 @@ export interface Engine extends AsyncDisposable {
   readonly pid: number;
   /** The daemon's data as the host reaches it, through /proc; outlives the daemon, not the disposal. */
   readonly dataRoot: string;
+  /** Where the daemon's data is to be seen under the path that the daemon has for it. */
+  readonly place: Place;
   /** Runs the docker command line against this engine, with nothing inherited; gives its standard output. */
   docker(args: readonly string[], options?: { readonly input?: Input }): Promise<string>;
   /** What the daemon has logged so far. */
@@ -126,6 +129,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
         return pid;
       },
       dataRoot: join('/proc', String(data.pid), 'root', path, 'data'),
+      place: { argv: (command) => [...inside(data.pid, path, home), ...command] },
       docker,
       log: () => readFile(join(path, 'log'), 'utf8'),
       kill: (signal) => process.kill(pid, signal),
@@ -171,6 +175,26 @@ const HOLD = `
   echo mounted
   exec sleep infinity
 `;
+
+/** Runs a command where the mounts of `pid` are, and what the daemon calls `home` is there, too. */
+function inside(pid: number, path: string, home: string): string[] {
+  const mounts = ['nsenter', `--mount=/proc/${pid}/ns/mnt`];
+  if (home === path) return [...mounts, '--'];
+  const bind = 'mount --bind "$1" "$2"; shift 2; exec "$@"';
+  return [
+    ...mounts,
+    'unshare',
+    '--mount',
+    '--propagation',
+    'slave',
+    'sh',
+    '-euc',
+    bind,
+    'inside',
+    path,
+    home,
+  ];
+}
 
 /** Starts a dockerd and waits until it answers; `argv` is the command line that becomes it. */
 async function startDaemon(path: string, argv: readonly string[], env: NodeJS.ProcessEnv): Promise<Daemon> {

@@ -8,9 +8,11 @@ import { CONFIG_TYPE } from '../../oci/metadata.ts';
 import { isZstd } from '../../streams/magic.ts';
 import { type ArchiveFile, classicArchive } from '../archive.ts';
 import type { Engine } from '../engine.ts';
-import type { ImageStore, Loadable } from '../image-store.ts';
+import { type ImageStore, type Loadable, type Looked, NOT_DIRECTLY } from '../image-store.ts';
 import { type CommitOrder, LAYER_ALONE_MIN_BYTES } from '../incoming.ts';
 import type { Inventory, List } from '../inventory.ts';
+import { DirectImage } from './direct/direct-image.ts';
+import { LayerStore } from './direct/layer-store.ts';
 import { layersOfHistory } from './history.ts';
 import { classicInventory } from './inventory.ts';
 import { LayerStack } from './layer-stack.ts';
@@ -20,6 +22,8 @@ export class ClassicStore implements ImageStore {
   readonly rootType = CONFIG_TYPE;
   readonly comparesLayers: boolean = true;
   readonly #engine: Engine;
+  /** Where its layers lie, or why they cannot be read there; made with the first look. */
+  #layers: LayerStore | string | undefined;
 
   constructor(engine: Engine) {
     this.#engine = engine;
@@ -40,9 +44,22 @@ export class ClassicStore implements ImageStore {
     return ALL_PUSHABLE();
   }
 
-  async look(image: Image) {
+  async look(image: Image, direct: boolean): Promise<Looked> {
+    const found = direct ? await this.#directly(image) : NOT_DIRECTLY;
+    if (typeof found !== 'string') {
+      const { layers, readBy } = found;
+      return { image: { ...image, config: image.id, layers, readBy }, readable: found };
+    }
     const layers = layersOfHistory(image.diffIds, image.bytes, await this.#engine.history(image.id));
-    return { image: { ...image, config: image.id, layers }, readable: undefined };
+    const readBy = { way: 'save', why: found } as const;
+    return { image: { ...image, config: image.id, layers, readBy }, readable: undefined };
+  }
+
+  async #directly(image: Image): Promise<DirectImage | string> {
+    this.#layers ??= LayerStore.of(this.#engine);
+    if (typeof this.#layers === 'string') return this.#layers;
+    const found = await this.#layers.find(image);
+    return typeof found === 'string' ? found : new DirectImage(this.#layers.thread, image.id, found);
   }
 
   /** The engine's own words are "empty export - not implemented" (moby image/tarexport/save.go). */
@@ -72,6 +89,10 @@ export class ClassicStore implements ImageStore {
   async loadable(parts: ImageParts, _image: Image, name: string | undefined): Promise<Loadable> {
     const view = parts.classicView();
     return { id: view.config, files: this.filesOf(parts, view, name) };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    if (typeof this.#layers === 'object') await this.#layers[Symbol.asyncDispose]();
   }
 
   protected filesOf(parts: ImageParts, view: ClassicView, name: string | undefined): readonly ArchiveFile[] {

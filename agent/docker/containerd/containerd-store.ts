@@ -7,7 +7,13 @@ import { type ImageParts, sameDigests } from '../../oci/image-parts.ts';
 import { INDEX_TYPE } from '../../oci/metadata.ts';
 import { ociArchive } from '../archive.ts';
 import type { Engine, InspectedManifest, ListedByEngine } from '../engine.ts';
-import type { ImageStore, Loadable, PushableOptions } from '../image-store.ts';
+import {
+  type ImageStore,
+  type Loadable,
+  type Looked,
+  NOT_DIRECTLY,
+  type PushableOptions,
+} from '../image-store.ts';
 import type { CommitOrder } from '../incoming.ts';
 import type { Inventory, List } from '../inventory.ts';
 import { containerdInventory, heldLayers, holdsPlatform } from './inventory.ts';
@@ -54,18 +60,20 @@ export class ContainerdStore implements ImageStore {
    * Nothing is added to an image whose documents are not as they should be, or which somebody removes meanwhile:
    * `docker save` shows to the sink what there is of it, which refuses that image, and no other.
    */
-  async look(image: Image) {
+  async look(image: Image, direct: boolean): Promise<Looked> {
+    if (!direct) return saved(image, NOT_DIRECTLY);
     const content = await this.#engine.content();
-    if (!content) return { image, readable: undefined };
+    if (!content) return saved(image, 'the engine does not show what its store holds');
     this.#held ??= content.list().then((blobs) => new Set(blobs.map(({ digest }) => digest)));
     try {
       const readable = await StoredImage.read(content, await this.#held, image.root, image.diffIds);
-      if (!readable) return { image, readable };
-      const { config, layers } = readable;
-      return { image: { ...image, config, layers }, readable };
+      if (!readable) return saved(image, 'it is not whole, or not as images are');
+      const { config, layers, readBy } = readable;
+      return { image: { ...image, config, layers, readBy }, readable };
     } catch (error) {
-      if (!ODD.includes(toImgmvError(error).code)) throw error;
-      return { image, readable: undefined };
+      const { code, message } = toImgmvError(error);
+      if (!ODD.includes(code)) throw error;
+      return saved(image, message);
     }
   }
 
@@ -76,6 +84,8 @@ export class ContainerdStore implements ImageStore {
   }
 
   checkLayer(): void {}
+
+  async [Symbol.asyncDispose](): Promise<void> {}
 
   commitOrder(image: Image): CommitOrder {
     return new LayerSet(image);
@@ -88,6 +98,10 @@ export class ContainerdStore implements ImageStore {
     const root = parts.containerdRoot(held);
     return { id: root.digest, files: ociArchive(root, parts.metadata(), name) };
   }
+}
+
+function saved(image: Image, why: string): Looked {
+  return { image: { ...image, readBy: { way: 'save', why } }, readable: undefined };
 }
 
 function isWhole(manifests: readonly InspectedManifest[]): boolean {

@@ -7,9 +7,11 @@ import { isImageConfigType, isIndexType, readConfig } from '../../oci/metadata.t
 import { once } from '../../streams/file-bytes.ts';
 import { isGzip, isZstd, MAGIC_BYTES } from '../../streams/magic.ts';
 import { peek } from '../../streams/peek.ts';
+import type { Readable } from '../image-store.ts';
 import type { ContentStore } from './content.ts';
 
-export class StoredImage {
+export class StoredImage implements Readable {
+  readonly readBy = { way: 'store' } as const;
   /** The config of the platform that would run here. */
   readonly config: Digest;
   /** The layers of all present platforms, each once. */

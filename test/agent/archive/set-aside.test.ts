@@ -103,6 +103,7 @@ async function copied(archive: Buffer, ...patterns: readonly string[]) {
     noReplace: false,
     overwrite: false,
     ignoreSpace: false,
+    direct: true,
     signal,
     emit: (event) => {
       if (event.event === 'warning') warnings.push(event.message);

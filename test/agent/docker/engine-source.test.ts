@@ -18,7 +18,12 @@ async function withheld(layers: readonly string[]): Promise<string | undefined> 
     },
   );
   const meant = [{ id: ID, names: [] }];
-  await using source = new EngineSource(fake.engine, { meant, ignoreSpace: true, leftOut: () => {} });
+  await using source = new EngineSource(fake.engine, {
+    meant,
+    ignoreSpace: true,
+    direct: true,
+    leftOut: () => {},
+  });
   return (await source.images())[0]?.image.withheld;
 }
 

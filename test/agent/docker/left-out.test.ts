@@ -67,7 +67,7 @@ describe.each(ODDITIES)('an image that %s', (_what, status, answer, why) => {
     const told: string[] = [];
     const leftOut = (message: string) => void told.push(message);
     const both = [meant(ODD, 'odd:1'), meant(GOOD, 'good:1')];
-    const source = new EngineSource(fake.engine, { meant: both, ignoreSpace: true, leftOut });
+    const source = new EngineSource(fake.engine, { meant: both, ignoreSpace: true, direct: true, leftOut });
     expect((await source.images()).map(({ image }) => image.id)).toEqual([GOOD]);
     expect(told).toEqual([expect.stringMatching(why)]);
   });
@@ -78,6 +78,7 @@ describe.each(ODDITIES)('an image that %s', (_what, status, answer, why) => {
     const source = new EngineSource(fake.engine, {
       meant: [meant(ODD, 'odd:1')],
       ignoreSpace: true,
+      direct: true,
       leftOut,
     });
     await expect(source.images()).rejects.toThrow(new RegExp(why.source.replace('^odd:1 is left out: ', '')));
@@ -87,7 +88,7 @@ describe.each(ODDITIES)('an image that %s', (_what, status, answer, why) => {
     await using fake = await engineWith(status, answer);
     const told: string[] = [];
     const leftOut = (message: string) => void told.push(message);
-    const source = new EngineSource(fake.engine, { meant: [], ignoreSpace: true, leftOut });
+    const source = new EngineSource(fake.engine, { meant: [], ignoreSpace: true, direct: true, leftOut });
     expect(await source.describeOrLeaveOut({ id: ODD, names: ['odd:1'] })).toBeUndefined();
     expect((await source.describeOrLeaveOut({ id: GOOD, names: [] }))?.id).toBe(GOOD);
     // What has gone since it was listed is no news.
@@ -98,7 +99,12 @@ describe.each(ODDITIES)('an image that %s', (_what, status, answer, why) => {
 it('an image that has no layer and says no platform is one all the same', async () => {
   const answer = { ...UNSAID, Manifests: [{ ID: ODD, Kind: 'image', Available: true }] };
   await using fake = await engineWith(200, answer);
-  const source = new EngineSource(fake.engine, { meant: [], ignoreSpace: true, leftOut: () => {} });
+  const source = new EngineSource(fake.engine, {
+    meant: [],
+    ignoreSpace: true,
+    direct: true,
+    leftOut: () => {},
+  });
   expect((await source.describeOrLeaveOut({ id: ODD, names: [] }))?.id).toBe(ODD);
 });
 
@@ -122,7 +128,7 @@ it.each([
     },
   );
   const meant = [{ id: GOOD, names: [] }];
-  const source = new EngineSource(fake.engine, { meant, ignoreSpace: true, leftOut: () => {} });
+  const source = new EngineSource(fake.engine, { meant, ignoreSpace: true, direct: true, leftOut: () => {} });
   const [from] = await source.images();
   from?.prepare(undefined, new AbortController().signal);
   expect(await saving.promise).toBe(`/images/${GOOD}/get`);

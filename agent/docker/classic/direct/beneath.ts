@@ -1,0 +1,124 @@
+/**
+ * Files below one directory, and nothing else, however strangers have filled it: no link is followed in any component,
+ * and only regular files are opened. Node has no openat(2); `/proc/self/fd/N/NAME` is the same. All calls are
+ * synchronous: for a thread of its own.
+ */
+import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { Odd } from './odd.ts';
+
+/** O_PATH of Linux, which Node has no name for: opening so touches nothing, not even a device. */
+const O_PATH = 0o10000000;
+const { O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_NOCTTY, O_RDONLY } = constants;
+/** A service may have 1,024 descriptors. */
+const DIRECTORIES_MAX = 256;
+
+/** A regular file that is open; whoever opened it closes it. */
+export interface OpenFile {
+  readonly fd: number;
+  readonly size: number;
+}
+
+/** Paths are bytes as latin1 text: names of files are bytes, and need not be UTF-8. */
+export class Beneath implements Disposable {
+  readonly #root: number;
+  /** Open directories by their path; those that were used last are last. */
+  readonly #directories = new Map<string, number>();
+
+  /** Links on the way to `path` are followed: it is the place that is meant. Throws what the system says. */
+  constructor(path: string) {
+    this.#root = openSync(path, O_PATH | O_DIRECTORY);
+  }
+
+  /** Throws Odd for what is no regular file, and where a component is no directory. */
+  open(path: string): OpenFile {
+    const components = componentsOf(path);
+    const name = components.pop();
+    if (name === undefined) throw new Odd('is no path of a file', path);
+    const found = this.#openIn(this.#directory(components, path), name, O_PATH, path);
+    try {
+      const { size, mode } = fstatSync(found);
+      const type = mode & constants.S_IFMT;
+      if (type === constants.S_IFLNK) throw new Odd('is a link', path);
+      if (type !== constants.S_IFREG) throw new Odd('is no regular file', path, { hopeless: true });
+      return { fd: reopen(found, path), size };
+    } finally {
+      closeSync(found);
+    }
+  }
+
+  /** All of a small file. Throws Odd for one of more than `maxBytes`. */
+  read(path: string, maxBytes: number): Buffer {
+    const { fd, size } = this.open(path);
+    try {
+      if (size > maxBytes) throw new Odd(`has more than ${maxBytes} bytes`, path);
+      const bytes = Buffer.alloc(size);
+      let have = 0;
+      while (have < size) {
+        const got = readSync(fd, bytes, have, size - have, have);
+        if (got === 0) throw new Odd('was cut while it was read', path);
+        have += got;
+      }
+      return bytes;
+    } finally {
+      closeSync(fd);
+    }
+  }
+
+  #directory(components: readonly string[], path: string): number {
+    let directory = this.#root;
+    let at = '';
+    for (const name of components) {
+      at += `/${name}`;
+      directory = this.#known(at) ?? this.#enter(directory, name, at, path);
+    }
+    return directory;
+  }
+
+  #known(at: string): number | undefined {
+    const known = this.#directories.get(at);
+    if (known === undefined) return undefined;
+    this.#directories.delete(at);
+    this.#directories.set(at, known);
+    return known;
+  }
+
+  #enter(directory: number, name: string, at: string, path: string): number {
+    const entered = this.#openIn(directory, name, O_PATH | O_DIRECTORY, path);
+    this.#directories.set(at, entered);
+    if (this.#directories.size > DIRECTORIES_MAX) {
+      const [[oldest, fd] = ['', -1]] = this.#directories;
+      this.#directories.delete(oldest);
+      closeSync(fd);
+    }
+    return entered;
+  }
+
+  #openIn(directory: number, name: string, flags: number, path: string): number {
+    try {
+      return openSync(Buffer.from(`/proc/self/fd/${directory}/${name}`, 'latin1'), flags | O_NOFOLLOW);
+    } catch (error) {
+      throw Odd.of(error, path);
+    }
+  }
+
+  [Symbol.dispose](): void {
+    for (const fd of [...this.#directories.values(), this.#root]) closeSync(fd);
+    this.#directories.clear();
+  }
+}
+
+/** What an O_PATH descriptor stands for, for reading. */
+function reopen(fd: number, path: string): number {
+  try {
+    return openSync(`/proc/self/fd/${fd}`, O_RDONLY | O_NONBLOCK | O_NOCTTY);
+  } catch (error) {
+    throw Odd.of(error, path);
+  }
+}
+
+/** As an unpacker cleans a path of a tar: empty components and dots mean nothing. Throws Odd where it climbs. */
+function componentsOf(path: string): string[] {
+  const components = path.split('/').filter((name) => name !== '' && name !== '.');
+  if (components.includes('..')) throw new Odd('climbs out of its directory', path);
+  return components;
+}

@@ -1,0 +1,35 @@
+/** What layer-thread.ts and layer-worker.ts say to one another. `id` is the asker's, one for each question. */
+import type { Digest } from '../../../model/image.ts';
+import type { FoundImage, FoundLayer, Position } from './layer-files.ts';
+import type { OddOptions } from './odd.ts';
+
+/** Chunks of a layer that may be on their way, not yet taken. */
+export const CHUNKS_AHEAD = 8;
+
+export interface WorkerData {
+  readonly root: string;
+  readonly driver: string;
+}
+
+export type Request =
+  | {
+      readonly type: 'find';
+      readonly id: number;
+      readonly image: Digest;
+      readonly positions: readonly Position[];
+    }
+  | { readonly type: 'measure'; readonly id: number; readonly layer: FoundLayer }
+  | { readonly type: 'read'; readonly id: number; readonly layer: FoundLayer }
+  /** Of a `read`: a chunk has been taken. */
+  | { readonly type: 'more'; readonly id: number }
+  /** Of a `read`: no more of it is wanted; `end` follows. */
+  | { readonly type: 'stop'; readonly id: number };
+
+export type Response =
+  | { readonly type: 'found'; readonly id: number; readonly image: FoundImage }
+  | { readonly type: 'measured'; readonly id: number; readonly bytes: number }
+  | { readonly type: 'chunk'; readonly id: number; readonly bytes: Uint8Array }
+  | { readonly type: 'end'; readonly id: number }
+  /** The layer, or the image, is not to be read from there. */
+  | ({ readonly type: 'odd'; readonly id: number; readonly why: string } & OddOptions)
+  | { readonly type: 'failed'; readonly id: number; readonly error: NodeJS.ErrnoException };

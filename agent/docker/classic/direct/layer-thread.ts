@@ -1,0 +1,130 @@
+/** Reads the layers of a classic engine in a thread of its own, which begins with the first question. */
+import { Worker } from 'node:worker_threads';
+import { type Deferred, deferred } from '../../../../proto/deferred.ts';
+import { ImgmvError } from '../../../../proto/errors.ts';
+import type { Digest } from '../../../model/image.ts';
+import type { FoundImage, FoundLayer, Position } from './layer-files.ts';
+import type { Request, Response, WorkerData } from './layer-messages.ts';
+import { Odd } from './odd.ts';
+
+/** The worker as text, where the program is one file. */
+declare const LAYER_WORKER: string | undefined;
+
+/** Questions may overlap. They throw Odd where something is not as the engine leaves it. */
+export class LayerThread implements AsyncDisposable {
+  readonly #data: WorkerData;
+  #worker: Worker | undefined;
+  readonly #listeners = new Map<number, (response: Response | Error) => void>();
+  #asked = 0;
+
+  constructor(data: WorkerData) {
+    this.#data = data;
+  }
+
+  async find(image: Digest, positions: readonly Position[]): Promise<FoundImage> {
+    const response = await this.#answer({ type: 'find', image, positions });
+    return (response as Extract<Response, { type: 'found' }>).image;
+  }
+
+  async measure(layer: FoundLayer): Promise<number> {
+    const response = await this.#answer({ type: 'measure', layer });
+    return (response as Extract<Response, { type: 'measured' }>).bytes;
+  }
+
+  /** The layer's tar. What is not taken holds the thread back. Throws Odd in place of its end where it is another. */
+  async *read(layer: FoundLayer, signal: AbortSignal): AsyncGenerator<Buffer> {
+    const come: (Response | Error)[] = [];
+    let news: Deferred<void> = deferred();
+    const id = this.#listen((response) => {
+      come.push(response);
+      news.resolve();
+    });
+    const wake = () => news.resolve();
+    signal.addEventListener('abort', wake, { once: true });
+    try {
+      this.#tell({ type: 'read', id, layer });
+      for (;;) {
+        signal.throwIfAborted();
+        const response = come.shift();
+        if (response === undefined) {
+          await news.promise;
+          news = deferred();
+          continue;
+        }
+        const answer = wellSaid(response);
+        if (answer.type !== 'chunk') return;
+        yield Buffer.from(answer.bytes.buffer, answer.bytes.byteOffset, answer.bytes.byteLength);
+        this.#tell({ type: 'more', id });
+      }
+    } finally {
+      signal.removeEventListener('abort', wake);
+      this.#tell({ type: 'stop', id });
+      this.#leave(id);
+    }
+  }
+
+  async #answer(request: Without<Extract<Request, { type: 'find' | 'measure' }>, 'id'>): Promise<Response> {
+    const answered = deferred<Response | Error>();
+    const id = this.#listen(answered.resolve);
+    try {
+      this.#tell({ ...request, id });
+      return wellSaid(await answered.promise);
+    } finally {
+      this.#leave(id);
+    }
+  }
+
+  #listen(listener: (response: Response | Error) => void): number {
+    const id = this.#asked++;
+    this.#listeners.set(id, listener);
+    this.#worker?.ref();
+    return id;
+  }
+
+  /** A process that has nothing else to do need not wait for a thread of which nothing is wanted. */
+  #leave(id: number): void {
+    this.#listeners.delete(id);
+    if (this.#listeners.size === 0) this.#worker?.unref();
+  }
+
+  #tell(request: Request): void {
+    this.#worker ??= this.#start();
+    this.#worker.postMessage(request);
+  }
+
+  #start(): Worker {
+    const worker = newWorker(this.#data);
+    worker.on('message', (response: Response) => this.#listeners.get(response.id)?.(response));
+    const over = (error: Error) => {
+      for (const listener of [...this.#listeners.values()]) listener(error);
+    };
+    const ended = 'the thread that reads layers has ended';
+    worker.on('error', (cause) => over(new ImgmvError('internal', `${ended}: ${cause.message}`, { cause })));
+    worker.on('exit', () => over(new ImgmvError('internal', ended)));
+    return worker;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#worker?.terminate();
+  }
+}
+
+type Without<T, K extends string> = T extends unknown ? Omit<T, K> : never;
+
+function wellSaid(response: Response | Error): Response {
+  if (response instanceof Error) throw response;
+  if (response.type === 'odd') throw new Odd(response.why, undefined, response);
+  if (response.type === 'failed') throw response.error;
+  return response;
+}
+
+function newWorker(workerData: WorkerData): Worker {
+  // Node's own flags and environment are those of whoever runs the program; the thread needs none of them.
+  const options = { workerData, env: {}, argv: [], stdin: false };
+  if (typeof LAYER_WORKER === 'string')
+    return new Worker(LAYER_WORKER, { ...options, eval: true, execArgv: [] });
+  return new Worker(new URL('layer-worker.ts', import.meta.url), {
+    ...options,
+    execArgv: ['--import', 'tsx'],
+  });
+}

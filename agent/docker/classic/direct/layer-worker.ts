@@ -1,0 +1,74 @@
+/**
+ * The thread that reads layers: what it does is synchronous, and a slow disk would hold up all else. layer-thread.ts
+ * has the other end. Bundled into the program as text.
+ */
+import { parentPort, workerData } from 'node:worker_threads';
+import { LayerFiles } from './layer-files.ts';
+import { CHUNKS_AHEAD, type Request, type Response, type WorkerData } from './layer-messages.ts';
+import { Odd } from './odd.ts';
+
+const { root, driver } = workerData as WorkerData;
+const readings = new Map<number, Reading>();
+let files: LayerFiles | undefined;
+
+/** One layer that is being read: how many chunks more are wanted, and whoever waits for that. */
+class Reading {
+  #wanted = CHUNKS_AHEAD;
+  #wake: (() => void) | undefined;
+  stopped = false;
+
+  more(): void {
+    this.#wanted++;
+    this.#wake?.();
+  }
+
+  stop(): void {
+    this.stopped = true;
+    this.#wake?.();
+  }
+
+  async turn(): Promise<void> {
+    while (this.#wanted === 0 && !this.stopped)
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+      });
+    this.#wanted--;
+  }
+}
+
+parentPort?.on('message', (request: Request) => {
+  if (request.type === 'more') return readings.get(request.id)?.more();
+  if (request.type === 'stop') return readings.get(request.id)?.stop();
+  answer(request).catch((error: unknown) => {
+    const { id } = request;
+    if (error instanceof Odd) {
+      const { message: why, hopeless, code } = error;
+      tell({ type: 'odd', id, why, hopeless, code });
+    } else tell({ type: 'failed', id, error: error as NodeJS.ErrnoException });
+  });
+});
+
+async function answer(request: Exclude<Request, { type: 'more' | 'stop' }>): Promise<void> {
+  const { id } = request;
+  files ??= new LayerFiles(root, driver);
+  if (request.type === 'find')
+    return tell({ type: 'found', id, image: files.find(request.image, request.positions) });
+  if (request.type === 'measure')
+    return tell({ type: 'measured', id, bytes: await files.measure(request.layer) });
+  const reading = new Reading();
+  readings.set(id, reading);
+  try {
+    for await (const chunk of files.read(request.layer)) {
+      await reading.turn();
+      if (reading.stopped) break;
+      tell({ type: 'chunk', id, bytes: chunk }, [chunk.buffer as ArrayBuffer]);
+    }
+    tell({ type: 'end', id });
+  } finally {
+    readings.delete(id);
+  }
+}
+
+function tell(response: Response, moved: readonly ArrayBuffer[] = []): void {
+  parentPort?.postMessage(response, moved);
+}
