@@ -5,7 +5,12 @@ import { buffer } from 'node:stream/consumers';
 import { pack } from 'tar-stream';
 
 /** What stands at one path of a layer. */
-export type FileSpec = string | Uint8Array | RandomBytes | { readonly linkTo: string };
+export type FileSpec = string | Uint8Array | RandomBytes | { readonly linkTo: string } | SpecialFile;
+
+/** What no reader should open. */
+export interface SpecialFile {
+  readonly special: 'fifo' | 'zero' | 'directory';
+}
 
 /** Bytes that look random and are the same for the same seed and length. */
 export interface RandomBytes {
@@ -20,6 +25,13 @@ export type LayerSpec = Readonly<Record<string, FileSpec>>;
 
 /** One date for all that is made here, or digests would change from run to run. */
 export const CREATED = new Date('2024-01-01T00:00:00Z');
+
+/** The device is /dev/zero's. */
+const SPECIAL = {
+  fifo: { type: 'fifo' },
+  zero: { type: 'character-device', devmajor: 1, devminor: 5 },
+  directory: { type: 'directory' },
+} as const;
 
 const BUSYBOX = '/bin/busybox';
 const APPLETS = ['cat', 'echo', 'ls', 'sh', 'sha256sum', 'sleep', 'stat', 'true', 'wc'];
@@ -40,6 +52,8 @@ export async function layerTar(spec: LayerSpec): Promise<Buffer> {
     const header = { name, mode: 0o755, mtime: CREATED };
     if (typeof file === 'object' && 'linkTo' in file) {
       archive.entry({ ...header, type: 'symlink', linkname: file.linkTo });
+    } else if (typeof file === 'object' && 'special' in file) {
+      archive.entry({ ...header, ...SPECIAL[file.special] });
     } else {
       archive.entry(header, content(file));
     }
@@ -59,7 +73,7 @@ export function randomBytes({ bytes, seed, halfCompressible = false }: RandomByt
   return Buffer.from(digits, 'latin1').subarray(0, bytes);
 }
 
-function content(file: string | Uint8Array | RandomBytes): Buffer {
+function content(file: Exclude<FileSpec, { readonly linkTo: string } | SpecialFile>): Buffer {
   if (typeof file === 'string') return Buffer.from(file);
   return file instanceof Uint8Array ? Buffer.from(file) : randomBytes(file);
 }
