@@ -25,6 +25,35 @@ const FLAVOURS = [
   { flavour: 'podman', store: 'classic', required: true },
 ] as const satisfies readonly { flavour: Flavour; store: Store; required: boolean }[];
 
+describeOn(
+  'engine 20, read where it keeps its layers',
+  [await engineSupport('20')],
+  () => {
+    conformance('ends', async () => {
+      const rig = await startEngine({ flavour: '20' });
+      const engine = await Engine.connect({ dockerHost: rig.dockerHost, env: {} });
+      // What the engine says of it is true in its own mounts alone.
+      const seen = Object.assign(engine, { info: { ...engine.info, dataRoot: rig.dataRoot } });
+      return {
+        store: 'classic',
+        async source(images) {
+          await moveIn(seen, images);
+          const source = await sourceOf(
+            seen,
+            images.flatMap(({ image }) => image.names.map((name) => name.source)),
+          );
+          for (const { readBy } of await source.images()) expect(readBy()).toEqual({ way: 'store' });
+          return source;
+        },
+        sink: () => sinkOf(seen),
+        held: () => namesOn(rig),
+        [Symbol.asyncDispose]: () => rig[Symbol.asyncDispose](),
+      };
+    });
+  },
+  { required: true },
+);
+
 for (const { flavour, store, required } of FLAVOURS) {
   const support = [await engineSupport(flavour)];
   describeOn(

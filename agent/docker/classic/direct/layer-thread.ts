@@ -120,11 +120,12 @@ function wellSaid(response: Response | Error): Response {
 
 function newWorker(workerData: WorkerData): Worker {
   // Node's own flags and environment are those of whoever runs the program; the thread needs none of them.
-  const options = { workerData, env: {}, argv: [], stdin: false };
-  if (typeof LAYER_WORKER === 'string')
-    return new Worker(LAYER_WORKER, { ...options, eval: true, execArgv: [] });
-  return new Worker(new URL('layer-worker.ts', import.meta.url), {
-    ...options,
-    execArgv: ['--import', 'tsx'],
-  });
+  const code = typeof LAYER_WORKER === 'string' ? LAYER_WORKER : fromSources();
+  return new Worker(code, { eval: true, workerData, env: {}, argv: [], execArgv: [], stdin: false });
+}
+
+/** In a checkout, where nothing is bundled: tsx, which runs this file, too, is told of the thread by itself. */
+function fromSources(): string {
+  const worker = JSON.stringify(new URL('layer-worker.ts', import.meta.url).href);
+  return `import('tsx/esm/api').then(({ register }) => { register(); return import(${worker}); });`;
 }
