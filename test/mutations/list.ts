@@ -1,5 +1,6 @@
 /** All mutations. A new promise in docs/SECURITY.md, or a new check that one rests upon, gets an entry here. */
 import { ARCHIVES } from './list/archives.ts';
+import { LAYERS } from './list/layers.ts';
 import { PAIRING } from './list/pairing.ts';
 import { PRIVATE_IMAGES } from './list/private-images.ts';
 import { RECEIVER } from './list/receiver.ts';
@@ -18,6 +19,7 @@ export const MUTATIONS: readonly Mutation[] = [
   ...PRIVATE_IMAGES,
   ...RECEIVER,
   ...ARCHIVES,
+  ...LAYERS,
   ...SECRETS,
   ...TEXT,
 ];
