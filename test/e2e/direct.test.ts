@@ -1,12 +1,13 @@
 /** Layers of a classic engine, read where they lie: when that is done, what is told of it, and what comes of odd ones. */
-import { chmod, chown, mkdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, readdir, readFile, rename, rm, symlink, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterAll, afterEach, beforeAll, expect, it } from 'vitest';
-import { engineSupport } from '../rig/engine.ts';
+import { engineSupport, startEngine } from '../rig/engine.ts';
 import { type LoadedImage, loadImage } from '../rig/images.ts';
 import { runImgmv, toldBy } from '../rig/imgmv.ts';
 import { layerPlaces } from '../rig/layer-files.ts';
 import { busyboxLayer, type LayerSpec } from '../rig/layers.ts';
+import { scratchDirectory } from '../rig/scratch.ts';
 import { describeOn } from '../rig/suite.ts';
 import { inspect, moved, told } from './moved.ts';
 import { expectEnd, type Scene, startScene } from './scene.ts';
@@ -188,3 +189,44 @@ describeOn(
   },
   { required: true },
 );
+
+for (const { flavour, driver } of [
+  { flavour: '28', driver: undefined },
+  { flavour: '20', driver: 'vfs' },
+] as const)
+  describeOn(`layers of ${flavour} with ${driver ?? 'overlay2'}`, [await engineSupport(flavour)], () => {
+    it('are read as docker saves them, whatever is in them', async () => {
+      await using directory = await scratchDirectory();
+      await using engine = await startEngine({ flavour, driver });
+      const { name } = await loadImage(engine, {
+        name: 'many-kinds:1',
+        layers: [
+          { ...(await busyboxLayer()), large: { bytes: 3 * MIB, seed: 1 } },
+          {
+            [`${'long/'.repeat(40)}name`]: 'long',
+            'not-utf-8-\xff': 'é',
+            fifo: { special: 'fifo' },
+            zero: { special: 'zero' },
+            folder: { special: 'directory' },
+            link: { linkTo: '/etc/passwd' },
+            empty: '',
+            '.wh.bin': '',
+          },
+          Object.fromEntries(Array.from({ length: 2_000 }, (_, at) => [`many/${at % 300}/${at}`, `${at}`])),
+        ],
+      });
+      const read = async (...args: readonly string[]) => {
+        const layout = join(directory.path, `layout-${args.length}`);
+        const place = { argv: (command: readonly string[]) => engine.place.argv(command) };
+        const how = [...args, '--json', '--docker-host', engine.dockerHost];
+        await using imgmv = runImgmv(['copy', `docker-daemon:${name}`, `oci:${layout}`, ...how], {
+          host: place,
+        });
+        await expectEnd(imgmv, 0, args.length > 0 ? /"read":"save"/ : /"read":"store"/);
+        return (await readdir(join(layout, 'blobs/sha256'))).sort();
+      };
+      const blobs = await read();
+      expect(blobs).toHaveLength(5);
+      expect(blobs).toEqual(await read('--no-direct'));
+    });
+  });

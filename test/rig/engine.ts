@@ -30,6 +30,8 @@ export interface EngineOptions {
   readonly tmpfsBytes?: number;
   /** The daemon's, as TZ has it; UTC when left out. */
   readonly timeZone?: string;
+  /** Of a classic store; overlay2 when left out. */
+  readonly driver?: 'overlay2' | 'vfs' | undefined;
   /** Whose network it has; this host's when left out. */
   readonly host?: Host;
 }
@@ -97,7 +99,7 @@ export async function startEngine(options: EngineOptions): Promise<Engine> {
   const { path } = directory;
   const home = root === '' ? path : INSIDE;
   await mkdir(join(path, 'data'));
-  await writeFile(join(path, 'daemon.json'), JSON.stringify(daemonConfig(options.flavour, home, major)));
+  await writeFile(join(path, 'daemon.json'), JSON.stringify(daemonConfig(options, home, major)));
 
   const data = await holdData(path, options.tmpfsBytes ?? DEFAULT_TMPFS_BYTES);
   const boot = [...NAMESPACES, 'sh', '-euc', isPodman ? BOOT_PODMAN : BOOT, 'boot', path, root, home];
@@ -180,7 +182,7 @@ const HOLD = `
 function inside(pid: number, path: string, home: string): string[] {
   const mounts = ['nsenter', `--mount=/proc/${pid}/ns/mnt`];
   if (home === path) return [...mounts, '--'];
-  const bind = 'mount --bind "$1" "$2"; shift 2; exec "$@"';
+  const bind = 'mount --rbind "$1" "$2"; shift 2; exec "$@"';
   return [
     ...mounts,
     'unshare',
@@ -264,7 +266,11 @@ async function hostMajor(): Promise<number> {
   return Number(/^Docker version ([0-9]+)\./.exec(found)?.[1]);
 }
 
-function daemonConfig(flavour: Flavour, home: string, major?: number): Record<string, unknown> {
+function daemonConfig(
+  { flavour, driver = 'overlay2' }: EngineOptions,
+  home: string,
+  major?: number,
+): Record<string, unknown> {
   return {
     hosts: [`unix://${home}/docker.sock`],
     'data-root': `${home}/data`,
@@ -273,9 +279,7 @@ function daemonConfig(flavour: Flavour, home: string, major?: number): Record<st
     bridge: 'none',
     iptables: false,
     'ip-forward': false,
-    ...(flavour === '28c'
-      ? { features: { 'containerd-snapshotter': true } }
-      : { 'storage-driver': 'overlay2' }),
+    ...(flavour === '28c' ? { features: { 'containerd-snapshotter': true } } : { 'storage-driver': driver }),
     // Version 20 would make itself a key under /etc/docker; newer ones refuse the option.
     ...(major === 20 && { 'deprecated-key-path': `${home}/key.json` }),
   };
