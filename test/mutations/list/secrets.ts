@@ -82,8 +82,8 @@ export const SECRETS: readonly Mutation[] = [
   },
   {
     name: 'what is typed beside the question is left to the shell',
-    file: 'cli/code-prompt.ts',
-    find: '    await this.#keys?.drain();\n',
+    file: 'cli/stray-keys.ts',
+    find: '    this.#input.resume();\n',
     replace: '',
     tests: tests('test/e2e/meeting.test.ts', 'lets none of it get to the shell'),
     says: [TYPED_LATE],
