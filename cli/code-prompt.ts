@@ -4,6 +4,7 @@ import { Writable } from 'node:stream';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ReadStream } from 'node:tty';
 import { parseCode } from '../proto/code.ts';
+import { counted } from '../proto/counted.ts';
 import { ImgmvError } from '../proto/errors.ts';
 import { CODE_WRONG_TRIES_MAX, PENALTY_MAX_MS } from '../proto/limits.ts';
 import type { Secret } from '../proto/secret.ts';
@@ -19,12 +20,14 @@ export interface CodePromptOptions {
   readonly probe: () => Promise<void>;
   /** Standard input is something else: the terminal is opened by its own name. */
   readonly stdinTaken: boolean;
+  /** Called before Ctrl-Z stops this process: leaves the terminal to others. */
+  readonly onSuspend: () => void;
   readonly signal: AbortSignal;
 }
 
 /**
  * Asks for the code, again while the receiver takes another one. From the first question to `[Symbol.asyncDispose]`
- * nothing that is typed beside an answer gets to the shell.
+ * nothing that is typed beside an answer shows, or gets to the shell.
  */
 export class CodePrompt implements AsyncDisposable {
   readonly #options: CodePromptOptions;
@@ -48,8 +51,9 @@ export class CodePrompt implements AsyncDisposable {
     }
     this.#open();
     if (refused) {
-      if (++this.#wrongCodes >= CODE_WRONG_TRIES_MAX) throw refused;
-      say(`${refused.message}: try again (it shows how many tries are left)`);
+      const left = CODE_WRONG_TRIES_MAX - ++this.#wrongCodes;
+      if (left <= 0) throw refused;
+      say(`${refused.message}: try again (${triesLeft(left)} at most; it shows how many)`);
     }
     this.#keys?.hold();
     await this.#options.probe();
@@ -59,9 +63,9 @@ export class CodePrompt implements AsyncDisposable {
     return this.#code;
   }
 
-  /** The code was taken: from here on keys do what they usually do. */
-  paired(): void {
-    this.#keys?.release();
+  /** Runs a question about something else, whose answer shows as it is typed. */
+  letAnswer<T>(question: () => Promise<T>): Promise<T> {
+    return this.#keys ? this.#keys.letAnswer(question) : question();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -78,7 +82,7 @@ export class CodePrompt implements AsyncDisposable {
         hint: 'give it with --code-file FILE, or --code-file - for standard input',
       });
     this.#terminal = terminal;
-    this.#keys = new StrayKeys(terminal);
+    this.#keys = new StrayKeys(terminal, this.#options.onSuspend);
     return terminal;
   }
 
@@ -89,7 +93,7 @@ export class CodePrompt implements AsyncDisposable {
       } catch (error) {
         if (!(error instanceof ImgmvError) || error.code !== 'bad-code' || tries === TYPED_TRIES_MAX)
           throw error;
-        say(`${error.message}: try again`);
+        say(`${error.message}: try again (${triesLeft(TYPED_TRIES_MAX - tries)})`);
       }
     }
   }
@@ -97,11 +101,12 @@ export class CodePrompt implements AsyncDisposable {
   async #askHidden(): Promise<string> {
     const { host, signal } = this.#options;
     const output = new Writable({ write: (_chunk, _encoding, done) => done() });
-    this.#keys?.release();
-    const line = await askLine({ input: this.#open(), output, signal }, () =>
-      process.stderr.write(`Pairing code that \`imgmv receive\` shows on ${host} (hidden): `),
+    const input = this.#open();
+    const line = await this.letAnswer(() =>
+      askLine({ input, output, signal }, () =>
+        process.stderr.write(`Pairing code that \`imgmv receive\` shows on ${host} (hidden): `),
+      ),
     );
-    this.#keys?.hold();
     if (line !== undefined || signal.aborted) process.stderr.write('\n');
     signal.throwIfAborted();
     if (line === undefined) throw new ImgmvError('usage', 'no pairing code was given');
@@ -116,6 +121,10 @@ export class CodePrompt implements AsyncDisposable {
     say(`${refused.message}: waiting ${waitMs / 1000} s to give it the code; Ctrl-C stops`);
     await sleep(waitMs, undefined, { signal }).catch(() => signal.throwIfAborted());
   }
+}
+
+function triesLeft(count: number): string {
+  return `${counted(count, 'try', 'tries')} left`;
 }
 
 function say(text: string): void {

@@ -9,12 +9,21 @@ import { DECISION_WAIT_MS } from '../proto/limits.ts';
 import { askLine } from './ask-line.ts';
 import { escapeText } from './escape.ts';
 import { needsText } from './needs-text.ts';
-import { planText } from './plan-text.ts';
+import { planText, setsOnlyNames } from './plan-text.ts';
 import type { TerminalIo } from './screen.ts';
 import { etaOf, size } from './sizes.ts';
 import { StrayKeys } from './stray-keys.ts';
 
+const NO_NAMES = 'No name was set.';
 const MINUTES = `${DECISION_WAIT_MS / 60_000} minutes`;
+
+interface Question {
+  /** Above it. */
+  readonly text: string;
+  readonly question: string;
+  /** What is said after a no. */
+  readonly no: string;
+}
 
 interface Needing {
   readonly needs?: readonly PlanNeed[] | undefined;
@@ -30,9 +39,12 @@ interface CopyProposal extends Needing {
 export function confirmPlan({ images, peer }: Asked, io: TerminalIo): Promise<boolean> {
   const who = escapeText(`${JSON.stringify(peer.name)} at ${peer.address}`);
   // The sum comes last, where a long plan has not scrolled it away.
-  const text = `\n${who} wants to send:\n\n${planText(images, { receiver: true })}\n${sumOf(images)}\n`;
+  const names = setsOnlyNames(images);
+  const wants = names ? 'wants to set names' : 'wants to send';
+  const text = `\n${who} ${wants}:\n\n${planText(images, { receiver: true })}\n${sumOf(images)}\n`;
   const seconds = CONFIRM_WAIT_MS / 1000;
-  return ask(text, `Do this? Without an answer within ${seconds} s it is refused. [y/N] `, io);
+  const question = `Do this? Without an answer within ${seconds} s it is refused. [y/N] `;
+  return ask({ text, question, no: names ? NO_NAMES : 'Nothing was taken.' }, io);
 }
 
 /** At a sender, about what `send` is going to do. */
@@ -43,19 +55,35 @@ export function confirmSend(
   const { bytes, seconds } = estimate;
   const time = bytes === 0 ? '' : `, ${etaOf(seconds)} without compression`;
   const text = `\nTo ${escapeText(JSON.stringify(peer))}:\n\n${planText(images)}${needsText(needs)}\n${sumOf(images)}${time}\n`;
-  return ask(text, `Send this? Without an answer within ${MINUTES} nothing is sent. [y/N] `, io);
+  return ask({ text, ...actionOn(images, 'Send this', 'sent') }, io);
 }
 
 /** At a sender, below the plan that `plan` has shown. */
-export function offerToSend({ peer }: Proposal, io: TerminalIo): Promise<boolean> {
-  return ask('\n', `Send this to ${escapeText(JSON.stringify(peer))} now? [y/N] `, io);
+export function offerToSend({ images, peer }: Proposal, io: TerminalIo): Promise<boolean> {
+  const there = escapeText(JSON.stringify(peer));
+  const names = setsOnlyNames(images);
+  const what = names ? `Set these names on ${there}` : `Send this to ${there}`;
+  return ask({ text: '\n', question: `${what} now? [y/N] `, no: names ? NO_NAMES : 'Nothing was sent.' }, io);
 }
 
 /** At the one host of a copy. */
 export function confirmCopy({ images, needs, destination }: CopyProposal, io: TerminalIo): Promise<boolean> {
   const plan = planText(images, { receiver: true });
   const text = `\nTo ${escapeText(destination)}:\n\n${plan}${needsText(needs)}\n${sumOf(images)}\n`;
-  return ask(text, `Copy this? Without an answer within ${MINUTES} nothing is copied. [y/N] `, io);
+  return ask({ text, ...actionOn(images, 'Copy this', 'copied') }, io);
+}
+
+/** The question whether to do it, and what a no comes to. */
+function actionOn(images: readonly PlanImage[], action: string, done: string): Omit<Question, 'text'> {
+  if (setsOnlyNames(images))
+    return {
+      question: `Set these names? Without an answer within ${MINUTES} none is set. [y/N] `,
+      no: NO_NAMES,
+    };
+  return {
+    question: `${action}? Without an answer within ${MINUTES} nothing is ${done}. [y/N] `,
+    no: `Nothing was ${done}.`,
+  };
 }
 
 /** Where `--confirm` asks. Throws usage where nobody can be asked. `stdinTaken`: standard input is something else. */
@@ -70,7 +98,10 @@ export function requireTerminal({ stdinTaken = false, hint }: { stdinTaken?: boo
 }
 
 /** Whether the answer was yes. Nothing but `y` or `yes` is. Ctrl-C becomes a SIGINT of this process. */
-async function ask(text: string, question: string, { input, output, signal }: TerminalIo): Promise<boolean> {
+async function ask(
+  { text, question, no }: Question,
+  { input, output, signal }: TerminalIo,
+): Promise<boolean> {
   // What was typed before the question is an answer to something else.
   await new StrayKeys(input).drain();
   if (signal.aborted) return false;
@@ -79,7 +110,10 @@ async function ask(text: string, question: string, { input, output, signal }: Te
     lines.setPrompt(question);
     lines.prompt();
   });
-  return answer !== undefined && /^y(?:es)?$/i.test(answer.trim());
+  const yes = answer !== undefined && /^y(?:es)?$/i.test(answer.trim());
+  // Who no longer wants an answer says why.
+  if (!yes && !signal.aborted) output.write(`${no}\n`);
+  return yes;
 }
 
 function sumOf(images: readonly PlanImage[]): string {
@@ -88,7 +122,7 @@ function sumOf(images: readonly PlanImage[]): string {
   const replaced = wanted.flatMap(({ refs }) => refs).filter(({ replaces }) => replaces !== null).length;
   const pushes = wanted.flatMap(({ pushes = [] }) => pushes).length;
   const parts = [
-    `${counted(wanted.length, 'image')}, ${size(bytes)} to send`,
+    `${counted(wanted.length, 'image')}, ${setsOnlyNames(images) ? 'only names to set' : `${size(bytes)} to send`}`,
     replaced > 0 && `${counted(replaced, 'name')} taken from other images`,
     pushes > 0 && `${counted(pushes, 'name')} pushed on`,
     wanted.length < images.length && `${images.length - wanted.length} refused in any case`,

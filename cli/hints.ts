@@ -7,6 +7,8 @@ import { shellWords } from './shell-word.ts';
 /** The same for every command, or of those that it is said to; `other` for those without a report. A plan counts as `send`. */
 type Hint = string | Partial<Record<ReportCommand | 'other', string>>;
 
+const OTHER_SERVICE = 'is something else on that port? `imgmv receive` shows the address and port to use';
+
 /** By what an error is about, or else by its code. */
 const HINTS: Readonly<Record<Exclude<About, 'told-by-peer'>, Hint> & Partial<Record<ErrorCode, Hint>>> = {
   'code-burnt':
@@ -17,8 +19,10 @@ const HINTS: Readonly<Record<Exclude<About, 'told-by-peer'>, Hint> & Partial<Rec
   'session-too-long': '--max-session allows more',
   'connection-refused':
     'run `imgmv receive --once` on that host, and use the port it shows; if it runs, open that port in the firewall there',
+  'receiver-gone': 'run `imgmv receive` on that host again for a new code',
   'host-not-found': 'check the name, or give an IP address',
-  'not-imgmv': 'is something else on that port? `imgmv receive` shows the address and port to use',
+  'not-imgmv': OTHER_SERVICE,
+  'silent-port': OTHER_SERVICE,
   'other-web-server': 'is another web server on that port? `imgmv receive` shows the address and port to use',
   'version-mismatch': 'install the same version of imgmv on both hosts',
   'role-mismatch': 'one host runs `imgmv receive`, the other `imgmv send`',
@@ -61,7 +65,7 @@ const HINTS: Readonly<Record<Exclude<About, 'told-by-peer'>, Hint> & Partial<Rec
 /** What the other host has said, by its code. */
 const TOLD_BY_PEER: Readonly<Partial<Record<ErrorCode, string>>> = {
   'wrong-code': 'check the code that `imgmv receive` shows there',
-  'code-used': 'start `imgmv receive` there again for a new code',
+  'code-used': 'start `imgmv receive` there again for a new code, unless it shows one already',
   'code-expired': 'start `imgmv receive` there again for a new code',
   'code-burnt': 'look there for a new code, or start `imgmv receive` again',
   'try-later': 'wait, then try again',

@@ -23,6 +23,18 @@ export function planText(images: readonly PlanImage[], { receiver = false } = {}
   return `${lines.join('\n')}\n`;
 }
 
+/** Whether all that is there already, so that there are only names to set. */
+export function setsOnlyNames(images: readonly PlanImage[]): boolean {
+  const wanted = images.filter(({ action }) => action !== 'refuse');
+  return wanted.every(({ action }) => action === 'present') && wanted.some(({ refs }) => refs.length > 0);
+}
+
+/** Of a plan by which no layer is sent, with a newline. */
+export function nothingToSend(images: readonly PlanImage[]): string {
+  if (setsOnlyNames(images)) return 'No layers to send, only names to set.\n';
+  return images.some(({ action }) => action === 'send') ? 'No layers to send.\n' : 'Nothing to send.\n';
+}
+
 function rowOf(image: PlanImage): readonly string[] {
   const missing = image.action === 'send' ? `${image.layersMissing} of ${image.layers}` : `${image.layers}`;
   return [

@@ -35,9 +35,8 @@ export class Ends {
     else this.#reads = engine ? `${peer.engine.kind} save` : 'reading the archive';
   }
 
-  /** The word for an image that has come and is complete; events call it `loaded` in any case. */
-  get arrived(): string {
-    return this.#intoFiles ? 'written' : 'loaded';
+  get intoFiles(): boolean {
+    return this.#intoFiles;
   }
 
   /** `rate` is smoothed, in bytes a second. `wire`: what the wire has carried, or nothing. */

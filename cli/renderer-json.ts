@@ -1,4 +1,5 @@
 import type { Event } from '../agent/model/events.ts';
+import { writeAbove } from './ask-line.ts';
 import { escapeText } from './escape.ts';
 import type { Renderer } from './renderer.ts';
 
@@ -25,7 +26,7 @@ export class JsonRenderer implements Renderer {
   say(): void {}
 
   step(text: string): void {
-    this.#people.write(`${escapeText(text)}\n`);
+    writeAbove(this.#people, `${escapeText(text)}\n`);
   }
 
   end(): void {}

@@ -9,6 +9,7 @@ import type {
   ToldError,
 } from '../agent/model/events.ts';
 import { counted } from '../proto/counted.ts';
+import { writeAbove } from './ask-line.ts';
 import { type BarWords, wordsText } from './bar-line.ts';
 import { Bars } from './bars.ts';
 import { checkedText, checkText } from './check-text.ts';
@@ -16,11 +17,12 @@ import { escapeText } from './escape.ts';
 import { listText } from './list-text.ts';
 import { nameOf, namingLines, short, shortSource, sourceNameOf } from './names.ts';
 import { needsText } from './needs-text.ts';
-import { planText } from './plan-text.ts';
+import { nothingToSend, planText } from './plan-text.ts';
 import { Ends, share } from './progress-words.ts';
 import { PLAIN_INTERVAL_MS, ReadingProgress } from './reading-progress.ts';
 import type { Renderer } from './renderer.ts';
 import { etaOf, onTheWire, paceText, size } from './sizes.ts';
+import { statusWord } from './status-word.ts';
 
 const ALL = 'all';
 const ARCHIVE = 'archive';
@@ -70,14 +72,14 @@ export class TextRenderer implements Renderer {
     },
     confirming: ({ peer }) => this.say(`Waiting for ${peer}: somebody there is asked before anything moves.`),
     attempt: ({ address, left }) =>
-      this.#warn(`${address} gave a wrong code; ${left} ${left === 1 ? 'try' : 'tries'} left`),
+      this.#warn(`${address} gave a wrong code; ${counted(left, 'try', 'tries')} left`),
     plan: (event) => this.#plan(event),
     estimate: (event) => this.#estimate(event),
     progress: (event) => this.#progress(event),
     silent: ({ seconds }) => this.#warn(`no answer from the other host for ${seconds} s; waiting`),
     reconnecting: ({ attempt, kept }) => {
       const how = attempt === 0 ? 'waiting for it to come back' : `reconnecting (${attempt})`;
-      this.#warn(`the connection was lost; ${how}, ${size(kept)} kept`);
+      this.#warn(`the connection was lost; ${how}${kept === 0 ? '' : `, ${size(kept)} kept`}`);
     },
     retrying: (event) => this.#retrying(event),
     image: (event) => this.#image(event),
@@ -139,7 +141,7 @@ export class TextRenderer implements Renderer {
           ? 'is there already'
           : image.layersMissing === image.layers
             ? `${size(image.bytes)} in ${counted(image.layers, 'layer')}`
-            : `${size(image.bytesMissing)} in ${image.layersMissing} of ${counted(image.layers, 'layer')}, the others need not be sent`;
+            : `${size(image.bytesMissing)} in ${image.layersMissing} of ${image.layers} layers, the others need not be sent`;
       this.say(`${name} (${image.platform}): ${what}`);
       for (const line of namingLines(image)) this.say(`  ${line}`);
       for (const { target, replaces } of image.refs) {
@@ -158,7 +160,7 @@ export class TextRenderer implements Renderer {
 
   #estimate({ bytes, rate, seconds }: EventOf<'estimate'>): void {
     const how = `${size(bytes)}, ${etaOf(seconds)} at ${size(rate)}/s before compression`;
-    this.#options.result.write(bytes === 0 ? 'Nothing to send.\n' : `To send: ${how}.\n`);
+    this.#options.result.write(bytes === 0 ? nothingToSend(this.#session.images) : `To send: ${how}.\n`);
   }
 
   #progress(event: EventOf<'progress'>): void {
@@ -240,8 +242,9 @@ export class TextRenderer implements Renderer {
     this.#session.settledBytes += this.#bytesMissing(event);
     this.#session.underWay.delete(event.id);
     const name = escapeText(nameOf(event));
+    const word = statusWord(event, this.#ends.intoFiles);
     if (event.error) {
-      this.#fail(event.status, name, event.error);
+      this.#fail(word, name, event.error);
       const here = event.target === undefined;
       if (event.kept > 0)
         this.#line(
@@ -256,7 +259,6 @@ export class TextRenderer implements Renderer {
       event.status === 'present'
         ? 'already present, verified'
         : `${size(event.bytes)}${onTheWire(event)}, ${event.seconds.toFixed(1)} s, verified`;
-    const word = event.status === 'loaded' ? this.#ends.arrived : event.status;
     this.#out(`${this.#paint('32', word)} ${name} ${short(id)}${changed}: ${how}`);
     for (const { target, replaced } of event.refs)
       if (replaced !== null)
@@ -281,7 +283,7 @@ export class TextRenderer implements Renderer {
     this.end();
     if (this.#session.planOnly) return;
     const count = counted(images, 'image');
-    if (failed > 0) this.#line(`${failed} of ${count} ${failed === 1 ? 'has' : 'have'} not arrived.`);
+    if (failed > 0) this.#line(`${failed} of ${images} images did not arrive.`);
     if (this.#session.namesNotPushed > 0 && (failed > 0 || images > 1))
       return this.#line(
         `${counted(this.#session.namesNotPushed, 'name')} NOT pushed, ${this.#session.namesPushed} pushed.`,
@@ -331,7 +333,7 @@ export class TextRenderer implements Renderer {
   /** In place of the bar, where there is one: the next progress draws it again below. */
   #line(text: string): void {
     this.end();
-    this.#options.stream.write(`${text}\n`);
+    writeAbove(this.#options.stream, `${text}\n`);
   }
 
   #paint(color: string, text: string): string {

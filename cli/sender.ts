@@ -5,7 +5,7 @@ import type { Ask } from '../agent/commands/proposal.ts';
 import { send } from '../agent/commands/send.ts';
 import type { Pick } from '../agent/ends/origin.ts';
 import { familiar, parseTarget as parseName } from '../agent/model/reference.ts';
-import { probeListener } from '../agent/peer/dialler.ts';
+import { ListenerProbe } from '../agent/peer/dialler.ts';
 import { ImgmvError, toImgmvError } from '../proto/errors.ts';
 import { JOBS, RETRIES } from '../proto/limits.ts';
 import { addChoosingOptions, type Choice, selectionOf, tellingNeeds } from './choosing.ts';
@@ -92,7 +92,7 @@ export async function sendImages(flags: SenderFlags, { planOnly = false } = {}):
   const target = to && new URL(to).hostname;
   // A plan has nothing to report: it is one.
   const report = planOnly ? undefined : asked.report;
-  await run({ ...asked, command: 'send', target, report }, async ({ engine, emit, signal }) => {
+  await run({ ...asked, command: 'send', target, report }, async ({ engine, emit, renderer, signal }) => {
     if (failure) throw failure;
     if (to === undefined)
       throw new ImgmvError('usage', `no host to ${planOnly ? 'plan for' : 'send to'}`, {
@@ -103,11 +103,13 @@ export async function sendImages(flags: SenderFlags, { planOnly = false } = {}):
     const askAbout = askerFor(asked, { planOnly, stdinTaken });
     const naming = namingOf(nameGiven(asked), asked);
     const selection = await selectionOf(asked.images ?? [], asked, { emit, signal });
-    const probe = () => probeListener({ url: to, connectTimeoutMs: asked.connectTimeout, signal });
-    await using prompt = new CodePrompt({ host: new URL(to).hostname, probe, stdinTaken, signal });
-    const { exit } = await send({
+    const listener = new ListenerProbe({ url: to, connectTimeoutMs: asked.connectTimeout, signal });
+    const probe = () => listener.look();
+    const { hostname: host } = new URL(to);
+    await using prompt = new CodePrompt({ host, probe, stdinTaken, onSuspend: () => renderer.end(), signal });
+    const sending = send({
       selection,
-      from: sourcesOf(from, engine),
+      from: sourcesOf(from, { ...engine, lendTerminal: (work) => prompt.letAnswer(work) }),
       pick: pickerFor(asked, selection, probe, signal),
       naming,
       stdin: process.stdin,
@@ -122,22 +124,18 @@ export async function sendImages(flags: SenderFlags, { planOnly = false } = {}):
       ignoreSpace: asked.ignoreSpace === true,
       direct: asked.direct,
       planOnly,
-      ask: askAbout?.(selection),
+      ask: askAbout?.(selection, prompt),
       thenPush: asked.thenPush === true,
       signal,
-      emit: tellingNeeds(
-        selection,
-        (event) => {
-          if (event.event === 'paired') prompt.paired();
-          emit(event);
-        },
-        asked,
-      ),
+      emit: tellingNeeds(selection, emit, asked),
       maxBytes: asked.maxBytes,
       level: asked.level,
       connectTimeoutMs: asked.connectTimeout,
       patienceMs: asked.reconnect,
       limit: bytesPerSecond(asked.limit),
+    });
+    const { exit } = await sending.catch((error: unknown) => {
+      throw listener.explain(error);
     });
     return exit;
   });
@@ -147,22 +145,23 @@ export async function sendImages(flags: SenderFlags, { planOnly = false } = {}):
 function askerFor(
   { confirm, json, quiet }: SenderFlags,
   { planOnly, stdinTaken }: { readonly planOnly: boolean; readonly stdinTaken: boolean },
-): ((choice: Choice) => Ask) | undefined {
+): ((choice: Choice, prompt: CodePrompt) => Ask) | undefined {
   const { stdin: input, stderr: output, stdout } = process;
   if (planOnly) {
     // Only somebody who sees the plan can say that it is to be done.
     const watched = input.isTTY && output.isTTY && stdout.isTTY && !stdinTaken;
     if (!watched || json || quiet) return undefined;
-    return () => (proposal, signal) => offerToSend(proposal, { input, output, signal });
+    return (_choice, prompt) => (proposal, signal) =>
+      prompt.letAnswer(() => offerToSend(proposal, { input, output, signal }));
   }
   if (!confirm) return undefined;
   requireTerminal({
     stdinTaken,
     hint: 'run it on a terminal, or leave --confirm out; `imgmv plan` shows the plan anywhere',
   });
-  return ({ needs }) =>
+  return ({ needs }, prompt) =>
     (proposal, signal) =>
-      confirmSend({ ...proposal, needs }, { input, output, signal });
+      prompt.letAnswer(() => confirmSend({ ...proposal, needs }, { input, output, signal }));
 }
 
 /** `--bwlimit` as what it is. Throws usage for both. */

@@ -116,6 +116,8 @@ export interface ListenerOptions {
   readonly turn?: () => Promise<void>;
   /** Called before message 3 is tried; what it throws refuses the dialler, and the message stays untried. */
   readonly beforeProof?: () => void;
+  /** Called when a true message 3 was made with another code: what it gives refuses the dialler, in place of wrong-code. */
+  readonly otherCode?: (wasMadeWith: (psk: Uint8Array) => boolean) => ImgmvError | undefined;
   readonly handshakeTimeoutMs?: number;
 }
 
@@ -236,7 +238,10 @@ export async function acceptChannel(socket: Socket, options: ListenerOptions): P
     } catch (cause) {
       // Only what follows the static key in message 3 depends on the code: see PROTOCOL.md section 3.2.
       if (handshake.wrongPsk)
-        throw new ImgmvError('wrong-code', 'the other side gave a wrong code', { cause });
+        throw (
+          options.otherCode?.((psk) => handshake.wasMadeWith(psk)) ??
+          new ImgmvError('wrong-code', 'the other side gave a wrong code', { cause })
+        );
       throw cause;
     }
     options.onStep?.(3);

@@ -7,8 +7,17 @@ import { type ErrorCode, ImgmvError } from './errors.ts';
  */
 const UNREACHABLE_AFTER_MS = 900;
 
-/** `afterMs`: how long it took to fail; `timeoutMs`: how long it might have taken. */
-export function dialError(url: string, error: Error, timeoutMs: number, afterMs: number): ImgmvError {
+export interface DialTry {
+  readonly url: string;
+  /** How long it might have taken. */
+  readonly timeoutMs: number;
+  /** Bytes that came back; undefined where nobody took the connection. */
+  readonly bytes: number | undefined;
+}
+
+/** `afterMs`: how long it took to fail. */
+export function dialError(error: Error, tried: DialTry, afterMs: number): ImgmvError {
+  const { url } = tried;
   const { hostname, host } = new URL(url);
   const failure = (code: ErrorCode, message: string, hint?: string) =>
     new ImgmvError(code, message, { cause: error, hint });
@@ -42,10 +51,12 @@ export function dialError(url: string, error: Error, timeoutMs: number, afterMs:
         'check the address and the network between the two hosts',
       );
     case 'ETIMEDOUT':
-      return silent(url, timeoutMs, error);
+      return silent(tried, error);
     default:
   }
-  if (error.message === 'Opening handshake has timed out') return silent(url, timeoutMs, error);
+  if (error.message === 'Opening handshake has timed out') return silent(tried, error);
+  if (greeting(error).startsWith('SSH-'))
+    return failure('not-imgmv', `${host} is an ssh server, and not imgmv`);
   return failure('not-imgmv', `${host} does not answer as an imgmv receiver does (${error.message})`);
 }
 
@@ -79,12 +90,24 @@ export function brokenOff(error: ImgmvError): boolean {
   );
 }
 
-export function silent(url: string, timeoutMs: number, cause?: Error): ImgmvError {
+/** Nothing came in time, or nothing whole. */
+export function silent({ url, timeoutMs, bytes }: DialTry, cause?: Error): ImgmvError {
   const { host } = new URL(url);
-  return new ImgmvError('no-answer', `${host} did not answer within ${Math.round(timeoutMs / 1000)} s`, {
-    cause,
-    hint: `a firewall may drop the connection: ${wayThrough(url)}`,
-  });
+  const seconds = `${Math.round(timeoutMs / 1000)} s`;
+  if (bytes === undefined)
+    return new ImgmvError('no-answer', `${host} did not answer within ${seconds}`, {
+      cause,
+      hint: `a firewall may drop the connection: ${wayThrough(url)}`,
+    });
+  const said = bytes === 0 ? 'says nothing' : 'does not answer as an imgmv receiver does';
+  const message = `${host} takes the connection, but ${said} for ${seconds}`;
+  return new ImgmvError('no-answer', message, { cause, about: 'silent-port' });
+}
+
+/** What the other side said before it was asked, where that is no HTTP; empty otherwise. */
+function greeting(error: Error): string {
+  const { rawPacket } = error as { readonly rawPacket?: unknown };
+  return rawPacket instanceof Uint8Array ? Buffer.from(rawPacket).toString('latin1') : '';
 }
 
 /** Those that come from the host itself or from a firewall tell more than those that come from this host. */

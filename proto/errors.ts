@@ -68,6 +68,10 @@ export type About =
   | 'port-in-use'
   | 'push-not-allowed'
   | 'push-patterns'
+  /** It was there a moment ago. */
+  | 'receiver-gone'
+  /** It took the connection. */
+  | 'silent-port'
   /** The other host has said so, by how it closed the connection. */
   | 'told-by-peer'
   | 'too-many';
@@ -82,6 +86,8 @@ export interface ErrorOptions {
   readonly host?: string;
   /** How long the other host wants to be left alone. */
   readonly waitMs?: number | undefined;
+  /** A disk is full: another try helps only if something else goes from it meanwhile. */
+  readonly noRoom?: true | undefined;
 }
 
 /**
@@ -95,6 +101,7 @@ export class ImgmvError extends Error {
   readonly about: About | undefined;
   readonly host: string | undefined;
   readonly waitMs: number | undefined;
+  readonly noRoom: true | undefined;
 
   constructor(code: ErrorCode, message: string, options: ErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -103,6 +110,7 @@ export class ImgmvError extends Error {
     this.about = options.about;
     this.host = options.host;
     this.waitMs = options.waitMs;
+    this.noRoom = options.noRoom;
   }
 
   get exit(): number {

@@ -47,7 +47,13 @@ const reference = v.pipe(
 const listOf = <const S extends v.GenericSchema>(item: S) =>
   v.pipe(v.array(item), v.maxLength(OFFER_IMAGES_MAX));
 
-const failure = v.object({ code: v.picklist(ERROR_CODES), message: text, hint: v.optional(text) });
+const failure = v.object({
+  code: v.picklist(ERROR_CODES),
+  message: text,
+  hint: v.optional(text),
+  /** A disk is full there. */
+  noRoom: v.optional(v.literal(true)),
+});
 /** Docker takes images without. */
 const label = v.pipe(v.string(), v.maxLength(100));
 const platform = v.object({ os: label, architecture: label, variant: v.optional(word) });

@@ -66,6 +66,14 @@ class SymmetricState {
     return this.#h;
   }
 
+  /** As it is now, but for its cipher. */
+  copy(): SymmetricState {
+    const copy = new SymmetricState('');
+    copy.#ck = Buffer.from(this.#ck);
+    copy.#h = this.#h;
+    return copy;
+  }
+
   /** Bytes that encryption adds: none before the first key. */
   get overhead(): number {
     return this.#cipher === undefined ? 0 : NOISE_TAG_BYTES;
@@ -144,6 +152,8 @@ export class HandshakeState {
   #wasSplit = false;
   #failure: unknown;
   #wrongPsk = false;
+  /** Of a message that failed for its psk: all before the psk was mixed in, and what the psk protects. */
+  #unproven: { readonly symmetric: SymmetricState; readonly payload: Uint8Array } | undefined;
 
   constructor({ pattern, initiator, prologue, s, psk, e }: HandshakeOptions) {
     if ((psk !== undefined) !== (pattern === 'XXpsk3'))
@@ -178,6 +188,20 @@ export class HandshakeState {
    */
   get wrongPsk(): boolean {
     return this.#wrongPsk;
+  }
+
+  /** Whether a message that failed for its psk was made with this one. The handshake stays failed. */
+  wasMadeWith(psk: Uint8Array): boolean {
+    requireBytes('a psk', psk, PSKLEN);
+    if (!this.#unproven) return false;
+    const symmetric = this.#unproven.symmetric.copy();
+    symmetric.mixKeyAndHash(psk);
+    try {
+      symmetric.decryptAndHash(this.#unproven.payload);
+      return true;
+    } catch {
+      return false;
+    }
   }
 
   /** The other's static public key, once the message that proves it was read: 2 at the initiator, 3 at the responder. */
@@ -264,6 +288,7 @@ export class HandshakeState {
       rest = rest.subarray(length);
       return part;
     };
+    let symmetric: SymmetricState | undefined;
     for (const token of tokens) {
       if (token === 'e') {
         this.#re = Buffer.from(take(DHLEN));
@@ -271,6 +296,7 @@ export class HandshakeState {
       } else if (token === 's') {
         this.#rs = this.#symmetric.decryptAndHash(take(DHLEN + this.#symmetric.overhead));
       } else {
+        if (token === 'psk') symmetric = this.#symmetric.copy();
         this.#mix(token);
       }
     }
@@ -278,6 +304,7 @@ export class HandshakeState {
       return this.#symmetric.decryptAndHash(rest);
     } catch (error) {
       this.#wrongPsk = tokens.includes('psk');
+      if (symmetric) this.#unproven = { symmetric, payload: Buffer.from(rest) };
       throw error;
     }
   }

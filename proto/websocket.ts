@@ -3,6 +3,7 @@
  * messages. It knows nothing of Noise or of what the messages mean.
  */
 import type { IncomingMessage } from 'node:http';
+import type { Socket as NetSocket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocket, WebSocketServer } from 'ws';
 import { dialError, silent } from './dial-error.ts';
@@ -181,6 +182,8 @@ export function dial(
   const { timeoutMs, signal, offered = SPOKEN } = options;
   const started = performance.now();
   return new Promise((resolve, reject) => {
+    let taken: NetSocket | undefined;
+    const tried = () => ({ url, timeoutMs, bytes: taken?.bytesRead });
     const ws = new WebSocket(url, [...offered], {
       ...OPTIONS,
       handshakeTimeout: timeoutMs,
@@ -188,6 +191,14 @@ export function dial(
       // RFC 6455 section 5.3 wants the mask unpredictable so that a page cannot steer bytes past a proxy.
       // What we send is ciphertext already, and masking with zeros is five times as fast.
       generateMask: (mask: Buffer) => mask.fill(0),
+      finishRequest: (request) => {
+        request.once('socket', (socket) =>
+          socket.once('connect', () => {
+            taken = socket;
+          }),
+        );
+        request.end();
+      },
     });
     let failure: ImgmvError | undefined;
     const onAbort = () => ws.terminate();
@@ -195,7 +206,7 @@ export function dial(
     if (signal?.aborted) onAbort();
     // ws counts silence only: a server that drips its headers would hold us for hours.
     const deadline = setTimeout(() => {
-      failure ??= silent(url, timeoutMs);
+      failure ??= silent(tried());
       ws.terminate();
     }, timeoutMs);
     ws.on('unexpected-response', (_request, response) => {
@@ -205,7 +216,7 @@ export function dial(
     ws.on('error', (error) => {
       failure ??= signal?.aborted
         ? toImgmvError(signal.reason)
-        : dialError(url, error, timeoutMs, performance.now() - started);
+        : dialError(error, tried(), performance.now() - started);
     });
     ws.on('close', () => {
       clearTimeout(deadline);

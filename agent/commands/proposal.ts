@@ -49,8 +49,7 @@ export async function propose(
     if (done) emit(done);
     return settled;
   };
-  const wanted = images.some(({ action }) => action !== 'refuse');
-  if (ask && wanted) {
+  if (ask && images.some(changesAnything)) {
     const proposal = { images, peer: session.peer.name, estimate };
     const patience = { signal: session.signal, waitMs: DECISION_WAIT_MS };
     const refusal = await askInTime((until) => ask(proposal, until), patience);
@@ -65,6 +64,11 @@ export async function propose(
   if (planOnly) return end();
   await sink.proceed();
   return undefined;
+}
+
+/** An image that is there, and gets no name, stays as it is. */
+function changesAnything({ action, refs }: PlanImage): boolean {
+  return action === 'send' || (action === 'present' && refs.length > 0);
 }
 
 function estimateOf(images: readonly PlanImage[], rate: number): EventOf<'estimate'> {

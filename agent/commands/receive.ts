@@ -22,6 +22,7 @@ import { type AcceptedSession, Listener } from '../peer/listener.ts';
 import { Pairing } from '../peer/pairing.ts';
 import { SinkServer } from '../peer/sink-server.ts';
 import { pushRules } from '../push/policy.ts';
+import { SYSTEM_CLOCK } from '../streams/clock.ts';
 import { onAbort } from '../streams/on-abort.ts';
 
 export interface ReceiveOptions {
@@ -102,9 +103,11 @@ export async function receive(options: ReceiveOptions): Promise<number> {
     unauthenticatedPerAddress: options.unauthenticatedPerAddress,
   });
   const pause = new CodePause();
+  let pairing: Pairing | undefined;
   try {
     for (;;) {
-      const accepted = await nextSession(listener, pause, options);
+      pairing = new Pairing(options.ttlMs, SYSTEM_CLOCK, pairing);
+      const accepted = await nextSession(listener, pairing, pause, options);
       if (!accepted) continue;
       pause.reset();
       const exit = await serve(accepted, end, options);
@@ -130,11 +133,11 @@ async function openSink(
 /** Undefined where the code was burnt, or nothing came of its use, and another one is due. */
 async function nextSession(
   listener: Listener,
+  pairing: Pairing,
   pause: CodePause,
   options: ReceiveOptions,
 ): Promise<AcceptedSession | undefined> {
-  const { emit, once, showCode, signal, ttlMs } = options;
-  const pairing = new Pairing(ttlMs);
+  const { emit, once, showCode, signal } = options;
   const accepting = listener.accept(pairing, signal);
   accepting.catch(() => {});
   const { address, port } = listener;

@@ -234,7 +234,8 @@ export class EngineWriter {
    */
   #disbelieves(failure: unknown): boolean {
     const claimed = !this.#disbelieved && this.#parts.held.size > 0;
-    return claimed && !this.#options.store.comparesLayers && toImgmvError(failure).code === 'engine-refused';
+    const { code, noRoom } = toImgmvError(failure);
+    return claimed && !this.#options.store.comparesLayers && code === 'engine-refused' && !noRoom;
   }
 
   async #loadWhole(): Promise<Loaded> {

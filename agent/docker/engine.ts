@@ -12,7 +12,9 @@ import { type Call, Calls, type Modem } from './calls.ts';
 import { ContentStore } from './containerd/content.ts';
 import { type Endpoint, type EndpointOptions, findEndpoint } from './endpoint.ts';
 import { describeEngine, type EngineInfo, messageOf, type ToldVersion, unavailable } from './engine-info.ts';
+import { fullDisk } from './full-disk.ts';
 import { asDockerShows, fullName } from './podman/podman-names.ts';
+import type { OpenOptions } from './ssh.ts';
 import { type Transport, transportTo } from './transport.ts';
 
 const PING_TIMEOUT_MS = 15_000;
@@ -62,7 +64,7 @@ export interface PushRequest {
   readonly signal: AbortSignal;
 }
 
-export interface EngineOptions extends EndpointOptions {
+export interface EngineOptions extends EndpointOptions, Pick<OpenOptions, 'lendTerminal'> {
   /** Aborted with an ImgmvError when the command is to stop. */
   readonly signal?: AbortSignal;
 }
@@ -253,6 +255,7 @@ export class Engine implements Disposable {
     throw new ImgmvError(
       'engine-refused',
       `the engine cannot save ${id}: ${message} (HTTP ${response.statusCode})`,
+      fullDisk(message, 'a save needs about the size of the image'),
     );
   }
 
@@ -321,8 +324,10 @@ export class Engine implements Disposable {
       const status = statusOf(error);
       if (status === undefined) throw this.lost(call.what, error);
       const Refusal = status === 404 ? NotFound : ImgmvError;
-      throw new Refusal('engine-refused', `the docker engine refused to ${call.what}: ${messageOf(error)}`, {
+      const said = messageOf(error);
+      throw new Refusal('engine-refused', `the docker engine refused to ${call.what}: ${said}`, {
         cause: error,
+        ...fullDisk(said, 'even a name needs a little'),
       });
     }
   }

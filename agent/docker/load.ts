@@ -15,6 +15,7 @@ import { type JsonLine, JsonLines } from '../streams/json-lines.ts';
 import { settledWithin } from '../streams/settled-within.ts';
 import type { ArchiveFile } from './archive.ts';
 import type { Engine } from './engine.ts';
+import { fullDisk } from './full-disk.ts';
 
 /** How long an engine may take to drop what came of a load that is given up; a busy one takes seconds. */
 const ANSWER_TIMEOUT_MS = 30_000;
@@ -185,9 +186,7 @@ export class Load {
   #refuse(why: string): void {
     this.#fail(
       new ImgmvError('engine-refused', `the docker engine did not load the image: ${why.slice(0, 1000)}`, {
-        ...(/no space left on device/.test(why) && {
-          hint: 'free some room on the disk of docker’s data root: a load needs about twice the size of the image',
-        }),
+        ...fullDisk(why, 'a load needs about twice the size of the image'),
       }),
     );
   }

@@ -18,6 +18,8 @@ export interface OpenOptions {
   readonly signal?: AbortSignal;
   /** Told of what ssh says while it waits, maybe for somebody. */
   readonly warn?: (message: string) => void;
+  /** Does the work with the terminal left to ssh, which may ask for a password there. */
+  readonly lendTerminal?: (<T>(work: () => Promise<T>) => Promise<T>) | undefined;
 }
 
 const links = new Map<string, Link>();
@@ -31,7 +33,8 @@ export function sshConnection(endpoint: Endpoint) {
   return {
     agent: link.streams,
     callAgent: link.calls,
-    async open({ signal, warn }: OpenOptions): Promise<void> {
+    async open({ lendTerminal, signal, warn }: OpenOptions): Promise<void> {
+      link.lendTerminal ??= lendTerminal;
       const login = link.login(warn);
       await (signal ? orAborted(login, signal) : login);
     },
@@ -48,6 +51,7 @@ export function sshConnection(endpoint: Endpoint) {
 /** One login at a time to one engine. */
 class Link {
   users = 0;
+  lendTerminal: OpenOptions['lendTerminal'];
   readonly streams = new LinkAgent(this, Number.POSITIVE_INFINITY);
   readonly calls = new LinkAgent(this, SESSIONS_FOR_CALLS);
   readonly #endpoint: Endpoint;
@@ -75,6 +79,11 @@ class Link {
 
   async #open(warn: OpenOptions['warn']): Promise<SshLogin> {
     if (this.#closed) throw new ImgmvError('engine-unavailable', 'the ssh connection was closed');
+    const { lendTerminal = (work) => work() } = this;
+    return lendTerminal(() => this.#logIn(warn));
+  }
+
+  async #logIn(warn: OpenOptions['warn']): Promise<SshLogin> {
     const login = new SshLogin(this.#endpoint);
     this.#newest = login;
     try {

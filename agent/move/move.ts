@@ -45,6 +45,10 @@ class Move {
   readonly #ledger: Ledger;
   readonly #options: MoveOptions;
   #attempt = 0;
+  /** The round at hand has several images under way at once, each of which takes room that the others lack. */
+  #crowded = false;
+  /** Some of those that are tried again lacked room: now each has all of it. */
+  #oneByOne = false;
 
   constructor(source: Source, sink: Sink, ledger: Ledger, options: MoveOptions) {
     this.#source = source;
@@ -63,9 +67,11 @@ class Move {
   }
 
   async #round(transfers: readonly Transfer[]): Promise<void> {
-    const { signal, jobs } = this.#options;
+    const { signal } = this.#options;
+    const jobs = this.#oneByOne ? 1 : this.#options.jobs;
     const travelling = transfers.filter(({ passage }) => passage.travels);
     this.#source.expect(travelling.map(({ from, passage }) => ({ from, layers: passage.wanted })));
+    this.#crowded = jobs > 1 && travelling.length > 1;
     const ordered = sharedFirst(transfers.map((one) => ({ ...one, answer: one.passage.answer })));
     const onEnd = (passage: Passage) => this.#ended(passage);
     await new Schedule(ordered, { signal, jobs, onEnd }).run();
@@ -82,7 +88,10 @@ class Move {
 
   #mayTryAgain({ outcome }: Passage): boolean {
     const { retries, signal } = this.#options;
-    return outcome?.error?.retry === true && this.#attempt < retries && !signal.aborted;
+    const error = outcome?.error;
+    if (!error?.retry || this.#attempt >= retries || signal.aborted) return false;
+    // A disk that is full for one image by itself stays full.
+    return !error.noRoom || this.#crowded;
   }
 
   /** Those that are tried again, planned anew; none where nothing is. */
@@ -91,6 +100,7 @@ class Move {
     const failed = all.filter(({ passage }) => this.#mayTryAgain(passage));
     if (failed.length === 0) return [];
     const attempt = ++this.#attempt;
+    this.#oneByOne ||= failed.some(({ passage }) => passage.outcome?.error?.noRoom);
     const waitMs = retryPauseMs(attempt);
     const passages = failed.map(({ passage }) => passage);
     try {

@@ -16,6 +16,11 @@ export interface Authority {
   readonly death: ImgmvError | undefined;
   /** A dialler has proven its static key, and that it knows `psk`. Throws if it may not meet this side. */
   admit(rs: Buffer): void;
-  /** A dialler does not know `psk`. How many more may be wrong. */
+  /**
+   * A dialler does not know `psk`. Why, if it has what was good once: that is no try at what is good now. Undefined for
+   * any other. `wasMadeWith` says whether it knows this one.
+   */
+  spent(wasMadeWith: (psk: Uint8Array) => boolean): ImgmvError | undefined;
+  /** A dialler does not know `psk`, nor anything that was good once. How many more may be wrong. */
   wrongTry(): number;
 }

@@ -10,7 +10,7 @@ import {
 } from '../../proto/channel.ts';
 import { deriveKey } from '../../proto/code.ts';
 import { brokenOff } from '../../proto/dial-error.ts';
-import { toImgmvError } from '../../proto/errors.ts';
+import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import { CONNECT_TIMEOUT_MS, CROWDED_OUT_MS, CROWDED_OUT_PAUSE_MS, GIVE_UP_MS } from '../../proto/limits.ts';
 import type { Hello } from '../../proto/messages.ts';
 import { generateKeyPair } from '../../proto/noise.ts';
@@ -36,16 +36,39 @@ export interface DialOptions {
   readonly signal?: AbortSignal;
 }
 
-/**
- * Whether a listener that speaks our version is there, by a connection that is closed at once: it counts as no try, and
- * nobody is told of it. Throws as `dialSession` does.
- */
-export async function probeListener(
-  options: Pick<DialOptions, 'url' | 'connectTimeoutMs' | 'signal'>,
-): Promise<void> {
-  const { url, connectTimeoutMs: timeoutMs = CONNECT_TIMEOUT_MS, signal } = options;
-  const socket = await admitted(options, () => dial(url, { timeoutMs, ...(signal && { signal }) }));
-  socket.destroy();
+/** Looks for a listener before it is dialled: where one was seen, a port that is closed means that it has gone. */
+export class ListenerProbe {
+  readonly #options: Pick<DialOptions, 'url' | 'connectTimeoutMs' | 'signal'>;
+  #seen = false;
+
+  constructor(options: Pick<DialOptions, 'url' | 'connectTimeoutMs' | 'signal'>) {
+    this.#options = options;
+  }
+
+  /**
+   * Whether a listener that speaks our version is there, by a connection that is closed at once: it counts as no try,
+   * and nobody is told of it. Throws as `dialSession` does.
+   */
+  async look(): Promise<void> {
+    const { url, connectTimeoutMs: timeoutMs = CONNECT_TIMEOUT_MS, signal } = this.#options;
+    const dialOnce = () => dial(url, { timeoutMs, ...(signal && { signal }) });
+    const socket = await admitted(this.#options, dialOnce).catch((error: unknown) => {
+      throw this.explain(error);
+    });
+    this.#seen = true;
+    socket.destroy();
+  }
+
+  /** What `look` and `dialSession` have thrown, in the light of what was seen before. */
+  explain(error: unknown): unknown {
+    if (!this.#seen || toImgmvError(error).code !== 'connection-refused') return error;
+    const { host } = new URL(this.#options.url);
+    return new ImgmvError(
+      'connection-refused',
+      `${host} no longer listens: its pairing code has expired or was used, or the receiver was stopped`,
+      { cause: error, about: 'receiver-gone' },
+    );
+  }
 }
 
 /** Throws an ImgmvError that says whether the host, the port, the version or the code was wrong. */

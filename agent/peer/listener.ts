@@ -76,8 +76,8 @@ export class Listener {
   readonly #answers: Answers;
   readonly #sockets = new Set<Duplex>();
   #authority: Authority | undefined;
-  /** The authority of whose altered handshakes people were told. */
-  #toldAltered: Authority | undefined;
+  /** What people were told of the diallers of an authority. */
+  readonly #told = new WeakMap<Authority, Set<string>>();
   /** Who waits for a session. */
   #accept: Deferred<AcceptedSession> | undefined;
   /** The session whose lanes are taken in. */
@@ -201,6 +201,7 @@ export class Listener {
   async #handshake(socket: Socket, stranger: Stranger): Promise<void> {
     this.#admission.advance(stranger);
     let kept: Admitted | undefined;
+    let spent: ImgmvError | undefined;
     let channel: Channel;
     try {
       channel = await acceptChannel(socket, {
@@ -215,6 +216,10 @@ export class Listener {
           // Of many that guess at once, those behind the last try have to hear of its end, not of theirs.
           const death = kept?.authority?.death;
           if (death) throw death;
+        },
+        otherCode: (wasMadeWith) => {
+          spent = kept?.authority?.spent(wasMadeWith);
+          return spent;
         },
         admit: (dialler) => {
           const begins = this.#begins(dialler);
@@ -232,7 +237,18 @@ export class Listener {
     } catch (error) {
       const { code } = toImgmvError(error);
       if (kept?.authority && code === 'wrong-code') this.#wrongCode(kept.authority, stranger.address);
-      if (kept?.authority && code === 'handshake-failed') this.#altered(kept.authority, stranger.address);
+      if (kept?.authority && code === 'handshake-failed')
+        this.#warnOnce(
+          kept.authority,
+          'altered',
+          `${stranger.address} began to pair, and the handshake failed: it was altered on the way, or is no imgmv`,
+        );
+      if (kept?.authority && spent)
+        this.#warnOnce(
+          kept.authority,
+          'spent',
+          `${stranger.address} gave the pairing code that was shown before this one`,
+        );
       throw error;
     }
     this.#admission.leave(stranger);
@@ -274,11 +290,12 @@ export class Listener {
     this.#options.emit({ event: 'attempt', address, left });
   }
 
-  /** Told once for each code: strangers can bring it about as often as they like. */
-  #altered(authority: Authority, address: string): void {
-    if (this.#toldAltered === authority) return;
-    this.#toldAltered = authority;
-    const message = `${address} began to pair, and the handshake failed: it was altered on the way, or is no imgmv`;
+  /** Once for each code: strangers can bring it about as often as they like. */
+  #warnOnce(authority: Authority, about: 'altered' | 'spent', message: string): void {
+    const told = this.#told.get(authority) ?? new Set();
+    this.#told.set(authority, told);
+    if (told.has(about)) return;
+    told.add(about);
     this.#options.emit({ event: 'warning', message });
   }
 

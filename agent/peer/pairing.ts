@@ -18,19 +18,32 @@ export class Pairing implements Authority {
   /** Wall time at which it dies, in milliseconds since 1970. */
   readonly expires: number;
   readonly #clock: Clock;
+  /** The code that this one takes the place of, as it stretches now. */
+  #before: { readonly psk: Buffer; readonly death: ImgmvError } | undefined;
   readonly #deadline: number;
   #used = false;
   #wrongTries = 0;
 
-  constructor(ttlMs: number, clock: Clock = SYSTEM_CLOCK) {
+  /** `before` is dead: who still gives its code hears how it died, and that costs no try. */
+  constructor(ttlMs: number, clock: Clock = SYSTEM_CLOCK, before?: Pairing) {
     this.code = generateCode();
     this.salt = newSalt();
-    this.psk = deriveKey(this.code, this.salt);
+    this.psk = this.#stretch(before);
     // Told to whoever awaits it.
     this.psk.catch(() => {});
     this.#clock = clock;
     this.expires = clock.wall() + ttlMs;
     this.#deadline = clock.monotonic() + ttlMs;
+  }
+
+  async #stretch(before: Pairing | undefined): Promise<Buffer> {
+    const death = before?.death;
+    const [psk, spent] = await Promise.all([
+      deriveKey(this.code, this.salt),
+      before && deriveKey(before.code, this.salt),
+    ]);
+    this.#before = spent && death && { psk: spent, death };
+    return psk;
   }
 
   get triesLeft(): number {
@@ -55,6 +68,10 @@ export class Pairing implements Authority {
     const { death } = this;
     if (death) throw death;
     this.#used = true;
+  }
+
+  spent(wasMadeWith: (psk: Uint8Array) => boolean): ImgmvError | undefined {
+    return this.#before && wasMadeWith(this.#before.psk) ? this.#before.death : undefined;
   }
 
   wrongTry(): number {

@@ -213,6 +213,8 @@ export class PeerSink implements Sink {
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#sayFinish();
+    // The other side waits for this word, and a connection that is broken now would never bring it.
+    if (this.#planOnly) await this.#session.delivered();
     if (!this.#session.signal.aborted) await this.#session.finish();
   }
 

@@ -2,6 +2,7 @@
  * One authenticated meeting of two peers: its control lane, its blob lanes, the watch over whether the other
  * side still answers, and the way back after a break. Knows who dialled, not who sends.
  */
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { Channel, Preamble, Role } from '../../proto/channel.ts';
 import { type Deferred, deferred } from '../../proto/deferred.ts';
 import { ImgmvError, toImgmvError, violation } from '../../proto/errors.ts';
@@ -49,6 +50,8 @@ interface Line {
   giveUp: NodeJS.Timeout | undefined;
 }
 
+/** Between two looks whether a connection is back. */
+const DELIVERY_CHECK_MS = 100;
 /** More than a ping takes on any link that is of use. */
 const ANSWER_MS = 1_000;
 /** Less costs more words of credit than it keeps off the link. */
@@ -261,6 +264,14 @@ export class Session {
   /** Resolves when every connection is closed: a process that ends before may cut off the reason that it gave. */
   async closed(): Promise<void> {
     await Promise.all(this.#lanes.map((lane) => lane.closed));
+  }
+
+  /** Resolves once the other side has got all that was sent so far, over however many connections; or the session is lost. */
+  async delivered(): Promise<void> {
+    const { signal } = this;
+    // An answer comes behind all that went before its question.
+    while (!signal.aborted && (await this.control.lane.ping()) === undefined)
+      await sleep(DELIVERY_CHECK_MS, undefined, { signal }).catch(() => {});
   }
 
   /** Does `work`; what it throws ends the session, so that the other side hears why. */

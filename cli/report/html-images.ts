@@ -4,7 +4,7 @@ import { size } from '../sizes.ts';
 import { bar, legend, type Unlabelled } from './html-bar.ts';
 import { html, type Markup } from './markup.ts';
 import { isLost, type ReportData, type ReportImage, type Side } from './model.ts';
-import { imageName, notesOf, phasesText, statusWord, time } from './words.ts';
+import { imageName, notesOf, phasesText, resultOf, time } from './words.ts';
 
 interface Scale {
   /** Bytes of the largest image, and seconds of the whole run: what a full bar stands for. */
@@ -59,7 +59,7 @@ function row(image: ReportImage, scale: Scale, target: Side): Markup {
 <th scope="row" role="rowheader"><span class="name">${imageName(image)}</span> <span class="id">${short(targetId ?? id)} ${platform}</span>${notes.map(
     ({ kind, text }) => html`<span class="note ${kind}">${text}</span>`,
   )}</th>
-<td role="cell"><span class="status ${status}">${statusWord(status, target)}</span></td>
+<td role="cell"><span class="status ${status}">${resultOf(image, target)}</span></td>
 <td role="cell" class="bytes">${bytesCell(image, scale)}</td>
 <td role="cell" class="time">${timeCell(image, scale)}</td>
 </tr>

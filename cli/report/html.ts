@@ -124,8 +124,13 @@ function failures(lost: readonly Loss[]): Markup {
 <h2 id="failures">Not moved</h2>
 <ul class="failures">
 ${lost.map(
-  ({ images, notes, status }) => html`<li><p>${images.map((image) => html`<b>${imageName(image)}</b>`)}
-<span class="status ${status}">${status}</span></p>
+  ({
+    images,
+    notes,
+    result,
+    status,
+  }) => html`<li><p>${images.map((image) => html`<b>${imageName(image)}</b>`)}
+<span class="status ${status}">${result}</span></p>
 ${notes.map(({ kind, text }) => html`<p class="note ${kind}">${text}</p>`)}</li>
 `,
 )}</ul>

@@ -13,8 +13,8 @@ import {
   type Note,
   notesOf,
   percent,
+  resultOf,
   sideText,
-  statusWord,
   time,
   titleOf,
   verdictOf,
@@ -34,7 +34,7 @@ export function markdownReport(report: ReportData): string {
     error && `Error: ${prose(error.message)}${error.hint === null ? '' : `. ${prose(error.hint)}.`}`,
     table(['Run', ''], summary(report)),
     lost.length > 0 &&
-      `## Not moved\n\n${lost.map((loss) => item(`${names(loss.images)} ${loss.status}`, loss.notes)).join('\n')}`,
+      `## Not moved\n\n${lost.map((loss) => item(`${names(loss.images)} ${loss.result}`, loss.notes)).join('\n')}`,
     images.length > 0 && `## Images\n\n${imageTable(report)}`,
     noted.length > 0 &&
       `## Notes\n\n${noted.map((image) => item(names([image]), notesOf(image))).join('\n')}`,
@@ -79,7 +79,7 @@ function columns(report: ReportData): readonly Column[] {
   const pushed = images.some(({ phases }) => phases.push !== null);
   const all: readonly (Column | false)[] = [
     { head: 'Image', of: (image) => code(imageName(image)) },
-    { head: 'Result', of: ({ status }) => statusWord(status, report.target) },
+    { head: 'Result', of: (image) => resultOf(image, report.target) },
     { head: 'Platform', of: ({ platform }) => prose(platform) },
     { head: 'Id', of: ({ id, targetId }) => code(short(targetId ?? id)) },
     { head: 'Size', of: (image) => size(image.size) },

@@ -4,6 +4,7 @@ import { counted } from '../../proto/counted.ts';
 import { short, shortSource } from '../names.ts';
 import { isEngine } from '../progress-words.ts';
 import { size } from '../sizes.ts';
+import { statusWord } from '../status-word.ts';
 import { arrived, type ImageStatus, isLost, type ReportData, type ReportImage, type Side } from './model.ts';
 
 export type Verdict = 'done' | 'partial' | 'failed' | 'stopped';
@@ -36,7 +37,10 @@ function arrivalsOf(report: ReportData): string {
     return images.length === 1
       ? 'The image is at its target, verified.'
       : `All ${there} images are at their target, verified.`;
-  if (there === 0) return `None of ${counted(images.length, 'image')} has arrived.`;
+  if (there === 0)
+    return images.length === 1
+      ? 'The image has not arrived.'
+      : `None of ${images.length} images has arrived.`;
   return `${there} of ${counted(images.length, 'image')} ${there === 1 ? 'is at its' : 'are at their'} target, verified; ${images.length - there} ${images.length - there === 1 ? 'is' : 'are'} not.`;
 }
 
@@ -50,10 +54,8 @@ export function sideText(side: Side): string {
   return [`${hostOf(side)}${address}`, ...keeperTexts(side)].join(', ');
 }
 
-/** For people: what goes into files is written; statuses call it `loaded` in any case. */
-export function statusWord(status: ImageStatus, { archives, engine }: Side): string {
-  const intoFiles = archives.length > 0 || (engine !== null && !isEngine(engine));
-  return status === 'loaded' && intoFiles ? 'written' : status;
+export function resultOf(image: ReportImage, { archives, engine }: Side): string {
+  return statusWord(image, archives.length > 0 || (engine !== null && !isEngine(engine)));
 }
 
 function keeperTexts({ engine, archives }: Side): readonly string[] {
@@ -112,10 +114,10 @@ export function notesOf(image: ReportImage): readonly Note[] {
 }
 
 /** Images that did not move, those together to which the very same happened. */
-export function losses({ images }: ReportData): readonly Loss[] {
+export function losses({ images, target }: ReportData): readonly Loss[] {
   const groups = new Map<string, Loss & { readonly images: ReportImage[] }>();
   for (const image of images.filter(isLost)) {
-    const what = { status: image.status, notes: notesOf(image) };
+    const what = { status: image.status, result: resultOf(image, target), notes: notesOf(image) };
     const key = JSON.stringify(what);
     const group = groups.get(key) ?? { ...what, images: [] };
     group.images.push(image);
@@ -126,6 +128,8 @@ export function losses({ images }: ReportData): readonly Loss[] {
 
 export interface Loss {
   readonly status: ImageStatus;
+  /** The same in words. */
+  readonly result: string;
   readonly notes: readonly Note[];
   readonly images: readonly ReportImage[];
 }

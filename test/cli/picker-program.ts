@@ -33,7 +33,13 @@ try {
   const picked = await pickImages(rows, { input: process.stdin, output: process.stderr, signal });
   process.stdout.write(`${JSON.stringify(picked)}\n`);
   if (code === '--code') {
-    await using prompt = new CodePrompt({ host: 'host-b', probe: async () => {}, stdinTaken: false, signal });
+    await using prompt = new CodePrompt({
+      host: 'host-b',
+      probe: async () => {},
+      stdinTaken: false,
+      onSuspend: () => {},
+      signal,
+    });
     await prompt.ask();
   }
 } catch (error) {

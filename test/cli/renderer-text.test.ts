@@ -68,6 +68,25 @@ it.each([
   expect(at.shown()).toContain(`5 B of its layers ${says}\n`);
 });
 
+it.each([
+  ['sigint', 'stopped by SIGINT', 'stopped'],
+  ['peer-stopped', 'the other host stopped', 'stopped'],
+  ['engine-refused', 'no', 'failed'],
+] as const)('calls what somebody has stopped so, and counts it: %s', (code, message, word) => {
+  const at = scene({ quiet: false });
+  at.renderer.render({
+    ...{ event: 'image', id: `sha256:${'ab'.repeat(32)}`, platform: 'linux/amd64', bytes: 9 },
+    ...{ refs: [{ source: 'a:1', target: 'a:1', replaced: null }], status: 'failed', targetId: null },
+    ...{ wireBytes: 9, layersSent: 1, layersSkipped: 0, kept: 0, startedAt: 0, seconds: 1 },
+    phases: { transfer: 1, load: 0, push: null },
+    error: { code, message, hint: null },
+  });
+  at.renderer.render({
+    ...{ event: 'done', images: 1, failed: 1, bytes: 9, wireBytes: 9, seconds: 1, exit: 130 },
+  });
+  expect(at.shown()).toBe(`${word} a:1: ${message}\n1 of 1 images did not arrive.\n`);
+});
+
 it('counts the images and pushes of each session by themselves', () => {
   const at = scene({ quiet: false });
   const id = `sha256:${'ab'.repeat(32)}`;

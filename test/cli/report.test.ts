@@ -190,6 +190,7 @@ describe('the words of a report', () => {
     [0, [{}, {}], 'done', 'All 2 images are at their target, verified.'],
     [0, [], 'done', 'There was nothing to move.'],
     [11, [], 'failed', 'Nothing has moved.'],
+    [11, [{ told: null }], 'failed', 'The image has not arrived.'],
     [11, [{ told: null }, { told: null }], 'failed', 'None of 2 images has arrived.'],
     [17, [{}, { told: null }], 'partial', '1 of 2 images is at its target, verified; 1 is not.'],
   ] as const)('of status %s', (exit, images, verdict, headline) => {
@@ -200,6 +201,19 @@ describe('the words of a report', () => {
   it('say that it was stopped', () => {
     const error = { event: 'error', code: 'sigterm', exit: 143, message: 'stopped', hint: null } as const;
     expect(verdictOf(reported({ exit: 143, images: [{}], end: [error] }))).toBe('stopped');
+  });
+
+  it('say so of its images, too', () => {
+    const error = { code: 'sigint', message: 'stopped by SIGINT', hint: null } as const;
+    const report = reported({ exit: 130, images: [{ told: { status: 'failed', targetId: null, error } }] });
+    expect(report.images[0]?.status).toBe('failed');
+    expect(losses(report)).toMatchObject([{ status: 'failed', result: 'stopped' }]);
+    for (const [, write] of forms.slice(0, 2)) {
+      expect(write(report)).toMatch(/stopped/);
+      expect(write(report).replaceAll(/<style>[\s\S]*?<\/style>|class="[^"]*"/g, '')).not.toMatch(
+        /\bfailed\b/,
+      );
+    }
   });
 
   it('tell once what befell many', () => {

@@ -8,6 +8,7 @@ import { IMGMV, runImgmv } from '../rig/imgmv.ts';
 import { describeOn } from '../rig/suite.ts';
 import { requirePrograms, supportOf } from '../rig/support.ts';
 import { startTmux, type Tmux } from '../rig/tmux.ts';
+import { startRelay } from './relay.ts';
 import { expectEnd, type Scene, startScene } from './scene.ts';
 import { namesAt } from './server.ts';
 
@@ -110,15 +111,21 @@ describeOn(
         const port = events
           ? await portTold(events)
           : /^Listening on 127\.0\.0\.1:(\d+)/m.exec(await terminal.shows(/with the pairing code/))?.[1];
-        const to = `127.0.0.1:${port}`;
-        const there = ['--to', to, '--code-file', codeFile, '--docker-host', scene.source.dockerHost];
-        const send = (images: readonly string[], command = 'send') =>
-          runImgmv([command, ...images, ...there]);
+        const there = ['--code-file', codeFile, '--docker-host', scene.source.dockerHost];
+        const send = (images: readonly string[], command = 'send', through: unknown = port) =>
+          runImgmv([command, ...images, ...there, '--to', `127.0.0.1:${through}`]);
         const onTerminal = (command: string, images: readonly string[]) => {
-          const words = [process.execPath, IMGMV, command, ...images, ...there];
+          const to = ['--to', `127.0.0.1:${port}`];
+          const words = [process.execPath, IMGMV, command, ...images, ...there, ...to];
           return startTmux(words.map((word) => `'${word}'`).join(' '), { columns: 120, rows: 40 });
         };
-        return { terminal, send, onTerminal, [Symbol.asyncDispose]: () => terminal[Symbol.asyncDispose]() };
+        return {
+          terminal,
+          port,
+          send,
+          onTerminal,
+          [Symbol.asyncDispose]: () => terminal[Symbol.asyncDispose](),
+        };
       };
       const answer = async (terminal: Tmux, ...keys: readonly string[]) => {
         await terminal.shows(QUESTION);
@@ -147,7 +154,7 @@ describeOn(
       });
 
       it.each([
-        ['n', ['n', 'Enter'], 16, /^refused cache:7: it was not confirmed$/m],
+        ['n', ['n', 'Enter'], 16, /^Nothing was taken\.\nrefused cache:7: it was not confirmed$/m],
         ['Enter', ['Enter'], 16, /^refused cache:7: it was not confirmed$/m],
         ['something else', ['yo', 'Enter'], 16, /^refused cache:7: it was not confirmed$/m],
         ['Ctrl-D', ['C-d'], 16, /^refused cache:7: it was not confirmed$/m],
@@ -163,6 +170,29 @@ describeOn(
         if (exit === 16) await expectEnd(sender, 16, /^refused cache:7: on \S+: it was not confirmed$/m);
         else await expectEnd(sender, 11, /the other host stopped/);
         await scene.expectUnchanged(before);
+      });
+
+      it.each([
+        ['y', 0, ['cache:7']],
+        ['n', 16, []],
+      ])('counts an answer that is given while the connection is away: %s', async (key, exit, names) => {
+        await using receiver = await receive();
+        await using relay = await startRelay({ port: Number(receiver.port) });
+        await using sender = receiver.send(['cache:7', '--json'], 'send', relay.port);
+        await receiver.terminal.shows(QUESTION);
+        await relay[Symbol.asyncDispose]();
+        await sender.waitFor('reconnecting');
+        const lost = /^warning: the connection was lost; waiting for it to come back$/m;
+        const shown = await receiver.terminal.shows(lost);
+        expect(shown.slice(shown.search(lost))).toMatch(QUESTION);
+        await receiver.terminal.press(key, 'Enter');
+        await receiver.terminal.shows(new RegExp(`\\[y/N\\] ${key}$`, 'm'));
+        await using _back = await startRelay({ port: Number(receiver.port), at: relay.port });
+        const end = await receiver.terminal.shows(/exit status/);
+        expect(end.match(/^Do this\?/gm)).toHaveLength(1);
+        expect(end).toMatch(new RegExp(`^exit status ${exit}$`, 'm'));
+        await expectEnd(sender, exit, /"done"/);
+        expect(await namesAt(scene.target)).toEqual(names);
       });
 
       it('asks with --json, too, and not on standard output', async () => {

@@ -188,7 +188,7 @@ const servers: readonly ServerCase[] = [
     title: 'a silent port',
     server: silentServer,
     exit: 11,
-    says: /did not answer within 4 s\n\s+a firewall may/,
+    says: /takes the connection, but says nothing for 4 s\n\s+is something else on that port\?/,
   },
   {
     title: 'a web server',

@@ -1,11 +1,14 @@
 /** The pairing code on its way between two programs, and what people are shown with it. No engine is needed. */
+import { once } from 'node:events';
 import { readFile, stat, writeFile } from 'node:fs/promises';
+import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { generateCode } from '../../proto/code.ts';
 import { classicTar } from '../hostile/raw-tar.ts';
 import { testImage } from '../memory.ts';
 import { run } from '../rig/command.ts';
-import { type Imgmv, type ImgmvOptions, runImgmv } from '../rig/imgmv.ts';
+import { type Imgmv, type ImgmvOptions, runImgmv, toldBy } from '../rig/imgmv.ts';
 import { type ScratchDirectory, scratchDirectory } from '../rig/scratch.ts';
 
 let scratch: ScratchDirectory;
@@ -57,6 +60,29 @@ describe('a stop while the code is waited for', () => {
     await using sender = send('-', { host });
     await expectStops(sender);
   });
+});
+
+it('send and doctor say the same of a port that takes the connection and says nothing', async () => {
+  const sockets: Socket[] = [];
+  const server = createServer((socket) => void sockets.push(socket.resume()));
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  const { port } = server.address() as AddressInfo;
+  const there = ['--to', `127.0.0.1:${port}`, '--connect-timeout', '1s'];
+  const input = generateCode().reveal();
+  await using sender = runImgmv(
+    ['send', '--from', `docker-archive:${archive}`, '--code-file', '-', ...there, '--json'],
+    { input },
+  );
+  await using doctor = runImgmv(['doctor', '--docker-host', 'unix:///nowhere.sock', ...there, '--json']);
+  expect((await sender.exit).code).toBe(11);
+  const { message, hint, code } = await sender.waitFor('error');
+  await doctor.exit;
+  for (const socket of sockets) socket.destroy();
+  server.close();
+  const checks = (await toldBy(doctor)).filter(({ name }) => name === 'host');
+  expect(checks).toMatchObject([{ message, hint, code }]);
+  expect(message).toBe(`127.0.0.1:${port} takes the connection, but says nothing for 1 s`);
 });
 
 describe('a receiver', () => {

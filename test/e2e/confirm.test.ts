@@ -8,12 +8,14 @@ import { IMGMV, runImgmv } from '../rig/imgmv.ts';
 import { describeOn } from '../rig/suite.ts';
 import { requirePrograms, supportOf } from '../rig/support.ts';
 import { startTmux } from '../rig/tmux.ts';
+import { startRelay } from './relay.ts';
 import { expectEnd, type Receiver, type Scene, startScene } from './scene.ts';
 import { namesAt } from './server.ts';
 
 /** Each test starts two or three programs. */
 const TEST_TIMEOUT_MS = 120_000;
 const OFFER = /^Send this to "[^"\n]+" now\? \[y\/N\]$/m;
+const NAMES = /^Set these names on "[^"\n]+" now\? \[y\/N\]$/m;
 const SEND = /^Send this\? Without an answer within 10 minutes nothing is sent\. \[y\/N\]$/m;
 const COPY = /^Copy this\? Without an answer within 10 minutes nothing is copied\. \[y\/N\]$/m;
 
@@ -70,10 +72,58 @@ describeOn(
         await using terminal = await start('plan', ['cache:7'], receiver);
         await terminal.shows(OFFER);
         await terminal.press(...keys);
-        expect(await terminal.shows(/exit status/)).toMatch(/^exit status 0$/m);
+        expect(await terminal.shows(/exit status/)).toMatch(/^Nothing was sent\.\nexit status 0$/m);
         await expectEnd(receiver.imgmv, 0, /"event":"plan".*"only":true/);
         await scene.expectUnchanged(before, receiver);
       });
+
+      it('asks about names where there are no layers to send, and about nothing where all is there', async () => {
+        await using first = await scene.receive();
+        await expectEnd(scene.send(first, ['cache:7']), 0, /loaded/);
+        await using receiver = await scene.receive();
+        await using terminal = await start('plan', ['cache:7', '--as', 'cache:8'], receiver);
+        expect(await terminal.shows(NAMES)).toMatch(/^No layers to send, only names to set\.$/m);
+        await terminal.press('n', 'Enter');
+        expect(await terminal.shows(/exit status/)).toMatch(/^No name was set\.\nexit status 0$/m);
+        await using other = await scene.receive();
+        const id = (await scene.source.docker(['image', 'inspect', '--format', '{{.Id}}', 'cache:7'])).trim();
+        await using nameless = await start('plan', [id], other);
+        const end = await nameless.shows(/exit status 0/);
+        expect(end).toMatch(/^Nothing to send\.$/m);
+        expect(end).not.toMatch(/\[y\/N\]/);
+      });
+
+      it.each([
+        ['plan', [], 'y', OFFER, 0, 'loaded'],
+        ['plan', [], 'n', OFFER, 0, undefined],
+        ['send', ['--confirm'], 'y', SEND, 0, 'loaded'],
+        ['send', ['--confirm'], 'n', SEND, 16, undefined],
+      ] as const)(
+        '%s %j: an answer counts that is given while the connection is away: %s',
+        async (command, more, key, question, exit, arrives) => {
+          await using receiver = await scene.receive();
+          await using relay = await startRelay({ port: receiver.port });
+          await using terminal = await start(command, ['cache:7', ...more], {
+            ...receiver,
+            port: relay.port,
+          });
+          await terminal.shows(question);
+          await receiver.imgmv.waitFor('confirming');
+          await relay[Symbol.asyncDispose]();
+          await receiver.imgmv.waitFor('reconnecting');
+          const asked = question.source.replace('$', '');
+          const lost = '^warning: the connection was lost; reconnecting \\(\\d\\)\n';
+          await terminal.shows(new RegExp(`${lost}(?:.*\n)*${asked}$`, 'm'));
+          await terminal.press(key, 'Enter');
+          await terminal.shows(new RegExp(`${asked} ${key}$`, 'm'));
+          await using _back = await startRelay({ port: receiver.port, at: relay.port });
+          const end = await terminal.shows(/exit status/);
+          expect(end.match(new RegExp(asked, 'gm'))).toHaveLength(1);
+          expect(end).toMatch(new RegExp(`^exit status ${exit}$`, 'm'));
+          await expectEnd(receiver.imgmv, exit, arrives ? new RegExp(arrives) : /"done"/);
+          expect(await namesAt(scene.target)).toEqual(arrives ? ['cache:7'] : []);
+        },
+      );
 
       it('offers nothing where all is refused, and where output is not the terminal', async () => {
         await loadImage(scene.target, { name: 'cache:7', layers: [{ other: '1' }] });
@@ -150,8 +200,8 @@ describeOn(
         await terminal.shows(SEND);
         await terminal.press('n', 'Enter');
         const end = await terminal.shows(/exit status/);
-        expect(end).toMatch(/^refused cache:7: it was not confirmed$/m);
-        expect(end).toMatch(/^exit status 16$/m);
+        expect(end).toMatch(/^Nothing was sent\.\nrefused cache:7: it was not confirmed$/m);
+        expect(end).toMatch(/^1 of 1 images did not arrive\.\nexit status 16$/m);
         await expectEnd(receiver.imgmv, 16, /it was not confirmed at /);
         await scene.expectUnchanged(before, receiver);
       });
@@ -204,7 +254,7 @@ describeOn(
     describe('copy --confirm', { timeout: TEST_TIMEOUT_MS }, () => {
       it.each([
         ['y', 0, /^written cache:7 /m],
-        ['n', 16, /^refused cache:7: it was not confirmed$/m],
+        ['n', 16, /^Nothing was copied\.\nrefused cache:7: it was not confirmed$/m],
       ])('asks first; after %s it ends with %i', async (key, exit, says) => {
         const file = join(scene.directory, `copied-${key}.tar`);
         await using terminal = await terminalOf([

@@ -211,8 +211,9 @@ describe('another host', () => {
       hint: expect.stringMatching(/something else on that port/),
     });
     expect(await hostAt(mute.at)).toMatchObject({
-      code: 'not-imgmv',
-      message: `${mute.at} takes the connection and then says nothing: this is not imgmv`,
+      code: 'no-answer',
+      message: `${mute.at} takes the connection, but says nothing for 2 s`,
+      hint: expect.stringMatching(/something else on that port/),
     });
   });
 });

@@ -12,7 +12,7 @@ import { IMGMV, runImgmv } from '../rig/imgmv.ts';
 import { type ScratchDirectory, scratchDirectory } from '../rig/scratch.ts';
 import { describeOn } from '../rig/suite.ts';
 import { requirePrograms, supportOf } from '../rig/support.ts';
-import { startTmux } from '../rig/tmux.ts';
+import { startTmux, type Tmux } from '../rig/tmux.ts';
 import { expectEnd } from './scene.ts';
 
 const QUESTION = /^Pairing code that `imgmv receive` shows on 127\.0\.0\.1 \(hidden\):$/m;
@@ -22,7 +22,7 @@ const TEST_TIMEOUT_MS = 180_000;
 
 describeOn(
   'a sender at a terminal',
-  [await supportOf(() => requirePrograms('tmux', 'pgrep'))],
+  [await supportOf(() => requirePrograms('bash', 'tmux', 'pgrep'))],
   () => {
     let scratch: ScratchDirectory;
     let archive: string;
@@ -50,12 +50,12 @@ describeOn(
       return { imgmv, port, code, [Symbol.asyncDispose]: () => imgmv[Symbol.asyncDispose]() };
     }
 
+    const sending = (port: unknown, command = 'send') =>
+      commandOf([command, '--from', `docker-archive:${archive}`, '--to', `127.0.0.1:${port}`]);
+
     /** Whatever is typed and not taken by imgmv is read, and shown once more, by the `cat` that follows it. */
     const send = (port: unknown, command = 'send') =>
-      startTmux(commandOf([command, '--from', `docker-archive:${archive}`, '--to', `127.0.0.1:${port}`]), {
-        columns: COLUMNS,
-        rows: 30,
-      });
+      startTmux(`ulimit -c 0; ${sending(port, command)}`, { columns: COLUMNS, rows: 30 });
 
     it.each(['send', 'plan'])(
       '%s asks nobody for the code of a receiver that is not there',
@@ -89,7 +89,7 @@ describeOn(
         await terminal.shows(QUESTION);
         await terminal.press(generateCode().reveal(), 'Enter');
         await terminal.shows(
-          /^imgmv: the other host says that the pairing code is wrong: try again .* how many tries are left\)\nPairing code .*\(hidden\):$/m,
+          /^imgmv: the other host says that the pairing code is wrong: try again \(4 tries left at most; it shows how many\)\nPairing code .*\(hidden\):$/m,
         );
         await expect.poll(() => receiver.imgmv.stdout).toMatch(/"event":"attempt".*"left":4/);
         await terminal.press(receiver.code, 'Enter');
@@ -105,6 +105,24 @@ describeOn(
       TEST_TIMEOUT_MS,
     );
 
+    it('says how many tries a mistyped code has, and that a receiver has gone that was there', async () => {
+      await using receiver = await receive();
+      await using terminal = await send(receiver.port);
+      await terminal.shows(QUESTION);
+      await terminal.press('two words', 'Enter');
+      await terminal.shows(/want 6 words, got 2: try again \(2 tries left\)$/m);
+      await terminal.press('one', 'Enter');
+      await terminal.shows(/want 6 words, got 1: try again \(1 try left\)$/m);
+      receiver.imgmv.kill();
+      await receiver.imgmv.exit;
+      await terminal.press(receiver.code, 'Enter');
+      const end = await terminal.shows(/exit status 11$/);
+      expect(end).toMatch(
+        /^imgmv: \S+ no longer listens: its pairing code has expired or was used, or the receiver was stopped\n {2}run `imgmv receive` on that host again for a new code$/m,
+      );
+      expect(end).not.toMatch(/firewall/);
+    });
+
     it('ends with Ctrl-C while it waits', async () => {
       await using receiver = await receive();
       await using terminal = await send(receiver.port);
@@ -118,24 +136,82 @@ describeOn(
       expect(receiver.imgmv.stdout).not.toContain('"paired"');
     });
 
-    it('lets nothing that is typed before its end get to the shell', async () => {
+    /** A receiver that asks on a terminal, and the way of a sender to it. */
+    async function asking() {
       const codeFile = join(scratch.path, `code-${++count}`);
-      const receiver = `${commandOf([...receiving(codeFile), '--confirm'])}`;
-      await using asking = await startTmux(receiver, { columns: COLUMNS, rows: 30 });
-      const listening = await asking.shows(/^Listening on 127\.0\.0\.1:(\d+)/m);
+      const receiver = commandOf([...receiving(codeFile), '--confirm']);
+      const terminal = await startTmux(receiver, { columns: COLUMNS, rows: 30 });
+      const listening = await terminal.shows(/^Listening on 127\.0\.0\.1:(\d+)/m);
       const port = /^Listening on 127\.0\.0\.1:(\d+)/m.exec(listening)?.[1];
       const code = (await readFile(codeFile, 'utf8')).trim();
-      await using terminal = await send(port);
+      return { terminal, port, code, [Symbol.asyncDispose]: () => terminal[Symbol.asyncDispose]() };
+    }
+
+    /** A sender that has paired with it, and waits. */
+    async function waiting({ terminal: asks, port, code }: Awaited<ReturnType<typeof asking>>) {
+      const terminal = await send(port);
       await terminal.shows(QUESTION);
       await terminal.press(code, 'Enter');
-      await asking.shows(/\[y\/N\]$/);
-      await terminal.shows(/^Paired with /m);
+      await asks.shows(/\[y\/N\]$/);
+      await terminal.shows(/^Waiting for .*: somebody there is asked/m);
       await terminal.press('pasted-too-late', 'Enter');
-      await asking.press('y', 'Enter');
-      await terminal.shows(/verified\n(?:.*\n)*exit status 0$/);
+      return terminal;
+    }
+
+    /** The terminal works as usual: what is typed is shown, and reaches the next program. */
+    async function expectAsUsual(terminal: Tmux): Promise<void> {
       await terminal.press('typed', 'Enter');
-      const end = await terminal.shows(/typed\ntyped$/);
-      expect(end.split('pasted-too-late').length - 1).toBeLessThan(2);
+      expect(await terminal.shows(/typed\ntyped$/)).not.toContain('pasted');
+    }
+
+    it('shows nothing that is typed before its end, and lets none of it get to the shell', async () => {
+      await using receiver = await asking();
+      await using terminal = await waiting(receiver);
+      await receiver.terminal.press('y', 'Enter');
+      expect(await terminal.shows(/verified\n(?:.*\n)*exit status 0$/)).not.toContain('pasted');
+      await expectAsUsual(terminal);
+    });
+
+    it.each([
+      ['SIGTERM', 143],
+      ['SIGHUP', 129],
+      ['SIGQUIT', 131],
+    ] as const)('leaves the terminal as it was when %s ends it', async (signal, status) => {
+      await using receiver = await asking();
+      await using terminal = await waiting(receiver);
+      process.kill(await terminal.pid(), signal);
+      await terminal.shows(new RegExp(`exit status ${status}$`));
+      await expectAsUsual(terminal);
+    });
+
+    it('does so when a second signal ends it at once', async () => {
+      await using receiver = await asking();
+      await using terminal = await waiting(receiver);
+      const pid = await terminal.pid();
+      process.kill(pid, 'SIGSTOP');
+      process.kill(pid, 'SIGINT');
+      process.kill(pid, 'SIGTERM');
+      process.kill(pid, 'SIGCONT');
+      await terminal.shows(/exit status (130|143)$/);
+      await expectAsUsual(terminal);
+    });
+
+    it('lets Ctrl-Z stop it, and shows nothing again once it goes on', async () => {
+      await using receiver = await asking();
+      await using terminal = await startTmux('bash --norc -i', { columns: COLUMNS, rows: 30 });
+      await terminal.press(sending(receiver.port), 'Enter');
+      await terminal.shows(QUESTION);
+      await terminal.press(receiver.code, 'Enter');
+      await receiver.terminal.shows(/\[y\/N\]$/);
+      await terminal.press('C-z');
+      await terminal.shows(/Stopped/);
+      await terminal.press('echo to"-the-"shell', 'Enter');
+      await terminal.shows(/^to-the-shell$/m);
+      await terminal.press('fg', 'Enter');
+      await expect.poll(() => terminal.signals(), { timeout: TEST_TIMEOUT_MS }).toBe(false);
+      await terminal.press('pasted-too-late', 'Enter');
+      await receiver.terminal.press('y', 'Enter');
+      expect(await terminal.shows(/verified/)).not.toContain('pasted');
     });
 
     it('with a wrong code from a file ends at once: nobody is there to be asked', async () => {

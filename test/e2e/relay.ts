@@ -5,6 +5,8 @@ import { deferred } from '../../proto/deferred.ts';
 
 export interface RelayOptions {
   readonly port: number;
+  /** Its own port; a free one when left out. */
+  readonly at?: number;
   /** Address to dial from; any when left out. */
   readonly from?: string;
   /** Holds a connection once this many bytes went from the dialler to the listener. */
@@ -97,7 +99,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
       lost ? undefined : late > 0 ? setTimeout(() => listener.end(), late) : listener.end(),
     );
   });
-  server.listen(0, '127.0.0.1');
+  server.listen(options.at ?? 0, '127.0.0.1');
   await once(server, 'listening');
   return {
     port: (server.address() as AddressInfo).port,
@@ -120,6 +122,7 @@ export async function startRelay(options: RelayOptions): Promise<Relay> {
     },
     async [Symbol.asyncDispose]() {
       for (const socket of sockets) socket.destroy();
+      if (!server.listening) return;
       server.close();
       await once(server, 'close');
     },

@@ -61,7 +61,10 @@ describeOn(
       await expectEnd(first, 0, /loaded web:1\.0/);
       await nth(receiver.imgmv, 'listening', 1);
       await using third = scene.send(receiver, ['web:1.0'], { codeFile: '-', input });
-      await expectEnd(third, 12, /the pairing code is wrong/);
+      await expectEnd(third, 12, /its code is used: another sender is connected, or was\n/);
+      const told = await receiver.imgmv.waitFor('warning');
+      expect(told.message).toMatch(/^127\.0\.0\.1 gave the pairing code that was shown before this one$/);
+      expect(receiver.imgmv.stdout).not.toContain('"attempt"');
       receiver.imgmv.kill('SIGINT');
       await expectEnd(receiver.imgmv, 130, /stopped by SIGINT/);
       await expectGone(receiver);

@@ -65,8 +65,8 @@ const rounds: readonly Short[] = [
     fault: 'disk of receiver full',
     seconds: 5,
     images: ['web:1'],
-    shows: /"retrying".*no space left on device/,
-    verdict: 'ended well',
+    shows: /^(?!.*"retrying").*no space left on device/s,
+    verdict: 'failed properly',
   },
 ];
 

@@ -73,8 +73,8 @@ export interface ListeningHost extends AsyncDisposable {
   readonly listener: Listener;
   readonly port: number;
   readonly events: readonly Event[];
-  /** A fresh code, by the listener's clock. */
-  readonly newPairing: () => Pairing;
+  /** A fresh code, by the listener's clock; in place of another one. */
+  readonly newPairing: (before?: Pairing) => Pairing;
 }
 
 /** A listener of ours, in the role of a receiver. */
@@ -93,7 +93,7 @@ export async function listeningHost(clock?: Clock): Promise<ListeningHost> {
     listener,
     port: listener.port,
     events,
-    newPairing: () => new Pairing(TTL_MS, clock),
+    newPairing: (before) => new Pairing(TTL_MS, clock, before),
     [Symbol.asyncDispose]: () => listener.close(),
   };
 }

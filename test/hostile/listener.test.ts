@@ -3,9 +3,10 @@ import { randomBytes } from 'node:crypto';
 import { connect } from 'node:net';
 import { describe, expect, test, vi } from 'vitest';
 import { errorEvent } from '../../agent/model/events.ts';
-import { probeListener } from '../../agent/peer/dialler.ts';
+import { ListenerProbe } from '../../agent/peer/dialler.ts';
 import { withHints } from '../../cli/hints.ts';
 import { acceptChannel, type Channel, dialChannel, encodePreamble } from '../../proto/channel.ts';
+import { deriveKey } from '../../proto/code.ts';
 import { ImgmvError } from '../../proto/errors.ts';
 import {
   ANSWERS_MAX_PER_100_MS,
@@ -110,11 +111,31 @@ describe('guesses', () => {
     const pairing = host.newPairing();
     void host.listener.accept(pairing, new AbortController().signal).catch(() => {});
     // More than five tries, and than the places of one address.
-    for (let probes = 0; probes < 12; probes++)
-      await probeListener({ url: `ws://127.0.0.1:${host.port}`, connectTimeoutMs: 30_000 });
+    const probe = new ListenerProbe({ url: `ws://127.0.0.1:${host.port}`, connectTimeoutMs: 30_000 });
+    for (let probes = 0; probes < 12; probes++) await probe.look();
     expect([pairing.triesLeft, pairing.death, host.events]).toEqual([CODE_WRONG_TRIES_MAX, undefined, []]);
     const { channel } = await pairWith(host.port, await pairing.psk);
     channel.close();
+  });
+
+  test('who gives the code before this one hears that it was used, which is no try and is told once', async () => {
+    await using host = await listeningHost();
+    const before = host.newPairing();
+    before.admit();
+    const pairing = host.newPairing(before);
+    void host.listener.accept(pairing, new AbortController().signal).catch(() => {});
+    const usedPsk = await deriveKey(before.code, pairing.salt);
+    await pairing.psk;
+    for (let tries = 0; tries < 3; tries++) expect((await told(host.port, usedPsk)).code).toBe('code-used');
+    expect(pairing.triesLeft).toBe(CODE_WRONG_TRIES_MAX);
+    expect(host.events).toEqual([
+      {
+        event: 'warning',
+        message: expect.stringMatching(/^127\.0\.0\.1 gave the pairing code that was shown before/),
+      },
+    ]);
+    expect((await told(host.port, WRONG)).code).toBe('wrong-code');
+    expect(pairing.triesLeft).toBe(CODE_WRONG_TRIES_MAX - 1);
   });
 
   test('a right guess that was on its way when the code died does not get in', async () => {

@@ -163,6 +163,35 @@ describe('handshake', () => {
     expect((await channel.ended()).code).toBe('wrong-code');
   });
 
+  test('a code that was good once is told from a wrong one', async () => {
+    await using ends = await sockets();
+    const once = Buffer.alloc(32, 8);
+    const found: boolean[] = [];
+    const accepting = codeOf(
+      accept(
+        ends.listener,
+        {},
+        { s: keys.listener, psk },
+        {
+          otherCode: (wasMadeWith) => {
+            found.push(
+              wasMadeWith(Buffer.alloc(32, 9)),
+              wasMadeWith(psk),
+              wasMadeWith(once),
+              wasMadeWith(once),
+            );
+            return new ImgmvError('code-used', 'it was used');
+          },
+        },
+      ),
+    );
+    const ours = preamble({ kind: 'pair', lane: 0, sessionId: bytes(ZEROS) });
+    const channel = await dialWith(ends.dialler, ours, { s: keys.dialler, psk: once });
+    expect(await accepting).toBe('code-used');
+    expect(found).toEqual([false, false, true, true]);
+    expect(await channel.closed).toMatchObject({ code: 4112, reason: 'code-used' });
+  });
+
   test('a preamble that was changed on the way is refused by the dialler, before its message 3', async () => {
     await using ends = await sockets();
     const accepting = codeOf(accept(ends.listener));

@@ -295,7 +295,7 @@ describe('dialling', () => {
     ['a redirect', 'HTTP/1.1 302 X\r\nLocation: ws://127.0.0.1:1/\r\n\r\n', 'not-imgmv', '302'],
     ['200 and a page', 'HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello', 'not-imgmv', '200'],
     ['503', 'HTTP/1.1 503 X\r\nContent-Length: 0\r\n\r\n', 'not-imgmv', '503'],
-    ['garbage', 'SSH-2.0-OpenSSH_9.2p1\r\n', 'not-imgmv', 'does not answer as'],
+    ['garbage', '220 mail.example ESMTP\r\n', 'not-imgmv', 'does not answer as'],
     ['nothing, and hangs up', '', 'not-imgmv', 'does not answer as'],
     [
       '101 with a wrong key',
@@ -324,7 +324,19 @@ describe('dialling', () => {
 
   test('a silent server', async () => {
     await using server = await tcpServer(() => {});
-    expect(await codeOf(dialPort(server.port, 300))).toBe('no-answer');
+    await expect(dialPort(server.port, 1_000)).rejects.toMatchObject({
+      code: 'no-answer',
+      about: 'silent-port',
+      message: `127.0.0.1:${server.port} takes the connection, but says nothing for 1 s`,
+    });
+  });
+
+  test('an ssh server, which speaks first', async () => {
+    await using server = await tcpServer((socket) => void socket.write('SSH-2.0-OpenSSH_9.2\r\n'));
+    await expect(dialPort(server.port)).rejects.toMatchObject({
+      code: 'not-imgmv',
+      message: `127.0.0.1:${server.port} is an ssh server, and not imgmv`,
+    });
   });
 
   test('a server that drips its answer for ever', async () => {
@@ -333,7 +345,10 @@ describe('dialling', () => {
       const drip = setInterval(() => socket.write('x'), 20);
       socket.on('close', () => clearInterval(drip));
     });
-    expect(await codeOf(dialPort(server.port, 300))).toBe('no-answer');
+    await expect(dialPort(server.port, 1_000)).rejects.toMatchObject({
+      code: 'no-answer',
+      message: expect.stringMatching(/does not answer as an imgmv receiver does for 1 s$/),
+    });
   });
 
   test('a port where nobody listens', async () => {

@@ -25,6 +25,8 @@ export interface Tmux extends AsyncDisposable {
   shows(what: RegExp): Promise<string>;
   resize(columns: number, rows: number): Promise<void>;
   showsCursor(): Promise<boolean>;
+  /** Whether the kernel makes signals of keys such as Ctrl-C, and leaves them to no program. */
+  signals(): Promise<boolean>;
   /** Process id of the command. */
   pid(): Promise<number>;
 }
@@ -63,6 +65,9 @@ export async function startTmux(command: string, { columns, rows, env = {} }: Tm
     },
     async showsCursor() {
       return (await ask('#{cursor_flag}')) === '1';
+    },
+    async signals() {
+      return /(?<!-)\bisig\b/.test(await run(['stty', '--file', await ask('#{pane_tty}'), '--all']));
     },
     async pid() {
       return Number(await run(['pgrep', '--parent', await ask('#{pane_pid}')]));

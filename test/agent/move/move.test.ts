@@ -274,7 +274,10 @@ describe('a move', () => {
 
 describe('images that failed', () => {
   /** A sink whose images fail as often as told, by name, with `code`. */
-  function failing(times: Readonly<Record<string, number>>, code: ErrorCode = 'engine-unavailable') {
+  function failing(
+    times: Readonly<Record<string, number>>,
+    { code = 'engine-unavailable', noRoom }: { readonly code?: ErrorCode; readonly noRoom?: true } = {},
+  ) {
     const left = new Map(Object.entries(times));
     return new (class extends MemorySink {
       override async writer(...[answer, signal]: Parameters<MemorySink['writer']>): Promise<ImageWriter> {
@@ -284,7 +287,7 @@ describe('images that failed', () => {
           const more = left.get(name) ?? 0;
           if (more === 0) return writer.commit();
           left.set(name, more - 1);
-          throw new ImgmvError(code, `${name} cannot now`);
+          throw new ImgmvError(code, `${name} cannot now`, { noRoom });
         };
         return { ...writer, commit };
       }
@@ -336,6 +339,38 @@ describe('images that failed', () => {
     expect((two?.startedAt ?? 0) - (one?.startedAt ?? 0)).toBeGreaterThanOrEqual(0.115);
   });
 
+  it('are not, where one image by itself finds a disk full', async () => {
+    const full = failing({ 'big:1': 1 }, { noRoom: true });
+    const { events } = await moved(new MemorySource(await images('big:1')), full, { retries: 3 });
+    expect(told(events)).toEqual(['big:1 failed']);
+    const made = await images('a:1', 'big:1');
+    const { events: alone } = await moved(new MemorySource(made), failing({ 'big:1': 1 }, { noRoom: true }), {
+      retries: 3,
+      jobs: 1,
+    });
+    expect(told(alone)).toEqual(['a:1 loaded', 'big:1 failed']);
+  });
+
+  it('are once, and one by one, where others have taken room beside them', async () => {
+    let underWay = 0;
+    let most = 0;
+    const full = failing({ 'a:1': 1, 'b:1': 9 }, { noRoom: true });
+    const open = full.writer.bind(full);
+    const counting = Object.assign(full, {
+      writer: async (...given: Parameters<typeof open>) => {
+        most = Math.max(most, ++underWay);
+        const writer = await open(...given);
+        return { ...writer, commit: () => writer.commit().finally(() => underWay--) };
+      },
+      retrying: async () => {
+        most = 0;
+      },
+    });
+    const { events } = await moved(new MemorySource(await images('a:1', 'b:1')), counting, { retries: 3 });
+    expect(told(events)).toEqual(['a:1 again 1', 'b:1 again 1', 'a:1 loaded', 'b:1 failed']);
+    expect(most).toBe(1);
+  });
+
   it('are failed when the tries are used up', async () => {
     const run = moved(new MemorySource(await images('bad:1')), failing({ 'bad:1': 9 }), { retries: 1 });
     const { ledger, events } = await run;
@@ -347,7 +382,7 @@ describe('images that failed', () => {
   it.each(['refused', 'image-not-found', 'protocol-violation', 'internal'] as const)(
     'are left at that where it was %s',
     async (code) => {
-      const sink = failing({ 'bad:1': 1 }, code);
+      const sink = failing({ 'bad:1': 1 }, { code });
       const { events } = await moved(new MemorySource(await images('bad:1')), sink, { retries: 3 });
       expect(told(events)).toEqual(['bad:1 failed']);
     },

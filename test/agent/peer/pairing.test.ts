@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest';
 import { Pairing } from '../../../agent/peer/pairing.ts';
-import { deriveKey, parseCode } from '../../../proto/code.ts';
+import { deriveKey, generateCode, parseCode } from '../../../proto/code.ts';
+import type { Secret } from '../../../proto/secret.ts';
 
 /** Both clocks, each moved by hand. */
 class FakeClock {
@@ -65,4 +66,19 @@ it('dies by the fifth wrong try', async () => {
     [1, undefined],
     [0, 'code-burnt'],
   ]);
+});
+
+it('tells the code before it, by how that died, from any other', async () => {
+  const { clock, pairing: before } = await started();
+  const spent = async (pairing: Pairing, code: Secret) => {
+    const key = await deriveKey(code, pairing.salt);
+    return pairing.spent((psk) => key.equals(psk))?.code;
+  };
+  const early = new Pairing(60_000, clock, before);
+  before.admit();
+  const next = new Pairing(60_000, clock, before);
+  await Promise.all([early.psk, next.psk]);
+  expect(await spent(early, before.code)).toBeUndefined();
+  expect(await spent(next, before.code)).toBe('code-used');
+  expect(await spent(next, generateCode())).toBeUndefined();
 });
