@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { toImgmvError } from '../../proto/errors.ts';
 import { bytesToCome, type Image } from '../model/image.ts';
-import { clashes } from '../model/plan.ts';
+import { NameClaims } from '../model/name-claims.ts';
 import { roomAt } from '../model/room.ts';
 import {
   type Answer,
@@ -26,6 +26,7 @@ export class EachSink implements Sink {
   readonly #directory: string;
   readonly #format: Format;
   readonly #options: WriteOptions;
+  readonly #claims = new NameClaims();
   #pastMs = 0;
   readonly #open = new Set<BlobSink>();
 
@@ -37,7 +38,7 @@ export class EachSink implements Sink {
 
   async plan(images: readonly Image[]): Promise<readonly Planned[]> {
     const taken = new Map<string, Image>();
-    const clashing = clashes(images);
+    const clashing = this.#claims.clashes(images);
     const planned: Planned[] = [];
     let freeBytes = await this.#freeBytes();
     for (const [at, image] of images.entries()) {

@@ -5,7 +5,8 @@ import { deferred } from '../../proto/deferred.ts';
 import { toImgmvError } from '../../proto/errors.ts';
 import { Stopwatch } from '../../proto/stopwatch.ts';
 import { bytesToCome, type Digest, type Image } from '../model/image.ts';
-import { clashes, shownName } from '../model/plan.ts';
+import { NameClaims } from '../model/name-claims.ts';
+import { shownName } from '../model/plan.ts';
 import {
   type Answer,
   type Committed,
@@ -74,6 +75,7 @@ export class EngineSink implements Sink {
   readonly #engine: Engine;
   readonly #store: ImageStore;
   readonly #options: EngineSinkOptions;
+  readonly #claims = new NameClaims();
   readonly #helpers: Helpers;
   /** Layers that were here when images were planned, or have come since. */
   readonly #knownLayers = new Set<Digest>();
@@ -120,7 +122,7 @@ export class EngineSink implements Sink {
       byName: new Map(listed.flatMap(({ Id, RepoTags }) => (RepoTags ?? []).map((name) => [name, Id]))),
     };
     const found = await atOnce(LOOKUPS_AT_ONCE, images, (image) => this.#lookUp(image, here));
-    const clashing = clashes(images);
+    const clashing = this.#claims.clashes(images);
     const planned: Planned[] = [];
     // One after another: what is coming with one of them need not come with the next.
     for (const [at, looked] of found.entries())

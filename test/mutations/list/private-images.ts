@@ -16,8 +16,10 @@ const STILL = 'If its index names an index that did not come';
 const AGAIN = 'This is checked again before each try';
 const ONE = 'If its index names manifests of other platforms';
 const ONE_ONLY = 'Exactly one manifest of the index';
+const OFFERED = 'If the offer spells its platform';
 const MOVED = 'A name that another image has got';
 const BEFORE = 'If the index was on the target before';
+const PODMAN = 'Podman is told the full name';
 const ANSWER = 'What a registry answers';
 
 export const PRIVATE_IMAGES: readonly Mutation[] = [
@@ -38,6 +40,14 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
     replace: 'true',
     tests: named('the steps of a build'),
     says: [READS, LOOKS],
+  },
+  {
+    name: 'a config with the mark of a tar is a tar',
+    file: 'agent/docker/containerd/inventory.ts',
+    find: "(isTar(head) && !JSON_BEGINS.test(head.toString('latin1')))",
+    replace: 'isTar(head)',
+    tests: tests('test/agent/docker/containerd/inventory.test.ts'),
+    says: [LOOKS],
   },
   {
     name: 'a blob counts as a layer that was to come and did not',
@@ -224,10 +234,18 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
   {
     name: 'a platform in another spelling is another one',
     file: 'agent/docker/containerd/pushable.ts',
-    find: '  if (!SYSTEMS.has(os) || !ARCHITECTURES.has(architecture)) return true;\n',
-    replace: '',
+    find: '!isUsual(platform) || !isUsual(wanted)',
+    replace: '!isUsual(wanted)',
     tests: PUSHABLE,
     says: [ONE_ONLY],
+  },
+  {
+    name: 'a platform that the offer spells in its own way is no other one',
+    file: 'agent/docker/containerd/pushable.ts',
+    find: '!isUsual(platform) || !isUsual(wanted)',
+    replace: '!isUsual(platform)',
+    tests: named('in the sender’s own spelling'),
+    says: [OFFERED],
   },
   {
     name: 'a name is pushed whichever image has it by now',
@@ -260,6 +278,14 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
     replace: "PUSHES_PLATFORMS = '1.45'",
     tests: tests('test/agent/docker/engine-info.test.ts'),
     says: [ONE],
+  },
+  {
+    name: 'podman is told a short name of what it is to push',
+    file: 'agent/docker/engine.ts',
+    find: 'encodeName(this.#meantRepository(repository, tag))}/push?',
+    replace: 'encodeName(repository)}/push?',
+    tests: tests('test/agent/docker/engine.test.ts', 'names to podman in full'),
+    says: [PODMAN],
   },
   {
     name: 'the sender hears what the registry said',
