@@ -27,6 +27,7 @@ import { EngineWriter, LAYERWISE_MIN_BYTES } from './engine-writer.ts';
 import { dropHelper, type Helper, Helpers, helpersAmong, isOver, isPrivateName } from './helpers.ts';
 import type { ImageStore } from './image-store.ts';
 import type { Inventory } from './inventory.ts';
+import { lookAtName } from './name-look.ts';
 import { bytesWhileLoading, noRoom, type Room, roomOf } from './room.ts';
 import { setNames } from './set-names.ts';
 import { imageStoreOf } from './stores.ts';
@@ -256,8 +257,7 @@ export class EngineSink implements Sink {
     return async (name) => {
       const pushable = await this.#store.pushable({ image, targetId, sent, mayCome });
       // Last, since an engine pushes what has the name then.
-      const isOurs = (await this.#engine.inspect(name))?.Id === targetId;
-      return isOurs ? pushable : { ...pushable, moved: true };
+      return { ...pushable, name: await lookAtName(this.#engine, name, targetId) };
     };
   }
 

@@ -18,6 +18,7 @@ const ONE = 'If its index names manifests of other platforms';
 const ONE_ONLY = 'Exactly one manifest of the index';
 const OFFERED = 'If the offer spells its platform';
 const MOVED = 'A name that another image has got';
+const SLOW = 'If the engine takes a second or more';
 const BEFORE = 'If the index was on the target before';
 const PODMAN = 'Podman is told the full name';
 const ANSWER = 'What a registry answers';
@@ -199,9 +200,9 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
   {
     name: 'what may be pushed is looked at once',
     file: 'agent/push/pushing-sink.ts',
-    find: 'const platform = async () => {\n        const { foreign, moved, platform } = await pushable(ref.target);',
+    find: 'const platform = async () => {\n        const { foreign, name, platform } = await pushable(ref.target);',
     replace:
-      'const looked = pushable(ref.target);\n      const platform = async () => {\n        const { foreign, moved, platform } = await looked;',
+      'const looked = pushable(ref.target);\n      const platform = async () => {\n        const { foreign, name, platform } = await looked;',
     tests: named('between two tries'),
     says: [AGAIN],
   },
@@ -250,10 +251,26 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
   {
     name: 'a name is pushed whichever image has it by now',
     file: 'agent/docker/engine-sink.ts',
-    find: 'return isOurs ? pushable : { ...pushable, moved: true };',
-    replace: 'return isOurs ? pushable : { ...pushable };',
+    find: 'return { ...pushable, name: await lookAtName(this.#engine, name, targetId) };',
+    replace: 'void lookAtName(this.#engine, name, targetId);\n      return pushable;',
     tests: named('that another session moves'),
     says: [MOVED],
+  },
+  {
+    name: 'an engine may look for as long as it likes which image has a name',
+    file: 'agent/docker/name-look.ts',
+    find: 'if (now() - startedAt < LOOK_MAX_MS) return',
+    replace: 'if (now() >= startedAt) return',
+    tests: tests('test/agent/docker/name-look.test.ts'),
+    says: [SLOW],
+  },
+  {
+    name: 'what an engine could not say in time is pushed',
+    file: 'agent/push/pushing-sink.ts',
+    find: "        if (name === 'slow') throw isUnseen(ref.target);\n",
+    replace: '',
+    tests: tests('test/agent/push/pushing-sink.test.ts', 'long to say'),
+    says: [SLOW],
   },
   {
     name: 'an engine is not told which platform to push',
