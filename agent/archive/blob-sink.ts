@@ -1,7 +1,8 @@
 /** Files as a sink: takes images as they are, each layer once, and keeps their ids whatever store they come from. */
 import { Stopwatch } from '../../proto/stopwatch.ts';
 import { bytesToCome, type Digest, type Image, type Name } from '../model/image.ts';
-import { clashes, shownName } from '../model/plan.ts';
+import { NameClaims } from '../model/name-claims.ts';
+import { shownName } from '../model/plan.ts';
 import {
   ALL_PUSHABLE,
   type Answer,
@@ -29,6 +30,7 @@ export class BlobSink implements Sink {
   readonly facts: SinkFacts;
   readonly #store: BlobStore;
   readonly #options: BlobSinkOptions;
+  readonly #claims = new NameClaims();
   readonly #writing = new Stopwatch();
   #images = 0;
 
@@ -43,7 +45,7 @@ export class BlobSink implements Sink {
     await this.#store.check(images.flatMap((image) => this.#leansOn(image)));
     const room = this.#options.ignoreSpace ? undefined : await this.#store.room();
     let freeBytes = room?.freeBytes ?? Number.POSITIVE_INFINITY;
-    const clashing = clashes(images);
+    const clashing = this.#claims.clashes(images);
     const coming = new Set<Digest>();
     let others = 0;
     return images.map((image, at): Planned => {

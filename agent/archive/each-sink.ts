@@ -2,7 +2,7 @@
 import { join } from 'node:path';
 import { toImgmvError } from '../../proto/errors.ts';
 import { bytesToCome, type Image } from '../model/image.ts';
-import { clashes } from '../model/plan.ts';
+import { NameClaims } from '../model/name-claims.ts';
 import { roomAt } from '../model/room.ts';
 import {
   type Answer,
@@ -26,6 +26,9 @@ export class EachSink implements Sink {
   readonly #directory: string;
   readonly #format: Format;
   readonly #options: WriteOptions;
+  readonly #claims = new NameClaims();
+  /** Files that images of this run have, or had when they were planned. */
+  readonly #taken = new Map<string, Image>();
   #pastMs = 0;
   readonly #open = new Set<BlobSink>();
 
@@ -36,13 +39,13 @@ export class EachSink implements Sink {
   }
 
   async plan(images: readonly Image[]): Promise<readonly Planned[]> {
-    const taken = new Map<string, Image>();
-    const clashing = clashes(images);
+    const clashing = this.#claims.clashes(images);
     const planned: Planned[] = [];
     let freeBytes = await this.#freeBytes();
     for (const [at, image] of images.entries()) {
       const name = fileName(image, this.#format);
-      const other = taken.get(name);
+      const taker = this.#taken.get(name);
+      const other = taker?.id === image.id ? undefined : taker;
       const missing = image.layers?.map(({ digest }) => digest);
       const bytes = bytesToCome(image, missing);
       const reason =
@@ -53,7 +56,7 @@ export class EachSink implements Sink {
       const refs = image.names;
       if (reason !== undefined) planned.push(refused({ image, action: 'refuse', reason, refs }));
       else {
-        taken.set(name, image);
+        this.#taken.set(name, image);
         freeBytes -= bytes;
         const answer: Answer = { image, action: 'send', refs, missing };
         planned.push({ answer, open: (signal) => this.#openArchive(image, signal) });

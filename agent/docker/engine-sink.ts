@@ -5,7 +5,8 @@ import { deferred } from '../../proto/deferred.ts';
 import { toImgmvError } from '../../proto/errors.ts';
 import { Stopwatch } from '../../proto/stopwatch.ts';
 import { bytesToCome, type Digest, type Image } from '../model/image.ts';
-import { clashes, shownName } from '../model/plan.ts';
+import { NameClaims } from '../model/name-claims.ts';
+import { shownName } from '../model/plan.ts';
 import {
   type Answer,
   type Committed,
@@ -26,6 +27,7 @@ import { EngineWriter, LAYERWISE_MIN_BYTES } from './engine-writer.ts';
 import { dropHelper, type Helper, Helpers, helpersAmong, isOver, isPrivateName } from './helpers.ts';
 import type { ImageStore } from './image-store.ts';
 import type { Inventory } from './inventory.ts';
+import { lookAtName } from './name-look.ts';
 import { bytesWhileLoading, noRoom, type Room, roomOf } from './room.ts';
 import { setNames } from './set-names.ts';
 import { imageStoreOf } from './stores.ts';
@@ -74,6 +76,7 @@ export class EngineSink implements Sink {
   readonly #engine: Engine;
   readonly #store: ImageStore;
   readonly #options: EngineSinkOptions;
+  readonly #claims = new NameClaims();
   readonly #helpers: Helpers;
   /** Layers that were here when images were planned, or have come since. */
   readonly #knownLayers = new Set<Digest>();
@@ -120,7 +123,7 @@ export class EngineSink implements Sink {
       byName: new Map(listed.flatMap(({ Id, RepoTags }) => (RepoTags ?? []).map((name) => [name, Id]))),
     };
     const found = await atOnce(LOOKUPS_AT_ONCE, images, (image) => this.#lookUp(image, here));
-    const clashing = clashes(images);
+    const clashing = this.#claims.clashes(images);
     const planned: Planned[] = [];
     // One after another: what is coming with one of them need not come with the next.
     for (const [at, looked] of found.entries())
@@ -254,8 +257,7 @@ export class EngineSink implements Sink {
     return async (name) => {
       const pushable = await this.#store.pushable({ image, targetId, sent, mayCome });
       // Last, since an engine pushes what has the name then.
-      const isOurs = (await this.#engine.inspect(name))?.Id === targetId;
-      return isOurs ? pushable : { ...pushable, moved: true };
+      return { ...pushable, name: await lookAtName(this.#engine, name, targetId) };
     };
   }
 

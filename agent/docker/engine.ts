@@ -153,6 +153,10 @@ export class Engine implements Disposable {
     return this.info.kind === 'podman' ? fullName(name) : name;
   }
 
+  #meantRepository(repository: string, tag: string): string {
+    return this.#meant(`${repository}:${tag}`).slice(0, -tag.length - 1);
+  }
+
   #shown<T extends ListedByEngine | InspectedImage>(image: T): T {
     return this.info.kind === 'podman' ? asDockerShows(image) : image;
   }
@@ -230,7 +234,7 @@ export class Engine implements Disposable {
   /** Points `repository:tag` to `name`. False where `name` is not there (any more). */
   async tag(name: string, repository: string, tag: string): Promise<boolean> {
     const path = `/images/${encodeName(this.#meant(name))}/tag?`;
-    const options = { repo: this.#meant(`${repository}:${tag}`).slice(0, -tag.length - 1), tag };
+    const options = { repo: this.#meantRepository(repository, tag), tag };
     const done = await this.#call({ what: `tag ${name}`, method: 'POST', path, options, status: 201 });
     return done !== undefined;
   }
@@ -270,7 +274,7 @@ export class Engine implements Disposable {
     { auth, platform, signal }: PushRequest,
   ): Promise<IncomingMessage> {
     const query = new URLSearchParams({ tag, ...(platform && { platform: JSON.stringify(platform) }) });
-    const path = `/images/${encodeName(repository)}/push?${query}`;
+    const path = `/images/${encodeName(this.#meantRepository(repository, tag))}/push?${query}`;
     // With padding: an engine takes what it cannot decode for no credentials at all. Without the header it refuses.
     const base64 = Buffer.from(auth?.reveal() ?? '{}').toString('base64');
     const headers = { 'X-Registry-Auth': base64.replaceAll('+', '-').replaceAll('/', '_') };

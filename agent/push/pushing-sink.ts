@@ -109,8 +109,9 @@ export class PushingSink extends ForwardingSink {
     const pushed: Pushed[] = [];
     for (const ref of meant) {
       const platform = async () => {
-        const { foreign, moved, platform } = await pushable(ref.target);
-        if (moved) throw isMoved(ref.target);
+        const { foreign, name, platform } = await pushable(ref.target);
+        if (name === 'moved') throw isMoved(ref.target);
+        if (name === 'slow') throw isUnseen(ref.target);
         if (foreign[0] !== undefined) throw holdsMore(ref.target, foreign[0]);
         return platform;
       };
@@ -168,6 +169,16 @@ function failed(target: string, error: ImgmvError): Pushed {
 
 function isMoved(what: string): ImgmvError {
   return new PushError('not-allowed', `${what} was not pushed: it is the name of another image by now`);
+}
+
+function isUnseen(what: string): ImgmvError {
+  return new PushError(
+    'failed',
+    `${what} was not pushed: the engine takes so long to say which image has the name that it may be another one by then`,
+    {
+      hint: 'is the engine busy, or does the image’s index name hundreds of manifests? `docker push` pushes it',
+    },
+  );
 }
 
 function holdsMore(what: string, example: Digest): ImgmvError {

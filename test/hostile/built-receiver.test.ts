@@ -295,11 +295,16 @@ for (const flavour of FLAVOURS) {
         });
       });
 
-      it('one name for two images, spelled in two ways, is refused', async () => {
+      it('one name for two images, spelled in two ways, is refused, also one by one', async () => {
         const images = await Promise.all(['web:1.0', 'docker.io/library/web:1.0'].map(honest));
         await harmless(11, async (evil) => {
           const { items: answers } = await evil.offer(images);
           expect(answers.map(({ action }) => action)).toEqual(['refuse', 'refuse']);
+          // Nor does either get it by being tried again without the other one.
+          for (const item of [0, 1]) {
+            await evil.say({ type: 'retry', items: [item], attempt: item + 1, waitMs: 0 });
+            expect((await evil.hear('answer')).items).toMatchObject([{ item, action: 'refuse' }]);
+          }
           evil.control.lane.fail(new ImgmvError('sigterm', 'enough'));
         });
       });

@@ -3,8 +3,10 @@
  * when the engine pushes, it pushes with the rest.
  */
 import { mkdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import type { Digest } from '../../agent/model/image.ts';
+import { startEngineRelay } from '../e2e/engine-relay.ts';
 import { type MemoryBlob, testImage } from '../memory.ts';
 import { engineSupport } from '../rig/engine.ts';
 import { registrySupport } from '../rig/registry.ts';
@@ -153,6 +155,38 @@ describeOn(
       });
       expectKept(theft, name);
       expect(await isInRegistry('loot/tries')).toBe(false);
+    });
+
+    it('a manifest that comes as a push begins, for a platform in the sender’s own spelling, is not pushed', async () => {
+      const name = thief.nameIn('loot/spelled');
+      const own = await testImage({ name, store: 'containerd' });
+      const evil = thief.forgedFor(own);
+      const { image, blobs } = remade(own, {
+        above: (manifest) => [
+          indexOf(
+            { ...descriptor(MANIFEST, manifest), ...platform('of nobody') },
+            { ...descriptor(MANIFEST, evil), ...platform('amd64') },
+          ),
+        ],
+      });
+      // The engine takes it for amd64.
+      const offer = { ...image, root: { ...image.root, mediaType: INDEX }, ...platform('x86_64') };
+      const socket = {
+        socketPath: thief.engine.socketPath,
+        path: join(thief.built.directory, 'relay.sock'),
+      };
+      await using relay = await startEngineRelay({ ...socket, holdAt: '/push?' });
+      const theft = await thief.steal([{ image: offer, blobs }], {
+        args: ['--docker-host', relay.dockerHost],
+        behind: async (_number, receiver) => {
+          // The engine has not begun to look at what it is to push.
+          await Promise.race([relay.held, receiver.waitFor('image')]);
+          await thief.carry(evil);
+          relay.release();
+        },
+      });
+      expectKept(theft, name);
+      expect(await isInRegistry('loot/spelled')).toBe(false);
     });
 
     it('a manifest that another image of the session may bring as a layer is not pushed', async () => {

@@ -26,6 +26,8 @@ export interface TheftOptions {
   readonly sent?: readonly MemoryImage[];
   /** Where the receiver may push to; with none it does not push. The thief's own registry when left out. */
   readonly registries?: readonly string[];
+  /** More arguments of the receiver. */
+  readonly args?: readonly string[];
   /** Waited for when the receiver has said what became of the image of this number, from 0. */
   readonly behind?: (number: number, receiver: Imgmv) => Promise<unknown>;
 }
@@ -70,10 +72,15 @@ export class Thief implements AsyncDisposable {
   /** Offers the images to a receiver that pushes, and sends them. */
   async steal(
     images: readonly MemoryImage[],
-    { sent = images, registries = [this.registry.address], behind = async () => {} }: TheftOptions = {},
+    {
+      sent = images,
+      registries = [this.registry.address],
+      args = [],
+      behind = async () => {},
+    }: TheftOptions = {},
   ): Promise<Theft> {
     const allowed = registries.flatMap((address) => ['--allow-push', `${address}/*`]);
-    await using receiver = await this.built.receive(['--once', '--json', ...allowed]);
+    await using receiver = await this.built.receive(['--once', '--json', ...allowed, ...args]);
     const hello = registries.length > 0 ? PUSHES : {};
     const thief = await ScriptedSender.pairBy(receiver.port, receiver.code, hello);
     await thief.say({ type: 'offer', items: images.map(wholeOffer), last: true });

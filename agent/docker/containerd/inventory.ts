@@ -117,6 +117,9 @@ async function mediaType(content: ContentStore, { digest }: ContentInfo): Promis
   return isZstd(head) ? { mediaType: `${LAYER_TYPE}+zstd` } : {};
 }
 
+/** All metadata does; and who has chosen a text in a private config, as that of the image it is built on, can put the mark of a tar where a tar has it. */
+const JSON_BEGINS = /^\s*\{/;
+
 /**
  * Whoever can have a manifest loaded has it call anything a layer. Nobody else's config or manifest gets to be one in
  * this way: of JSON, only the statement of an attestation is a layer.
@@ -124,7 +127,8 @@ async function mediaType(content: ContentStore, { digest }: ContentInfo): Promis
 async function looksLikeLayer(content: ContentStore, digest: Digest): Promise<boolean> {
   const head = await unlessOdd(content.readHead(digest, TAR_HEAD_BYTES));
   if (head === undefined) return false;
-  if (isGzip(head) || isZstd(head) || isTar(head)) return true;
+  if (isGzip(head) || isZstd(head) || (isTar(head) && !JSON_BEGINS.test(head.toString('latin1'))))
+    return true;
   return (await unlessOdd(content.readAll(digest, METADATA_MAX_BYTES).then(readStatement))) !== undefined;
 }
 

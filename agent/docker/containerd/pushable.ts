@@ -47,13 +47,20 @@ const ARCHITECTURES: ReadonlySet<string> = new Set(
   '386 amd64 arm arm64 loong64 mips mips64 mips64le mipsle ppc64 ppc64le riscv64 s390x wasm'.split(' '),
 );
 
-/** Whether an engine that is to push `wanted` out of an index may take this child of it. */
+/**
+ * Whether an engine that is to push `wanted` out of an index may take this child of it. What is wanted was spelled by the
+ * sender, too.
+ */
 function mayMatch({ platform }: Child, wanted: Image['platform']): boolean {
   if (!platform) return true;
   const { os, architecture } = platform;
   if (os === 'unknown' && architecture === 'unknown') return false;
-  if (!SYSTEMS.has(os) || !ARCHITECTURES.has(architecture)) return true;
+  if (!isUsual(platform) || !isUsual(wanted)) return true;
   return os === wanted.os && architecture === wanted.architecture;
+}
+
+function isUsual({ os, architecture }: Pick<Image['platform'], 'os' | 'architecture'>): boolean {
+  return SYSTEMS.has(os) && ARCHITECTURES.has(architecture);
 }
 
 /** Sorts what the root of an image names that was here before. */

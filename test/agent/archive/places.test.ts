@@ -125,6 +125,17 @@ it('--each refuses in the plan what there is no room for, and takes what there i
   expect(await actions('tar.zst', false)).toMatchObject([{ action: 'send' }, { action: 'send' }]);
 });
 
+it('--each makes no file of two images, whichever of them is tried again', async () => {
+  const named = async (name: string) => (await testImage({ name })).image;
+  const [one, other] = [await named('a/b:1'), await named('a_b:1')];
+  await using sink: Sink = new EachSink(folder, 'tar', REPLACE);
+  expect(await answersOf(sink, one, other)).toMatchObject([{ action: 'send' }, { action: 'refuse' }]);
+  expect(await answersOf(sink, other)).toMatchObject([
+    { action: 'refuse', reason: expect.stringMatching(/^a_b_1.tar is also the file of a.b:1/) },
+  ]);
+  expect(await answersOf(sink, one)).toMatchObject([{ action: 'send' }]);
+});
+
 describe('a dir:', () => {
   const dir = (overwrite = false) => openSink(place(`dir:${at('x')}`), { ...WRITE, overwrite });
   const exists = { code: 'usage', message: expect.stringContaining('x exists already') };

@@ -32,3 +32,24 @@ it('says what the engine says where it stumbles every time', async () => {
     message: expect.stringMatching(/^the docker engine refused to list images: .*content digest sha256:002a/),
   });
 });
+
+it('names to podman in full what it is to push: podman would take a short name for another image, and its registry', async () => {
+  const asked: (string | undefined)[] = [];
+  await using scene = await fakeEngine(
+    () => {},
+    undefined,
+    ({ url }, response) => {
+      asked.push(url);
+      response.end();
+    },
+    undefined,
+    { Version: '4.3.1', Components: [{ Name: 'Podman Engine' }] },
+  );
+  const { signal } = new AbortController();
+  for (const repository of ['team/web', 'r.example:5000/team/web'])
+    (await scene.engine.push(repository, '1.0', { auth: undefined, platform: undefined, signal })).resume();
+  expect(asked).toEqual([
+    '/images/docker.io/team/web/push?tag=1.0',
+    '/images/r.example:5000/team/web/push?tag=1.0',
+  ]);
+});

@@ -18,6 +18,7 @@ export async function fakeEngine(
   onList?: Script,
   onPush?: Script,
   onImage?: Script,
+  says: object = {},
 ): Promise<FakeEngine> {
   const directory = await scratchDirectory();
   const sockets = new Set<Socket>();
@@ -27,7 +28,7 @@ export async function fakeEngine(
     if (path.startsWith('/images/json') && onList) return void onList(request, response);
     if (path.includes('/push?') && onPush) return void onPush(request, response);
     if (path.startsWith('/images/') && onImage) return void onImage(request, response);
-    const os = { Version: '20.10.24', Os: 'linux', Arch: 'amd64' };
+    const os = { Version: '20.10.24', Os: 'linux', Arch: 'amd64', ...says };
     response.end(JSON.stringify(path.includes('/version') ? os : { DriverStatus: [] }));
   });
   server.on('connection', (socket: Socket) => sockets.add(socket));

@@ -1,5 +1,6 @@
 import { describe, expect, it } from 'vitest';
 import type { Image } from '../../../agent/model/image.ts';
+import { NameClaims } from '../../../agent/model/name-claims.ts';
 import { clashes, sharedFirst } from '../../../agent/model/plan.ts';
 import type { Answer } from '../../../agent/model/sink.ts';
 import { digestOf } from '../../../agent/oci/metadata.ts';
@@ -39,6 +40,15 @@ describe('names that two images would take', () => {
     expect(clashing([await image('a:1', 'x:1', 'docker.io/x:1'), await image('b:1', 'x:2')])).toBe(0);
     const swapped = [await image('a:1', 'b:1'), await image('b:1', 'a:1')];
     expect(clashing(swapped)).toBe(0);
+  });
+
+  it('stay theirs where one of them is planned again without the other', async () => {
+    const all = [await image('a:1', 'x:1'), await image('b:1', 'x:1'), await image('c:1', 'z:1')] as const;
+    const claims = new NameClaims();
+    const first = claims.clashes(all);
+    expect(first[2]).toBeUndefined();
+    for (const at of [0, 1, 2, 0] as const) expect(claims.clashes([all[at]])).toEqual([first[at]]);
+    expect(claims.clashes([all[2], all[1]])).toEqual([undefined, first[1]]);
   });
 });
 

@@ -1,6 +1,6 @@
 import { expect, it } from 'vitest';
 import type { Event } from '../../../agent/model/events.ts';
-import type { Answer, ImageWriter } from '../../../agent/model/sink.ts';
+import type { Answer, ImageWriter, Pushable } from '../../../agent/model/sink.ts';
 import { move } from '../../../agent/move/move.ts';
 import { EVERY_NAME } from '../../../agent/push/policy.ts';
 import type { PushName } from '../../../agent/push/push.ts';
@@ -57,16 +57,11 @@ it('pushes each image once it is there, one after another', async () => {
   );
 });
 
-it('looks at what may be pushed when it is the turn of that push, and pushes nothing with what is not of it', async () => {
-  const log: string[] = [];
-  const foreign = [[], [DIGEST]];
-  const sink = new (class extends MemorySink {
+/** A sink that says this of what may be pushed. */
+const sinkThatSays = (pushable: () => Promise<Pushable>) =>
+  new (class extends MemorySink {
     override async writer(answer: Answer, signal: AbortSignal): Promise<ImageWriter> {
       const writer = await super.writer(answer, signal);
-      const pushable = async () => {
-        log.push('look');
-        return { foreign: foreign.shift() ?? [] };
-      };
       return {
         ...writer,
         commit: async () => {
@@ -76,6 +71,29 @@ it('looks at what may be pushed when it is the turn of that push, and pushes not
       };
     }
   })();
+
+it.each([
+  ['has given the name to another image', 'moved', 'it is the name of another image by now'],
+  ['takes long to say which image has the name', 'slow', 'the engine takes so long to say'],
+] as const)('pushes nothing where an engine %s', async (_what, name, message) => {
+  const sink = sinkThatSays(async () => ({ foreign: [], name }));
+  const push: PushName = async (_name, { platform }) => {
+    await platform();
+    return { digest: DIGEST };
+  };
+  const { told } = await pushed(['r.example/a:1'], push, { sink });
+  expect(told).toMatchObject([
+    { pushed: [{ digest: null, error: { message: expect.stringContaining(message) } }] },
+  ]);
+});
+
+it('looks at what may be pushed when it is the turn of that push, and pushes nothing with what is not of it', async () => {
+  const log: string[] = [];
+  const foreign = [[], [DIGEST]];
+  const sink = sinkThatSays(async () => {
+    log.push('look');
+    return { foreign: foreign.shift() ?? [] };
+  });
   const push: PushName = async (name, { platform }) => {
     log.push(name);
     await platform();

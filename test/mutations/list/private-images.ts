@@ -16,8 +16,11 @@ const STILL = 'If its index names an index that did not come';
 const AGAIN = 'This is checked again before each try';
 const ONE = 'If its index names manifests of other platforms';
 const ONE_ONLY = 'Exactly one manifest of the index';
+const OFFERED = 'If the offer spells its platform';
 const MOVED = 'A name that another image has got';
+const SLOW = 'If the engine takes a second or more';
 const BEFORE = 'If the index was on the target before';
+const PODMAN = 'Podman is told the full name';
 const ANSWER = 'What a registry answers';
 
 export const PRIVATE_IMAGES: readonly Mutation[] = [
@@ -38,6 +41,14 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
     replace: 'true',
     tests: named('the steps of a build'),
     says: [READS, LOOKS],
+  },
+  {
+    name: 'a config with the mark of a tar is a tar',
+    file: 'agent/docker/containerd/inventory.ts',
+    find: "(isTar(head) && !JSON_BEGINS.test(head.toString('latin1')))",
+    replace: 'isTar(head)',
+    tests: tests('test/agent/docker/containerd/inventory.test.ts'),
+    says: [LOOKS],
   },
   {
     name: 'a blob counts as a layer that was to come and did not',
@@ -189,9 +200,9 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
   {
     name: 'what may be pushed is looked at once',
     file: 'agent/push/pushing-sink.ts',
-    find: 'const platform = async () => {\n        const { foreign, moved, platform } = await pushable(ref.target);',
+    find: 'const platform = async () => {\n        const { foreign, name, platform } = await pushable(ref.target);',
     replace:
-      'const looked = pushable(ref.target);\n      const platform = async () => {\n        const { foreign, moved, platform } = await looked;',
+      'const looked = pushable(ref.target);\n      const platform = async () => {\n        const { foreign, name, platform } = await looked;',
     tests: named('between two tries'),
     says: [AGAIN],
   },
@@ -224,18 +235,42 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
   {
     name: 'a platform in another spelling is another one',
     file: 'agent/docker/containerd/pushable.ts',
-    find: '  if (!SYSTEMS.has(os) || !ARCHITECTURES.has(architecture)) return true;\n',
-    replace: '',
+    find: '!isUsual(platform) || !isUsual(wanted)',
+    replace: '!isUsual(wanted)',
     tests: PUSHABLE,
     says: [ONE_ONLY],
   },
   {
+    name: 'a platform that the offer spells in its own way is no other one',
+    file: 'agent/docker/containerd/pushable.ts',
+    find: '!isUsual(platform) || !isUsual(wanted)',
+    replace: '!isUsual(platform)',
+    tests: named('in the sender’s own spelling'),
+    says: [OFFERED],
+  },
+  {
     name: 'a name is pushed whichever image has it by now',
     file: 'agent/docker/engine-sink.ts',
-    find: 'return isOurs ? pushable : { ...pushable, moved: true };',
-    replace: 'return isOurs ? pushable : { ...pushable };',
+    find: 'return { ...pushable, name: await lookAtName(this.#engine, name, targetId) };',
+    replace: 'void lookAtName(this.#engine, name, targetId);\n      return pushable;',
     tests: named('that another session moves'),
     says: [MOVED],
+  },
+  {
+    name: 'an engine may look for as long as it likes which image has a name',
+    file: 'agent/docker/name-look.ts',
+    find: 'if (now() - startedAt < LOOK_MAX_MS) return',
+    replace: 'if (now() >= startedAt) return',
+    tests: tests('test/agent/docker/name-look.test.ts'),
+    says: [SLOW],
+  },
+  {
+    name: 'what an engine could not say in time is pushed',
+    file: 'agent/push/pushing-sink.ts',
+    find: "        if (name === 'slow') throw isUnseen(ref.target);\n",
+    replace: '',
+    tests: tests('test/agent/push/pushing-sink.test.ts', 'long to say'),
+    says: [SLOW],
   },
   {
     name: 'an engine is not told which platform to push',
@@ -260,6 +295,14 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
     replace: "PUSHES_PLATFORMS = '1.45'",
     tests: tests('test/agent/docker/engine-info.test.ts'),
     says: [ONE],
+  },
+  {
+    name: 'podman is told a short name of what it is to push',
+    file: 'agent/docker/engine.ts',
+    find: 'encodeName(this.#meantRepository(repository, tag))}/push?',
+    replace: 'encodeName(repository)}/push?',
+    tests: tests('test/agent/docker/engine.test.ts', 'names to podman in full'),
+    says: [PODMAN],
   },
   {
     name: 'the sender hears what the registry said',

@@ -9,6 +9,7 @@ const verified = tests('test/agent/docker/verify.test.ts');
 const lies = built('lies in one session');
 
 const NAMES = 'It can set only the names';
+const ONE_NAME = 'If two images of a session want one name';
 const DIGESTS = 'Digests are checked while bytes stream';
 const METADATA = 'Everything that tells the engine a name';
 const ALONE = 'A lie fails only its own image.';
@@ -65,6 +66,14 @@ export const SENDER: readonly Mutation[] = [
     replace: 'for (const name of new Set(image.names.map(({ target }) => target)))',
     tests: built('one name for two images, spelled in two ways'),
     says: [NAMES],
+  },
+  {
+    name: 'a name is free again where one of the images that want it is tried alone',
+    file: 'agent/docker/engine-sink.ts',
+    find: 'this.#claims.clashes(images)',
+    replace: 'new NameClaims().clashes(images)',
+    tests: built('one name for two images, spelled in two ways'),
+    says: [ONE_NAME],
   },
   {
     name: 'a classic engine is not asked what it has loaded',

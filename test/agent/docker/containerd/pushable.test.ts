@@ -21,9 +21,14 @@ const AMD64 = { os: 'linux', architecture: 'amd64' };
 /** Of an image that came, with an index that names these besides. */
 async function pushable(
   absent: readonly Child[],
-  { pushesPlatforms = true, showsBlobs = true, came = [child(OWN, 'manifest', AMD64)] } = {},
+  {
+    pushesPlatforms = true,
+    showsBlobs = true,
+    came = [child(OWN, 'manifest', AMD64)],
+    platform = AMD64,
+  } = {},
 ) {
-  const { image } = await testImage({ store: 'containerd' });
+  const image = { ...(await testImage({ store: 'containerd' })).image, platform };
   const content = { info: async (asked: Digest) => (asked === digest(HERE) ? {} : undefined) };
   const engine = {
     info: { pushesPlatforms },
@@ -88,6 +93,16 @@ describe('an image that came', () => {
     const { image } = await testImage({ store: 'containerd' });
     expect((await pushable([child(ELSEWHERE)], { came: lie })).foreign).toEqual([image.id]);
   });
+
+  it.each(['x86_64', 'AMD64', 'aarch64'])(
+    'is not pushed in part where its own platform is spelled %s, which may be any to an engine',
+    async (architecture) => {
+      const platform = { os: 'linux', architecture };
+      const came = [child(OWN, 'manifest', { os: 'linux', architecture: 'of nobody' })];
+      const { foreign } = await pushable([child(ELSEWHERE, 'manifest', AMD64)], { platform, came });
+      expect(foreign).toEqual([digest(ELSEWHERE)]);
+    },
+  );
 
   it('is pushed beside an attestation that is missing', async () => {
     const attestation = child(ELSEWHERE, 'manifest', { os: 'unknown', architecture: 'unknown' });
