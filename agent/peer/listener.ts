@@ -278,7 +278,7 @@ export class Listener {
   #altered(authority: Authority, address: string): void {
     if (this.#toldAltered === authority) return;
     this.#toldAltered = authority;
-    const message = `${address} began to pair, and the handshake failed: it was altered on the way, or is no imgmv`;
+    const message = `${address} began to pair, but the handshake failed: it was altered on the way, or the other side is not imgmv`;
     this.#options.emit({ event: 'warning', message });
   }
 
