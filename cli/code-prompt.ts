@@ -8,7 +8,9 @@ import { ImgmvError } from '../proto/errors.ts';
 import { CODE_WRONG_TRIES_MAX, PENALTY_MAX_MS } from '../proto/limits.ts';
 import type { Secret } from '../proto/secret.ts';
 import { askLine } from './ask-line.ts';
+import { columnsOf } from './screen.ts';
 import { StrayKeys } from './stray-keys.ts';
+import { wrap } from './wrap.ts';
 
 const TYPED_TRIES_MAX = 3;
 
@@ -53,8 +55,7 @@ export class CodePrompt implements AsyncDisposable {
     }
     this.#keys?.hold();
     await this.#options.probe();
-    if (!this.#code)
-      process.stderr.write('The first four letters of each word of the pairing code are enough.\n');
+    if (!this.#code) show('The first four letters of each word of the pairing code are enough.\n');
     this.#code = await this.#askUntilRead();
     return this.#code;
   }
@@ -98,9 +99,15 @@ export class CodePrompt implements AsyncDisposable {
     const { host, signal } = this.#options;
     const output = new Writable({ write: (_chunk, _encoding, done) => done() });
     this.#keys?.release();
-    const line = await askLine({ input: this.#open(), output, signal }, () =>
-      process.stderr.write(`Pairing code that \`imgmv receive\` shows on ${host} (hidden): `),
+    const io = { input: this.#open(), output, signal };
+    let line = await askLine(io, () =>
+      show(`Pairing code that \`imgmv receive\` shows on ${host} (hidden): `),
     );
+    // A narrow terminal shows it on several lines, and so it may be pasted.
+    while (line !== undefined && /-\s*$/.test(line)) {
+      const more = await askLine(io, () => show('\nIts next line (hidden): '));
+      line = more === undefined ? undefined : line + more;
+    }
     this.#keys?.hold();
     if (line !== undefined || signal.aborted) process.stderr.write('\n');
     signal.throwIfAborted();
@@ -119,7 +126,11 @@ export class CodePrompt implements AsyncDisposable {
 }
 
 function say(text: string): void {
-  process.stderr.write(`imgmv: ${text}\n`);
+  show(`imgmv: ${text}\n`);
+}
+
+function show(text: string): void {
+  process.stderr.write(wrap(text, columnsOf(process.stderr)));
 }
 
 /** Undefined where this process has no terminal. */
