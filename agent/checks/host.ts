@@ -24,7 +24,7 @@ export async function checkHost({ url, timeoutMs, signal }: HostOptions): Promis
     const { selected } = socket.negotiation;
     socket.close(1000);
     await socket.closed;
-    return ok('host', `${url} answers as an imgmv that waits for a sender (${selected})`);
+    return ok('host', `at ${url} an imgmv waits for a sender (${selected})`);
   } catch (error) {
     signal.throwIfAborted();
     const failure = toImgmvError(error);
@@ -33,12 +33,12 @@ export async function checkHost({ url, timeoutMs, signal }: HostOptions): Promis
       failure.code === 'not-imgmv' || failure.code === 'no-answer' ? await greetingOf(url) : undefined;
     if (found === undefined || failure.about === 'other-web-server') return faultOf('host', failure);
     const { host } = new URL(url);
-    if (/^SSH-/.test(found)) return fault('host', 'not-imgmv', `${host} is an ssh server, and not imgmv`);
+    if (/^SSH-/.test(found)) return fault('host', 'not-imgmv', `${host} is an ssh server, not imgmv`);
     if (failure.code === 'no-answer' && found === '')
       return fault(
         'host',
         'not-imgmv',
-        `${host} takes the connection and then says nothing: this is not imgmv`,
+        `${host} accepts the connection, but says nothing: that is not imgmv`,
       );
     return faultOf('host', failure);
   }
