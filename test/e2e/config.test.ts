@@ -75,6 +75,9 @@ describeOn(
         );
         const env = { IMGMV_DOCKER_HOST: 'unix:///of-env' };
         expect(await engineOf([], env)).toBe('unix:///of-env (IMGMV_DOCKER_HOST)');
+        expect(await engineOf([], { IMGMV_DOCKER_HOST: '', IMGMV_JOBS: '' })).toBe(
+          `unix:///of-user (${user})`,
+        );
         expect(await engineOf(['--docker-host', 'unix:///typed'], env)).toBe('unix:///typed (--docker-host)');
       });
 

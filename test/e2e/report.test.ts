@@ -207,7 +207,7 @@ describeOn(
     });
 
     const places: readonly (readonly [name: string, says: RegExp, hint: RegExp])[] = [
-      ['none/report.html', /there is no directory \S+\/none\n/, /make that directory, or name another one/],
+      ['none/report.html', /there is no directory \S+\/none$/, /make that directory, or name another one/],
       ['report.txt', /cannot tell from its ending/, /FILE\.md, FILE\.html or FILE\.json/],
       ['report', /cannot tell from its ending/, /FILE\.md/],
       ['.html', /cannot tell from its ending/, /FILE\.md/],
