@@ -30,6 +30,8 @@ FROM ${BASE_IMAGE}
 COPY --from=build /usr/local/bin/node /usr/local/bin/node
 COPY --from=build /out /opt/imgmv
 COPY LICENSE /opt/imgmv/
+# For `imgmv help PAGE`.
+COPY docs /opt/imgmv/docs
 # No user of any name: --group-add gives it the group of the docker socket, and that is all it gets.
 USER 65532:65532
 WORKDIR /

@@ -6,6 +6,7 @@ import type { Selection } from '../agent/choose/selection.ts';
 import { composeImages } from '../agent/compose/compose.ts';
 import type { Emit, PlanNeed } from '../agent/model/events.ts';
 import { readFrom, untilAborted } from '../agent/streams/fifo.ts';
+import { fileError } from '../agent/streams/file-error.ts';
 import { ImgmvError } from '../proto/errors.ts';
 import type { MoveFile } from './move-file.ts';
 import { collect, parseLabel, parseSince } from './options.ts';
@@ -97,20 +98,13 @@ export async function selectionOf(
   };
 }
 
-const UNREADABLE: Readonly<Record<string, string>> = {
-  ENOENT: 'there is no such file',
-  EACCES: 'this user may not read it',
-  EISDIR: 'it is a directory',
-};
-
 async function listed(file: string, signal: AbortSignal): Promise<readonly Pattern[]> {
   if (file === '-') return readList(untilAborted(process.stdin, signal), 'the list on standard input');
   try {
     return await readList(readFrom(file, signal), file);
   } catch (cause) {
     if (cause instanceof ImgmvError) throw cause;
-    const { code = '', message } = cause as NodeJS.ErrnoException;
-    throw new ImgmvError('usage', `cannot read the list ${file}: ${UNREADABLE[code] ?? message}`, { cause });
+    throw fileError(`cannot read the list ${file}`, file, cause);
   }
 }
 

@@ -3,6 +3,7 @@ import { randomBytes } from 'node:crypto';
 import { unlinkSync } from 'node:fs';
 import { rm, writeFile } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
+import { fileError, whyNot } from '../agent/streams/file-error.ts';
 import { giveName } from '../agent/streams/new-name.ts';
 import { ImgmvError } from '../proto/errors.ts';
 import type { Secret } from '../proto/secret.ts';
@@ -26,12 +27,11 @@ export class CodeFile {
       // Who reads it finds it whole.
       await giveName(temporary, this.path).finally(() => rm(temporary, { force: true }));
     } catch (cause) {
-      const exists = (cause as NodeJS.ErrnoException).code === 'EEXIST';
-      const why = exists ? 'it exists already' : (cause as Error).message;
-      throw new ImgmvError('usage', `cannot write the code file ${this.path}: ${why}`, {
-        cause,
-        hint: exists ? 'remove it, or name another one' : undefined,
-      });
+      const cannot = `cannot write the code file ${this.path}`;
+      if ((cause as NodeJS.ErrnoException).code !== 'EEXIST')
+        throw fileError(cannot, this.path, cause, { toWrite: true });
+      const hint = 'remove it, or name another one';
+      throw new ImgmvError('usage', `${cannot}: it exists already`, { cause, hint });
     }
     this.#written = true;
   }
@@ -44,7 +44,7 @@ export class CodeFile {
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code !== 'ENOENT')
         process.stderr.write(
-          `imgmv: cannot remove the code file ${this.path}: ${(error as Error).message}\n`,
+          `imgmv: cannot remove the code file ${this.path}: ${whyNot(this.path, error)}\n`,
         );
     }
   }

@@ -1,5 +1,7 @@
 /** The pairing code on the sending host, from a file or standard input. */
+
 import { readFrom, untilAborted } from '../agent/streams/fifo.ts';
+import { fileError } from '../agent/streams/file-error.ts';
 import { readAll } from '../agent/streams/read-all.ts';
 import { parseCode } from '../proto/code.ts';
 import { ImgmvError } from '../proto/errors.ts';
@@ -17,7 +19,6 @@ export async function readCodeFile(file: string, signal: AbortSignal): Promise<S
     return parseCode((await readAll(chunks, FILE_MAX_BYTES, tooLong)).toString('utf8'));
   } catch (cause) {
     if (cause instanceof ImgmvError) throw cause;
-    const { message } = cause as Error;
-    throw new ImgmvError('usage', `cannot read the code file ${file}: ${message}`, { cause });
+    throw fileError(`cannot read the code file ${file}`, file, cause);
   }
 }

@@ -9,7 +9,9 @@ import { ImgmvError } from '../proto/errors.ts';
 import { CODE_WRONG_TRIES_MAX, PENALTY_MAX_MS } from '../proto/limits.ts';
 import type { Secret } from '../proto/secret.ts';
 import { askLine } from './ask-line.ts';
+import { columnsOf } from './screen.ts';
 import { StrayKeys } from './stray-keys.ts';
+import { wrap } from './wrap.ts';
 
 const TYPED_TRIES_MAX = 3;
 
@@ -57,8 +59,7 @@ export class CodePrompt implements AsyncDisposable {
     }
     this.#keys?.hold();
     await this.#options.probe();
-    if (!this.#code)
-      process.stderr.write('The first four letters of each word of the pairing code are enough.\n');
+    if (!this.#code) show('The first four letters of each word of the pairing code are enough.\n');
     this.#code = await this.#askUntilRead();
     return this.#code;
   }
@@ -101,12 +102,18 @@ export class CodePrompt implements AsyncDisposable {
   async #askHidden(): Promise<string> {
     const { host, signal } = this.#options;
     const output = new Writable({ write: (_chunk, _encoding, done) => done() });
-    const input = this.#open();
-    const line = await this.letAnswer(() =>
-      askLine({ input, output, signal }, () =>
-        process.stderr.write(`Pairing code that \`imgmv receive\` shows on ${host} (hidden): `),
-      ),
-    );
+    const io = { input: this.#open(), output, signal };
+    const line = await this.letAnswer(async () => {
+      let given = await askLine(io, () =>
+        show(`Pairing code that \`imgmv receive\` shows on ${host} (hidden): `),
+      );
+      // A narrow terminal shows it on several lines, and so it may be pasted.
+      while (given !== undefined && /-\s*$/.test(given)) {
+        const more = await askLine(io, () => show('\nIts next line (hidden): '));
+        given = more === undefined ? undefined : given + more;
+      }
+      return given;
+    });
     if (line !== undefined || signal.aborted) process.stderr.write('\n');
     signal.throwIfAborted();
     if (line === undefined) throw new ImgmvError('usage', 'no pairing code was given');
@@ -128,7 +135,11 @@ function triesLeft(count: number): string {
 }
 
 function say(text: string): void {
-  process.stderr.write(`imgmv: ${text}\n`);
+  show(`imgmv: ${text}\n`);
+}
+
+function show(text: string): void {
+  process.stderr.write(wrap(text, columnsOf(process.stderr)));
 }
 
 /** Undefined where this process has no terminal. */

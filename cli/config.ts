@@ -53,7 +53,7 @@ export async function readConfig(env: Environment, systemFile = SYSTEM_FILE): Pr
   }
   const found = { files, variables: names, unknown };
   if (mistakes.length > 0) {
-    const hint = 'docs/config.md has every key and variable';
+    const hint = '`imgmv help config` shows every key and variable';
     return {
       ...found,
       values: {},

@@ -10,9 +10,10 @@ import { askLine } from './ask-line.ts';
 import { escapeText } from './escape.ts';
 import { needsText } from './needs-text.ts';
 import { planText, setsOnlyNames } from './plan-text.ts';
-import type { TerminalIo } from './screen.ts';
+import { columnsOf, type TerminalIo } from './screen.ts';
 import { etaOf, size } from './sizes.ts';
 import { StrayKeys } from './stray-keys.ts';
+import { wrap } from './wrap.ts';
 
 const NO_NAMES = 'No name was set.';
 const MINUTES = `${DECISION_WAIT_MS / 60_000} minutes`;
@@ -41,7 +42,7 @@ export function confirmPlan({ images, peer }: Asked, io: TerminalIo): Promise<bo
   // The sum comes last, where a long plan has not scrolled it away.
   const names = setsOnlyNames(images);
   const wants = names ? 'wants to set names' : 'wants to send';
-  const text = `\n${who} ${wants}:\n\n${planText(images, { receiver: true })}\n${sumOf(images)}\n`;
+  const text = `\n${who} ${wants}:\n\n${planOf(images, io, { receiver: true })}\n${sumOf(images)}\n`;
   const seconds = CONFIRM_WAIT_MS / 1000;
   const question = `Do this? Without an answer within ${seconds} s it is refused. [y/N] `;
   return ask({ text, question, no: names ? NO_NAMES : 'Nothing was taken.' }, io);
@@ -54,7 +55,7 @@ export function confirmSend(
 ): Promise<boolean> {
   const { bytes, seconds } = estimate;
   const time = bytes === 0 ? '' : `, ${etaOf(seconds)} without compression`;
-  const text = `\nTo ${escapeText(JSON.stringify(peer))}:\n\n${planText(images)}${needsText(needs)}\n${sumOf(images)}${time}\n`;
+  const text = `\nTo ${escapeText(JSON.stringify(peer))}:\n\n${planOf(images, io)}${needsText(needs)}\n${sumOf(images)}${time}\n`;
   return ask({ text, ...actionOn(images, 'Send this', 'sent') }, io);
 }
 
@@ -68,8 +69,8 @@ export function offerToSend({ images, peer }: Proposal, io: TerminalIo): Promise
 
 /** At the one host of a copy. */
 export function confirmCopy({ images, needs, destination }: CopyProposal, io: TerminalIo): Promise<boolean> {
-  const plan = planText(images, { receiver: true });
-  const text = `\nTo ${escapeText(destination)}:\n\n${plan}${needsText(needs)}\n${sumOf(images)}\n`;
+  const plan = planOf(images, io, { receiver: true, copies: true });
+  const text = `\nTo ${escapeText(destination)}:\n\n${plan}${needsText(needs)}\n${sumOf(images, 'copy')}\n`;
   return ask({ text, ...actionOn(images, 'Copy this', 'copied') }, io);
 }
 
@@ -105,9 +106,10 @@ async function ask(
   // What was typed before the question is an answer to something else.
   await new StrayKeys(input).drain();
   if (signal.aborted) return false;
-  output.write(text);
+  const columns = columnsOf(output);
+  output.write(wrap(text, columns));
   const answer = await askLine({ input, output, signal }, (lines) => {
-    lines.setPrompt(question);
+    lines.setPrompt(wrap(question, columns));
     lines.prompt();
   });
   const yes = answer !== undefined && /^y(?:es)?$/i.test(answer.trim());
@@ -116,13 +118,21 @@ async function ask(
   return yes;
 }
 
-function sumOf(images: readonly PlanImage[]): string {
+function planOf(
+  images: readonly PlanImage[],
+  { output }: TerminalIo,
+  reader?: Parameters<typeof planText>[1],
+): string {
+  return planText(images, { ...reader, columns: columnsOf(output) });
+}
+
+function sumOf(images: readonly PlanImage[], verb = 'send'): string {
   const wanted = images.filter(({ action }) => action !== 'refuse');
   const bytes = wanted.reduce((sum, { bytesMissing }) => sum + bytesMissing, 0);
   const replaced = wanted.flatMap(({ refs }) => refs).filter(({ replaces }) => replaces !== null).length;
   const pushes = wanted.flatMap(({ pushes = [] }) => pushes).length;
   const parts = [
-    `${counted(wanted.length, 'image')}, ${setsOnlyNames(images) ? 'only names to set' : `${size(bytes)} to send`}`,
+    `${counted(wanted.length, 'image')}, ${setsOnlyNames(images) ? 'only names to set' : `${size(bytes)} to ${verb}`}`,
     replaced > 0 && `${counted(replaced, 'name')} taken from other images`,
     pushes > 0 && `${counted(pushes, 'name')} pushed on`,
     wanted.length < images.length && `${images.length - wanted.length} refused in any case`,

@@ -20,7 +20,7 @@ import {
   tellingNeeds,
 } from './choosing.ts';
 import { confirmCopy, requireTerminal } from './confirm.ts';
-import { placesHint } from './hints.ts';
+import { placesHint } from './meant.ts';
 import { parseRetries, parseSize, RETRIES_HELP } from './options.ts';
 import {
   addFileOptions,
@@ -127,7 +127,7 @@ are only for their owner (mode 0600).`,
         const { exit } = await copyImages({
           from: sourcesOf(sources, from),
           selection,
-          naming: namingOf(nameAt(last, sources), flags),
+          naming: namingOf(nameAt(last, sources), flags, 'the name in DEST'),
           destination,
           jobs: JOBS,
           retries: flags.retries ?? RETRIES,

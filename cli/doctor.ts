@@ -63,6 +63,8 @@ function configChecks(config: Config | undefined): readonly Check[] {
   const read = [...files.flatMap(({ path, exists }) => (exists ? [path] : [])), ...variables];
   const places = files.map(({ path }) => path).join(' or ');
   const found = read.length === 0 ? `none: there is no ${places}` : `read: ${read.join(', ')}`;
-  const unknowns = unknown.map((text) => warning('configuration', text, 'docs/config.md has every variable'));
+  const unknowns = unknown.map((text) =>
+    warning('configuration', text, '`imgmv help config` shows every variable'),
+  );
   return [...unknowns, failure ? faultOf('configuration', failure) : ok('configuration', found)];
 }

@@ -5,14 +5,30 @@ import { escapeText } from './escape.ts';
 import { short } from './names.ts';
 import { size } from './sizes.ts';
 import { tableLines } from './table.ts';
+import { wrap } from './wrap.ts';
 
 const HEADINGS = ['NAME', 'ID', 'PLATFORM', 'SIZE', 'SHARED', 'AGE'] as const;
 
-/** Ends with a newline, and with the sum where there is more than one image. `now` is what ages are counted from. */
-export function listText({ images, layerBytes }: EventOf<'images'>, now: Date): string {
+/**
+ * Ends with a newline, and with the sum where there is more than one image. `now` is what ages are counted from. Where
+ * the table does not fit into `columns` there is a list.
+ */
+export function listText(
+  { images, layerBytes }: EventOf<'images'>,
+  now: Date,
+  columns = Number.POSITIVE_INFINITY,
+): string {
   const rows = images.flatMap((image) => rowsOf(image, now));
   const sum = images.length > 1 ? [sumOf(images, layerBytes)] : [];
-  return [...tableLines(HEADINGS, rows), ...sum, ''].join('\n');
+  const table = tableLines(HEADINGS, rows);
+  const lines = table.every(({ length }) => length <= columns) ? table : rows.flatMap(listed);
+  return wrap([...lines, ...sum, ''].join('\n'), columns);
+}
+
+/** A row as two lines. */
+function listed([name = '', id, platform, bytes, sharing, age]: readonly string[]): readonly string[] {
+  const known = [id, platform, bytes, sharing !== '-' && `shared: ${sharing}`, age !== '-' && age];
+  return [name, `  ${known.filter(Boolean).join(', ')}`];
 }
 
 function rowsOf(image: ListedImage, now: Date): readonly (readonly string[])[] {

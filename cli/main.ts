@@ -8,11 +8,14 @@ import { cleanCommand } from './clean.ts';
 import { configure } from './config.ts';
 import { copyCommand } from './copy.ts';
 import { doctorCommand } from './doctor.ts';
-import { commandLineError } from './hints.ts';
+import { addHelpCommand } from './help.ts';
 import { lsCommand } from './ls.ts';
+import { commandLineError } from './meant.ts';
 import { planCommand } from './plan.ts';
 import { receiveCommand } from './receive.ts';
+import { columnsOf } from './screen.ts';
 import { sendCommand } from './send.ts';
+import { wrap } from './wrap.ts';
 
 // The heap stays near 10 MB, and a full mark of it takes milliseconds. What comes and goes by the gigabyte are
 // buffers outside of it, for which V8 would otherwise be marking all the time: a fifth of the processor time.
@@ -50,10 +53,16 @@ Exit status:
     // An error of commander's in the words of ours.
     outputError: (text, write) =>
       write(
-        commandLineError(text)
-          .replace(/^error:/, 'imgmv:')
-          .replaceAll(/\n(?=.)/g, '\n  '),
+        wrap(
+          commandLineError(text, { args: process.argv.slice(2), options: longOptions() })
+            .replace(/^error:/, 'imgmv:')
+            .replaceAll(/\n(?=.)/g, '\n  '),
+          columnsOf(process.stderr),
+        ),
       ),
+    // Commander wraps what it makes, and leaves what is added to it.
+    writeOut: (text) => process.stdout.write(wrap(text, columnsOf(process.stdout))),
+    writeErr: (text) => process.stderr.write(wrap(text, columnsOf(process.stderr))),
   })
   .exitOverride()
   .enablePositionalOptions()
@@ -69,7 +78,7 @@ for (const make of [
   doctorCommand,
 ])
   program.addCommand(make().exitOverride().copyInheritedSettings(program));
-program.command('help [COMMAND]').description('show this help, or that of a command').action(showHelp);
+addHelpCommand(program);
 program
   .command('version')
   .description('show the version')
@@ -78,12 +87,8 @@ program
     process.exitCode = 0;
   });
 
-async function showHelp(name: string | undefined): Promise<void> {
-  const command = name === undefined ? program : program.commands.find((one) => one.name() === name);
-  // Of what is no command commander says so, with what comes close.
-  if (!command) await program.parseAsync([name ?? ''], { from: 'user' });
-  command?.outputHelp();
-  process.exitCode = 0;
+function longOptions(): readonly string[] {
+  return [program, ...program.commands].flatMap(({ options }) => options.flatMap(({ long }) => long ?? []));
 }
 
 // Node ends with 13 where an await never settles, which here would mean that bytes were damaged.

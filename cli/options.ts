@@ -3,14 +3,14 @@ import { InvalidArgumentError } from 'commander';
 import type { Selection } from '../agent/choose/selection.ts';
 import { ImgmvError } from '../proto/errors.ts';
 import { DEFAULT_PORT, RETRIES, RETRIES_MAX, ZSTD_LEVEL_MAX, ZSTD_LEVEL_MIN } from '../proto/limits.ts';
-import { meantHost } from './hints.ts';
+import { meantHost } from './meant.ts';
 
 export const CONNECT_TIMEOUT_HELP = 'how long to wait for the first answer (default: 15s, at most 1d)';
 
 /** Both sides have the option, each for itself. */
 export const RECONNECT_HELP = 'how long a lost connection may take to come back (default: 5m, at most 7d)';
 
-export const RETRIES_HELP = `how often to try failed images again, after the others (default: ${RETRIES})`;
+export const RETRIES_HELP = `how often to try failed images again, after the others (default: ${RETRIES}, at most ${RETRIES_MAX})`;
 
 const UNIT_MS = { s: 1_000, m: 60_000, h: 3_600_000, d: 86_400_000 };
 const [kB, KiB] = [1000, 1024];
@@ -59,7 +59,8 @@ const RATE_UNITS = {
 };
 const RATE_FORM = /^([0-9]{1,12}(?:\.[0-9]{1,6})?)([a-z]{0,3})(?:\/s)?$/i;
 
-export const LIMIT_HELP = 'limit the bytes per second on the wire, such as 800k, 10M or 1.5MB/s; 0: no limit';
+export const LIMIT_HELP =
+  'limit the bytes per second on the wire, such as 800k, 10M or 1.5MB/s, from 1k to 100G; 0: no limit';
 export const BWLIMIT_HELP = 'the same as rsync has it: a number without a unit is in KiB';
 
 /** A rate in bytes a second: `800k`, `10M`, `1.5MB/s`; `none` for 0. Without a unit it is bytes. */
@@ -197,6 +198,9 @@ function isBareV6(text: string): boolean {
 /** `HOST`, `HOST:PORT`, `[::1]:7373`, `ws://…` or `wss://…` as a URL. */
 export function parseTarget(text: string): string {
   const bareV6 = isBareV6(text);
+  const port = bareV6 ? undefined : typedPort(text);
+  if (port !== undefined && !(Number(port) >= 1 && Number(port) <= 65_535))
+    throw new InvalidArgumentError('A port is a number from 1 to 65535.');
   let url: URL;
   try {
     url = new URL(isUrl(text) ? text : `ws://${bareV6 ? `[${text}]` : text}`);
@@ -214,11 +218,12 @@ export function parseTarget(text: string): string {
       `Expected HOST or HOST:PORT; a path needs ws:// or wss:// in front.${meantHost(text)}`,
     );
   // URL drops port 80 from ws://host:80, so it has to be looked for in what was typed.
-  const typedPort = /:[0-9]+$/.test(
-    bareV6 ? '' : text.replace(/^[a-z]+:\/\//i, '').replace(/[/?\\][\s\S]*$/, ''),
-  );
-  if (!typedPort && url.protocol === 'ws:') url.port = String(DEFAULT_PORT);
+  if (port === undefined && url.protocol === 'ws:') url.port = String(DEFAULT_PORT);
   return url.href;
+}
+
+function typedPort(text: string): string | undefined {
+  return /:([0-9]+)$/.exec(text.replace(/^[a-z]+:\/\//i, '').replace(/[/?\\][\s\S]*$/, ''))?.[1];
 }
 
 export const parseLevel = countUpTo(ZSTD_LEVEL_MAX, ZSTD_LEVEL_MIN, 'zstd level');

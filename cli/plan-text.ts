@@ -4,23 +4,17 @@ import { escapeText } from './escape.ts';
 import { namingLines, short, sourceNameOf } from './names.ts';
 import { size } from './sizes.ts';
 import { tableLines } from './table.ts';
+import { wrap } from './wrap.ts';
 
-const HEADINGS = ['IMAGE', 'PLATFORM', 'ACTION', 'LAYERS', 'TO SEND', 'OF'] as const;
 /** With more images their layers would bury them; --json tells all. */
 const LAYERS_SHOWN_FOR_IMAGES = 5;
 
-/** Ends with a newline. Sizes are those before compression. `receiver`: whoever reads it is at the target. */
-export function planText(images: readonly PlanImage[], { receiver = false } = {}): string {
-  const [headings = '', ...rows] = tableLines(HEADINGS, images.map(rowOf));
-  const lines = [headings];
-  const bringers = bringersOf(images);
-  for (const [at, image] of images.entries()) {
-    lines.push(rows[at] ?? '');
-    lines.push(...notesOf(image, receiver).map((note) => `  ${escapeText(note)}`));
-    const partly = image.layersMissing > 0 && image.layersMissing < image.layers;
-    if (partly && images.length <= LAYERS_SHOWN_FOR_IMAGES) lines.push(...layersOf(image, bringers));
-  }
-  return `${lines.join('\n')}\n`;
+interface PlanTextOptions {
+  /** Whoever reads it is at the target. */
+  readonly receiver?: boolean;
+  /** The images are copied on this host: nothing is sent. */
+  readonly copies?: boolean;
+  readonly columns?: number;
 }
 
 /** Whether all that is there already, so that there are only names to set. */
@@ -35,20 +29,60 @@ export function nothingToSend(images: readonly PlanImage[]): string {
   return images.some(({ action }) => action === 'send') ? 'No layers to send.\n' : 'Nothing to send.\n';
 }
 
-function rowOf(image: PlanImage): readonly string[] {
-  const missing = image.action === 'send' ? `${image.layersMissing} of ${image.layers}` : `${image.layers}`;
+/** Ends with a newline. Sizes are those before compression. Where a table does not fit there is a list. */
+export function planText(images: readonly PlanImage[], options: PlanTextOptions = {}): string {
+  const { receiver = false, copies = false, columns = Number.POSITIVE_INFINITY } = options;
+  const verb = copies ? 'copy' : 'send';
+  const headings = ['IMAGE', 'PLATFORM', 'ACTION', 'LAYERS', `TO ${verb.toUpperCase()}`, 'OF'];
+  const [heading = '', ...rows] = tableLines(
+    headings,
+    images.map((image) => rowOf(image, verb)),
+  );
+  const fits = [heading, ...rows].every(({ length }) => length <= columns);
+  const lines = fits ? [heading] : [];
+  const bringers = bringersOf(images);
+  for (const [at, image] of images.entries()) {
+    lines.push(...(fits ? [rows[at] ?? ''] : listed(image, verb)));
+    lines.push(...notesOf(image, receiver).map((note) => `  ${escapeText(note)}`));
+    const partly = image.layersMissing > 0 && image.layersMissing < image.layers;
+    if (partly && images.length <= LAYERS_SHOWN_FOR_IMAGES) lines.push(...layersOf(image, bringers, verb));
+  }
+  return wrap([...lines, ...changedIds(images), ''].join('\n'), columns);
+}
+
+function rowOf(image: PlanImage, verb: string): readonly string[] {
+  const { action, bytes, bytesMissing, layers, layersMissing } = image;
+  const moves = action === 'send';
   return [
     escapeText(sourceNameOf(image)),
     escapeText(image.platform),
-    image.action,
-    missing,
-    image.action === 'send' ? size(image.bytesMissing) : '-',
-    size(image.bytes),
+    moves ? verb : action,
+    moves ? `${layersMissing} of ${layers}` : `${layers}`,
+    moves ? size(bytesMissing) : '-',
+    size(bytes),
   ];
 }
 
+/** The same as two lines. */
+function listed(image: PlanImage, verb: string): readonly string[] {
+  const [name = '', platform, action, layers, bytes, of] = rowOf(image, verb);
+  const amount = image.action === 'send' ? `${bytes} of ${of}` : of;
+  return [name, `  ${platform}, ${action}, ${layers} ${image.layers === 1 ? 'layer' : 'layers'}, ${amount}`];
+}
+
+/** Once for all images, or for those whose ids change if others do not. */
+export function changedIds(images: readonly PlanImage[]): readonly string[] {
+  const arriving = images.filter(({ action }) => action !== 'refuse');
+  const reasons = new Set(arriving.flatMap(({ idChange }) => idChange ?? []));
+  return [...reasons].map((reason) => {
+    const changed = arriving.filter(({ idChange }) => idChange === reason);
+    const whose = changed.length === arriving.length ? '' : ` of ${changed.map(sourceNameOf).join(', ')}`;
+    return escapeText(`The ids${whose} will be others at the target: ${reason}.`);
+  });
+}
+
 function notesOf(image: PlanImage, receiver: boolean): readonly string[] {
-  const { refs, reason, warning, idChange, action, pushes } = image;
+  const { refs, reason, warning, action, pushes } = image;
   const refused = action === 'refuse';
   const [here, nameless] = receiver ? ['here', ''] : ['there', ' (--as NAME:TAG gives one)'];
   return [
@@ -64,13 +98,16 @@ function notesOf(image: PlanImage, receiver: boolean): readonly string[] {
     pushes?.length === 0 && !refused && 'cannot be pushed: no name of it has a registry',
     refs.length === 0 && `goes by its id: it arrives without a name${nameless}`,
     warning !== null && `warning: ${warning}`,
-    idChange !== null && !refused && `another id at the target: ${idChange}`,
   ].filter((note) => note !== false);
 }
 
-function layersOf({ layerList = [] }: PlanImage, bringers: ReadonlyMap<string, string>): readonly string[] {
+function layersOf(
+  { layerList = [] }: PlanImage,
+  bringers: ReadonlyMap<string, string>,
+  verb: string,
+): readonly string[] {
   const how = ({ digest, missing }: PlanLayer) => {
-    if (missing) return 'send';
+    if (missing) return verb;
     const bringer = bringers.get(digest);
     return bringer === undefined ? 'there' : `with ${bringer}`;
   };

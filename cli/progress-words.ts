@@ -1,12 +1,19 @@
 /** What people read of an image under way: how far it is, and what it waits for, as seen from this side. */
 import type { EventOf, Keeper } from '../agent/model/events.ts';
 import type { BarWords } from './bar-line.ts';
-import { paceText, size } from './sizes.ts';
+import { paceText, perSecond, size } from './sizes.ts';
 
 type Progress = EventOf<'progress'>;
 
 /** From here on nothing moving is worth a word. */
 const STALL_SECONDS = 5;
+
+interface ProgressShown {
+  readonly event: Progress;
+  readonly rate: number;
+  readonly wireRate: number;
+  readonly wire?: string;
+}
 
 /** Who reads and who writes, as far as the events have told. */
 export class Ends {
@@ -39,9 +46,14 @@ export class Ends {
     return this.#intoFiles;
   }
 
-  /** `rate` is smoothed, in bytes a second. `wire`: what the wire has carried, or nothing. */
-  words({ event, rate, wire = '' }: { event: Progress; rate: number; wire?: string }): BarWords {
-    const { phase, bytes, bytesTotal, bottleneck, stalledSeconds } = event;
+  /** Nothing goes to another host, nor comes from one. */
+  get local(): boolean {
+    return !this.#away && !this.#remote;
+  }
+
+  /** Rates are smoothed, in bytes a second. `wire`: what the wire has carried, or nothing. */
+  words({ event, rate, wireRate, wire = '' }: ProgressShown): BarWords {
+    const { phase, bytes, bytesTotal, bottleneck, limit, stalledSeconds } = event;
     const stalled = stalledSeconds >= STALL_SECONDS;
     if (phase === 'push') return pushWords(event, rate, stalled);
     if (phase === 'load') {
@@ -51,10 +63,11 @@ export class Ends {
     if (bytes === 0 && (bottleneck === null || bottleneck === 'save'))
       return this.#preparing(stalled ? `${stalledSeconds} s` : undefined);
     const state = `${size(bytes)} of ${size(bytesTotal)}${wire}`;
+    const heldUp = limit && this.#heldUp(limit);
     if (stalled) {
       const whom = bottleneck === null ? 'the other host' : this.#limit(bottleneck);
       return {
-        state: `${state}, nothing for ${stalledSeconds} s: waiting for ${whom}`,
+        state: `${state}, nothing for ${stalledSeconds} s: ${heldUp ?? `waiting for ${whom}`}`,
         shortState: `${share(bytes, bytesTotal)}, nothing for ${stalledSeconds} s`,
       };
     }
@@ -62,8 +75,19 @@ export class Ends {
       state,
       shortState: share(bytes, bytesTotal),
       pace: paceText(bytesTotal - bytes, rate),
-      ...(bottleneck !== null && { limit: `limit: ${this.#limit(bottleneck)}` }),
+      ...(heldUp
+        ? {
+            limit: `${heldUp} (${perSecond(wireRate)} of ${perSecond(limit.rate)} on the wire)`,
+            shortLimit: heldUp,
+          }
+        : bottleneck !== null && { limit: `limit: ${this.#limit(bottleneck)}` }),
     };
+  }
+
+  /** The limit is an option of the command on one of the two hosts. */
+  #heldUp({ by }: NonNullable<Progress['limit']>): string {
+    const here = (by === 'sender') === this.#away;
+    return `held up by --limit${here ? '' : ` at the ${by === 'sender' ? 'source' : 'target'}`}`;
   }
 
   #preparing(time: string | undefined): BarWords {

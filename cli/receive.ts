@@ -48,6 +48,8 @@ import { addRenamingOptions, namingOf, type RenamingFlags } from './renaming.ts'
 import type { Renderer } from './renderer.ts';
 import { REPORT_HELP } from './report/report-run.ts';
 import { addCommonOptions, type CommonOptions, type Run, run } from './run.ts';
+import { columnsOf } from './screen.ts';
+import { wrapCode } from './wrap.ts';
 
 interface ReceiveFlags extends CommonOptions, LimitFlags, RenamingFlags, DestinationFlags {
   readonly once?: true;
@@ -77,10 +79,14 @@ export function receiveCommand(): Command {
     .option('--advertise <host[:port]>', 'the address to show for the other host to dial', parseAdvertised)
     .option(
       '--ttl <duration>',
-      'how long the pairing code lives (default: 10m)',
+      'how long the pairing code lives, from 10s to 7d (default: 10m)',
       durationBetween(CODE_TTL_MIN_MS, CODE_TTL_MAX_MS),
     )
-    .option('--max-session <duration>', 'how long a session may last (default: 24h)', parseMaxSession)
+    .option(
+      '--max-session <duration>',
+      'how long a session may last, at most 20d (default: 24h)',
+      parseMaxSession,
+    )
     .option('--reconnect <duration>', RECONNECT_HELP, parseReconnect)
     .option('--limit <rate>', LIMIT_HELP, parseLimit)
     .option('--bwlimit <rate>', BWLIMIT_HELP, parseBwlimit)
@@ -110,7 +116,7 @@ export function receiveCommand(): Command {
     .option('--report <file>', `with --once: ${REPORT_HELP}`)
     .option(
       '--max-unauthenticated <n>',
-      'how many connections one address may hold before it has proved that it knows the code (default: 4)',
+      'how many connections one address may hold before it has proved that it knows the code, at most 1000 (default: 4)',
       countUpTo(1_000),
     );
   return addCommonOptions(command, 'errors and the pairing code')
@@ -177,7 +183,9 @@ async function receiveImages(flags: ReceiveFlags, { engine, emit, renderer, sign
       showCode: async (code, listening) => {
         await file?.write(code);
         await showInvitation(renderer, flags, listening);
-        if (file === undefined) process.stderr.write(`\n  Pairing code:  ${code.reveal()}\n\n`);
+        const columns = columnsOf(process.stderr);
+        if (file === undefined)
+          process.stderr.write(`\n${wrapCode('Pairing code', code.reveal(), columns)}\n\n`);
         return { codeFile: file?.path };
       },
     });

@@ -25,13 +25,19 @@ export function addRenamingOptions(command: Command): Command {
     .optionsGroup('Options:');
 }
 
-/** `as` is the one name of the one image, familiar. Throws usage. */
-export function namingOf(as: string | undefined, flags: RenamingFlags): Naming {
+/** `as` is the one name of the one image, familiar, which `asBy` gives. Throws usage. */
+export function namingOf(as: string | undefined, flags: RenamingFlags, asBy = '--as'): Naming {
   const { retag, registry, project, keepNames } = flags;
   if (as !== undefined && (retag !== undefined || registry !== undefined))
-    throw new ImgmvError('usage', `with ${as} as the name there is nothing left to --retag and --registry`);
+    throw new ImgmvError(
+      'usage',
+      `${asBy} and --${retag ? 'retag' : 'registry'} exclude each other: both name the image`,
+      { hint: `did you mean only ${asBy} ${as}? --retag and --registry rename many images by rule` },
+    );
   if (keepNames && retag === undefined && registry === undefined)
-    throw new ImgmvError('usage', '--keep-names is for what is renamed, by --retag or --registry');
+    throw new ImgmvError('usage', '--keep-names needs --retag or --registry, which rename', {
+      hint: 'without them images keep their names',
+    });
   return {
     renaming: new Renaming({ retag: retag ?? [], registry, project, keepNames: keepNames === true }),
     as,

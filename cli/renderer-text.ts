@@ -17,12 +17,14 @@ import { escapeText } from './escape.ts';
 import { listText } from './list-text.ts';
 import { nameOf, namingLines, short, shortSource, sourceNameOf } from './names.ts';
 import { needsText } from './needs-text.ts';
-import { nothingToSend, planText } from './plan-text.ts';
+import { changedIds, nothingToSend, planText } from './plan-text.ts';
 import { Ends, share } from './progress-words.ts';
 import { PLAIN_INTERVAL_MS, ReadingProgress } from './reading-progress.ts';
 import type { Renderer } from './renderer.ts';
+import { columnsOf } from './screen.ts';
 import { etaOf, onTheWire, paceText, size } from './sizes.ts';
 import { statusWord } from './status-word.ts';
+import { wrap } from './wrap.ts';
 
 const ALL = 'all';
 const ARCHIVE = 'archive';
@@ -39,6 +41,7 @@ interface UnderWay {
   readonly event: EventOf<'progress'>;
   /** Smoothed, in bytes a second. */
   readonly rate: number;
+  readonly wireRate: number;
   readonly saidAt: number;
 }
 
@@ -84,11 +87,11 @@ export class TextRenderer implements Renderer {
     retrying: (event) => this.#retrying(event),
     image: (event) => this.#image(event),
     done: (event) => this.#done(event),
-    images: (event) => this.#options.result.write(listText(event, new Date())),
+    images: (event) => this.#result((columns) => listText(event, new Date(), columns)),
     warning: ({ message }) => this.#warn(message),
     cleaned: (event) => this.#cleaned(event),
-    check: (event) => this.#options.result.write(checkText(event, this.#options.quiet)),
-    checked: (event) => this.#options.result.write(checkedText(event)),
+    check: (event) => this.#result((columns) => checkText(event, this.#options.quiet, columns)),
+    checked: (event) => this.#result((columns) => wrap(checkedText(event), columns)),
     error: (event) => this.#error(event),
   };
 
@@ -127,7 +130,7 @@ export class TextRenderer implements Renderer {
     this.#session = newSession(images, only);
     // The plan is the command's own result, and the other host's business here.
     if (only && target !== undefined) {
-      this.#options.result.write(planText(images) + needsText(needs));
+      this.#result((columns) => planText(images, { columns }) + wrap(needsText(needs), columns));
       this.#needs = needs;
       return;
     }
@@ -137,51 +140,58 @@ export class TextRenderer implements Renderer {
       const name = sourceNameOf(image);
       if (image.action === 'refuse') continue;
       const what =
-        image.action === 'present'
-          ? 'is there already'
-          : image.layersMissing === image.layers
-            ? `${size(image.bytes)} in ${counted(image.layers, 'layer')}`
-            : `${size(image.bytesMissing)} in ${image.layersMissing} of ${image.layers} layers, the others need not be sent`;
-      this.say(`${name} (${image.platform}): ${what}`);
-      for (const line of namingLines(image)) this.say(`  ${line}`);
-      for (const { target, replaces } of image.refs) {
-        if (replaces !== null)
-          this.say(`  ${target} is ${short(replaces)} there now, which will lose this name`);
-      }
-      if (image.refs.length === 0)
-        this.say(
-          `  goes by its id: it arrives without a name${target === undefined ? '' : ' (--as NAME:TAG gives one)'}`,
-        );
+        image.layersMissing === image.layers
+          ? `${size(image.bytes)} in ${counted(image.layers, 'layer')}`
+          : `${size(image.bytesMissing)} in ${image.layersMissing} of ${counted(image.layers, 'layer')}, the others need not be ${this.#ends.local ? 'copied' : 'sent'}`;
+      const notes = [
+        ...namingLines(image),
+        ...image.refs.flatMap(({ target, replaces }) =>
+          replaces === null ? [] : [`${target} is ${short(replaces)} there now, which will lose this name`],
+        ),
+        ...(image.refs.length > 0
+          ? []
+          : [
+              `goes by its id: it arrives without a name${target === undefined ? '' : ' (--as NAME:TAG gives one)'}`,
+            ]),
+      ];
+      // That an image is there is said when it is verified.
+      if (image.action === 'send') this.say(`${name} (${image.platform}): ${what}`);
+      else if (notes.length > 0) this.say(`${name} (${image.platform}):`);
+      for (const note of notes) this.say(`  ${note}`);
       if (image.warning !== null) this.#warn(`${name}: ${image.warning}`);
     }
+    for (const line of changedIds(images)) this.#out(line);
     // A plan that is carried out has shown them.
     if (needs?.length && needs !== this.#needs) this.#out(needsText(needs).trimEnd());
   }
 
   #estimate({ bytes, rate, seconds }: EventOf<'estimate'>): void {
     const how = `${size(bytes)}, ${etaOf(seconds)} at ${size(rate)}/s before compression`;
-    this.#options.result.write(bytes === 0 ? nothingToSend(this.#session.images) : `To send: ${how}.\n`);
+    this.#result((columns) =>
+      wrap(bytes === 0 ? nothingToSend(this.#session.images) : `To send: ${how}.\n`, columns),
+    );
   }
 
   #progress(event: EventOf<'progress'>): void {
     if (this.#options.quiet) return;
     const before = this.#session.underWay.get(event.id);
     // The last half second alone jumps too much for an ETA.
-    const rate = before ? 0.7 * before.rate + 0.3 * event.rate : event.rate;
+    const smooth = (key: 'rate' | 'wireRate') => (before ? 0.7 * before[key] + 0.3 * event[key] : event[key]);
     const now = performance.now();
     const saidAt = before?.saidAt ?? now;
     const due = !this.#options.stream.isTTY && now - saidAt >= PLAIN_INTERVAL_MS;
-    const underWay = { event, rate, saidAt: due ? now : saidAt };
+    const saidNow = due ? now : saidAt;
+    const underWay = { event, rate: smooth('rate'), wireRate: smooth('wireRate'), saidAt: saidNow };
     this.#session.underWay.set(event.id, underWay);
     if (this.#options.stream.isTTY) this.#drawBars(underWay);
     else if (due)
       this.say(`${this.#count(event)}${sourceNameOf(event)}: ${wordsText(this.#words(underWay))}`);
   }
 
-  #words({ event, rate }: UnderWay): BarWords {
+  #words({ event, rate, wireRate }: UnderWay): BarWords {
     // A terminal has one line for all of it.
     const wire = this.#options.stream.isTTY ? '' : onTheWire(event);
-    return this.#ends.words({ event, rate, wire });
+    return this.#ends.words({ event, rate, wireRate, wire });
   }
 
   /** As it was planned. */
@@ -248,16 +258,15 @@ export class TextRenderer implements Renderer {
       const here = event.target === undefined;
       if (event.kept > 0)
         this.#line(
-          `  ${size(event.kept)} of its layers stay ${here ? 'here' : 'at the target'}: the next run does not send them again, \`imgmv clean\`${here ? '' : ' there'} removes them`,
+          `  ${size(event.kept)} of its layers stay ${here ? 'here' : 'at the target'}: the next run does not move them again, \`imgmv clean\`${here ? '' : ' there'} removes them`,
         );
       return;
     }
     const id = event.targetId ?? event.id;
-    const changed =
-      id === event.id ? '' : ` (${short(event.id)} at the source: the engines keep images differently)`;
+    const changed = id === event.id ? '' : ` (${short(event.id)} at the source)`;
     const how =
       event.status === 'present'
-        ? 'already present, verified'
+        ? 'there already, verified'
         : `${size(event.bytes)}${onTheWire(event)}, ${event.seconds.toFixed(1)} s, verified`;
     this.#out(`${this.#paint('32', word)} ${name} ${short(id)}${changed}: ${how}`);
     for (const { target, replaced } of event.refs)
@@ -333,7 +342,14 @@ export class TextRenderer implements Renderer {
   /** In place of the bar, where there is one: the next progress draws it again below. */
   #line(text: string): void {
     this.end();
-    writeAbove(this.#options.stream, `${text}\n`);
+    const { stream } = this.#options;
+    writeAbove(stream, `${wrap(text, columnsOf(stream))}\n`);
+  }
+
+  /** What a command was asked for, made for the columns that there are. */
+  #result(textFor: (columns: number) => string): void {
+    const { result } = this.#options;
+    result.write(textFor(columnsOf(result)));
   }
 
   #paint(color: string, text: string): string {

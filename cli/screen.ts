@@ -12,6 +12,12 @@ export interface TerminalIo {
 const COLUMNS = 80;
 const ROWS = 24;
 
+/** How many columns a line on it may have; infinitely many where it is no terminal. */
+export function columnsOf(stream: NodeJS.WritableStream): number {
+  const { columns, isTTY } = stream as Partial<NodeJS.WriteStream>;
+  return isTTY ? columns || COLUMNS : Number.POSITIVE_INFINITY;
+}
+
 /**
  * A terminal to draw on. Serial lines and some pseudo-terminals say that they have no columns and no rows: those are
  * taken for ones of the usual size. Disposing of it leaves the terminal as it is.
@@ -29,7 +35,7 @@ export class Screen extends Writable implements Disposable {
   }
 
   get columns(): number {
-    return this.#terminal.columns || COLUMNS;
+    return columnsOf(this.#terminal);
   }
 
   get rows(): number {

@@ -14,7 +14,7 @@ export function sendCommand(): Command {
   return addSenderOptions(command)
     .option(
       '--jobs <n>',
-      `how many images to move at once: one travels while another is loaded (default: ${JOBS})`,
+      `how many images to move at once: one travels while another is loaded (default: ${JOBS}, at most ${JOBS_MAX})`,
       countUpTo(JOBS_MAX),
     )
     .option('--retries <n>', RETRIES_HELP, parseRetries)

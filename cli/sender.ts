@@ -13,7 +13,7 @@ import { readCodeFile } from './code-input.ts';
 import { CodePrompt } from './code-prompt.ts';
 import { type Configured, underlay, withoutConfigured } from './config.ts';
 import { confirmSend, offerToSend, requireTerminal } from './confirm.ts';
-import { missingHostHint } from './hints.ts';
+import { missingHostHint, missingImageHint } from './meant.ts';
 import { mergeMove } from './move-file/merge.ts';
 import { type MoveFile, readMoveFile } from './move-file.ts';
 import {
@@ -135,7 +135,7 @@ export async function sendImages(flags: SenderFlags, { planOnly = false } = {}):
       limit: bytesPerSecond(asked.limit),
     });
     const { exit } = await sending.catch((error: unknown) => {
-      throw listener.explain(error);
+      throw withMeant(toImgmvError(listener.explain(error)), asked.images ?? [], new URL(to));
     });
     return exit;
   });
@@ -162,6 +162,15 @@ function askerFor(
   return ({ needs }, prompt) =>
     (proposal, signal) =>
       prompt.letAnswer(() => confirmSend({ ...proposal, needs }, { input, output, signal }));
+}
+
+/** What is no image may be something else. */
+function withMeant(error: ImgmvError, images: readonly string[], to: URL): ImgmvError {
+  const { code, message } = error;
+  const meant = code === 'image-not-found' ? missingImageHint(images, to) : undefined;
+  if (meant === undefined) return error;
+  const hint = error.hint === undefined ? meant : `${meant} ${error.hint}`;
+  return new ImgmvError(code, message, { cause: error, hint });
 }
 
 /** `--bwlimit` as what it is. Throws usage for both. */

@@ -4,7 +4,7 @@ import prettyBytes from 'pretty-bytes';
 /** Rate and time left; empty where nothing moves. */
 export function paceText(bytesLeft: number, rate: number): string {
   if (rate <= 0) return '';
-  return `${size(rate)}/s, ${etaOf(Math.max(0, bytesLeft) / rate)} left`;
+  return `${perSecond(rate)}, ${etaOf(Math.max(0, bytesLeft) / rate)} left`;
 }
 
 /** Nothing for a copy on this host. */
@@ -14,6 +14,10 @@ export function onTheWire({ wireBytes }: { readonly wireBytes: number }): string
 
 export function size(bytes: number): string {
   return prettyBytes(Math.round(bytes));
+}
+
+export function perSecond(rate: number): string {
+  return `${size(rate)}/s`;
 }
 
 export function etaOf(seconds: number): string {

@@ -3,6 +3,7 @@ import { closeSync, constants, fstatSync, openSync, type Stats, writeSync } from
 import { tellRequests } from '../agent/docker/request-steps.ts';
 import { VERSION } from '../agent/ends/host.ts';
 import type { Event } from '../agent/model/events.ts';
+import { fileError, whyNot } from '../agent/streams/file-error.ts';
 import { ImgmvError } from '../proto/errors.ts';
 import { type Step, watchSteps } from '../proto/steps.ts';
 import type { Config } from './config.ts';
@@ -10,6 +11,7 @@ import { escapeText } from './escape.ts';
 
 const LINE_MAX_CHARACTERS = 4_000;
 const OTHERS_WRITE = 0o022;
+const OWN_FILE = 'name a file of your own, or a new one in a directory of your own';
 
 export interface StepOptions {
   readonly verbose?: true | undefined;
@@ -81,7 +83,7 @@ class LogFile {
       );
     } catch (cause) {
       this.close();
-      const message = `cannot write the log ${this.#path} any more: ${(cause as Error).message}`;
+      const message = `cannot write the log ${this.#path} any more: ${whyNot(this.#path, cause)}`;
       this.#fail(new ImgmvError('internal', message, { cause }));
     }
   }
@@ -99,8 +101,9 @@ function openLog(path: string): number {
     // Somebody else's link would lead to a file of ours, and a pipe would wait for its reader.
     descriptor = openSync(path, O_WRONLY | O_APPEND | O_CREAT | O_NOFOLLOW | O_NONBLOCK, 0o600);
   } catch (cause) {
-    const { code, message } = cause as NodeJS.ErrnoException;
-    throw unusable(path, code === 'ELOOP' ? 'it is a symbolic link' : message, cause);
+    if ((cause as NodeJS.ErrnoException).code === 'ELOOP')
+      throw unusable(path, 'it is a symbolic link', cause);
+    throw fileError(`cannot log to ${path}`, path, cause, { toWrite: true, hint: OWN_FILE });
   }
   const why = whyUnusable(fstatSync(descriptor));
   if (why === undefined) return descriptor;
@@ -116,8 +119,5 @@ function whyUnusable(stats: Stats): string | undefined {
 }
 
 function unusable(path: string, why: string, cause?: unknown): ImgmvError {
-  return new ImgmvError('usage', `cannot log to ${path}: ${why}`, {
-    cause,
-    hint: 'name a file of your own, or one that does not exist in a directory of your own',
-  });
+  return new ImgmvError('usage', `cannot log to ${path}: ${why}`, { cause, hint: OWN_FILE });
 }

@@ -37,7 +37,7 @@ const PARSED_FROM = 'node14.18';
 const START = `import { createRequire } from 'module';
 const require = createRequire(import.meta.url);
 if (parseInt(process.versions.node, 10) < ${NODE_MAJOR_MIN}) {
-  console.error(\`imgmv: this is Node \${process.versions.node}, and imgmv needs Node 24, 22 or 20: install one from https://nodejs.org/en/download, or run imgmv as a container (docs/install.md)\`);
+  console.error(\`imgmv: this is Node \${process.versions.node}, and imgmv needs Node 24, 22 or 20: install one from https://nodejs.org/en/download, or run imgmv as a container (see \${new URL('../docs/install.md', import.meta.url).pathname})\`);
   process.exit(1);
 }`;
 

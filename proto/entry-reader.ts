@@ -33,11 +33,19 @@ export class EntryReader {
   #inBody = false;
   #trailerDue = 0;
   #wireBytesLeft = 0;
+  #item = 0;
+  /** By item. */
+  readonly #wireBytes = new Map<number, number>();
 
   /** `chunkedMaxBytes`: what a chunked blob of an item may have, if its kind may. */
   constructor(lane: Lane, chunkedMaxBytes: (item: number) => number = () => Infinity) {
     this.#lane = lane;
     this.#chunkedMaxBytes = chunkedMaxBytes;
+  }
+
+  /** Bytes of all entries of an item so far: what the writer counts for them, too. */
+  wireBytesOf(item: number): number {
+    return this.#wireBytes.get(item) ?? 0;
   }
 
   /** The next blob or image end; undefined after the lane's END. What is unread of the blob before is skipped. */
@@ -46,6 +54,8 @@ export class EntryReader {
     const bytes = await this.#read(ENTRY_HEADER_BYTES, true);
     if (!bytes) return undefined;
     const header = decodeHeader(bytes);
+    this.#item = header.item;
+    this.#count(bytes);
     if (header.type === 'end') return header;
     this.#inBody = true;
     this.#trailerDue = header.size === undefined ? CHUNKED_TRAILER_BYTES : ENTRY_TRAILER_BYTES;
@@ -132,6 +142,7 @@ export class EntryReader {
       }
       const bytes = await this.#some(this.#segmentLeft);
       this.#segmentLeft -= bytes.length;
+      this.#count(bytes);
       yield bytes;
     }
   }
@@ -139,7 +150,12 @@ export class EntryReader {
   async #exactly(bytes: number): Promise<Buffer> {
     const read = await this.#read(bytes, false);
     if (!read) throw violation('a lane ended inside an entry');
+    this.#count(read);
     return read;
+  }
+
+  #count({ length }: Buffer): void {
+    this.#wireBytes.set(this.#item, this.wireBytesOf(this.#item) + length);
   }
 
   async #read(bytes: number, endAllowed: boolean): Promise<Buffer | undefined> {

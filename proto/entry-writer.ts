@@ -6,9 +6,15 @@ import { SEGMENT_MAX_BYTES } from './limits.ts';
 /** Writes entries to one lane, one after the other. The lane stays its maker's to end. */
 export class EntryWriter {
   readonly #lane: Lane;
+  #wireBytes = 0;
 
   constructor(lane: Lane) {
     this.#lane = lane;
+  }
+
+  /** Bytes of all entries so far, headers and trailers included: what the reader counts for them, too. */
+  get wireBytes(): number {
+    return this.#wireBytes;
   }
 
   /**
@@ -16,7 +22,7 @@ export class EntryWriter {
    * thrown. Its digest is the receiver's to check.
    */
   async blob(item: number, { frames, trailer, ...header }: EncodedBlob): Promise<void> {
-    await this.#lane.write(encodeHeader({ type: 'blob', item, ...header }));
+    await this.#write(encodeHeader({ type: 'blob', item, ...header }));
     try {
       for await (const frame of frames) await this.#segments(frame);
     } catch (error) {
@@ -29,7 +35,7 @@ export class EntryWriter {
 
   /** Ends an item on this lane: all its blobs have been sent, or no more will come. */
   async end(item: number, blobs: number, complete: boolean): Promise<void> {
-    await this.#lane.write(encodeHeader({ type: 'end', item, blobs, complete }));
+    await this.#write(encodeHeader({ type: 'end', item, blobs, complete }));
   }
 
   /** In as many segments as it takes; none for an empty frame, since a segment of no bytes ends the body. */
@@ -38,11 +44,16 @@ export class EntryWriter {
       const bytes = frame.subarray(at, at + SEGMENT_MAX_BYTES);
       const length = Buffer.allocUnsafe(4);
       length.writeUInt32BE(bytes.length, 0);
-      await this.#lane.write(length, bytes);
+      await this.#write(length, bytes);
     }
   }
 
   async #finish(trailer: Buffer): Promise<void> {
-    await this.#lane.write(Buffer.alloc(4), trailer);
+    await this.#write(Buffer.alloc(4), trailer);
+  }
+
+  async #write(...parts: readonly Buffer[]): Promise<void> {
+    await this.#lane.write(...parts);
+    for (const { length } of parts) this.#wireBytes += length;
   }
 }

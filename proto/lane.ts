@@ -23,6 +23,8 @@ export interface LaneWaits {
   readonly creditMs: number;
   /** Our own reader had nothing to read: the other side is. */
   readonly dataMs: number;
+  /** It was not its turn yet by `paces`, to send or to be read: the limit of this side is. */
+  readonly paceMs: number;
 }
 
 export interface LaneOptions {
@@ -45,6 +47,8 @@ export class Lane {
   readonly #forSocket = new Stopwatch();
   readonly #forCredit = new Stopwatch();
   readonly #forData = new Stopwatch();
+  readonly #forTurnOut = new Stopwatch();
+  readonly #forTurnIn = new Stopwatch();
   readonly #close = deferred<ImgmvError | undefined>();
   /** Resolves with the reason when the lane is over: undefined when both sides ended it, an error else. */
   readonly closed = this.#close.promise;
@@ -163,7 +167,12 @@ export class Lane {
   }
 
   get waits(): LaneWaits {
-    return { socketMs: this.#forSocket.ms, creditMs: this.#forCredit.ms, dataMs: this.#forData.ms };
+    return {
+      socketMs: this.#forSocket.ms,
+      creditMs: this.#forCredit.ms,
+      dataMs: this.#forData.ms,
+      paceMs: this.#forTurnOut.ms + this.#forTurnIn.ms,
+    };
   }
 
   /** Milliseconds since anything was heard on this lane. */
@@ -205,7 +214,8 @@ export class Lane {
   /** The next bytes, or undefined after the other side's END. One reader at a time. Throws the lane's error. */
   async read(): Promise<Buffer | undefined> {
     const bytes = this.#incoming.shift() ?? (await this.#wait());
-    if (bytes && this.#paces.in) await this.#turns.wait(this.#paces.in.reserve(bytes.length));
+    const wait = bytes ? (this.#paces.in?.reserve(bytes.length) ?? 0) : 0;
+    if (wait > 0) await this.#forTurnIn.during(this.#turns.wait(wait));
     // The writer is told before its window runs dry.
     const credit = bytes && this.#mayTell ? this.#incoming.credit() : undefined;
     if (credit) this.#sendPair(CREDIT, ...credit);
@@ -285,7 +295,7 @@ export class Lane {
     const channel = this.#channel;
     const bytes = Math.min(DATA_MAX_BYTES, pace.stepBytes, this.#outgoing.ungiven);
     const wait = pace.reserve(bytes + DATA_HEADER_BYTES + NOISE_TAG_BYTES);
-    if (wait > 0) await this.#forSocket.during(this.#turns.wait(wait));
+    if (wait > 0) await this.#forTurnOut.during(this.#turns.wait(wait));
     if (this.#resumed && !this.#over && channel === this.#channel)
       this.#sendData(...this.#outgoing.give(bytes));
   }

@@ -37,6 +37,8 @@ const digest = v.pipe(
 const shortId = v.pipe(v.string(), v.regex(/^[0-9a-f]{12}$/));
 const byteCount = v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(LAYER_MAX_BYTES));
 const milliseconds = v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(RUN_MAX_MS));
+/** Of a session. */
+const wireCount = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
 const itemNumber = v.pipe(v.number(), v.safeInteger(), v.minValue(0), v.maxValue(OFFER_IMAGES_MAX - 1));
 const reference = v.pipe(
   v.string(),
@@ -168,10 +170,19 @@ const progress = v.object({
   kept: v.optional(byteCount),
   /** What holds the writer of this message back now. */
   bottleneck: v.optional(v.picklist(['save', 'compress', 'network', 'load'])),
+  /** With `network`: bytes a second of the writer's own limit, which is what holds it back. */
+  limit: v.optional(v.pipe(byteCount, v.minValue(1))),
 });
 
-/** Milliseconds, as the receiver measured them: of the image, from its turn on, and of the run, from the plan on. */
-const spans = { imageMs: v.optional(milliseconds), runMs: v.optional(milliseconds) };
+/**
+ * As the receiver measured them. Milliseconds: of the image, from its turn on, and of the run, from the plan on. Bytes:
+ * of the session on the wire, both ways.
+ */
+const measured = {
+  imageMs: v.optional(milliseconds),
+  runMs: v.optional(milliseconds),
+  wireBytes: v.optional(wireCount),
+};
 
 /** Layers that were thought to be there and are not: they and the metadata are to come again. */
 const again = v.object({ type: v.literal('again'), item: itemNumber, missing });
@@ -189,7 +200,7 @@ const result = v.object({
   kept: v.optional(byteCount),
   /** It is pushed on: word of that comes as `pushed`. */
   pushes: v.optional(v.literal(true)),
-  ...spans,
+  ...measured,
 });
 
 /** Of names, or of `targetId` where there is none, what became of its push. Behind the `result` that announced it. */
@@ -207,7 +218,7 @@ const pushed = v.object({
     ),
     v.minLength(1),
   ),
-  ...spans,
+  ...measured,
 });
 
 /** Images that failed are wanted once more: after the pause another answer is due, for these alone. */
@@ -223,6 +234,7 @@ const placed = v.object({
   type: v.literal('placed'),
   error: v.optional(failure),
   runMs: v.optional(milliseconds),
+  wireBytes: v.optional(wireCount),
 });
 
 /** Takes up room on the link, so that a sender can see how fast it is. */

@@ -100,7 +100,7 @@ function requireTrue(
     throw integrity(`the blob ${name} is ${digest}, want ${stored}`);
   const plain = inside?.digest ?? digest;
   if (diffId && plain !== diffId.digest)
-    throw integrity(`layer ${diffId.at + 1}, ${name}, is ${plain}, and its config says ${diffId.digest}`, {
+    throw integrity(`layer ${diffId.at + 1}, ${name}, is ${plain}, but its config says ${diffId.digest}`, {
       hint: diffIds.includes(plain) ? IN_ANOTHER_ORDER : undefined,
     });
 }

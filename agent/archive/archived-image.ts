@@ -39,7 +39,7 @@ export interface LayerClaim {
 export function metadataBytes({ bytes, size }: StoredFile, name: string): Buffer {
   if (bytes !== undefined) return bytes;
   throw integrity(
-    `${JSON.stringify(name)} should be metadata, and is ${counted(size, 'byte')} of something else`,
+    `${JSON.stringify(name)} should be metadata, but is ${counted(size, 'byte')} of something else`,
   );
 }
 
@@ -58,7 +58,7 @@ export class MetadataReading {
   requireWithin(): void {
     if (this.#bytes > METADATA_READ_MAX_BYTES)
       throw integrity(
-        `its images share metadata that comes to more than ${METADATA_READ_MAX_BYTES} bytes when each reads its own`,
+        `its images have more than ${METADATA_READ_MAX_BYTES} bytes of metadata, counting what they share for each of them`,
       );
   }
 
@@ -113,11 +113,11 @@ export function archivedName(text: string, warnings: string[]): readonly string[
   const parsed = parseReference(text);
   if (!parsed || parsed.path === 'library/sha256' || text.length > REFERENCE_MAX_BYTES)
     throw integrity(
-      `an image is to be called ${JSON.stringify(text.slice(0, REFERENCE_MAX_BYTES))}, which is no name`,
+      `an image has the name ${JSON.stringify(text.slice(0, REFERENCE_MAX_BYTES))}, which is not valid`,
     );
   if (parsed.digest === undefined) return [familiar(withDefaultTag(parsed))];
   warnings.push(
-    `${JSON.stringify(text)} is the name of a digest, which no engine sets: that image comes without it`,
+    `${JSON.stringify(text)} is a name with a digest, which no engine can set: the image arrives without it`,
   );
   return [];
 }
@@ -125,6 +125,6 @@ export function archivedName(text: string, warnings: string[]): readonly string[
 export function named(image: Image, names: Iterable<string>): Image {
   const all = [...new Set(names)];
   if (all.length > NAMES_PER_IMAGE_MAX)
-    throw integrity(`an image with ${counted(all.length, 'name')}, more than ${NAMES_PER_IMAGE_MAX}`);
+    throw integrity(`an image has ${counted(all.length, 'name')}, more than ${NAMES_PER_IMAGE_MAX}`);
   return { ...image, names: all.map((name) => ({ source: name, target: name })) };
 }

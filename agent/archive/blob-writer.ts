@@ -43,7 +43,8 @@ export class BlobWriter {
     const hasher = new Hasher();
     for await (const chunk of body) {
       this.#signal.throwIfAborted();
-      if (spool.bytes + chunk.length > size) throw integrity(`a layer of more than ${counted(size, 'byte')}`);
+      if (spool.bytes + chunk.length > size)
+        throw integrity(`a layer is longer than its ${counted(size, 'byte')}`);
       hasher.add(chunk);
       await spool.write(chunk);
     }

@@ -65,7 +65,7 @@ export class Heads {
     this.#kept += size;
     if (this.#kept > METADATA_IN_MEMORY_MAX_BYTES)
       throw integrity(`more than ${METADATA_IN_MEMORY_MAX_BYTES} bytes of metadata`);
-    const longer = () => integrity(`a file of more than its ${counted(size, 'byte')}`);
+    const longer = () => integrity(`a file is longer than its ${counted(size, 'byte')}`);
     const bytes = await readAll(whole, size, longer);
     return { size, compression, bytes, digest: digestOf(bytes) };
   }

@@ -85,7 +85,7 @@ async function folderBelow(folders: Folder[], path: string): Promise<Folder | un
 
 async function openBlob({ folder, name }: Place): Promise<FileHandle> {
   const file = await folder.file(name);
-  if (!file) throw usage(`cannot read ${folder.path}/${name}: it has gone meanwhile`);
+  if (!file) throw usage(`cannot read ${folder.path}/${name}: it is gone`);
   return file;
 }
 

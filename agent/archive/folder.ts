@@ -7,6 +7,7 @@ import { type FileHandle, mkdir, open, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ImgmvError } from '../../proto/errors.ts';
 import { integrity, usage } from '../streams/errors.ts';
+import { fileError, missingDirectory } from '../streams/file-error.ts';
 
 const { O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_RDONLY } = constants;
 
@@ -30,7 +31,7 @@ export class Folder implements AsyncDisposable {
       return new Folder(path, await open(path, O_RDONLY | O_DIRECTORY));
     } catch (cause) {
       const { code } = cause as NodeJS.ErrnoException;
-      if (code === 'ENOENT') throw new ImgmvError('image-not-found', `no such directory: ${path}`, { cause });
+      if (code === 'ENOENT') throw notThere('directory', path, cause);
       throw cannot('read', path, cause);
     }
   }
@@ -104,18 +105,23 @@ export class Folder implements AsyncDisposable {
 }
 
 function isNone(path: string, kind: string): ImgmvError {
-  return integrity(`${JSON.stringify(path)} is no ${kind}`, { hint: 'links are not followed there' });
+  return integrity(`${JSON.stringify(path)} is not a ${kind}`, { hint: 'links are not followed there' });
 }
 
-/** The system's words, without the path that only this process knows. */
+/** For a file or directory that was named, to be read. */
+export function notThere(kind: 'file' | 'directory', path: string, cause: unknown): ImgmvError {
+  const above = missingDirectory(path, cause);
+  const hint = above === undefined ? undefined : `there is no directory ${above}: check the path`;
+  return new ImgmvError('image-not-found', `no such ${kind}: ${path}`, { cause, hint });
+}
+
 export function cannot(what: 'read' | 'write', path: string, cause: unknown): ImgmvError {
-  const [why] = (cause as Error).message.split(/, (?=[a-z]+ ')/);
-  return usage(`cannot ${what} ${path}: ${why}`, { cause });
+  return fileError(`cannot ${what} ${path}`, path, cause, { toWrite: what === 'write' });
 }
 
 /** For a `catch`: the error for a path that was named. */
 export function cannotWrite(path: string): (cause: unknown) => never {
   return (cause) => {
-    throw usage(`cannot write ${path}: ${(cause as Error).message}`, { cause });
+    throw cannot('write', path, cause);
   };
 }

@@ -1,10 +1,10 @@
 /** The file that an archive is in: one that can be read again, or one that is kept while it comes. */
 import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
-import { ImgmvError } from '../../proto/errors.ts';
 import { usage } from '../streams/errors.ts';
 import { openFifo, untilAborted } from '../streams/fifo.ts';
 import { fileBytes } from '../streams/file-bytes.ts';
+import { cannot, notThere } from './folder.ts';
 import { Spool } from './spool.ts';
 
 export interface Input extends AsyncDisposable {
@@ -52,12 +52,10 @@ async function openFile(path: string, found: boolean): Promise<FileHandle> {
     await file.close();
   } catch (cause) {
     const { code = '' } = cause as NodeJS.ErrnoException;
-    if (['ENOENT', 'ENOTDIR'].includes(code))
-      throw new ImgmvError('image-not-found', `no such file: ${path}`, { cause });
-    if (!(found && ['ELOOP', 'ENXIO'].includes(code)))
-      throw usage(`cannot read ${path}: ${(cause as Error).message}`, { cause });
+    if (['ENOENT', 'ENOTDIR'].includes(code)) throw notThere('file', path, cause);
+    if (!(found && ['ELOOP', 'ENXIO'].includes(code))) throw cannot('read', path, cause);
   }
-  if (!found) throw usage(`${path} is a directory, and should be a file`);
+  if (!found) throw usage(`${path} is a directory, but should be a file`);
   throw usage(`${path} is not a regular file`, {
     hint: 'in a directory only regular files are read: name the others one by one, or remove this one',
   });

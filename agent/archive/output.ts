@@ -6,6 +6,7 @@ import { basename, dirname, join, resolve } from 'node:path';
 import { ImgmvError } from '../../proto/errors.ts';
 import { type Room, roomAt } from '../model/room.ts';
 import { usage } from '../streams/errors.ts';
+import { whyNot } from '../streams/file-error.ts';
 import { giveName } from '../streams/new-name.ts';
 import { orAborted } from '../streams/or-aborted.ts';
 import { cannotWrite, FILE_MODE } from './folder.ts';
@@ -149,7 +150,7 @@ export class StreamOutput implements Output {
       await orAborted(this.#write(chunk), this.#signal);
     } catch (cause) {
       this.#signal.throwIfAborted();
-      throw new ImgmvError('refused', `write to standard output: ${(cause as Error).message}`, {
+      throw new ImgmvError('refused', `cannot write to standard output: ${whyNot('-', cause)}`, {
         cause,
         hint: 'the command that reads it ended too soon',
       });

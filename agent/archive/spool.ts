@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { counted } from '../../proto/counted.ts';
 import { ImgmvError } from '../../proto/errors.ts';
-import { usage } from '../streams/errors.ts';
 import { fileBytes } from '../streams/file-bytes.ts';
+import { fileError, whyNot } from '../streams/file-error.ts';
 import { FILE_MODE } from './folder.ts';
 
 export class Spool implements AsyncDisposable {
@@ -27,9 +27,9 @@ export class Spool implements AsyncDisposable {
       await unlink(path);
       return new Spool(file, what);
     } catch (cause) {
-      throw usage(`cannot keep ${what} under ${tmpdir()}: ${(cause as Error).message}`, {
-        cause,
-        hint: 'TMPDIR names another directory',
+      throw fileError(`cannot keep ${what} under ${tmpdir()}`, path, cause, {
+        toWrite: true,
+        hint: 'set TMPDIR to another directory',
       });
     }
   }
@@ -39,7 +39,7 @@ export class Spool implements AsyncDisposable {
     try {
       await this.#file.appendFile(chunk);
     } catch (cause) {
-      throw noRoomFor(this.#what, tmpdir(), this.bytes, cause, 'TMPDIR names another directory');
+      throw noRoomFor(this.#what, tmpdir(), this.bytes, cause, 'set TMPDIR to another directory');
     }
     this.bytes += chunk.length;
   }
@@ -64,7 +64,7 @@ export function noRoomFor(
   cause: unknown,
   hint: string,
 ): ImgmvError {
-  const { code = '', message } = cause as NodeJS.ErrnoException;
+  const { code = '' } = cause as NodeJS.ErrnoException;
   if (['ENOSPC', 'EDQUOT', 'EFBIG'].includes(code))
     return new ImgmvError(
       'refused',
@@ -75,7 +75,11 @@ export function noRoomFor(
       },
     );
   const theirs = NOT_TO_BE_WRITTEN.includes(code);
-  return new ImgmvError(theirs ? 'usage' : 'internal', `cannot write ${what} under ${path}: ${message}`, {
-    cause,
-  });
+  return new ImgmvError(
+    theirs ? 'usage' : 'internal',
+    `cannot write ${what} under ${path}: ${whyNot(path, cause)}`,
+    {
+      cause,
+    },
+  );
 }

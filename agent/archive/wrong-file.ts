@@ -10,20 +10,20 @@ const ROOT_NAMES_MIN = 2;
 /** The name in the first header of a tar of a root file system. */
 const ROOT_FIRST = /^(?:\.\/)?(?:\.dockerenv|(?:bin|dev|etc|lib|proc|sbin|sys|usr|var)\/?)\0/;
 const EXPORTED =
-  'it seems to be the file system of a container, as docker export gives it: use docker save, or docker import it first';
+  'it seems to be the file system of a container, as docker export writes it: use docker save, or run docker import first';
 
 /** A hint for what holds no document of an archive; undefined where nothing is to be guessed. */
 export function seemsToHold({ files, links }: Contents): string | undefined {
   const names = [...files.keys(), ...links.keys()];
   if (files.has('repositories') && names.some((name) => /^[0-9a-f]{64}\/layer\.tar$/.test(name)))
-    return 'it seems to be of Docker 1.9 or older: load it there and save it by Docker 1.10 or newer';
+    return 'it seems to be from Docker 1.9 or older: load it into Docker 1.10 or newer, and save it there';
   const top = new Set(names.filter((name) => ROOT_DIRECTORY.test(name)).map((name) => name.split('/')[0]));
   if (files.has('.dockerenv') || top.size >= ROOT_NAMES_MIN) return EXPORTED;
   const inner = names.filter((name) => /\/(?:manifest\.json|oci-layout)$/.test(name))[0];
   if (inner !== undefined)
-    return `the archive seems to be below ${JSON.stringify(inner.replace(/\/[^/]*$/, '').slice(0, 100))}: pack what is in that directory`;
+    return `the archive seems to be in the directory ${JSON.stringify(inner.replace(/\/[^/]*$/, '').slice(0, 100))}: pack the contents of that directory`;
   if (names.length === 1)
-    return `it holds nothing but ${JSON.stringify(names[0]?.slice(0, 100))}, which may be the archive: unpack that one`;
+    return `it holds only ${JSON.stringify(names[0]?.slice(0, 100))}, which may be the archive: unpack it first`;
   return undefined;
 }
 
@@ -35,8 +35,8 @@ export async function seemsToBegin(
   const { head } = await peek(input.read(0, HEAD_BYTES, signal), HEAD_BYTES);
   if (ROOT_FIRST.test(head.toString('latin1'))) return EXPORTED;
   if (head[0] === 0xff && head[1] === 0xfe)
-    return 'it seems to be UTF-16, as PowerShell writes what is behind `>`: save it by docker save -o FILE';
+    return 'it seems to be UTF-16, as PowerShell writes with `>`: use docker save -o FILE';
   if (/^\s*<(?:!doctype|html|\?xml)/i.test(head.toString('latin1')))
-    return 'it seems to be a page of the web, perhaps of a login or an error: download it once more';
+    return 'it seems to be a web page, perhaps a login or an error: download the file again';
   return undefined;
 }

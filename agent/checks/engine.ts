@@ -7,7 +7,7 @@ import { type Check, fault, faultOf, ok, warning } from './check.ts';
 const ROOM_SCARCE_BYTES = 2 * 2 ** 30;
 const ROOM_NONE_BYTES = 64 * 2 ** 20;
 
-/** One line where there is no engine to be asked, one for each question else. */
+/** A line for each question, also for those that are not asked where there is no engine to answer. */
 export async function checkEngine(options: EngineOptions): Promise<readonly Check[]> {
   const warnings: Check[] = [];
   const warn = (message: string) => void warnings.push(warning('engine', message));
@@ -16,7 +16,10 @@ export async function checkEngine(options: EngineOptions): Promise<readonly Chec
     engine = await Engine.connect({ ...options, warn });
   } catch (error) {
     options.signal?.throwIfAborted();
-    return [...warnings, faultOf('engine', error)];
+    const unasked = (['store', 'room'] as const).map((name) =>
+      warning(name, 'not looked at: no engine answers that could tell'),
+    );
+    return [...warnings, faultOf('engine', error), ...unasked];
   }
   using _ = engine;
   const { endpoint, info } = engine;
@@ -34,7 +37,7 @@ async function checkStore(engine: Engine): Promise<Check> {
     return warning(
       'store',
       `${store} store, which cannot be read blob by blob from here: ${kind} saves each image as a whole`,
-      'nothing is wrong, but it takes longer; a newer docker may show them, or one with no proxy before its socket',
+      'this works, but takes longer; a newer docker may allow it, or a socket without a proxy in front of it',
     );
   } catch (error) {
     return faultOf('store', error);
@@ -53,7 +56,7 @@ async function checkRoom(engine: Engine): Promise<Check> {
   const size = free < 1e9 ? `${Math.floor(free / 1e6)} MB` : `${(free / 1e9).toFixed(1)} GB`;
   const message = `${size} free under ${room.path}`;
   const hint =
-    'an image takes twice its size while it is loaded: `docker system prune`, or a larger disk, gives room';
+    'an image takes up twice its size while it is loaded: make room with `docker system prune`, or use a larger disk';
   if (room.freeBytes < ROOM_NONE_BYTES) return fault('room', 'refused', `only ${message}`, hint);
   return room.freeBytes < ROOM_SCARCE_BYTES ? warning('room', `only ${message}`, hint) : ok('room', message);
 }

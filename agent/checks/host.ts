@@ -19,7 +19,7 @@ export async function checkHost({ url, timeoutMs, signal }: HostOptions): Promis
     const { selected } = socket.negotiation;
     socket.close(1000);
     await socket.closed;
-    return ok('host', `${url} answers as an imgmv that waits for a sender (${selected})`);
+    return ok('host', `at ${url} an imgmv waits for a sender (${selected})`);
   } catch (error) {
     signal.throwIfAborted();
     step('connection', () => `failed ${new URL(url).host}: ${toImgmvError(error).code}`);

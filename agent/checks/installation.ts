@@ -7,7 +7,7 @@ export function checkInstallation(): Check {
   try {
     // Its addon is there if it can be made.
     new Compressor(1);
-    return ok('installation', `Node ${process.versions.node} and the zstd addon, for imgmv ${VERSION}`);
+    return ok('installation', `version ${VERSION}, with Node ${process.versions.node} and the zstd addon`);
   } catch (error) {
     return faultOf('installation', error);
   }

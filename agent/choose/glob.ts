@@ -87,7 +87,7 @@ function setOf(inside: string): Piece {
     const from = inside[at] as string;
     const ranged = inside[at + 1] === '-' && at + 2 < inside.length;
     const to = ranged ? (inside[at + 2] as string) : from;
-    if (to < from) throw new RangeError(`[${inside}] is no range`);
+    if (to < from) throw new RangeError(`[${inside}] is not a range`);
     ranges.push([from, to]);
     if (ranged) at += 2;
   }

@@ -23,7 +23,7 @@ export function parseList(text: string, what: string): readonly Pattern[] {
     });
   if (patterns.length > 0) return patterns;
   throw new ImgmvError('image-not-found', `${what} names no image`, {
-    hint: 'one a line: name:tag, team/*, or what else IMAGE may be',
+    hint: 'one per line: name:tag, team/* or anything else that IMAGE can be',
   });
 }
 

@@ -23,7 +23,7 @@ export function named(chosen: readonly Chosen[], { as, renaming }: Naming): read
 export function requireOne(chosen: readonly Chosen[], as: string): void {
   if (new Set(chosen.map(({ id }) => id)).size === 1) return;
   const first = chosen.slice(0, 10).map(({ names, id }) => names[0] ?? id.slice(7, 19));
-  throw usage(`${as} is one name, and there are ${chosen.length} images`, {
+  throw usage(`${as} is one name, but there are ${chosen.length} images`, {
     hint: `pick one of them: ${first.join(', ')}`,
   });
 }

@@ -92,7 +92,7 @@ export class Renaming {
   constructor(options: RenameOptions) {
     const { registry, project } = options;
     if (project !== undefined && registry === undefined)
-      throw usage('--project is of the registry that --registry names', {
+      throw usage('--project needs --registry', {
         hint: 'for example --registry registry.example:5000 --project team',
       });
     if (registry !== undefined) checkRegistry(registry, project);
@@ -156,7 +156,7 @@ function checked(fresh: string, name: string, rule: string): string {
   const parsed = parseReference(fresh);
   if (parsed?.tag !== undefined && parsed.digest === undefined && familiarName(parsed) !== 'sha256')
     return familiar(parsed);
-  throw usage(`${rule} makes ${JSON.stringify(fresh)} of ${name}, which no image can be called`);
+  throw usage(`${rule} turns ${name} into ${JSON.stringify(fresh)}, which is not a valid name`);
 }
 
 function checkRegistry(registry: string, project: string | undefined): void {
@@ -164,10 +164,10 @@ function checkRegistry(registry: string, project: string | undefined): void {
   const parsed = parseReference(`${registry}/x/x`);
   if (parsed?.path !== 'x/x')
     throw usage(`--registry ${JSON.stringify(registry)} is not HOST or HOST:PORT`, {
-      hint: 'for example registry.example:5000; what comes behind the host is given with --project',
+      hint: 'for example registry.example:5000; --project gives the path behind the host',
     });
   if (project !== undefined && parseReference(`${registry}/${project}/x`)?.path !== `${project}/x`)
-    throw usage(`--project ${JSON.stringify(project)} is no part of an image name`, {
-      hint: 'lower-case letters, digits, single . _ - between them, and / for more than one part',
+    throw usage(`--project ${JSON.stringify(project)} cannot be a part of an image name`, {
+      hint: 'it has lower-case letters and digits, single . _ - between them, and / between parts',
     });
 }

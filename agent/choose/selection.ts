@@ -86,7 +86,7 @@ export async function choose(
   if (left.length > 0 || selection.orNothing) return left;
   const what = asked(selection);
   const message =
-    what === '' ? `there is no image ${catalogue.place}` : `no image ${catalogue.place} fits ${what}`;
+    what === '' ? `there is no image ${catalogue.place}` : `no image ${catalogue.place} matches ${what}`;
   throw new ImgmvError('image-not-found', message, { about: 'engine-images', hint: catalogue.hint });
 }
 

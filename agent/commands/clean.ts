@@ -24,7 +24,7 @@ export async function clean({ engine: endpoint, force, emit, signal }: CleanOpti
     const reason = whyKept(helper, force);
     if (reason !== undefined) kept.push({ ...toldOf(helper), reason });
     else if (await dropHelper(engine, helper)) removed.push(toldOf(helper));
-    else kept.push({ ...toldOf(helper), reason: 'docker does not remove it: a container uses it' });
+    else kept.push({ ...toldOf(helper), reason: 'docker does not remove it, because a container uses it' });
   }
   const after = removable && before !== undefined ? await engine.layerBytes() : before;
   const freedBytes = before === undefined || after === undefined ? null : Math.max(0, before - after);
@@ -34,8 +34,8 @@ export async function clean({ engine: endpoint, force, emit, signal }: CleanOpti
 function whyKept(helper: Helper, force: boolean): string | undefined {
   if (force || isOver(helper) || helper.live === false) return undefined;
   return helper.live
-    ? 'the imgmv that made it still runs: --force removes it all the same'
-    : 'its session may go on where it cannot be seen from here, as in a container: --force removes it';
+    ? 'the imgmv that made it is still running: --force removes it anyway'
+    : 'its session may still be running where it cannot be seen from here, such as in a container: --force removes it';
 }
 
 function toldOf({ name, image, bytes, since }: Helper): KeptImage {

@@ -179,7 +179,7 @@ function refuseSession(error: unknown): never {
 }
 
 async function refusePush(sender: string): Promise<never> {
-  const message = `${sender} wants the images pushed from here, which was not allowed`;
+  const message = `${sender} asks to have the images pushed from here, which is not allowed`;
   throw new ImgmvError('refused', message, { about: 'push-not-allowed' });
 }
 

@@ -8,7 +8,7 @@ import type { Secret } from '../../proto/secret.ts';
 import { helloOf, pairedEvent } from '../ends/host.ts';
 import { type OriginOptions, openOrigin } from '../ends/origin.ts';
 import type { Emit } from '../model/events.ts';
-import type { Image } from '../model/image.ts';
+import type { Digest, Image } from '../model/image.ts';
 import type { Settled } from '../move/ledger.ts';
 import { move } from '../move/move.ts';
 import type { Progress } from '../move/passage.ts';
@@ -80,7 +80,9 @@ export async function send(options: SendOptions): Promise<Settled> {
       lacking: origin.lacking,
       signal: session.signal,
       wireBytes: () => session.wireBytes,
-      tookMs: () => sink.tookMs,
+      imageWireBytes: (id: Digest) => sink.wireBytesOf(id),
+      limitOf: (whose: 'ownLimit' | 'peerLimit') => sink.limitOf(whose),
+      measured: () => sink.measured,
       emit,
       watch: (progress: Progress) => sink.report(progress),
     };
@@ -135,6 +137,6 @@ function requireOfferable(images: readonly Image[]): void {
 }
 
 async function refusePush(target: string): Promise<never> {
-  const message = `${target} does not push what it gets: nothing was sent`;
+  const message = `${target} does not push images: nothing was sent`;
   throw new ImgmvError('refused', message, { about: 'push-not-allowed' });
 }

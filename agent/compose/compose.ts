@@ -87,7 +87,7 @@ export async function composeImages(
   };
   const project = { files, directory, variables, resources, look, included };
   const services = await loadServices(sources, project, []);
-  if (services.size === 0) throw usage(`${files.shown(first)}: no compose file: it has no services`);
+  if (services.size === 0) throw usage(`${files.shown(first)}: not a compose file: it has no services`);
   if (services.size > SERVICES_MAX) throw usage(`${files.shown(first)}: more than ${SERVICES_MAX} services`);
   // As of its first version, which some still have their images from.
   const separator = isTrue(environment, 'COMPOSE_COMPATIBILITY') ? '_' : '-';
@@ -115,7 +115,7 @@ async function projectName(
   const fromEnvironment = environment.COMPOSE_PROJECT_NAME;
   if (fromEnvironment) {
     if (normalized(fromEnvironment) === fromEnvironment) return fromEnvironment;
-    throw usage(`COMPOSE_PROJECT_NAME=${fromEnvironment} is no name of a project`, { hint: NAME_HINT });
+    throw usage(`COMPOSE_PROJECT_NAME=${fromEnvironment} is not a project name`, { hint: NAME_HINT });
   }
   const documents = (await Promise.all(paths.map((path) => files.documents(path)))).flat();
   const names = documents.flatMap(({ entries }) => entries.get('name') ?? []);
@@ -123,8 +123,8 @@ async function projectName(
   const stated = last && readText(last, 'name', variablesOf(environment, warn));
   const name = normalized(stated?.text ?? basename(directory));
   if (name !== '') return name;
-  if (stated) throw usageAt(stated.at, `${JSON.stringify(stated.text)} is no name of a project`, NAME_HINT);
-  throw usage(`the directory ${directory} gives the project no name`, {
+  if (stated) throw usageAt(stated.at, `${JSON.stringify(stated.text)} is not a project name`, NAME_HINT);
+  throw usage(`no project name can be made from the directory ${directory}`, {
     hint: 'give it one with name: in the file, or with COMPOSE_PROJECT_NAME',
   });
 }
@@ -149,7 +149,7 @@ function imageOf(name: string, service: Service, built: string): ComposeImage | 
     const text = own?.text ?? built;
     const reference = parseReference(text);
     const how = own ? '' : ', as compose names it,';
-    if (!reference) throw usageAt(where, `${what}: ${JSON.stringify(text)}${how} is not a name of an image`);
+    if (!reference) throw usageAt(where, `${what}: ${JSON.stringify(text)}${how} is not an image name`);
     return { service: name, image: familiar(withDefaultTag(reference)), ...where, built: !own };
   }
   if (provider) return undefined;

@@ -5,6 +5,7 @@ import { ImgmvError } from '../../proto/errors.ts';
 import { COMPOSE_FILE_MAX_BYTES, COMPOSE_FILES_MAX } from '../choose/limits.ts';
 import { usage } from '../streams/errors.ts';
 import { readFrom } from '../streams/fifo.ts';
+import { fileError } from '../streams/file-error.ts';
 import { readAll } from '../streams/read-all.ts';
 import { usageAt } from './position.ts';
 import { type MapNode, parseYaml } from './yaml.ts';
@@ -32,7 +33,7 @@ export async function filesIn(directory: string, cwd: string, warn: Warn): Promi
     if (winner !== undefined) found.push(join(directory, winner));
     else if (names === NAMES)
       throw usage(`no compose file in ${shown(directory, cwd)}`, {
-        hint: `there is none of ${NAMES.join(', ')}`,
+        hint: `expected one of ${NAMES.join(', ')}`,
       });
   }
   return found;
@@ -61,15 +62,8 @@ export async function readText(path: string, maxBytes: number, { cwd, signal }: 
     return (await readAll(readFrom(path, signal), maxBytes, tooLarge)).toString();
   } catch (cause) {
     if (cause instanceof ImgmvError) throw cause;
-    throw usage(`cannot read ${shown(path, cwd)}: ${reasonOf(cause)}`, { cause });
+    throw fileError(`cannot read ${shown(path, cwd)}`, path, cause);
   }
-}
-
-function reasonOf(cause: unknown): string {
-  const { code, message } = cause as NodeJS.ErrnoException;
-  if (code === 'ENOENT') return 'there is no such file';
-  if (code === 'EISDIR') return 'it is a directory';
-  return code === 'EACCES' ? 'permission denied' : message;
 }
 
 /** Relative where it is below the current directory. */
@@ -93,7 +87,7 @@ export class ComposeFiles {
   async documents(path: string): Promise<readonly MapNode[]> {
     if (++this.#asked > COMPOSE_FILES_MAX)
       throw usage(`${this.shown(path)}: more than ${COMPOSE_FILES_MAX} files are read`, {
-        hint: 'look at what includes and extends what',
+        hint: 'check what the files include and extend',
       });
     const documents = this.#read.get(path) ?? (await this.#parse(path));
     this.#read.set(path, documents);
@@ -108,7 +102,7 @@ export class ComposeFiles {
     const text = await readText(path, COMPOSE_FILE_MAX_BYTES, this.#reading);
     return parseYaml(text, this.shown(path)).map((document) => {
       if (document.kind === 'map') return document;
-      throw usageAt(document.at, 'no compose file: it has to be a mapping');
+      throw usageAt(document.at, 'not a compose file: it has to be a mapping');
     });
   }
 }

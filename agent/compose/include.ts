@@ -38,7 +38,7 @@ function readInclude(node: YamlNode, variables: Variables): Include {
   const paths = texts('path') ?? [];
   const [directory] = texts('project_directory') ?? [];
   const envFiles = texts('env_file')?.map(({ text }) => text);
-  if (paths.length === 0) throw usageAt(at, 'include says no path');
+  if (paths.length === 0) throw usageAt(at, 'include names no path');
   return {
     at,
     paths,

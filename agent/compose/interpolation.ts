@@ -27,7 +27,10 @@ export function interpolate(template: string, variables: Variables, at: Position
   const append = (more: string) => {
     text += more;
     if (text.length > INTERPOLATED_MAX_CHARS)
-      throw usageAt(at, `a text with its variables is longer than ${INTERPOLATED_MAX_CHARS} characters`);
+      throw usageAt(
+        at,
+        `a text is longer than ${INTERPOLATED_MAX_CHARS} characters once its variables are filled in`,
+      );
   };
   for (const match of template.matchAll(DOLLAR)) {
     const [whole, escaped, named, braced] = match;
@@ -37,11 +40,7 @@ export function interpolate(template: string, variables: Variables, at: Position
     else if (named !== undefined) append(plainValue(named, variables, at));
     else if (braced !== undefined) append(fromBraces(whole, variables, at, depth));
     else
-      throw usageAt(
-        at,
-        `invalid interpolation in ${JSON.stringify(template)}`,
-        'a dollar sign that stands for itself is written $$',
-      );
+      throw usageAt(at, `invalid interpolation in ${JSON.stringify(template)}`, 'write $$ for a dollar sign');
   }
   append(template.slice(end));
   return text;
@@ -63,7 +62,7 @@ function fromBraces(text: string, variables: Variables, at: Position, depth: num
     case '?': {
       if (given) return value + rest;
       const reason = nested();
-      const message = `the variable ${name} is required and has no value${reason === '' ? '' : `: ${reason}`}`;
+      const message = `the variable ${name} is required, but has no value${reason === '' ? '' : `: ${reason}`}`;
       throw usageAt(at, message, 'set it in the environment or in .env');
     }
     default:

@@ -164,6 +164,6 @@ function refuseRemote(path: string, at: Position): void {
   throw usageAt(
     at,
     `${path} is not on this host`,
-    '`docker compose config` writes one file of all, which can be read in its place',
+    '`docker compose config` merges all into one file: read that one instead',
   );
 }

@@ -84,7 +84,7 @@ export function readServices(document: MapNode, variables: Variables): ServiceCh
 function readService(name: string, node: YamlNode, variables: Variables): ServiceChange {
   const what = `service ${JSON.stringify(name)}`;
   if (!NAME.test(name))
-    throw usageAt(node.at, `${what}: a name of a service has letters, digits, dots, dashes and underscores`);
+    throw usageAt(node.at, `${what}: a service name has only letters, digits, dots, dashes and underscores`);
   const { at, mode } = node;
   if (mode === 'reset' || node.kind === 'null') return { ...asChange({ at, uses: NO_USES }), mode };
   if (node.kind !== 'map') throw usageAt(at, `${what} has to be a mapping`);
@@ -114,7 +114,7 @@ function readExtends(node: YamlNode, what: string, variables: Variables): Extend
   if (node.kind !== 'map') return { service: readText(node, `${what}: extends`, variables).text, at };
   const service = node.entries.get('service');
   const file = node.entries.get('file');
-  if (service === undefined) throw usageAt(at, `${what}: extends says no service`);
+  if (service === undefined) throw usageAt(at, `${what}: extends names no service`);
   return {
     service: readText(service, `${what}: extends.service`, variables).text,
     file: file && file.kind !== 'null' ? readText(file, `${what}: extends.file`, variables).text : undefined,

@@ -79,7 +79,10 @@ function* tokens(source: string, lines: LineCounter, lineAt: (offset: number) =>
   let lexemes = 0;
   for (const lexeme of new Lexer().lex(source)) {
     if (++lexemes > YAML_LEXEMES_MAX)
-      throw usageAt(lineAt(parser.offset), `more YAML than ${YAML_LEXEMES_MAX} words and signs`);
+      throw usageAt(
+        lineAt(parser.offset),
+        `the file has more than ${YAML_LEXEMES_MAX} words and signs of YAML`,
+      );
     for (const token of parser.next(lexeme)) {
       if (token.type === 'error') throw noYaml(lineAt(token.offset), messageOf(token));
       yield token;
@@ -144,7 +147,7 @@ class Reader {
       if (!isScalar(key)) throw usageAt(at, 'a key has to be a text');
       const name = String(key.value);
       if (name === '<<' && key.type === Scalar.PLAIN) merged.push(node);
-      else if (own.has(name)) throw usageAt(at, `the key ${JSON.stringify(name)} is there twice`);
+      else if (own.has(name)) throw usageAt(at, `the key ${JSON.stringify(name)} appears twice`);
       else own.set(name, node);
     }
     for (const source of merged.flatMap((node) => (node.kind === 'list' ? node.items : [node]))) {
@@ -163,7 +166,9 @@ class Reader {
     if (node) return node;
     throw usageAt(
       at,
-      node === null ? `*${alias.source} is inside of what it names` : `nothing is named &${alias.source}`,
+      node === null
+        ? `*${alias.source} is inside the value that it names`
+        : `no value before it has the anchor &${alias.source}`,
     );
   }
 

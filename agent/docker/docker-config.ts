@@ -4,6 +4,7 @@ import { readFile } from 'node:fs/promises';
 import { homedir } from 'node:os';
 import { join } from 'node:path';
 import { usage } from '../streams/errors.ts';
+import { fileError } from '../streams/file-error.ts';
 
 export type Environment = Readonly<Record<string, string | undefined>>;
 
@@ -27,7 +28,7 @@ export async function readOptionalBytes(file: string): Promise<Buffer | undefine
     return await readFile(file);
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw usage(`cannot read ${file}: ${(error as Error).message}`, { cause: error });
+    throw fileError(`cannot read ${file}`, file, error);
   }
 }
 

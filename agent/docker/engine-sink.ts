@@ -151,7 +151,7 @@ export class EngineSink implements Sink {
     const warning = [architecture, ARCHITECTURE_UNSAID].includes(image.platform.architecture)
       ? {}
       : {
-          warning: `made for ${image.platform.architecture}, this engine runs ${architecture}: it moves but may not run`,
+          warning: `made for ${image.platform.architecture}, but this engine runs ${architecture}: it can be moved, but may not run`,
         };
     if (there !== undefined) return this.#present({ image, action: 'present', refs, ...warning }, there);
     return this.#planSending({ image, action: 'send', refs, ...warning }, planning);
@@ -188,7 +188,7 @@ export class EngineSink implements Sink {
     if (image.platform.os !== os) return `an image for ${image.platform.os} cannot be loaded on ${os}`;
     const { layersMax } = this.#store;
     if (image.diffIds.length > layersMax)
-      return `${counted(image.diffIds.length, 'layer')}, and this engine takes ${layersMax} at most`;
+      return `it has ${counted(image.diffIds.length, 'layer')}, and this engine takes at most ${layersMax}`;
     const ours = refs.find((name) => isPrivateName(shownName(name)));
     if (ours) return `${ours.target} is a name that imgmv gives to incomplete images`;
     const replaced = refs.find(({ replaces }) => replaces !== undefined);
@@ -343,5 +343,5 @@ async function whySent(
   if (missing === undefined) return 'the target does not show which layers it has, so all of them are sent';
   const otherwise = await inventory.heldOtherwise(image, missing);
   if (otherwise === 0) return undefined;
-  return `${otherwise} of the layers exist there in another compression than this image names, so they are sent`;
+  return `${otherwise} of the layers are there in another compression, so they are sent again`;
 }

@@ -261,7 +261,7 @@ export class EngineWriter {
     if (got === undefined)
       throw new ImgmvError(
         'engine-refused',
-        'the docker engine said that it loaded the image, and does not have it',
+        'the docker engine said that it loaded the image, but does not have it',
       );
     const { diffIds, platform } = this.#image;
     const gotDiffIds = got.RootFS.Layers ?? [];
@@ -270,7 +270,7 @@ export class EngineWriter {
         `the engine has ${got.Id} with ${counted(gotDiffIds.length, 'layer')}, want ${wantId} with ${diffIds.length}`,
       );
     if ((got.Os || OS_UNSAID) !== platform.os)
-      throw integrity(`the image is for ${got.Os}, and was offered for ${platform.os}`);
+      throw integrity(`the image is for ${got.Os}, but was offered for ${platform.os}`);
     const { manifests } = this.sent;
     const incompleteOne = got.Manifests?.find(
       ({ ID, Available }) => !Available && (ID === wantId || manifests.has(ID)),

@@ -255,7 +255,7 @@ export class Engine implements Disposable {
     if (response.statusCode === 200) return response;
     const message = await readError(response);
     if (response.statusCode === 404)
-      throw new ImgmvError('image-not-found', `the engine has no image ${id} any more: ${message}`);
+      throw new ImgmvError('image-not-found', `the engine no longer has the image ${id}: ${message}`);
     throw new ImgmvError(
       'engine-refused',
       `the engine cannot save ${id}: ${message} (HTTP ${response.statusCode})`,

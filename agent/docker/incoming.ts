@@ -223,7 +223,7 @@ export class Incoming {
     if (!made || !this.#order.holds(made, commit))
       throw new ImgmvError(
         'engine-refused',
-        'the docker engine said that it took a layer, and does not have it',
+        'the docker engine said that it took a layer, but does not have it',
       );
     this.#open.delete(load);
     this.#unpackedBytes += load.unpackedBytes;
@@ -248,6 +248,7 @@ async function inMemory(body: AsyncIterable<Buffer>, size: number): Promise<Buff
     if (length > size) break;
     parts.push(Buffer.from(chunk));
   }
-  if (length !== size) throw integrity(`a layer of ${counted(size, 'byte')} came with another length`);
+  if (length !== size)
+    throw integrity(`a layer that was announced with ${counted(size, 'byte')} has another length`);
   return Buffer.concat(parts);
 }

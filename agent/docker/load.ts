@@ -111,7 +111,7 @@ export class Load {
     if (this.#loaded.length === 0)
       throw new ImgmvError(
         'engine-refused',
-        'the docker engine took the image and did not say that it loaded it',
+        'the docker engine took the image, but did not say that it was loaded',
       );
     return this.#loaded;
   }

@@ -45,7 +45,7 @@ export async function setNames(
           'engine-refused',
           `the image was removed on the target before it got its name ${name.target}`,
           {
-            hint: 'did `docker image prune` run meanwhile? send it again',
+            hint: 'did `docker image prune` run in the meantime? send it again',
           },
         );
       done.push({ ...name, ...(replaced && { replaced }) });

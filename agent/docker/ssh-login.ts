@@ -204,7 +204,7 @@ export class SshLogin {
     if (socket !== undefined && answer?.state === 'missing')
       return error(
         `no docker engine: there is no socket ${socket} at ${where}`,
-        'is docker running there? another socket is given as ssh://host/path/of/docker.sock',
+        'is docker running there? name another socket as ssh://host/path/of/docker.sock',
       );
     const hint = `check with \`ssh ${this.#host.slice(3).join(' ')} docker info\` that ssh and docker work`;
     return error(`no docker engine answers at ${where}: ${said}`, hint);
@@ -212,13 +212,9 @@ export class SshLogin {
 }
 
 function noSsh(): ImgmvError {
-  return new ImgmvError(
-    'engine-unavailable',
-    'the docker engine cannot be reached: there is no ssh on this host',
-    {
-      hint: 'ssh:// needs the OpenSSH client (package openssh-client), in PATH',
-    },
-  );
+  return new ImgmvError('engine-unavailable', 'the docker engine cannot be reached: this host has no ssh', {
+    hint: 'ssh:// needs the OpenSSH client (package openssh-client), in PATH',
+  });
 }
 
 /** `apart`: out of reach of what our terminal sends. */
@@ -274,7 +270,7 @@ function privateDirectory(): string {
     } catch {
       // The next one may do.
     }
-  throw new ImgmvError('engine-unavailable', 'no directory can be made for the ssh connection', {
+  throw new ImgmvError('engine-unavailable', 'cannot make a directory for the ssh connection', {
     hint: 'set TMPDIR to one with a short path that you may write to',
   });
 }

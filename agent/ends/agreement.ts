@@ -24,7 +24,7 @@ export class Agreement {
     const before = this.#answers.get(image.id);
     if (!before) return NOT_CONFIRMED;
     if (before.action === 'present' && action === 'send')
-      return `it was here when ${this.#when}, and is not any more`;
+      return `it was here when ${this.#when}, but is gone now`;
     const known = new Set(before.refs.map(effectOf));
     const other = refs.find((ref) => ref.replaces !== undefined && !known.has(effectOf(ref)));
     return other && `${other.target} is a different image now than when ${this.#when}`;

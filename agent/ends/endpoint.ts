@@ -60,7 +60,7 @@ export function parseEndpoint(text: string): NamedEndpoint {
       hint: isFile ? `for example ${kind}:images.tar, or ${kind}:-` : `for example ${kind}:images`,
     });
   if (path === '-' && !isFile)
-    throw usage(`${kind}: is a directory, and - a stream`, {
+    throw usage(`${kind}: is a directory, but - is a stream`, {
       hint: 'docker-archive:- and oci-archive:- are streams',
     });
   if (kind === 'dir' && reference !== undefined)
@@ -69,7 +69,10 @@ export function parseEndpoint(text: string): NamedEndpoint {
 }
 
 function unknown(text: string): ImgmvError {
+  const isFile = text === '-' || /^[./~]|\.(tar|tgz)(\.|$)/.test(text);
+  const meant = isFile ? `did you mean docker-archive:${text}? ` : '';
+  const name = isFile || text.includes(':') || text.includes('/') ? 'NAME' : text;
   return usage(`${JSON.stringify(text)} is not a place for images`, {
-    hint: `docker-daemon:${text.includes(':') || text.includes('/') ? 'NAME' : text} is an image of the engine; others are docker-archive:FILE, oci-archive:FILE, oci:DIR, dir:DIR`,
+    hint: `${meant}docker-daemon:${name} is an image of the engine; others are docker-archive:FILE, oci-archive:FILE, oci:DIR, dir:DIR`,
   });
 }

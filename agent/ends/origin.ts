@@ -248,6 +248,6 @@ function isMeant(aside: SetAside, reference: string | undefined, selection: Sele
 
 function warningOf({ called, why }: SetAside, label: string, meant: boolean): string {
   const name = JSON.stringify(called[0]?.slice(0, TEXT_MAX_CHARACTERS / 4));
-  const what = meant ? 'is left out' : 'is left alone';
+  const what = meant ? 'is left out' : 'is ignored';
   return `${name} in ${label} ${what}: ${why.message}`.slice(0, TEXT_MAX_CHARACTERS);
 }

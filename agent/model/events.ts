@@ -86,6 +86,13 @@ export interface PhaseSeconds {
   readonly push: number | null;
 }
 
+/** A limit that one of the hosts sets to the link. */
+export interface LinkLimit {
+  /** Bytes a second. */
+  readonly rate: number;
+  readonly by: 'sender' | 'receiver';
+}
+
 /** What keeps the images of a side: an engine, or a kind of archive. */
 export interface Keeper {
   readonly kind: string;
@@ -181,7 +188,12 @@ type Told =
       readonly kept: number;
       /** Uncompressed bytes a second over the last interval. */
       readonly rate: number;
+      /** Bytes a second on the wire over the last interval, of all that the session sends and receives. */
+      readonly wireRate: number;
+      /** A limit is `network` here. */
       readonly bottleneck: Bottleneck | null;
+      /** The limit that holds it up; null where none does. */
+      readonly limit: LinkLimit | null;
       /** Whole seconds for which no byte has moved, while it travels or is pushed. */
       readonly stalledSeconds: number;
     }
@@ -213,6 +225,7 @@ type Told =
       readonly status: 'loaded' | 'present' | 'refused' | 'failed' | 'skipped';
       readonly targetId: string | null;
       readonly bytes: number;
+      /** Of its entries, compressed: the same on both sides. What a break made travel again is in `done` only. */
       readonly wireBytes: number;
       readonly layersSent: number;
       /** As `PlanImage` has it; `save`, too, where some layers had to be read so. */
@@ -238,6 +251,7 @@ type Told =
       readonly images: number;
       readonly failed: number;
       readonly bytes: number;
+      /** All of the session, both ways, as the target counts it; a plan alone by the host that tells it. */
       readonly wireBytes: number;
       /** From the plan until the last image ended, or all were placed, as the target measures it; a plan alone as a whole. */
       readonly seconds: number;

@@ -7,9 +7,12 @@ export interface Waits {
   readonly compress?: number;
   readonly network?: number;
   readonly load?: number;
+  /** For the limit that this host, or the other one, sets to the link. */
+  readonly ownLimit?: number;
+  readonly peerLimit?: number;
 }
 
-export type Bottleneck = keyof Waits;
+export type Bottleneck = Exclude<keyof Waits, 'ownLimit' | 'peerLimit'>;
 
 /** An image, and how to get what it is made of. */
 export interface SourceImage {

@@ -14,8 +14,15 @@ export interface LedgerOptions extends PassageOptions {
   readonly lacking?: boolean;
   /** Ends with the plan: nothing is moved. */
   readonly planOnly?: boolean;
-  /** How long the run took in milliseconds, from the plan on, where another host has measured that. */
-  readonly tookMs?: () => number | undefined;
+  /** What the target has measured, which is what both sides tell; each absent where it did not say. */
+  readonly measured?: () => Measured;
+}
+
+export interface Measured {
+  /** How long the run took in milliseconds, from the plan on. */
+  readonly tookMs?: number | undefined;
+  /** Bytes on the wire, both ways. */
+  readonly wireBytes?: number | undefined;
 }
 
 export interface Settled {
@@ -93,16 +100,16 @@ export class Ledger {
 
   /** From the plan until the last image had ended; a plan alone from the beginning. */
   #tookMs(): number {
-    const { planOnly, tookMs } = this.#options;
+    const { planOnly, measured } = this.#options;
     const now = performance.now();
     if (planOnly) return Math.round(now - this.#startedAt);
     const ends = this.#passages.flatMap(({ endedMs }) => endedMs ?? []);
     const own = ends.length === 0 ? Math.round(now - this.#plannedAt) : Math.max(...ends);
-    return tookMs?.() ?? this.#finishedMs ?? own;
+    return measured?.().tookMs ?? this.#finishedMs ?? own;
   }
 
   close(): Settled {
-    const { emit, lacking = false, planOnly = false, signal, wireBytes } = this.#options;
+    const { emit, lacking = false, planOnly = false, signal, wireBytes, measured } = this.#options;
     const outcomes = planOnly ? this.#planOnly : this.#passages.flatMap(({ outcome }) => outcome ?? []);
     const partly = planOnly && outcomes.length > 0 && outcomes.length < this.#passages.length;
     const failed = exitOf(outcomes);
@@ -113,7 +120,7 @@ export class Ledger {
       images: this.#passages.length,
       failed: outcomes.filter((outcome) => outcome.error !== undefined).length,
       bytes: this.#passages.reduce((sum, { bytes }) => sum + bytes, 0),
-      wireBytes: wireBytes(),
+      wireBytes: measured?.().wireBytes ?? wireBytes(),
       seconds: this.#tookMs() / 1000,
       exit,
     });

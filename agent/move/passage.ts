@@ -5,16 +5,17 @@
 
 import { BlobGivenUp } from '../../proto/entry.ts';
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
-import { type Emit, type EventOf, type PushedRef, tellError } from '../model/events.ts';
+import { type Emit, type EventOf, type LinkLimit, type PushedRef, tellError } from '../model/events.ts';
 import type { Blob, Digest, Image, ReadBy } from '../model/image.ts';
 import { bytesMissing, layerCount, platformName, readWords, refusal } from '../model/plan.ts';
 import type { Answer, Committed, ImageWriter, Outcome, Planned, Pushed } from '../model/sink.ts';
-import type { Bottleneck, Waits } from '../model/source.ts';
+import type { Waits } from '../model/source.ts';
 import { tap } from '../streams/tap.ts';
 import { Phases } from './phases.ts';
 
 const PROGRESS_INTERVAL_MS = 500;
-const BOTTLENECK_SHARE_MIN = 0.3;
+/** Share of the time: who waits less is busy itself. */
+const WAIT_SHARE_MIN = 0.3;
 /** How often layers may be asked for again. */
 const ROUNDS_MAX = 3;
 
@@ -28,6 +29,10 @@ export interface PassageOptions {
   readonly watch?: (progress: Progress) => void;
   /** Bytes on the wire so far, both ways; 0 where there is no wire. */
   readonly wireBytes: () => number;
+  /** Of them those of an image's entries, over all tries: both hosts count the same. Absent where there is no wire. */
+  readonly imageWireBytes?: (id: Digest) => number;
+  /** A limit that was waited for. */
+  readonly limitOf?: (whose: 'ownLimit' | 'peerLimit') => LinkLimit | null;
   readonly waits: () => Waits;
 }
 
@@ -44,10 +49,7 @@ export class Passage {
   #bytes = 0;
   #layers = 0;
   #readBy: ReadBy | undefined;
-  /** Of the travels that are over. */
-  #wireBytes = 0;
-  /** Counter at the start of the one that goes on. */
-  #wireBefore: number | undefined;
+  #travels = false;
   #startedAt: number | undefined;
   readonly #phases = new Phases();
   #committing = false;
@@ -122,16 +124,15 @@ export class Passage {
   /** Its blobs travel from now on, until `travelled`. */
   travelling(): void {
     this.#begin();
-    if (this.#wireBefore !== undefined) return;
-    this.#wireBefore = this.#options.wireBytes();
+    if (this.#travels) return;
+    this.#travels = true;
     this.#phases.enter('transfer');
   }
 
   travelled(): void {
-    if (this.#wireBefore === undefined) return;
+    if (!this.#travels) return;
+    this.#travels = false;
     this.#phases.leave();
-    this.#wireBytes += this.#options.wireBytes() - this.#wireBefore;
-    this.#wireBefore = undefined;
   }
 
   async open(): Promise<ImageWriter> {
@@ -169,8 +170,8 @@ export class Passage {
       if (this.#rounds++ === ROUNDS_MAX)
         throw new ImgmvError(
           'engine-refused',
-          `layers of the image vanish on the target as fast as they come: ${end.missing.length} are gone again`,
-          { hint: 'is something pruning images on the target?' },
+          `layers of the image vanish from the target as fast as they arrive: ${end.missing.length} are gone again`,
+          { hint: 'does something prune images on the target?' },
         );
     } catch (error) {
       await this.fail(error);
@@ -266,28 +267,30 @@ export class Passage {
   }
 
   #tick(): NodeJS.Timeout {
-    const { emit, waits, watch } = this.#options;
-    let before = { bytes: this.#bytes, pushed: 0, at: performance.now(), waits: waits() };
+    const { emit, waits, watch, wireBytes } = this.#options;
+    const look = (pushed: number) => {
+      return { bytes: this.#bytes, wire: wireBytes(), pushed, at: performance.now(), waits: waits() };
+    };
+    let before = look(0);
     let movedAt = before.at;
     return setInterval(() => {
       const push = this.#committed?.push?.progress();
-      const now = { bytes: this.#bytes, pushed: push?.bytes ?? 0, at: performance.now(), waits: waits() };
+      const now = look(push?.bytes ?? 0);
       // A load is silent for long; a push is not.
       if (now.bytes !== before.bytes || now.pushed !== before.pushed || this.#committing) movedAt = now.at;
       // One push ends and the next begins anew.
       const moved = push ? Math.max(0, now.pushed - before.pushed) : now.bytes - before.bytes;
+      const elapsedMs = now.at - before.at;
+      const waited = this.#committing ? 'load' : longestWait(before.waits, now.waits, elapsedMs);
       const progress: Progress = {
         id: this.image.id,
         refs: this.answer.refs,
         ...(push ? { phase: 'push', ...push } : this.#progress()),
         wireBytes: this.#wireSoFar(),
         kept: this.#writer?.keptBytes() ?? 0,
-        rate: Math.round((moved * 1000) / (now.at - before.at)),
-        bottleneck: push
-          ? null
-          : this.#committing
-            ? 'load'
-            : bottleneck(before.waits, now.waits, now.at - before.at),
+        rate: Math.round((moved * 1000) / elapsedMs),
+        wireRate: Math.round(((now.wire - before.wire) * 1000) / elapsedMs),
+        ...this.#heldUp(push ? null : waited),
         stalledSeconds: Math.floor((now.at - movedAt) / 1000),
       };
       emit({ event: 'progress', ...progress });
@@ -303,9 +306,13 @@ export class Passage {
       : { phase: 'transfer', bytes: this.#bytes, bytesTotal };
   }
 
+  #heldUp(waited: keyof Waits | null): Pick<Progress, 'bottleneck' | 'limit'> {
+    if (waited !== 'ownLimit' && waited !== 'peerLimit') return { bottleneck: waited, limit: null };
+    return { bottleneck: 'network', limit: this.#options.limitOf?.(waited) ?? null };
+  }
+
   #wireSoFar(): number {
-    const now = this.#wireBefore === undefined ? 0 : this.#options.wireBytes() - this.#wireBefore;
-    return this.#wireBytes + now;
+    return this.#options.imageWireBytes?.(this.image.id) ?? 0;
   }
 
   /** What is told of it once it has an outcome. */
@@ -344,10 +351,10 @@ function pushedRef({ target, digest, warning, error }: Pushed): PushedRef {
 }
 
 /** The part that was waited for longest between two looks; null where this process itself was busy for most of it. */
-export function bottleneck(before: Waits, now: Waits, elapsedMs: number): Bottleneck | null {
-  let longest: Bottleneck | null = null;
-  let longestMs = elapsedMs * BOTTLENECK_SHARE_MIN;
-  for (const part of ['save', 'compress', 'network', 'load'] as const) {
+export function longestWait(before: Waits, now: Waits, elapsedMs: number): keyof Waits | null {
+  let longest: keyof Waits | null = null;
+  let longestMs = elapsedMs * WAIT_SHARE_MIN;
+  for (const part of ['save', 'compress', 'network', 'load', 'ownLimit', 'peerLimit'] as const) {
     const ms = (now[part] ?? 0) - (before[part] ?? 0);
     if (ms > longestMs) {
       longest = part;

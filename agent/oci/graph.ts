@@ -59,7 +59,7 @@ function* walk(root: Child): Walking<Graph> {
     if (!Buffer.isBuffer(bytes) || metadata.has(digest)) return;
     metadataBytes += bytes.length;
     if (metadataBytes > IMAGE_METADATA_MAX_BYTES || metadata.size >= BLOBS_PER_IMAGE_MAX)
-      throw integrity(`an image with more metadata than ${IMAGE_METADATA_MAX_BYTES} bytes`);
+      throw integrity(`the image has more than ${IMAGE_METADATA_MAX_BYTES} bytes of metadata`);
     metadata.set(digest, { kind, digest, bytes });
   };
 
@@ -75,7 +75,7 @@ function* walk(root: Child): Walking<Graph> {
   function* enter(child: Child, from: BlobKind | undefined, depth: number): Walking<boolean> {
     const { kind, digest } = child;
     if (depth > INDEX_DEPTH_MAX && (kind === 'index' || kind === 'manifest'))
-      throw integrity(`indexes inside indexes, more than ${INDEX_DEPTH_MAX} deep`);
+      throw integrity(`indexes are nested more than ${INDEX_DEPTH_MAX} deep`);
     const answered = yield { ...child, from };
     if (answered === undefined) return false;
     const children = Buffer.isBuffer(answered) ? childrenIn(kind, answered) : answered;

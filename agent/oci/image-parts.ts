@@ -104,10 +104,10 @@ export class ImageParts {
     if (this.#bytes > bytes * IMAGE_BYTES_FACTOR_MAX + IMAGE_BYTES_ALLOWANCE)
       throw new ImgmvError(
         'refused',
-        `the image brings ${counted(this.#bytes, 'byte')} and was offered with ${bytes}`,
+        `the image has ${counted(this.#bytes, 'byte')}, but was offered with ${bytes}`,
       );
     if (++this.blobs > BLOBS_PER_IMAGE_MAX)
-      throw new ImgmvError('refused', `an image of more than ${BLOBS_PER_IMAGE_MAX} blobs`);
+      throw new ImgmvError('refused', `the image has more than ${BLOBS_PER_IMAGE_MAX} blobs`);
   }
 
   hasLayer(digest: Digest): boolean {
@@ -163,7 +163,7 @@ export class ImageParts {
     const { store } = this.#image;
     const wanted = store === 'classic' ? digest : offered?.diffId;
     if (wanted !== undefined && wanted !== diffId)
-      throw integrity(`layer ${digest} holds ${diffId}, and was offered with ${wanted}`);
+      throw integrity(`layer ${digest} unpacks to ${diffId}, but was offered as ${wanted}`);
   }
 
   addLayer(digest: Digest, layer: Layer): void {
@@ -175,7 +175,7 @@ export class ImageParts {
   /** Reads a config, manifest or index to its end, within the bounds of section 8. */
   async addMetadata(blob: Blob): Promise<void> {
     const tooMuch = () =>
-      new ImgmvError('refused', `more than ${IMAGE_METADATA_MAX_BYTES} bytes of metadata in an image`);
+      new ImgmvError('refused', `the image has more than ${IMAGE_METADATA_MAX_BYTES} bytes of metadata`);
     const bytes = await readAll(blob.body, IMAGE_METADATA_MAX_BYTES - this.#metadataBytes, tooMuch);
     this.#metadataBytes += bytes.length;
     const digest = digestOf(bytes);
@@ -209,13 +209,13 @@ export class ImageParts {
     for (const { layers } of graph.manifests) for (const { digest } of layers) seen.add(digest);
     if (store === 'classic') {
       if (!sameDigests(readConfig(this.bytesOf(root.digest)).rootfs.diff_ids, diffIds))
-        throw integrity(`config ${root.digest} names other layers than were offered`);
+        throw integrity(`the layers in config ${root.digest} are not those that were offered`);
       const absent = diffIds.find((diffId) => !this.#hasBytes(diffId));
       if (absent !== undefined) throw missing('layer', absent);
       for (const diffId of diffIds) seen.add(diffId);
     }
     const extra = [...this.#layers.keys(), ...this.#metadata.keys()].find((digest) => !seen.has(digest));
-    if (extra !== undefined) throw integrity(`blob ${extra} came and is no part of the image`);
+    if (extra !== undefined) throw integrity(`blob ${extra} came, but is not a part of the image`);
     this.#graph = graph;
   }
 
@@ -283,13 +283,15 @@ export class ImageParts {
   podmanLayers({ layers, diffIds }: ClassicView): readonly PlacedLayer[] {
     const { held } = this;
     if (layers.length !== diffIds.length)
-      throw integrity(`${counted(layers.length, 'layer')}, and the config names ${diffIds.length}`);
+      throw integrity(
+        `the image has ${counted(layers.length, 'layer')}, but its config names ${diffIds.length}`,
+      );
     return diffIds.map((diffId, at) => {
       const digest = layers[at] as Digest;
       if (held.has(digest)) return { digest: diffId, diffId, size: 0, path: undefined };
       const { path, size, diffId: unpacked = digest } = this.#layerOf(digest);
       if (unpacked !== diffId)
-        throw integrity(`layer ${digest} holds ${unpacked}, and the config names ${diffId}`);
+        throw integrity(`layer ${digest} unpacks to ${unpacked}, but the config names ${diffId}`);
       return { digest, diffId, size, path };
     });
   }
@@ -324,5 +326,5 @@ export function sameDigests(a: readonly Digest[], b: readonly Digest[]): boolean
 }
 
 function missing(kind: string, digest: Digest): ImgmvError {
-  return integrity(`the image is not whole: ${kind} ${digest} did not come`);
+  return integrity(`the image is incomplete: ${kind} ${digest} did not come`);
 }

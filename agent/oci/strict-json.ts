@@ -39,8 +39,8 @@ export function parseJson<S extends v.GenericSchema>(
 ): v.InferOutput<S> {
   const parsed = v.safeParse(schema, strictJson(bytes, what, keys));
   if (parsed.success) return parsed.output;
-  const where = v.getDotPath(parsed.issues[0]) ?? 'the whole';
-  throw integrity(`${what} breaks its format at ${where}`);
+  const where = v.getDotPath(parsed.issues[0]);
+  throw integrity(`${what} is not in its format${where === null ? '' : `: ${where} is wrong`}`);
 }
 
 /** Undefined for what is not of this form. */

@@ -27,7 +27,7 @@ export class Decision {
 
   /** Throws protocol-violation where nobody is asked, or it has been said. */
   proceed(): void {
-    if (!this.#open) throw violation('proceed out of place');
+    if (!this.#open) throw violation('proceed at the wrong time');
     this.#open = false;
     this.#proceeds.resolve(true);
   }

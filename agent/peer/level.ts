@@ -15,14 +15,14 @@ const AUTOMATIC_MAX = 7;
 const LOOK_INTERVAL_MS = 200;
 /** The first look comes later: a changed layer of some megabytes is through by then, and its bytes count more. */
 const FIRST_LOOK_MS = 600;
-/** Share of the time that goes into waiting for the socket: from here on the link is the limit. */
+/** Share of the time that goes into waiting for the link: from here on the link is the limit. */
 const FULL_SHARE = 0.4;
 /** Below, the link stands ready for more than we have. */
 const DRY_SHARE = 0.05;
 
 export interface Link {
-  /** Milliseconds so far that the writer has waited for the socket to take more. */
-  readonly socketMs: number;
+  /** Milliseconds so far that the writer has waited for the link: the socket, or a limit of either side. */
+  readonly linkMs: number;
   /** Whether the other side says that it waits for bytes: else the socket is full because it is slow, not the link. */
   readonly readerWaits: boolean;
 }
@@ -36,7 +36,7 @@ export class LevelPolicy {
   #fullLooks = 0;
   #busyLooks = 0;
   #lookedAt: number | undefined;
-  #socketMs = 0;
+  #linkMs = 0;
 
   /** `pinned` switches the policy off; `now` is monotonic, in milliseconds. */
   constructor(pinned: number | undefined, look: () => Link, now: () => number = () => performance.now()) {
@@ -54,10 +54,10 @@ export class LevelPolicy {
     const elapsedMs = now - this.#lookedAt;
     const first = this.#lookedAt === this.#began;
     if (elapsedMs < (first ? FIRST_LOOK_MS : LOOK_INTERVAL_MS)) return this.#level;
-    const { socketMs, readerWaits } = this.#look();
-    const share = (socketMs - this.#socketMs) / elapsedMs;
+    const { linkMs, readerWaits } = this.#look();
+    const share = (linkMs - this.#linkMs) / elapsedMs;
     this.#lookedAt = now;
-    this.#socketMs = socketMs;
+    this.#linkMs = linkMs;
     this.#fullLooks = readerWaits && share >= FULL_SHARE ? this.#fullLooks + 1 : 0;
     this.#busyLooks = readerWaits ? 0 : this.#busyLooks + 1;
     if (first && this.#fullLooks === 0) this.#level = ZSTD_LEVEL_MIN;

@@ -241,7 +241,7 @@ export class Listener {
         this.#warnOnce(
           kept.authority,
           'altered',
-          `${stranger.address} began to pair, and the handshake failed: it was altered on the way, or is no imgmv`,
+          `${stranger.address} began to pair, but the handshake failed: it was altered on the way, or the other side is not imgmv`,
         );
       if (kept?.authority && spent)
         this.#warnOnce(

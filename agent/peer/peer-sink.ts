@@ -16,10 +16,12 @@ import type { Blob, Digest, Image } from '../model/image.ts';
 import { unless } from '../model/plan.ts';
 import { type Planned, type Retry, refused, type Sink, type SinkFacts } from '../model/sink.ts';
 import type { Waits } from '../model/source.ts';
+import type { Measured } from '../move/ledger.ts';
 import type { Progress } from '../move/passage.ts';
 import { onAbort } from '../streams/on-abort.ts';
 import { fromWire } from './failure.ts';
 import { LevelPolicy } from './level.ts';
+import { PeerWaits } from './peer-waits.ts';
 import { measureRate } from './rate.ts';
 import { SentImage } from './sent-image.ts';
 import type { Session } from './session.ts';
@@ -41,6 +43,9 @@ interface Question {
   readonly answered: Deferred<true>;
 }
 
+/** What the other side may have sent that has not arrived. */
+const UNDER_WAY_BYTES = 64 * 1024;
+
 export class PeerSink implements Sink {
   readonly facts: SinkFacts;
   readonly #session: Session;
@@ -57,11 +62,12 @@ export class PeerSink implements Sink {
   readonly #placed = deferred<MessageOf<'placed'>>();
   /** Until it says otherwise, the other side is taken to keep up. */
   #readerWaits = true;
+  readonly #forReader: PeerWaits<'load'>;
   #offered: readonly SentImage[] = [];
   #byId: ReadonlyMap<Digest, SentImage> = new Map();
   #rate: number | undefined;
   #offeredAt = 0;
-  #tookMs: number | undefined;
+  #measured: Measured = {};
   #laneComing: Promise<Lane> | undefined;
   #lane: Lane | undefined;
 
@@ -74,10 +80,11 @@ export class PeerSink implements Sink {
     this.#session = session;
     this.#planOnly = planOnly;
     this.#pushes = pushes;
-    this.#policy = new LevelPolicy(level, () => ({
-      socketMs: this.#lane?.waits.socketMs ?? 0,
-      readerWaits: this.#readerWaits,
-    }));
+    this.#forReader = new PeerWaits(session, 'load');
+    this.#policy = new LevelPolicy(level, () => {
+      const { network = 0, ownLimit = 0, peerLimit = 0 } = this.waits();
+      return { linkMs: network + ownLimit + peerLimit, readerWaits: this.#readerWaits };
+    });
     void session.run((message) => this.#receive(message)).then(() => this.#ended());
     onAbort(session.signal, () => this.#lost(toImgmvError(session.signal.reason)));
   }
@@ -161,17 +168,22 @@ export class PeerSink implements Sink {
     return sent;
   }
 
-  /** From the plan to the last word, in milliseconds, as the other side measures it; undefined where it does not say. */
-  get tookMs(): number | undefined {
-    return this.#tookMs;
+  /** From the plan to its last word, by that one. */
+  get measured(): Measured {
+    return this.#measured;
   }
 
   #sinceOffer(): number {
     return Math.round(performance.now() - this.#offeredAt);
   }
 
-  #took({ runMs }: { readonly runMs?: number | undefined }): void {
-    if (runMs !== undefined) this.#tookMs = Math.max(this.#tookMs ?? 0, Math.min(runMs, this.#sinceOffer()));
+  /** It cannot have taken longer than here, nor have counted much that is not known here. */
+  #measuredThere({ runMs, wireBytes }: Pick<MessageOf<'placed'>, 'runMs' | 'wireBytes'>): void {
+    const mostBytes = this.#session.wireBytes + UNDER_WAY_BYTES;
+    this.#measured = {
+      tookMs: later(this.#measured.tookMs, runMs, this.#sinceOffer()),
+      wireBytes: later(this.#measured.wireBytes, wireBytes, mostBytes),
+    };
   }
 
   /** Of the link, in bytes a second; known after a plan that is the whole run. */
@@ -179,11 +191,20 @@ export class PeerSink implements Sink {
     return this.#rate;
   }
 
-  report({ id, phase, bytes, bottleneck }: Progress): void {
+  report(progress: Progress): void {
+    const { id, phase, bytes } = progress;
     const sent = this.#byId.get(id as Digest);
     if (!sent || phase !== 'transfer') return;
-    const waits = bottleneck !== null && { bottleneck };
+    const waits = this.#forReader.told(progress);
     void this.#session.tell({ type: 'progress', item: sent.number, phase, bytes, ...waits });
+  }
+
+  wireBytesOf(id: Digest): number {
+    return this.#byId.get(id)?.wireBytes ?? 0;
+  }
+
+  limitOf(whose: 'ownLimit' | 'peerLimit') {
+    return this.#forReader.limitOf(whose);
   }
 
   /** The other side counts on this lane: without it there is no session. */
@@ -194,8 +215,9 @@ export class PeerSink implements Sink {
   }
 
   waits(): Waits {
-    const { socketMs = 0, creditMs = 0 } = this.#lane?.waits ?? {};
-    return { network: socketMs, load: creditMs, compress: this.#compressor.busyMs };
+    const { socketMs = 0, creditMs = 0, paceMs = 0 } = this.#lane?.waits ?? {};
+    const reader = this.#forReader.split(creditMs);
+    return { network: socketMs, ownLimit: paceMs, ...reader, compress: this.#compressor.busyMs };
   }
 
   async finish(): Promise<void> {
@@ -223,25 +245,29 @@ export class PeerSink implements Sink {
       case 'answer':
         return this.#receiveAnswer(message);
       case 'progress':
-        if (message.phase === 'transfer')
-          this.#readerWaits = message.bottleneck !== undefined && message.bottleneck !== 'load';
+        if (message.phase === 'transfer') this.#hearReader(message);
         return this.#of(message).told(message);
       case 'again':
         return this.#of(message).askedAgain(message);
       case 'result':
-        this.#took(message);
+        this.#measuredThere(message);
         return this.#of(message).ended(message, this.#pushes);
       case 'pushed':
-        this.#took(message);
+        this.#measuredThere(message);
         return this.#of(message).pushed(message);
       case 'placed':
         if (!this.facts.atomic || !this.#finishSaid || this.#placed.value)
-          throw violation('placed out of place');
-        this.#took(message);
+          throw violation('placed at the wrong time');
+        this.#measuredThere(message);
         return this.#placed.resolve(message);
       default:
         throw violation(`a receiver sent ${message.type}`);
     }
+  }
+
+  #hearReader({ bottleneck, limit }: MessageOf<'progress'>): void {
+    this.#readerWaits = bottleneck !== undefined && bottleneck !== 'load';
+    this.#forReader.hear('load', limit);
   }
 
   #of({ type, item }: { readonly type: string; readonly item: number }): SentImage {
@@ -264,7 +290,9 @@ export class PeerSink implements Sink {
       this.#offered.some((sent) => sent.owed) ||
       (this.facts.atomic && !this.#planOnly && !this.#placed.value);
     if (owed || !this.#question?.answered.value)
-      this.#session.fail(violation('a receiver ended its control lane and owes its answer or results'));
+      this.#session.fail(
+        violation('a receiver ended its control lane before it had sent its answer and all results'),
+      );
   }
 
   #lost(error: ImgmvError): void {
@@ -272,4 +300,9 @@ export class PeerSink implements Sink {
     this.#placed.reject(error);
     for (const sent of this.#offered) sent.lost(error);
   }
+}
+
+/** Counters of the other side only rise, whatever it says; `most` is what can be. */
+function later(before: number | undefined, now: number | undefined, most: number): number | undefined {
+  return now === undefined ? before : Math.max(before ?? 0, Math.min(now, most));
 }

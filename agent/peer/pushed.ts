@@ -37,7 +37,7 @@ export function pushedFromWire(pushed: WirePushed, host: string): readonly Pushe
 const PROBLEMS: Readonly<Record<PushProblem, readonly [why: string, about?: About]>> = {
   unreachable: ['its registry cannot be reached from there'],
   denied: ['no permission to push there, or no valid credentials'],
-  certificate: ['the certificate of its registry is not trusted there, or it speaks no TLS'],
+  certificate: ['the certificate of its registry is not trusted there, or the registry does not use TLS'],
   'not-a-registry': ['what answers there is not a registry'],
   'no-registry-named': ['it names no registry', 'no-registry-named'],
   'not-allowed': ['the receiver does not allow that', 'push-patterns'],
@@ -55,8 +55,8 @@ function failureThere(target: string, problem: PushProblem, host: string): Imgmv
 /** Throws unless a push is announced of what is there, and wherever one is `owed`. */
 export function checkPushes({ item, status, pushes }: Result, owed: boolean): void {
   const arrived = status === 'loaded' || status === 'present';
-  if (pushes && !arrived) throw violation(`image ${item} is ${status}, and is to be pushed`);
-  if (owed && arrived && !pushes) throw violation(`no word of the push of image ${item}`);
+  if (pushes && !arrived) throw violation(`image ${item} is ${status}, but is to be pushed`);
+  if (owed && arrived && !pushes) throw violation(`no news of the push of image ${item}`);
 }
 
 /** Throws unless it tells of what the image is called there, each name once. */
@@ -64,7 +64,7 @@ export function checkPushed({ item, pushed }: MessageOf<'pushed'>, { targetId, n
   const names = given.length > 0 ? given.map(targetOf) : [targetId];
   const told = new Set(pushed.map(({ target }) => target));
   if (told.size !== pushed.length || [...told].some((target) => !names.includes(target)))
-    throw violation(`a push of image ${item} under a name that it has not`);
+    throw violation(`a push of image ${item} under a name that it does not have`);
   if (pushed.some(({ digest, problem }) => (digest === undefined) === (problem === undefined)))
     throw violation(`a push of image ${item} that has a digest and a problem, or neither`);
 }

@@ -21,6 +21,8 @@ const FAILURE_WAIT_MS = 5_000;
 export interface Receiving {
   readonly session: Session;
   readonly discretion: Discretion;
+  /** Bytes of the session on the wire so far; the last that it gives is what both sides show. */
+  readonly wireBytes: () => number;
 }
 
 export class ReceivedImage {
@@ -97,7 +99,7 @@ export class ReceivedImage {
     try {
       const { kind, size } = blob;
       if (size === undefined)
-        throw new ImgmvError('refused', `a ${kind} came whose length the sender did not know ahead`);
+        throw new ImgmvError('refused', `a ${kind} came whose length the sender did not know in advance`);
       // One that the other side gave up may come once more, or the end of the image says that it was given up, too.
       if (await passage.write({ ...blob, size })) this.#blobs++;
     } catch (error) {
@@ -112,7 +114,7 @@ export class ReceivedImage {
     passage.travelled();
     if (passage.outcome) return this.#settle();
     if (complete && blobs !== this.#blobs)
-      throw violation(`image ${this.number} had ${counted(this.#blobs, 'blob')} and ended with ${blobs}`);
+      throw violation(`image ${this.number} had ${counted(this.#blobs, 'blob')}, but its end says ${blobs}`);
     this.#underWay = true;
     this.#ending = true;
     void (complete ? this.#commit() : this.#giveUp());
@@ -158,7 +160,7 @@ export class ReceivedImage {
   async #whyGivenUp(): Promise<ImgmvError> {
     const failure = this.#failure;
     await settledWithin(failure.promise, FAILURE_WAIT_MS);
-    return failure.value ?? new ImgmvError('peer-stopped', 'the other host gave the image up');
+    return failure.value ?? new ImgmvError('peer-stopped', 'the other host gave up on the image');
   }
 
   /** The word on it goes out; and, behind a push, that on the push. */
@@ -200,14 +202,14 @@ export class ReceivedImage {
       error: outcome?.error && toWire(discretion.error(outcome.error)),
       kept: outcome?.kept || undefined,
       pushes: committed?.push && true,
-      ...this.#spans(),
+      ...this.#measured(),
     };
   }
 
-  /** None before the image has ended, which it has not while it is pushed. */
-  #spans(): Pick<MessageOf<'result'>, 'imageMs' | 'runMs'> {
+  /** No times before the image has ended, which it has not while it is pushed. */
+  #measured(): Pick<MessageOf<'result'>, 'imageMs' | 'runMs' | 'wireBytes'> {
     const { endedMs, tookMs } = this.passage;
-    return { imageMs: tookMs, runMs: endedMs };
+    return { imageMs: tookMs, runMs: endedMs, wireBytes: this.#receiving.wireBytes() };
   }
 
   /** What was loaded is the sender's own; an image that was here may have a root that the sender has never seen. */
@@ -223,6 +225,11 @@ export class ReceivedImage {
     const { pushed = [] } = outcome as Outcome;
     const id = this.#toldId() as string;
     const told = pushedToWire(pushed, committed?.targetId ?? id, id);
-    await this.#receiving.session.tell({ type: 'pushed', item: this.number, pushed: told, ...this.#spans() });
+    await this.#receiving.session.tell({
+      type: 'pushed',
+      item: this.number,
+      pushed: told,
+      ...this.#measured(),
+    });
   }
 }

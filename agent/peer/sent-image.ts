@@ -48,6 +48,8 @@ export class SentImage {
   #kept = 0;
   #push: PushProgress = { bytes: 0, bytesTotal: 0 };
   #tookMs: number | undefined;
+  /** One a try. */
+  readonly #entries: EntryWriter[] = [];
 
   constructor(image: Image, number: number, sending: Sending) {
     this.image = image;
@@ -61,6 +63,11 @@ export class SentImage {
     this.#pushed = deferred();
     this.#again = undefined;
     this.#tookMs = undefined;
+  }
+
+  /** Bytes of its entries so far, over all tries. */
+  get wireBytes(): number {
+    return this.#entries.reduce((sum, { wireBytes }) => sum + wireBytes, 0);
   }
 
   get owed(): boolean {
@@ -98,6 +105,7 @@ export class SentImage {
   #writer(lane: Lane): ImageWriter {
     const { encode, session } = this.#sending;
     const entries = new EntryWriter(lane);
+    this.#entries.push(entries);
     const { number } = this;
     let blobs = 0;
     let ended = false;
@@ -204,7 +212,8 @@ export class SentImage {
 
   pushed(message: MessageOf<'pushed'>): void {
     const result = this.#result?.value;
-    if (!result?.pushes || this.#pushed.value) throw violation(`word of a push of image ${this.number}`);
+    if (!result?.pushes || this.#pushed.value)
+      throw violation(`news of a push of image ${this.number} that is not under way`);
     checkPushed(message, result);
     this.#took(message);
     this.#pushed.resolve(message);

@@ -130,7 +130,7 @@ export class Session {
       await control.send({ type: 'hello', role, ...hello, capabilities });
       const peer = await control.receive();
       if (peer?.type !== 'hello' || peer.role === role)
-        throw violation('it did not begin with a fitting hello');
+        throw violation('it did not begin with a valid hello');
       session = new Session(options, control, peer, paces);
       step('session', () => `begun with ${peer.name}, which is ${peer.software}; here is the ${role}`);
       return session;
@@ -145,6 +145,11 @@ export class Session {
   /** Bytes of this session on the wire, both ways, WebSocket payloads. */
   get wireBytes(): number {
     return this.#lanes.reduce((sum, { wireBytes }) => sum + wireBytes, 0);
+  }
+
+  /** Bytes a second that this side sends and takes at most; undefined: as many as the link gives. */
+  get limit(): number | undefined {
+    return this.#options.limit;
   }
 
   get #lanes(): readonly Lane[] {

@@ -29,6 +29,7 @@ import { Decision } from './decision.ts';
 import { Discretion, shortId } from './discretion.ts';
 import { fromWire, toWire } from './failure.ts';
 import { lingering } from './lingering.ts';
+import { PeerWaits } from './peer-waits.ts';
 import { ReceivedImage } from './received-image.ts';
 import type { Session } from './session.ts';
 import { fromOffer, partsOf, toWireName } from './wire-images.ts';
@@ -60,14 +61,16 @@ export class SinkServer implements AsyncDisposable {
   readonly #decision = new Decision();
   #retries = 0;
   #finished = false;
-  readonly #waits = { save: 0, compress: 0, network: 0 };
-  #waitsSeen = 0;
-  /** What the sender says that it waits for. */
-  #theirs: 'save' | 'compress' | 'network' = 'network';
+  #entries: EntryReader | undefined;
+  /** Bytes of the session on the wire, as the sender was told last. */
+  #toldWireBytes: number | undefined;
+  /** Nothing on the lane means that the network is slow, or whatever the sender says that it waits for. */
+  readonly #forSender: PeerWaits<'save' | 'compress' | 'network'>;
 
   /** Messages are taken from now on, and wait for the sink. */
   constructor(session: Session) {
     this.#session = session;
+    this.#forSender = new PeerWaits(session, 'network');
     void session.run((message) => this.#receive(message)).then(() => this.#ended());
     onAbort(session.signal, () => this.#lost(toImgmvError(session.signal.reason)));
   }
@@ -87,13 +90,17 @@ export class SinkServer implements AsyncDisposable {
       store: sink.facts.store,
       signal,
       wireBytes: () => this.#session.wireBytes,
+      measured: () => ({ wireBytes: this.#toldWireBytes }),
+      imageWireBytes: (id) => this.#entries?.wireBytesOf(this.#numberOf(id)) ?? 0,
       waits: () => ({ ...this.#waited(), ...sink.waits() }),
+      limitOf: (whose) => this.#forSender.limitOf(whose),
       watch: (progress) => this.#report(progress),
     });
     if (proposed && !proceeds) return this.#declined(proposed, ledger, planOnly);
     const planned = (await sink.plan(images)).map(decided);
     const passages = ledger.plan(planned);
-    const receiving = { session: this.#session, discretion: this.#discretion };
+    const wireBytes = () => this.#countWire();
+    const receiving = { session: this.#session, discretion: this.#discretion, wireBytes };
     if (!planOnly)
       this.#images = passages.map((passage, number) => new ReceivedImage(number, passage, receiving));
     await this.#answer(planned.map(({ answer }, number) => [number, answer]));
@@ -214,7 +221,7 @@ export class SinkServer implements AsyncDisposable {
   #readRetry({ items }: MessageOf<'retry'>, failed: readonly ReceivedImage[]): readonly ReceivedImage[] {
     const again = failed.filter(({ number }) => items.includes(number));
     if (again.length === items.length) return items.map((number) => this.#images[number] as ReceivedImage);
-    const error = violation('an image is to be tried again that did not fail');
+    const error = violation('it retries an image that did not fail');
     this.#session.fail(error);
     throw error;
   }
@@ -235,13 +242,19 @@ export class SinkServer implements AsyncDisposable {
     }
     if (signal.aborted || !peer.capabilities.includes(PLACES)) return;
     const error = failure && toWire(this.#discretion.error(failure));
-    await this.#session.send({ type: 'placed', error, runMs });
+    await this.#session.send({ type: 'placed', error, runMs, wireBytes: this.#countWire() });
+  }
+
+  #countWire(): number {
+    this.#toldWireBytes = this.#session.wireBytes;
+    return this.#toldWireBytes;
   }
 
   async #readLane(): Promise<void> {
     try {
       this.#lane = await this.#session.nextLane();
       const entries = new EntryReader(this.#lane, (item) => mostBytesOf(this.#offered[item]));
+      this.#entries = entries;
       for (let item = await entries.next(); item; item = await entries.next()) {
         const image = this.#takes(item.item);
         if ('type' in item) {
@@ -266,7 +279,9 @@ export class SinkServer implements AsyncDisposable {
     // What is left of an image that has failed goes nowhere.
     if (!image.passage.outcome) this.#begun.add(image);
     if (this.#begun.size > JOBS_MAX)
-      throw violation(`${counted(this.#begun.size, 'image')} at once, where ${JOBS_MAX} may be under way`);
+      throw violation(
+        `${counted(this.#begun.size, 'image')} at once, and at most ${JOBS_MAX} may be under way`,
+      );
     this.#current = image;
     return image;
   }
@@ -285,28 +300,34 @@ export class SinkServer implements AsyncDisposable {
     for (const image of this.#images) await image.abandon(reason);
   }
 
-  #report({ id, phase, bytes, bytesTotal, kept, bottleneck }: Progress): void {
-    const item = this.#images.findIndex(({ passage }) => passage.image.id === id);
+  #numberOf(id: string): number {
+    return this.#images.findIndex(({ passage }) => passage.image.id === id);
+  }
+
+  #report(progress: Progress): void {
+    const { id, phase, bytes, bytesTotal, kept } = progress;
+    const item = this.#numberOf(id);
     if (item < 0 || (phase === 'push' && !this.#session.peer.capabilities.includes(PUSH))) return;
     const total = phase === 'push' && { bytesTotal };
-    const waits = bottleneck && { bottleneck };
+    const waits = this.#forSender.told(progress);
     void this.#session.tell({ type: 'progress', item, phase, bytes, ...total, kept, ...waits });
   }
 
-  /** Nothing on the lane means that the network is slow, or whatever the sender says that it waits for. */
   #waited(): Waits {
-    const waited = this.#lane?.waits.dataMs ?? 0;
-    this.#waits[this.#theirs] += waited - this.#waitsSeen;
-    this.#waitsSeen = waited;
-    return { ...this.#waits };
+    const { dataMs = 0, paceMs = 0 } = this.#lane?.waits ?? {};
+    return { ...this.#forSender.split(dataMs), ownLimit: paceMs };
+  }
+
+  #hearSender({ bottleneck, limit }: MessageOf<'progress'>): void {
+    const busy = bottleneck === 'save' || bottleneck === 'compress';
+    this.#forSender.hear(busy ? bottleneck : 'network', limit);
   }
 
   /** Lingers until the sender says that it has all results, then ends by our own ledger. */
   async [Symbol.asyncDispose](): Promise<void> {
     if (this.#session.signal.aborted) return;
     const said = await this.#linger().catch(() => undefined);
-    if (said?.type === 'retry')
-      return this.#session.fail(violation('images are to be tried again, and none failed'));
+    if (said?.type === 'retry') return this.#session.fail(violation('it retries images, but none failed'));
     await this.#session.finish();
   }
 
@@ -324,17 +345,16 @@ export class SinkServer implements AsyncDisposable {
         return this.#receiveOffer(message);
       case 'failed':
         if (message.item >= this.#offered.length)
-          throw violation(`image ${message.item} failed and was not offered`);
+          throw violation(`image ${message.item} failed, but was not offered`);
         return this.#images[message.item]?.failed(fromWire(message.error, this.#session.peer.name));
       case 'progress':
-        this.#theirs =
-          message.bottleneck === 'save' || message.bottleneck === 'compress' ? message.bottleneck : 'network';
+        this.#hearSender(message);
         return this.#awaits(message);
       case 'probe':
         return;
       case 'retry':
         if (this.#finished || this.#said.value || message.attempt !== ++this.#retries)
-          throw violation(`images are to be tried again, for the ${message.attempt}. time`);
+          throw violation(`retry ${message.attempt} out of order`);
         return this.#said.resolve(message);
       case 'proceed':
         if (this.#said.value) throw violation('proceed after another try');
@@ -358,7 +378,9 @@ export class SinkServer implements AsyncDisposable {
 
   #ended(): void {
     if (!this.#finished || !this.#offer.value)
-      this.#session.fail(violation('a sender ended its control lane before it had offered and said finish'));
+      this.#session.fail(
+        violation('a sender ended its control lane before it had sent its offer and finish'),
+      );
   }
 
   #lost(error: ImgmvError): void {

@@ -40,7 +40,9 @@ export function toOffer(image: Image, number: number): OfferedItem {
 export function requireRoom(images: readonly Image[]): void {
   const requireUpTo = (max: number, count: number, what: string) => {
     if (count <= max) return;
-    throw new ImgmvError('refused', `${count} ${what}, and a session takes ${max}`, { about: 'too-many' });
+    throw new ImgmvError('refused', `${count} ${what}: a session takes at most ${max}`, {
+      about: 'too-many',
+    });
   };
   requireUpTo(OFFER_IMAGES_MAX, images.length, 'images');
   requireUpTo(OFFER_PARTS_MAX, partsOf(images), 'names and layers');
@@ -60,14 +62,14 @@ export function partsOf(
 export function whyNotOffered(image: Image): string | undefined {
   const { names, diffIds, layers = [] } = image;
   if (names.length > NAMES_PER_IMAGE_MAX)
-    return `it would go with ${counted(names.length, 'name')}, and ${NAMES_PER_IMAGE_MAX} is the most; --except leaves some out, such as --except ${names[0]?.source ?? ''}`;
+    return `it has ${counted(names.length, 'name')}, and at most ${NAMES_PER_IMAGE_MAX} can be sent; leave some out, for example with --except ${names[0]?.source ?? ''}`;
   if (diffIds.length > LAYERS_MAX)
-    return `it has ${counted(diffIds.length, 'layer')}, and ${LAYERS_MAX} are the most that can be sent`;
+    return `it has ${counted(diffIds.length, 'layer')}, and at most ${LAYERS_MAX} can be sent`;
   if (layers.length > LAYERS_OFFERED_MAX)
-    return `its platforms have ${counted(layers.length, 'layer')} together, and ${LAYERS_OFFERED_MAX} are the most that can be sent`;
+    return `its platforms have ${counted(layers.length, 'layer')} in all, and at most ${LAYERS_OFFERED_MAX} can be sent`;
   const offered = toOffer(image, 0);
   const fault = offerFault(offered);
-  if (fault !== undefined) return `what the engine tells of it cannot be sent: ${fault}`;
+  if (fault !== undefined) return `the engine describes it in a way that cannot be sent: ${fault}`;
   try {
     fromOffer(offered, 0, '');
     return undefined;
@@ -84,10 +86,11 @@ export function toAnswer(
   host: string,
 ): Answer {
   if (answered?.item !== number || !answersNames(image.names, answered.names))
-    throw violation('an answer to something else than was offered');
-  if (answered.error && answered.action !== 'refuse') throw violation('an error with what is not refused');
+    throw violation('an answer about something that was not offered');
+  if (answered.error && answered.action !== 'refuse')
+    throw violation('an error for an image that is not refused');
   if (new Set(answered.names.map(targetOf)).size < answered.names.length)
-    throw violation('an answer with a name twice');
+    throw violation('an answer that has a name twice');
   const { action, reason, warning, names, missing, error } = answered;
   return {
     image,
@@ -126,7 +129,7 @@ export function fromWireName(image: Image, { wanted, target }: GivenName): Name 
   if (target === undefined) return { source, target: wanted };
   const parsed = parseReference(target);
   if (parsed?.tag === undefined || parsed.digest !== undefined)
-    throw violation('an image is to be called what is no NAME:TAG');
+    throw violation('a name for an image that is not NAME:TAG');
   return { source, target, offered: wanted };
 }
 
@@ -134,7 +137,7 @@ export function fromWireName(image: Image, { wanted, target }: GivenName): Name 
 export function offeredOnly(digests: readonly Digest[], layers: Image['layers']): readonly Digest[] {
   const offered = new Set(layers?.map(({ digest }) => digest));
   if (digests.some((digest) => !offered.has(digest)))
-    throw violation('a layer is asked for that was not offered');
+    throw violation('it asked for a layer that was not offered');
   return digests;
 }
 
@@ -148,10 +151,10 @@ export function fromOffer(offered: OfferedItem, number: number, host: string): I
   if (offered.item !== number) throw violation(`image ${offered.item} in place of ${number}`);
   for (const { source, wanted } of offered.names) {
     if (parseReference(source) === undefined && !/^sha256:[0-9a-f]{64}$/.test(source))
-      throw violation('a source name that is no name');
+      throw violation('a source name that is not a name');
     const reference = parseReference(wanted);
     if (reference?.tag === undefined || reference.digest !== undefined)
-      throw violation('a target name that is no NAME:TAG');
+      throw violation('a target name that is not NAME:TAG');
     // moby refuses it, a containerd store may not: everybody would take it for an id.
     if (familiarName(reference) === 'sha256') throw violation('a target name that looks like an id');
   }

@@ -51,8 +51,8 @@ export async function askHelper(
   if (!/^[A-Za-z0-9._-]+$/.test(helper))
     throw new ImgmvError(
       'push-failed',
-      `no credentials for the push: ${file} names the helper ${JSON.stringify(helper)}, which is no name`,
-      { hint: 'credsStore and credHelpers have the name of a program docker-credential-NAME' },
+      `no credentials for the push: ${file} names the helper ${JSON.stringify(helper)}, which is not a valid name`,
+      { hint: 'credsStore and credHelpers hold the NAME of a program docker-credential-NAME' },
     );
   const program = helperProgram(helper);
   const failure = (what: string, hint: string) =>
@@ -61,11 +61,11 @@ export async function askHelper(
   const before = options.hung?.get(question);
   if (before) throw before;
   const end = await runHelper(program, server, options);
-  const see = `\`echo ${server} | ${program} get\` on that host shows what is wrong, and the password if nothing is`;
+  const see = `\`echo ${server} | ${program} get\` on that host shows what is wrong; if nothing is, it shows the password`;
   if ('missing' in end)
     throw new NoCredentials(
-      failure('is not there', '').message,
-      'install it on that host, or take it out of that file',
+      failure('does not exist', '').message,
+      'install it on that host, or remove it from that file',
     );
   if ('broken' in end) {
     const broken = failure(end.broken, see);
@@ -77,7 +77,7 @@ export async function askHelper(
     throw failure(`ended with ${end.status === null ? 'a signal' : `status ${end.status}`}`, see);
   }
   const parsed = v.safeParse(helperAnswer, end.output);
-  if (!parsed.success) throw failure('gave something else than credentials', see);
+  if (!parsed.success) throw failure('did not return credentials', see);
   const { Username, Secret } = parsed.output;
   if (Username === TOKEN_USER) return { identitytoken: Secret };
   return Username === '' && Secret === '' ? undefined : { username: Username, password: Secret };

@@ -36,7 +36,7 @@ const configFile = v.nullish(
   }),
 );
 
-const MEND_CONFIG = 'mend or remove that file; `docker login` makes a new one';
+const MEND_CONFIG = 'correct or remove that file; `docker login` makes a new one';
 const DOCKER_HUB = 'docker.io';
 /** What docker calls it in its configuration. */
 const DOCKER_HUB_KEY = 'https://index.docker.io/v1/';
@@ -53,7 +53,7 @@ export async function findCredentials(
     return await lookUp(domain, options);
   } catch (error) {
     if (!(error instanceof NoCredentials)) throw error;
-    options.warn?.(`${error.message}: the push is tried without; ${error.hint}`);
+    options.warn?.(`${error.message}: the push is tried without credentials; ${error.hint}`);
     return undefined;
   }
 }

@@ -104,9 +104,9 @@ function hintFor(
   const why = withoutName(said, reference);
   const host = domain === 'docker.io' ? '' : ` ${domain}`;
   if (CERTIFICATE.test(why))
-    return `the engine does not trust the certificate of ${domain}: its CA goes to /etc/docker/certs.d/${domain}/ca.crt where that engine runs`;
+    return `the engine does not trust the certificate of ${domain}: put its CA into /etc/docker/certs.d/${domain}/ca.crt on the host of that engine`;
   if (PLAIN_HTTP.test(why))
-    return `${domain} speaks no TLS: the engine takes that only of hosts that its configuration calls insecure (\`insecure-registries\` of dockerd)`;
+    return `${domain} does not use TLS: the engine accepts that only from registries that its configuration lists as insecure (\`insecure-registries\` of dockerd)`;
   if (CREDENTIALS.test(why))
     return credentials
       ? `the credentials came from ${credentials.from}; \`docker login${host}\` on the host that pushes renews them`

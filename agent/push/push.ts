@@ -125,9 +125,9 @@ async function pushOnce(
   const { digest, failure, partOfIndex } = answer;
   if (failure !== undefined) return { why: failure, passes: mayPass(failure, reference) };
   if (digest === undefined)
-    return { why: 'the engine ended it and did not say that it was pushed', passes: false };
+    return { why: 'the engine ended it without saying that it was pushed', passes: false };
   return { digest, warning: partOfIndex || platform ? PART_OF_INDEX : undefined };
 }
 
 const PART_OF_INDEX =
-  'the engine has one platform of this image and pushed that one, under a digest of its own and not the index of all';
+  'the engine has only one platform of this image: it pushed that one under its own digest, and not the index of all platforms';

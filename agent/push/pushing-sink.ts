@@ -168,7 +168,7 @@ function failed(target: string, error: ImgmvError): Pushed {
 }
 
 function isMoved(what: string): ImgmvError {
-  return new PushError('not-allowed', `${what} was not pushed: it is the name of another image by now`);
+  return new PushError('not-allowed', `${what} was not pushed: another image has this name by now`);
 }
 
 function isUnseen(what: string): ImgmvError {
@@ -184,7 +184,7 @@ function isUnseen(what: string): ImgmvError {
 function holdsMore(what: string, example: Digest): ImgmvError {
   return new PushError(
     'not-allowed',
-    `${what} was not pushed: its index names what did not come with it, such as ${example}`,
-    { hint: 'if all of it may go there, `docker push` pushes it' },
+    `${what} was not pushed: its index names parts that did not come with it, such as ${example}`,
+    { hint: 'if all of it may be pushed there, use `docker push`' },
   );
 }

@@ -130,6 +130,5 @@ async function* gunzipped(source: AsyncIterable<Buffer>): AsyncGenerator<Buffer>
 
 /** Tapes were filled up with zeros. */
 function expectZeros(bytes: Buffer): void {
-  if (bytes.some((byte) => byte !== 0))
-    throw integrity('something follows behind the end of what is compressed');
+  if (bytes.some((byte) => byte !== 0)) throw integrity('more bytes follow the end of the compressed data');
 }

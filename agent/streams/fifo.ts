@@ -2,7 +2,7 @@
 import { constants, createReadStream, openSync } from 'node:fs';
 import { stat } from 'node:fs/promises';
 import { Socket } from 'node:net';
-import { usage } from './errors.ts';
+import { fileError } from './file-error.ts';
 import { orAborted } from './or-aborted.ts';
 
 /** Throws what the system says, usage for a fifo that cannot be opened, or the reason of the signal. */
@@ -26,7 +26,7 @@ export async function openFifo(path: string): Promise<Socket | undefined> {
     const fd = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
     return new Socket({ fd, readable: true, writable: false });
   } catch (cause) {
-    throw usage(`cannot read ${path}: ${(cause as Error).message}`, { cause });
+    throw fileError(`cannot read ${path}`, path, cause);
   }
 }
 

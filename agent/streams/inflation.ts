@@ -18,7 +18,7 @@ export class Inflation {
   expect(bytes: number): void {
     if (bytes > this.#maxBytes)
       throw integrity(`it inflates to more than ${this.#maxBytes} bytes in all`, {
-        hint: 'if you know that it is to be so large, --max-bytes SIZE allows more for an archive',
+        hint: 'if it really is that large, --max-bytes SIZE allows more for an archive',
       });
   }
 

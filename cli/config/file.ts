@@ -3,6 +3,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import * as v from 'valibot';
+import { fileError } from '../../agent/streams/file-error.ts';
 import { ImgmvError } from '../../proto/errors.ts';
 import { parseYaml } from '../move-file/document.ts';
 import { issueProblems, kindOf, unknownKeys } from '../move-file/issues.ts';
@@ -57,10 +58,10 @@ async function opened(path: string, flags: number, absent = ABSENT): Promise<Fil
   try {
     return await open(path, constants.O_RDONLY | flags);
   } catch (cause) {
-    const { code = '', message } = cause as NodeJS.ErrnoException;
+    const { code = '' } = cause as NodeJS.ErrnoException;
     if (absent.includes(code)) return undefined;
     if (code === 'ELOOP') throw usage(`${path} is a symbolic link, which a configuration must not be`, cause);
-    throw usage(`cannot read ${path}: ${code === 'EACCES' ? 'permission denied' : message}`, cause);
+    throw fileError(`cannot read ${path}`, path, cause);
   }
 }
 

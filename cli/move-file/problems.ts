@@ -26,7 +26,7 @@ export function problemAt({ line, column }: Place, text: string): Problem {
 /** `name` is the file as it was given. The message has a line per problem, in the order of the file. */
 export function problemsError(name: string, problems: readonly Problem[]): ImgmvError {
   return new ImgmvError('usage', problemLines(name, problems).join('\n'), {
-    hint: 'docs/move.md has every key; with docs/move.schema.json an editor checks them',
+    hint: '`imgmv help move` shows every key, and how an editor checks them',
   });
 }
 

@@ -1,16 +1,11 @@
 /** The bytes of a move file as text, and no more of them than one has. */
 import { createReadStream } from 'node:fs';
 import type { Readable } from 'node:stream';
+import { fileError } from '../../agent/streams/file-error.ts';
 import { readAll } from '../../agent/streams/read-all.ts';
 import { ImgmvError } from '../../proto/errors.ts';
 
 const MOVE_FILE_MAX_BYTES = 1024 * 1024;
-
-const UNREADABLE: Readonly<Record<string, string>> = {
-  ENOENT: 'there is no such file',
-  EISDIR: 'it is a directory',
-  EACCES: 'permission denied',
-};
 
 /** `-` is `stdin`. Throws usage for what cannot be read, is too long, or is not UTF-8. */
 export async function readText(path: string, stdin: Readable): Promise<string> {
@@ -24,10 +19,7 @@ export async function readText(path: string, stdin: Readable): Promise<string> {
     bytes = await readAll(path === '-' ? stdin : createReadStream(path), MOVE_FILE_MAX_BYTES, tooLong);
   } catch (cause) {
     if (cause instanceof ImgmvError) throw cause;
-    const { code = '', message } = cause as NodeJS.ErrnoException;
-    throw new ImgmvError('usage', `cannot read the move file ${what}: ${UNREADABLE[code] ?? message}`, {
-      cause,
-    });
+    throw fileError(`cannot read the move file ${what}`, path, cause);
   }
   try {
     return new TextDecoder('utf-8', { fatal: true }).decode(bytes);

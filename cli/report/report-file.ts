@@ -12,6 +12,7 @@ import {
   writeFileSync,
 } from 'node:fs';
 import { basename, dirname, extname, join, resolve } from 'node:path';
+import { fileError } from '../../agent/streams/file-error.ts';
 import { ImgmvError } from '../../proto/errors.ts';
 import { HTML_MARK, htmlReport } from './html.ts';
 import { jsonReport } from './json.ts';
@@ -57,13 +58,11 @@ export class ReportFile {
       closeSync(openSync(temporary, 'wx', MODE));
       unlinkSync(temporary);
     } catch (cause) {
-      const { code, message } = cause as NodeJS.ErrnoException;
-      const why = code === 'ENOENT' ? `there is no directory ${dirname(this.path)}` : message;
       const hint =
         cause instanceof NotOurs
           ? 'name another one, or remove it'
-          : 'name a file in a directory that exists and that you may write to';
-      throw new ImgmvError('usage', `cannot write the report ${this.path}: ${why}`, { cause, hint });
+          : 'name a file in a directory that you may write to';
+      throw fileError(`cannot write the report ${this.path}`, this.path, cause, { toWrite: true, hint });
     }
   }
 
@@ -101,7 +100,7 @@ export class ReportFile {
     if (!there.isFile())
       throw new NotOurs(there.isDirectory() ? 'it is a directory' : 'it is not a regular file');
     if (there.size > 0 && !this.#form.knows(beginningOf(this.path)))
-      throw new NotOurs('the file that is there is no report');
+      throw new NotOurs('the file there is not a report');
     return there.mode & 0o777;
   }
 }

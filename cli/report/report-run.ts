@@ -1,5 +1,6 @@
 /** `--report FILE` around a run: the place is looked at before it, and the report written behind it. */
 import { type Event, type EventOf, errorEvent } from '../../agent/model/events.ts';
+import { whyNot } from '../../agent/streams/file-error.ts';
 import { ImgmvError } from '../../proto/errors.ts';
 import { Report, type ReportOptions } from './report.ts';
 import { ReportFile } from './report-file.ts';
@@ -38,8 +39,8 @@ export function openReport(options: Partial<ReportFlags>): ReportRun | undefined
         file.write(report.data(exit, stopped));
         return undefined;
       } catch (cause) {
-        const message = `cannot write the report ${file.path}: ${(cause as Error).message}`;
-        const hint = 'all else is as told; only the report is missing';
+        const message = `cannot write the report ${file.path}: ${whyNot(file.path, cause)}`;
+        const hint = 'only the report is missing: the images are as shown above';
         return errorEvent(new ImgmvError('internal', message, { cause, hint }));
       }
     },

@@ -25,6 +25,8 @@ it.each([
   [60, ' web:1.0 120 MB of 400 MB, 11.8 MB/s, 24 s left'],
   [40, ' web:1.0 30%, 11.8 MB/s, 24 s left'],
   [34, ' …b:1.0 30%, 11.8 MB/s, 24 s left'],
+  [30, ' web:1.0 30%'],
+  [8, ' …b:1.0'],
 ])('of %i columns', (columns, line) => {
   expect(barLine(state, columns)).toBe(line);
 });

@@ -32,7 +32,8 @@ const arrived: Event = {
 function progress(n: number, fields: Partial<EventOf<'progress'>>): Event {
   return {
     ...{ event: 'progress', id: idOf(n), refs: refsOf(n), phase: 'transfer', bytes: 0, bytesTotal: 400 * MB },
-    ...{ wireBytes: 0, kept: 0, rate: 0, bottleneck: null, stalledSeconds: 0, ...fields },
+    ...{ wireBytes: 0, kept: 0, rate: 0, wireRate: 0, bottleneck: null, limit: null, stalledSeconds: 0 },
+    ...fields,
   };
 }
 

@@ -1,17 +1,9 @@
 /** What the hint of an error is, by what the error is about or its code, and by the command that shows it. */
 import { describe, expect, it } from 'vitest';
-import { namesKind } from '../../agent/ends/endpoint.ts';
 import { errorEvent, tellError } from '../../agent/model/events.ts';
 import { fromWire } from '../../agent/peer/failure.ts';
 import { pushedFromWire } from '../../agent/peer/pushed.ts';
-import {
-  commandLineError,
-  hostOfSshPlace,
-  meantHost,
-  missingHostHint,
-  placesHint,
-  withHints,
-} from '../../cli/hints.ts';
+import { withHints } from '../../cli/hints.ts';
 import { type About, type ErrorCode, errorToldByPeer, ImgmvError } from '../../proto/errors.ts';
 
 type Command = Parameters<typeof withHints>[1];
@@ -49,7 +41,12 @@ it.each<[ErrorCode, About | undefined, Command, string | null]>([
   ['image-not-found', undefined, 'send', null],
   ['image-not-found', 'engine-images', 'send', '`imgmv ls` lists what is there'],
   ['image-not-found', 'engine-images', undefined, expect.stringMatching(/^`imgmv ls` .*--docker-host ssh:/)],
-  ['refused', 'push-not-allowed', 'send', `${ALLOW_PUSH} there allows it`],
+  [
+    'refused',
+    'push-not-allowed',
+    'send',
+    `${ALLOW_PUSH} there allows it; the code is used, and that shows a new one`,
+  ],
   ['refused', 'push-not-allowed', 'receive', expect.stringMatching(/allows it, with the credentials/)],
   ['push-failed', 'no-registry-named', 'send', `${A_NAME}; --as, --retag or --registry give it one`],
   ['push-failed', 'no-registry-named', 'receive', `${A_NAME}; --retag or --registry give it one`],
@@ -132,72 +129,4 @@ describe('in the events of an image', () => {
     const event = { event: 'retrying', id, refs: [], attempt: 1, waitSeconds: 1, error: lost } as const;
     expect(withHints(event, 'receive')).toEqual({ ...event, error: { ...lost, hint } });
   });
-});
-
-describe('what was meant on the command line', () => {
-  it.each([
-    ['me@b', 'b'],
-    ['me@b:7400', 'b:7400'],
-    ['ssh://me@b:22/srv', 'b'],
-    ['ssh://b', 'b'],
-    ['b:/srv', 'b'],
-    ['me@b:dir/x', 'b'],
-    ['b/dir', 'b'],
-    ['me@[fd00::1]:/x', '[fd00::1]'],
-    ['b', undefined],
-    ['b:7400', undefined],
-    ['a b', undefined],
-  ])('%s is the host %s', (text, host) => {
-    expect(hostOfSshPlace(text)).toBe(host);
-  });
-
-  it.each([
-    [['web:1.0', 'host-b'], 'imgmv send web:1.0 --to host-b'],
-    [['web:1.0', "it's", '10.0.0.2:7400'], "imgmv send web:1.0 'it'\\''s' --to 10.0.0.2:7400"],
-    [['me@host-b'], 'imgmv send --to host-b'],
-    [['web:1.0', 'me@host-b:/srv'], 'imgmv send web:1.0 --to host-b'],
-    [['web:1.0'], undefined],
-    [['web:1.0', 'db:16'], undefined],
-    [['web:1.0', 'registry.example/team/db:16'], undefined],
-    [[`web@sha256:${'ab'.repeat(32)}`], undefined],
-    [[], undefined],
-  ])('of %j as images without a host: %s', (images, meant) => {
-    const hint = missingHostHint('send', images);
-    expect(hint).toMatch(/^name the one where `imgmv receive` waits/);
-    expect(/did you mean `(.*)`\?$/.exec(hint)?.[1]).toBe(meant);
-  });
-
-  it.each([
-    [['web:1.0', 'FILE'], 'docker-daemon:web:1.0 docker-archive:FILE'],
-    [['web:1.0', 'web.tar.zst'], 'docker-daemon:web:1.0 docker-archive:web.tar.zst'],
-    [['./web.tar', 'web:2.0'], 'docker-archive:./web.tar docker-daemon:web:2.0'],
-    [['web:1.0', '-'], 'docker-daemon:web:1.0 docker-archive:-'],
-    [['web:1.0', 'oci:dir'], 'docker-daemon:web:1.0 oci:dir'],
-    [['web'], 'docker-daemon:web'],
-  ])('of %j as places', (places, meant) => {
-    expect(placesHint(places, namesKind)).toContain(`did you mean \`imgmv copy ${meant}\`?`);
-  });
-
-  it('repeats no code', () => {
-    const said = commandLineError("error: unknown option '--code=one-two-three'\n");
-    expect(said).toMatch(/^error: unknown option '--code'\na code is never .*--code-file FILE\n$/);
-    expect(commandLineError("error: unknown option '--port=7400'\n(Did you mean --report?)\n")).toMatch(
-      /^error: unknown option '--port'\n`imgmv receive --listen :PORT` .*`--to HOST:PORT`/,
-    );
-    expect(commandLineError("error: unknown option '--dry-run'\n")).toMatch(/\n`imgmv plan` shows/);
-    const more = "error: too many arguments for 'receive'. Expected 0 arguments but got 1.\n";
-    expect(commandLineError(more)).toMatch(/got 1\.\n`imgmv receive` takes no image: .*--accept/);
-    const other = "error: unknown option '--code-flie'\n(Did you mean --code-file?)\n";
-    expect(commandLineError(other)).toBe(other);
-  });
-});
-
-it.each([
-  ['http://host-b', 'Write the host only: host-b; or ws://host-b for a proxy.'],
-  [
-    'https://images.example/x?y=1',
-    'Write the host only: images.example; or wss://images.example for a proxy.',
-  ],
-])('%s in place of a host', (text, says) => {
-  expect(meantHost(text)).toContain(says);
 });

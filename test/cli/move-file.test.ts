@@ -130,7 +130,7 @@ describe('what is refused', () => {
       'move.yaml:4:1:',
       'move.yaml:5:5:',
     ]);
-    expect(hint).toContain('docs/move.md');
+    expect(hint).toContain('`imgmv help move`');
   });
 
   it('is told in twenty lines at most', async () => {

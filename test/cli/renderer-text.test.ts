@@ -54,8 +54,8 @@ it('calls an image under way by one of its names', () => {
 });
 
 it.each([
-  [undefined, 'stay here: the next run does not send them again, `imgmv clean` removes them'],
-  ['host-b', 'stay at the target: the next run does not send them again, `imgmv clean` there removes them'],
+  [undefined, 'stay here: the next run does not move them again, `imgmv clean` removes them'],
+  ['host-b', 'stay at the target: the next run does not move them again, `imgmv clean` there removes them'],
 ])('says where kept layers are, seen from here: target %s', (target, says) => {
   const at = scene({ quiet: false });
   at.renderer.render({
@@ -139,7 +139,9 @@ it.each([
     wireBytes: 0,
     kept: 0,
     rate: 0,
+    wireRate: 0,
     bottleneck: null,
+    limit: null,
     stalledSeconds,
   };
   vi.useFakeTimers({ toFake: ['performance'] });
@@ -149,6 +151,21 @@ it.each([
   vi.advanceTimersByTime(6_000);
   at.renderer.render(event);
   expect(at.shown()).toMatch(shown);
+});
+
+describe('what clean says of the room that it made', () => {
+  const one = { name: 'imgmv-incoming:a', image: null, bytes: 5_000_000, since: '2026-11-01T10:00:00.000Z' };
+
+  it.each([
+    [[one], 2_500_000, 'Freed 2.5 MB.'],
+    [[one], 0, 'Freed 0 B.'],
+    [[one], null, 'The engine does not say how much that freed.'],
+    [[], 0, 'Nothing is left of interrupted runs.'],
+  ])('removed: %j, freed: %s', (removed, freedBytes, says) => {
+    const at = scene({ quiet: false });
+    at.renderer.render({ event: 'cleaned', removed, kept: [], freedBytes });
+    expect(at.shown().trimEnd().split('\n').at(-1)).toBe(says);
+  });
 });
 
 describe('the reading of an archive', () => {

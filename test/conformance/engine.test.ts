@@ -178,7 +178,7 @@ for (const { flavour, store, required } of FLAVOURS) {
         if (store === 'containerd') return expect(answer?.action).toBe('send');
         expect(answer).toMatchObject({
           action: 'refuse',
-          reason: '126 layers, and this engine takes 125 at most',
+          reason: 'it has 126 layers, and this engine takes at most 125',
         });
       });
 

@@ -56,7 +56,7 @@ it.each<[string, string[], number, RegExp]>([
     2,
     /--format is of the files of --each/,
   ],
-  ['a stream that is a directory', ['oci:-', 'dir:x'], 2, /oci: is a directory, and - a stream/],
+  ['a stream that is a directory', ['oci:-', 'dir:x'], 2, /oci: is a directory, but - is a stream/],
   [
     '--overwrite for a layout',
     ['docker-archive:a', 'oci:x', '--overwrite'],
@@ -163,7 +163,7 @@ it('a fifo is read to its end, and so is what comes late', async () => {
 it('a reader of standard output that ends too soon is told of', async () => {
   const piped = `${imgmv} copy ${bigTar()} docker-archive:- | head -c 1000000 >/dev/null; exit "\${PIPESTATUS[0]}"`;
   await expect(run(['bash', '-c', piped])).rejects.toThrow(
-    /status 16: .*failed big:1: write to standard output: .*the command that reads it ended too soon/s,
+    /status 16: .*failed big:1: cannot write to standard output: .*the command that reads it ended too soon/s,
   );
 });
 
@@ -231,7 +231,7 @@ describeOn('a disk that is full', [mounts], () => {
       const command = `TMPDIR=${folder} ${imgmv} copy docker-archive:- oci:${scratch.path}/unused < ${join(scratch.path, 'big.tar')}`;
       await expect(
         run(['sh', '-c', `cat | ${command}`], { input: await readFile(join(scratch.path, 'big.tar')) }),
-      ).rejects.toThrow(/status 16: .*no room for standard input under .*TMPDIR names another directory/s);
+      ).rejects.toThrow(/status 16: .*no room for standard input under .*set TMPDIR to another directory/s);
     } finally {
       await run(['umount', folder]);
     }

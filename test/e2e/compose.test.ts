@@ -195,13 +195,13 @@ To send: `);
         'has no services',
         'g.yaml',
         { 'g.yaml': 'volumes: {}\n' },
-        /^imgmv: g\.yaml: no compose file: .* no services/,
+        /^imgmv: g\.yaml: not a compose file: .* no services/,
       ],
       [
         'has an image that is none',
         'h.yaml',
         { 'h.yaml': 'services:\n  web:\n    image: "UPPER:1"\n' },
-        /^imgmv: h\.yaml:3:.*"UPPER:1" is not a name of an image/,
+        /^imgmv: h\.yaml:3:.*"UPPER:1" is not an image name/,
       ],
       [
         'wants a variable',

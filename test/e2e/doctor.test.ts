@@ -80,14 +80,20 @@ describe('this host', () => {
   it('no socket of an engine: 14, and nothing is asked of what is not there', async () => {
     const { checks, end, exit } = await diagnose([...NO_ENGINE, '--listen', '127.0.0.1:0']);
     expect(exit).toBe(14);
-    expect(Object.keys(checks)).toEqual(['installation', 'configuration', 'engine', 'port']);
+    expect(Object.keys(checks)).toEqual(['installation', 'configuration', 'engine', 'store', 'room', 'port']);
     expect(checks.engine).toMatchObject({
       status: 'fault',
       code: 'engine-unavailable',
       message: 'no docker engine: there is no socket unix:///nowhere/docker.sock (--docker-host)',
       hint: expect.stringMatching(/^is docker installed and running\?/),
     });
-    expect(end).toMatchObject({ ok: 3, warnings: 0, faults: 1, exit: 14 });
+    for (const check of [checks.store, checks.room])
+      expect(check).toMatchObject({
+        status: 'warning',
+        code: null,
+        message: expect.stringMatching(/^not looked at: /),
+      });
+    expect(end).toMatchObject({ ok: 3, warnings: 2, faults: 1, exit: 14 });
   });
 
   it('an address that no engine can have: 2', async () => {
@@ -139,12 +145,14 @@ describe('this host', () => {
       14,
       new RegExp(
         [
-          '^ok       installation   Node \\S+ and the zstd addon, for imgmv \\S+',
+          '^ok       installation   version \\S+, with Node \\S+ and the zstd addon',
           'WARNING  configuration  "IMGMV_JBS" is no variable of imgmv: did you mean IMGMV_JOBS\\?',
-          '         > docs/config\\.md has every variable',
+          '         > `imgmv help config` shows every variable',
           'ok       configuration  none: there is no \\S+/config\\.yaml or /etc/imgmv/config\\.yaml',
           'FAULT    engine         no docker engine: there is no socket .*',
           '         > is docker installed and running\\? .*',
+          'WARNING  store          not looked at: .*',
+          'WARNING  room           not looked at: .*',
           'ok       port           a free one on 127\\.0\\.0\\.1',
           '1 fault: what stands in the way is marked FAULT\\.\n$',
         ].join('\n'),
@@ -162,7 +170,7 @@ describe('another host', () => {
     const { port } = await receiver.waitFor('listening');
     expect(await hostAt(`127.0.0.1:${port}`)).toMatchObject({
       status: 'ok',
-      message: `ws://127.0.0.1:${port}/ answers as an imgmv that waits for a sender (imgmv.2)`,
+      message: `at ws://127.0.0.1:${port}/ an imgmv waits for a sender (imgmv.2)`,
     });
     receiver.kill();
     await receiver.exit;
@@ -207,7 +215,7 @@ describe('another host', () => {
     expect(await hostAt(ssh.at)).toMatchObject({
       status: 'fault',
       code: 'not-imgmv',
-      message: `${ssh.at} is an ssh server, and not imgmv`,
+      message: `${ssh.at} is an ssh server, not imgmv`,
       hint: expect.stringMatching(/something else on that port/),
     });
     expect(await hostAt(mute.at)).toMatchObject({
@@ -287,7 +295,7 @@ describeOn(
       expect(exit).toBe(0);
       expect(checks.store).toMatchObject({
         status: 'warning',
-        hint: expect.stringMatching(/^nothing is wrong/),
+        hint: expect.stringMatching(/^this works, but takes longer/),
       });
     });
   },

@@ -131,6 +131,8 @@ describeOn(
             bytesTotal: COUNT,
             wireBytes: COUNT,
             rate: COUNT,
+            wireRate: COUNT,
+            limit: null,
           });
           expect([null, 'save', 'compress', 'network', 'load']).toContain(event.bottleneck);
           expect(event.bytes).toBeLessThanOrEqual(Number(event.bytesTotal));
@@ -178,6 +180,19 @@ describeOn(
           seconds: COUNT,
         });
       });
+    });
+
+    it('count the bytes on the wire alike', () => {
+      const counts = [sent, received].map((events) =>
+        events.flatMap(({ event, wireBytes }) =>
+          event === 'image' || event === 'done' ? [Number(wireBytes)] : [],
+        ),
+      );
+      expect(counts[0]).toEqual(counts[1]);
+      const [one = 0, other = 0, all = 0] = counts[0] ?? [];
+      // What is said besides is little.
+      expect(all - one - other).toBeGreaterThan(0);
+      expect(all - one - other).toBeLessThan(MIB);
     });
 
     it('say where the receiver listens, until when, and where the code is', () => {

@@ -111,7 +111,10 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
           expect(during).toMatchObject({ removed: [], freedBytes: 0 });
           expect(during.kept).not.toEqual([]);
           for (const one of during.kept)
-            expect(one).toMatchObject({ image: id, reason: expect.stringMatching(/still runs: --force/) });
+            expect(one).toMatchObject({
+              image: id,
+              reason: expect.stringMatching(/is still running: --force/),
+            });
           run.receiver.imgmv.kill('SIGINT');
           await expectEnd(run.receiver.imgmv, 130, /stopped by SIGINT/);
           await expectEnd(run.sender, 11, /the other host stopped/);

@@ -1,9 +1,9 @@
-/** --limit on either side: a move takes at least as long as its bytes take at that rate. */
+/** --limit on either side: a move takes at least as long as its bytes take at that rate, and both sides say why. */
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { engineSupport } from '../rig/engine.ts';
 import { loadImage } from '../rig/images.ts';
-import { runImgmv } from '../rig/imgmv.ts';
+import { type JsonEvent, runImgmv, toldBy } from '../rig/imgmv.ts';
 import { describeOn } from '../rig/suite.ts';
 import { expectEnd, type Receiver, type Scene, startScene } from './scene.ts';
 
@@ -32,9 +32,12 @@ describeOn(
       await using sender = scene.send(receiver, ['web:1.0', '--json', ...args], { env });
       await expectEnd(sender, 0, /"done"/);
       const { phases, wireBytes } = await sender.waitFor('image');
+      await receiver.imgmv.exit;
       expect(wireBytes).toBeGreaterThan(BYTES * 0.95);
       const { transfer, load } = phases as { transfer: number; load: number };
-      return { took: transfer + load, wanted: Number(wireBytes) / LIMIT };
+      const limits = [];
+      for (const run of [sender, receiver.imgmv]) limits.push(limitsIn(await toldBy(run)));
+      return { took: transfer + load, wanted: Number(wireBytes) / LIMIT, limits };
     }
 
     it.each([
@@ -43,14 +46,18 @@ describeOn(
       { title: 'that is configured', args: [], env: { IMGMV_LIMIT: '2MiB/s' } },
     ])('$title', async ({ args, env }) => {
       await using receiver = await scene.receive();
-      const { took, wanted } = await moved(receiver, args, env);
+      const { took, wanted, limits } = await moved(receiver, args, env);
       expect(took).toBeGreaterThan(wanted - AHEAD_SECONDS.send);
+      const limit = { rate: LIMIT, by: 'sender' };
+      expect(limits).toEqual([[limit], [limit]]);
     });
 
     it('of the receiver', async () => {
       await using receiver = await scene.receive({ args: ['--once', '--limit', '2M'] });
-      const { took, wanted } = await moved(receiver, ['--limit', '0']);
+      const { took, wanted, limits } = await moved(receiver, ['--limit', '0']);
       expect(took).toBeGreaterThan(wanted - AHEAD_SECONDS.receive);
+      const limit = { rate: LIMIT, by: 'receiver' };
+      expect(limits).toEqual([[limit], [limit]]);
     });
 
     it('is no hindrance to a stop', async () => {
@@ -65,6 +72,14 @@ describeOn(
   },
   { required: true },
 );
+
+/** Those that held an image up, each once. */
+function limitsIn(events: readonly JsonEvent[]): readonly unknown[] {
+  const all = events.flatMap(({ event, limit }) =>
+    event === 'progress' && limit ? [JSON.stringify(limit)] : [],
+  );
+  return [...new Set(all)].map((limit) => JSON.parse(limit));
+}
 
 describe('a limit that is none', () => {
   it.each([

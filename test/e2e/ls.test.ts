@@ -48,7 +48,7 @@ for (const flavour of ['20', '28c'] as const) {
         expect(imgmv.stdout).toMatch(/^NAME +ID +PLATFORM +SIZE +SHARED +AGE\n$/);
         expect(await listed()).toEqual([]);
         await using labelled = ls(['--label', 'x']);
-        await expectEnd(labelled, 10, /no image on this host fits --label x/);
+        await expectEnd(labelled, 10, /no image on this host matches --label x/);
       });
 
       it('is a table in a pipe: a line for each name, and the sum', async () => {
@@ -178,7 +178,7 @@ for (const flavour of ['20', '28c'] as const) {
         await expectEnd(narrowed, 0, /"names":\["reg.example:5000\/team\/db:16"\].*"names":\["alone:1"\]/);
         expect(narrowed.stdout).not.toContain('web:1.0');
         await using none = runImgmv([...from, '--since', '1d']);
-        await expectEnd(none, 10, /fits --since/);
+        await expectEnd(none, 10, /matches --since/);
       });
 
       it('leaves out what is removed while it looks', async () => {

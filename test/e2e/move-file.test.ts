@@ -63,7 +63,7 @@ const refusals: readonly Refusal[] = [
         '  move\\.yaml:4:10: project is the number 1\\.10, expected .*; in quotes it is text: "1\\.10"',
         '  move\\.yaml:5:1: "imags" is not a key of a move file: did you mean images\\?',
         '  move\\.yaml:6:18: connect-timeout "15x": expected a duration such as .*',
-        '  docs/move\\.md has every key; .*\n$',
+        '  `imgmv help move` shows every key, .*\n$',
       ].join('\n'),
     ),
   },
@@ -92,7 +92,7 @@ const refusals: readonly Refusal[] = [
     title: 'a name beside rules for names',
     yaml: `${GOOD}images: web\nregistry: registry.example\n`,
     args: ['--as', 'x'],
-    says: /^imgmv: with x:latest as the name there is nothing left to --retag and --registry\n/,
+    says: /^imgmv: --as and --registry exclude each other: both name the image\n/,
   },
   {
     title: 'a list on standard input, beside a file from there',
@@ -123,7 +123,7 @@ const refusals: readonly Refusal[] = [
   {
     title: 'a list that is not there, looked for beside the file',
     yaml: `${GOOD}file: lists/none.txt\n`,
-    says: /^imgmv: cannot read the list \S+\/moves\/lists\/none\.txt: there is no such file/,
+    says: /^imgmv: cannot read the list \S+\/moves\/lists\/none\.txt: there is no directory \S+\/moves\/lists\n {2}check the path\n/,
   },
 ];
 

@@ -180,7 +180,7 @@ for (const { source, target } of PAIRS) {
           expect(plan).toEqual([
             expect.objectContaining({
               action: 'send',
-              reason: expect.stringMatching(/^on \S+: 2 of the layers exist there in another compression/),
+              reason: expect.stringMatching(/^on \S+: 2 of the layers are there in another compression/),
               layersMissing: 3,
             }),
           ]);

@@ -219,12 +219,12 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
             { credsStore: 'missing' },
             /^there are no credentials for /,
             /team\/none:1 failed: /,
-            /docker-credential-missing \(.*config\.json\) is not there: /,
+            /docker-credential-missing \(.*config\.json\) does not exist: /,
           ],
           [
             { credsStore: '../sh' },
             /docker-credential-NAME/,
-            /names the helper "\.\.\/sh", which is no name$/,
+            /names the helper "\.\.\/sh", which is not a valid name$/,
           ],
         ] as const;
         for (const [config, hint, message, warning] of cases) {
@@ -448,7 +448,7 @@ for (const flavour of ['20', '28c'] as const satisfies readonly Flavour[]) {
           await expectEnd(
             sender,
             16,
-            /does not push what it gets: nothing was sent\n.*imgmv receive --allow-push '.*'. there/,
+            /does not push images: nothing was sent\n.*imgmv receive --allow-push '.*'. there/,
           );
           await expectEnd(receiver.imgmv, 16, /"code":"refused".*imgmv receive --allow-push/);
           await scene.expectUnchanged(before, receiver);
@@ -477,7 +477,7 @@ describeOn('pushing an index', [await engineSupport('28c'), await registrySuppor
       await using receiver = await scene.receive({ args: ['--once', '--push', everythingAt(name)] });
       await using sender = scene.send(receiver, [name]);
       await expectEnd(sender, 0, new RegExp(`^pushed ${name} ${manifest}\nwarning: .*one platform`, 'm'));
-      await expectEnd(receiver.imgmv, 0, /"warning":"the engine has one platform/);
+      await expectEnd(receiver.imgmv, 0, /"warning":"the engine has only one platform/);
       expect(await registry.digestOf('team/index', '1')).toBe(manifest);
     },
     TEST_TIMEOUT_MS,

@@ -182,11 +182,11 @@ for (const { source, target } of PAIRS) {
         await expectEnd(
           early,
           2,
-          /--retag "old\.reg:5000\/\*=sha256" makes "sha256:5" of old\.reg:5000\/a\/b\/c:5, which no image can be called/,
+          /--retag "old\.reg:5000\/\*=sha256" turns old\.reg:5000\/a\/b\/c:5 into "sha256:5", which is not a valid name/,
         );
         await using sender = scene.send(receiver, ['web:1.0', 'old.reg:5000/a/b/c:5', '--json']);
-        await expectEnd(sender, 17, /which no image can be called/);
-        await expectEnd(receiver.imgmv, 17, /which no image can be called/);
+        await expectEnd(sender, 17, /which is not a valid name/);
+        await expectEnd(receiver.imgmv, 17, /which is not a valid name/);
         expect(Object.keys(await tags(scene.target))).toEqual(['web:1.0']);
         await using bad = scene.send(receiver, ['web:1.0', ...rule.slice(0, 2)]);
         await expectEnd(bad, 2, /is not NAME or NAME:TAG/);
@@ -208,7 +208,7 @@ for (const { source, target } of PAIRS) {
         await expectEnd(
           early,
           16,
-          /the image sha256:[0-9a-f]{64} cannot be sent: it would go with 120 names, and 100 is the most/,
+          /the image sha256:[0-9a-f]{64} cannot be sent: it has 120 names, and at most 100 can be sent/,
         );
         await using sender = scene.send(receiver, ['many:*', 'web:1.0', '--json']);
         await expectEnd(sender, 17, /it would have 120 names, more than 100/);

@@ -191,7 +191,7 @@ describeOn(
       expect(events.at(-1)).toMatchObject({
         event: 'error',
         exit: 1,
-        message: expect.stringMatching(/^cannot write the report .*received\.json: ENOENT/),
+        message: expect.stringMatching(/^cannot write the report .*received\.json: there is no directory /),
         hint: expect.stringContaining('only the report is missing'),
       });
       await expectGone(receiver);
@@ -207,13 +207,13 @@ describeOn(
     });
 
     const places: readonly (readonly [name: string, says: RegExp, hint: RegExp])[] = [
-      ['none/report.html', /there is no directory/, /name a file in a directory that exists/],
+      ['none/report.html', /there is no directory \S+\/none$/, /make that directory, or name another one/],
       ['report.txt', /cannot tell from its ending/, /FILE\.md, FILE\.html or FILE\.json/],
       ['report', /cannot tell from its ending/, /FILE\.md/],
       ['.html', /cannot tell from its ending/, /FILE\.md/],
       ['directory.md', /it is a directory/, /name another one/],
-      ['somebody.json', /the file that is there is no report/, /name another one, or remove it/],
-      ['somebody.md', /the file that is there is no report/, /name another one, or remove it/],
+      ['somebody.json', /the file there is not a report/, /name another one, or remove it/],
+      ['somebody.md', /the file there is not a report/, /name another one, or remove it/],
       ['/sys/report.html', /cannot write the report .*(permission|not permitted|read-only)/, /may write to/],
       ['-', /a report does not go to standard output/, /--report FILE\.md/],
     ];

@@ -185,7 +185,7 @@ describeOn(
         await mkdir(path('no-ssh'));
         for (const PATH of [scratch.path, path('no-ssh')]) {
           await using imgmv = list(at(''), { PATH });
-          await expectEnd(imgmv, 14, /cannot be reached: there is no ssh on this host.*openssh-client/);
+          await expectEnd(imgmv, 14, /cannot be reached: this host has no ssh.*openssh-client/);
           await symlink('/bin/sh', path('no-ssh/sh')).catch(() => {});
         }
       });

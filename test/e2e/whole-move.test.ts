@@ -315,7 +315,7 @@ for (const target of ['20', '28c'] as const satisfies readonly Flavour[])
           await expectEnd(
             sender,
             16,
-            /^imgmv: \S+ does not push what it gets: nothing was sent\n {2}`imgmv receive --allow-push 'registry\.example\/team\/\*'` there allows it\n$/m,
+            /^imgmv: \S+ does not push images: nothing was sent\n {2}`imgmv receive --allow-push 'registry\.example\/team\/\*'` there allows it; the code is used, and that shows a new one\n$/m,
           );
           expect((await receiver.imgmv.exit).code).toBe(16);
           await scene.expectUnchanged(before, receiver);

@@ -253,7 +253,9 @@ const event = fc.oneof(
     wireBytes: bytes,
     kept: bytes,
     rate: bytes,
+    wireRate: bytes,
     bottleneck: fc.constantFrom('save', 'compress', 'network', 'load', null),
+    limit: optionally(fc.record({ rate: bytes, by: fc.constantFrom('sender', 'receiver') })),
     stalledSeconds: fc.nat(9),
   }),
   fc.record({

@@ -112,6 +112,7 @@ export const message: fc.Arbitrary<Json> = fc.oneof(
       bytesTotal: bytes,
       kept: bytes,
       bottleneck: fc.constantFrom('save', 'compress', 'network', 'load'),
+      limit: bytes.map((rate) => rate + 1),
     },
     ['type', 'item', 'phase', 'bytes'],
   ),

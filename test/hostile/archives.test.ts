@@ -140,7 +140,7 @@ const CASES: readonly (readonly [what: string, archive: Buffer, says: RegExp])[]
   [
     'a manifest as ./x/../manifest.json',
     before({ ...manifest, name: './x/../manifest.json' }),
-    /leads elsewhere/,
+    /leads out of the archive/,
   ],
   ['two layers of one name', before(altered(files[0] as RawEntry)), /layer\.tar" appears twice/],
   [
@@ -149,16 +149,32 @@ const CASES: readonly (readonly [what: string, archive: Buffer, says: RegExp])[]
     /"x" is a hard link to "manifest\.json", which does not come before it/,
   ],
   ['a hard link to itself', before({ name: 'x', type: '1', linkName: './x' }), /not come before it/],
-  ['a hard link out of the archive', before({ name: 'x', type: '1', linkName: '../x' }), /leads elsewhere/],
-  ['an absolute hard link', before({ name: 'x', type: '1', linkName: '/etc/passwd' }), /leads elsewhere/],
+  [
+    'a hard link out of the archive',
+    before({ name: 'x', type: '1', linkName: '../x' }),
+    /leads out of the archive/,
+  ],
+  [
+    'an absolute hard link',
+    before({ name: 'x', type: '1', linkName: '/etc/passwd' }),
+    /leads out of the archive/,
+  ],
   ['a character device', before({ name: 'x', type: '3' }), /"x" is a device/],
   ['a block device', before({ name: 'x', type: '4' }), /"x" is a device/],
   ['a fifo', before({ name: 'x', type: '6' }), /"x" is a fifo/],
   ['an unknown type', before({ name: 'x', type: 'V' }), /unknown type 0x56/],
-  ['an absolute path', before({ name: '/etc/passwd', body: 'x' }), /"\/etc\/passwd" leads elsewhere/],
-  ['a path upwards', before({ name: '../x', body: 'x' }), /leads elsewhere/],
-  ['a link out of the archive', before({ name: 'x', type: '2', linkName: '../../etc' }), /leads elsewhere/],
-  ['an absolute link', before({ name: 'x', type: '2', linkName: '/etc/passwd' }), /leads elsewhere/],
+  [
+    'an absolute path',
+    before({ name: '/etc/passwd', body: 'x' }),
+    /"\/etc\/passwd" leads out of the archive/,
+  ],
+  ['a path upwards', before({ name: '../x', body: 'x' }), /leads out of the archive/],
+  [
+    'a link out of the archive',
+    before({ name: 'x', type: '2', linkName: '../../etc' }),
+    /leads out of the archive/,
+  ],
+  ['an absolute link', before({ name: 'x', type: '2', linkName: '/etc/passwd' }), /leads out of the archive/],
   ['a link with a body', before({ name: 'x', type: '2', linkName: 'y', body: 'x' }), /has 1 byte$/],
   [
     'a layer that links to itself',
@@ -167,7 +183,7 @@ const CASES: readonly (readonly [what: string, archive: Buffer, says: RegExp])[]
       { name: `${layer.digest.slice(7)}/layer.tar`, type: '2', linkName: 'layer.tar' },
       manifest,
     ),
-    /which is not there/,
+    /which is missing/,
   ],
   [
     'a link in an OCI layout',
@@ -207,14 +223,18 @@ const CASES: readonly (readonly [what: string, archive: Buffer, says: RegExp])[]
   ],
   ['a negative size', rawTar({ name: 'x', size: Buffer.alloc(12, 0xff) }), /holds the number 0xff/],
   ['a size that is no octal', rawTar({ name: 'x', size: size('-0000000001') }), /holds the number/],
-  ['a header that was altered', Buffer.concat([Buffer.from('?'), good.subarray(1)]), /tar header is none/],
+  [
+    'a header that was altered',
+    Buffer.concat([Buffer.from('?'), good.subarray(1)]),
+    /a tar header is not valid/,
+  ],
   ['an end inside a header', good.subarray(0, 100), /cut short: it ends inside a header/],
   ['an end inside a file', good.subarray(0, 700), /cut short: it ends inside "/],
-  ['an archive behind the end', Buffer.concat([good, good]), /another tar follows behind the end of the tar/],
+  ['an archive behind the end', Buffer.concat([good, good]), /another tar follows the end of the tar/],
   [
     'something behind the gzip',
     Buffer.concat([gzipSync(good), Buffer.alloc(100_000), Buffer.from('x')]),
-    /follows behind the end of what is compressed/,
+    /more bytes follow the end of the compressed data/,
   ],
   ['a gzip that is cut short', gzipSync(good).subarray(0, -9), /gzip is damaged/],
   ['a name that is not UTF-8', before({ name: Buffer.from([0x66, 0xff, 0xfe]) }), /not UTF-8: 0x66fffe/],
@@ -222,7 +242,7 @@ const CASES: readonly (readonly [what: string, archive: Buffer, says: RegExp])[]
   [
     'a manifest of 64 MiB',
     rawTar(...files, { name: 'manifest.json', body: Buffer.alloc(64 * MIB, '[') }),
-    /"manifest\.json" should be metadata, and is 67108864 bytes/,
+    /"manifest\.json" should be metadata, but is 67108864 bytes/,
   ],
   [
     'more metadata than is kept in memory',
@@ -232,8 +252,8 @@ const CASES: readonly (readonly [what: string, archive: Buffer, says: RegExp])[]
     /more than 67108864 bytes of metadata/,
   ],
   ['a manifest that is no JSON', rawTar(...files, { name: 'manifest.json', body: '[' }), /is not JSON/],
-  ['a manifest of another form', rawTar(...files, json('manifest.json', [{}])), /breaks its format at 0/],
-  ['no manifest', rawTar(...files), /no image archive/],
+  ['a manifest of another form', rawTar(...files, json('manifest.json', [{}])), /is not in its format: 0\./],
+  ['no manifest', rawTar(...files), /not an image archive/],
   [
     'a large config that is named 9,000 times',
     rawTar(
@@ -250,12 +270,12 @@ const CASES: readonly (readonly [what: string, archive: Buffer, says: RegExp])[]
         Array.from({ length: 9_000 }, () => ({ Config: 'x.json' })),
       ),
     ),
-    /its images share metadata/,
+    /counting what they share/,
   ],
   [
     'indexes over one large manifest that is not whole',
     ociOf([LARGE, ...WIDE], WIDE.at(-1) as Buffer, INDEX),
-    /holds no whole manifest/,
+    /no manifest of the image \S+ is complete/,
   ],
   [
     'a key twice in manifest.json',
@@ -313,12 +333,12 @@ const CASES: readonly (readonly [what: string, archive: Buffer, says: RegExp])[]
     /a config has the key "diff_ids" twice/,
   ],
   ['an empty file', Buffer.alloc(0), /it is empty/],
-  ['only zeros', Buffer.alloc(10_240), /no image archive/],
-  ['a text', Buffer.from('hello\n'.repeat(1_000)), /tar header is none/],
+  ['only zeros', Buffer.alloc(10_240), /not an image archive/],
+  ['a text', Buffer.from('hello\n'.repeat(1_000)), /a tar header is not valid/],
   ['bzip2', Buffer.concat([Buffer.from('BZh91AY'), Buffer.alloc(600)]), /bzip2, which imgmv does not read/],
   ['gzip inside gzip', gzipSync(gzipSync(good)), /gzip inside gzip/],
-  ['a gzip bomb', gzipBomb, /more than 67108864 bytes follow behind the end/],
-  ['a zstd bomb of 33 kB', zstdZeros(GIB), /more than 67108864 bytes follow behind the end/],
+  ['a gzip bomb', gzipBomb, /more than 67108864 bytes follow the end/],
+  ['a zstd bomb of 33 kB', zstdZeros(GIB), /more than 67108864 bytes follow the end/],
   [
     'a file of a terabyte, of which there is nothing',
     gzipSync(rawEntry({ name: 'x', size: Buffer.from([0x80, 0, 0, 0, 0, 0, 1, 0, 0, 0, 0, 0]) })),
@@ -351,12 +371,12 @@ const CASES: readonly (readonly [what: string, archive: Buffer, says: RegExp])[]
   [
     'a layer of gzip inside gzip',
     ociWith(gzipSync(gzipSync(layer.bytes)), `${OCI_LAYER}+gzip`, layer.digest),
-    /and its config says sha256:/,
+    /but its config says sha256:/,
   ],
   [
     'a layer whose diffID is of another one',
     ociWith(gzipSync(layer.bytes), `${OCI_LAYER}+gzip`, topLayer.digest),
-    /and its config says sha256:/,
+    /but its config says sha256:/,
   ],
   [
     'layers in another order',
@@ -370,7 +390,7 @@ const CASES: readonly (readonly [what: string, archive: Buffer, says: RegExp])[]
         },
       ]),
     ),
-    /layer 1, .* and its config says/,
+    /layer 1, .* but its config says/,
   ],
   [
     'a layer too few',
@@ -383,7 +403,7 @@ const CASES: readonly (readonly [what: string, archive: Buffer, says: RegExp])[]
   [
     'a layer that is not there',
     rawTar(...files.slice(1), manifest),
-    /manifest\.json names ".*layer\.tar", which is not there/,
+    /manifest\.json names ".*layer\.tar", which is missing/,
   ],
   [
     'a config under the digest of another one',
@@ -413,7 +433,7 @@ const CASES: readonly (readonly [what: string, archive: Buffer, says: RegExp])[]
     ),
     /want sha256:.* of 5/,
   ],
-  ['indexes without an end', nestedIndexes(20), /indexes inside indexes/],
+  ['indexes without an end', nestedIndexes(20), /indexes are nested more than/],
   [
     'another image in manifest.json than in index.json',
     rawTar(
@@ -428,12 +448,12 @@ const CASES: readonly (readonly [what: string, archive: Buffer, says: RegExp])[]
   [
     'a name that is none',
     rawTar(...files, classicEntries(image, ['Bad Name!']).manifest),
-    /"Bad Name!", which is no name/,
+    /"Bad Name!", which is not valid/,
   ],
   [
     'a digest for a name',
     rawTar(...files, classicEntries(image, ['sha256:abc']).manifest),
-    /which is no name/,
+    /which is not valid/,
   ],
   [
     'a name that is none in an annotation',
@@ -442,7 +462,7 @@ const CASES: readonly (readonly [what: string, archive: Buffer, says: RegExp])[]
       layout.layout,
       ociEntries(oci, { 'io.containerd.image.name': 'docker.io/library/-x:1' }).index,
     ),
-    /which is no name/,
+    /which is not valid/,
   ],
 ];
 
@@ -524,7 +544,7 @@ describe('an archive with', () => {
   it('126 layers is read, and 501 are too many', async () => {
     for (const [count, message] of [
       [126, undefined],
-      [501, /breaks its format/],
+      [501, /is not in its format/],
     ] as const) {
       const many = await testImage({
         layers: Array.from({ length: count }, (_, at) => ({ [`f${at}`]: `${at}` })),

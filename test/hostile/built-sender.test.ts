@@ -226,7 +226,7 @@ describeOn(
         expect(await entries.next()).toMatchObject({ type: 'end', complete: false });
         await evil.hear('finish');
         await Promise.all([evil.end(), lane.end()]);
-        await expectEnd(sender, 14, /"status":"failed".*vanish on the target as fast as they come/);
+        await expectEnd(sender, 14, /"status":"failed".*vanish from the target as fast as they arrive/);
         expect(lane.bytesReceived).toBeLessThan(IMAGE_BYTES / 4);
       });
     });

@@ -76,6 +76,11 @@ function expectText({ stdout, stderr }: Imgmv, json: boolean): void {
   expect(JSON.stringify(said)).toContain(JSON.stringify(CORPUS).slice(1, -1));
 }
 
+/** Lines that a terminal of 80 columns has broken, as one. */
+function unwrapped(text: string): string {
+  return text.replaceAll(/\r?\n {2,}/g, ' ');
+}
+
 /** As it stands within a line of JSON. */
 function inJson(text: string): string {
   return escapeText(JSON.stringify(text).slice(1, -1));
@@ -157,7 +162,7 @@ describeOn(
         await Promise.all([evil.end(), lane.end()]);
         expect((await receiver.imgmv.exit).code).toBe(16);
         expectText(receiver.imgmv, json);
-        const all = receiver.imgmv.stdout + receiver.imgmv.stderr;
+        const all = unwrapped(receiver.imgmv.stdout + receiver.imgmv.stderr);
         const [name, words] = json ? [inJson(CORPUS), inJson(CORPUS)] : [ESCAPED, ESCAPED];
         expect(all).toContain(`on ${name}: why ${words}`);
         expect(all).toContain(`hint from ${name}: ${words}`);
@@ -181,7 +186,7 @@ describeOn(
         expect((await sender.exit).code).toBe(16);
         expectText(sender, json);
         const said = json ? inJson(CORPUS) : ESCAPED;
-        expect(sender.stdout + sender.stderr).toContain(`on ${said}: ${said}`);
+        expect(unwrapped(sender.stdout + sender.stderr)).toContain(`on ${said}: ${said}`);
       });
     });
 

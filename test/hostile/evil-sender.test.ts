@@ -362,6 +362,19 @@ describe('a blob lane that ends the session', () => {
     expect(statuses(await host.run)).toEqual(['failed refused']);
   });
 
+  test('who says that more images are on their way than may be is heard of no more than these', async () => {
+    await using scene = await paired();
+    const { evil } = scene;
+    const names = Array.from({ length: JOBS_MAX + 4 }, (_, at) => `image-${at}:1`);
+    await evil.offer(await Promise.all(names.map((name) => testImage({ name }))));
+    for (const item of names.keys()) await evil.say({ type: 'progress', item, phase: 'transfer', bytes: 0 });
+    // Each that counts is told of every half second: among so many there is one of all of them.
+    const heard = new Set<number>();
+    for (let messages = 0; messages < 2 * names.length; messages++)
+      heard.add((await evil.hear('progress')).item);
+    expect([...heard].sort((a, b) => a - b)).toEqual([...names.keys()].slice(0, JOBS_MAX));
+  });
+
   test('more images at once than the limit', async () => {
     await using scene = await paired();
     const { evil, sink } = scene;

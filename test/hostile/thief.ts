@@ -1,13 +1,15 @@
 /** A paired sender that lies to get images of the target into a registry that it can read, and the lies that it tells. */
+import { afterAll, beforeAll } from 'vitest';
 import type { PushedRef } from '../../agent/model/events.ts';
 import type { Digest } from '../../agent/model/image.ts';
 import { EntryWriter } from '../../proto/entry-writer.ts';
 import type { AnsweredItem } from '../../proto/messages.ts';
 import { type MemoryBlob, type MemoryImage, testImage } from '../memory.ts';
-import { type Engine, startEngine } from '../rig/engine.ts';
+import { type Engine, engineSupport, startEngine } from '../rig/engine.ts';
 import { type LoadedImage, loadImage } from '../rig/images.ts';
 import { type Imgmv, toldBy } from '../rig/imgmv.ts';
-import { type Registry, startRegistry } from '../rig/registry.ts';
+import { type Registry, registrySupport, startRegistry } from '../rig/registry.ts';
+import { describeOn } from '../rig/suite.ts';
 import { type Program, program } from './built.ts';
 import { offered, ScriptedSender, sendBlobs } from './hosts.ts';
 import { blobOf, descriptor, jsonBlob, remade } from './lies.ts';
@@ -248,4 +250,27 @@ async function endOf({ control }: ScriptedSender): Promise<'result' | 'again'> {
     if (!message) throw new Error('the other side ended before it said what became of the image');
     if (message.type === 'result' || message.type === 'again') return message.type;
   }
+}
+
+/** A suite with a thief at work: `at.thief` is there in the tests. */
+export async function describeThefts(
+  title: string,
+  tests: (at: { readonly thief: Thief }) => void,
+): Promise<void> {
+  const supports = [await engineSupport('28c'), await registrySupport()];
+  describeOn(title, supports, () => {
+    let thief: Thief | undefined;
+    beforeAll(async () => {
+      thief = await Thief.atWork();
+    });
+    afterAll(async () => {
+      await thief?.[Symbol.asyncDispose]();
+    });
+    tests({
+      get thief(): Thief {
+        if (!thief) throw new Error('there is no thief before the tests');
+        return thief;
+      },
+    });
+  });
 }

@@ -2,6 +2,7 @@
 import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { expect, it } from 'vitest';
+import { ROOT } from '../../packaging/program.ts';
 import { IMGMV } from '../rig/imgmv.ts';
 import { describeOn } from '../rig/suite.ts';
 import { supportOf } from '../rig/support.ts';
@@ -31,7 +32,7 @@ describeOn('an old Node', [support], () => {
       stdout: '',
       stderr: expect.stringMatching(
         new RegExp(
-          `^imgmv: this is Node ${version}, and imgmv needs Node 24, 22 or 20: install one [^\\n]*\\n$`,
+          `^imgmv: this is Node ${version}, and imgmv needs Node 24, 22 or 20: install one [^\\n]* \\(see ${ROOT}docs/install.md\\)\\n$`,
         ),
       ),
     });

@@ -61,7 +61,10 @@ const MESSAGES: Readonly<Record<string, Record<string, unknown>>> = {
   hello: HELLO,
   offer: { type: 'offer', items: [IMAGE], last: true },
   answer: { type: 'answer', items: [ANSWERED, UNANSWERED], last: true },
-  progress: { type: 'progress', item: 0, phase: 'push', bytes: 5, bytesTotal: 6, bottleneck: 'load' },
+  progress: {
+    ...{ type: 'progress', item: 0, phase: 'push', bytes: 5, bytesTotal: 6, bottleneck: 'load' },
+    limit: 1024,
+  },
   again: { type: 'again', item: 0, missing: [DIGEST] },
   failed: { type: 'failed', item: 0, error: { code: 'integrity', message: 'm', hint: 'h' } },
   result: {
@@ -284,6 +287,8 @@ describe('schemas', () => {
     ['answer', 'items.0.warning', 'x'.repeat(1_000)],
     ['answer', 'items.0.missing', undefined],
     ['progress', 'bottleneck', undefined],
+    ['progress', 'limit', undefined],
+    ['result', 'wireBytes', 2 ** 50],
     ['failed', 'error.hint', undefined],
     ['result', 'targetId', undefined],
     ['result', 'targetId', '0123456789ab'],

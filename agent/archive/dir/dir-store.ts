@@ -162,7 +162,7 @@ const PART = /^(version|([0-9a-f]{64}\.)?manifest\.json|[0-9a-f]{64}|([0-9a-f]{6
 async function requireReplaceable(at: string, path: string, overwrite: boolean): Promise<readonly string[]> {
   const kind = await kindAt(at).catch(cannotWrite(path));
   if (kind === undefined) return [];
-  if (kind !== DIRECTORY) throw usage(`${path} is ${kind}, and no directory`, { hint: 'name another one' });
+  if (kind !== DIRECTORY) throw usage(`${path} is ${kind}, not a directory`, { hint: 'name another one' });
   const found = await readdir(at, { withFileTypes: true }).catch(cannotWrite(path));
   const names = found.map(({ name }) => name);
   if (names.length === 0) return names;
@@ -171,6 +171,6 @@ async function requireReplaceable(at: string, path: string, overwrite: boolean):
   if (overwrite && isDir) return names;
   const holds = other === undefined ? 'something else' : JSON.stringify(other);
   throw usage(`${path} exists already`, {
-    hint: isDir ? '--overwrite replaces it' : `it holds ${holds}, which is not of a dir: name another one`,
+    hint: isDir ? '--overwrite replaces it' : `it holds ${holds}, which no dir: has; name another one`,
   });
 }

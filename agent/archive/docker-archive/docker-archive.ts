@@ -84,7 +84,7 @@ export function checkRepositories({ files }: Contents): void {
 function readManifest(contents: Contents) {
   const file = contents.files.get(MANIFEST);
   if (!file)
-    throw integrity(`it holds neither ${MANIFEST} nor oci-layout: no image archive`, {
+    throw integrity(`it holds neither ${MANIFEST} nor oci-layout: it is not an image archive`, {
       hint: seemsToHold(contents),
     });
   return parseJson(manifest, metadataBytes(file, MANIFEST), MANIFEST, ARCHIVE_KEYS);
@@ -124,5 +124,5 @@ function fileAt({ files, links }: Contents, written: string): { name: string; fi
     if (next === undefined) break;
     name = next;
   }
-  throw integrity(`${MANIFEST} names ${JSON.stringify(written)}, which is not there`);
+  throw integrity(`${MANIFEST} names ${JSON.stringify(written)}, which is missing`);
 }

@@ -76,7 +76,9 @@ export class ImageGraph {
   ): ArchivedImage {
     const layers = [...this.#layers.values()];
     if (layers.length > LAYERS_OFFERED_MAX)
-      throw integrity(`the image ${digest} has ${counted(layers.length, 'layer')}`);
+      throw integrity(
+        `the image ${digest} has ${counted(layers.length, 'layer')}, more than ${LAYERS_OFFERED_MAX}`,
+      );
     const image: Image = {
       id: digest,
       root: { mediaType, digest, size },
@@ -135,7 +137,7 @@ export class ImageGraph {
   #claimLayers({ config, layers }: WholeManifest, diffIds: readonly Digest[]): void {
     if (diffIds.length !== layers.length)
       throw integrity(
-        `the config ${config.digest} names ${counted(diffIds.length, 'layer')}, and its manifest ${layers.length}`,
+        `the config ${config.digest} names ${counted(diffIds.length, 'layer')}, but its manifest ${layers.length}`,
       );
     for (const [at, { digest, mediaType, size }] of layers.entries()) {
       const diffId = diffIds[at] as Digest;
@@ -160,7 +162,7 @@ function lacking({ digest }: Child): ImgmvError {
 function none({ digest }: Child, { manifests }: Graph): ImgmvError {
   // Its config is no image's.
   const type = manifests[0]?.config.mediaType;
-  if (type === undefined) return integrity(`the image ${digest} holds no whole manifest`);
+  if (type === undefined) return integrity(`no manifest of the image ${digest} is complete`);
   return integrity(
     `${digest} is not an image but a chart, a signature or another artifact: its config is of the type ${JSON.stringify(type.slice(0, 100))}`,
   );

@@ -52,9 +52,8 @@ export function openOciLayout(path: string, signal: AbortSignal): Promise<Conten
 export function ociImages(contents: Contents): Described {
   const { files, links } = contents;
   const [link] = links.keys();
-  if (link !== undefined)
-    throw integrity(`${JSON.stringify(link)} is a link, which an OCI layout does not have`);
-  const bytes = documentIn(contents, LAYOUT, ': no OCI image layout');
+  if (link !== undefined) throw integrity(`${JSON.stringify(link)} is a link, and an OCI layout has none`);
+  const bytes = documentIn(contents, LAYOUT, ': it is not an OCI image layout');
   parseJson(layout, bytes, LAYOUT, LAYOUT_KEYS);
   checkRepositories(contents);
   const reading = new MetadataReading();

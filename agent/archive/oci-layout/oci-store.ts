@@ -102,7 +102,7 @@ export class OciStore implements BlobStore {
     });
     if (names.length === 0) return false;
     if (!names.includes(LAYOUT))
-      throw usage(`${path} is not an OCI layout, and not empty`, { hint: 'name another one' });
+      throw usage(`${path} is neither an OCI layout nor empty`, { hint: 'name another one' });
     await makeDirectories(path);
     await using root = await Folder.open(path);
     await readIndexFile(root);
@@ -126,11 +126,11 @@ export class OciStore implements BlobStore {
   async #compare(digest: Digest): Promise<void> {
     const folder = await this.#blobsFolder();
     await using file = await folder.file(hexOf(digest));
-    if (!file) throw integrity(`the blob ${digest} has gone from ${folder.path}`);
+    if (!file) throw integrity(`the blob ${digest} is gone from ${folder.path}`);
     const body = fileBytes(file, 0, Number.POSITIVE_INFINITY, this.#signal);
     const { digest: found } = await measured(body);
     if (found !== digest)
-      throw integrity(`the blob "${BLOBS}/${hexOf(digest)}" is ${found}`, {
+      throw integrity(`the blob "${BLOBS}/${hexOf(digest)}" has the digest ${found}`, {
         hint: `${this.#root.path} is damaged: name another layout`,
       });
   }

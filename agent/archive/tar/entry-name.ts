@@ -25,5 +25,5 @@ export function linkTarget(name: string, link: string): string {
 
 function leads(path: string, from?: string): ImgmvError {
   const where = from === undefined ? 'an entry named' : `the link ${JSON.stringify(from)} to`;
-  return integrity(`${where} ${JSON.stringify(path)} leads elsewhere`);
+  return integrity(`${where} ${JSON.stringify(path)} leads out of the archive`);
 }

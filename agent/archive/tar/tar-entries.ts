@@ -91,7 +91,7 @@ export async function* tarEntries(stream: Stream): AsyncGenerator<TarEntry> {
       // It may be left out behind the last one.
       await input.take((BLOCK_BYTES - (size % BLOCK_BYTES)) % BLOCK_BYTES);
     }
-    if (Object.keys(before).length > 0) throw truncated('an extended header has no entry behind it');
+    if (Object.keys(before).length > 0) throw truncated('an extended header has no entry after it');
     await input.passRest();
   } finally {
     await input.close();
@@ -167,12 +167,12 @@ class Input {
       const block = await this.take(BLOCK_BYTES);
       if (block.length === 0) return;
       if (this.offset - start > BEHIND_END_MAX_BYTES)
-        throw integrity(`more than ${BEHIND_END_MAX_BYTES} bytes follow behind the end of the tar`);
+        throw integrity(`more than ${BEHIND_END_MAX_BYTES} bytes follow the end of the tar`);
       if (!zeros || isZero(block)) continue;
       zeros = false;
       if (isTarHeader(block))
-        throw integrity('another tar follows behind the end of the tar', {
-          hint: 'cut them apart: only the first one of archives that were joined would be read',
+        throw integrity('another tar follows the end of the tar', {
+          hint: 'the archives were joined: take them apart, because only the first one would be read',
         });
     }
   }

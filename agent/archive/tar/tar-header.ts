@@ -36,7 +36,7 @@ export function decodeTarHeader(block: Buffer): TarHeader {
   const magic = block.subarray(257, 265);
   const ustar = magic.subarray(0, USTAR.length).equals(USTAR);
   if (!checksumHolds(block) || !(ustar || magic.equals(GNU) || magic.equals(V7)))
-    throw bad('what should be a tar header is none');
+    throw bad('a tar header is not valid');
   const prefix = ustar ? text(block, 345, 155) : '';
   const name = text(block, 0, 100);
   return {

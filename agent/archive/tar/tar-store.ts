@@ -82,7 +82,7 @@ export class TarStore extends NewStore implements BlobStore {
       else
         this.#broken = new ImgmvError(
           toImgmvError(error).code,
-          'standard output cannot take back the image that was broken off: no archive comes of it',
+          'an image was broken off, and standard output cannot take it back: the archive is of no use',
           { cause: error },
         );
       throw error;

@@ -66,7 +66,7 @@ export class ClassicStore implements ImageStore {
   whyUnsavable({ diffIds }: Image): string | undefined {
     return diffIds.length > 0
       ? undefined
-      : 'an image without layers, which an engine with a classic store cannot save';
+      : 'it has no layers, and an engine with a classic store cannot save such an image';
   }
 
   /** All of an image is written to disk before the first byte comes. */

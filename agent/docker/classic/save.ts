@@ -211,7 +211,7 @@ function* metadataOf(image: Image, given: ReadonlyMap<Digest, Buffer>): Generato
 
 function bufferBlob(kind: BlobKind, digest: Digest, bytes: Buffer): Blob {
   const found = sha256Of(bytes);
-  if (found !== digest) throw integrity(`docker save names a blob ${digest} that is ${found}`);
+  if (found !== digest) throw integrity(`docker save wrote a blob as ${digest} that is ${found}`);
   return { kind, digest, size: bytes.length, body: once(bytes) };
 }
 
@@ -221,5 +221,5 @@ function looksLikeJson(bytes: Buffer): boolean {
 
 const readMetadataOf = (entry: unknown) =>
   readAll(entry as AsyncIterable<Buffer>, METADATA_MAX_BYTES, () =>
-    integrity(`metadata of more than ${METADATA_MAX_BYTES} bytes in docker save`),
+    integrity(`docker save wrote more than ${METADATA_MAX_BYTES} bytes of metadata`),
   );

@@ -113,7 +113,9 @@ export class ContentStore {
       }
     } catch (error) {
       if (!isNotFound(error)) throw error;
-      throw new ImgmvError('image-not-found', `the engine has no blob ${digest} any more`, { cause: error });
+      throw new ImgmvError('image-not-found', `the engine no longer has the blob ${digest}`, {
+        cause: error,
+      });
     }
   }
 
@@ -133,7 +135,7 @@ export class ContentStore {
     let bytes = 0;
     for await (const piece of this.read(digest)) {
       bytes += piece.length;
-      if (bytes > maxBytes) throw integrity(`blob ${digest} has more than ${maxBytes} bytes, as metadata`);
+      if (bytes > maxBytes) throw integrity(`the metadata blob ${digest} has more than ${maxBytes} bytes`);
       pieces.push(piece);
     }
     return Buffer.concat(pieces, bytes);
@@ -156,7 +158,7 @@ export class ContentStore {
 
   async #reopen(what: string): Promise<GrpcConnection> {
     const connection = await GrpcConnection.open(this.#engine, AbortSignal.timeout(OPEN_TIMEOUT_MS));
-    if (!connection) throw this.#engine.lost(what, new Error('it does not show its blobs any more'));
+    if (!connection) throw this.#engine.lost(what, new Error('it no longer shows its blobs'));
     if (this.#closed) connection.close();
     this.#connection = connection;
     return connection;
@@ -232,7 +234,7 @@ function decodeReadHead(
   if (at === messageBytes) return { offset, dataAt: at };
   const length = head[at] === tagOf(2, DELIMITED) ? readVarint(head, at + 1) : undefined;
   if (length === undefined || length.end + length.value !== messageBytes)
-    throw malformed(what, 'a message is not an offset and data');
+    throw malformed(what, 'a message lacks an offset or data');
   return { offset, dataAt: length.end };
 }
 
@@ -242,7 +244,7 @@ function tagOf(number: number, wireType: number): number {
 
 function decode(what: string, bytes: Buffer): readonly Field[] {
   const fields = fieldsOf(bytes);
-  if (fields === undefined) throw malformed(what, 'it is no protobuf');
+  if (fields === undefined) throw malformed(what, 'it is not protobuf');
   return fields;
 }
 

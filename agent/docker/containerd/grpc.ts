@@ -242,7 +242,7 @@ class Answer {
       const prefix = await this.#peek(PREFIX_BYTES);
       if (prefix.length === 0) return this.#check();
       if (prefix.length < PREFIX_BYTES) throw this.#cutShort();
-      if (prefix[0] !== 0) throw this.refused('its answer is compressed, or no gRPC');
+      if (prefix[0] !== 0) throw this.refused('its answer is compressed, or is not gRPC');
       const bytes = prefix.readUInt32BE(1);
       if (bytes > MESSAGE_MAX_BYTES)
         throw this.refused(`a message of ${bytes} bytes, want at most ${MESSAGE_MAX_BYTES}`);

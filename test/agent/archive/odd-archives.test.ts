@@ -117,7 +117,7 @@ describe.each([false, true])('an archive, on standard input: %s, with', (piped) 
 
 it.each([
   ['is taken under its own digest', '+encrypted', undefined],
-  ['has to hold what the config says where nobody calls it encrypted', '+gzip', /and its config says/],
+  ['has to hold what the config says where nobody calls it encrypted', '+gzip', /but its config says/],
 ] as const)('a layer that is encrypted %s', async (_what, ending, says) => {
   const layer = Buffer.from('ciphertext');
   const rootfs = { type: 'layers', diff_ids: [digestOf(Buffer.from('plain'))] };

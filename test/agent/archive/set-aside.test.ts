@@ -123,7 +123,7 @@ describe('beside an image', () => {
     it(`${what} is left alone when the image is picked`, async () => {
       const { exit, images, warnings } = await copied(archive, 'web:1.0');
       expect({ exit, images }).toEqual({ exit: 0, images: [['loaded', 'web:1.0']] });
-      expect(warnings).toEqual([expect.stringContaining('is left alone')]);
+      expect(warnings).toEqual([expect.stringContaining('is ignored')]);
     });
 
     it(`${what} is left out when all are meant`, async () => {
@@ -181,7 +181,7 @@ describe('a name with a digest', () => {
   it('does not come along, and its image does', async () => {
     const { exit, images, warnings } = await copied(rawTar(...files, layout, index(byDigest)));
     expect({ exit, images }).toEqual({ exit: 0, images: [['loaded']] });
-    expect(warnings).toEqual([expect.stringContaining('comes without it')]);
+    expect(warnings).toEqual([expect.stringContaining('arrives without it')]);
   });
 
   it('leaves the other names of its image', async () => {
@@ -249,15 +249,15 @@ describe('a wrong file is told as what it seems to be', () => {
     [
       'a tar in a tar',
       rawTar({ name: 'alpine', body: rawTar(...own, manifest) }),
-      /but "alpine", which may be/,
+      /only "alpine", which may be/,
     ],
     [
       'a directory in a tar',
       rawTar(...[...own, manifest].map((one) => ({ ...one, name: `x/${String(one.name)}` }))),
-      /below "x"/,
+      /in the directory "x"/,
     ],
     ['UTF-16', Buffer.from(`\ufeff${rawTar(...own, manifest).toString('latin1')}`, 'utf16le'), /PowerShell/],
-    ['a page', Buffer.from('<!DOCTYPE html>\n<html>'.padEnd(600)), /page of the web/],
+    ['a page', Buffer.from('<!DOCTYPE html>\n<html>'.padEnd(600)), /web page/],
   ])('%s', async (_, archive, hint) => {
     expect(await failureOf(copied(archive))).toMatchObject({
       code: 'integrity',

@@ -101,7 +101,7 @@ describe('a new archive', () => {
     const { outcomes } = await into(new AlteringSource([web, db]), sink);
     expect(outcomes.map(({ error }) => error?.message)).toEqual([
       expect.stringMatching(/came as/),
-      expect.stringMatching(/cannot take back/),
+      expect.stringMatching(/cannot take it back/),
     ]);
   });
 

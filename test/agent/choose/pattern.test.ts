@@ -105,8 +105,8 @@ describe('a pattern', () => {
     ['web:a,,b', 'a tag between two commas is empty'],
     ['web:,a', 'a tag between two commas is empty'],
     ['web:/(/', 'Unterminated group'],
-    ['web:[c-a]', '[c-a] is no range'],
-    ['[c-a]*:/1/', '[c-a] is no range'],
+    ['web:[c-a]', '[c-a] is not a range'],
+    ['[c-a]*:/1/', '[c-a] is not a range'],
   ])('%s is refused: %s', (text, why) => {
     expect(() => parsePatterns(text)).toThrow(why);
     expect(() => parsePatterns(text)).toThrow(expect.objectContaining({ code: 'usage' }));

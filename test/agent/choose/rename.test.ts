@@ -80,10 +80,10 @@ describe('--retag', () => {
 
   it('says which rule makes no name of which', () => {
     expect(() => rules('*=registry.example/team/*').apply(`${'a/'.repeat(126)}web:1`)).toThrow(
-      /^--retag "\*=registry\.example\/team\/\*" makes "registry\.example\/team\/a\/.*" of a\/.*, which no image can be called$/,
+      /^--retag "\*=registry\.example\/team\/\*" turns a\/.* into "registry\.example\/team\/a\/.*", which is not a valid name$/,
     );
-    expect(() => rules('*=sha256').apply('web:1')).toThrow('which no image can be called');
-    expect(() => rules('team/*=*/x').apply('team/-web:1')).toThrow('which no image can be called');
+    expect(() => rules('*=sha256').apply('web:1')).toThrow('which is not a valid name');
+    expect(() => rules('team/*=*/x').apply('team/-web:1')).toThrow('which is not a valid name');
   });
 });
 
@@ -126,15 +126,15 @@ describe('--registry and --project', () => {
   });
 
   it.each([
-    [undefined, 'team', '--project is of the registry'],
+    [undefined, 'team', '--project needs --registry'],
     ['reg/team', undefined, 'is not HOST or HOST:PORT'],
     ['reg', undefined, 'is not HOST or HOST:PORT'],
     ['https://reg.example', undefined, 'is not HOST or HOST:PORT'],
     ['reg.example:', undefined, 'is not HOST or HOST:PORT'],
-    ['reg.example', 'Team', 'is no part of an image name'],
-    ['reg.example', 'a//b', 'is no part of an image name'],
-    ['reg.example', '/a', 'is no part of an image name'],
-    ['reg.example', 'a:1', 'is no part of an image name'],
+    ['reg.example', 'Team', 'cannot be a part of an image name'],
+    ['reg.example', 'a//b', 'cannot be a part of an image name'],
+    ['reg.example', '/a', 'cannot be a part of an image name'],
+    ['reg.example', 'a:1', 'cannot be a part of an image name'],
   ])('refuses %s with %s', (host, project, why) => {
     expect(
       () =>

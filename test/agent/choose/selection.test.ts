@@ -135,9 +135,12 @@ describe('what is chosen', () => {
   it.each<[Asked, string]>([
     [{ patterns: ['nope:1', 'web:1.0', 'no*'] }, 'no image in memory: "nope:1", "no*"'],
     [{ patterns: ['nope:1'] }, 'no such image in memory: "nope:1"'],
-    [{ patterns: ['web:1.1'], except: ['web:*'] }, 'no image in memory fits "web:1.1" --except web:*'],
-    [{ labels: [{ key: 'x', value: 'y' }] }, 'no image in memory fits --label x=y'],
-    [{ all: true, since: new Date(NOW) }, 'no image in memory fits --all --since 2026-11-20T00:00:00.000Z'],
+    [{ patterns: ['web:1.1'], except: ['web:*'] }, 'no image in memory matches "web:1.1" --except web:*'],
+    [{ labels: [{ key: 'x', value: 'y' }] }, 'no image in memory matches --label x=y'],
+    [
+      { all: true, since: new Date(NOW) },
+      'no image in memory matches --all --since 2026-11-20T00:00:00.000Z',
+    ],
   ])('that is nothing is an error: %j', async (asked, message) => {
     await expect(chosen(asked)).rejects.toMatchObject({ code: 'image-not-found', exit: 10, message });
   });
@@ -171,7 +174,7 @@ describe('what is chosen', () => {
     expect(await chosen({ running: true }, running)).toEqual(['b web:1.1', 'd']);
     await expect(chosen({ running: true })).rejects.toMatchObject({ code: 'usage' });
     await expect(chosen({ running: true }, new MemoryCatalogue(ROWS, []))).rejects.toMatchObject({
-      message: 'no image in memory fits --running',
+      message: 'no image in memory matches --running',
     });
   });
 });
@@ -193,7 +196,7 @@ describe('what it is called', () => {
       { source: without.id, target: 'x:1' },
     ]);
     expect(() => requireOne([image, image], 'x:1')).not.toThrow();
-    expect(() => requireOne([image, without], 'x:1')).toThrow('x:1 is one name, and there are 2 images');
+    expect(() => requireOne([image, without], 'x:1')).toThrow('x:1 is one name, but there are 2 images');
   });
 });
 

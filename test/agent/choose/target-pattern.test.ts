@@ -82,7 +82,7 @@ it.each([
   ['Web', 'no NAME or NAME:TAG matches it'],
   ['registry.example/', 'no NAME or NAME:TAG matches it'],
   ['we b', 'no NAME or NAME:TAG matches it'],
-  ['web[z-a]', '[z-a] is no range'],
+  ['web[z-a]', '[z-a] is not a range'],
 ])('%s is refused: %s', (pattern, why) => {
   const shown = JSON.stringify(pattern === LONG ? `${LONG.slice(0, 100)}…` : pattern);
   expect(() => parseTargetPattern(pattern, '--accept')).toThrow(

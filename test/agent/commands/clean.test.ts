@@ -57,7 +57,7 @@ it.each([false, true])(
       force
         ? []
         : [
-            [running, expect.stringContaining('still runs: --force')],
+            [running, expect.stringContaining('is still running: --force')],
             [elsewhere, expect.stringContaining('cannot be seen from here')],
           ],
     );

@@ -470,10 +470,10 @@ const badImages: Readonly<Record<string, string>> = {
   '${A!b}': 'invalid interpolation in "${A!b}"',
   '${ A }': 'invalid interpolation in "${ A }"',
   'a${A:-${}}': 'invalid interpolation in "${}"',
-  '${A:?}': 'the variable A is required and has no value',
-  '${A:?say $$ why}': 'the variable A is required and has no value: say $ why',
-  '${EMPTY:?empty}': 'the variable EMPTY is required and has no value: empty',
-  '${A?not set, ${EMPTY:-why}}': 'the variable A is required and has no value: not set, why',
+  '${A:?}': 'the variable A is required, but has no value',
+  '${A:?say $$ why}': 'the variable A is required, but has no value: say $ why',
+  '${EMPTY:?empty}': 'the variable EMPTY is required, but has no value: empty',
+  '${A?not set, ${EMPTY:-why}}': 'the variable A is required, but has no value: not set, why',
 };
 
 export const badCases: readonly BadCase[] = [
@@ -510,13 +510,13 @@ export const badCases: readonly BadCase[] = [
     title: 'an image that is no reference',
     yaml: 'services:\n  web: {image: "Web:1"}\n',
     unlike: 'it learns of that later',
-    error: 'shop/compose.yaml:2: service "web": "Web:1" is not a name of an image',
+    error: 'shop/compose.yaml:2: service "web": "Web:1" is not an image name',
   },
   {
     title: 'a service whose image cannot have its name',
     yaml: 'services:\n  Web: {build: .}\n',
     unlike: 'it learns of that later',
-    error: 'shop/compose.yaml:2: service "Web": "shop-Web", as compose names it, is not a name of an image',
+    error: 'shop/compose.yaml:2: service "Web": "shop-Web", as compose names it, is not an image name',
   },
   {
     title: 'a service that is no mapping',
@@ -527,7 +527,7 @@ export const badCases: readonly BadCase[] = [
     title: 'a name of a service with a space',
     yaml: 'services:\n  "a b": {image: a}\n',
     error:
-      'shop/compose.yaml:2: service "a b": a name of a service has letters, digits, dots, dashes and underscores',
+      'shop/compose.yaml:2: service "a b": a service name has only letters, digits, dots, dashes and underscores',
   },
   {
     title: 'services that are a list',
@@ -537,17 +537,17 @@ export const badCases: readonly BadCase[] = [
   {
     title: 'a file that is no mapping',
     yaml: '- a\n',
-    error: 'shop/compose.yaml:1: no compose file: it has to be a mapping',
+    error: 'shop/compose.yaml:1: not a compose file: it has to be a mapping',
   },
   {
     title: 'a file of something else',
     yaml: 'apiVersion: v1\nkind: Pod\n',
-    error: 'shop/compose.yaml: no compose file: it has no services',
+    error: 'shop/compose.yaml: not a compose file: it has no services',
   },
   {
     title: 'an empty file',
     yaml: '# nothing\n',
-    error: 'shop/compose.yaml: no compose file: it has no services',
+    error: 'shop/compose.yaml: not a compose file: it has no services',
   },
   {
     title: 'no YAML',
@@ -556,19 +556,19 @@ export const badCases: readonly BadCase[] = [
       'shop/compose.yaml:3: no YAML: Flow map in block collection must be sufficiently indented and end with a }',
   },
   {
-    title: 'a key that is there twice',
+    title: 'a key that appears twice',
     yaml: 'services:\n  web: {image: a}\n  web: {image: b}\n',
-    error: 'shop/compose.yaml:3: the key "web" is there twice',
+    error: 'shop/compose.yaml:3: the key "web" appears twice',
   },
   {
     title: 'an alias of nothing',
     yaml: 'services:\n  web: *base\n',
-    error: 'shop/compose.yaml:2: nothing is named &base',
+    error: 'shop/compose.yaml:2: no value before it has the anchor &base',
   },
   {
     title: 'an alias inside of what it names',
     yaml: 'services: &all\n  web: {image: a, x-all: *all}\n',
-    error: 'shop/compose.yaml:2: *all is inside of what it names',
+    error: 'shop/compose.yaml:2: *all is inside the value that it names',
   },
   {
     title: 'a merge of something else than a mapping',
@@ -577,7 +577,7 @@ export const badCases: readonly BadCase[] = [
   },
   {
     title: 'a missing file',
-    files: {},
+    files: { 'shop/other.yaml': '' },
     error: 'cannot read shop/compose.yaml: there is no such file',
   },
   {
@@ -623,7 +623,7 @@ export const badCases: readonly BadCase[] = [
   {
     title: 'extends without a service',
     yaml: 'services:\n  a: {extends: {file: b.yaml}}\n',
-    error: 'shop/compose.yaml:2: service "a": extends says no service',
+    error: 'shop/compose.yaml:2: service "a": extends names no service',
   },
   {
     title: 'extends from a file that is not there',
@@ -657,13 +657,13 @@ export const badCases: readonly BadCase[] = [
   {
     title: 'a name: of which nothing is left',
     yaml: 'name: "!!"\nservices:\n  a: {image: a}\n',
-    error: 'shop/compose.yaml:1: "!!" is no name of a project',
+    error: 'shop/compose.yaml:1: "!!" is not a project name',
   },
   {
     title: 'a COMPOSE_PROJECT_NAME with upper case',
     yaml: 'services:\n  a: {image: a}\n',
     env: { COMPOSE_PROJECT_NAME: 'Shop' },
-    error: 'COMPOSE_PROJECT_NAME=Shop is no name of a project',
+    error: 'COMPOSE_PROJECT_NAME=Shop is not a project name',
   },
   {
     title: 'a .env with a name that is none',
@@ -683,7 +683,7 @@ export const badCases: readonly BadCase[] = [
   {
     title: 'a .env with a variable that is required',
     files: { [PATH]: 'services:\n  a: {image: a}\n', 'shop/.env': 'A=${B:?why}\n' },
-    error: 'shop/.env:1: the variable B is required and has no value: why',
+    error: 'shop/.env:1: the variable B is required, but has no value: why',
   },
   ...Object.entries(badImages).map(
     ([text, error]): BadCase => ({

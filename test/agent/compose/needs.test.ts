@@ -126,7 +126,7 @@ describe('variables that are not set', () => {
 
   it('that are required are told of, where no image depends on them', async () => {
     expect(await warnings('services:\n  a:\n    image: a\n    user: "${U:?who}"\n')).toEqual([
-      'shop/compose.yaml:4: the variable U is required and has no value: who',
+      'shop/compose.yaml:4: the variable U is required, but has no value: who',
     ]);
   });
 

@@ -104,7 +104,7 @@ describe('a load that fails', () => {
       answering(`${LOADED}{"stream":"Error unpacking image web:1.0: no such blob\\n"}`),
       /Error unpacking image web:1\.0: no such blob/,
     ],
-    ['an empty answer', answering(''), /did not say that it loaded it/],
+    ['an empty answer', answering(''), /did not say that it was loaded/],
     ['null', answering(`${LOADED}null\r\n`), /did not load the image: null$/],
     [
       'an error that is no text',
@@ -119,7 +119,7 @@ describe('a load that fails', () => {
     [
       'progress alone',
       answering('{"status":"Loading layer","progressDetail":{"current":1}}\r\n'),
-      /did not say that it loaded it/,
+      /did not say that it was loaded/,
     ],
     [
       'an answer cut short',

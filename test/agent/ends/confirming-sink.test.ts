@@ -162,7 +162,7 @@ describe('what is tried again', () => {
     expect(ends(await sink.plan([one.image]))).toEqual(['present']);
     inner.images.clear();
     expect(ends(await sink.plan([one.image]))).toEqual([
-      'it was here when the session was confirmed, and is not any more',
+      'it was here when the session was confirmed, but is gone now',
     ]);
   });
 

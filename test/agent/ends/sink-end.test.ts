@@ -47,7 +47,7 @@ it.each<readonly [string, string, RegExp, () => Promise<unknown>]>([
   ['a dir: that exists', 'dir:x', /x exists already/, full],
   ['a dir: that is a file', 'dir:x', /x is a regular file/, () => file('x')],
   ['a dir: in a file', 'dir:no/x', /cannot write .*no\/x/, () => file('no')],
-  ['a layout that is none', 'oci:x', /not an OCI layout/, full],
+  ['a layout that is none', 'oci:x', /neither an OCI layout nor empty/, full],
   ['a layout that is a file', 'oci:x', /cannot write .*x/, () => file('x')],
   ['files in a file', 'each:x', /cannot write .*x/, () => file('x')],
 ])('%s is refused', async (_what, text, message, make) => {

@@ -63,7 +63,7 @@ describe.each(Object.entries(WRITERS))('into %s', (_where, writer) => {
   const refusal = (bytes: number) => ({
     code: 'refused',
     exit: 16,
-    message: `the image brings ${bytes} bytes and was offered with ${image.bytes}`,
+    message: `the image has ${bytes} bytes, but was offered with ${image.bytes}`,
   });
 
   it.each(['layer', 'config'] as const)('a %s of as much is taken, and of more is not', async (kind) => {
@@ -81,7 +81,7 @@ describe.each(Object.entries(WRITERS))('into %s', (_where, writer) => {
     const one = writer();
     for (let n = 0; n < BLOBS_PER_IMAGE_MAX; n++)
       await expect(one.write(blobOf('layer', 0))).rejects.toBe(TAKEN);
-    const message = `an image of more than ${BLOBS_PER_IMAGE_MAX} blobs`;
+    const message = `the image has more than ${BLOBS_PER_IMAGE_MAX} blobs`;
     await expect(one.write(blobOf('layer', 0))).rejects.toMatchObject({ code: 'refused', message });
   });
 });

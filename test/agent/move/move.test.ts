@@ -15,7 +15,7 @@ import type {
 } from '../../../agent/model/sink.ts';
 import { exitOf, type Settled } from '../../../agent/move/ledger.ts';
 import { type MoveOptions, move } from '../../../agent/move/move.ts';
-import { bottleneck } from '../../../agent/move/passage.ts';
+import { longestWait } from '../../../agent/move/passage.ts';
 import { retryPauseMs } from '../../../agent/streams/retry-pause.ts';
 import { deferred } from '../../../proto/deferred.ts';
 import { type ErrorCode, ImgmvError } from '../../../proto/errors.ts';
@@ -652,15 +652,16 @@ describe('the exit status', () => {
   });
 });
 
-describe('the bottleneck', () => {
+describe('the longest wait', () => {
   it('is what was waited for longest since the last look', () => {
     const before = { save: 9_000, network: 100, load: 0 };
-    expect(bottleneck(before, { save: 9_100, network: 900, load: 50 }, 1_000)).toBe('network');
-    expect(bottleneck({}, { load: 700 }, 1_000)).toBe('load');
+    expect(longestWait(before, { save: 9_100, network: 900, load: 50 }, 1_000)).toBe('network');
+    expect(longestWait({}, { load: 700 }, 1_000)).toBe('load');
+    expect(longestWait({}, { network: 400, ownLimit: 500, peerLimit: 450 }, 1_000)).toBe('ownLimit');
   });
 
   it('is nothing where all were quick', () => {
-    expect(bottleneck({ save: 5 }, { save: 5 }, 1_000)).toBeNull();
-    expect(bottleneck({}, { save: 1, compress: 2 }, 1_000)).toBeNull();
+    expect(longestWait({ save: 5 }, { save: 5 }, 1_000)).toBeNull();
+    expect(longestWait({}, { save: 1, compress: 2 }, 1_000)).toBeNull();
   });
 });

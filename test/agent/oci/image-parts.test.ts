@@ -54,7 +54,7 @@ describe.each(['classic', 'containerd'] as const)('an image of a %s store', (sto
     const parts = new ImageParts(image.image, undefined);
     await give(parts, image);
     await parts.addMetadata(blob('config', Buffer.from('{"more":1}')));
-    expect(() => parts.checkWhole()).toThrow(/came and is no part of the image/);
+    expect(() => parts.checkWhole()).toThrow(/came, but is not a part of the image/);
   });
 
   it('is not whole without one of its layers', async () => {
@@ -82,5 +82,5 @@ it('of a classic store has the layers that its config names, in that order', asy
   const diffIds = image.image.diffIds.toReversed();
   const parts = new ImageParts({ ...image.image, diffIds }, undefined);
   await give(parts, image);
-  expect(() => parts.checkWhole()).toThrow(/names other layers than were offered/);
+  expect(() => parts.checkWhole()).toThrow(/are not those that were offered/);
 });

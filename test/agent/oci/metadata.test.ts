@@ -82,26 +82,28 @@ describe('metadata that is none', () => {
   ] as const)('%s that could be taken for the other: %j', (kind, change, at) => {
     const whole = kind === 'manifest' ? { config: descriptor, layers: [] } : { manifests: [] };
     expect(readMetadata(bytes(whole), kind).kind).toBe(kind);
-    expect(() => readMetadata(bytes({ ...whole, ...change }), kind)).toThrow(`breaks its format at ${at}`);
+    expect(() => readMetadata(bytes({ ...whole, ...change }), kind)).toThrow(
+      `is not in its format: ${at} is wrong`,
+    );
   });
 
   it.each([
     ['manifest', '{', 'a manifest is not JSON'],
-    ['manifest', 'null', 'a manifest breaks its format at'],
-    ['manifest', { config: descriptor }, 'at layers'],
-    ['manifest', { config: { ...descriptor, digest: 'sha256:1' }, layers: [] }, 'at config.digest'],
+    ['manifest', 'null', 'a manifest is not in its format'],
+    ['manifest', { config: descriptor }, ': layers is wrong'],
+    ['manifest', { config: { ...descriptor, digest: 'sha256:1' }, layers: [] }, ': config.digest is wrong'],
     [
       'manifest',
       { config: { ...descriptor, digest: `sha512:${'1'.repeat(64)}` }, layers: [] },
-      'at config.digest',
+      ': config.digest is wrong',
     ],
-    ['manifest', { config: { ...descriptor, size: -1 }, layers: [] }, 'at config.size'],
-    ['manifest', { config: { ...descriptor, size: 1.5 }, layers: [] }, 'at config.size'],
-    ['manifest', { config: { ...descriptor, size: 2 ** 60 }, layers: [] }, 'at config.size'],
-    ['manifest', { config: descriptor, layers: Array(501).fill(descriptor) }, 'at layers'],
-    ['index', { manifests: {} }, 'at manifests'],
-    ['index', { manifests: Array(1_001).fill(descriptor) }, 'at manifests'],
-    ['index', { manifests: [{ ...descriptor, platform: { os: 1 } }] }, 'at manifests.0.platform'],
+    ['manifest', { config: { ...descriptor, size: -1 }, layers: [] }, ': config.size is wrong'],
+    ['manifest', { config: { ...descriptor, size: 1.5 }, layers: [] }, ': config.size is wrong'],
+    ['manifest', { config: { ...descriptor, size: 2 ** 60 }, layers: [] }, ': config.size is wrong'],
+    ['manifest', { config: descriptor, layers: Array(501).fill(descriptor) }, ': layers is wrong'],
+    ['index', { manifests: {} }, ': manifests is wrong'],
+    ['index', { manifests: Array(1_001).fill(descriptor) }, ': manifests is wrong'],
+    ['index', { manifests: [{ ...descriptor, platform: { os: 1 } }] }, ': manifests.0.platform'],
   ] as const)('%s %#: %s', (kind, value, message) => {
     const error = expect.objectContaining({ code: 'integrity', message: expect.stringContaining(message) });
     expect(() => readMetadata(bytes(value), kind)).toThrow(error);

@@ -15,7 +15,7 @@ const SLOW_READER: Look = { waitedMs: 150, readerWaits: false };
 /** The level to begin with, and that after each of `looks`. */
 function levels(looks: readonly Look[], pinned?: number): readonly number[] {
   let now = 0;
-  let link: Link = { socketMs: 0, readerWaits: true };
+  let link: Link = { linkMs: 0, readerWaits: true };
   const policy = new LevelPolicy(
     pinned,
     () => link,
@@ -25,7 +25,7 @@ function levels(looks: readonly Look[], pinned?: number): readonly number[] {
   const behind = looks.map((look, at) => {
     const intervals = at === 0 ? 3 : 1;
     now += 200 * intervals;
-    link = { socketMs: link.socketMs + intervals * look.waitedMs, readerWaits: look.readerWaits };
+    link = { linkMs: link.linkMs + intervals * look.waitedMs, readerWaits: look.readerWaits };
     return policy.level();
   });
   return [first, ...behind];
@@ -59,7 +59,7 @@ it('looks for the first time after 0.6 s, then no more than five times a second'
   const looks: number[] = [];
   const look = () => {
     looks.push(now);
-    return { socketMs: 0, readerWaits: true };
+    return { linkMs: 0, readerWaits: true };
   };
   const policy = new LevelPolicy(undefined, look, () => now);
   for (now = 0; now < 1_300; now += 10) policy.level();

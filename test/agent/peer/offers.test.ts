@@ -28,7 +28,7 @@ const ODD: readonly (readonly [string, Partial<Image>, RegExp])[] = [
     { platform: { os: 'x'.repeat(101), architecture: 'amd64' } },
     /cannot be sent: platform\.os$/,
   ],
-  ['a name with a digest', { names: [{ source: 'a:1', target: `a@${digest(1)}` }] }, /no NAME:TAG/],
+  ['a name with a digest', { names: [{ source: 'a:1', target: `a@${digest(1)}` }] }, /is not NAME:TAG/],
   [
     'a name that is too long',
     { names: [{ source: 'a:1', target: `${'a'.repeat(REFERENCE_MAX_BYTES)}:1` }] },
@@ -37,13 +37,13 @@ const ODD: readonly (readonly [string, Partial<Image>, RegExp])[] = [
   [
     'too many names',
     { names: many(NAMES_PER_IMAGE_MAX + 1, (n) => named(n)) },
-    /101 names, and 100 is the most/,
+    /101 names, and at most 100 can be sent/,
   ],
-  ['too many layers', { diffIds: many(LAYERS_MAX + 1, digest) }, /501 layers, and 500 are the most/],
+  ['too many layers', { diffIds: many(LAYERS_MAX + 1, digest) }, /501 layers, and at most 500 can be sent/],
   [
     'too many layers of all platforms',
     { layers: many(LAYERS_OFFERED_MAX + 1, (n) => ({ digest: digest(n), size: 1 })) },
-    /1001 layers together, and 1000 are the most/,
+    /1001 layers in all, and at most 1000 can be sent/,
   ],
   ['a size that is none', { bytes: -1 }, /cannot be sent: bytes$/],
   [
@@ -96,8 +96,12 @@ it('an image without a platform, as docker allows it, arrives', async () => {
 });
 
 it.each<readonly [string, readonly Image[], RegExp]>([
-  ['more images', new Array(OFFER_IMAGES_MAX + 1), /^10001 images, and a session takes 10000$/],
-  ['more names and layers', many(OFFER_PARTS_MAX / 500 + 1, () => large), /^250500 names and layers, and/],
+  ['more images', new Array(OFFER_IMAGES_MAX + 1), /^10001 images: a session takes at most 10000$/],
+  [
+    'more names and layers',
+    many(OFFER_PARTS_MAX / 500 + 1, () => large),
+    /^250500 names and layers: a session takes at most/,
+  ],
 ])('%s than an offer has room for are refused before one is offered', async (_what, images, why) => {
   await using scene = await stage();
   const source = Object.assign(new MemorySource([]), {

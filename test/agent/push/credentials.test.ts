@@ -132,23 +132,18 @@ describe('credentials', () => {
       /docker-credential-fails .* ended with status 3$/,
       /echo r\.example:5000 \|/,
     ],
-    [
-      'says something else',
-      { credsStore: 'text' },
-      /gave something else than credentials$/,
-      /shows what is wrong/,
-    ],
+    ['says something else', { credsStore: 'text' }, /did not return credentials$/, /shows what is wrong/],
     ['says too much', { credsStore: 'endless' }, /gave more than 65536 bytes$/, /shows what is wrong/],
     [
       'has no name',
       { credsStore: '../x' },
-      /names the helper "\.\.\/x", which is no name$/,
+      /names the helper "\.\.\/x", which is not a valid name$/,
       /docker-credential-NAME/,
     ],
     [
       'has options in its name',
       { credHelpers: { [HOST]: 'x y' } },
-      /which is no name$/,
+      /which is not a valid name$/,
       /docker-credential-NAME/,
     ],
   ])(
@@ -186,7 +181,7 @@ describe('credentials', () => {
     [
       'a helper that is not there',
       { credsStore: 'missing' },
-      /docker-credential-missing \(.*config\.json\) is not there$/,
+      /docker-credential-missing \(.*config\.json\) does not exist$/,
     ],
   ])('a configuration with %s: none, and a warning that names it', async (_name, config, message) => {
     await writeDockerConfig(scratch.path, config);
@@ -197,7 +192,7 @@ describe('credentials', () => {
       warn: (text) => warnings.push(text),
     });
     expect(found).toBeUndefined();
-    expect(warnings.map((text) => text.split(': the push is tried without; ')[0])).toEqual([
+    expect(warnings.map((text) => text.split(': the push is tried without credentials; ')[0])).toEqual([
       expect.stringMatching(message),
     ]);
     expect(warnings.join()).not.toContain('c2Vj');

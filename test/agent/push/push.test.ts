@@ -273,7 +273,7 @@ it('is not pushed where the engine did not say so', async () => {
   await using silent = await scene((response) => response.end(lines({ status: 'Pushed', id: 'a' })));
   await expect(silent.push()).rejects.toMatchObject({
     code: 'push-failed',
-    message: expect.stringContaining('did not say that it was pushed'),
+    message: expect.stringContaining('without saying that it was pushed'),
   });
   await using refusing = await scene((response) => {
     response.statusCode = 500;

@@ -35,8 +35,8 @@ export const SECRETS: readonly Mutation[] = [
   {
     name: 'the code is shown on standard output',
     file: 'cli/receive.ts',
-    find: 'process.stderr.write(`\\n  Pairing code:',
-    replace: 'process.stdout.write(`\\n  Pairing code:',
+    find: 'process.stderr.write(`\\n',
+    replace: 'process.stdout.write(`\\n',
     tests: tests('test/e2e/terminal.test.ts', 'keeps the code out of standard output'),
     says: [SHOWN],
   },
@@ -179,7 +179,7 @@ export const SECRETS: readonly Mutation[] = [
   {
     name: 'what a helper says is in the error',
     file: 'agent/push/credential-helper.ts',
-    find: "throw failure('gave something else than credentials', see);",
+    find: "throw failure('did not return credentials', see);",
     replace: 'throw failure(`gave ${end.output}`, see);',
     tests: credentials,
     says: [HELPER],

@@ -54,7 +54,7 @@ async function read(text: string): Promise<void> {
 
 const refused = (path: string, kind: string) => ({
   code: 'integrity',
-  message: expect.stringContaining(`${JSON.stringify(at(path))} is no ${kind}`),
+  message: expect.stringContaining(`${JSON.stringify(at(path))} is not a ${kind}`),
 });
 
 /** Moves it out of the layout, and puts a link to it there: who follows links sees no difference. */

@@ -79,7 +79,7 @@ it.each([
   const digest = blobOf(base).digest.slice(7);
   await expect(write(await image())).rejects.toMatchObject({
     code: 'integrity',
-    message: expect.stringMatching(new RegExp(`^the blob "blobs/sha256/${digest}" is sha256:`)),
+    message: expect.stringMatching(new RegExp(`^the blob "blobs/sha256/${digest}" has the digest sha256:`)),
   });
   expect((await readdir(folder, { recursive: true })).sort()).toEqual(before.sort());
 });

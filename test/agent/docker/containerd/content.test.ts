@@ -233,7 +233,7 @@ describe('info and list', () => {
     ['an answer for another blob', answering(framed(info(OTHER))), /malformed: it is of sha256:bb/],
     ['two answers', answering(framed(info(DIGEST)), framed(info(DIGEST))), /more than one answer/],
     ['success without an answer', answering(), /it is empty/],
-    ['no protobuf', answering(framed(Buffer.from('ff', 'hex'))), /no protobuf/],
+    ['no protobuf', answering(framed(Buffer.from('ff', 'hex'))), /is not protobuf/],
     ['a number for a digest', answering(framed(Buffer.from('0a020801', 'hex'))), /field 1 is a number/],
     ['a text for a size', answering(framed(Buffer.from('0a03120161', 'hex'))), /field 2 is not a number/],
     [
