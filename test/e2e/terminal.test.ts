@@ -116,7 +116,7 @@ describeOn(
       await using sender = send(receiver.port);
       await sender.shows(/\(hidden\): $/);
       sender.type(`qqqq${code.slice(code.indexOf('-'))}\r`);
-      await sender.shows(/word 1 is not in the word list: try again \(2 tries left\)\r\n.*\(hidden\): $/);
+      await sender.shows(/word 1 is not in the word list: try again \(2\s+tries left\)\r\n.*\(hidden\): $/);
       sender.type(`${code}\r`);
       expect([await sender.exit, sender.text]).toEqual([0, expect.not.stringContaining('qqqq')]);
     });
