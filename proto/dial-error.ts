@@ -55,8 +55,7 @@ export function dialError(error: Error, tried: DialTry, afterMs: number): ImgmvE
     default:
   }
   if (error.message === 'Opening handshake has timed out') return silent(tried, error);
-  if (greeting(error).startsWith('SSH-'))
-    return failure('not-imgmv', `${host} is an ssh server, and not imgmv`);
+  if (greeting(error).startsWith('SSH-')) return failure('not-imgmv', `${host} is an ssh server, not imgmv`);
   return failure('not-imgmv', `${host} does not answer as an imgmv receiver does (${error.message})`);
 }
 

@@ -335,7 +335,7 @@ describe('dialling', () => {
     await using server = await tcpServer((socket) => void socket.write('SSH-2.0-OpenSSH_9.2\r\n'));
     await expect(dialPort(server.port)).rejects.toMatchObject({
       code: 'not-imgmv',
-      message: `127.0.0.1:${server.port} is an ssh server, and not imgmv`,
+      message: `127.0.0.1:${server.port} is an ssh server, not imgmv`,
     });
   });
 

@@ -73,7 +73,7 @@ const sinkThatSays = (pushable: () => Promise<Pushable>) =>
   })();
 
 it.each([
-  ['has given the name to another image', 'moved', 'it is the name of another image by now'],
+  ['has given the name to another image', 'moved', 'another image has this name by now'],
   ['takes long to say which image has the name', 'slow', 'the engine takes so long to say'],
 ] as const)('pushes nothing where an engine %s', async (_what, name, message) => {
   const sink = sinkThatSays(async () => ({ foreign: [], name }));

@@ -75,7 +75,7 @@ export const LAYERS: readonly Mutation[] = [
   {
     name: 'an engine is asked for what it cannot read',
     file: IMAGE,
-    find: 'if (odd.hopeless)',
+    find: 'if (error.hopeless)',
     replace: 'if (false)',
     tests: direct('what no engine can save'),
     says: [SAVED],

@@ -68,12 +68,10 @@ export class DirectImage implements Readable {
   }
 
   #give(diffId: Digest, error: unknown): Odd {
-    const { code, syscall } = error as NodeJS.ErrnoException;
-    if (!(error instanceof Odd) && syscall === undefined) throw error;
-    const odd = error instanceof Odd ? error : new Odd(`its files cannot be read (${code})`);
-    if (odd.hopeless)
-      throw integrity(`layer ${diffId} cannot be read, and not saved by docker either: ${odd.message}`);
-    this.#odd.set(diffId, odd);
-    return odd;
+    if (!(error instanceof Odd)) throw error;
+    if (error.hopeless)
+      throw integrity(`layer ${diffId} cannot be read, and not saved by docker either: ${error.message}`);
+    this.#odd.set(diffId, error);
+    return error;
   }
 }

@@ -32,4 +32,4 @@ export type Response =
   | { readonly type: 'end'; readonly id: number }
   /** The layer, or the image, is not to be read from there. */
   | ({ readonly type: 'odd'; readonly id: number; readonly why: string } & OddOptions)
-  | { readonly type: 'failed'; readonly id: number; readonly error: NodeJS.ErrnoException };
+  | { readonly type: 'failed'; readonly id: number; readonly error: Error };

@@ -41,11 +41,8 @@ export class LayerStore implements AsyncDisposable {
     try {
       return await this.thread.find(id, positions);
     } catch (error) {
-      const { code = '' } = error as NodeJS.ErrnoException;
-      const words = WORDS[code];
-      if (words) return words(this.#root);
-      if (error instanceof Odd) return `${this.#root}: ${error.message}`;
-      throw error;
+      if (!(error instanceof Odd)) throw error;
+      return WORDS[error.code ?? '']?.(this.#root) ?? `${this.#root}: ${error.message}`;
     }
   }
 

@@ -39,12 +39,13 @@ class Reading {
 parentPort?.on('message', (request: Request) => {
   if (request.type === 'more') return readings.get(request.id)?.more();
   if (request.type === 'stop') return readings.get(request.id)?.stop();
-  answer(request).catch((error: unknown) => {
-    const { id } = request;
-    if (error instanceof Odd) {
-      const { message: why, hopeless, code } = error;
-      tell({ type: 'odd', id, why, hopeless, code });
-    } else tell({ type: 'failed', id, error: error as NodeJS.ErrnoException });
+  const { id } = request;
+  answer(request).catch((error: NodeJS.ErrnoException) => {
+    // What the system says of a disk is about what lies there; all else is a fault of ours.
+    const odd = error instanceof Odd || error.syscall === undefined ? error : Odd.of(error, root);
+    if (!(odd instanceof Odd)) return tell({ type: 'failed', id, error });
+    const { message: why, hopeless, code } = odd;
+    tell({ type: 'odd', id, why, hopeless, code });
   });
 });
 

@@ -21,11 +21,11 @@ export class Odd extends Error {
     this.code = code;
   }
 
-  /** For what the system says of a path that was to be opened. */
+  /** For what the system says of a path. */
   static of(error: unknown, path: string): Odd {
     if (error instanceof Odd) return error;
     const { code = 'unknown' } = error as NodeJS.ErrnoException;
-    return new Odd(WORDS[code] ?? `cannot be opened (${code})`, path, { code });
+    return new Odd(WORDS[code] ?? `cannot be read (${code})`, path, { code });
   }
 }
 

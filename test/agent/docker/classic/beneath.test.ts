@@ -72,7 +72,7 @@ describe('what is odd is not opened', () => {
     ['what is not there', 'nothing', /is not there$/, false],
     ['below a file', 'plain/x', /is below a file, or a link$/, false],
     ['no name', './', /is no path of a file$/, false],
-    ['a name with a NUL', 'pl\0ain', /cannot be opened/, false],
+    ['a name with a NUL', 'pl\0ain', /cannot be read/, false],
   ] as const)('%s', (_, path, message, hopeless) => {
     const odd = oddity(path);
     expect(odd.message).toMatch(message);

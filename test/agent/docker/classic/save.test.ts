@@ -463,7 +463,7 @@ for (const flavour of ['20', '28', '28c'] as const) {
           const [from] = await new EngineSource(engine, {
             meant: [{ id: id as Digest, names: [] }],
             ignoreSpace: false,
-            direct: true,
+            direct: false,
             leftOut: () => {},
           }).images();
           if (!from) throw new Error(`${options.name} is not there`);
