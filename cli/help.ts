@@ -18,6 +18,8 @@ export const PAGES = [
   'scripts',
   'engines',
   'install',
+  'moving-a-server',
+  'speed',
 ];
 
 export function addHelpCommand(program: Command): void {

@@ -46,7 +46,7 @@ Examples:
 Exit status:
   0 all done and verified    2 usage    10 no such image    11 other host unreachable or lost
   12 not authenticated    13 integrity    14 docker engine    15 versions differ
-  16 refused by the receiver    17 some images or pushes failed    129, 130, 143 stopped by a signal`,
+  16 refused                    17 some images or pushes failed    129, 130, 143 stopped by a signal`,
   )
   .showSuggestionAfterError()
   .configureOutput({

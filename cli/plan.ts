@@ -14,8 +14,8 @@ Examples:
   $ imgmv plan web:1.0 db:16 --to 10.0.0.2
   $ imgmv plan web:1.0 --to host-b --json | jq '.images[]? | {id, bytesMissing}'
 
-It pairs as \`imgmv send\` does, and uses the code up. At a terminal it then offers to
-send what it has shown. Elsewhere, and with --json or --quiet, the move itself needs
+It uses the pairing code up. At a terminal it then offers to send what it has shown, in
+the same session. In a pipe, and with --json or --quiet, it does not: the move needs
 another code. The exit status is 16 if the target refuses all images, 17 if it
 refuses some. To say how long the move takes,
 it measures the link with up to 17 MB of random bytes.`,

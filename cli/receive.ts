@@ -96,7 +96,7 @@ export function receiveCommand(): Command {
     )
     .option(
       '--accept <pattern...>',
-      'set only names that match, such as "team/*" or "reg.example/*"; a pattern without a tag matches every tag',
+      'accept only names that match, such as "team/*" or "reg.example/*"; a pattern without a tag matches every tag',
       collect((text) => parseTargetPattern(text, '--accept')),
     )
     .option('--confirm', 'show the plan on this terminal, and ask before anything moves')

@@ -73,7 +73,7 @@ export class TextRenderer implements Renderer {
       this.#ends.paired(event);
       this.say(`Paired with ${event.peer.name} (${event.peer.address}).`);
     },
-    confirming: ({ peer }) => this.say(`Waiting for ${peer}: somebody there is asked before anything moves.`),
+    confirming: ({ peer }) => this.say(`Waiting for ${peer}, where somebody is asked before anything moves.`),
     attempt: ({ address, left }) =>
       this.#warn(`${address} gave a wrong code; ${counted(left, 'try', 'tries')} left`),
     plan: (event) => this.#plan(event),
@@ -135,14 +135,16 @@ export class TextRenderer implements Renderer {
       return;
     }
     if (only)
-      return this.say(`It asks only what would have to be sent of ${counted(images.length, 'image')}.`);
+      return this.say(
+        `It only plans, for ${counted(images.length, 'image')}: nothing is sent, and the code is used.`,
+      );
     for (const image of images) {
       const name = sourceNameOf(image);
       if (image.action === 'refuse') continue;
       const what =
         image.layersMissing === image.layers
           ? `${size(image.bytes)} in ${counted(image.layers, 'layer')}`
-          : `${size(image.bytesMissing)} in ${image.layersMissing} of ${counted(image.layers, 'layer')}, the others need not be ${this.#ends.local ? 'copied' : 'sent'}`;
+          : `${size(image.bytesMissing)} in ${image.layersMissing} of ${counted(image.layers, 'layer')}, the others are there already`;
       const notes = [
         ...namingLines(image),
         ...image.refs.flatMap(({ target, replaces }) =>

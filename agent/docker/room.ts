@@ -29,6 +29,6 @@ export function noRoom(what: 'saved' | 'loaded', needed: number, { path, freeByt
   const host = what === 'saved' ? 'the source' : 'the target';
   return (
     `it needs ${megabytes(needed)} under ${path} on ${host} while it is ${what}, and ` +
-    `${megabytes(Math.max(0, freeBytes))} are free; --ignore-space there tries anyway`
+    `${megabytes(Math.max(0, freeBytes))} are free; --ignore-space on ${host} tries anyway`
   );
 }

@@ -119,7 +119,7 @@ await describeDecisions('what a receiver allows', (at) => {
       expect(shown).toMatch(
         /^2 images, \S+ k?B to send, 1 name taken from other images, 1 refused in any case$/m,
       );
-      expect(sender.stderr).toMatch(/^Waiting for \S+: somebody there is asked before anything moves\.$/m);
+      expect(sender.stderr).toMatch(/^Waiting for \S+, where somebody is asked before anything moves\.$/m);
       expect((await at.scene.look()).target.shown).toEqual(before.target.shown);
       await receiver.terminal.press('y', 'Enter');
       expect(await receiver.terminal.shows(/exit status/)).toMatch(/^exit status 17$/m);
@@ -212,7 +212,7 @@ await describeDecisions('what a receiver allows', (at) => {
       await using receiver = await receive();
       await using planner = await receiver.onTerminal('plan', ['cache:7']);
       await planner.shows(/^Send this to .* now\? \[y\/N\]$/m);
-      const waiting = await receiver.terminal.shows(/^Waiting for .*: somebody there is asked/m);
+      const waiting = await receiver.terminal.shows(/^Waiting for .*, where somebody is asked/m);
       expect(waiting).not.toMatch(QUESTION);
       await planner.press('y', 'Enter');
       await answer(receiver.terminal, 'y', 'Enter');
