@@ -13,6 +13,7 @@ import { type CommitOrder, LAYER_ALONE_MIN_BYTES } from '../incoming.ts';
 import type { Inventory, List } from '../inventory.ts';
 import { layersOfHistory } from './history.ts';
 import { classicInventory } from './inventory.ts';
+import { LayerPaths } from './layer-paths.ts';
 import { LayerStack } from './layer-stack.ts';
 
 export class ClassicStore implements ImageStore {
@@ -63,6 +64,11 @@ export class ClassicStore implements ImageStore {
       throw new ImgmvError('refused', `docker ${version} cannot load layers that are compressed with zstd`, {
         hint: 'a newer docker can; or build the image with compression=gzip',
       });
+  }
+
+  lookThrough(): (bytes: Buffer) => void {
+    const paths = new LayerPaths();
+    return (bytes) => paths.add(bytes);
   }
 
   commitOrder(image: Image, below: number): CommitOrder | undefined {
