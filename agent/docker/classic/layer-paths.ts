@@ -18,11 +18,11 @@ const SYMLINK = '2';
 /** Hard links, symbolic links, devices and pipes. */
 const SPECIAL = '12346';
 const EXTENDED = 'xgLK';
-/** It climbs first, if at all: what it climbs from is a directory then, and no link. */
-const PLAIN_TARGET = /^(?!\/)(?:\.\.?\/+)*(?:\.\.?|(?:(?!\.\.(?:\/|$))[^/]+\/*)*)$/;
 
 /** What extended headers say of the entry behind them. */
 interface Said {
+  /** Their types. */
+  kinds: string;
   readonly names: string[];
   readonly targets: string[];
   readonly sizes: number[];
@@ -41,7 +41,7 @@ export class LayerPaths {
   #extending: string | undefined;
   #skip = 0;
   #ended = false;
-  #said: Said = { names: [], targets: [], sizes: [] };
+  #said: Said = { kinds: '', names: [], targets: [], sizes: [] };
   /** Directories that something has to be below, and files that were named by way of a link. */
   readonly #through = new Set<string>();
   /** What is no file and no directory: where it leads inside the layer, or that it may lead anywhere. */
@@ -74,13 +74,18 @@ export class LayerPaths {
     const size = sizeOf(block);
     if (EXTENDED.includes(type)) return this.#expectExtended(type, size);
     const { names, targets, sizes } = this.#said;
-    this.#said = { names: [], targets: [], sizes: [] };
+    this.#said = { kinds: '', names: [], targets: [], sizes: [] };
     const target = theOne(targets) ?? text(block, 157, 100);
     this.#enter(type, theOne(names) ?? nameOf(block), target, [size, ...sizes]);
   }
 
   #expectExtended(type: string, size: number): void {
+    const kinds = this.#said.kinds + type;
+    // Some readers forget the one for the other.
+    if (kinds.length > 1 && !['KL', 'LK'].includes(kinds))
+      throw odd('several extended headers for one entry');
     if (size === 0 || size > EXTENDED_MAX_BYTES) throw odd(`an extended header of ${size} bytes`);
+    if (type !== 'g') this.#said.kinds = kinds;
     this.#extending = type + size;
     this.#wanted = padded(size);
   }
@@ -134,8 +139,7 @@ export class LayerPaths {
   /** `target`: undefined for what is no symbolic link. */
   #link(path: readonly string[], target: string | undefined): void {
     const name = path.join('/');
-    const isPlain = target !== undefined && PLAIN_TARGET.test(target);
-    const leads = isPlain ? inside(path.slice(0, -1), target) : undefined;
+    const leads = target === undefined ? undefined : leadsTo(path.slice(0, -1), target);
     if (this.#through.has(name) || this.#firstLink(path.slice(0, -1)) !== undefined) throw outside(path);
     this.#remember(path);
     if (this.#links.has(name)) throw odd(`${JSON.stringify(name)} twice`);
@@ -182,6 +186,17 @@ function inside(from: readonly string[], name: string): readonly string[] | unde
     else if (parts.pop() === undefined) return undefined;
   }
   return parts;
+}
+
+/**
+ * Where a symbolic link in a directory leads; undefined where that is not in the layer. It may climb at first, from
+ * directories; behind a part that may be a link itself nobody knows from where.
+ */
+function leadsTo(directory: readonly string[], target: string): readonly string[] | undefined {
+  const parts = target.split('/').filter((part) => part !== '' && part !== '.');
+  const climbs = parts.lastIndexOf('..') + 1;
+  const plain = !target.startsWith('/') && parts.slice(0, climbs).every((part) => part === '..');
+  return plain ? inside(directory, target) : undefined;
 }
 
 function checksumHolds(block: Buffer): boolean {
@@ -251,8 +266,9 @@ function padded(bytes: number): number {
 }
 
 function outside(path: readonly string[]): ImgmvError {
+  const name = JSON.stringify(path.join('/').slice(0, 200));
   return integrity(
-    `a layer has ${JSON.stringify(path.join('/').slice(0, 200))} behind a link that leads elsewhere: the engine would read a file of its host for it`,
+    `a layer has a link to elsewhere at ${name} or above it: the engine would read a file of its host for one of the layer`,
   );
 }
 

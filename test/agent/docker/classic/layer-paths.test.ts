@@ -33,6 +33,14 @@ describe('a layer for a classic engine', () => {
     ['a file behind a link to its neighbour', [folder('usr/lib/'), link('lib', 'usr/lib'), file('lib/a')]],
     ['one behind a link that climbs, and not too far', [link('usr/lib', '../lib'), file('usr/lib/a')]],
     ['a file without content behind any link', [link('a', '/etc'), file('a/b', '')]],
+    [
+      'a long name and a long target',
+      [
+        rawEntry({ name: 'x', type: 'K', body: `${LONG}\0` }),
+        rawEntry({ name: 'x', type: 'L', body: `${LONG}\0` }),
+        link('ddd', 'ddd'),
+      ],
+    ],
     ['a hard link', [file('a'), { name: 'b', type: '1', linkName: 'a' }]],
     [
       'devices and pipes',
@@ -80,12 +88,29 @@ describe('a layer for a classic engine', () => {
     ['a target by pax', [paxHeader([['linkpath', '/etc']]), link('a', 'b'), file('a/shadow')]],
     ['another spelling', [file('./x/..//a/shadow'), link('/a/', '/etc')]],
   ])('may not have %s', (_what, parts) => {
-    expect(() => look(...parts)).toThrow(/the engine would read a file of its host for it$/);
+    expect(() => look(...parts)).toThrow(/the engine would read a file of its host for one of the layer$/);
   });
 
   it.each<readonly [string, readonly (RawEntry | Buffer)[]]>([
     ['a name that climbs', [file('../a')]],
-    ['two names', [paxHeader([['path', 'a']]), rawEntry({ name: 'x', type: 'L', body: 'b\0' }), file('c')]],
+    [
+      'a name that some forget for another header',
+      [paxHeader([['path', 'a']]), paxHeader([['k', 'v']], 'g'), file('c')],
+    ],
+    [
+      'two extended headers',
+      [paxHeader([['path', 'a']]), rawEntry({ name: 'x', type: 'L', body: 'a\0' }), file('c')],
+    ],
+    [
+      'two names',
+      [
+        paxHeader([
+          ['path', 'a'],
+          ['path', 'b'],
+        ]),
+        file('c'),
+      ],
+    ],
     ['two sizes', [paxHeader([['size', '3']]), file('c')]],
     ['a sparse file', [{ name: 'a', type: 'S', body: 'x' }]],
     ['a sparse file of pax', [paxHeader([['GNU.sparse.major', '1']]), file('c')]],
