@@ -102,7 +102,9 @@ export class EngineWriter {
     const path = blob.digest ? blobPath(blob.digest) : `layers/${this.#parts.blobs}.tar`;
     const hasher = blob.verified ? undefined : new Hasher();
     const { store } = this.#options;
-    using unpacked = store.comparesLayers ? undefined : new UnpackedDigest();
+    const look = store.lookThrough();
+    const hashes = !store.comparesLayers;
+    using unpacked = look || hashes ? new UnpackedDigest({ look, hashes }) : undefined;
     const body = async function* () {
       let first = true;
       for await (const chunk of blob.body) {

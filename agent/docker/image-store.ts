@@ -70,6 +70,8 @@ export interface ImageStore extends AsyncDisposable {
 
   /** Throws refused for a layer that the engine could not unpack. `head`: its first bytes. */
   checkLayer(head: Buffer): void;
+  /** For what is in a layer that comes, piece by piece: throws integrity for one that the engine must not get. Undefined where it may get any. */
+  lookThrough(): ((bytes: Buffer) => void) | undefined;
   /** How layers are committed one by one; undefined where those of this image cannot be. `below`: so many of the lowest are here. */
   commitOrder(image: Image, below: number): CommitOrder | undefined;
   /** `parts` are whole. `name`: undefined for none. */

@@ -5,7 +5,7 @@ import type { Digest } from '../../agent/model/image.ts';
 import { EntryWriter } from '../../proto/entry-writer.ts';
 import type { AnsweredItem } from '../../proto/messages.ts';
 import { type MemoryBlob, type MemoryImage, testImage } from '../memory.ts';
-import { type Engine, engineSupport, startEngine } from '../rig/engine.ts';
+import { type Engine, engineSupport, type Flavour, startEngine } from '../rig/engine.ts';
 import { type LoadedImage, loadImage } from '../rig/images.ts';
 import { type Imgmv, toldBy } from '../rig/imgmv.ts';
 import { type Registry, registrySupport, startRegistry } from '../rig/registry.ts';
@@ -42,7 +42,7 @@ export interface Theft {
   readonly pushed: readonly PushedRef[];
 }
 
-/** The target, with a private image on a containerd store, and the thief's registry. */
+/** The target, with a private image, and the thief's registry. */
 export class Thief implements AsyncDisposable {
   readonly engine: Engine;
   readonly registry: Registry;
@@ -57,8 +57,8 @@ export class Thief implements AsyncDisposable {
     this.victim = victim;
   }
 
-  static async atWork(): Promise<Thief> {
-    const [engine, registry] = await Promise.all([startEngine({ flavour: '28c' }), startRegistry()]);
+  static async atWork(flavour: Flavour = '28c'): Promise<Thief> {
+    const [engine, registry] = await Promise.all([startEngine({ flavour }), startRegistry()]);
     const built = await program(engine);
     const layers = [{ 'srv/secret': 'TOP SECRET' }];
     const victim = await loadImage(engine, { name: PRIVATE, layers, gzip: true });

@@ -15,6 +15,7 @@ import { DirectImage } from './direct/direct-image.ts';
 import { LayerStore } from './direct/layer-store.ts';
 import { layersOfHistory } from './history.ts';
 import { classicInventory } from './inventory.ts';
+import { LayerPaths } from './layer-paths.ts';
 import { LayerStack } from './layer-stack.ts';
 
 export class ClassicStore implements ImageStore {
@@ -80,6 +81,11 @@ export class ClassicStore implements ImageStore {
       throw new ImgmvError('refused', `docker ${version} cannot load layers that are compressed with zstd`, {
         hint: 'a newer docker can; or build the image with compression=gzip',
       });
+  }
+
+  lookThrough(): (bytes: Buffer) => void {
+    const paths = new LayerPaths();
+    return (bytes) => paths.add(bytes);
   }
 
   commitOrder(image: Image, below: number): CommitOrder | undefined {

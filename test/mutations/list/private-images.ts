@@ -3,12 +3,15 @@ import { type Mutation, tests } from '../mutation.ts';
 
 const stolen = (pattern: string) => tests('test/hostile/private-images.test.ts', pattern);
 const named = (pattern: string) => tests('test/hostile/private-indexes.test.ts', pattern);
+const LAYER_PATHS = tests('test/agent/docker/classic/layer-paths.test.ts');
 const PUSHABLE = tests('test/agent/docker/containerd/pushable.test.ts');
 
 const READS = 'A sender reads no image';
 const DIGITS = 'The full digest of an image';
 const LAYER = 'Even if it knows a digest';
 const LOOKS = 'Of the blobs that containerd has not unpacked itself';
+const FILES = 'Nor does a sender read other files';
+const SEVERAL = 'A layer whose tar engines may read';
 const PRESENT = 'An image counts as present only';
 const PUSHED = 'Nothing is pushed unless';
 const NAMES = 'An image is pushed only if everything';
@@ -303,6 +306,38 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
     replace: 'encodeName(repository)}/push?',
     tests: tests('test/agent/docker/engine.test.ts', 'names to podman in full'),
     says: [PODMAN],
+  },
+  {
+    name: 'a classic engine gets whatever layer comes',
+    file: 'agent/docker/classic/classic-store.ts',
+    find: 'return (bytes) => paths.add(bytes);',
+    replace: 'return () => void paths;',
+    tests: tests('test/hostile/private-files.test.ts'),
+    says: [FILES],
+  },
+  {
+    name: 'a file of a layer may be behind a link to the host',
+    file: 'agent/docker/classic/layer-paths.ts',
+    find: 'if (type === FILE && size > 0) this.#file(path);',
+    replace: '',
+    tests: LAYER_PATHS,
+    says: [FILES],
+  },
+  {
+    name: 'a file of a layer may become one behind a link later',
+    file: 'agent/docker/classic/layer-paths.ts',
+    find: 'this.#through.has(name) || ',
+    replace: '',
+    tests: LAYER_PATHS,
+    says: [FILES],
+  },
+  {
+    name: 'a layer may have names that only some readers know',
+    file: 'agent/docker/classic/layer-paths.ts',
+    find: "kinds.length > 1 && !['KL', 'LK'].includes(kinds)",
+    replace: 'kinds.length < 0',
+    tests: LAYER_PATHS,
+    says: [SEVERAL],
   },
   {
     name: 'the sender hears what the registry said',
