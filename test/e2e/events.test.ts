@@ -89,6 +89,9 @@ describeOn(
       /** Of an image that was not offered a sender is told 12 digits. */
       const oldId = () => (side === 'send' ? old.id.slice('sha256:'.length).slice(0, 12) : old.id);
 
+      /** Its engine's data is in mounts of its own; the other side is not told. */
+      const saved = side === 'send' && { read: 'save', readReason: expect.stringMatching(/ to be seen in /) };
+
       it('hold the plan', () => {
         const [plan] = only('plan');
         expect(plan?.only).toBe(false);
@@ -103,6 +106,7 @@ describeOn(
             action: 'send',
             reason: null,
             warning: null,
+            ...saved,
             layers: 2,
             layersMissing: 2,
             bytes: COUNT,
@@ -155,6 +159,7 @@ describeOn(
           bytes: COUNT,
           wireBytes: COUNT,
           layersSent: 2,
+          ...saved,
           layersSkipped: 0,
           startedAt: COUNT,
           seconds: COUNT,
