@@ -2,6 +2,7 @@
 import type { PlanImage, PlanLayer } from '../agent/model/events.ts';
 import { escapeText } from './escape.ts';
 import { namingLines, short, sourceNameOf } from './names.ts';
+import { readings } from './readings.ts';
 import { size } from './sizes.ts';
 import { tableLines } from './table.ts';
 import { wrap } from './wrap.ts';
@@ -47,7 +48,15 @@ export function planText(images: readonly PlanImage[], options: PlanTextOptions 
     const partly = image.layersMissing > 0 && image.layersMissing < image.layers;
     if (partly && images.length <= LAYERS_SHOWN_FOR_IMAGES) lines.push(...layersOf(image, bringers, verb));
   }
-  return wrap([...lines, ...changedIds(images), ...readings(images), ''].join('\n'), columns);
+  return wrap(
+    [
+      ...lines,
+      ...changedIds(images),
+      ...readings(images.filter(({ action }) => action === 'send')).map(escapeText),
+      '',
+    ].join('\n'),
+    columns,
+  );
 }
 
 function rowOf(image: PlanImage, verb: string): readonly string[] {
@@ -78,22 +87,6 @@ export function changedIds(images: readonly PlanImage[]): readonly string[] {
     const changed = arriving.filter(({ idChange }) => idChange === reason);
     const whose = changed.length === arriving.length ? '' : ` of ${changed.map(sourceNameOf).join(', ')}`;
     return escapeText(`The ids${whose} will be others at the target: ${reason}.`);
-  });
-}
-
-/** How the layers are read at the source, where it has two ways: once for all images, or for those of which it is true. */
-function readings(images: readonly PlanImage[]): readonly string[] {
-  const moving = images.filter(({ action, read }) => action === 'send' && read !== undefined);
-  const ways = new Set(moving.map(({ read, readReason }) => `${read} ${readReason}`));
-  return [...ways].map((way) => {
-    const alike = moving.filter(({ read, readReason }) => `${read} ${readReason}` === way);
-    const whose = alike.length === moving.length ? '' : ` of ${alike.map(sourceNameOf).join(', ')}`;
-    const [{ read, readReason } = {}] = alike;
-    return escapeText(
-      read === 'store'
-        ? `Layers${whose} are read where the engine keeps them.`
-        : `Layers${whose} are read by docker save: ${readReason}.`,
-    );
   });
 }
 

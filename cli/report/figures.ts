@@ -45,6 +45,8 @@ export function imageOf(
     phases,
     tries: retries + (told ? 1 : 0),
     kept: told?.kept ?? 0,
+    read: told?.read ?? planned.read ?? null,
+    readReason: (told?.read ? told : planned).readReason ?? null,
     reason: planned.reason,
     warning: planned.warning,
     idChange: planned.idChange,

@@ -1,5 +1,6 @@
 /** A report as one page, on its own: no script, nothing from elsewhere, and a policy in it that allows neither. */
 
+import { readings } from '../readings.ts';
 import { size } from '../sizes.ts';
 import { bar, legend, type Piece } from './html-bar.ts';
 import { imageTable } from './html-images.ts';
@@ -58,6 +59,7 @@ ${images.length > 0 && imageTable(report)}
 <div><dt>From</dt><dd>${sideText(source)}</dd></div>
 <div><dt>To</dt><dd>${sideText(target)}</dd></div>
 </dl>
+${readings(images).map((line) => html`<p>${line}</p>`)}
 </section>
 </main>
 <footer><p>Sizes are before compression, unless they are of the wire. A rate is what moved in a second of transfer.

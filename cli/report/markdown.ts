@@ -2,6 +2,7 @@
 
 import { counted } from '../../proto/counted.ts';
 import { short } from '../names.ts';
+import { readings } from '../readings.ts';
 import { size } from '../sizes.ts';
 import { code, prose } from './markdown-text.ts';
 import { arrived, type ReportData, type ReportImage } from './model.ts';
@@ -45,9 +46,11 @@ export function markdownReport(report: ReportData): string {
 function summary(report: ReportData): readonly (readonly string[])[] {
   const { commandLine, exit, imgmv, reconnections, seconds, source, startedAt, target, totals } = report;
   const { bytes, ratio, rate, saved, size: whole, wireBytes } = totals;
+  const read = readings(report.images).join(' ');
   const rows = [
     ['From', prose(sideText(source))],
     ['To', prose(sideText(target))],
+    read !== '' && ['Read', prose(read)],
     ['Started', `${moment(startedAt)}, took ${time(seconds)}`],
     ['Images', `${totals.loaded + totals.present} of ${totals.images}`],
     ['Moved', `${size(bytes)} of ${size(whole)}${rate === null ? '' : `, at ${size(rate)}/s`}`],

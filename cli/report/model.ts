@@ -71,6 +71,9 @@ export interface ReportImage extends Moved, Pick<PlanImage, Planned>, Pick<Event
   readonly size: number;
   readonly startedAt: number | null;
   readonly tries: number;
+  /** As the `image` event has it, or the plan where there is none; null at the other host, and of archives. */
+  readonly read: 'store' | 'save' | null;
+  readonly readReason: string | null;
   readonly pushed: readonly PushedRef[];
 }
 

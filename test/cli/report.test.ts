@@ -330,6 +330,8 @@ describe('the JSON report', () => {
       'phases',
       'tries',
       'kept',
+      'read',
+      'readReason',
       'reason',
       'warning',
       'idChange',
