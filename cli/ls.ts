@@ -14,7 +14,6 @@ import {
   collectEndpoints,
   FROM_HELP,
   MAX_BYTES_HELP,
-  NO_DIRECT_HELP,
   requireArchive,
   requirePickedOnce,
   requireStdinOnce,
@@ -22,18 +21,14 @@ import {
 } from './places.ts';
 import { addCommonOptions, type CommonOptions, run } from './run.ts';
 
-type ListFlags = CommonOptions &
-  ChoosingFlags &
-  Pick<MoveFile, 'from' | 'maxBytes'> & { readonly direct: boolean };
+type ListFlags = CommonOptions & ChoosingFlags & Pick<MoveFile, 'from' | 'maxBytes'>;
 
 export function lsCommand(): Command {
   const command = new Command('ls')
     .description('list images, their sizes and what they share')
     .argument('[IMAGE...]', IMAGE_HELP)
     .option('--from <source>', FROM_HELP, collectEndpoints);
-  addChoosingOptions(command)
-    .option('--no-direct', NO_DIRECT_HELP)
-    .option('--max-bytes <size>', `with --from: ${MAX_BYTES_HELP}`, parseSize);
+  addChoosingOptions(command).option('--max-bytes <size>', `with --from: ${MAX_BYTES_HELP}`, parseSize);
   return addCommonOptions(command, 'errors and the list')
     .addHelpText(
       'after',
@@ -62,7 +57,7 @@ compressed as a whole is decompressed.`,
         await listImages({
           from: sourcesOf(flags.from, engine),
           maxBytes: flags.maxBytes,
-          direct: flags.direct,
+          direct: true,
           selection: { ...chosen, ...everything, orNothing },
           stdin: process.stdin,
           signal,

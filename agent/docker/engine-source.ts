@@ -20,7 +20,7 @@ export interface EngineSourceOptions {
   readonly meant: readonly Meant[];
   /** Save images for which there seems to be no room. */
   readonly ignoreSpace: boolean;
-  /** Blobs are to be read from the engine's store, where that can be done; otherwise out of `docker save` alone. */
+  /** Reads layers from the engine's store if it can; otherwise, or without this, by `docker save`. */
   readonly direct: boolean;
   /** Told which image is left out, and why. */
   readonly leftOut: (message: string) => void;
@@ -120,7 +120,7 @@ export class EngineSource implements Source {
     for await (const blob of named(blobs)) yield { ...blob, body: named(blob.body) };
   }
 
-  /** Throws image-not-found for an image that was removed meanwhile, which 20.10 says in words of its own alone. */
+  /** Throws image-not-found if the image has been removed meanwhile: 20.10 answers that with status 500. */
   async #save({ id }: Image, signal: AbortSignal): Promise<IncomingMessage> {
     try {
       return await this.#engine.save(id, signal);

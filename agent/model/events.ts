@@ -251,7 +251,7 @@ type Told =
       readonly images: number;
       readonly failed: number;
       readonly bytes: number;
-      /** All of the session, both ways, as the target counts it; a plan alone by the host that tells it. */
+      /** Of the whole session, in both directions, as counted by the target; for a plan, by this host. */
       readonly wireBytes: number;
       /** From the plan until the last image ended, or all were placed, as the target measures it; a plan alone as a whole. */
       readonly seconds: number;

@@ -72,7 +72,7 @@ export interface Image {
   readonly layers?: readonly LayerBlob[] | undefined;
   /** The uncompressed size that the source's engine reports: an estimate of what travels. */
   readonly bytes: number;
-  /** As its source means to read it; absent where there is but one way. Nothing that another host is told. */
+  /** How its source is going to read it; absent if there is only one way. Not sent to the other host. */
   readonly readBy?: ReadBy | undefined;
   /** Why its source cannot give it; a sink that has it already may name it all the same. Absent: it can. */
   readonly withheld?: string | undefined;

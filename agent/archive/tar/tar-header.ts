@@ -4,8 +4,10 @@
  * archive than we checked.
  * tar-stream, which reads what engines save, takes the last of several answers in silence; here that is an error.
  */
+
 import type { ImgmvError } from '../../../proto/errors.ts';
 import { integrity } from '../../streams/errors.ts';
+import { checksumHolds } from '../../streams/tar-checksum.ts';
 import { ENTRY_NAME_MAX_BYTES } from '../limits.ts';
 
 export const BLOCK_BYTES = 512;
@@ -35,7 +37,7 @@ export interface Extended {
 export function decodeTarHeader(block: Buffer): TarHeader {
   const magic = block.subarray(257, 265);
   const ustar = magic.subarray(0, USTAR.length).equals(USTAR);
-  if (!checksumHolds(block) || !(ustar || magic.equals(GNU) || magic.equals(V7)))
+  if (!checksumHolds(block, numeric(block, 148, 8)) || !(ustar || magic.equals(GNU) || magic.equals(V7)))
     throw bad('a tar header is not valid');
   const prefix = ustar ? text(block, 345, 155) : '';
   const name = text(block, 0, 100);
@@ -50,19 +52,7 @@ export function decodeTarHeader(block: Buffer): TarHeader {
 /** Whether the block, which may be shorter than one, is a header. */
 export function isTarHeader(block: Buffer): boolean {
   const magic = block.subarray(257, 257 + 5).toString('latin1');
-  return block.length === BLOCK_BYTES && magic === 'ustar' && checksumHolds(block);
-}
-
-/** Of all bytes but its own, which count as blanks. Old writers took bytes for signed numbers. */
-function checksumHolds(block: Buffer): boolean {
-  let [unsigned, signed] = [8 * 0x20, 8 * 0x20];
-  for (let at = 0; at < BLOCK_BYTES; at++) {
-    if (at >= 148 && at < 156) continue;
-    unsigned += block.readUInt8(at);
-    signed += block.readInt8(at);
-  }
-  const said = numeric(block, 148, 8);
-  return said === unsigned || said === signed;
+  return block.length === BLOCK_BYTES && magic === 'ustar' && checksumHolds(block, numeric(block, 148, 8));
 }
 
 /** POSIX.1-2017 pax, "pax Extended Header": `<length> <key>=<value>\n`. `global`: for all entries that follow. */

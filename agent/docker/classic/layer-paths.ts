@@ -5,6 +5,7 @@
  */
 import type { ImgmvError } from '../../../proto/errors.ts';
 import { integrity } from '../../streams/errors.ts';
+import { checksumHolds } from '../../streams/tar-checksum.ts';
 
 const BLOCK_BYTES = 512;
 /** As archives have it for an extended header. */
@@ -69,7 +70,7 @@ export class LayerPaths {
       this.#ended = true;
       return;
     }
-    if (!checksumHolds(block)) throw odd('what should be a header is none');
+    if (!checksumHolds(block, octal(block.subarray(148, 156)))) throw odd('what should be a header is none');
     const type = block[156] === 0 ? FILE : block.toString('latin1', 156, 157);
     const size = sizeOf(block);
     if (EXTENDED.includes(type)) return this.#expectExtended(type, size);
@@ -197,17 +198,6 @@ function leadsTo(directory: readonly string[], target: string): readonly string[
   const climbs = parts.lastIndexOf('..') + 1;
   const plain = !target.startsWith('/') && parts.slice(0, climbs).every((part) => part === '..');
   return plain ? inside(directory, target) : undefined;
-}
-
-function checksumHolds(block: Buffer): boolean {
-  let [unsigned, signed] = [8 * 0x20, 8 * 0x20];
-  for (let at = 0; at < BLOCK_BYTES; at++) {
-    if (at >= 148 && at < 156) continue;
-    unsigned += block.readUInt8(at);
-    signed += block.readInt8(at);
-  }
-  const said = octal(block.subarray(148, 156));
-  return said === unsigned || said === signed;
 }
 
 function sizeOf(block: Buffer): number {

@@ -46,7 +46,7 @@ export interface FoundImage {
   readonly layers: readonly FoundLayer[];
 }
 
-/** All calls throw Odd where something is not as the engine leaves it, and for what is not there. */
+/** All calls throw Odd if a file is missing, or is not as the engine would have left it. */
 export class LayerFiles implements Disposable {
   readonly #beneath: Beneath;
   readonly #driver: string;

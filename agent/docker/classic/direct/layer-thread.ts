@@ -81,7 +81,7 @@ export class LayerThread implements AsyncDisposable {
     return id;
   }
 
-  /** A process that has nothing else to do need not wait for a thread of which nothing is wanted. */
+  /** An idle thread does not keep the process running. */
   #leave(id: number): void {
     this.#listeners.delete(id);
     if (this.#listeners.size === 0) this.#worker?.unref();
@@ -124,7 +124,7 @@ function newWorker(workerData: WorkerData): Worker {
   return new Worker(code, { eval: true, workerData, env: {}, argv: [], execArgv: [], stdin: false });
 }
 
-/** In a checkout, where nothing is bundled: tsx, which runs this file, too, is told of the thread by itself. */
+/** In a checkout nothing is bundled, so the thread loads tsx before the TypeScript. */
 function fromSources(): string {
   const worker = JSON.stringify(new URL('layer-worker.ts', import.meta.url).href);
   return `import('tsx/esm/api').then(({ register }) => { register(); return import(${worker}); });`;

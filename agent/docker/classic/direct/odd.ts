@@ -1,5 +1,5 @@
 export interface OddOptions {
-  /** Nor can the engine read it: to open what is there may hold up whoever does, for ever. */
+  /** The engine must not try to read it either: opening such a file can block for ever. */
   readonly hopeless?: boolean | undefined;
   /** What the system said: `ENOENT`. */
   readonly code?: string | undefined;
