@@ -1,4 +1,5 @@
 /** The engine of this host: whether it is found and answers, how its images are read, and what room it has. */
+import { LayerStore } from '../docker/classic/direct/layer-store.ts';
 import { Engine, type EngineOptions } from '../docker/engine.ts';
 import { roomOf } from '../docker/room.ts';
 import { type Check, fault, faultOf, ok, warning } from './check.ts';
@@ -31,7 +32,12 @@ async function checkStore(engine: Engine): Promise<Check> {
   try {
     await engine.list();
     const { kind, store } = engine.info;
-    if (store === 'classic') return ok('store', `${store} store, which ${kind} saves image by image`);
+    if (store === 'classic') {
+      const layers = LayerStore.of(engine);
+      const why = typeof layers === 'string' ? layers : await layers.whyNot();
+      const how = why === undefined ? 'whose layers are read where they lie' : `read by ${kind} save: ${why}`;
+      return ok('store', `${store} store, ${how}`);
+    }
     const content = await engine.content();
     if (content) return ok('store', `${store} store, read blob by blob`);
     return warning(

@@ -319,7 +319,14 @@ describeOn(
         0,
         /^ok {7}room {11}[0-9.]+ [MG]B free under .*\n.*\nNothing stands in the way\.\n$/m,
       );
-      expect(imgmv.stdout).toMatch(/^ok {7}store {10}classic store, which docker saves image by image$/m);
+      expect(imgmv.stdout).toMatch(/^ok {7}store {10}classic store, whose layers are read where they lie$/m);
+      // Its data is in mounts of its own.
+      await using outside = runImgmv(['doctor', ...at(engine)]);
+      await expectEnd(
+        outside,
+        0,
+        /^ok {7}store {10}classic store, read by docker save: images are not to be/m,
+      );
       await using quiet = runImgmv(['doctor', '--quiet', ...at(engine)], { host: beside(engine) });
       await expectEnd(quiet, 0, /^Nothing stands in the way\.\n$/);
     });

@@ -1,5 +1,7 @@
 /** Whether the layers of a classic engine can be read where they lie, and the images that can. */
 
+import { access, constants } from 'node:fs/promises';
+import { join } from 'node:path';
 import type { Image } from '../../../model/image.ts';
 import { chainIds } from '../../../oci/chain-id.ts';
 import type { Engine } from '../../engine.ts';
@@ -11,16 +13,18 @@ import { Odd } from './odd.ts';
 const WORDS: Readonly<Record<string, (root: string) => string>> = {
   EACCES: (root) => `this user may not read ${root}`,
   EPERM: (root) => `this user may not read ${root}`,
-  ENOENT: (root) => `the image is not to be seen in ${root} from here`,
-  ENOTDIR: (root) => `the image is not to be seen in ${root} from here`,
+  ENOENT: (root) => `images are not to be seen in ${root} from here`,
+  ENOTDIR: (root) => `images are not to be seen in ${root} from here`,
 };
 
 export class LayerStore implements AsyncDisposable {
   readonly thread: LayerThread;
   readonly #root: string;
+  readonly #driver: string;
 
   private constructor(root: string, driver: string) {
     this.#root = root;
+    this.#driver = driver;
     this.thread = new LayerThread({ root, driver });
   }
 
@@ -42,7 +46,18 @@ export class LayerStore implements AsyncDisposable {
       return await this.thread.find(id, positions);
     } catch (error) {
       if (!(error instanceof Odd)) throw error;
-      return WORDS[error.code ?? '']?.(this.#root) ?? `${this.#root}: ${error.message}`;
+      return (await this.whyNot()) ?? `${this.#root}: ${error.message}`;
+    }
+  }
+
+  /** Why no image can be read there, as far as that shows without one; undefined where nothing stands in the way. */
+  async whyNot(): Promise<string | undefined> {
+    try {
+      await access(join(this.#root, 'image', this.#driver, 'layerdb'), constants.R_OK);
+      return undefined;
+    } catch (error) {
+      const { code = '', message } = error as NodeJS.ErrnoException;
+      return WORDS[code]?.(this.#root) ?? message;
     }
   }
 
