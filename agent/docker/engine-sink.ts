@@ -4,7 +4,7 @@ import { counted } from '../../proto/counted.ts';
 import { deferred } from '../../proto/deferred.ts';
 import { toImgmvError } from '../../proto/errors.ts';
 import { Stopwatch } from '../../proto/stopwatch.ts';
-import { bytesToCome, type Digest, type Image } from '../model/image.ts';
+import { bytesToCome, type Digest, digestsOf, type Image } from '../model/image.ts';
 import { NameClaims } from '../model/name-claims.ts';
 import { shownName } from '../model/plan.ts';
 import {
@@ -261,11 +261,10 @@ export class EngineSink implements Sink {
     };
   }
 
-  #expect({ store, layers, diffIds }: Image): void {
-    if (layers === undefined && store === 'containerd') this.#mayCome = 'any';
+  #expect(image: Image): void {
+    if (image.layers === undefined && image.store === 'containerd') this.#mayCome = 'any';
     if (this.#mayCome === 'any') return;
-    for (const digest of [...diffIds, ...(layers ?? []).map((layer) => layer.digest)])
-      this.#mayCome.add(digest);
+    for (const digest of digestsOf(image)) this.#mayCome.add(digest);
   }
 
   async retrying(): Promise<void> {}

@@ -89,3 +89,12 @@ export function bytesToCome({ layers, bytes }: Image, missing: readonly Digest[]
 export function diffIdOf({ digest, diffId }: LayerBlob): Digest {
   return diffId ?? digest;
 }
+
+/** All digests that an offer of the image tells. */
+export function* digestsOf({ id, root, config, diffIds, layers = [] }: Image): Generator<Digest> {
+  yield id;
+  yield root.digest;
+  if (config) yield config;
+  yield* diffIds;
+  for (const { digest } of layers) yield digest;
+}

@@ -3,11 +3,11 @@
  * blob can ask for things to be built on it, so of images that are merely here the sender gets 12 digits, as people do.
  */
 import { ImgmvError } from '../../proto/errors.ts';
-import type { Image } from '../model/image.ts';
+import { digestsOf, type Image } from '../model/image.ts';
 
 const DIGITS_SHOWN = 12;
-/** A text may have been cut within a digest. */
-const DIGEST = /sha256:[0-9a-f]{13,}|(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])/g;
+/** A text may have been cut within a digest; what has fewer digits, and no prefix, may be a size. */
+const DIGEST = /sha256:[0-9a-f]{13,}|(?<![0-9a-f])[0-9a-f]{24,}/g;
 
 export class Discretion {
   readonly #offered: ReadonlySet<string>;
@@ -37,12 +37,4 @@ export class Discretion {
 
 export function shortId(digest: string): string {
   return digest.replace(/^sha256:/, '').slice(0, DIGITS_SHOWN);
-}
-
-function* digestsOf({ id, root, config, diffIds, layers = [] }: Image): Generator<string> {
-  yield id;
-  yield root.digest;
-  if (config) yield config;
-  yield* diffIds;
-  for (const { digest } of layers) yield digest;
 }

@@ -24,6 +24,7 @@ import {
   MANIFEST,
   PRIVATE,
   platform,
+  rootedIn,
   TAR,
   type Theft,
 } from './thief.ts';
@@ -176,16 +177,20 @@ await describeThefts('a paired sender that may push, and indexes that name more 
     expect(await isInRegistry('loot/spelled')).toBe(false);
   });
 
-  it('a manifest that another image of the session may bring as a layer is not pushed', async () => {
-    const name = at.thief.nameIn('loot/may-come');
+  it.each([
+    ['as a layer', (evil: MemoryBlob) => carrierOf(at.thief.nameIn('loot/bringer'), evil)],
+    ['as its root', async (evil: MemoryBlob) => rootedIn(await carrierOf('bringer:1'), evil)],
+  ])('a manifest that another image of the session may bring %s is not pushed', async (way, bringer) => {
+    const repository = `loot/may-come-${way.replaceAll(' ', '-')}`;
+    const name = at.thief.nameIn(repository);
     const evil = at.thief.forgedFor(await testImage({ name, store: 'containerd' }));
-    const images = [await below(name, childOf(evil)), await carrierOf(at.thief.nameIn('loot/bringer'), evil)];
+    const images = [await below(name, childOf(evil)), await bringer(evil)];
     const theft = await at.thief.steal(images, {
       // The second one comes when it has been decided about the first.
       behind: async (number, receiver) => number === 0 && receiver.waitFor('image'),
     });
     expectKept(theft, name);
-    expect(await isInRegistry('loot/may-come')).toBe(false);
+    expect(await isInRegistry(repository)).toBe(false);
   });
 
   /** Has an image in the list whose index names a forged manifest that calls this digest a layer; then claims that. */

@@ -212,6 +212,15 @@ export async function carrierOf(name: string, ...documents: readonly MemoryBlob[
   return arm64(remade(own, { layers, config: { architecture: 'arm64' } }));
 }
 
+/** Offered as an image that begins with this manifest. */
+export function rootedIn({ image, blobs }: MemoryImage, manifest: MemoryBlob): MemoryImage {
+  const root = descriptor(MANIFEST, manifest);
+  return {
+    image: { ...image, id: manifest.digest, root },
+    blobs: blobs.map((blob) => (blob.digest === image.root.digest ? manifest : blob)),
+  };
+}
+
 export function arm64({ image, blobs }: MemoryImage): MemoryImage {
   return { image: { ...image, ...platform('arm64') }, blobs };
 }

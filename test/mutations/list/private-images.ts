@@ -193,6 +193,22 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
     says: [STILL],
   },
   {
+    name: 'an image brings nothing but layers',
+    file: 'agent/docker/engine-sink.ts',
+    find: 'of digestsOf(image)) this',
+    replace: 'of image.diffIds) this',
+    tests: named('may bring as its root'),
+    says: [STILL],
+  },
+  {
+    name: 'a digest that was cut is told, where it has no prefix',
+    file: 'agent/peer/discretion.ts',
+    find: '(?<![0-9a-f])[0-9a-f]{24,}',
+    replace: '(?<![0-9a-f])[0-9a-f]{64}(?![0-9a-f])',
+    tests: tests('test/agent/peer/discretion.test.ts'),
+    says: [DIGITS],
+  },
+  {
     name: 'an index that did not come counts as a manifest that is missing',
     file: 'agent/docker/containerd/pushable.ts',
     find: "kind === 'manifest' && engine.info",
