@@ -6,6 +6,8 @@ import type { Config } from './config.ts';
 import {
   CONNECT_TIMEOUT_HELP,
   type ListenAddress,
+  ONE_HOST,
+  once,
   parseConnectTimeout,
   parseListen,
   parseTarget,
@@ -21,7 +23,11 @@ interface DoctorFlags extends CommonOptions {
 export function doctorCommand(): Command {
   const command = new Command('doctor')
     .description('look at what imgmv needs on this host, and say what to do about what is missing')
-    .option('--to <host[:port]>', 'also look whether `imgmv receive` can be reached there', parseTarget)
+    .option(
+      '--to <host[:port]>',
+      'also look whether `imgmv receive` can be reached there',
+      once(parseTarget, ONE_HOST),
+    )
     .option(
       '--listen <addr:port>',
       `the address that has to be free for \`imgmv receive\` (default: all addresses, port ${DEFAULT_PORT})`,

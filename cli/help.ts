@@ -39,7 +39,7 @@ async function help(program: Command, topic: string | undefined): Promise<void> 
     return;
   }
   const near = nearestTo(topic ?? '', PAGES);
-  if (near !== undefined) program.error(`error: unknown command '${topic}'\n(Did you mean ${near}?)`);
+  if (near !== undefined) program.error(`error: unknown command '${topic}'\ndid you mean ${near}?`);
   // Of what is neither commander says so, with the command that comes close.
   await program.parseAsync([topic ?? ''], { from: 'user' });
 }

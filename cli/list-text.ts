@@ -39,7 +39,7 @@ function rowsOf(image: ListedImage, now: Date): readonly (readonly string[])[] {
 
 function shared({ sharedBytes, sharedWith }: ListedImage): string {
   if (sharedBytes === null) return '?';
-  return sharedWith.length === 0 ? '-' : `${size(sharedBytes)} with ${sharedWith.length}`;
+  return sharedWith.length === 0 ? '-' : `${size(sharedBytes)} with ${counted(sharedWith.length, 'other')}`;
 }
 
 function sumOf(images: readonly ListedImage[], layerBytes: number | null): string {

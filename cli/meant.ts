@@ -37,7 +37,13 @@ const FOREIGN_OPTIONS: Readonly<Record<string, string>> = {
   '-y': 'nothing is asked without --confirm',
   '-v': '`imgmv -V` shows the version; behind a command, as in `imgmv send -v`, it prints each step (--verbose)',
   '--debug': '--verbose prints each step',
+  '-m': '`--move FILE` takes a move file',
 };
+
+const COMMAND_FIRST = 'the command stands first, and its options behind it: `imgmv send NAME --to HOST`';
+
+const WAITS_FOR_SENDER =
+  '`imgmv receive` waits for a sender: `imgmv send NAME --to HOST` on the other host goes to this one';
 
 const RECEIVES_ANYTHING =
   '`imgmv receive` takes no image: the sender names them; --accept NAME accepts only that name';
@@ -52,16 +58,19 @@ export interface Typed {
 }
 
 /** An error of the command line as commander words it, with what was meant. A code that was typed is not repeated. */
-export function commandLineError(text: string, typed: Typed): string {
+export function commandLineError(commanders: string, typed: Typed): string {
+  const text = commanders.replace(/\n\(Did you mean ([^\n]*)\?\)/, '\ndid you mean $1?');
   const [, command = ''] = /^error: unknown command '([^']*)'/.exec(text) ?? [];
   if (command !== '') return unknownCommand(command, text);
   if (/^error: unknown option '--code(=|')/.test(text))
     return `error: unknown option '--code'\n${NO_CODE_ARGUMENT}\n`;
   const [, option = ''] = /^error: unknown option '([^'=]*)/.exec(text) ?? [];
+  const misplaced = option !== '' && hintOfPlace(option, typed);
+  if (misplaced) return `error: unknown option '${option}'\n${misplaced}\n`;
   if (Object.hasOwn(FOREIGN_OPTIONS, option))
     return `error: unknown option '${option}'\n${FOREIGN_OPTIONS[option]}\n`;
   const long = option === '' ? undefined : oneDash(option, typed);
-  if (long !== undefined) return `error: unknown option '${long.slice(1)}'\n(Did you mean ${long}?)\n`;
+  if (long !== undefined) return `error: unknown option '${long.slice(1)}'\ndid you mean ${long}?\n`;
   if (!text.startsWith('error: too many arguments')) return text;
   const port = portBehindHost(typed.args);
   if (port !== undefined) return `${text}did you mean \`--to ${port}\`?\n`;
@@ -71,7 +80,13 @@ export function commandLineError(text: string, typed: Typed): string {
 function unknownCommand(command: string, text: string): string {
   if (Object.hasOwn(FOREIGN_COMMANDS, command))
     return `error: unknown command '${command}'\n${FOREIGN_COMMANDS[command]}\n`;
-  return text.includes('Did you mean') ? text : `${text}\`imgmv help\` lists all commands\n`;
+  return text.includes('\ndid you mean ') ? text : `${text}\`imgmv help\` lists all commands\n`;
+}
+
+/** For an option that imgmv has, but not there. */
+function hintOfPlace(option: string, { args: [first = ''], options }: Typed): string | undefined {
+  if (first.split('=')[0] === option && options.includes(option)) return COMMAND_FIRST;
+  return first === 'receive' && option === '--to' ? WAITS_FOR_SENDER : undefined;
 }
 
 /** The option that was typed with one dash, of which commander takes the first letter for an option of its own. */

@@ -133,6 +133,16 @@ export function parseLabel(text: string): Selection['labels'][number] {
   return at < 0 ? { key } : { key, value: text.slice(at + 1) };
 }
 
+export const ONE_HOST = 'It is given twice. A run goes to one host: for another one, run the command again.';
+
+/** For commander: an option that may not be given again, where another program would take a list. */
+export function once<T>(parse: (text: string) => T, advice: string): (text: string, before?: T) => T {
+  return (text, before) => {
+    if (before !== undefined) throw new InvalidArgumentError(advice);
+    return parse(text);
+  };
+}
+
 /** For commander: an option that may be given again, as a list. Usage errors of ours pass through it, and name the option. */
 export function collect<T>(
   parse: (text: string) => T,

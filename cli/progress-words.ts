@@ -80,7 +80,7 @@ export class Ends {
             limit: `${heldUp} (${perSecond(wireRate)} of ${perSecond(limit.rate)} on the wire)`,
             shortLimit: heldUp,
           }
-        : bottleneck !== null && { limit: `limit: ${this.#limit(bottleneck)}` }),
+        : bottleneck !== null && { limit: `held up by ${this.#limit(bottleneck)}` }),
     };
   }
 

@@ -156,9 +156,9 @@ export class TextRenderer implements Renderer {
               `goes by its id: it arrives without a name${target === undefined ? '' : ' (--as NAME:TAG gives one)'}`,
             ]),
       ];
-      // That an image is there is said when it is verified.
+      // That an image is there, and nothing else, is said when it is verified.
       if (image.action === 'send') this.say(`${name} (${image.platform}): ${what}`);
-      else if (notes.length > 0) this.say(`${name} (${image.platform}):`);
+      else if (notes.length > 0) this.say(`${name} (${image.platform}): its layers are there already`);
       for (const note of notes) this.say(`  ${note}`);
       if (image.warning !== null) this.#warn(`${name}: ${image.warning}`);
     }
@@ -167,10 +167,11 @@ export class TextRenderer implements Renderer {
     if (needs?.length && needs !== this.#needs) this.#out(needsText(needs).trimEnd());
   }
 
-  #estimate({ bytes, rate, seconds }: EventOf<'estimate'>): void {
+  #estimate({ bytes, rate, seconds, wireBytes }: EventOf<'estimate'>): void {
     const how = `${size(bytes)}, ${etaOf(seconds)} at ${size(rate)}/s before compression`;
+    const cost = wireBytes === 0 ? '' : ` ${size(wireBytes)} were sent to measure the link.`;
     this.#result((columns) =>
-      wrap(bytes === 0 ? nothingToSend(this.#session.images) : `To send: ${how}.\n`, columns),
+      wrap(bytes === 0 ? nothingToSend(this.#session.images) : `To send: ${how}.${cost}\n`, columns),
     );
   }
 
@@ -294,7 +295,9 @@ export class TextRenderer implements Renderer {
     this.end();
     if (this.#session.planOnly) return;
     const count = counted(images, 'image');
-    if (failed > 0) this.#line(`${failed} of ${images} images did not arrive.`);
+    const missed = this.#ends.local ? 'not copied' : 'not moved';
+    if (failed > 0)
+      this.#line(images === 1 ? `The image was ${missed}.` : `${failed} of ${images} images were ${missed}.`);
     if (this.#session.namesNotPushed > 0 && (failed > 0 || images > 1))
       return this.#line(
         `${counted(this.#session.namesNotPushed, 'name')} NOT pushed, ${this.#session.namesPushed} pushed.`,

@@ -23,6 +23,8 @@ import {
   LIMIT_HELP,
   type Limit,
   limitGiven,
+  ONE_HOST,
+  once,
   parseBwlimit,
   parseConnectTimeout,
   parseLimit,
@@ -56,7 +58,11 @@ export interface SenderFlags extends CommonOptions, MoveFile, Configured {
 
 export function addSenderOptions(command: Command): Command {
   command
-    .option('--to <host[:port]>', 'where `imgmv receive` waits; also ws://… or wss://…', parseTarget)
+    .option(
+      '--to <host[:port]>',
+      'where `imgmv receive` waits; also ws://… or wss://…',
+      once(parseTarget, ONE_HOST),
+    )
     .option('--move <file>', 'read what to move, and how, from a YAML file; - is standard input')
     .option('--from <source>', FROM_HELP, collectEndpoints);
   addRenamingOptions(addChoosingOptions(command))

@@ -8,8 +8,11 @@ import { type Check, fault, faultOf, ok, warning } from './check.ts';
 const ROOM_SCARCE_BYTES = 2 * 2 ** 30;
 const ROOM_NONE_BYTES = 64 * 2 ** 20;
 
-/** A line for each question, also for those that are not asked where there is no engine to answer. */
-export async function checkEngine(options: EngineOptions): Promise<readonly Check[]> {
+/**
+ * A line for each question, also for those that are not asked where there is no engine to answer. Who only sends
+ * (`receives` is false) needs no room for images, but what an engine takes that saves them as a whole.
+ */
+export async function checkEngine(options: EngineOptions, receives: boolean): Promise<readonly Check[]> {
   const warnings: Check[] = [];
   const warn = (message: string) => void warnings.push(warning('engine', message));
   let engine: Engine;
@@ -25,10 +28,12 @@ export async function checkEngine(options: EngineOptions): Promise<readonly Chec
   using _ = engine;
   const { endpoint, info } = engine;
   const found = ok('engine', `${info.kind} ${info.version} at ${endpoint.address} (${endpoint.foundBy})`);
-  return [...warnings, found, await checkStore(engine), await checkRoom(engine)];
+  const { check, saves } = await checkStore(engine);
+  return [...warnings, found, check, await checkRoom(engine, receives || saves)];
 }
 
-async function checkStore(engine: Engine): Promise<Check> {
+/** `saves`: the engine has to write images to its disk before they can be read. */
+async function checkStore(engine: Engine): Promise<{ readonly check: Check; readonly saves: boolean }> {
   try {
     await engine.list();
     const { kind, store } = engine.info;
@@ -36,21 +41,22 @@ async function checkStore(engine: Engine): Promise<Check> {
       const layers = LayerStore.of(engine);
       const why = typeof layers === 'string' ? layers : await layers.whyNot();
       const how = why === undefined ? 'whose layers are read where they lie' : `read by ${kind} save: ${why}`;
-      return ok('store', `${store} store, ${how}`);
+      return { check: ok('store', `${store} store, ${how}`), saves: why !== undefined };
     }
     const content = await engine.content();
-    if (content) return ok('store', `${store} store, read blob by blob`);
-    return warning(
+    if (content) return { check: ok('store', `${store} store, read blob by blob`), saves: false };
+    const check = warning(
       'store',
       `${store} store, which cannot be read blob by blob from here: ${kind} saves each image as a whole`,
       'this works, but takes longer; a newer docker may allow it, or a socket without a proxy in front of it',
     );
+    return { check, saves: true };
   } catch (error) {
-    return faultOf('store', error);
+    return { check: faultOf('store', error), saves: true };
   }
 }
 
-async function checkRoom(engine: Engine): Promise<Check> {
+async function checkRoom(engine: Engine, needed: boolean): Promise<Check> {
   const room = await roomOf(engine);
   if (!room)
     return warning(
@@ -61,6 +67,7 @@ async function checkRoom(engine: Engine): Promise<Check> {
   const free = Math.max(0, room.freeBytes);
   const size = free < 1e9 ? `${Math.floor(free / 1e6)} MB` : `${(free / 1e9).toFixed(1)} GB`;
   const message = `${size} free under ${room.path}`;
+  if (!needed) return ok('room', message);
   const hint =
     'an image takes up twice its size while it is loaded: make room with `docker system prune`, or use a larger disk';
   if (room.freeBytes < ROOM_NONE_BYTES) return fault('room', 'refused', `only ${message}`, hint);

@@ -33,6 +33,8 @@ export function parsePatterns(text: string): readonly Pattern[] {
     throw unfit(text, text === '' ? 'it is empty' : `it is longer than ${PATTERN_MAX_CHARACTERS} characters`);
   const regex = REGEX_TAG.exec(text);
   if (regex) return [regexPattern(text, regex[1] ?? '', regex[2] ?? '')];
+  if (/,\s/.test(text))
+    throw unfit(text, 'a space follows a comma; write several images apart, in a move file as a list');
   const { repository, tag } = split(text);
   if (!tag?.includes(',')) return [plainPattern(text)];
   const tags = tag.split(',');

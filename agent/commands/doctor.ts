@@ -13,7 +13,7 @@ export interface DoctorOptions {
   /** Found before; emitted first. */
   readonly before: readonly Check[];
   readonly listen: PortOptions;
-  /** Whether a port that cannot be had stands in the way: it does not for who only sends. */
+  /** Whether a port that cannot be had, or too little room for images, stands in the way: it does not for who only sends. */
   readonly listens: boolean;
   /** ws:// or wss://; undefined: no other host is looked at. */
   readonly url: string | undefined;
@@ -32,7 +32,7 @@ export async function doctor(options: DoctorOptions): Promise<number> {
     checks.push(...found);
   };
   tell(checkInstallation(), ...options.before);
-  tell(...(await checkEngine(engine)));
+  tell(...(await checkEngine(engine, listens)));
   const port = await checkPort(listen);
   tell(listens || port.status === 'ok' ? port : { ...port, status: 'warning', code: null });
   if (url !== undefined) tell(await checkHost({ url, timeoutMs, signal }));

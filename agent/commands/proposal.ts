@@ -32,7 +32,7 @@ interface ProposeOptions {
  */
 export async function propose(
   { planOnly, ask, emit, plan }: ProposeOptions,
-  sink: Pick<PeerSink, 'rate' | 'proceed' | 'decline'>,
+  sink: Pick<PeerSink, 'link' | 'proceed' | 'decline'>,
   session: { readonly signal: AbortSignal; readonly peer: Pick<Session['peer'], 'name'> },
 ): Promise<Settled | undefined> {
   let images: readonly PlanImage[] = [];
@@ -43,7 +43,7 @@ export async function propose(
     if (event.event === 'done') done = event;
     else if (planOnly) emit(event);
   });
-  const estimate = estimateOf(images, sink.rate ?? 0);
+  const estimate = estimateOf(images, sink.link);
   if (planOnly) emit(estimate);
   const end = () => {
     if (done) emit(done);
@@ -71,8 +71,9 @@ function changesAnything({ action, refs }: PlanImage): boolean {
   return action === 'send' || (action === 'present' && refs.length > 0);
 }
 
-function estimateOf(images: readonly PlanImage[], rate: number): EventOf<'estimate'> {
+function estimateOf(images: readonly PlanImage[], link: PeerSink['link']): EventOf<'estimate'> {
+  const { rate, wireBytes } = link ?? { rate: 0, wireBytes: 0 };
   const bytes = images.reduce((sum, { bytesMissing }) => sum + bytesMissing, 0);
   const seconds = rate === 0 ? 0 : Math.round((bytes * 10) / rate) / 10;
-  return { event: 'estimate', rate: Math.round(rate), bytes, seconds };
+  return { event: 'estimate', rate: Math.round(rate), bytes, seconds, wireBytes };
 }

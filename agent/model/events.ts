@@ -174,6 +174,8 @@ type Told =
       readonly bytes: number;
       /** What `bytes` take at `rate` as they are; compression makes it less, docker's own work more. */
       readonly seconds: number;
+      /** What went over the wire to find out the rate. */
+      readonly wireBytes: number;
     }
   | {
       readonly event: 'progress';

@@ -22,7 +22,7 @@ import { onAbort } from '../streams/on-abort.ts';
 import { fromWire } from './failure.ts';
 import { LevelPolicy } from './level.ts';
 import { PeerWaits } from './peer-waits.ts';
-import { measureRate } from './rate.ts';
+import { type LinkRate, measureRate } from './rate.ts';
 import { SentImage } from './sent-image.ts';
 import type { Session } from './session.ts';
 import { requireRoom, toAnswer, toOffer, whyNotOffered } from './wire-images.ts';
@@ -65,7 +65,7 @@ export class PeerSink implements Sink {
   readonly #forReader: PeerWaits<'load'>;
   #offered: readonly SentImage[] = [];
   #byId: ReadonlyMap<Digest, SentImage> = new Map();
-  #rate: number | undefined;
+  #link: LinkRate | undefined;
   #offeredAt = 0;
   #measured: Measured = {};
   #laneComing: Promise<Lane> | undefined;
@@ -103,7 +103,7 @@ export class PeerSink implements Sink {
     this.#question ??= await this.#offer(images.filter(({ id }) => !this.#withheld.has(id)));
     const { asked, answers, answered } = this.#question;
     await answered.promise;
-    if (this.#planOnly && this.#declined === undefined) this.#rate = await measureRate(this.#session);
+    if (this.#planOnly && this.#declined === undefined) this.#link = await measureRate(this.#session);
     const places = new Map(asked.map((one, at) => [one, answers[at]]));
     const planned = async () =>
       images.map((image) => {
@@ -186,9 +186,9 @@ export class PeerSink implements Sink {
     };
   }
 
-  /** Of the link, in bytes a second; known after a plan that is the whole run. */
-  get rate(): number | undefined {
-    return this.#rate;
+  /** Known after a plan that is the whole run. */
+  get link(): LinkRate | undefined {
+    return this.#link;
   }
 
   report(progress: Progress): void {

@@ -7,11 +7,19 @@ import type { Session } from './session.ts';
 const LONG_ENOUGH_MS = 400;
 const ROUND_MAX_BYTES = 8 * 1024 * 1024;
 
+/** `rate`: bytes a second. `wireBytes`: what went over the wire, both ways, to find that out. */
+export interface LinkRate {
+  readonly rate: number;
+  readonly wireBytes: number;
+}
+
 /**
- * Bytes a second. Takes a second or two; the rounds double until one takes long enough, and one in which the connection
+ * Takes a second or two; the rounds double until one takes long enough, and one in which the connection
  * broke says nothing. Throws what ended the session.
  */
-export async function measureRate({ control }: Pick<Session, 'control'>): Promise<number> {
+export async function measureRate(session: Pick<Session, 'control' | 'wireBytes'>): Promise<LinkRate> {
+  const { control } = session;
+  const wireBytesBefore = session.wireBytes;
   const padding = randomBytes(PROBE_MAX_CHARACTERS / 2).toString('hex');
   for (let bytes = padding.length; ; ) {
     const started = performance.now();
@@ -19,7 +27,8 @@ export async function measureRate({ control }: Pick<Session, 'control'>): Promis
     for (let sent = 0; sent < bytes; sent += padding.length) await control.send({ type: 'probe', padding });
     if ((await control.lane.ping()) === undefined) continue;
     const elapsedMs = performance.now() - started;
-    if (elapsedMs >= LONG_ENOUGH_MS || bytes >= ROUND_MAX_BYTES) return (bytes * 1_000) / elapsedMs;
+    if (elapsedMs >= LONG_ENOUGH_MS || bytes >= ROUND_MAX_BYTES)
+      return { rate: (bytes * 1_000) / elapsedMs, wireBytes: session.wireBytes - wireBytesBefore };
     bytes *= 2;
   }
 }

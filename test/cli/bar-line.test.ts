@@ -13,15 +13,15 @@ const state: BarState = {
     state: '120 MB of 400 MB',
     shortState: '30%',
     pace: '11.8 MB/s, 24 s left',
-    limit: 'limit: the network',
+    limit: 'held up by the network',
   },
 };
 
 it.each([
-  [120, ' web:1.0 ███████░░░░░░░░░░░░░░░░░ 120 MB of 400 MB, 11.8 MB/s, 24 s left, limit: the network'],
-  [81, ' web:1.0 ████░░░░░░░░ 120 MB of 400 MB, 11.8 MB/s, 24 s left, limit: the network'],
-  [76, ' web:1.0 ██░░░░ 120 MB of 400 MB, 11.8 MB/s, 24 s left, limit: the network'],
-  [70, ' web:1.0 120 MB of 400 MB, 11.8 MB/s, 24 s left, limit: the network'],
+  [120, ' web:1.0 ███████░░░░░░░░░░░░░░░░░ 120 MB of 400 MB, 11.8 MB/s, 24 s left, held up by the network'],
+  [85, ' web:1.0 ████░░░░░░░░ 120 MB of 400 MB, 11.8 MB/s, 24 s left, held up by the network'],
+  [80, ' web:1.0 ██░░░░ 120 MB of 400 MB, 11.8 MB/s, 24 s left, held up by the network'],
+  [74, ' web:1.0 120 MB of 400 MB, 11.8 MB/s, 24 s left, held up by the network'],
   [60, ' web:1.0 120 MB of 400 MB, 11.8 MB/s, 24 s left'],
   [40, ' web:1.0 30%, 11.8 MB/s, 24 s left'],
   [34, ' …b:1.0 30%, 11.8 MB/s, 24 s left'],

@@ -55,6 +55,6 @@ describe('a limit', () => {
 
   it('is none where none holds it up', () => {
     const words = ends('sender').words({ event: progress({}), rate: MB, wireRate: MB });
-    expect(words.limit).toBe('limit: the network');
+    expect(words.limit).toBe('held up by the network');
   });
 });

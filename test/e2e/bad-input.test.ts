@@ -26,7 +26,7 @@ const usage: readonly UsageCase[] = [
   { args: ['receive', '--listen', ''], says: /'--listen <addr:port>'.*Expected ADDR:PORT/ },
   {
     args: ['receive', '--code-flie', 'x'],
-    says: /unknown option '--code-flie'\s+\(Did you mean --code-file\?\)/,
+    says: /unknown option '--code-flie'\s+did you mean --code-file\?/,
   },
   { args: ['receive', 'web:1.0'], says: /too many arguments/ },
   {
@@ -40,11 +40,11 @@ const usage: readonly UsageCase[] = [
   { args: ['send', 'a', '--to', 'b:99999'], says: /A port is a number from 1 to 65535\.$/m },
   { args: ['send', 'a', '--to', 'b', '--from', 'web.tar'], says: /did you mean docker-archive:web\.tar\?/ },
   { args: ['send', 'move.yaml'], says: /did you mean `imgmv send --move move\.yaml`\?/ },
-  { args: ['send', 'a', '-to', 'b'], says: /unknown option '-to'\n {2}\(Did you mean --to\?\)/ },
+  { args: ['send', 'a', '-to', 'b'], says: /unknown option '-to'\n {2}did you mean --to\?/ },
   { args: ['doctor', '--to', 'b', '7400'], says: /did you mean `--to b:7400`\?/ },
   { args: ['-v'], says: /`imgmv -V` shows the version; .*--verbose/ },
   { args: ['help', 'foo'], says: /^imgmv: unknown command 'foo'\n {2}`imgmv help` lists all commands\n$/ },
-  { args: ['help', 'conifg'], says: /^imgmv: unknown command 'conifg'\n {2}\(Did you mean config\?\)\n$/ },
+  { args: ['help', 'conifg'], says: /^imgmv: unknown command 'conifg'\n {2}did you mean config\?\n$/ },
   {
     args: ['send', 'a', '--to', 'b', '--as', 'c:1', '--retag', 'a=d'],
     says: /--as and --retag exclude each other: both name the image\n {2}did you mean only --as c:1\?/,
@@ -52,6 +52,14 @@ const usage: readonly UsageCase[] = [
   { args: ['send', 'a', 'b', '--as', 'c', '--to', 'b'], says: /--as gives one name, and there are 2 images/ },
   { args: ['send', 'a', '--as', 'UP:1', '--to', 'b'], says: /--as "UP:1" is not NAME or NAME:TAG/ },
   { args: ['send', 'a', '--to', 'http://b'], says: /'--to <host\[:port\]>'.*Expected ws:\/\/ or wss:\/\// },
+  {
+    args: ['send', 'a', '--to', 'b', '--to', 'c'],
+    says: /'--to <host.*It is given twice\. A run goes to one/,
+  },
+  { args: ['doctor', '--to', 'b', '--to', 'c'], says: /'--to <host.*It is given twice\. A run goes to one/ },
+  { args: ['send', '-m', 'x'], says: /unknown option '-m'\n {2}`--move FILE` takes a move file/ },
+  { args: ['--to', 'b', 'send', 'a'], says: /unknown option '--to'\n {2}the command stands first, and its/ },
+  { args: ['receive', '--to', 'b'], says: /unknown option '--to'\n {2}`imgmv receive` waits for a sender: / },
   { args: ['send', 'a', '--to', 'me@b'], says: /A host takes no user.*Did you mean b\?/ },
   { args: ['send', 'a', '--to', 'b', '--level', '20'], says: /zstd level from 1 to 19/ },
   { args: ['send', 'a', '--to', 'b', '--level', '0x3'], says: /zstd level from 1 to 19/ },
@@ -109,10 +117,10 @@ const usage: readonly UsageCase[] = [
   },
   { args: ['pull', 'web:1.0'], says: /unknown command 'pull'\n\s+the host that has the image sends it/ },
   { args: ['push', 'web:1.0'], says: /unknown command 'push'\n\s+`imgmv send NAME --to HOST`/ },
-  { args: ['help', 'sned'], says: /unknown command 'sned'\s+\(Did you mean send\?\)/ },
+  { args: ['help', 'sned'], says: /unknown command 'sned'\s+did you mean send\?/ },
   {
     args: ['send', 'a', '--to', 'b', '--cod-file', 'x'],
-    says: /unknown option '--cod-file'\s+\(Did you mean --code-file\?\)/,
+    says: /unknown option '--cod-file'\s+did you mean --code-file\?/,
   },
   {
     args: ['send', 'a', '--to', 'b', '--code', 'one-two-three'],
@@ -131,7 +139,7 @@ const usage: readonly UsageCase[] = [
     args: ['copy', 'web:1.0', 'web.tar'],
     says: /"web:1\.0" is not a place for images\n\s+did you mean `imgmv copy docker-daemon:web:1\.0 docker-archive:web\.tar`\?/,
   },
-  { args: ['sned'], says: /unknown command 'sned'\s+\(Did you mean send\?\)/ },
+  { args: ['sned'], says: /unknown command 'sned'\s+did you mean send\?/ },
 ];
 
 describe('usage', () => {

@@ -175,7 +175,7 @@ await describeDecisions('a plan that somebody decides about', (at) => {
       await terminal.press('n', 'Enter');
       const end = await terminal.shows(/exit status/);
       expect(end).toMatch(/^Nothing was sent\.\nrefused cache:7: it was not confirmed$/m);
-      expect(end).toMatch(/^1 of 1 images did not arrive\.\nexit status 16$/m);
+      expect(end).toMatch(/^The image was not moved\.\nexit status 16$/m);
       await expectEnd(receiver.imgmv, 16, /it was not confirmed at /);
       await at.scene.expectUnchanged(before, receiver);
     });

@@ -352,6 +352,11 @@ describeOn(
         code: 'refused',
         message: expect.stringMatching(/^only \d\d MB free under /),
       });
+      // Who sends needs no room for layers that are read where they lie.
+      const sending = await diagnose(['--docker-host', engine.dockerHost, '--to', NOBODY], {
+        host: beside(engine),
+      });
+      expect(sending.checks.room).toMatchObject({ status: 'ok', code: null });
     });
   },
   { required: true },

@@ -74,7 +74,7 @@ for (const flavour of ['20', '28c'] as const) {
           [expect.stringMatching(/^3 images, [0-9.]+ MB one by one, [0-9.]+ MB of layers together\.$/)],
         ]);
         expect(rows[0]).toMatch(/ - +\d+ (months|years)$/);
-        expect(rows[1]).toMatch(/ [0-9.]+ MB with 1 +\d+ (months|years)$/);
+        expect(rows[1]).toMatch(/ [0-9.]+ MB with 1 other +\d+ (months|years)$/);
         await using quiet = ls(['--quiet']);
         await expectEnd(quiet, 0, /^NAME/);
         expect(quiet.stderr).toBe('');

@@ -102,6 +102,7 @@ describe('a pattern', () => {
   it.each([
     ['', 'it is empty'],
     ['a'.repeat(1_001), 'it is longer than 1000 characters'],
+    ['team/*, db:16', 'a space follows a comma; write several images apart, in a move file as a list'],
     ['web:a,,b', 'a tag between two commas is empty'],
     ['web:,a', 'a tag between two commas is empty'],
     ['web:/(/', 'Unterminated group'],

@@ -14,7 +14,7 @@ async function proposed(
   const told: string[] = [];
   const settled = { outcomes: [], exit: 0 };
   const sink = {
-    rate: 500,
+    link: { rate: 500, wireBytes: 7_000 },
     proceed: async () => void told.push('proceeds'),
     decline: async (reason: string) => void told.push(`declines: ${reason}`),
   };
@@ -51,7 +51,7 @@ describe('a plan that may be carried out', () => {
   it('is shown with the time that it takes', async () => {
     const ask = vi.fn(async () => false);
     await proposed(ask);
-    const estimate = { event: 'estimate', rate: 500, bytes: 1_000, seconds: 2 };
+    const estimate = { event: 'estimate', rate: 500, bytes: 1_000, seconds: 2, wireBytes: 7_000 };
     expect(ask).toHaveBeenCalledWith(expect.objectContaining({ peer: 'far', estimate }), expect.anything());
   });
 });
