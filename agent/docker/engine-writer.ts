@@ -9,12 +9,14 @@ import { BlobGivenUp } from '../../proto/entry.ts';
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import { Hasher } from '../../proto/hasher.ts';
 import type { Stopwatch } from '../../proto/stopwatch.ts';
-import { type Blob, bytesToCome, type Digest, type Image } from '../model/image.ts';
+import { type Blob, bytesToCome, type Digest, diffIdOf, type Image } from '../model/image.ts';
 import type { Answer, Incomplete, SetName } from '../model/sink.ts';
 import { blobPath } from '../oci/blob-path.ts';
 import { ImageParts, type SentDocuments, sameDigests } from '../oci/image-parts.ts';
 import { OS_UNSAID } from '../oci/metadata.ts';
+import { COMPRESSION_HEAD_BYTES } from '../streams/compression.ts';
 import { integrity } from '../streams/errors.ts';
+import { peek } from '../streams/peek.ts';
 import type { ArchiveFile } from './archive.ts';
 import type { Engine } from './engine.ts';
 import type { Helpers } from './helpers.ts';
@@ -86,6 +88,8 @@ export class EngineWriter {
       ...this.#options,
       order,
       onCommitted: (digest) => this.#parts.committed(digest),
+      check: (id, from, upTo) =>
+        this.#options.store.checkLoaded(id, this.#image.diffIds.slice(0, upTo), from),
       lost: async (error) => this.#disbelieves(error) || (await this.#gone()) !== undefined,
     });
   }
@@ -106,10 +110,9 @@ export class EngineWriter {
     const hashes = !store.comparesLayers;
     using unpacked = look || hashes ? new UnpackedDigest({ look, hashes }) : undefined;
     const body = async function* () {
-      let first = true;
-      for await (const chunk of blob.body) {
-        if (first) store.checkLayer(chunk);
-        first = false;
+      const { head, whole } = await peek(blob.body, COMPRESSION_HEAD_BYTES);
+      store.checkLayer(head);
+      for await (const chunk of whole) {
         hasher?.add(chunk);
         await unpacked?.add(chunk);
         yield chunk;
@@ -245,6 +248,7 @@ export class EngineWriter {
     const { id, files } = await this.#options.store.loadable(this.#parts, this.#image, name);
     await this.#finishLoad(files, name);
     await this.#verify(this.#loadedName ?? id, id);
+    await this.#checkLoaded(id);
     return this.#setNames(id, this.#loadedName);
   }
 
@@ -278,6 +282,23 @@ export class EngineWriter {
       ({ ID, Available }) => !Available && (ID === wantId || manifests.has(ID)),
     );
     if (incompleteOne) throw integrity(`the engine lacks a part of manifest ${incompleteOne.ID}`);
+  }
+
+  async #checkLoaded(id: Digest): Promise<void> {
+    const { diffIds, layers } = this.#image;
+    const { held } = this.#parts;
+    const came = new Set(
+      layers?.flatMap((layer) => (held.has(layer.digest) ? [] : diffIdOf(layer))) ?? diffIds,
+    );
+    const from = diffIds.findIndex((diffId) => came.has(diffId));
+    if (from < 0) return;
+    try {
+      await this.#options.store.checkLoaded(id, diffIds, from);
+    } catch (error) {
+      // What has no name would stay.
+      if (this.#loadedName === undefined) await this.#engine.dropName(id);
+      throw error;
+    }
   }
 
   async #setNames(targetId: Digest, from: string | undefined): Promise<Loaded> {

@@ -26,6 +26,8 @@ export interface IncomingOptions {
   readonly waited: Stopwatch;
   readonly signal: AbortSignal;
   readonly onCommitted: (digest: Digest) => void;
+  /** Image `id` has the lowest `upTo` layers; those from `from` on came. Throws where the engine must not keep them. */
+  readonly check: (id: Digest, from: number, upTo: number) => Promise<void>;
   /** Whether it may have failed for want of layers that were taken to be here: they are asked for again. */
   readonly lost: (error: ImgmvError) => Promise<boolean>;
 }
@@ -212,7 +214,7 @@ export class Incoming {
   }
 
   async #finish(commit: Commit): Promise<void> {
-    const { load, layers } = commit;
+    const { load, layers, upTo } = commit;
     const name = this.#options.helpers.nextName();
     for (const { path, in: at } of layers) if (at instanceof Buffer) await load.add([path, at]);
     for (const file of this.#order.helper(name, commit)) await load.add(file);
@@ -225,6 +227,13 @@ export class Incoming {
         'engine-refused',
         'the docker engine said that it took a layer, but does not have it',
       );
+    try {
+      await this.#options.check(made.Id, upTo - layers.length, upTo);
+    } catch (error) {
+      this.#names = lower;
+      await this.#drop([name]);
+      throw error;
+    }
     this.#open.delete(load);
     this.#unpackedBytes += load.unpackedBytes;
     const waiting = new Set(this.#order.waiting().map(({ digest }) => digest));

@@ -27,7 +27,7 @@ export class UnpackedDigest implements Disposable {
     this.#hasher = hashes ? new Hasher() : undefined;
   }
 
-  /** Resolves when more may come. Throws integrity for compressed bytes that are damaged. */
+  /** Resolves when more may come. The first bytes tell how they are compressed: COMPRESSION_HEAD_BYTES, if there are as many. Throws integrity for compressed bytes that are damaged. */
   async add(bytes: Buffer): Promise<void> {
     if (!this.#begun) this.#begin(bytes);
     if (!this.#feed) return this.#pass(bytes);

@@ -109,7 +109,8 @@ export class PushingSink extends ForwardingSink {
     const pushed: Pushed[] = [];
     for (const ref of meant) {
       const platform = async () => {
-        const { foreign, name, platform } = await pushable(ref.target);
+        const { foreign, name, platform, withheld } = await pushable(ref.target);
+        if (withheld !== undefined) throw isWithheld(ref.target, withheld);
         if (name === 'moved') throw isMoved(ref.target);
         if (name === 'slow') throw isUnseen(ref.target);
         if (foreign[0] !== undefined) throw holdsMore(ref.target, foreign[0]);
@@ -165,6 +166,12 @@ function withPushes(answer: Answer, left: readonly string[], allowed: ReadonlySe
 
 function failed(target: string, error: ImgmvError): Pushed {
   return { target, error, problem: problemOf(error) };
+}
+
+function isWithheld(what: string, why: string): ImgmvError {
+  return new PushError('not-allowed', `${what} was not pushed: ${why}`, {
+    hint: 'if you trust where the image comes from, `docker push` pushes it',
+  });
 }
 
 function isMoved(what: string): ImgmvError {

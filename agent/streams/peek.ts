@@ -6,7 +6,8 @@ export interface Peeked {
 }
 
 /** Looks at the first `bytes` of a stream. Whoever does not read `whole` may go on with the stream behind `head`. */
-export async function peek(stream: AsyncGenerator<Buffer>, bytes: number): Promise<Peeked> {
+export async function peek(source: AsyncIterable<Buffer>, bytes: number): Promise<Peeked> {
+  const stream = source[Symbol.asyncIterator]();
   let head: Buffer = Buffer.alloc(0);
   while (head.length < bytes) {
     const next = await stream.next();
@@ -16,9 +17,9 @@ export async function peek(stream: AsyncGenerator<Buffer>, bytes: number): Promi
   const whole = async function* () {
     try {
       if (head.length > 0) yield head;
-      yield* stream;
+      yield* { [Symbol.asyncIterator]: () => stream };
     } finally {
-      await stream.return(undefined);
+      await stream.return?.(undefined);
     }
   };
   return { head, whole: whole() };

@@ -8,8 +8,9 @@ export function checksumHolds(block: Buffer, said: number): boolean {
   let [unsigned, signed] = [(TO - FROM) * 0x20, (TO - FROM) * 0x20];
   for (let at = 0; at < BLOCK_BYTES; at++) {
     if (at >= FROM && at < TO) continue;
-    unsigned += block.readUInt8(at);
-    signed += block.readInt8(at);
+    const byte = block[at] as number;
+    unsigned += byte;
+    signed += byte < 0x80 ? byte : byte - 0x100;
   }
   return said === unsigned || said === signed;
 }

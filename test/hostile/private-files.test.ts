@@ -6,72 +6,186 @@ import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { constants, gunzipSync, gzipSync } from 'node:zlib';
-import { expect, it } from 'vitest';
-import { testImage } from '../memory.ts';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { digestOf } from '../../agent/oci/metadata.ts';
+import { once } from '../../agent/streams/file-bytes.ts';
+import { readAll } from '../../agent/streams/read-all.ts';
+import { Compressor } from '../../proto/compression.ts';
+import { type MemoryImage, testImage } from '../memory.ts';
+import { run } from '../rig/command.ts';
 import { engineSupport } from '../rig/engine.ts';
 import { registrySupport } from '../rig/registry.ts';
 import { describeOn } from '../rig/suite.ts';
-import { inFrontOf } from './front.ts';
+import { type Front, inFrontOf } from './front.ts';
 import { blobOf, descriptor, remade } from './lies.ts';
 import { rawTar } from './raw-tar.ts';
 import { TAR, Thief } from './thief.ts';
 
 const SECRET = Buffer.concat([Buffer.from('TOP SECRET'), randomBytes(2 ** 20)]);
 
-/** Whether the secret is in what a registry heard, as it is or in gzip that was given up. */
-function isIn(heard: Buffer): boolean {
+const GZIP = Buffer.from([0x1f, 0x8b]);
+/** What an upload that was given up is followed by. */
+const REQUEST = /(?:GET|HEAD|PATCH|POST|PUT) \/v2\//;
+
+/** Whether the secret is in what a registry heard, as it is or in gzip, which may have been given up. */
+function isIn(heard: string): boolean {
   const some = SECRET.subarray(0, 1_000);
-  const begins = heard.indexOf(Buffer.from([0x1f, 0x8b]));
-  if (heard.includes(some)) return true;
-  if (begins < 0) return false;
-  const end = heard.indexOf('PATCH ', begins);
-  const sent = heard.subarray(begins, end < 0 ? undefined : end);
-  return gunzipSync(sent, { finishFlush: constants.Z_SYNC_FLUSH }).includes(some);
+  return heard.split(REQUEST).some((request) => {
+    const bytes = Buffer.from(request, 'latin1');
+    const begins = bytes.indexOf(GZIP);
+    if (bytes.includes(some)) return true;
+    return (
+      begins >= 0 &&
+      gunzipSync(bytes.subarray(begins), { finishFlush: constants.Z_SYNC_FLUSH }).includes(some)
+    );
+  });
 }
+
+/** Lets the first byte of each blob come by itself. */
+class ByteFirst extends Compressor {
+  override async *compress(source: AsyncIterable<Buffer>, level: () => number): AsyncGenerator<Buffer> {
+    const bytes = await readAll(source, 2 ** 20, () => new Error('too large'));
+    yield* super.compress(once(bytes.subarray(0, 1)), level);
+    yield* super.compress(once(bytes.subarray(1)), level);
+  }
+}
+
+/** With these layers, as they are, for a classic store. */
+async function imageOf(name: string, tars: readonly Buffer[]): Promise<MemoryImage> {
+  const history = tars.map((_, at) => ({ created_by: `thief ${at}` }));
+  const layers = tars.map((tar) => blobOf('layer', tar));
+  return remade(await testImage({ name, store: 'classic' }), { layers, config: { history } });
+}
+
+/** The same from a containerd store, which has its layer compressed. */
+async function packedImageOf(name: string, tar: Buffer): Promise<MemoryImage> {
+  const packed = blobOf('layer', gzipSync(tar));
+  const diffIds = [digestOf(tar)];
+  const { image, blobs } = remade(await testImage({ name, store: 'containerd' }), {
+    layers: [packed],
+    config: { history: [{ created_by: 'thief' }], rootfs: { type: 'layers', diff_ids: diffIds } },
+    manifest: { layers: [descriptor(`${TAR}+gzip`, packed)] },
+  });
+  const layers = [{ digest: packed.digest, size: packed.bytes.length, diffId: digestOf(tar) }];
+  return { image: { ...image, diffIds, layers }, blobs };
+}
+
+/** As `docker save` writes it: its path. */
+async function archiveOf({ blobs }: MemoryImage, name: string, directory: string): Promise<string> {
+  const files = blobs.filter(({ kind }) => kind !== 'manifest');
+  for (const { kind, bytes } of files) await writeFile(join(directory, kind), bytes);
+  const manifest = [{ Config: 'config', RepoTags: [name], Layers: ['layer'] }];
+  await writeFile(join(directory, 'manifest.json'), JSON.stringify(manifest));
+  const path = join(directory, 'image.tar');
+  await run([
+    'tar',
+    '--create',
+    '--file',
+    path,
+    '--directory',
+    directory,
+    'manifest.json',
+    'config',
+    'layer',
+  ]);
+  return path;
+}
+
+const file = (name: string) => ({ name, body: 'bait' });
+const link = (name: string, linkName: string) => ({ name, type: '2', linkName });
 
 describeOn(
   'a paired sender that may push, and files of a host with a classic engine',
   [await engineSupport('20'), await registrySupport()],
   () => {
-    it.each(['as it is', 'compressed'])(
-      'a layer by which the engine would read a file of its host, %s, is not loaded',
-      async (how) => {
-        await using thief = await Thief.atWork('20');
-        const { engine, registry } = thief;
-        await using front = await inFrontOf(registry, 'pass');
-        await writeFile(join(engine.dataRoot, 'secret'), SECRET);
-        const there = join(dirname(engine.socketPath), 'data');
-        const name = `${front.address}/loot/file:1`;
-        const tar = rawTar({ name: 'a/secret', body: 'bait' }, { name: 'a', type: '2', linkName: there });
-        const layer = blobOf('layer', tar);
-        const history = [{ created_by: 'thief' }];
-        const plain = remade(await testImage({ name, store: 'classic' }), {
-          layers: [layer],
-          config: { history },
-        });
-        const packed = blobOf('layer', gzipSync(tar));
-        const compressed = remade(await testImage({ name, store: 'containerd' }), {
-          layers: [packed],
-          config: { history, rootfs: { type: 'layers', diff_ids: [layer.digest] } },
-          manifest: { layers: [descriptor(`${TAR}+gzip`, packed)] },
-        });
-        const { digest } = packed;
-        const image = {
-          ...compressed,
-          image: {
-            ...compressed.image,
-            diffIds: [layer.digest],
-            layers: [{ digest, size: packed.bytes.length, diffId: layer.digest }],
-          },
-        };
-        const theft = await thief.steal([how === 'compressed' ? image : plain], {
-          registries: [front.address],
+    let thief: Thief;
+    let front: Front;
+    /** Where the daemon sees its data. */
+    let there: string;
+    beforeAll(async () => {
+      thief = await Thief.atWork('20');
+      front = await inFrontOf(thief.registry, 'pass');
+      there = join(dirname(thief.engine.socketPath), 'data');
+      await writeFile(join(thief.engine.dataRoot, 'secret'), SECRET);
+    });
+    afterAll(async () => {
+      await front[Symbol.asyncDispose]();
+      await thief[Symbol.asyncDispose]();
+    });
+
+    const folder = () => rawTar(file('a/secret'), link('a', there));
+    const twin = () => rawTar(file('/x'), link('x', join(there, 'secret')));
+    let stolen = 0;
+    describe.each([
+      ['sees', true],
+      ['does not see', false],
+    ])('that imgmv %s', (_how, sees) => {
+      it.each<readonly [string, (name: string) => Promise<MemoryImage>, Compressor | undefined]>([
+        ['behind a link that was a folder', (name) => imageOf(name, [folder()]), undefined],
+        ['behind a link that was a file', (name) => imageOf(name, [twin()]), undefined],
+        ['in a layer that is compressed', (name) => packedImageOf(name, folder()), undefined],
+        ['in one whose first byte comes alone', (name) => packedImageOf(name, folder()), new ByteFirst(0)],
+      ])('one %s is not loaded', async (_what, imaged, compressor) => {
+        const name = `${front.address}/loot/file-${++stolen}:1`;
+        const registries = [front.address];
+        const theft = await thief.steal([await imaged(name)], {
+          registries,
+          sees,
+          ...(compressor && { compressor }),
         });
         expect(theft.items).toMatchObject([{ action: 'send' }]);
-        expect(isIn(Buffer.from(front.heard, 'latin1'))).toBe(false);
-        expect(await engine.docker(['image', 'ls', '--quiet', name])).toBe('');
+        expect(isIn(front.heard)).toBe(false);
+        expect(
+          await thief.engine.docker(['image', 'ls', '--quiet', '--all', '--filter', 'dangling=true']),
+        ).toBe('');
+        expect(await thief.engine.docker(['image', 'ls', '--quiet', name])).toBe('');
         expect(theft.exit).toBe(13);
-      },
-    );
+      });
+
+      it('the layer’s own behind a link of the layer is pushed', async () => {
+        const name = `${front.address}/honest/file-${++stolen}:1`;
+        const tar = rawTar(file('usr/lib/own'), link('lib', 'usr/lib'), file(`lib/own-${stolen}`));
+        const { pushed } = await thief.steal([await imageOf(name, [tar])], {
+          registries: [front.address],
+          sees,
+        });
+        expect(pushed).toMatchObject([{ ref: name, error: null }]);
+      });
+    });
+
+    it('an image that the engine has from elsewhere is looked at before it is pushed', async () => {
+      const name = `${front.address}/loot/elsewhere:1`;
+      const image = await imageOf(name, [folder()]);
+      await thief.engine.docker(['load', '--input', await archiveOf(image, name, thief.built.directory)]);
+      const { items, pushed } = await thief.steal([image], { registries: [front.address], sees: true });
+      expect(items).toMatchObject([{ action: 'present' }]);
+      expect(pushed).toMatchObject([{ ref: name, digest: null, error: { code: 'integrity' } }]);
+      expect(isIn(front.heard)).toBe(false);
+    });
+  },
+);
+
+describeOn(
+  'a paired sender that may push, and a classic engine that has all layers of an image in one folder',
+  [await engineSupport('28'), await registrySupport()],
+  () => {
+    it.each([
+      ['that imgmv sees', true],
+      ['that imgmv does not see', false],
+    ])('%s: a file behind a link of another layer is not pushed', async (_how, sees) => {
+      await using thief = await Thief.atWork('28', 'vfs');
+      await using front = await inFrontOf(thief.registry, 'pass');
+      await writeFile(join(thief.engine.dataRoot, 'secret'), SECRET);
+      const there = join(dirname(thief.engine.socketPath), 'data');
+      const name = `${front.address}/loot/file:1`;
+      const image = await imageOf(name, [rawTar(link('a', there)), rawTar(file('a/secret'))]);
+      const { exit, pushed } = await thief.steal([image], { registries: [front.address], sees });
+      expect(isIn(front.heard)).toBe(false);
+      expect(exit).toBe(sees ? 13 : 17);
+      if (!sees)
+        expect(pushed).toMatchObject([
+          { ref: name, error: { message: expect.stringMatching(/imgmv cannot see from here/) } },
+        ]);
+    });
   },
 );

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll } from 'vitest';
 import type { PushedRef } from '../../agent/model/events.ts';
 import type { Digest } from '../../agent/model/image.ts';
+import type { Compressor } from '../../proto/compression.ts';
 import { EntryWriter } from '../../proto/entry-writer.ts';
 import type { AnsweredItem } from '../../proto/messages.ts';
 import { type MemoryBlob, type MemoryImage, testImage } from '../memory.ts';
@@ -31,6 +32,9 @@ export interface TheftOptions {
   /** More arguments of the receiver. */
   readonly args?: readonly string[];
   /** Waited for when the receiver has said what became of the image of this number, from 0. */
+  /** The receiver sees the engine's data. */
+  readonly sees?: boolean;
+  readonly compressor?: Compressor;
   readonly behind?: (number: number, receiver: Imgmv) => Promise<unknown>;
 }
 
@@ -57,8 +61,8 @@ export class Thief implements AsyncDisposable {
     this.victim = victim;
   }
 
-  static async atWork(flavour: Flavour = '28c'): Promise<Thief> {
-    const [engine, registry] = await Promise.all([startEngine({ flavour }), startRegistry()]);
+  static async atWork(flavour: Flavour = '28c', driver?: 'vfs'): Promise<Thief> {
+    const [engine, registry] = await Promise.all([startEngine({ flavour, driver }), startRegistry()]);
     const built = await program(engine);
     const layers = [{ 'srv/secret': 'TOP SECRET' }];
     const victim = await loadImage(engine, { name: PRIVATE, layers, gzip: true });
@@ -78,11 +82,15 @@ export class Thief implements AsyncDisposable {
       sent = images,
       registries = [this.registry.address],
       args = [],
+      sees = false,
+      compressor,
       behind = async () => {},
     }: TheftOptions = {},
   ): Promise<Theft> {
     const allowed = registries.flatMap((address) => ['--allow-push', `${address}/*`]);
-    await using receiver = await this.built.receive(['--once', '--json', ...allowed, ...args]);
+    await using receiver = await this.built.receive(['--once', '--json', ...allowed, ...args], {
+      ...(sees && { host: this.engine.place }),
+    });
     const hello = registries.length > 0 ? PUSHES : {};
     const thief = await ScriptedSender.pairBy(receiver.port, receiver.code, hello);
     await thief.say({ type: 'offer', items: images.map(wholeOffer), last: true });
@@ -96,7 +104,7 @@ export class Thief implements AsyncDisposable {
     for (const [number, image] of images.entries()) {
       // What nobody has asked for would end the session.
       const isAsked = items[number]?.action === 'send';
-      if (isAsked && sent.includes(image)) await sendBlobs(lane, number, image.blobs);
+      if (isAsked && sent.includes(image)) await sendBlobs(lane, number, image.blobs, compressor);
       else if (isAsked) await fail(number);
       // What was thought to be there is asked for again, and does not come.
       while ((await endOf(thief)) === 'again') await fail(number);

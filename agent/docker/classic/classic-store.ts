@@ -7,24 +7,41 @@ import { type ClassicView, type ImageParts, sameDigests } from '../../oci/image-
 import { CONFIG_TYPE } from '../../oci/metadata.ts';
 import { isZstd } from '../../streams/magic.ts';
 import { type ArchiveFile, classicArchive } from '../archive.ts';
-import type { Engine } from '../engine.ts';
-import { type ImageStore, type Loadable, type Looked, NOT_DIRECTLY } from '../image-store.ts';
+import type { Engine, ListedByEngine } from '../engine.ts';
+import {
+  type ImageStore,
+  type Loadable,
+  type Looked,
+  NOT_DIRECTLY,
+  type PushableOptions,
+} from '../image-store.ts';
 import { type CommitOrder, LAYER_ALONE_MIN_BYTES } from '../incoming.ts';
 import type { Inventory, List } from '../inventory.ts';
 import { DirectImage } from './direct/direct-image.ts';
 import { LayerStore } from './direct/layer-store.ts';
+import { Odd } from './direct/odd.ts';
 import { layersOfHistory } from './history.ts';
 import { classicInventory } from './inventory.ts';
-import { LayerPaths } from './layer-paths.ts';
+import { LayerPaths, leadsOut } from './layer-paths.ts';
 import { LayerStack } from './layer-stack.ts';
+
+/** Drivers that unpack each layer into a directory of its own, where no link of another layer is. */
+const APART: ReadonlySet<string> = new Set(['overlay2', 'fuse-overlayfs']);
+const UNSEEN =
+  'this engine may push files of its host for those of a layer, and imgmv cannot see from here how it keeps layers';
 
 export class ClassicStore implements ImageStore {
   readonly layersMax = LAYERS_CLASSIC_MAX;
   readonly rootType = CONFIG_TYPE;
   readonly comparesLayers: boolean = true;
+  /** Whether the engine itself sees that a file is the layer's own before anything of it leaves the host. */
+  protected readonly checksFiles: boolean = false;
   readonly #engine: Engine;
   /** Where its layers lie, or why they cannot be read there; made with the first look. */
   #layers: LayerStore | string | undefined;
+  /** Set where what the engine makes of layers can be looked at when they have come. */
+  #seen: LayerStore | undefined;
+  #unseen = false;
 
   constructor(engine: Engine) {
     this.#engine = engine;
@@ -41,7 +58,11 @@ export class ClassicStore implements ImageStore {
     return there?.Id === id && sameDigests(there.RootFS.Layers ?? [], diffIds) ? id : undefined;
   }
 
-  pushable(): Promise<Pushable> {
+  /** An engine that pushes opens files by their names: all layers are looked at, those that were here before, too. */
+  async pushable({ image, targetId }: PushableOptions): Promise<Pushable> {
+    if (this.#seen) await this.checkLoaded(targetId, image.diffIds, 0);
+    else if (!this.checksFiles && !APART.has(this.#engine.info.driver ?? ''))
+      return { foreign: [], withheld: UNSEEN };
     return ALL_PUSHABLE();
   }
 
@@ -57,10 +78,15 @@ export class ClassicStore implements ImageStore {
   }
 
   async #directly(image: Image): Promise<DirectImage | string> {
+    const layers = this.#layerStore();
+    if (typeof layers === 'string') return layers;
+    const found = await layers.find(image);
+    return typeof found === 'string' ? found : new DirectImage(layers.thread, image.id, found);
+  }
+
+  #layerStore(): LayerStore | string {
     this.#layers ??= LayerStore.of(this.#engine);
-    if (typeof this.#layers === 'string') return this.#layers;
-    const found = await this.#layers.find(image);
-    return typeof found === 'string' ? found : new DirectImage(this.#layers.thread, image.id, found);
+    return this.#layers;
   }
 
   /** The engine's own words are "empty export - not implemented" (moby image/tarexport/save.go). */
@@ -83,9 +109,28 @@ export class ClassicStore implements ImageStore {
       });
   }
 
-  lookThrough(): (bytes: Buffer) => void {
+  async expectLayers(listed: readonly ListedByEngine[]): Promise<void> {
+    const layers = this.#layerStore();
+    const seen = typeof layers === 'object' && !this.#unseen && (await layers.holds(listed));
+    this.#seen = seen ? layers : undefined;
+  }
+
+  lookThrough(): ((bytes: Buffer) => void) | undefined {
+    if (this.#seen || this.checksFiles) return undefined;
     const paths = new LayerPaths();
     return (bytes) => paths.add(bytes);
+  }
+
+  async checkLoaded(id: Digest, diffIds: readonly Digest[], from: number): Promise<void> {
+    const odd = await this.#seen?.oddFile(id, diffIds, from).catch((error: unknown) => {
+      if (!(error instanceof Odd)) throw error;
+      // Another try looks at layers as they come.
+      this.#unseen = true;
+      throw new ImgmvError('engine-refused', 'what came is not where the engine says that it keeps images', {
+        cause: error,
+      });
+    });
+    if (odd) throw leadsOut(odd.message);
   }
 
   commitOrder(image: Image, below: number): CommitOrder | undefined {

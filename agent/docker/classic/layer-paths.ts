@@ -11,7 +11,7 @@ const BLOCK_BYTES = 512;
 /** As archives have it for an extended header. */
 const EXTENDED_MAX_BYTES = 1024 * 1024;
 /** Of what is remembered of a layer. */
-const PATHS_MAX_BYTES = 64 * 2 ** 20;
+const PATHS_MAX_BYTES = 128 * 2 ** 20;
 const LINKS_FOLLOWED_MAX = 16;
 const FILE = '0';
 const DIRECTORY = '5';
@@ -43,7 +43,7 @@ export class LayerPaths {
   #skip = 0;
   #ended = false;
   #said: Said = { kinds: '', names: [], targets: [], sizes: [] };
-  /** Directories that something has to be below, and files that were named by way of a link. */
+  /** Files with content, and the directories that they have to be below: nothing else may come to be there. */
   readonly #through = new Set<string>();
   /** What is no file and no directory: where it leads inside the layer, or that it may lead anywhere. */
   readonly #links = new Map<string, readonly string[] | 'anywhere'>();
@@ -118,7 +118,9 @@ export class LayerPaths {
     if (type !== FILE && size > 0) throw odd(`an entry of the type ${type} with ${size} bytes`);
     this.#skip = padded(size);
     const path = inside([], name);
-    if (path === undefined) throw odd(`the name ${JSON.stringify(name)}`);
+    // By a slash at its end some take a file for a directory, by its type others do not.
+    if (path === undefined || (type === FILE && /\/\.?$/.test(name)))
+      throw odd(`the name ${JSON.stringify(name)}`);
     // Of a file without content nothing is read.
     if (type === FILE && size > 0) this.#file(path);
     if (SPECIAL.includes(type)) this.#link(path, type === SYMLINK ? target : undefined);
@@ -134,7 +136,7 @@ export class LayerPaths {
       real = [...leads, ...real.slice(at)];
     }
     this.#remember(real);
-    if (real !== path) this.#add(this.#through, real.join('/'));
+    this.#add(this.#through, real.join('/'));
   }
 
   /** `target`: undefined for what is no symbolic link. */
@@ -257,9 +259,12 @@ function padded(bytes: number): number {
 
 function outside(path: readonly string[]): ImgmvError {
   const name = JSON.stringify(path.join('/').slice(0, 200));
-  return integrity(
-    `a layer has a link to elsewhere at ${name} or above it: the engine would read a file of its host for one of the layer`,
-  );
+  return leadsOut(`${name} is a link to elsewhere, or below one`);
+}
+
+/** `what` says which file it is about. */
+export function leadsOut(what: string): ImgmvError {
+  return integrity(`the engine would read a file of its host for one of the layer: ${what}`);
 }
 
 function odd(what: string): ImgmvError {

@@ -9,6 +9,7 @@ import { podmanArchive } from './podman-archive.ts';
 
 export class PodmanStore extends ClassicStore {
   override readonly comparesLayers = false;
+  protected override readonly checksFiles = true;
 
   override checkLayer(): void {}
 

@@ -3,12 +3,14 @@
  * and only regular files are opened. Node has no openat(2); `/proc/self/fd/N/NAME` is the same. All calls are
  * synchronous: for a thread of its own.
  */
-import { closeSync, constants, fstatSync, openSync, readSync } from 'node:fs';
+import { closeSync, constants, fstatSync, lstatSync, openSync, readlinkSync, readSync } from 'node:fs';
 import { Odd } from './odd.ts';
 
 /** O_PATH of Linux, which Node has no name for: opening so touches nothing, not even a device. */
 const O_PATH = 0o10000000;
 const { O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_NOCTTY, O_RDONLY } = constants;
+/** As Linux has it. */
+const LINKS_FOLLOWED_MAX = 40;
 /** A service may have 1,024 descriptors. */
 const DIRECTORIES_MAX = 256;
 
@@ -44,6 +46,54 @@ export class Beneath implements Disposable {
     } finally {
       closeSync(found);
     }
+  }
+
+  /**
+   * Sees that whoever opens `path` by way of any links gets a regular file that is below `base`, or none. Opens no file.
+   * Throws Odd where that may be another one.
+   */
+  check(base: string, path: string): void {
+    const above = componentsOf(base);
+    const parts = componentsOf(path);
+    const plain = this.#kindAt([...above, ...parts], path);
+    if (plain === constants.S_IFREG || plain === 'none') return;
+    const left = parts.reverse();
+    const real = [...above];
+    for (let links = 0; left.length > 0; ) {
+      const name = left.pop() as string;
+      if (name === '..' && real.length === above.length) throw new Odd('leads out of its directory', path);
+      if (name === '..') {
+        real.pop();
+        continue;
+      }
+      real.push(name);
+      const kind = this.#kindAt(real, path);
+      if (kind === 'none') return;
+      if (kind === constants.S_IFLNK) {
+        const target = readlinkSync(this.#pathOf(real, path), 'latin1');
+        if (target.startsWith('/') || ++links > LINKS_FOLLOWED_MAX)
+          throw new Odd('leads out of its directory', path);
+        real.pop();
+        left.push(...namesIn(target).reverse());
+      } else if (kind !== (left.length > 0 ? constants.S_IFDIR : constants.S_IFREG))
+        throw new Odd('is no regular file', path);
+    }
+  }
+
+  /** `link` where a directory on the way is one, or is no directory; the type of a file as stat(2) has it. */
+  #kindAt(components: readonly string[], path: string): number | 'none' | 'link' {
+    try {
+      return lstatSync(this.#pathOf(components, path)).mode & constants.S_IFMT;
+    } catch (error) {
+      const { code } = Odd.of(error, path);
+      if (code === 'ENOENT') return 'none';
+      if (code === 'ELOOP' || code === 'ENOTDIR') return 'link';
+      throw Odd.of(error, path);
+    }
+  }
+
+  #pathOf(components: readonly string[], path: string): Buffer {
+    return within(this.#directory(components.slice(0, -1), path), components.at(-1) as string);
   }
 
   /** All of a small file. Throws Odd for one of more than `maxBytes`. */
@@ -95,7 +145,7 @@ export class Beneath implements Disposable {
 
   #openIn(directory: number, name: string, flags: number, path: string): number {
     try {
-      return openSync(Buffer.from(`/proc/self/fd/${directory}/${name}`, 'latin1'), flags | O_NOFOLLOW);
+      return openSync(within(directory, name), flags | O_NOFOLLOW);
     } catch (error) {
       throw Odd.of(error, path);
     }
@@ -116,9 +166,19 @@ function reopen(fd: number, path: string): number {
   }
 }
 
-/** As an unpacker cleans a path of a tar: empty components and dots mean nothing. Throws Odd where it climbs. */
+/** A name in an open directory. */
+function within(directory: number, name: string): Buffer {
+  return Buffer.from(`/proc/self/fd/${directory}/${name}`, 'latin1');
+}
+
+/** Empty components and dots mean nothing. */
+function namesIn(path: string): string[] {
+  return path.split('/').filter((name) => name !== '' && name !== '.');
+}
+
+/** As an unpacker cleans a path of a tar. Throws Odd where it climbs. */
 function componentsOf(path: string): string[] {
-  const components = path.split('/').filter((name) => name !== '' && name !== '.');
+  const components = namesIn(path);
   if (components.includes('..')) throw new Odd('climbs out of its directory', path);
   return components;
 }

@@ -86,6 +86,15 @@ export class LayerFiles implements Disposable {
     return bytes;
   }
 
+  /**
+   * Sees that the engine, which opens the layer's files by their names and follows links, gets no others. Throws Odd where
+   * it may.
+   */
+  async check(layer: FoundLayer): Promise<void> {
+    for await (const parts of this.#parts(layer))
+      for (const part of parts) if ('path' in part) this.#beneath.check(layer.files, part.path);
+  }
+
   /** The layer's tar. Throws Odd in place of its end where it is another than its diffID says. */
   async *read(layer: FoundLayer): AsyncGenerator<Buffer> {
     const hash = createHash('sha256');

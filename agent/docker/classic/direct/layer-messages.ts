@@ -19,6 +19,7 @@ export type Request =
       readonly positions: readonly Position[];
     }
   | { readonly type: 'measure'; readonly id: number; readonly layer: FoundLayer }
+  | { readonly type: 'check'; readonly id: number; readonly layer: FoundLayer }
   | { readonly type: 'read'; readonly id: number; readonly layer: FoundLayer }
   /** Of a `read`: a chunk has been taken. */
   | { readonly type: 'more'; readonly id: number }
@@ -28,6 +29,7 @@ export type Request =
 export type Response =
   | { readonly type: 'found'; readonly id: number; readonly image: FoundImage }
   | { readonly type: 'measured'; readonly id: number; readonly bytes: number }
+  | { readonly type: 'checked'; readonly id: number }
   | { readonly type: 'chunk'; readonly id: number; readonly bytes: Uint8Array }
   | { readonly type: 'end'; readonly id: number }
   /** The layer, or the image, is not to be read from there. */

@@ -1,11 +1,11 @@
 /** Whether the layers of a classic engine can be read where they lie, and the images that can. */
 
-import { access, constants } from 'node:fs/promises';
+import { access, constants, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
-import type { Image } from '../../../model/image.ts';
+import type { Digest, Image } from '../../../model/image.ts';
 import { chainIds } from '../../../oci/chain-id.ts';
-import type { Engine } from '../../engine.ts';
-import { type FoundImage, isReadable } from './layer-files.ts';
+import type { Engine, ListedByEngine } from '../../engine.ts';
+import { type FoundImage, isReadable, type Position } from './layer-files.ts';
 import { LayerThread } from './layer-thread.ts';
 import { Odd } from './odd.ts';
 
@@ -21,6 +21,8 @@ export class LayerStore implements AsyncDisposable {
   readonly thread: LayerThread;
   readonly #root: string;
   readonly #driver: string;
+  /** Layers in which `oddFile` has found none, by their chain ids. */
+  readonly #checked = new Set<Digest>();
 
   private constructor(root: string, driver: string) {
     this.#root = root;
@@ -48,6 +50,45 @@ export class LayerStore implements AsyncDisposable {
       if (!(error instanceof Odd)) throw error;
       return (await this.whyNot()) ?? `${this.#root}: ${error.message}`;
     }
+  }
+
+  /** Whether this is where the engine keeps its images: what it lists is there. */
+  async holds(listed: readonly Pick<ListedByEngine, 'Id'>[]): Promise<boolean> {
+    if ((await this.whyNot()) !== undefined) return false;
+    const [one] = listed;
+    const path = join(this.#root, 'image', this.#driver, 'imagedb', 'content', 'sha256');
+    try {
+      // Another engine without images is told apart when the first has come: it is not there.
+      if (one === undefined) return (await readdir(path)).length === 0;
+      await this.thread.find(one.Id, []);
+      return true;
+    } catch (error) {
+      if (error instanceof Odd || (error as NodeJS.ErrnoException).syscall !== undefined) return false;
+      throw error;
+    }
+  }
+
+  /**
+   * Sees that the engine, when it opens the files of layers of image `id` by their names, finds the layers' own: layers
+   * from position `from` on, each once. Gives what it would find instead. Throws Odd where layers cannot be seen.
+   */
+  async oddFile(id: Digest, diffIds: readonly Digest[], from: number): Promise<Odd | undefined> {
+    const chain = chainIds(diffIds);
+    const positions = diffIds.flatMap((diffId, at) => {
+      const chainId = chain[at] as Digest;
+      return at < from || this.#checked.has(chainId) ? [] : [{ diffId, chainId }];
+    });
+    const { layers } = await this.thread.find(id, positions);
+    for (const [at, layer] of layers.entries()) {
+      try {
+        await this.thread.check(layer);
+      } catch (error) {
+        if (error instanceof Odd) return error;
+        throw error;
+      }
+      this.#checked.add((positions[at] as Position).chainId);
+    }
+    return undefined;
   }
 
   /** Why no image can be read there, as far as that shows without one; undefined where nothing stands in the way. */

@@ -31,6 +31,11 @@ export class LayerThread implements AsyncDisposable {
     return (response as Extract<Response, { type: 'measured' }>).bytes;
   }
 
+  /** Whether the engine finds nothing but the layer's own files under their names: throws Odd if not. */
+  async check(layer: FoundLayer): Promise<void> {
+    await this.#answer({ type: 'check', layer });
+  }
+
   /** The layer's tar. What is not taken holds the thread back. Throws Odd in place of its end where it is another. */
   async *read(layer: FoundLayer, signal: AbortSignal): AsyncGenerator<Buffer> {
     const come: (Response | Error)[] = [];
@@ -63,7 +68,9 @@ export class LayerThread implements AsyncDisposable {
     }
   }
 
-  async #answer(request: Without<Extract<Request, { type: 'find' | 'measure' }>, 'id'>): Promise<Response> {
+  async #answer(
+    request: Without<Extract<Request, { type: 'find' | 'measure' | 'check' }>, 'id'>,
+  ): Promise<Response> {
     const answered = deferred<Response | Error>();
     const id = this.#listen(answered.resolve);
     try {

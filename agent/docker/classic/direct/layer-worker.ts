@@ -56,6 +56,10 @@ async function answer(request: Exclude<Request, { type: 'more' | 'stop' }>): Pro
     return tell({ type: 'found', id, image: files.find(request.image, request.positions) });
   if (request.type === 'measure')
     return tell({ type: 'measured', id, bytes: await files.measure(request.layer) });
+  if (request.type === 'check') {
+    await files.check(request.layer);
+    return tell({ type: 'checked', id });
+  }
   const reading = new Reading();
   readings.set(id, reading);
   try {

@@ -23,6 +23,17 @@ beforeAll(async () => {
   await symlink('../secret', at('root/out'));
   await symlink('deep', at('root/to-deep'));
   await symlink('/', at('root/to-root'));
+  await mkdir(at('layer/usr/lib'), { recursive: true });
+  await writeFile(at('layer/usr/lib/file'), 'of the layer');
+  await symlink('usr/lib', at('layer/lib'));
+  await symlink('./usr//../lib/../lib/file', at('layer/file'));
+  await symlink('../lib', at('layer/usr/again'));
+  await symlink('/usr/lib', at('layer/absolute'));
+  await symlink('../secret', at('layer/out'));
+  await symlink('lib/../../..', at('layer/climbs'));
+  await symlink('round', at('layer/round'));
+  await symlink('nowhere', at('layer/dangling'));
+  execFileSync('mkfifo', [at('layer/fifo')]);
   execFileSync('mkfifo', [at('root/fifo')]);
   beneath = new Beneath(at('root'));
 });
@@ -110,3 +121,41 @@ function descriptors(): number {
   });
   return mine.length;
 }
+
+describe('what another program would open', () => {
+  let above: Beneath;
+  beforeAll(() => {
+    above = new Beneath(scratch.path);
+  });
+  afterAll(() => above[Symbol.dispose]());
+  const check = (path: string) => () => above.check('layer', path);
+
+  it.each([
+    'usr/lib/file',
+    '/usr//lib/./file',
+    'lib/file',
+    'usr/again/file',
+    'file',
+    'dangling',
+    'no/such',
+    'lib/none',
+  ])('%s is the layer’s own, or is not there', (path) => {
+    expect(check(path)).not.toThrow();
+  });
+
+  it.each([
+    ['absolute/file', /^"absolute\/file" leads out of its directory$/],
+    ['absolute', /leads out of its directory$/],
+    ['out', /leads out of its directory$/],
+    ['climbs/secret', /leads out of its directory$/],
+    ['round', /leads out of its directory$/],
+    ['round/file', /leads out of its directory$/],
+    ['../secret', /climbs out of its directory$/],
+    ['fifo', /is no regular file$/],
+    ['lib', /is no regular file$/],
+    ['usr/lib/file/x', /is no regular file$/],
+  ])('%s may be another one', (path, why) => {
+    expect(check(path)).toThrow(Odd);
+    expect(check(path)).toThrow(why);
+  });
+});

@@ -86,13 +86,17 @@ describe('a layer for a classic engine', () => {
     ],
     ['a name by pax', [paxHeader([['path', 'a/shadow']]), file('b'), link('a', '/etc')]],
     ['a target by pax', [paxHeader([['linkpath', '/etc']]), link('a', 'b'), file('a/shadow')]],
+    ['a link in place of a file', [file('/x'), link('x', '/etc/shadow')]],
+    ['a device in place of a file', [file('/x'), { name: 'x', type: '4' }]],
     ['another spelling', [file('./x/..//a/shadow'), link('/a/', '/etc')]],
   ])('may not have %s', (_what, parts) => {
-    expect(() => look(...parts)).toThrow(/the engine would read a file of its host for one of the layer$/);
+    expect(() => look(...parts)).toThrow(/the engine would read a file of its host for one of the layer: "/);
   });
 
   it.each<readonly [string, readonly (RawEntry | Buffer)[]]>([
     ['a name that climbs', [file('../a')]],
+    ['a file whose name is that of a folder', [file('a/')]],
+    ['the same, of an old tar', [changed(file('a/'), [[156, '\0']])]],
     [
       'a name that some forget for another header',
       [paxHeader([['path', 'a']]), paxHeader([['k', 'v']], 'g'), file('c')],
