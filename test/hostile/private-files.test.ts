@@ -12,15 +12,15 @@ import { once } from '../../agent/streams/file-bytes.ts';
 import { readAll } from '../../agent/streams/read-all.ts';
 import { Compressor } from '../../proto/compression.ts';
 import { type MemoryImage, testImage } from '../memory.ts';
-import { run } from '../rig/command.ts';
 import { engineSupport } from '../rig/engine.ts';
 import { registrySupport } from '../rig/registry.ts';
 import { describeOn } from '../rig/suite.ts';
 import { type Front, inFrontOf } from './front.ts';
 import { blobOf, descriptor, remade } from './lies.ts';
-import { rawTar } from './raw-tar.ts';
+import { classicTar, rawTar } from './raw-tar.ts';
 import { TAR, Thief } from './thief.ts';
 
+const MIB = 2 ** 20;
 const SECRET = Buffer.concat([Buffer.from('TOP SECRET'), randomBytes(2 ** 20)]);
 
 const GZIP = Buffer.from([0x1f, 0x8b]);
@@ -68,27 +68,6 @@ async function packedImageOf(name: string, tar: Buffer): Promise<MemoryImage> {
   });
   const layers = [{ digest: packed.digest, size: packed.bytes.length, diffId: digestOf(tar) }];
   return { image: { ...image, diffIds, layers }, blobs };
-}
-
-/** As `docker save` writes it: its path. */
-async function archiveOf({ blobs }: MemoryImage, name: string, directory: string): Promise<string> {
-  const files = blobs.filter(({ kind }) => kind !== 'manifest');
-  for (const { kind, bytes } of files) await writeFile(join(directory, kind), bytes);
-  const manifest = [{ Config: 'config', RepoTags: [name], Layers: ['layer'] }];
-  await writeFile(join(directory, 'manifest.json'), JSON.stringify(manifest));
-  const path = join(directory, 'image.tar');
-  await run([
-    'tar',
-    '--create',
-    '--file',
-    path,
-    '--directory',
-    directory,
-    'manifest.json',
-    'config',
-    'layer',
-  ]);
-  return path;
 }
 
 const file = (name: string) => ({ name, body: 'bait' });
@@ -153,10 +132,23 @@ describeOn(
       });
     });
 
+    it('one in a large image is not kept', async () => {
+      const large = (name: string) => ({ name, body: Buffer.alloc(33 * MIB) });
+      const tars = [rawTar(file('a/secret'), large('b'), link('a', there)), rawTar(large('c'))];
+      const image = await imageOf(`${front.address}/loot/large:1`, tars);
+      const theft = await thief.steal([image], { registries: [front.address], sees: true });
+      expect(theft.items).toMatchObject([{ action: 'send' }]);
+      expect(theft.exit).toBe(13);
+      expect(await thief.engine.docker(['image', 'ls', '--all'])).not.toContain('imgmv-incoming');
+      expect(isIn(front.heard)).toBe(false);
+    });
+
     it('an image that the engine has from elsewhere is looked at before it is pushed', async () => {
       const name = `${front.address}/loot/elsewhere:1`;
       const image = await imageOf(name, [folder()]);
-      await thief.engine.docker(['load', '--input', await archiveOf(image, name, thief.built.directory)]);
+      const archive = join(thief.built.directory, 'elsewhere.tar');
+      await writeFile(archive, classicTar(image));
+      await thief.engine.docker(['load', '--input', archive]);
       const { items, pushed } = await thief.steal([image], { registries: [front.address], sees: true });
       expect(items).toMatchObject([{ action: 'present' }]);
       expect(pushed).toMatchObject([{ ref: name, digest: null, error: { code: 'integrity' } }]);
@@ -186,6 +178,24 @@ describeOn(
         expect(pushed).toMatchObject([
           { ref: name, error: { message: expect.stringMatching(/imgmv cannot see from here/) } },
         ]);
+    });
+  },
+);
+
+describeOn(
+  'a paired sender that may push, and files of a host with podman',
+  [await engineSupport('podman'), await registrySupport()],
+  () => {
+    it('podman gets any layer, and pushes no other file', async () => {
+      await using thief = await Thief.atWork('podman');
+      await using front = await inFrontOf(thief.registry, 'pass');
+      await writeFile(join(thief.engine.dataRoot, 'secret'), SECRET);
+      const name = `${front.address}/loot/file:1`;
+      const there = join(dirname(thief.engine.socketPath), 'data');
+      const image = await imageOf(name, [rawTar(file('a/secret'), link('a', there))]);
+      const { pushed } = await thief.steal([image], { registries: [front.address] });
+      expect(pushed).toMatchObject([{ ref: name, digest: null, error: { code: 'push-failed' } }]);
+      expect(isIn(front.heard)).toBe(false);
     });
   },
 );

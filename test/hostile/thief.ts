@@ -111,7 +111,7 @@ export class Thief implements AsyncDisposable {
       await behind(number, receiver.imgmv);
     }
     await thief.say({ type: 'finish' });
-    await thief.end();
+    await Promise.all([thief.end(), lane.end()]);
     const { code } = await receiver.imgmv.exit;
     const told = await toldBy(receiver.imgmv);
     const pushed = told.flatMap((event) =>

@@ -11,7 +11,11 @@ const DIGITS = 'The full digest of an image';
 const LAYER = 'Even if it knows a digest';
 const LOOKS = 'Of the blobs that containerd has not unpacked itself';
 const FILES = 'Nor does a sender read other files';
-const SEVERAL = 'A layer whose tar engines may read';
+const SEEN = 'If imgmv sees the engine';
+const REFUSED = 'An image with a file that leads out';
+const SEVERAL = 'If imgmv does not see them';
+const ONE_FOLDER = 'Then it pushes nothing from an engine';
+const CHECKSUM = 'Podman compares a file';
 const PRESENT = 'An image counts as present only';
 const PUSHED = 'Nothing is pushed unless';
 const NAMES = 'An image is pushed only if everything';
@@ -219,9 +223,9 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
   {
     name: 'what may be pushed is looked at once',
     file: 'agent/push/pushing-sink.ts',
-    find: 'const platform = async () => {\n        const { foreign, name, platform } = await pushable(ref.target);',
+    find: 'const platform = async () => {\n        const { foreign, name, platform, withheld } = await pushable(ref.target);',
     replace:
-      'const looked = pushable(ref.target);\n      const platform = async () => {\n        const { foreign, name, platform } = await looked;',
+      'const looked = pushable(ref.target);\n      const platform = async () => {\n        const { foreign, name, platform, withheld } = await looked;',
     tests: named('between two tries'),
     says: [AGAIN],
   },
@@ -328,7 +332,79 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
     file: 'agent/docker/classic/classic-store.ts',
     find: 'return (bytes) => paths.add(bytes);',
     replace: 'return () => void paths;',
-    tests: tests('test/hostile/private-files.test.ts'),
+    tests: tests('test/hostile/private-files.test.ts', 'does not see'),
+    says: [FILES, SEVERAL],
+  },
+  {
+    name: 'what a classic engine has made of layers is believed',
+    file: 'agent/docker/engine-writer.ts',
+    find: '    await this.#checkLoaded(id);\n',
+    replace: '',
+    tests: tests('test/hostile/private-files.test.ts', 'imgmv sees one'),
+    says: [FILES, SEEN, REFUSED],
+  },
+  {
+    name: 'a layer that leads out is kept for the next run',
+    file: 'agent/docker/incoming.ts',
+    find: '      await this.#options.check(made.Id, upTo - layers.length, upTo);\n',
+    replace: '',
+    tests: tests('test/hostile/private-files.test.ts', 'in a large image'),
+    says: [REFUSED],
+  },
+  {
+    name: 'a layer that leads out stays where it was committed',
+    file: 'agent/docker/incoming.ts',
+    find: '      await this.#drop([name]);\n      throw error;',
+    replace: '      throw error;',
+    tests: tests('test/hostile/private-files.test.ts', 'in a large image'),
+    says: [REFUSED],
+  },
+  {
+    name: 'an image from elsewhere is pushed unseen',
+    file: 'agent/docker/classic/classic-store.ts',
+    find: 'if (this.#seen) await this.checkLoaded(targetId, image.diffIds, 0);',
+    replace: 'if (this.#seen) return ALL_PUSHABLE();',
+    tests: tests('test/hostile/private-files.test.ts', 'from elsewhere'),
+    says: [SEEN],
+  },
+  {
+    name: 'an engine with all layers in one folder pushes what nobody has looked at',
+    file: 'agent/docker/classic/classic-store.ts',
+    find: "!APART.has(this.#engine.info.driver ?? '')",
+    replace: "this.#engine.info.driver === ''",
+    tests: tests('test/hostile/private-files.test.ts', 'does not see: a file'),
+    says: [ONE_FOLDER],
+  },
+  {
+    name: 'podman is looked at as docker is',
+    file: 'agent/docker/podman/podman-store.ts',
+    find: 'override readonly checksFiles = true;',
+    replace: 'override readonly checksFiles = false;',
+    tests: tests('test/hostile/private-files.test.ts', 'podman'),
+    says: [CHECKSUM],
+  },
+  {
+    name: 'a link that leads out of a layer is followed',
+    file: 'agent/docker/classic/direct/beneath.ts',
+    find: "if (target.startsWith('/') || ++links > LINKS_FOLLOWED_MAX)",
+    replace: 'if (++links > LINKS_FOLLOWED_MAX)',
+    tests: tests('test/agent/docker/classic/beneath.test.ts'),
+    says: [SEEN],
+  },
+  {
+    name: 'a layer may climb out of itself by a link',
+    file: 'agent/docker/classic/direct/beneath.ts',
+    find: "if (name === '..' && real.length === above.length)",
+    replace: "if (name === '..' && real.length === 0)",
+    tests: tests('test/agent/docker/classic/beneath.test.ts'),
+    says: [SEEN],
+  },
+  {
+    name: 'the first byte tells how a layer is compressed',
+    file: 'agent/docker/engine-writer.ts',
+    find: 'peek(blob.body, COMPRESSION_HEAD_BYTES)',
+    replace: 'peek(blob.body, 1)',
+    tests: tests('test/hostile/private-files.test.ts', 'does not see one in one whose first'),
     says: [FILES],
   },
   {
@@ -337,7 +413,7 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
     find: 'if (type === FILE && size > 0) this.#file(path);',
     replace: '',
     tests: LAYER_PATHS,
-    says: [FILES],
+    says: [SEVERAL],
   },
   {
     name: 'a file of a layer may become one behind a link later',
@@ -345,7 +421,7 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
     find: 'this.#through.has(name) || ',
     replace: '',
     tests: LAYER_PATHS,
-    says: [FILES],
+    says: [SEVERAL],
   },
   {
     name: 'a layer may have names that only some readers know',
