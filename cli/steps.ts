@@ -5,6 +5,7 @@ import { VERSION } from '../agent/ends/host.ts';
 import type { Event } from '../agent/model/events.ts';
 import { fileError, whyNot } from '../agent/streams/file-error.ts';
 import { ImgmvError } from '../proto/errors.ts';
+import { threadSeconds } from '../proto/processor-time.ts';
 import { type Step, watchSteps } from '../proto/steps.ts';
 import type { Config } from './config.ts';
 import { escapeText } from './escape.ts';
@@ -56,10 +57,22 @@ export function openSteps(
       if (event.event !== 'progress') file?.write(`event ${JSON.stringify(event)}`);
     },
     end(exit) {
+      look({ area: 'run', text: `used ${processorTime()}` });
       look({ area: 'run', text: `exit status ${exit}` });
       file?.close();
     },
   };
+}
+
+function processorTime(): string {
+  const { user, system } = process.cpuUsage();
+  const all = `${((user + system) / 1e6).toFixed(2)} s of processors`;
+  try {
+    return `${all}, ${threadSeconds().toFixed(2)} s of them in the main thread`;
+  } catch {
+    // Not on Linux, or without /proc.
+    return all;
+  }
 }
 
 /** Lines with a timestamp each, behind what the file has. A line that is written is in the file whatever happens next. */

@@ -2,7 +2,7 @@
 import { channel } from 'node:diagnostics_channel';
 
 export interface Step {
-  readonly area: 'connection' | 'session' | 'engine' | 'ssh';
+  readonly area: 'connection' | 'session' | 'engine' | 'layers' | 'ssh';
   /** One step in words. What comes from elsewhere in it is not escaped. */
   readonly text: string;
 }

@@ -6,7 +6,8 @@ import { once } from 'node:events';
 import { PassThrough } from 'node:stream';
 import { Hasher } from '../../proto/hasher.ts';
 import type { Digest } from '../model/image.ts';
-import { compressionOf, inflated } from '../streams/compression.ts';
+import { compressionOf, inflated, unreadCompression } from '../streams/compression.ts';
+import { integrity } from '../streams/errors.ts';
 
 interface UnpackedOptions {
   readonly look?: ((bytes: Buffer) => void) | undefined;
@@ -37,6 +38,9 @@ export class UnpackedDigest implements Disposable {
   #begin(head: Buffer): void {
     this.#begun = true;
     const compression = compressionOf(head);
+    const unread = unreadCompression(head);
+    if (unread !== undefined)
+      throw integrity(`a layer that is compressed with ${unread}, which imgmv does not read`);
     if (compression === 'none') return;
     const feed = new PassThrough();
     const inflate = async () => {

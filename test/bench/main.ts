@@ -2,9 +2,10 @@
  * Measures imgmv against what people use today, between two throwaway engines on this machine. As root:
  *
  *     npm run bench -- [--rounds 3] [--scenarios cold,again,changed,three] [--images small,large]
- *                      [--links loopback,100mbit] [--only pipe,imgmv] [--before FILE]
+ *                      [--links loopback,100mbit] [--hosts] [--only pipe,imgmv] [--before FILE]
  *
  * The images are those of `cold` and `again`; the others have their own. All but `cold` run over loopback alone.
+ * --hosts adds a cable between two hosts that have a processor each, with their engines: what two machines would see.
  * With --before another build's imgmv.js runs before this one in every round, and the two are compared.
  * It asserts nothing. The tables go to standard output, every run to bench-results.json. The first run builds the
  * images, which takes minutes.
@@ -45,7 +46,8 @@ const { values } = parseArgs({
     rounds: { type: 'string', default: '3' },
     scenarios: { type: 'string', default: SCENARIOS.map(({ name }) => name).join() },
     images: { type: 'string', default: IMAGE_SIZES.join() },
-    links: { type: 'string', default: LINKS.join() },
+    links: { type: 'string', default: 'loopback,100mbit' },
+    hosts: { type: 'boolean', default: false },
     only: { type: 'string', default: PEERS.map(({ name }) => name).join() },
     before: { type: 'string' },
   },
@@ -87,7 +89,9 @@ async function makePlan(): Promise<Plan> {
   if (!Number.isInteger(rounds) || rounds < 1)
     throw new Error(`--rounds: got ${values.rounds}, want 1 or more`);
   const sizes = chosen('images', IMAGE_SIZES, (size) => size);
-  const links = chosen('links', LINKS, (link) => link);
+  const links = LINKS.filter((link) =>
+    link === 'hosts' ? values.hosts : chosen('links', LINKS, (one) => one).includes(link),
+  );
   let peers = chosen('only', PEERS, ({ name }) => name);
   if (!existsSync(IMGMV)) {
     say(`${IMGMV} is missing, so imgmv is left out: npm run build`);

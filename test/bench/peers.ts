@@ -1,5 +1,5 @@
 /** The ways to move images that are measured against each other. */
-import { rm } from 'node:fs/promises';
+import { readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { run } from '../rig/command.ts';
 import type { Engine } from '../rig/engine.ts';
@@ -28,10 +28,20 @@ export interface Outcome {
   readonly seconds: number;
   readonly sender: Usage;
   readonly receiver: Usage;
+  /** Of imgmv: where its processor time has gone. */
+  readonly split?: Split;
   /** Of imgmv, from when its first side was `paired` until both have ended. */
   readonly pairedSeconds?: number;
   /** What imgmv itself says that it sent. */
   readonly claimedBytes?: number;
+}
+
+/** Seconds of processors: of the thread that reads layers, of zstd's, of the main thread at the source; and of the target. */
+export interface Split {
+  readonly reading: number;
+  readonly compressing: number;
+  readonly sealing: number;
+  readonly unpacking: number;
 }
 
 export interface Peer {
@@ -62,18 +72,20 @@ export function before(program: string): Peer {
   return imgmvOf('before', 'imgmv before', program);
 }
 
-async function floor({ source, references, directory }: Route): Promise<Outcome> {
+async function floor({ source, references, directory, from }: Route): Promise<Outcome> {
   const account = join(directory, 'save.account');
   const seconds = await timed(() =>
-    bash(`${accountPrefix(account)} ${save(source, references)} > /dev/null`),
+    bash(`${accountPrefix(from, account)} ${save(source, references)} > /dev/null`),
   );
   return { seconds, sender: await readUsage(account), receiver: NOTHING };
 }
 
-async function pipe({ source, target, references, directory }: Route): Promise<Outcome> {
+async function pipe({ source, target, references, directory, from, to }: Route): Promise<Outcome> {
   const [sent, received] = [join(directory, 'save.account'), join(directory, 'load.account')];
   const seconds = await timed(() =>
-    bash(`${accountPrefix(sent)} ${save(source, references)} | ${accountPrefix(received)} ${load(target)}`),
+    bash(
+      `${accountPrefix(from, sent)} ${save(source, references)} | ${accountPrefix(to, received)} ${load(target)}`,
+    ),
   );
   return { seconds, sender: await readUsage(sent), receiver: await readUsage(received) };
 }
@@ -109,18 +121,30 @@ async function imgmv(route: Route, program: string, args: readonly string[]): Pr
     sender: join(directory, 'sender.account'),
     receiver: join(directory, 'receiver.account'),
   };
+  const logs = { sender: join(directory, 'sender.log'), receiver: join(directory, 'receiver.log') };
   const common = ['--json', '--code-file', codeFile, '--docker-host'];
+  for (const log of Object.values(logs)) await rm(log, { force: true });
   await rm(codeFile, { force: true });
   let pairedSeconds = Number.NaN;
   let claimedBytes: number | undefined;
   const seconds = await timed(async () => {
     await using receiver = runImgmv(
-      ['receive', '--once', '--listen', `${address}:0`, ...common, target.dockerHost],
-      { program, host: accountedPlace(to, accounts.receiver) },
+      ['receive', '--once', '--listen', `${address}:0`, '--log', logs.receiver, ...common, target.dockerHost],
+      { program, host: accountedPlace(to, accounts.receiver, target.place) },
     );
     const { port } = await receiver.waitFor('listening');
     await using sender = runImgmv(
-      ['send', ...references, ...args, '--to', `${address}:${port}`, ...common, source.dockerHost],
+      [
+        'send',
+        ...references,
+        ...args,
+        '--to',
+        `${address}:${port}`,
+        '--log',
+        logs.sender,
+        ...common,
+        source.dockerHost,
+      ],
       { program, host: accountedPlace(from, accounts.sender, source.place) },
     );
     for (const side of [sender, receiver]) {
@@ -138,8 +162,24 @@ async function imgmv(route: Route, program: string, args: readonly string[]): Pr
     sender: await readUsage(accounts.sender),
     receiver: await readUsage(accounts.receiver),
     pairedSeconds,
+    ...(await splitOf(logs)),
     ...(claimedBytes !== undefined && { claimedBytes }),
   };
+}
+
+/** What a build does not tell is left out. */
+async function splitOf(logs: {
+  readonly sender: string;
+  readonly receiver: string;
+}): Promise<Pick<Outcome, 'split'>> {
+  const [sender, receiver] = [await readFile(logs.sender, 'utf8'), await readFile(logs.receiver, 'utf8')];
+  const seconds = (text: string, what: RegExp) => Number(what.exec(text)?.[1]);
+  const ALL = / run used ([0-9.]+) s of processors/;
+  const reading = seconds(sender, / layers read with ([0-9.]+) s of a processor/) || 0;
+  const sealing = seconds(sender, /, ([0-9.]+) s of them in the main thread/);
+  const compressing = seconds(sender, ALL) - sealing - reading;
+  const split = { reading, compressing, sealing, unpacking: seconds(receiver, ALL) };
+  return Object.values(split).some(Number.isNaN) ? {} : { split };
 }
 
 /** `within`: where on the host. */
@@ -147,8 +187,8 @@ function accountedPlace(host: Host, account: string, within?: Place): Place {
   return { argv: (command) => host.argv(accounted(within?.argv(command) ?? command, account)) };
 }
 
-function accountPrefix(file: string): string {
-  return accounted([], file).join(' ');
+function accountPrefix(host: Host, file: string): string {
+  return host.argv(accounted([], file)).join(' ');
 }
 
 async function timed(work: () => Promise<unknown>): Promise<number> {

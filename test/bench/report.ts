@@ -18,6 +18,10 @@ const COLUMNS: readonly Column[] = [
     figure: ({ sender, receiver }) => sender.cpuSeconds + receiver.cpuSeconds,
     show: tenths,
   },
+  { heading: 'reading', figure: ({ split }) => split?.reading, show: tenths },
+  { heading: 'compressing', figure: ({ split }) => split?.compressing, show: tenths },
+  { heading: 'sealing', figure: ({ split }) => split?.sealing, show: tenths },
+  { heading: 'unpacking', figure: ({ split }) => split?.unpacking, show: tenths },
   { heading: 'sender MB', figure: ({ sender }) => sender.peakBytes, show: megabytes },
   { heading: 'receiver MB', figure: ({ receiver }) => receiver.peakBytes, show: megabytes },
   { heading: 'wire MB', figure: ({ wireBytes }) => wireBytes, show: megabytes },
@@ -93,7 +97,9 @@ function table(runs: readonly Run[]): string[] {
 
 const LEGEND = [
   'paired s: of the wall time, what comes after imgmv has paired. × pipe: against the local pipe of the same',
-  'round. CPU s: all processes of both sides but the engines. sender, receiver MB: the largest process of that',
-  'side. wire MB: TCP payload both ways, by the counters of the network device. Mbit/s: payload from the first to',
-  'the last hundredth of the bytes.',
+  'round. CPU s: all processes of both sides but the engines. Of imgmv, that is reading (the thread that reads and',
+  'hashes layers in the store), compressing (all other threads of the sender), sealing (its main thread, which also',
+  'writes to the socket, and reads docker save) and unpacking (all of the receiver). sender, receiver MB: the largest',
+  'process of that side. wire MB: TCP payload both ways, by the counters of the network device. Mbit/s: payload from',
+  'the first to the last hundredth of the bytes. hosts: both hosts have a processor of their own, with their engines.',
 ].join('\n');

@@ -4,7 +4,8 @@ import type { Outcome } from './peers.ts';
 export const SCENARIO_NAMES = ['cold', 'again', 'changed', 'three'] as const;
 export type ScenarioName = (typeof SCENARIO_NAMES)[number];
 
-export const LINKS = ['loopback', '100mbit'] as const;
+/** `hosts`: a cable as fast as may be, and a processor for each host. */
+export const LINKS = ['loopback', '100mbit', 'hosts'] as const;
 export type Link = (typeof LINKS)[number];
 
 /** One peer moving one subject once. */

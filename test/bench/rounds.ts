@@ -1,9 +1,11 @@
 /** The rounds of one subject: each peer in turn, from a target in its first state to verified images. */
+import { cpus } from 'node:os';
 import type { Engine } from '../rig/engine.ts';
 import { CABLE, type Hosts, twoHosts } from '../rig/hosts.ts';
 import { bash } from './commands.ts';
 import { bytesMoved, goodput, type Meter, meter, type Sample } from './measure.ts';
 import type { Outcome, Peer, Route } from './peers.ts';
+import { pinEngine, pinned } from './processors.ts';
 import type { Facts, Link, Run, ScenarioName } from './results.ts';
 import type { Subject } from './scenarios.ts';
 import { sendPlain } from './tcp.ts';
@@ -50,10 +52,12 @@ export async function measureSubject(bench: Rounds): Promise<Measured> {
 async function measureLink(bench: Rounds, link: Link): Promise<{ runs: Run[]; plain: number[] }> {
   const limited = link === '100mbit';
   await using hosts = await twoHosts(limited ? { rateMbit: LIMIT_MBIT } : {});
-  await using counters = await meter(hosts.a, limited ? CABLE : 'lo');
-  const ends = limited
-    ? { from: hosts.a, to: hosts.b, address: hosts.b.address }
-    : { from: hosts.a, to: hosts.a, address: '127.0.0.1' };
+  await using counters = await meter(hosts.a, link === 'loopback' ? 'lo' : CABLE);
+  const apart = link === 'hosts';
+  await using _ = apart ? await enginesApart(bench) : undefined;
+  const [a, b] = apart ? [pinned(hosts.a, 0), pinned(hosts.b, 1)] : [hosts.a, hosts.b];
+  const ends =
+    limited || apart ? { from: a, to: b, address: b.address } : { from: a, to: a, address: '127.0.0.1' };
   const { scenario, subject, say } = bench;
   const route: Route = { ...bench, ...ends, references: subject.references };
   const peers = bench.peers.filter(({ local }) => !(local && limited));
@@ -85,6 +89,19 @@ async function measureLink(bench: Rounds, link: Link): Promise<{ runs: Run[]; pl
     }
   }
   return { runs, plain };
+}
+
+/** Until it is disposed of. */
+async function enginesApart({ source, target }: Rounds): Promise<AsyncDisposable> {
+  const count = cpus().length;
+  if (count < 2) throw new Error('--hosts: each host needs a processor of its own, and this machine has one');
+  await pinEngine(source, 0, count);
+  await pinEngine(target, 1, count);
+  return {
+    async [Symbol.asyncDispose]() {
+      for (const engine of [source, target]) await pinEngine(engine, 'all', count);
+    },
+  };
 }
 
 /** One run, to verified images. */

@@ -10,6 +10,8 @@ import { checksumHolds } from '../../streams/tar-checksum.ts';
 const BLOCK_BYTES = 512;
 /** As archives have it for an extended header. */
 const EXTENDED_MAX_BYTES = 1024 * 1024;
+/** PATH_MAX of Linux: of a longer name no file can be made. */
+const NAME_MAX_BYTES = 4096;
 /** Of what is remembered of a layer. */
 const PATHS_MAX_BYTES = 128 * 2 ** 20;
 const LINKS_FOLLOWED_MAX = 16;
@@ -95,13 +97,16 @@ export class LayerPaths {
     this.#extending = undefined;
     const bytes = block.subarray(0, Number(extending.slice(1)));
     const { names, targets, sizes } = this.#said;
+    const keys = new Set<string>();
     if (extending.startsWith('L')) names.push(text(bytes, 0, bytes.length));
     else if (extending.startsWith('K')) targets.push(text(bytes, 0, bytes.length));
     else
       for (const [key, value] of recordsOf(bytes)) {
         const told = ['path', 'linkpath', 'size'].includes(key);
-        if (key.startsWith('GNU.sparse.') || (told && (extending.startsWith('g') || value.includes('\0'))))
-          throw odd(`an extended header with ${key}`);
+        // An empty value takes back what stood before it, and of two some take the first.
+        const unclear = extending.startsWith('g') || keys.has(key) || /^$|\0/.test(value);
+        if (key.startsWith('GNU.sparse.') || (told && unclear)) throw odd(`an extended header with ${key}`);
+        keys.add(key);
         if (key === 'path') names.push(value);
         if (key === 'linkpath') targets.push(value);
         if (key === 'size') sizes.push(/^[0-9]{1,15}$/.test(value) ? Number(value) : Number.NaN);
@@ -118,6 +123,7 @@ export class LayerPaths {
     if (type !== FILE && size > 0) throw odd(`an entry of the type ${type} with ${size} bytes`);
     this.#skip = padded(size);
     const path = inside([], name);
+    if (Math.max(name.length, target.length) > NAME_MAX_BYTES) throw odd('a name that is too long');
     // By a slash at its end some take a file for a directory, by its type others do not.
     if (path === undefined || (type === FILE && /\/\.?$/.test(name)))
       throw odd(`the name ${JSON.stringify(name)}`);
@@ -217,8 +223,9 @@ function octal(field: Buffer): number {
 
 /** Undefined for none. Not all readers take the same of two that differ. */
 function theOne(said: readonly string[]): string | undefined {
-  const [one, ...others] = new Set(said.filter((text) => text !== ''));
+  const [one, ...others] = new Set(said);
   if (others.length > 0) throw odd('an entry with two names or targets');
+  if (one === '') throw odd('an entry with an empty name or target');
   return one;
 }
 

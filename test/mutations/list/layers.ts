@@ -13,9 +13,18 @@ const NO_LINK = "Below a layer's directory, which";
 const REGULAR = 'Only regular files are';
 const WHOLE = 'A layer goes out as whole only';
 const BOUND = 'At most 256 directories';
+const OWN = 'An engine says itself where its data are';
 const SAVED = 'If anything is odd';
 
 export const LAYERS: readonly Mutation[] = [
+  {
+    name: 'an engine may name data that are not its own',
+    file: 'agent/docker/classic/direct/layer-store.ts',
+    find: 'if (engine.uid !== data.uid) return',
+    replace: 'if (engine.uid === -1) return',
+    tests: tests('test/agent/docker/classic/layer-store.test.ts'),
+    says: [OWN],
+  },
   {
     name: 'links of a layer are followed',
     file: BENEATH,

@@ -400,6 +400,22 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
     says: [SEEN],
   },
   {
+    name: 'a layer may be compressed in a way that only the engine reads',
+    file: 'agent/docker/unpacked-digest.ts',
+    find: 'if (unread !== undefined)',
+    replace: 'if (unread === null)',
+    tests: tests('test/agent/docker/unpacked-digest.test.ts'),
+    says: [SEVERAL],
+  },
+  {
+    name: 'a name may be taken back by an empty one',
+    file: 'agent/docker/classic/layer-paths.ts',
+    find: 'keys.has(key) || ',
+    replace: '',
+    tests: LAYER_PATHS,
+    says: [SEVERAL],
+  },
+  {
     name: 'the first byte tells how a layer is compressed',
     file: 'agent/docker/engine-writer.ts',
     find: 'peek(blob.body, COMPRESSION_HEAD_BYTES)',

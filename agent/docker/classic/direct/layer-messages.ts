@@ -31,7 +31,8 @@ export type Response =
   | { readonly type: 'measured'; readonly id: number; readonly bytes: number }
   | { readonly type: 'checked'; readonly id: number }
   | { readonly type: 'chunk'; readonly id: number; readonly bytes: Uint8Array }
-  | { readonly type: 'end'; readonly id: number }
+  /** Of a `read`: `seconds` of a processor have gone into all that the thread has done so far. */
+  | { readonly type: 'end'; readonly id: number; readonly seconds: number }
   /** The layer, or the image, is not to be read from there. */
   | ({ readonly type: 'odd'; readonly id: number; readonly why: string } & OddOptions)
   | { readonly type: 'failed'; readonly id: number; readonly error: Error };

@@ -1,6 +1,6 @@
 /** Whether the layers of a classic engine can be read where they lie, and the images that can. */
 
-import { access, constants, readdir } from 'node:fs/promises';
+import { access, constants, readdir, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Digest, Image } from '../../../model/image.ts';
 import { chainIds } from '../../../oci/chain-id.ts';
@@ -17,14 +17,18 @@ const WORDS: Readonly<Record<string, (root: string) => string>> = {
   ENOTDIR: (root) => `images are not to be seen in ${root} from here`,
 };
 
+const UNIX = 'unix://';
+
 export class LayerStore implements AsyncDisposable {
   readonly thread: LayerThread;
+  readonly #socket: string;
   readonly #root: string;
   readonly #driver: string;
   /** Layers in which `oddFile` has found none, by their chain ids. */
   readonly #checked = new Set<Digest>();
 
-  private constructor(root: string, driver: string) {
+  private constructor(socket: string, root: string, driver: string) {
+    this.#socket = socket;
     this.#root = root;
     this.#driver = driver;
     this.thread = new LayerThread({ root, driver });
@@ -33,11 +37,11 @@ export class LayerStore implements AsyncDisposable {
   /** Gives why not, where the engine cannot be such: it is elsewhere, or keeps layers in another way. */
   static of({ endpoint, info }: Pick<Engine, 'endpoint' | 'info'>): LayerStore | string {
     const { dataRoot, driver } = info;
-    if (!endpoint.address.startsWith('unix://')) return 'the engine is not on this host';
+    if (!endpoint.address.startsWith(UNIX)) return 'the engine is not on this host';
     if (dataRoot === undefined || driver === undefined)
       return 'the engine does not say where it keeps its data';
     if (!isReadable(driver)) return `the engine keeps layers with ${JSON.stringify(driver.slice(0, 40))}`;
-    return new LayerStore(dataRoot, driver);
+    return new LayerStore(endpoint.address.slice(UNIX.length), dataRoot, driver);
   }
 
   /** Gives why not, where this image cannot be read there. */
@@ -45,10 +49,11 @@ export class LayerStore implements AsyncDisposable {
     const chain = chainIds(diffIds);
     const positions = diffIds.map((diffId, at) => ({ diffId, chainId: chain[at] as typeof diffId }));
     try {
-      return await this.thread.find(id, positions);
+      return (await this.#whyNotItsOwn()) ?? (await this.thread.find(id, positions));
     } catch (error) {
-      if (!(error instanceof Odd)) throw error;
-      return (await this.whyNot()) ?? `${this.#root}: ${error.message}`;
+      const { message, syscall } = error as NodeJS.ErrnoException;
+      if (!(error instanceof Odd) && syscall === undefined) throw error;
+      return (await this.whyNot()) ?? `${this.#root}: ${message}`;
     }
   }
 
@@ -95,11 +100,23 @@ export class LayerStore implements AsyncDisposable {
   async whyNot(): Promise<string | undefined> {
     try {
       await access(join(this.#root, 'image', this.#driver, 'layerdb'), constants.R_OK);
-      return undefined;
+      return await this.#whyNotItsOwn();
     } catch (error) {
       const { code = '', message } = error as NodeJS.ErrnoException;
       return WORDS[code]?.(this.#root) ?? message;
     }
+  }
+
+  /**
+   * An engine says itself where its data are. One that another user runs could name what only this one may read, so they
+   * have to be of whoever has the engine's socket: root, or this user. Throws what the system says.
+   */
+  async #whyNotItsOwn(): Promise<string | undefined> {
+    if ((await realpath(this.#root)) !== this.#root) return `${this.#root} is reached by way of a link`;
+    const [engine, data] = [await stat(this.#socket), await stat(this.#root)];
+    if (engine.uid !== data.uid) return `${this.#root} does not belong to the user who runs the engine`;
+    const ours = data.uid === 0 || data.uid === process.geteuid?.();
+    return ours ? undefined : `${this.#root} belongs to another user`;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

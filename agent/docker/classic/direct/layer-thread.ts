@@ -2,6 +2,7 @@
 import { Worker } from 'node:worker_threads';
 import { type Deferred, deferred } from '../../../../proto/deferred.ts';
 import { ImgmvError } from '../../../../proto/errors.ts';
+import { step } from '../../../../proto/steps.ts';
 import type { Digest } from '../../../model/image.ts';
 import type { FoundImage, FoundLayer, Position } from './layer-files.ts';
 import type { Request, Response, WorkerData } from './layer-messages.ts';
@@ -16,6 +17,8 @@ export class LayerThread implements AsyncDisposable {
   #worker: Worker | undefined;
   readonly #listeners = new Map<number, (response: Response | Error) => void>();
   #asked = 0;
+  /** Of a processor, that went into reading. */
+  #seconds = 0;
 
   constructor(data: WorkerData) {
     this.#data = data;
@@ -57,6 +60,7 @@ export class LayerThread implements AsyncDisposable {
           continue;
         }
         const answer = wellSaid(response);
+        if (answer.type === 'end') this.#seconds = answer.seconds;
         if (answer.type !== 'chunk') return;
         yield Buffer.from(answer.bytes.buffer, answer.bytes.byteOffset, answer.bytes.byteLength);
         this.#tell({ type: 'more', id });
@@ -112,6 +116,7 @@ export class LayerThread implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    if (this.#seconds > 0) step('layers', () => `read with ${this.#seconds.toFixed(2)} s of a processor`);
     await this.#worker?.terminate();
   }
 }

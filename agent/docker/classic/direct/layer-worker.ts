@@ -3,6 +3,7 @@
  * has the other end. Bundled into the program as text.
  */
 import { parentPort, workerData } from 'node:worker_threads';
+import { threadSeconds } from '../../../../proto/processor-time.ts';
 import { LayerFiles } from './layer-files.ts';
 import { CHUNKS_AHEAD, type Request, type Response, type WorkerData } from './layer-messages.ts';
 import { Odd } from './odd.ts';
@@ -68,7 +69,7 @@ async function answer(request: Exclude<Request, { type: 'more' | 'stop' }>): Pro
       if (reading.stopped) break;
       tell({ type: 'chunk', id, bytes: chunk }, [chunk.buffer as ArrayBuffer]);
     }
-    tell({ type: 'end', id });
+    tell({ type: 'end', id, seconds: threadSeconds() });
   } finally {
     readings.delete(id);
   }

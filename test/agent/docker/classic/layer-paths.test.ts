@@ -95,6 +95,29 @@ describe('a layer for a classic engine', () => {
 
   it.each<readonly [string, readonly (RawEntry | Buffer)[]]>([
     ['a name that climbs', [file('../a')]],
+    [
+      'a name that an empty one takes back',
+      [
+        file('a/shadow'),
+        paxHeader([
+          ['path', 'other'],
+          ['path', ''],
+        ]),
+        link('a', '/etc'),
+      ],
+    ],
+    [
+      'two targets',
+      [
+        paxHeader([
+          ['linkpath', 'b'],
+          ['linkpath', 'c'],
+        ]),
+        link('a', 'b'),
+      ],
+    ],
+    ['an empty name by GNU’s header', [rawEntry({ name: 'x', type: 'L', body: '\0' }), file('b')]],
+    ['a name of more than 4,096 bytes', [paxHeader([['path', `${'d/'.repeat(2_048)}e`]]), file('b')]],
     ['a file whose name is that of a folder', [file('a/')]],
     ['the same, of an old tar', [changed(file('a/'), [[156, '\0']])]],
     [
