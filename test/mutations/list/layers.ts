@@ -52,10 +52,18 @@ export const LAYERS: readonly Mutation[] = [
   {
     name: 'what stands for a file of a layer is opened before it is looked at',
     file: BENEATH,
-    find: 'this.#openIn(this.#directory(components, path), name, O_PATH, path)',
-    replace: 'this.#openIn(this.#directory(components, path), name, O_RDONLY | O_NONBLOCK, path)',
+    find: 'this.#openIn(directory, name, O_PATH, path)',
+    replace: 'this.#openIn(directory, name, O_RDONLY | O_NONBLOCK, path)',
     tests: odd('a fifo'),
     says: [REGULAR],
+  },
+  {
+    name: 'a directory that was closed is taken for another one',
+    file: BENEATH,
+    find: 'if (this.#latest?.fd === fd) this.#latest = undefined;',
+    replace: '',
+    tests: beneath('what is opened after that'),
+    says: [NO_LINK],
   },
   {
     name: 'a layer need not hash to its diffID',

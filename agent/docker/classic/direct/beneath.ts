@@ -3,12 +3,22 @@
  * and only regular files are opened. Node has no openat(2); `/proc/self/fd/N/NAME` is the same. All calls are
  * synchronous: for a thread of its own.
  */
-import { closeSync, constants, fstatSync, lstatSync, openSync, readlinkSync, readSync } from 'node:fs';
+import {
+  closeSync,
+  constants,
+  fstatSync,
+  lstatSync,
+  openSync,
+  readdirSync,
+  readlinkSync,
+  readSync,
+} from 'node:fs';
 import { Odd } from './odd.ts';
 
 /** O_PATH of Linux, which Node has no name for: opening so touches nothing, not even a device. */
 const O_PATH = 0o10000000;
 const { O_DIRECTORY, O_NOFOLLOW, O_NONBLOCK, O_NOCTTY, O_RDONLY } = constants;
+const IS_ASCII = /^[ -~]*$/;
 /** As Linux has it. */
 const LINKS_FOLLOWED_MAX = 40;
 /** A service may have 1,024 descriptors. */
@@ -25,6 +35,10 @@ export class Beneath implements Disposable {
   readonly #root: number;
   /** Open directories by their path; those that were used last are last. */
   readonly #directories = new Map<string, number>();
+  /** The directory that was asked for last, as it was asked for: files come one directory after the other. */
+  #latest: { readonly path: string; readonly fd: number } | undefined;
+  /** Names in the directory that was listed last that are of no regular file. */
+  #listed: { readonly fd: number; readonly path: string; readonly others: ReadonlySet<string> } | undefined;
 
   /** Links on the way to `path` are followed: it is the place that is meant. Throws what the system says. */
   constructor(path: string) {
@@ -33,10 +47,8 @@ export class Beneath implements Disposable {
 
   /** Throws Odd for what is no regular file, and where a component is no directory. */
   open(path: string): OpenFile {
-    const components = componentsOf(path);
-    const name = components.pop();
-    if (name === undefined) throw new Odd('is no path of a file', path);
-    const found = this.#openIn(this.#directory(components, path), name, O_PATH, path);
+    const { directory, name } = this.#placeOf(path);
+    const found = this.#openIn(directory, name, O_PATH, path);
     try {
       const { size, mode } = fstatSync(found);
       const type = mode & constants.S_IFMT;
@@ -53,6 +65,7 @@ export class Beneath implements Disposable {
    * Throws Odd where that may be another one.
    */
   check(base: string, path: string): void {
+    if (this.#isListed(`${base}/${path}`)) return;
     const above = componentsOf(base);
     const parts = componentsOf(path);
     const plain = this.#kindAt([...above, ...parts], path);
@@ -80,6 +93,33 @@ export class Beneath implements Disposable {
     }
   }
 
+  /** Whether that is a regular file, or not there, in a directory that is reached by no link. */
+  #isListed(path: string): boolean {
+    try {
+      const { directory, name } = this.#placeOf(path);
+      const at = this.#latest?.path ?? '';
+      if (this.#listed?.fd !== directory || this.#listed.path !== at)
+        this.#listed = { fd: directory, path: at, others: othersIn(directory) };
+      return !this.#listed.others.has(name);
+    } catch (error) {
+      if (error instanceof Odd) return false;
+      throw error;
+    }
+  }
+
+  #placeOf(path: string): { readonly directory: number; readonly name: string } {
+    const end = path.lastIndexOf('/');
+    const name = path.slice(end + 1);
+    if (this.#latest && isPlain(name) && path.slice(0, Math.max(0, end)) === this.#latest.path)
+      return { directory: this.#latest.fd, name };
+    const components = componentsOf(path);
+    const last = components.pop();
+    if (last === undefined) throw new Odd('is no path of a file', path);
+    const directory = this.#directory(components, path);
+    this.#latest = isPlain(name) ? { path: path.slice(0, Math.max(0, end)), fd: directory } : undefined;
+    return { directory, name: last };
+  }
+
   /** `link` where a directory on the way is one, or is no directory; the type of a file as stat(2) has it. */
   #kindAt(components: readonly string[], path: string): number | 'none' | 'link' {
     try {
@@ -92,7 +132,7 @@ export class Beneath implements Disposable {
     }
   }
 
-  #pathOf(components: readonly string[], path: string): Buffer {
+  #pathOf(components: readonly string[], path: string): string | Buffer {
     return within(this.#directory(components.slice(0, -1), path), components.at(-1) as string);
   }
 
@@ -139,6 +179,8 @@ export class Beneath implements Disposable {
       const [[oldest, fd] = ['', -1]] = this.#directories;
       this.#directories.delete(oldest);
       closeSync(fd);
+      if (this.#latest?.fd === fd) this.#latest = undefined;
+      if (this.#listed?.fd === fd) this.#listed = undefined;
     }
     return entered;
   }
@@ -167,8 +209,19 @@ function reopen(fd: number, path: string): number {
 }
 
 /** A name in an open directory. */
-function within(directory: number, name: string): Buffer {
-  return Buffer.from(`/proc/self/fd/${directory}/${name}`, 'latin1');
+function within(directory: number, name: string): string | Buffer {
+  const path = `/proc/self/fd/${directory}/${name}`;
+  return IS_ASCII.test(name) ? path : Buffer.from(path, 'latin1');
+}
+
+function isPlain(name: string): boolean {
+  return name !== '' && name !== '.' && name !== '..';
+}
+
+/** What is no regular file in an open directory. */
+function othersIn(directory: number): ReadonlySet<string> {
+  const found = readdirSync(`/proc/self/fd/${directory}`, { encoding: 'latin1', withFileTypes: true });
+  return new Set(found.flatMap((one) => (one.isFile() ? [] : one.name)));
 }
 
 /** Empty components and dots mean nothing. */

@@ -82,7 +82,8 @@ export class LayerFiles implements Disposable {
   async measure(layer: FoundLayer): Promise<number> {
     let bytes = 0;
     for await (const parts of this.#parts(layer))
-      for (const part of parts) bytes += 'bytes' in part ? part.bytes.length : part.size;
+      for (const part of parts)
+        bytes += 'base64' in part ? Buffer.byteLength(part.base64, 'base64') : part.size;
     return bytes;
   }
 
@@ -101,7 +102,7 @@ export class LayerFiles implements Disposable {
     const chunk = new Chunk();
     for await (const parts of this.#parts(layer))
       for (const part of parts)
-        for (const full of this.#fill(chunk, part, layer.files)) {
+        for (const full of this.#fill(chunk, part, layer)) {
           hash.update(full);
           yield full;
         }
@@ -116,8 +117,13 @@ export class LayerFiles implements Disposable {
     return partsOf(createReadStream('', { fd: this.#beneath.open(split).fd }), split);
   }
 
-  *#fill(chunk: Chunk, part: Part, files: string): Generator<Buffer> {
-    if ('bytes' in part) return yield* chunk.copy(part.bytes);
+  *#fill(chunk: Chunk, part: Part, { files, split }: FoundLayer): Generator<Buffer> {
+    if ('base64' in part) {
+      const bytes = Buffer.from(part.base64, 'base64');
+      if (bytes.length !== Buffer.byteLength(part.base64, 'base64'))
+        throw new Odd('has a segment that is no base64', split);
+      return yield* chunk.copy(bytes);
+    }
     const path = `${files}/${part.path}`;
     const { fd, size } = this.#beneath.open(path);
     try {

@@ -12,8 +12,8 @@ const FILE = 1;
 const SEGMENT = 2;
 const NEWLINE = 0x0a;
 
-/** Bytes of the tar as they stand, or a file's: `size` bytes of the one at `path`, bytes as latin1. */
-export type Part = { readonly bytes: Buffer } | { readonly path: string; readonly size: number };
+/** Bytes of the tar as they stand, in base64; or a file's: `size` bytes of the one at `path`, bytes as latin1. */
+export type Part = { readonly base64: string } | { readonly path: string; readonly size: number };
 
 /** In the order of the tar. Files of no bytes are left out. Throws Odd for what is none; `where` says which it is. */
 export async function* partsOf(compressed: Readable, where: string): AsyncGenerator<readonly Part[]> {
@@ -50,7 +50,7 @@ function partsOfLines(lines: string, where: string): readonly Part[] {
 
 function partOf(line: string, where: string): readonly Part[] {
   const { type, name, name_raw: raw, size = 0, payload } = parse(line, where);
-  if (type === SEGMENT && typeof payload === 'string') return [{ bytes: Buffer.from(payload, 'base64') }];
+  if (type === SEGMENT && typeof payload === 'string') return [{ base64: payload }];
   const named =
     typeof raw === 'string' ? Buffer.from(raw, 'base64') : Buffer.from(String(name ?? ''), 'utf8');
   if (type !== FILE || !Number.isSafeInteger(size) || size < 0)

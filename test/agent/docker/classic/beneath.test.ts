@@ -158,4 +158,16 @@ describe('what another program would open', () => {
     expect(check(path)).toThrow(Odd);
     expect(check(path)).toThrow(why);
   });
+
+  it('and what is opened after that is what it was before', async () => {
+    const many = Array.from({ length: 300 }, (_, at) => at);
+    for (const at of many) {
+      await mkdir(join(scratch.path, `many/d${at}`), { recursive: true });
+      await writeFile(join(scratch.path, `many/d${at}/file`), `${at}`);
+      await symlink(`d${at}`, join(scratch.path, `many/l${at}`));
+    }
+    expect(above.read('many/d0/file', 10).toString()).toBe('0');
+    for (const at of many) above.check('many', `l${at}/file`);
+    expect(above.read('many/d0/file', 10).toString()).toBe('0');
+  });
 });

@@ -36,16 +36,16 @@ it('segments and files, in their order; files of no bytes are left out', async (
   const text = lines.map((line) => `${JSON.stringify(line)}\n`).join('');
   for (const cut of [1, 7, 1000])
     expect(await parts(text, cut)).toEqual([
-      { bytes: Buffer.from('head') },
+      { base64: base64('head') },
       { path: 'a/b', size: 3 },
       { path: '<&> \xc3\xa9', size: 1 },
       { path: '\xff/A', size: 2 },
-      { bytes: Buffer.from('tail') },
+      { base64: base64('tail') },
     ]);
 });
 
 it('a last line that has no end', async () => {
-  expect(await parts(JSON.stringify(segment('x')))).toEqual([{ bytes: Buffer.from('x') }]);
+  expect(await parts(JSON.stringify(segment('x')))).toEqual([{ base64: base64('x') }]);
 });
 
 describe('what is none', () => {
