@@ -26,6 +26,7 @@ const EMPTY = Buffer.alloc(0);
 const SLAB_BYTES = 256 * 1024;
 /** Less room than this in a slab is not worth a call into zstd. */
 const SLAB_ROOM_MIN_BYTES = 32 * 1024;
+const SPARE_SLABS_MAX = 16;
 /** Magic number, two bytes of header, one empty block. zstd does not look at the window of a frame that it gets whole. */
 const FRAME_MIN_BYTES = 9;
 
@@ -54,20 +55,40 @@ function shellWord(path: string): string {
   return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
 }
 
-/** Memory for output, handed out piece by piece: a new buffer for each call would mostly be left empty. */
+/**
+ * Memory for output, handed out piece by piece: a new buffer for each call would mostly be left empty. A buffer of which
+ * all pieces have been given back is used again; V8 would let tens of megabytes of them wait to be collected.
+ */
 class Slab {
-  #room = Buffer.alloc(0);
+  #room: Buffer = Buffer.alloc(0);
+  /** By buffer: pieces that are with others. The one that is being handed out counts itself. */
+  readonly #lent = new WeakMap<ArrayBufferLike, number>();
+  readonly #spare: Buffer[] = [];
 
   room(): Buffer {
-    if (this.#room.length < SLAB_ROOM_MIN_BYTES) this.#room = Buffer.allocUnsafeSlow(SLAB_BYTES);
+    if (this.#room.length >= SLAB_ROOM_MIN_BYTES) return this.#room;
+    const before = this.#room;
+    this.#room = this.#spare.pop() ?? Buffer.allocUnsafeSlow(SLAB_BYTES);
+    this.#lent.set(this.#room.buffer, 1);
+    this.release(before);
     return this.#room;
   }
 
-  /** The first `bytes` of the room; never written again. */
+  /** The first `bytes` of the room; not written again before it is given back. */
   take(bytes: number): Buffer {
     const taken = this.#room.subarray(0, bytes);
     this.#room = this.#room.subarray(bytes);
+    this.#lent.set(taken.buffer, (this.#lent.get(taken.buffer) ?? 0) + 1);
     return taken;
+  }
+
+  /** For a piece that nobody reads any more. What is none of its pieces is left alone. */
+  release({ buffer }: Buffer): void {
+    const lent = this.#lent.get(buffer);
+    if (lent === undefined) return;
+    if (lent > 1) return void this.#lent.set(buffer, lent - 1);
+    this.#lent.delete(buffer);
+    if (this.#spare.length < SPARE_SLABS_MAX) this.#spare.push(Buffer.from(buffer as ArrayBuffer));
   }
 }
 
@@ -89,9 +110,14 @@ export class Compressor {
 
   /**
    * One frame that holds all of `source`. `level` is asked before every chunk; with worker threads a new
-   * level holds from the next job on (zstd.h: parameters that may be updated during compression).
+   * level holds from the next job on (zstd.h: parameters that may be updated during compression). `release` gets each
+   * chunk of `source` that is not read any more.
    */
-  async *compress(source: AsyncIterable<Buffer>, level: () => number): AsyncGenerator<Buffer> {
+  async *compress(
+    source: AsyncIterable<Buffer>,
+    level: () => number,
+    release?: (chunk: Buffer) => void,
+  ): AsyncGenerator<Buffer> {
     if (this.#busy) throw new ImgmvError('internal', 'a compressor is used twice at once');
     const { EndDirective } = this.#zstd;
     this.#busy = true;
@@ -100,6 +126,7 @@ export class Compressor {
       for await (const chunk of source) {
         this.#setLevel(level());
         yield* this.#run(chunk, EndDirective.continue);
+        release?.(chunk);
       }
       yield* this.#run(EMPTY, EndDirective.end);
       finished = true;
@@ -155,6 +182,11 @@ export class Decompressor {
   /** Takes no window over 2^`windowLogMax` bytes. */
   constructor(windowLogMax = ZSTD_WINDOW_LOG_MAX) {
     this.#context.setParameter(this.#zstd.DParameter.windowLogMax, windowLogMax);
+  }
+
+  /** Takes back a chunk that it gave, and that nobody reads any more. */
+  release(chunk: Buffer): void {
+    this.#slab.release(chunk);
   }
 
   /**

@@ -34,7 +34,7 @@ export function encodeBlob(blob: AnyBlob, compressor: Compressor, level: () => n
     encoding,
     size,
     digest,
-    frames: encoding === 'zstd' ? compressor.compress(body(), level) : body(),
+    frames: encoding === 'zstd' ? compressor.compress(body(), level, blob.release) : body(),
     trailer: () => ({ complete: true, size: came, ...(hasher && { digest: hasher.digest() }) }),
   };
 }

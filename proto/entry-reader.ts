@@ -71,6 +71,7 @@ export class EntryReader {
       ...(header.digest && { digest: header.digest }),
       compressed: header.encoding === 'identity',
       body: this.#body(header, maxBytes, found),
+      release: (chunk) => this.#decompressor.release(chunk),
       verified: () => {
         if (found.digest) return found.digest;
         throw new ImgmvError('internal', 'a blob was asked for its digest before its end');

@@ -33,6 +33,11 @@ export interface Blob {
   /** Whether zstd would only waste time on it, as it is compressed already. */
   readonly compressed?: boolean;
   readonly body: AsyncIterable<Buffer>;
+  /**
+   * Takes back a chunk of `body` that nobody is going to read any more, so that its memory holds what comes next. Nobody has
+   * to give one back; nobody gives one twice. What is no chunk of it is left alone.
+   */
+  readonly release?: (chunk: Buffer) => void;
   /** The digest of the bytes as they came, once `body` is read to its end; absent where the taker has to hash. */
   readonly verified?: () => Digest;
 }

@@ -110,7 +110,6 @@ export class EngineSink implements Sink {
     // What was theirs alone is not here any more.
     if (over.length > 0) listed = await this.#engine.list();
     this.#helpersThere ||= helpers.length > 0;
-    await this.#store.expectLayers(listed);
     const room = this.#options.ignoreSpace ? undefined : await roomOf(this.#engine);
     const planning: Planning = {
       inventory: await this.#store.inventory(async () => listed),

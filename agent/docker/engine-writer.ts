@@ -106,9 +106,7 @@ export class EngineWriter {
     const path = blob.digest ? blobPath(blob.digest) : `layers/${this.#parts.blobs}.tar`;
     const hasher = blob.verified ? undefined : new Hasher();
     const { store } = this.#options;
-    const look = store.lookThrough();
-    const hashes = !store.comparesLayers;
-    using unpacked = look || hashes ? new UnpackedDigest({ look, hashes }) : undefined;
+    using unpacked = store.comparesLayers ? undefined : new UnpackedDigest();
     const body = async function* () {
       const { head, whole } = await peek(blob.body, COMPRESSION_HEAD_BYTES);
       store.checkLayer(head);
@@ -118,7 +116,9 @@ export class EngineWriter {
         yield chunk;
       }
     };
-    const taken = await this.#take(path, blob.size, body());
+    // What decompresses them holds on to them.
+    const release = unpacked ? undefined : blob.release;
+    const taken = await this.#take(path, blob.size, body(), release);
     const digest = blob.verified?.() ?? (hasher as Hasher).digest();
     if (blob.digest && digest !== blob.digest) throw integrity(`layer ${blob.digest} came as ${digest}`);
     // A source that cannot tell a layer's digest beforehand sends all of them in every round.
@@ -132,10 +132,10 @@ export class EngineWriter {
   }
 
   /** For layers that are committed one by one: what to do with it once its digest is known. */
-  async #take(path: string, size: number, body: AsyncIterable<Buffer>) {
+  async #take(path: string, size: number, body: AsyncIterable<Buffer>, release: Blob['release']) {
     const incoming = this.#incoming;
-    if (!incoming) return this.#takeOpenly(path, size, body);
-    const taken = await incoming.take(path, size, body);
+    if (!incoming) return this.#takeOpenly(path, size, body, release);
+    const taken = await incoming.take(path, size, body, release);
     return {
       place: (digest: Digest) => incoming.place(digest, taken),
       discard: () => incoming.discard(taken),
@@ -143,9 +143,14 @@ export class EngineWriter {
   }
 
   /** Into the load that takes all. A tar cannot take back what stands in it: a body that is given up ends that load. */
-  async #takeOpenly(path: string, size: number, body: AsyncIterable<Buffer>): Promise<undefined> {
+  async #takeOpenly(
+    path: string,
+    size: number,
+    body: AsyncIterable<Buffer>,
+    release: Blob['release'],
+  ): Promise<undefined> {
     try {
-      await this.#whileLoading((load) => load.file(path, size, body));
+      await this.#whileLoading((load) => load.file(path, size, body, release));
     } catch (error) {
       if (!(error instanceof BlobGivenUp)) throw error;
       await this.#load?.abort();
@@ -296,7 +301,7 @@ export class EngineWriter {
       await this.#options.store.checkLoaded(id, diffIds, from);
     } catch (error) {
       // What has no name would stay.
-      if (this.#loadedName === undefined) await this.#engine.dropName(id);
+      if (this.#loadedName === undefined) await this.#engine.dropName(id).catch(() => {});
       throw error;
     }
   }

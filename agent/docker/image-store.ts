@@ -70,14 +70,7 @@ export interface ImageStore extends AsyncDisposable {
 
   /** Throws refused for a layer that the engine could not unpack. `head`: its first bytes. */
   checkLayer(head: Buffer): void;
-  /** Before layers come. `listed`: all that the engine lists. */
-  expectLayers(listed: readonly ListedByEngine[]): Promise<void>;
-  /**
-   * For what is in a layer that comes, piece by piece: throws integrity for one that the engine must not get. Undefined
-   * where it may get any, or `checkLoaded` looks.
-   */
-  lookThrough(): ((bytes: Buffer) => void) | undefined;
-  /** The engine has image `id` of these layers by now, which came from position `from` on. Throws integrity where it must not keep them. */
+  /** The engine has image `id` of these layers by now, which came from position `from` on. Throws integrity where it must not keep them; where it cannot be seen what it has made of them, nothing. */
   checkLoaded(id: Digest, diffIds: readonly Digest[], from: number): Promise<void>;
   /** How layers are committed one by one; undefined where those of this image cannot be. `below`: so many of the lowest are here. */
   commitOrder(image: Image, below: number): CommitOrder | undefined;

@@ -99,8 +99,13 @@ export class Incoming {
     return [...this.#open].reduce((sum, load) => sum + load.unpackedBytes, this.#unpackedBytes);
   }
 
-  /** Takes the bytes of a layer, `size` of them. Throws what `body` throws, and why an earlier layer failed. */
-  async take(path: string, size: number, body: AsyncIterable<Buffer>): Promise<Taken> {
+  /** Takes the bytes of a layer, `size` of them; `release` may get chunks that are not read any more. Throws what `body` throws, and why an earlier layer failed. */
+  async take(
+    path: string,
+    size: number,
+    body: AsyncIterable<Buffer>,
+    release?: (chunk: Buffer) => void,
+  ): Promise<Taken> {
     if (this.#failure && this.#final) throw this.#failure;
     const smallBytes = [...this.#small].reduce((sum, { length }) => sum + length, size);
     if (size < LAYER_ALONE_MIN_BYTES && smallBytes <= SMALL_LAYERS_MAX_BYTES) {
@@ -111,7 +116,7 @@ export class Incoming {
     const load = new Load(this.#engine, this.#options.waited);
     this.#open.add(load);
     try {
-      await this.#stoppable(load.file(path, size, body));
+      await this.#stoppable(load.file(path, size, body, release));
     } catch (error) {
       if (error instanceof BlobGivenUp) await this.discard({ path, size, in: load });
       throw error;

@@ -40,6 +40,8 @@ export class Load {
   readonly #engine: Engine;
   readonly #request: ClientRequest;
   readonly #pack: Pack = pack();
+  /** Chunks of files that have not gone out, and who wants them back. The tar has them as they are. */
+  readonly #lent = new WeakMap<Buffer, (chunk: Buffer) => void>();
   readonly #answered = deferred<void>();
   #loaded: string[] = [];
   #failure: ImgmvError | undefined;
@@ -76,14 +78,23 @@ export class Load {
     this.#pump().catch(lost);
   }
 
-  /** Writes one file of exactly `size` bytes. Throws what `body` throws, or the engine's failure. */
-  async file(name: string, size: number, body: AsyncIterable<Buffer>): Promise<void> {
+  /**
+   * Writes one file of exactly `size` bytes. Throws what `body` throws, or the engine's failure. `release` gets each chunk
+   * that has gone out.
+   */
+  async file(
+    name: string,
+    size: number,
+    body: AsyncIterable<Buffer>,
+    release?: (chunk: Buffer) => void,
+  ): Promise<void> {
     this.#check();
     const entry = this.#pack.entry({ name, size, mode: 0o644 });
     // An abort destroys it along with the tar; `#check` throws why.
     entry.on('error', () => {});
     for await (const chunk of body) {
       this.#check();
+      if (release) this.#lent.set(chunk, release);
       if (entry.write(chunk)) continue;
       await this.#waited.during(drained(entry));
     }
@@ -145,7 +156,7 @@ export class Load {
     for await (const chunk of this.#pack as AsyncIterable<Buffer>) {
       // What is given up has been ended: to write to it would break the connection.
       if (this.#failure) return;
-      if (!this.#request.write(chunk)) await drained(this.#request);
+      if (!this.#request.write(chunk, () => this.#lent.get(chunk)?.(chunk))) await drained(this.#request);
     }
     if (!this.#failure) this.#request.end();
   }

@@ -314,13 +314,9 @@ export function wireNames({ names }: MemoryImage['image']): readonly { readonly 
 }
 
 /** Sends blobs of an image and its end. */
-export async function sendBlobs(
-  lane: Lane,
-  number: number,
-  blobs: readonly MemoryBlob[],
-  compressor = new Compressor(0),
-): Promise<void> {
+export async function sendBlobs(lane: Lane, number: number, blobs: readonly MemoryBlob[]): Promise<void> {
   const entries = new EntryWriter(lane);
+  const compressor = new Compressor(0);
   for (const { kind, digest, bytes } of blobs) {
     const body = async function* () {
       yield bytes;

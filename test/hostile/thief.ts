@@ -2,7 +2,6 @@
 import { afterAll, beforeAll } from 'vitest';
 import type { PushedRef } from '../../agent/model/events.ts';
 import type { Digest } from '../../agent/model/image.ts';
-import type { Compressor } from '../../proto/compression.ts';
 import { EntryWriter } from '../../proto/entry-writer.ts';
 import type { AnsweredItem } from '../../proto/messages.ts';
 import { type MemoryBlob, type MemoryImage, testImage } from '../memory.ts';
@@ -34,7 +33,6 @@ export interface TheftOptions {
   /** Waited for when the receiver has said what became of the image of this number, from 0. */
   /** The receiver sees the engine's data. */
   readonly sees?: boolean;
-  readonly compressor?: Compressor;
   readonly behind?: (number: number, receiver: Imgmv) => Promise<unknown>;
 }
 
@@ -83,7 +81,6 @@ export class Thief implements AsyncDisposable {
       registries = [this.registry.address],
       args = [],
       sees = false,
-      compressor,
       behind = async () => {},
     }: TheftOptions = {},
   ): Promise<Theft> {
@@ -104,7 +101,7 @@ export class Thief implements AsyncDisposable {
     for (const [number, image] of images.entries()) {
       // What nobody has asked for would end the session.
       const isAsked = items[number]?.action === 'send';
-      if (isAsked && sent.includes(image)) await sendBlobs(lane, number, image.blobs, compressor);
+      if (isAsked && sent.includes(image)) await sendBlobs(lane, number, image.blobs);
       else if (isAsked) await fail(number);
       // What was thought to be there is asked for again, and does not come.
       while ((await endOf(thief)) === 'again') await fail(number);

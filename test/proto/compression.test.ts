@@ -240,3 +240,67 @@ describe('what is refused', () => {
     await expect(collect(decompress(broken(), GIB))).rejects.toThrow('the lane broke');
   });
 });
+
+describe('memory that is given back', () => {
+  /** How many buffers it took, and what came: each piece is copied when `seen` has it. */
+  async function read(frames: Buffer, seen: (decompressor: Decompressor, piece: Buffer) => void) {
+    const decompressor = new Decompressor();
+    const [buffers, copies] = [new Set<ArrayBufferLike>(), [] as Buffer[]];
+    await drain(decompressor.decompress(inPieces(frames, 64 * 1024), 4 * MIB), (piece) => {
+      buffers.add(piece.buffer);
+      copies.push(Buffer.from(piece));
+      seen(decompressor, piece);
+    });
+    return { buffers: buffers.size, bytes: Buffer.concat(copies) };
+  }
+
+  test('holds what comes next', async () => {
+    const bytes = randomBytes({ bytes: 4 * MIB, seed: 1 });
+    const frames = await compressed(bytes);
+    const kept = await read(frames, () => {});
+    const released = await read(frames, (decompressor, piece) => decompressor.release(piece));
+    expect(kept.buffers).toBeGreaterThan(10);
+    expect(released.buffers).toBeLessThan(4);
+    for (const { bytes: came } of [kept, released]) expect(came.equals(bytes)).toBe(true);
+  });
+
+  test('is not written as long as somebody reads a part of it', async () => {
+    const bytes = randomBytes({ bytes: 4 * MIB, seed: 2 });
+    const kept: Buffer[] = [];
+    let pieces = 0;
+    const { bytes: came } = await read(await compressed(bytes), (decompressor, piece) => {
+      if (pieces++ % 3 === 0) kept.push(piece);
+      else decompressor.release(piece);
+    });
+    expect(came.equals(bytes)).toBe(true);
+    for (const [at, piece] of kept.entries()) expect(bytes.indexOf(piece), `${at}`).toBeGreaterThanOrEqual(0);
+  });
+
+  test('of others is left alone', async () => {
+    const decompressor = new Decompressor();
+    const mine = Buffer.alloc(256 * 1024, 'm');
+    decompressor.release(mine);
+    const pieces = decompressor.decompress(
+      inPieces(await compressed(randomBytes({ bytes: MIB, seed: 3 })), MIB),
+      MIB,
+    );
+    for await (const piece of pieces) expect(piece.buffer).not.toBe(mine.buffer);
+    expect(mine.every((byte) => byte === 0x6d)).toBe(true);
+  });
+
+  test('of what is compressed is given back once it has been taken', async () => {
+    const chunks = [
+      randomBytes({ bytes: MIB, seed: 4 }),
+      randomBytes({ bytes: MIB, seed: 5 }),
+      randomBytes({ bytes: 10, seed: 6 }),
+    ];
+    const given: Buffer[] = [];
+    const source = async function* () {
+      yield* chunks.map((chunk) => Buffer.from(chunk));
+    };
+    const overwritten = (chunk: Buffer) => void given.push(chunk.fill(0));
+    const frames = await collect(new Compressor().compress(source(), () => 1, overwritten));
+    expect(given).toHaveLength(3);
+    expect((await decompressed(frames, 3 * MIB)).equals(Buffer.concat(chunks))).toBe(true);
+  });
+});

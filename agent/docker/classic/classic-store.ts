@@ -5,9 +5,10 @@ import { type Digest, diffIdOf, type Image } from '../../model/image.ts';
 import { ALL_PUSHABLE, type Pushable } from '../../model/sink.ts';
 import { type ClassicView, type ImageParts, sameDigests } from '../../oci/image-parts.ts';
 import { CONFIG_TYPE } from '../../oci/metadata.ts';
+import { integrity } from '../../streams/errors.ts';
 import { isZstd } from '../../streams/magic.ts';
 import { type ArchiveFile, classicArchive } from '../archive.ts';
-import type { Engine, ListedByEngine } from '../engine.ts';
+import type { Engine } from '../engine.ts';
 import {
   type ImageStore,
   type Loadable,
@@ -19,16 +20,14 @@ import { type CommitOrder, LAYER_ALONE_MIN_BYTES } from '../incoming.ts';
 import type { Inventory, List } from '../inventory.ts';
 import { DirectImage } from './direct/direct-image.ts';
 import { LayerStore } from './direct/layer-store.ts';
-import { Odd } from './direct/odd.ts';
+import type { Odd } from './direct/odd.ts';
 import { layersOfHistory } from './history.ts';
 import { classicInventory } from './inventory.ts';
-import { LayerPaths, leadsOut } from './layer-paths.ts';
 import { LayerStack } from './layer-stack.ts';
+import { reproduces } from './reproduces.ts';
 
-/** Drivers that unpack each layer into a directory of its own, where no link of another layer is. */
-const APART: ReadonlySet<string> = new Set(['overlay2', 'fuse-overlayfs']);
-const UNSEEN =
-  'this engine may push files of its host for those of a layer, and imgmv cannot see from here how it keeps layers';
+const NOT_AS_IT_WAS =
+  'the engine would not push its layers as they came, but perhaps files of its host in place of theirs';
 
 export class ClassicStore implements ImageStore {
   readonly layersMax = LAYERS_CLASSIC_MAX;
@@ -39,9 +38,8 @@ export class ClassicStore implements ImageStore {
   readonly #engine: Engine;
   /** Where its layers lie, or why they cannot be read there; made with the first look. */
   #layers: LayerStore | string | undefined;
-  /** Set where what the engine makes of layers can be looked at when they have come. */
-  #seen: LayerStore | undefined;
-  #unseen = false;
+  /** By their ids: images that the engine has been made to save. */
+  readonly #reproduced = new Map<Digest, Promise<boolean>>();
 
   constructor(engine: Engine) {
     this.#engine = engine;
@@ -58,12 +56,20 @@ export class ClassicStore implements ImageStore {
     return there?.Id === id && sameDigests(there.RootFS.Layers ?? [], diffIds) ? id : undefined;
   }
 
-  /** An engine that pushes opens files by their names: all layers are looked at, those that were here before, too. */
+  /** What the engine has made of all layers is looked at, and where that cannot be seen the engine has to show it. */
   async pushable({ image, targetId }: PushableOptions): Promise<Pushable> {
-    if (this.#seen) await this.checkLoaded(targetId, image.diffIds, 0);
-    else if (!this.checksFiles && !APART.has(this.#engine.info.driver ?? ''))
-      return { foreign: [], withheld: UNSEEN };
+    if (this.checksFiles) return ALL_PUSHABLE();
+    const odd = await this.#oddFile(targetId, image.diffIds, 0);
+    if (odd) return { foreign: [], withheld: `${NOT_AS_IT_WAS}: ${odd.message}` };
+    if (odd === undefined && !(await this.#reproduces(targetId, image)))
+      return { foreign: [], withheld: NOT_AS_IT_WAS };
     return ALL_PUSHABLE();
+  }
+
+  #reproduces(id: Digest, image: Image): Promise<boolean> {
+    const known = this.#reproduced.get(id) ?? reproduces(this.#engine, id, image);
+    this.#reproduced.set(id, known);
+    return known;
   }
 
   async look(image: Image, direct: boolean): Promise<Looked> {
@@ -109,28 +115,15 @@ export class ClassicStore implements ImageStore {
       });
   }
 
-  async expectLayers(listed: readonly ListedByEngine[]): Promise<void> {
-    const layers = this.#layerStore();
-    const seen = typeof layers === 'object' && !this.#unseen && (await layers.holds(listed));
-    this.#seen = seen ? layers : undefined;
-  }
-
-  lookThrough(): ((bytes: Buffer) => void) | undefined {
-    if (this.#seen || this.checksFiles) return undefined;
-    const paths = new LayerPaths();
-    return (bytes) => paths.add(bytes);
-  }
-
   async checkLoaded(id: Digest, diffIds: readonly Digest[], from: number): Promise<void> {
-    const odd = await this.#seen?.oddFile(id, diffIds, from).catch((error: unknown) => {
-      if (!(error instanceof Odd)) throw error;
-      // Another try looks at layers as they come.
-      this.#unseen = true;
-      throw new ImgmvError('engine-refused', 'what came is not where the engine says that it keeps images', {
-        cause: error,
-      });
-    });
-    if (odd) throw leadsOut(odd.message);
+    const odd = await this.#oddFile(id, diffIds, from);
+    if (odd) throw integrity(`the engine would read a file of its host for one of a layer: ${odd.message}`);
+  }
+
+  /** Null where there is none; undefined where the layers cannot be seen. */
+  async #oddFile(id: Digest, diffIds: readonly Digest[], from: number): Promise<Odd | null | undefined> {
+    const layers = this.#layerStore();
+    return typeof layers === 'string' ? undefined : layers.oddFile(id, diffIds, from);
   }
 
   commitOrder(image: Image, below: number): CommitOrder | undefined {

@@ -86,10 +86,6 @@ export class ContainerdStore implements ImageStore {
   checkLayer(): void {}
 
   /** The very blobs are kept, and pushed. */
-  async expectLayers(): Promise<void> {}
-
-  lookThrough(): undefined {}
-
   async checkLoaded(): Promise<void> {}
 
   async [Symbol.asyncDispose](): Promise<void> {}

@@ -47,6 +47,29 @@ async function loadOne(script: Script): Promise<readonly string[]> {
 }
 
 describe('a load that succeeds', () => {
+  it('gives each chunk back once it has gone out, and none twice', async () => {
+    const bytes = Buffer.alloc(3 * MIB, 'x');
+    const parts: Buffer[] = [];
+    await using fake = await fakeEngine(async (request, response) => {
+      for await (const part of request as AsyncIterable<Buffer>) parts.push(part);
+      response.writeHead(200, { 'Content-Type': 'application/json' }).end(LOADED);
+    });
+    const load = new Load(fake.engine, new Stopwatch());
+    const chunks = Array.from({ length: 24 }, (_, at) =>
+      Buffer.from(bytes.subarray(at * (MIB / 8), (at + 1) * (MIB / 8))),
+    );
+    const released: Buffer[] = [];
+    const body = async function* () {
+      yield* chunks;
+    };
+    await load.file('blobs/a', bytes.length, body(), (chunk) => void released.push(chunk.fill('-')));
+    await load.finish();
+    expect(new Set(released)).toEqual(new Set(chunks));
+    expect(released).toHaveLength(chunks.length);
+    expect(Buffer.concat(parts).includes(bytes)).toBe(true);
+    await load.abort();
+  });
+
   it.each([
     ['by name', LOADED, ['web:1.0']],
     ['by id', `{"stream":"Loaded image ID: sha256:ab\\n"}\r\n`, ['sha256:ab']],

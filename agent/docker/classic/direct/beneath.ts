@@ -37,8 +37,8 @@ export class Beneath implements Disposable {
   readonly #directories = new Map<string, number>();
   /** The directory that was asked for last, as it was asked for: files come one directory after the other. */
   #latest: { readonly path: string; readonly fd: number } | undefined;
-  /** Names in the directory that was listed last that are of no regular file. */
-  #listed: { readonly fd: number; readonly path: string; readonly others: ReadonlySet<string> } | undefined;
+  /** Names of regular files in the directory that was listed last. */
+  #listed: { readonly fd: number; readonly path: string; readonly files: ReadonlySet<string> } | undefined;
 
   /** Links on the way to `path` are followed: it is the place that is meant. Throws what the system says. */
   constructor(path: string) {
@@ -61,15 +61,13 @@ export class Beneath implements Disposable {
   }
 
   /**
-   * Sees that whoever opens `path` by way of any links gets a regular file that is below `base`, or none. Opens no file.
-   * Throws Odd where that may be another one.
+   * Sees that whoever opens `path` by way of any links gets a regular file that is below `base`. Opens no file. Throws Odd
+   * where it may be another one, or is none: below another directory, which this one is laid over, there may be one.
    */
   check(base: string, path: string): void {
     if (this.#isListed(`${base}/${path}`)) return;
     const above = componentsOf(base);
     const parts = componentsOf(path);
-    const plain = this.#kindAt([...above, ...parts], path);
-    if (plain === constants.S_IFREG || plain === 'none') return;
     const left = parts.reverse();
     const real = [...above];
     for (let links = 0; left.length > 0; ) {
@@ -81,7 +79,6 @@ export class Beneath implements Disposable {
       }
       real.push(name);
       const kind = this.#kindAt(real, path);
-      if (kind === 'none') return;
       if (kind === constants.S_IFLNK) {
         const target = readlinkSync(this.#pathOf(real, path), 'latin1');
         if (target.startsWith('/') || ++links > LINKS_FOLLOWED_MAX)
@@ -93,14 +90,14 @@ export class Beneath implements Disposable {
     }
   }
 
-  /** Whether that is a regular file, or not there, in a directory that is reached by no link. */
+  /** Whether that is a regular file in a directory that is reached by no link. */
   #isListed(path: string): boolean {
     try {
       const { directory, name } = this.#placeOf(path);
       const at = this.#latest?.path ?? '';
       if (this.#listed?.fd !== directory || this.#listed.path !== at)
-        this.#listed = { fd: directory, path: at, others: othersIn(directory) };
-      return !this.#listed.others.has(name);
+        this.#listed = { fd: directory, path: at, files: filesIn(directory) };
+      return this.#listed.files.has(name);
     } catch (error) {
       if (error instanceof Odd) return false;
       throw error;
@@ -120,14 +117,11 @@ export class Beneath implements Disposable {
     return { directory, name: last };
   }
 
-  /** `link` where a directory on the way is one, or is no directory; the type of a file as stat(2) has it. */
-  #kindAt(components: readonly string[], path: string): number | 'none' | 'link' {
+  /** The type of a file as stat(2) has it. Throws Odd for none, and where a directory on the way is none. */
+  #kindAt(components: readonly string[], path: string): number {
     try {
       return lstatSync(this.#pathOf(components, path)).mode & constants.S_IFMT;
     } catch (error) {
-      const { code } = Odd.of(error, path);
-      if (code === 'ENOENT') return 'none';
-      if (code === 'ELOOP' || code === 'ENOTDIR') return 'link';
       throw Odd.of(error, path);
     }
   }
@@ -193,9 +187,17 @@ export class Beneath implements Disposable {
     }
   }
 
-  [Symbol.dispose](): void {
-    for (const fd of [...this.#directories.values(), this.#root]) closeSync(fd);
+  /** Closes all directories but the root: one that is gone, and made again since, is another one. */
+  forget(): void {
+    for (const fd of this.#directories.values()) closeSync(fd);
     this.#directories.clear();
+    this.#latest = undefined;
+    this.#listed = undefined;
+  }
+
+  [Symbol.dispose](): void {
+    this.forget();
+    closeSync(this.#root);
   }
 }
 
@@ -218,10 +220,10 @@ function isPlain(name: string): boolean {
   return name !== '' && name !== '.' && name !== '..';
 }
 
-/** What is no regular file in an open directory. */
-function othersIn(directory: number): ReadonlySet<string> {
+/** The regular files in an open directory. */
+function filesIn(directory: number): ReadonlySet<string> {
   const found = readdirSync(`/proc/self/fd/${directory}`, { encoding: 'latin1', withFileTypes: true });
-  return new Set(found.flatMap((one) => (one.isFile() ? [] : one.name)));
+  return new Set(found.flatMap((one) => (one.isFile() ? one.name : [])));
 }
 
 /** Empty components and dots mean nothing. */

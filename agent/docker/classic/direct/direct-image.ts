@@ -49,7 +49,8 @@ export class DirectImage implements Readable {
     try {
       const size = await this.#thread.measure(layer);
       const verified = () => diffId;
-      return { kind: 'layer', digest: diffId, size, body: this.#read(layer, signal), verified };
+      const release = (chunk: Buffer) => this.#thread.release(chunk);
+      return { kind: 'layer', digest: diffId, size, body: this.#read(layer, signal), release, verified };
     } catch (error) {
       this.#give(diffId, error);
       return undefined;

@@ -13,6 +13,7 @@ import { type Part, partsOf } from './tar-split.ts';
 const CONFIG_MAX_BYTES = 4 * 2 ** 20;
 const FACT_MAX_BYTES = 256;
 const CHUNK_BYTES = 256 * 2 ** 10;
+const SPARE_CHUNKS_MAX = 16;
 const CACHE_ID = /^[0-9A-Za-z][0-9A-Za-z_-]{0,127}$/;
 
 /** Where each driver has the files of a layer, below the engine's data. */
@@ -49,6 +50,8 @@ export interface FoundImage {
 /** All calls throw Odd if a file is missing, or is not as the engine would have left it. */
 export class LayerFiles implements Disposable {
   readonly #beneath: Beneath;
+  /** Memory of chunks that are not read any more. */
+  readonly #spare: Buffer[] = [];
   readonly #driver: string;
 
   /** Throws what the system says of `root`, the engine's data. `driver` is one that `isReadable`. */
@@ -59,6 +62,7 @@ export class LayerFiles implements Disposable {
 
   /** That the config hashes to the image's id shows that this is the engine's data. */
   find(id: Digest, positions: readonly Position[]): FoundImage {
+    this.#beneath.forget();
     const path = `image/${this.#driver}/imagedb/content/sha256/${hexOf(id)}`;
     const config = this.#beneath.read(path, CONFIG_MAX_BYTES);
     if (sha256(config) !== id) throw new Odd(`hashes to ${sha256(config)}`, path);
@@ -99,7 +103,7 @@ export class LayerFiles implements Disposable {
   /** The layer's tar. Throws Odd in place of its end where it is another than its diffID says. */
   async *read(layer: FoundLayer): AsyncGenerator<Buffer> {
     const hash = createHash('sha256');
-    const chunk = new Chunk();
+    const chunk = new Chunk(this.#spare);
     for await (const parts of this.#parts(layer))
       for (const part of parts)
         for (const full of this.#fill(chunk, part, layer)) {
@@ -111,6 +115,12 @@ export class LayerFiles implements Disposable {
     if (last.length > 0) yield last;
     const came = `sha256:${hash.digest('hex')}`;
     if (came !== layer.diffId) throw new Odd(`hold ${came}, not layer ${layer.diffId}`, layer.files);
+  }
+
+  /** Takes back the memory of a chunk that nobody reads any more. */
+  reuse(memory: ArrayBuffer): void {
+    if (memory.byteLength === CHUNK_BYTES && this.#spare.length < SPARE_CHUNKS_MAX)
+      this.#spare.push(Buffer.from(memory));
   }
 
   #parts({ split }: FoundLayer): AsyncGenerator<readonly Part[]> {
@@ -141,8 +151,19 @@ export class LayerFiles implements Disposable {
 
 /** Takes bytes from wherever they are, and gives them in chunks of one size, each in memory of its own. */
 class Chunk {
-  #bytes = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+  readonly #spare: Buffer[];
+  #bytes: Buffer;
   #used = 0;
+
+  /** Takes memory out of `spare` as long as there is some. */
+  constructor(spare: Buffer[]) {
+    this.#spare = spare;
+    this.#bytes = this.#memory();
+  }
+
+  #memory(): Buffer {
+    return this.#spare.pop() ?? Buffer.allocUnsafeSlow(CHUNK_BYTES);
+  }
 
   *copy(bytes: Buffer): Generator<Buffer> {
     for (let at = 0; at < bytes.length; ) {
@@ -170,7 +191,7 @@ class Chunk {
     this.#used += bytes;
     if (this.#used < CHUNK_BYTES) return;
     const full = this.#bytes;
-    this.#bytes = Buffer.allocUnsafeSlow(CHUNK_BYTES);
+    this.#bytes = this.#memory();
     this.#used = 0;
     yield full;
   }

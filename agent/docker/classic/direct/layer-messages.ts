@@ -21,8 +21,8 @@ export type Request =
   | { readonly type: 'measure'; readonly id: number; readonly layer: FoundLayer }
   | { readonly type: 'check'; readonly id: number; readonly layer: FoundLayer }
   | { readonly type: 'read'; readonly id: number; readonly layer: FoundLayer }
-  /** Of a `read`: a chunk has been taken. */
-  | { readonly type: 'more'; readonly id: number }
+  /** Of a `read`: a chunk has been taken. `spare`: one that is not read any more. */
+  | { readonly type: 'more'; readonly id: number; readonly spare?: ArrayBuffer | undefined }
   /** Of a `read`: no more of it is wanted; `end` follows. */
   | { readonly type: 'stop'; readonly id: number };
 

@@ -1,10 +1,10 @@
 /** Whether the layers of a classic engine can be read where they lie, and the images that can. */
 
-import { access, constants, readdir, realpath, stat } from 'node:fs/promises';
+import { access, constants, realpath, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Digest, Image } from '../../../model/image.ts';
 import { chainIds } from '../../../oci/chain-id.ts';
-import type { Engine, ListedByEngine } from '../../engine.ts';
+import type { Engine } from '../../engine.ts';
 import { type FoundImage, isReadable, type Position } from './layer-files.ts';
 import { LayerThread } from './layer-thread.ts';
 import { Odd } from './odd.ts';
@@ -47,7 +47,13 @@ export class LayerStore implements AsyncDisposable {
   /** Gives why not, where this image cannot be read there. */
   async find({ id, diffIds }: Image): Promise<FoundImage | string> {
     const chain = chainIds(diffIds);
-    const positions = diffIds.map((diffId, at) => ({ diffId, chainId: chain[at] as typeof diffId }));
+    return this.#find(
+      id,
+      diffIds.map((diffId, at) => ({ diffId, chainId: chain[at] as Digest })),
+    );
+  }
+
+  async #find(id: Digest, positions: readonly Position[]): Promise<FoundImage | string> {
     try {
       return (await this.#whyNotItsOwn()) ?? (await this.thread.find(id, positions));
     } catch (error) {
@@ -57,34 +63,19 @@ export class LayerStore implements AsyncDisposable {
     }
   }
 
-  /** Whether this is where the engine keeps its images: what it lists is there. */
-  async holds(listed: readonly Pick<ListedByEngine, 'Id'>[]): Promise<boolean> {
-    if ((await this.whyNot()) !== undefined) return false;
-    const [one] = listed;
-    const path = join(this.#root, 'image', this.#driver, 'imagedb', 'content', 'sha256');
-    try {
-      // Another engine without images is told apart when the first has come: it is not there.
-      if (one === undefined) return (await readdir(path)).length === 0;
-      await this.thread.find(one.Id, []);
-      return true;
-    } catch (error) {
-      if (error instanceof Odd || (error as NodeJS.ErrnoException).syscall !== undefined) return false;
-      throw error;
-    }
-  }
-
   /**
    * Sees that the engine, when it opens the files of layers of image `id` by their names, finds the layers' own: layers
-   * from position `from` on, each once. Gives what it would find instead. Throws Odd where layers cannot be seen.
+   * from position `from` on, each once. Gives what it may find instead, or null; undefined where layers cannot be seen.
    */
-  async oddFile(id: Digest, diffIds: readonly Digest[], from: number): Promise<Odd | undefined> {
+  async oddFile(id: Digest, diffIds: readonly Digest[], from: number): Promise<Odd | null | undefined> {
     const chain = chainIds(diffIds);
     const positions = diffIds.flatMap((diffId, at) => {
       const chainId = chain[at] as Digest;
       return at < from || this.#checked.has(chainId) ? [] : [{ diffId, chainId }];
     });
-    const { layers } = await this.thread.find(id, positions);
-    for (const [at, layer] of layers.entries()) {
+    const found = await this.#find(id, positions);
+    if (typeof found === 'string') return undefined;
+    for (const [at, layer] of found.layers.entries()) {
       try {
         await this.thread.check(layer);
       } catch (error) {
@@ -93,7 +84,7 @@ export class LayerStore implements AsyncDisposable {
       }
       this.#checked.add((positions[at] as Position).chainId);
     }
-    return undefined;
+    return null;
   }
 
   /** Why no image can be read there, as far as that shows without one; undefined where nothing stands in the way. */

@@ -8,6 +8,9 @@ import type { FoundImage, FoundLayer, Position } from './layer-files.ts';
 import type { Request, Response, WorkerData } from './layer-messages.ts';
 import { Odd } from './odd.ts';
 
+/** V8 would let garbage of small objects grow to 48 MB before it looks. */
+const YOUNG_MB = 4;
+
 /** The worker as text, where the program is one file. */
 declare const LAYER_WORKER: string | undefined;
 
@@ -17,6 +20,9 @@ export class LayerThread implements AsyncDisposable {
   #worker: Worker | undefined;
   readonly #listeners = new Map<number, (response: Response | Error) => void>();
   #asked = 0;
+  /** Chunks that others have, and those that came back: they travel with the next word. */
+  readonly #lent = new WeakSet<ArrayBufferLike>();
+  readonly #spare: ArrayBuffer[] = [];
   /** Of a processor, that went into reading. */
   #seconds = 0;
 
@@ -62,14 +68,22 @@ export class LayerThread implements AsyncDisposable {
         const answer = wellSaid(response);
         if (answer.type === 'end') this.#seconds = answer.seconds;
         if (answer.type !== 'chunk') return;
-        yield Buffer.from(answer.bytes.buffer, answer.bytes.byteOffset, answer.bytes.byteLength);
-        this.#tell({ type: 'more', id });
+        const { buffer, byteOffset, byteLength } = answer.bytes;
+        this.#lent.add(buffer);
+        yield Buffer.from(buffer, byteOffset, byteLength);
+        const spare = this.#spare.pop();
+        this.#tell({ type: 'more', id, spare }, spare && [spare]);
       }
     } finally {
       signal.removeEventListener('abort', wake);
       this.#tell({ type: 'stop', id });
       this.#leave(id);
     }
+  }
+
+  /** Takes back a chunk of `read` that nobody reads any more: its memory goes away. */
+  release({ buffer }: Buffer): void {
+    if (this.#lent.delete(buffer)) this.#spare.push(buffer as ArrayBuffer);
   }
 
   async #answer(
@@ -98,9 +112,9 @@ export class LayerThread implements AsyncDisposable {
     if (this.#listeners.size === 0) this.#worker?.unref();
   }
 
-  #tell(request: Request): void {
+  #tell(request: Request, moved: readonly ArrayBuffer[] = []): void {
     this.#worker ??= this.#start();
-    this.#worker.postMessage(request);
+    this.#worker.postMessage(request, moved);
   }
 
   #start(): Worker {
@@ -133,7 +147,8 @@ function wellSaid(response: Response | Error): Response {
 function newWorker(workerData: WorkerData): Worker {
   // Node's own flags and environment are those of whoever runs the program; the thread needs none of them.
   const code = typeof LAYER_WORKER === 'string' ? LAYER_WORKER : fromSources();
-  return new Worker(code, { eval: true, workerData, env: {}, argv: [], execArgv: [], stdin: false });
+  const options = { workerData, env: {}, argv: [], execArgv: [], stdin: false };
+  return new Worker(code, { ...options, eval: true, resourceLimits: { maxYoungGenerationSizeMb: YOUNG_MB } });
 }
 
 /** In a checkout nothing is bundled, so the thread loads tsx before the TypeScript. */

@@ -38,7 +38,10 @@ class Reading {
 }
 
 parentPort?.on('message', (request: Request) => {
-  if (request.type === 'more') return readings.get(request.id)?.more();
+  if (request.type === 'more') {
+    if (request.spare) files?.reuse(request.spare);
+    return readings.get(request.id)?.more();
+  }
   if (request.type === 'stop') return readings.get(request.id)?.stop();
   const { id } = request;
   answer(request).catch((error: NodeJS.ErrnoException) => {

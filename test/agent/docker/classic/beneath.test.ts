@@ -130,18 +130,12 @@ describe('what another program would open', () => {
   afterAll(() => above[Symbol.dispose]());
   const check = (path: string) => () => above.check('layer', path);
 
-  it.each([
-    'usr/lib/file',
-    '/usr//lib/./file',
-    'lib/file',
-    'usr/again/file',
-    'file',
-    'dangling',
-    'no/such',
-    'lib/none',
-  ])('%s is the layer’s own, or is not there', (path) => {
-    expect(check(path)).not.toThrow();
-  });
+  it.each(['usr/lib/file', '/usr//lib/./file', 'lib/file', 'usr/again/file', 'file'])(
+    '%s is the layer’s own',
+    (path) => {
+      expect(check(path)).not.toThrow();
+    },
+  );
 
   it.each([
     ['absolute/file', /^"absolute\/file" leads out of its directory$/],
@@ -150,6 +144,9 @@ describe('what another program would open', () => {
     ['climbs/secret', /leads out of its directory$/],
     ['round', /leads out of its directory$/],
     ['round/file', /leads out of its directory$/],
+    ['dangling', /is not there$/],
+    ['no/such', /is not there$/],
+    ['lib/none', /is not there$/],
     ['../secret', /climbs out of its directory$/],
     ['fifo', /is no regular file$/],
     ['lib', /is no regular file$/],
