@@ -190,7 +190,7 @@ export class Decompressor {
   }
 
   /**
-   * All that the frames of `source` hold, at most `maxBytes`, in chunks of 128 KiB at most. May be left early; the
+   * All that the frames of `source` hold, at most `maxBytes`, in chunks of 256 KiB at most. May be left early; the
    * one before must not be taken up again then. Throws integrity for bytes that are no zstd frame, for a window that
    * is too large, for more than `maxBytes`, and for an end inside a frame.
    */
@@ -200,19 +200,28 @@ export class Decompressor {
     let hint = 0;
     for await (const chunk of source) {
       let rest = chunk;
+      // zstd gives a block at a time: several of them make one chunk.
+      let room = this.#slab.room();
+      let filled = 0;
       for (;;) {
-        const room = this.#slab.room();
         const input = hint === 0 ? rest.subarray(0, FRAME_MIN_BYTES - 1) : rest;
-        const [next, produced, consumed] = decompressStep(this.#context, room, input);
+        const output = room.subarray(filled);
+        const [next, produced, consumed] = decompressStep(this.#context, output, input);
         hint = next;
         rest = rest.subarray(consumed);
+        filled += produced;
         bytes += produced;
         if (bytes > maxBytes)
           throw new ImgmvError('integrity', `compressed bytes hold more than the ${maxBytes} declared`);
-        if (produced > 0) yield this.#slab.take(produced);
         // A full output may mean that zstd holds more of what it has read; not so at the end of a frame, where
         // asking again would begin the next one.
-        if (rest.length === 0 && (produced < room.length || hint === 0)) break;
+        const done = rest.length === 0 && (produced < output.length || hint === 0);
+        if (filled > 0 && (done || filled === room.length)) {
+          yield this.#slab.take(filled);
+          if (!done) room = this.#slab.room();
+          filled = 0;
+        }
+        if (done) break;
       }
     }
     if (hint !== 0) throw new ImgmvError('integrity', 'compressed bytes end inside a zstd frame');

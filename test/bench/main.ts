@@ -38,6 +38,7 @@ const NEEDED = {
   '/usr/sbin/sshd': 'openssh-server',
   ssh: 'openssh-client',
   zstd: 'zstd',
+  openssl: 'openssl',
   debootstrap: 'debootstrap',
 };
 

@@ -58,8 +58,9 @@ function show(section: Section): string {
 function sizes({ images, payload }: Facts): string {
   const sum = `${images.map(({ bytes }) => megabytes(bytes)).join(' + ')} MB`;
   if (!payload) return sum;
-  const { what, bytes, zstdBytes } = payload;
-  return `${sum}; ${what} ${megabytes(bytes)} MB, ${megabytes(zstdBytes)} MB after zstd -3`;
+  const { what, bytes, zstdBytes, bareSeconds } = payload;
+  const bare = `${tenths(bareSeconds)} s of a processor to hash it twice, and for zstd -1 and -d`;
+  return `${sum}; ${what} ${megabytes(bytes)} MB, ${megabytes(zstdBytes)} MB after zstd -3; ${bare}`;
 }
 
 /** This build against the one before it in the same round. */

@@ -40,6 +40,8 @@ export interface Facts {
     readonly bytes: number;
     /** By one thread of `zstd -3`. */
     readonly zstdBytes: number;
+    /** Seconds of a processor that the work on it takes by itself: `openssl dgst` at either end, `zstd -1`, `zstd -d`. */
+    readonly bareSeconds: number;
   };
 }
 

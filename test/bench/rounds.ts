@@ -1,9 +1,12 @@
 /** The rounds of one subject: each peer in turn, from a target in its first state to verified images. */
+import { rm, stat } from 'node:fs/promises';
 import { cpus } from 'node:os';
+import { join } from 'node:path';
+import { run } from '../rig/command.ts';
 import type { Engine } from '../rig/engine.ts';
 import { CABLE, type Hosts, twoHosts } from '../rig/hosts.ts';
 import { bash } from './commands.ts';
-import { bytesMoved, goodput, type Meter, meter, type Sample } from './measure.ts';
+import { accounted, bytesMoved, goodput, type Meter, meter, readUsage, type Sample } from './measure.ts';
 import type { Outcome, Peer, Route } from './peers.ts';
 import { pinEngine, pinned } from './processors.ts';
 import type { Facts, Link, Run, ScenarioName } from './results.ts';
@@ -148,15 +151,34 @@ async function verify({ source, target, references }: Route): Promise<void> {
   if (String(want) !== String(got)) throw new Error(`${references}: want ${want} on the target, got ${got}`);
 }
 
-async function factsOf({ scenario, subject, source }: Rounds): Promise<Facts> {
+async function factsOf({ scenario, subject, source, directory }: Rounds): Promise<Facts> {
   const { name, references, payload } = subject;
   const sizes = await inspect(source, references, '{{.Size}}');
   const images = references.map((reference, index) => ({ reference, bytes: Number(sizes[index]) }));
   if (!payload) return { scenario, subject: name, images };
   const command = await payload.command(source);
-  const count = async (filter: string) => Number(await bash(`${command} | ${filter}wc -c`));
-  const [bytes, zstdBytes] = [await count(''), await count('zstd -3 -T1 --quiet | ')];
-  return { scenario, subject: name, images, payload: { what: payload.what, bytes, zstdBytes } };
+  const file = join(directory, 'payload');
+  await bash(`${command} > ${file}`);
+  const { size: bytes } = await stat(file);
+  const zstdBytes = Number(await bash(`zstd -3 -T1 --quiet --stdout ${file} | wc -c`));
+  const bareSeconds = await bareSecondsOf(file, join(directory, 'bare.account'));
+  await rm(file);
+  return { scenario, subject: name, images, payload: { what: payload.what, bytes, zstdBytes, bareSeconds } };
+}
+
+/** Hashing twice, compressing and decompressing by themselves, one after the other. */
+async function bareSecondsOf(file: string, account: string): Promise<number> {
+  const packed = `${file}.zst`;
+  const hash = ['openssl', 'dgst', '-sha256', file];
+  const pack = ['zstd', '-1', '-T1', '--quiet', '--force', '-o', packed, file];
+  const unpack = ['zstd', '--decompress', '--quiet', '--force', '-o', '/dev/null', packed];
+  let seconds = 0;
+  for (const command of [hash, pack, unpack, hash]) {
+    await run(accounted(command, account));
+    seconds += (await readUsage(account)).cpuSeconds;
+  }
+  await rm(packed);
+  return seconds;
 }
 
 /** One line for each image. */
