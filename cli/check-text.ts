@@ -27,7 +27,7 @@ export function checkText(
 }
 
 export function checkedText({ faults, warnings }: EventOf<'checked'>): string {
-  if (faults > 0) return `${counted(faults, 'fault')}: what stands in the way is marked FAULT.\n`;
-  if (warnings > 0) return `Nothing stands in the way; ${counted(warnings, 'warning')}.\n`;
-  return 'Nothing stands in the way.\n';
+  if (faults > 0) return `${counted(faults, 'fault')}, marked FAULT above.\n`;
+  if (warnings > 0) return `No problems found; ${counted(warnings, 'warning')}.\n`;
+  return 'No problems found.\n';
 }

@@ -55,7 +55,7 @@ export class CodePrompt implements AsyncDisposable {
     if (refused) {
       const left = CODE_WRONG_TRIES_MAX - ++this.#wrongCodes;
       if (left <= 0) throw refused;
-      say(`${refused.message}: try again (it takes ${counted(left, 'wrong code')} more at most)`);
+      say(`${refused.message}: try again (${counted(left, 'try', 'tries')} left)`);
     }
     this.#keys?.hold();
     await this.#options.probe();

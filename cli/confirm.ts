@@ -59,12 +59,14 @@ export function confirmSend(
   return ask({ text, ...actionOn(images, 'Send this', 'sent') }, io);
 }
 
+const NOTHING_SENT = 'Nothing was sent, and the code is used up: another move needs a new one.';
+
 /** At a sender, below the plan that `plan` has shown. */
 export function offerToSend({ images, peer }: Proposal, io: TerminalIo): Promise<boolean> {
   const there = escapeText(JSON.stringify(peer));
   const names = setsOnlyNames(images);
   const what = names ? `Set these names on ${there}` : `Send this to ${there}`;
-  return ask({ text: '\n', question: `${what} now? [y/N] `, no: names ? NO_NAMES : 'Nothing was sent.' }, io);
+  return ask({ text: '\n', question: `${what} now? [y/N] `, no: names ? NO_NAMES : NOTHING_SENT }, io);
 }
 
 /** At the one host of a copy. */

@@ -74,6 +74,9 @@ export function commandLineError(commanders: string, typed: Typed): string {
   if (!text.startsWith('error: too many arguments')) return text;
   const port = portBehindHost(typed.args);
   if (port !== undefined) return `${text}did you mean \`--to ${port}\`?\n`;
+  const [first, host] = typed.args;
+  if (first === 'doctor' && host !== undefined && PLAIN_HOST.test(host))
+    return `${text}did you mean \`imgmv doctor --to ${host}\`?\n`;
   return text.startsWith("error: too many arguments for 'receive'") ? `${text}${RECEIVES_ANYTHING}\n` : text;
 }
 
@@ -176,6 +179,7 @@ export function placesHint(places: readonly string[], isPlace: (text: string) =>
   };
   const meant = places.map((text, at) => {
     const isDest = at > 0 && at === places.length - 1;
+    if (!text.includes(':') && isPlace(`${text}:x`)) return `${text}:`;
     return isPlace(text) ? text : `${kindOf(text, isDest)}:${text}`;
   });
   return `did you mean \`${shellWords(['imgmv', 'copy', ...meant])}\`? \`imgmv copy --help\` lists all kinds of places`;

@@ -133,7 +133,7 @@ export function parseLabel(text: string): Selection['labels'][number] {
   return at < 0 ? { key } : { key, value: text.slice(at + 1) };
 }
 
-export const ONE_HOST = 'It is given twice. A run goes to one host: for another one, run the command again.';
+export const ONE_HOST = 'It may be given once: a run goes to one host.';
 
 /** For commander: an option that may not be given again, where another program would take a list. */
 export function once<T>(parse: (text: string) => T, advice: string): (text: string, before?: T) => T {

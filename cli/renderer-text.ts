@@ -73,7 +73,7 @@ export class TextRenderer implements Renderer {
       this.#ends.paired(event);
       this.say(`Paired with ${event.peer.name} (${event.peer.address}).`);
     },
-    confirming: ({ peer }) => this.say(`Waiting for ${peer}, where somebody is asked before anything moves.`),
+    confirming: ({ peer }) => this.say(`Waiting for somebody on ${peer} to confirm.`),
     attempt: ({ address, left }) =>
       this.#warn(`${address} gave a wrong code; ${counted(left, 'try', 'tries')} left`),
     plan: (event) => this.#plan(event),
@@ -136,7 +136,7 @@ export class TextRenderer implements Renderer {
     }
     if (only)
       return this.say(
-        `It only plans, for ${counted(images.length, 'image')}: nothing is sent, and the code is used.`,
+        `The sender asked for a plan only, of ${counted(images.length, 'image')}. Nothing is sent, and the code is used up.`,
       );
     for (const image of images) {
       const name = sourceNameOf(image);

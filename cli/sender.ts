@@ -96,55 +96,62 @@ export async function sendImages(flags: SenderFlags, { planOnly = false } = {}):
   }
   const { codeFile, from, to } = asked;
   const target = to && new URL(to).hostname;
-  // A plan has nothing to report: it is one.
-  const report = planOnly ? undefined : asked.report;
-  await run({ ...asked, command: 'send', target, report }, async ({ engine, emit, renderer, signal }) => {
-    if (failure) throw failure;
-    if (to === undefined)
-      throw new ImgmvError('usage', `no host to ${planOnly ? 'plan for' : 'send to'}`, {
-        hint: missingHostHint(planOnly ? 'plan' : 'send', asked.images ?? []),
+  await run(
+    { ...asked, command: 'send', target, reportsMoves: planOnly },
+    async ({ engine, emit, renderer, signal }) => {
+      if (failure) throw failure;
+      if (to === undefined)
+        throw new ImgmvError('usage', `no host to ${planOnly ? 'plan for' : 'send to'}`, {
+          hint: missingHostHint(planOnly ? 'plan' : 'send', asked.images ?? []),
+        });
+      requireArchive(from, asked);
+      const stdinTaken = requireStdinOnce(asked);
+      const askAbout = askerFor(asked, { planOnly, stdinTaken });
+      const naming = namingOf(nameGiven(asked), asked);
+      const selection = await selectionOf(asked.images ?? [], asked, { emit, signal });
+      const listener = new ListenerProbe({ url: to, connectTimeoutMs: asked.connectTimeout, signal });
+      const probe = () => listener.look();
+      const { hostname: host } = new URL(to);
+      await using prompt = new CodePrompt({
+        host,
+        probe,
+        stdinTaken,
+        onSuspend: () => renderer.end(),
+        signal,
       });
-    requireArchive(from, asked);
-    const stdinTaken = requireStdinOnce(asked);
-    const askAbout = askerFor(asked, { planOnly, stdinTaken });
-    const naming = namingOf(nameGiven(asked), asked);
-    const selection = await selectionOf(asked.images ?? [], asked, { emit, signal });
-    const listener = new ListenerProbe({ url: to, connectTimeoutMs: asked.connectTimeout, signal });
-    const probe = () => listener.look();
-    const { hostname: host } = new URL(to);
-    await using prompt = new CodePrompt({ host, probe, stdinTaken, onSuspend: () => renderer.end(), signal });
-    const sending = send({
-      selection,
-      from: sourcesOf(from, { ...engine, lendTerminal: (work) => prompt.letAnswer(work) }),
-      pick: pickerFor(asked, selection, probe, signal),
-      naming,
-      stdin: process.stdin,
-      url: to,
-      code: async (refused) => {
-        if (codeFile === undefined) return prompt.ask(refused);
-        if (refused) throw refused;
-        return readCodeFile(codeFile, signal);
-      },
-      jobs: asked.jobs ?? JOBS,
-      retries: asked.retries ?? RETRIES,
-      ignoreSpace: asked.ignoreSpace === true,
-      direct: asked.direct,
-      planOnly,
-      ask: askAbout?.(selection, prompt),
-      thenPush: asked.thenPush === true,
-      signal,
-      emit: tellingNeeds(selection, emit, asked),
-      maxBytes: asked.maxBytes,
-      level: asked.level,
-      connectTimeoutMs: asked.connectTimeout,
-      patienceMs: asked.reconnect,
-      limit: bytesPerSecond(asked.limit),
-    });
-    const { exit } = await sending.catch((error: unknown) => {
-      throw withMeant(toImgmvError(listener.explain(error)), asked.images ?? [], new URL(to));
-    });
-    return exit;
-  });
+      const sending = send({
+        selection,
+        from: sourcesOf(from, { ...engine, lendTerminal: (work) => prompt.letAnswer(work) }),
+        pick: pickerFor(asked, selection, probe, signal),
+        naming,
+        stdin: process.stdin,
+        url: to,
+        code: async (refused) => {
+          if (codeFile === undefined) return prompt.ask(refused);
+          if (refused) throw refused;
+          return readCodeFile(codeFile, signal);
+        },
+        jobs: asked.jobs ?? JOBS,
+        retries: asked.retries ?? RETRIES,
+        ignoreSpace: asked.ignoreSpace === true,
+        direct: asked.direct,
+        planOnly,
+        ask: askAbout?.(selection, prompt),
+        thenPush: asked.thenPush === true,
+        signal,
+        emit: tellingNeeds(selection, emit, asked),
+        maxBytes: asked.maxBytes,
+        level: asked.level,
+        connectTimeoutMs: asked.connectTimeout,
+        patienceMs: asked.reconnect,
+        limit: bytesPerSecond(asked.limit),
+      });
+      const { exit } = await sending.catch((error: unknown) => {
+        throw withMeant(toImgmvError(listener.explain(error)), asked.images ?? [], new URL(to));
+      });
+      return exit;
+    },
+  );
 }
 
 /** Undefined where nobody is asked. Throws usage where somebody should be, and cannot. */

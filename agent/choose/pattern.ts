@@ -34,7 +34,10 @@ export function parsePatterns(text: string): readonly Pattern[] {
   const regex = REGEX_TAG.exec(text);
   if (regex) return [regexPattern(text, regex[1] ?? '', regex[2] ?? '')];
   if (/,\s/.test(text))
-    throw unfit(text, 'a space follows a comma; write several images apart, in a move file as a list');
+    throw unfit(
+      text,
+      'it has a space behind a comma; several images are several arguments, or a list: ["team/*", "db:16"]',
+    );
   const { repository, tag } = split(text);
   if (!tag?.includes(',')) return [plainPattern(text)];
   const tags = tag.split(',');

@@ -9,6 +9,8 @@ export const REPORT_HELP = 'write a report to FILE.md, FILE.html or FILE.json at
 
 export interface ReportFlags extends ReportOptions {
   readonly report?: string | undefined;
+  /** A run that ends with the plan has nothing to report. */
+  readonly reportsMoves?: boolean;
   /** More than one session may come. */
   readonly sessions?: boolean;
 }
@@ -24,7 +26,7 @@ export interface ReportRun {
 
 /** Throws usage where there can be no report; undefined where none is wanted. */
 export function openReport(options: Partial<ReportFlags>): ReportRun | undefined {
-  const { command, commandLine, report: path, sessions, target } = options;
+  const { command, commandLine, report: path, reportsMoves = false, sessions, target } = options;
   if (command === undefined || path === undefined) return undefined;
   if (sessions)
     throw new ImgmvError('usage', '--report is of one session, and `imgmv receive` takes one after another', {
@@ -35,6 +37,7 @@ export function openReport(options: Partial<ReportFlags>): ReportRun | undefined
   return {
     add: (event) => report.add(event),
     write(exit, stopped) {
+      if (reportsMoves && !report.moves) return undefined;
       try {
         file.write(report.data(exit, stopped));
         return undefined;

@@ -30,6 +30,7 @@ export class Report {
   #peer: EventOf<'paired'>['peer'] | undefined;
   #plan: readonly PlanImage[] = [];
   #planOnly = false;
+  #moves = false;
   /** By `keyOf`. */
   readonly #images = new Map<string, ImageEvent>();
   /** By id. */
@@ -58,6 +59,7 @@ export class Report {
       case 'plan':
         this.#plan = event.images;
         this.#planOnly = event.only;
+        this.#moves ||= !event.only;
         return;
       case 'reconnecting':
         // The tries of one loss count as one.
@@ -92,6 +94,11 @@ export class Report {
       default:
         return event satisfies never;
     }
+  }
+
+  /** There was more than a plan. */
+  get moves(): boolean {
+    return this.#moves;
   }
 
   /** As the run has ended: with this exit status, and with the reason where it was stopped. */

@@ -92,6 +92,7 @@ describe('what was meant on the command line', () => {
     [['web:1.0', 'web.tar.zst'], 'docker-daemon:web:1.0 docker-archive:web.tar.zst'],
     [['./web.tar', 'web:2.0'], 'docker-archive:./web.tar docker-daemon:web:2.0'],
     [['web:1.0', '-'], 'docker-daemon:web:1.0 docker-archive:-'],
+    [['./web.tar', 'docker-daemon'], 'docker-archive:./web.tar docker-daemon:'],
     [['web:1.0', 'oci:dir'], 'docker-daemon:web:1.0 oci:dir'],
     [['web'], 'docker-daemon:web'],
   ])('of %j as places', (places, meant) => {

@@ -119,7 +119,7 @@ await describeDecisions('what a receiver allows', (at) => {
       expect(shown).toMatch(
         /^2 images, \S+ k?B to send, 1 name taken from other images, 1 refused in any case$/m,
       );
-      expect(sender.stderr).toMatch(/^Waiting for \S+, where somebody is asked before anything moves\.$/m);
+      expect(sender.stderr).toMatch(/^Waiting for somebody on \S+ to confirm\.$/m);
       expect((await at.scene.look()).target.shown).toEqual(before.target.shown);
       await receiver.terminal.press('y', 'Enter');
       expect(await receiver.terminal.shows(/exit status/)).toMatch(/^exit status 17$/m);

@@ -41,6 +41,7 @@ const usage: readonly UsageCase[] = [
   { args: ['send', 'a', '--to', 'b', '--from', 'web.tar'], says: /did you mean docker-archive:web\.tar\?/ },
   { args: ['send', 'move.yaml'], says: /did you mean `imgmv send --move move\.yaml`\?/ },
   { args: ['send', 'a', '-to', 'b'], says: /unknown option '-to'\n {2}did you mean --to\?/ },
+  { args: ['doctor', 'b'], says: /too many arguments[^\n]*\n {2}did you mean `imgmv doctor --to b`\?/ },
   { args: ['doctor', '--to', 'b', '7400'], says: /did you mean `--to b:7400`\?/ },
   { args: ['-v'], says: /`imgmv -V` shows the version; .*--verbose/ },
   { args: ['help', 'foo'], says: /^imgmv: unknown command 'foo'\n {2}`imgmv help` lists all commands\n$/ },
@@ -54,9 +55,12 @@ const usage: readonly UsageCase[] = [
   { args: ['send', 'a', '--to', 'http://b'], says: /'--to <host\[:port\]>'.*Expected ws:\/\/ or wss:\/\// },
   {
     args: ['send', 'a', '--to', 'b', '--to', 'c'],
-    says: /'--to <host.*It is given twice\. A run goes to one/,
+    says: /'--to <host.*It may be given once: a run goes to one host/,
   },
-  { args: ['doctor', '--to', 'b', '--to', 'c'], says: /'--to <host.*It is given twice\. A run goes to one/ },
+  {
+    args: ['doctor', '--to', 'b', '--to', 'c'],
+    says: /'--to <host.*It may be given once: a run goes to one host/,
+  },
   { args: ['send', '-m', 'x'], says: /unknown option '-m'\n {2}`--move FILE` takes a move file/ },
   { args: ['--to', 'b', 'send', 'a'], says: /unknown option '--to'\n {2}the command stands first, and its/ },
   { args: ['receive', '--to', 'b'], says: /unknown option '--to'\n {2}`imgmv receive` waits for a sender: / },

@@ -46,7 +46,9 @@ await describeDecisions('a plan that somebody decides about', (at) => {
       await using terminal = await start('plan', ['cache:7'], receiver);
       await terminal.shows(OFFER);
       await terminal.press(...keys);
-      expect(await terminal.shows(/exit status/)).toMatch(/^Nothing was sent\.\nexit status 0$/m);
+      expect(await terminal.shows(/exit status/)).toMatch(
+        /^Nothing was sent, and the code is used up: another move needs a new one\.\nexit status 0$/m,
+      );
       await expectEnd(receiver.imgmv, 0, /"event":"plan".*"only":true/);
       await at.scene.expectUnchanged(before, receiver);
     });

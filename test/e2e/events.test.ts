@@ -90,7 +90,10 @@ describeOn(
       const oldId = () => (side === 'send' ? old.id.slice('sha256:'.length).slice(0, 12) : old.id);
 
       /** Its engine's data is in mounts of its own; the other side is not told. */
-      const saved = side === 'send' && { read: 'save', readReason: expect.stringMatching(/ to be seen in /) };
+      const saved = side === 'send' && {
+        read: 'save',
+        readReason: expect.stringMatching(/ is not visible from here/),
+      };
 
       it('hold the plan', () => {
         const [plan] = only('plan');

@@ -286,7 +286,7 @@ const EXAMPLES: Readonly<Record<string, Play>> = {
   'imgmv ls --from docker-archive:images.tar.zst': here(/^db:16 /m, { files: ['images.tar.zst'] }),
   'imgmv clean': here(/Nothing is left of interrupted runs/, { on: 'b' }),
   "imgmv clean --json | jq '.removed[]?.name'": here(/^$/, { on: 'b' }),
-  'imgmv doctor': here(/^Nothing stands in the way/m, { on: 'b', alone: true }),
+  'imgmv doctor': here(/^No problems found/m, { on: 'b', alone: true }),
   'imgmv doctor --to host-b': here(/^FAULT +host +host-b:7373 refused/m, { exit: 11 }),
   'imgmv doctor --to host-b --json | jq \'select(.status == "fault")\'': here(/"code": "connection-refused"/),
   'IMGMV_TO=host-b imgmv send web:1.0': sent(arrives('web:1.0')),

@@ -89,7 +89,7 @@ describeOn(
         await terminal.shows(QUESTION);
         await terminal.press(generateCode().reveal(), 'Enter');
         await terminal.shows(
-          /^imgmv: the other host says that the pairing code is wrong: try again \(it takes 4 wrong codes more at most\)\nPairing code .*\(hidden\):$/m,
+          /^imgmv: the other host says that the pairing code is wrong: try again \(4 tries left\)\nPairing code .*\(hidden\):$/m,
         );
         await expect.poll(() => receiver.imgmv.stdout).toMatch(/"event":"attempt".*"left":4/);
         await terminal.press(receiver.code, 'Enter');

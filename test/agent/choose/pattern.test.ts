@@ -102,7 +102,10 @@ describe('a pattern', () => {
   it.each([
     ['', 'it is empty'],
     ['a'.repeat(1_001), 'it is longer than 1000 characters'],
-    ['team/*, db:16', 'a space follows a comma; write several images apart, in a move file as a list'],
+    [
+      'team/*, db:16',
+      'it has a space behind a comma; several images are several arguments, or a list: ["team/*", "db:16"]',
+    ],
     ['web:a,,b', 'a tag between two commas is empty'],
     ['web:,a', 'a tag between two commas is empty'],
     ['web:/(/', 'Unterminated group'],

@@ -13,8 +13,8 @@ import { Odd } from './odd.ts';
 const WORDS: Readonly<Record<string, (root: string) => string>> = {
   EACCES: (root) => `this user may not read ${root}`,
   EPERM: (root) => `this user may not read ${root}`,
-  ENOENT: (root) => `images are not to be seen in ${root} from here`,
-  ENOTDIR: (root) => `images are not to be seen in ${root} from here`,
+  ENOENT: (root) => `${root} is not visible from here`,
+  ENOTDIR: (root) => `${root} is not visible from here`,
 };
 
 const UNIX = 'unix://';
