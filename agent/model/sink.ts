@@ -80,8 +80,10 @@ export interface Outcome {
 export interface Pushable {
   /** What the image names and its source has neither sent nor offered. If there is any, nothing may be pushed. */
   readonly foreign: readonly Digest[];
-  /** Why nothing of it may be pushed from there, whatever the image is. */
+  /** A file for which the engine would push another one of its host. */
   readonly withheld?: string;
+  /** The engine may do such a thing, and nobody can see from here whether it would. */
+  readonly unseen?: boolean;
   /** Of another image by now, or of none; or `slow`: nobody can say in time whose it is. The image's own when left out. */
   readonly name?: 'ours' | 'moved' | 'slow';
   /** Push only the manifest of this platform: the index names others that are missing. */

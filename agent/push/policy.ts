@@ -8,11 +8,13 @@ import { parseTarget } from '../model/reference.ts';
 export interface PushPolicy {
   /** The other side, or the command line, wants each image pushed: a name that is not pushed is a failure. */
   readonly asked: boolean;
+  /** The images, too, are those that whoever runs this has chosen: nobody else has an engine push something by them. */
+  readonly trusts: boolean;
   allows(name: Name): boolean;
 }
 
 /** For names that whoever runs this has chosen. */
-export const EVERY_NAME: PushPolicy = { asked: true, allows: () => true };
+export const EVERY_NAME: PushPolicy = { asked: true, trusts: true, allows: () => true };
 
 /** Of a receiver: what its patterns allow, or without any, the names that its own rules make. */
 export function pushRules(
@@ -27,7 +29,7 @@ export function pushRules(
     const made = offered === undefined ? undefined : renaming.made(offered);
     return made?.name === target && made.registry === reference.domain && !isNear(reference.domain);
   };
-  return { asked, allows };
+  return { asked, trusts: false, allows };
 }
 
 /**

@@ -109,7 +109,8 @@ export class PushingSink extends ForwardingSink {
     const pushed: Pushed[] = [];
     for (const ref of meant) {
       const platform = async () => {
-        const { foreign, name, platform, withheld } = await pushable(ref.target);
+        const { foreign, name, platform, unseen, withheld } = await pushable(ref.target);
+        if (unseen && !this.#policy.trusts) throw isUnlooked(ref.target);
         if (withheld !== undefined) throw isWithheld(ref.target, withheld);
         if (name === 'moved') throw isMoved(ref.target);
         if (name === 'slow') throw isUnseen(ref.target);
@@ -169,9 +170,21 @@ function failed(target: string, error: ImgmvError): Pushed {
 }
 
 function isWithheld(what: string, why: string): ImgmvError {
-  return new PushError('not-allowed', `${what} was not pushed: ${why}`, {
-    hint: 'if you trust where the image comes from, `docker push` pushes it',
-  });
+  return new PushError(
+    'not-allowed',
+    `${what} was not pushed: the engine would push a file of its host for one of the image: ${why}`,
+    { hint: 'the image is loaded; find out who made it, and do not push or save it' },
+  );
+}
+
+function isUnlooked(what: string): ImgmvError {
+  return new PushError(
+    'not-allowed',
+    `${what} was not pushed: an image can be made so that this engine pushes files of its host with it, and imgmv cannot look at the engine's data from here`,
+    {
+      hint: 'run imgmv as root on the host of the engine; if you trust where the image comes from, `docker push` pushes it',
+    },
+  );
 }
 
 function isMoved(what: string): ImgmvError {

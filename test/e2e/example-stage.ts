@@ -192,7 +192,9 @@ async function makeScenery({ hosts, place, files, engines, env }: Given): Promis
     put: (file, to = directory) => copyFile(join(files, file), join(to, file)),
     start(on, line) {
       const shell = ['sh', '-euc', ENTER, 'enter', place, directory, 'bash', '-c', line];
-      return startRun(hosts[on].argv(shell), {
+      // Who pushes from a classic engine has to see its data; the mounts are to be this line's own all the same.
+      const seeing = engines.b.place.argv(['unshare', '--mount', '--propagation', 'private', ...shell]);
+      return startRun(hosts[on].argv(on === 'b' ? seeing : shell), {
         ...env,
         DOCKER_HOST: engines[on].dockerHost,
         ENGINE_B: engines.b.dockerHost,

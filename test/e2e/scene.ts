@@ -114,7 +114,10 @@ export function sceneOf(source: Engine, target: Engine, directory: string): Betw
     async receive({ args = ['--once'], address = '127.0.0.1', ...options } = {}) {
       const codeFile = join(directory, `code-${++codeFiles}`);
       const where = ['--listen', `${address}:0`, '--code-file', codeFile, '--docker-host', target.dockerHost];
-      const imgmv = runImgmv(['receive', '--json', ...where, ...args], options);
+      // From a classic engine it pushes only what it can look at.
+      const pushes = args.some((arg) => /^--(allow-)?push/.test(arg));
+      const host = pushes ? target.place : undefined;
+      const imgmv = runImgmv(['receive', '--json', ...where, ...args], { ...(host && { host }), ...options });
       const { port } = await imgmv.waitFor('listening');
       return {
         imgmv,

@@ -9,7 +9,7 @@ import { afterAll, beforeAll, expect, it } from 'vitest';
 import { atExit } from '../rig/cleanup.ts';
 import { engineSupport } from '../rig/engine.ts';
 import { loadImage } from '../rig/images.ts';
-import { IMGMV } from '../rig/imgmv.ts';
+import { IMGMV, type Place } from '../rig/imgmv.ts';
 import { type Registry, registrySupport, startRegistry } from '../rig/registry.ts';
 import { describeOn } from '../rig/suite.ts';
 import { type Scene, startScene } from './scene.ts';
@@ -25,11 +25,11 @@ interface Unattended extends AsyncDisposable {
 }
 
 /** Runs imgmv in a session of its own, which has no terminal; output goes into pipes, the environment is PATH alone. */
-function unattended(args: readonly string[], stdin: string): Unattended {
+function unattended(args: readonly string[], stdin: string, place?: Place): Unattended {
   // The shell's `exec` keeps it one process.
   const script = `exec "$@" ${stdin}`;
   const command = ['sh', '-c', script, 'sh', process.execPath, IMGMV, ...args];
-  const child: ChildProcess = spawn('setsid', ['--wait', ...command], {
+  const child: ChildProcess = spawn('setsid', ['--wait', ...(place?.argv(command) ?? command)], {
     cwd: '/',
     env: { PATH: process.env.PATH },
     stdio: ['ignore', 'pipe', 'pipe'],
@@ -112,6 +112,8 @@ describeOn(
         await using receiver = unattended(
           ['receive', '--once', '--allow-push', `${registry.address}/*`, ...listen, '--code-file', codeFile],
           stdin,
+          // From a classic engine it pushes only what it can look at.
+          scene.target.place,
         );
         let port = '';
         for (const late = Date.now() + START_TIMEOUT_MS; port === ''; await sleep(20)) {

@@ -6,7 +6,7 @@ import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { constants, gunzipSync, gzipSync } from 'node:zlib';
-import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { afterAll, beforeAll, expect, it } from 'vitest';
 import { digestOf } from '../../agent/oci/metadata.ts';
 import { type MemoryImage, testImage } from '../memory.ts';
 import { engineSupport } from '../rig/engine.ts';
@@ -38,7 +38,9 @@ function isIn(heard: string): boolean {
   });
 }
 
-const WITHHELD = expect.stringMatching(/was not pushed: the engine would not push its layers as they came/);
+const UNLOOKED = expect.stringMatching(
+  /was not pushed: .* imgmv cannot look at the engine's data from here$/,
+);
 
 /** With these layers, as they are, for a classic store. */
 async function imageOf(name: string, tars: readonly Buffer[]): Promise<MemoryImage> {
@@ -106,39 +108,52 @@ describeOn(
           ]),
       ],
     ];
-    it.each(ATTACKS)('one %s, where imgmv sees the layers, is not loaded', async (_what, imaged) => {
-      const name = `${front.address}/loot/file-${++stolen}:1`;
-      const theft = await thief.steal([await imaged(name)], { registries: [front.address], sees: true });
-      expect(theft.items).toMatchObject([{ action: 'send' }]);
-      expect(isIn(front.heard)).toBe(false);
-      expect(await thief.engine.docker(['image', 'ls', '--quiet', '--filter', 'dangling=true'])).toBe('');
-      expect(await thief.engine.docker(['image', 'ls', '--quiet', name])).toBe('');
-      expect(theft.exit).toBe(13);
-    });
+    const twice = async (name: string) => {
+      const again = rawTar(file('/x'), link('x', 'm/secret'));
+      const below = rawTar({ name: 'm/', type: '5' }, file('m/secret'));
+      const image = await imageOf(name, [below, again, rawTar(link('m', there)), again]);
+      // A blob comes once.
+      return {
+        ...image,
+        blobs: image.blobs.filter(
+          (blob, at, all) => all.findIndex(({ digest }) => digest === blob.digest) === at,
+        ),
+      };
+    };
+    it.each([...ATTACKS, ['behind a link that it has in one of two places', twice] as const])(
+      'one %s, where imgmv sees the layers, is not loaded',
+      async (_what, imaged) => {
+        const name = `${front.address}/loot/file-${++stolen}:1`;
+        const theft = await thief.steal([await imaged(name)], { registries: [front.address], sees: true });
+        expect(theft.items).toMatchObject([{ action: 'send' }]);
+        expect(isIn(front.heard)).toBe(false);
+        expect(await thief.engine.docker(['image', 'ls', '--quiet', '--filter', 'dangling=true'])).toBe('');
+        expect(await thief.engine.docker(['image', 'ls', '--quiet', name])).toBe('');
+        expect(theft.exit).toBe(13);
+      },
+    );
 
-    it.each(ATTACKS)('one %s, where it does not, is not pushed', async (_what, imaged) => {
-      const name = `${front.address}/loot/file-${++stolen}:1`;
-      const { exit, pushed } = await thief.steal([await imaged(name)], { registries: [front.address] });
-      expect(isIn(front.heard)).toBe(false);
-      expect(pushed).toMatchObject([
-        { ref: name, digest: null, error: { code: 'push-failed', message: WITHHELD } },
-      ]);
-      expect(exit).toBe(17);
-    });
+    it.each([...ATTACKS, ['behind a link that it has in one of two places', twice] as const])(
+      'one %s, where it does not, is not pushed',
+      async (_what, imaged) => {
+        const name = `${front.address}/loot/file-${++stolen}:1`;
+        const { exit, pushed } = await thief.steal([await imaged(name)], { registries: [front.address] });
+        expect(isIn(front.heard)).toBe(false);
+        expect(pushed).toMatchObject([
+          { ref: name, digest: null, error: { code: 'push-failed', message: UNLOOKED } },
+        ]);
+        expect(exit).toBe(17);
+      },
+    );
 
-    describe.each([
-      ['sees', true],
-      ['does not see', false],
-    ])('that imgmv %s', (_how, sees) => {
-      it('the layer’s own behind a link of the layer is pushed', async () => {
-        const name = `${front.address}/honest/file-${++stolen}:1`;
-        const tar = rawTar(file('usr/lib/own'), link('lib', 'usr/lib'), file(`lib/own-${stolen}`));
-        const { pushed } = await thief.steal([await imageOf(name, [tar])], {
-          registries: [front.address],
-          sees,
-        });
-        expect(pushed).toMatchObject([{ ref: name, error: null }]);
+    it('the layer’s own behind a link of the layer is pushed', async () => {
+      const name = `${front.address}/honest/file-${++stolen}:1`;
+      const tar = rawTar(file('usr/lib/own'), link('lib', 'usr/lib'), file(`lib/own-${stolen}`));
+      const theft = await thief.steal([await imageOf(name, [tar])], {
+        registries: [front.address],
+        sees: true,
       });
+      expect(theft.pushed).toMatchObject([{ ref: name, error: null }]);
     });
 
     it('one in a large image is not kept', async () => {
@@ -161,7 +176,11 @@ describeOn(
       const { items, pushed } = await thief.steal([image], { registries: [front.address], sees: true });
       expect(items).toMatchObject([{ action: 'present' }]);
       expect(pushed).toMatchObject([
-        { ref: name, digest: null, error: { code: 'push-failed', message: WITHHELD } },
+        {
+          ref: name,
+          digest: null,
+          error: { code: 'push-failed', message: expect.stringMatching(/would push a file of its host/) },
+        },
       ]);
       expect(isIn(front.heard)).toBe(false);
     });
@@ -179,13 +198,14 @@ describeOn(
       await using thief = await Thief.atWork('28', 'vfs');
       await using front = await inFrontOf(thief.registry, 'pass');
       await writeFile(join(thief.engine.dataRoot, 'secret'), SECRET);
-      const there = join(dirname(thief.engine.socketPath), 'data');
+      // As the engine, which runs in a root directory of its own, calls it.
+      const there = (await thief.engine.docker(['info', '--format', '{{.DockerRootDir}}'])).trim();
       const name = `${front.address}/loot/file:1`;
       const image = await imageOf(name, [rawTar(link('a', there)), rawTar(file('a/secret'))]);
       const { exit, pushed } = await thief.steal([image], { registries: [front.address], sees });
       expect(isIn(front.heard)).toBe(false);
       expect(exit).toBe(sees ? 13 : 17);
-      if (!sees) expect(pushed).toMatchObject([{ ref: name, digest: null, error: { message: WITHHELD } }]);
+      if (!sees) expect(pushed).toMatchObject([{ ref: name, digest: null, error: { message: UNLOOKED } }]);
     });
   },
 );
@@ -202,7 +222,7 @@ describeOn(
       const there = join(dirname(thief.engine.socketPath), 'data');
       const image = await imageOf(name, [rawTar(file('a/secret'), link('a', there))]);
       const { pushed } = await thief.steal([image], { registries: [front.address] });
-      const message = expect.not.stringMatching(/would not push its layers/);
+      const message = expect.not.stringMatching(/from here$/);
       expect(pushed).toMatchObject([{ ref: name, digest: null, error: { code: 'push-failed', message } }]);
       expect(isIn(front.heard)).toBe(false);
     });

@@ -24,10 +24,6 @@ import type { Odd } from './direct/odd.ts';
 import { layersOfHistory } from './history.ts';
 import { classicInventory } from './inventory.ts';
 import { LayerStack } from './layer-stack.ts';
-import { reproduces } from './reproduces.ts';
-
-const NOT_AS_IT_WAS =
-  'the engine would not push its layers as they came, but perhaps files of its host in place of theirs';
 
 export class ClassicStore implements ImageStore {
   readonly layersMax = LAYERS_CLASSIC_MAX;
@@ -38,8 +34,6 @@ export class ClassicStore implements ImageStore {
   readonly #engine: Engine;
   /** Where its layers lie, or why they cannot be read there; made with the first look. */
   #layers: LayerStore | string | undefined;
-  /** By their ids: images that the engine has been made to save. */
-  readonly #reproduced = new Map<Digest, Promise<boolean>>();
 
   constructor(engine: Engine) {
     this.#engine = engine;
@@ -56,20 +50,12 @@ export class ClassicStore implements ImageStore {
     return there?.Id === id && sameDigests(there.RootFS.Layers ?? [], diffIds) ? id : undefined;
   }
 
-  /** What the engine has made of all layers is looked at, and where that cannot be seen the engine has to show it. */
+  /** What the engine has made of all layers is looked at, those that were here before, too. */
   async pushable({ image, targetId }: PushableOptions): Promise<Pushable> {
     if (this.checksFiles) return ALL_PUSHABLE();
     const odd = await this.#oddFile(targetId, image.diffIds, 0);
-    if (odd) return { foreign: [], withheld: `${NOT_AS_IT_WAS}: ${odd.message}` };
-    if (odd === undefined && !(await this.#reproduces(targetId, image)))
-      return { foreign: [], withheld: NOT_AS_IT_WAS };
-    return ALL_PUSHABLE();
-  }
-
-  #reproduces(id: Digest, image: Image): Promise<boolean> {
-    const known = this.#reproduced.get(id) ?? reproduces(this.#engine, id, image);
-    this.#reproduced.set(id, known);
-    return known;
+    if (odd) return { foreign: [], withheld: odd.message };
+    return { foreign: [], unseen: odd === undefined };
   }
 
   async look(image: Image, direct: boolean): Promise<Looked> {

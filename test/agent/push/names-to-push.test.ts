@@ -42,7 +42,7 @@ it.each([
 it('a plan tells them where pushing was asked for, and none that cannot be pushed', async () => {
   const told = async (names: readonly Name[], allowed = true, asked = false, pushes = true) => {
     const { image } = await testImage({ names });
-    const policy = { asked, allows: () => allowed };
+    const policy = { asked, trusts: false, allows: () => allowed };
     const push = async () => ({ digest: image.id });
     const sink = new PushingSink(new MemorySink(), { push, policy, emit: () => {} });
     const [planned] = await sink.plan([image]);

@@ -14,8 +14,7 @@ const LOOKS = 'Of the blobs that containerd has not unpacked itself';
 const FILES = 'Nor does a sender read other files';
 const SEEN = 'If imgmv sees the engine';
 const REGULAR = 'Each has to be a regular file';
-const SAVED = 'If imgmv does not see the data';
-const AS_THEY_WERE = 'It pushes nothing whose layers';
+const UNSEEN = 'If a receiver does not see the data';
 const MADE_ANEW = 'A classic engine keeps no tars';
 const CHECKSUM = 'Podman compares a file';
 const PRESENT = 'An image counts as present only';
@@ -225,9 +224,9 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
   {
     name: 'what may be pushed is looked at once',
     file: 'agent/push/pushing-sink.ts',
-    find: 'const platform = async () => {\n        const { foreign, name, platform, withheld } = await pushable(ref.target);',
+    find: 'const platform = async () => {\n        const { foreign, name, platform, unseen, withheld } = await pushable(ref.target);',
     replace:
-      'const looked = pushable(ref.target);\n      const platform = async () => {\n        const { foreign, name, platform, withheld } = await looked;',
+      'const looked = pushable(ref.target);\n      const platform = async () => {\n        const { foreign, name, platform, unseen, withheld } = await looked;',
     tests: named('between two tries'),
     says: [AGAIN],
   },
@@ -356,26 +355,18 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
   {
     name: 'an image from elsewhere is pushed unseen',
     file: 'agent/docker/classic/classic-store.ts',
-    find: 'if (odd) return { foreign: [], withheld: `${NOT_AS_IT_WAS}: ${odd.message}` };',
+    find: 'if (odd) return { foreign: [], withheld: odd.message };',
     replace: '',
     tests: files('from elsewhere'),
     says: [SEEN],
   },
   {
     name: 'an engine whose data are not seen pushes what it likes',
-    file: 'agent/docker/classic/classic-store.ts',
-    find: 'if (odd === undefined && !(await this.#reproduces(targetId, image)))',
-    replace: 'if (odd?.hopeless)',
+    file: 'agent/push/pushing-sink.ts',
+    find: 'if (unseen && !this.#policy.trusts) throw',
+    replace: 'if (unseen && unseen === undefined) throw',
     tests: files('where it does not, is not pushed'),
-    says: [FILES, SAVED, AS_THEY_WERE],
-  },
-  {
-    name: 'a save that fails shows that all is well',
-    file: 'agent/docker/classic/reproduces.ts',
-    find: 'if (refused || silence.signal.aborted) return false;',
-    replace: 'if (refused || silence.signal.aborted) return true;',
-    tests: files('where it does not, is not pushed'),
-    says: [AS_THEY_WERE],
+    says: [FILES, UNSEEN],
   },
   {
     name: 'podman is looked at as docker is',
