@@ -300,9 +300,13 @@ export class EngineWriter {
     try {
       await this.#options.store.checkLoaded(id, diffIds, from);
     } catch (error) {
+      const failure = toImgmvError(error);
       // What has no name would stay.
-      if (this.#loadedName === undefined) await this.#engine.dropName(id).catch(() => {});
-      throw error;
+      if (this.#loadedName === undefined)
+        await this.#engine.dropName(id).catch((cause: unknown) => {
+          failure.cause ??= cause;
+        });
+      throw failure;
     }
   }
 

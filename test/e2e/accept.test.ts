@@ -212,7 +212,7 @@ await describeDecisions('what a receiver allows', (at) => {
       await using receiver = await receive();
       await using planner = await receiver.onTerminal('plan', ['cache:7']);
       await planner.shows(/^Send this to .* now\? \[y\/N\]$/m);
-      const waiting = await receiver.terminal.shows(/^Waiting for .*, where somebody is asked/m);
+      const waiting = await receiver.terminal.shows(/^Waiting for somebody on .* to confirm\.$/m);
       expect(waiting).not.toMatch(QUESTION);
       await planner.press('y', 'Enter');
       await answer(receiver.terminal, 'y', 'Enter');

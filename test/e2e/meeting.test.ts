@@ -153,7 +153,7 @@ describeOn(
       await terminal.shows(QUESTION);
       await terminal.press(code, 'Enter');
       await asks.shows(/\[y\/N\]$/);
-      await terminal.shows(/^Waiting for .*, where somebody is asked/m);
+      await terminal.shows(/^Waiting for somebody on .* to confirm\.$/m);
       await terminal.press('pasted-too-late', 'Enter');
       return terminal;
     }

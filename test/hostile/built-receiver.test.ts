@@ -86,7 +86,7 @@ const lies: readonly (readonly [title: string, lie: Liar, code?: Partial<Record<
         layers: [blobOf('layer', Buffer.alloc(4_096, 'no tar')), ...layersOf(image).slice(1)],
       }),
     }),
-    { '28c': 'engine-refused' },
+    { 20: 'engine-refused', '28c': 'engine-refused' },
   ],
   [
     'a config that names its layers the other way round',
