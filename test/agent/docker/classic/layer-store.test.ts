@@ -34,7 +34,9 @@ describe('the data that an engine names', () => {
 
   it.skipIf(process.geteuid?.() !== 0)('are not read if they belong to others', async () => {
     await chown(at('socket'), SOMEBODY, SOMEBODY);
-    expect(await whyNot(at('data'))).toEqual(expect.stringMatching(/does not belong to the user who runs the engine$/));
+    expect(await whyNot(at('data'))).toEqual(
+      expect.stringMatching(/does not belong to the user who runs the engine$/),
+    );
     await chown(at('data'), SOMEBODY, SOMEBODY);
     expect(await whyNot(at('data'))).toEqual(expect.stringMatching(/belongs to another user$/));
   });
