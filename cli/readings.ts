@@ -8,7 +8,7 @@ interface Read {
   readonly readReason?: string | null | undefined;
 }
 
-/** A sentence for all images, or one for those that are read alike; none for those of which nothing is told. Not escaped. */
+/** One sentence for each way of reading, with the names of its images unless there is only one way. Not escaped. */
 export function readings(images: readonly Read[]): readonly string[] {
   const read = images.filter((image) => image.read);
   const ways = new Set(read.map(wayOf));

@@ -56,12 +56,13 @@ function shellWord(path: string): string {
 }
 
 /**
- * Memory for output, handed out piece by piece: a new buffer for each call would mostly be left empty. A buffer of which
- * all pieces have been given back is used again; V8 would let tens of megabytes of them wait to be collected.
+ * Memory for output. Each call gets a piece of a large buffer, because a buffer of its own would stay mostly empty. Once
+ * all pieces of a buffer have been given back, it is used again. Otherwise V8 lets tens of megabytes pile up before it
+ * collects them.
  */
 class Slab {
   #room: Buffer = Buffer.alloc(0);
-  /** By buffer: pieces that are with others. The one that is being handed out counts itself. */
+  /** How many pieces of each buffer are in use. The current buffer counts as one more. */
   readonly #lent = new WeakMap<ArrayBufferLike, number>();
   readonly #spare: Buffer[] = [];
 
@@ -82,7 +83,7 @@ class Slab {
     return taken;
   }
 
-  /** For a piece that nobody reads any more. What is none of its pieces is left alone. */
+  /** Takes back a piece that is no longer read. Ignores buffers that are not from here. */
   release({ buffer }: Buffer): void {
     const lent = this.#lent.get(buffer);
     if (lent === undefined) return;
@@ -111,7 +112,7 @@ export class Compressor {
   /**
    * One frame that holds all of `source`. `level` is asked before every chunk; with worker threads a new
    * level holds from the next job on (zstd.h: parameters that may be updated during compression). `release` gets each
-   * chunk of `source` that is not read any more.
+   * chunk of `source` once it is no longer read.
    */
   async *compress(
     source: AsyncIterable<Buffer>,
@@ -184,7 +185,7 @@ export class Decompressor {
     this.#context.setParameter(this.#zstd.DParameter.windowLogMax, windowLogMax);
   }
 
-  /** Takes back a chunk that it gave, and that nobody reads any more. */
+  /** Takes back a chunk that is no longer read. */
   release(chunk: Buffer): void {
     this.#slab.release(chunk);
   }

@@ -34,8 +34,8 @@ export interface Blob {
   readonly compressed?: boolean;
   readonly body: AsyncIterable<Buffer>;
   /**
-   * Takes back a chunk of `body` that nobody is going to read any more, so that its memory holds what comes next. Nobody has
-   * to give one back; nobody gives one twice. What is no chunk of it is left alone.
+   * Takes back a chunk of `body` that is no longer read, so that its memory can be used again. Giving chunks back is
+   * optional, but each may be given back only once. Buffers that are no chunks of `body` are ignored.
    */
   readonly release?: (chunk: Buffer) => void;
   /** The digest of the bytes as they came, once `body` is read to its end; absent where the taker has to hash. */

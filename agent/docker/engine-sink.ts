@@ -100,6 +100,12 @@ export class EngineSink implements Sink {
     return new EngineSink(engine, new Helpers(randomBytes(6).toString('hex')), options);
   }
 
+  /** As the image store has it: why nobody can see from here what the engine would push. */
+  static async whyUnseen(engine: Engine): Promise<string | undefined> {
+    await using store = imageStoreOf(engine);
+    return await store.whyUnseen();
+  }
+
   async plan(images: readonly Image[]): Promise<readonly Planned[]> {
     // One list for all: with hundreds of images it is what takes the time.
     let listed = await this.#engine.list();

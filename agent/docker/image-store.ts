@@ -60,6 +60,8 @@ export interface ImageStore extends AsyncDisposable {
   /** The id here of this very image of a store of this kind, whole; `listed`: what the engine lists under its id. */
   present(image: Image, listed: ListedByEngine | undefined): Promise<Digest | undefined>;
   pushable(options: PushableOptions): Promise<Pushable>;
+  /** Why imgmv cannot see from here whether the engine would push files of its host; undefined if it can, or if the engine never does. */
+  whyUnseen(): Promise<string | undefined>;
 
   /** `direct`: its blobs are to be read from the store, where that can be done. */
   look(image: Image, direct: boolean): Promise<Looked>;

@@ -48,6 +48,12 @@ class EngineEnd implements SinkEnd {
 
   async check(): Promise<void> {
     this.#engine = await connectEngine(this.#found, this.#options.emit);
+    const policy = this.#options.pushPolicy(true);
+    const why = policy && !policy.trusts && (await EngineSink.whyUnseen(this.#engine));
+    if (why)
+      throw new ImgmvError('refused', `nothing can be pushed from this engine: ${why}`, {
+        hint: 'an image can be made so that an engine with a classic store pushes files of its host, and imgmv has to look: run it as root on that host, or leave pushing out',
+      });
   }
 
   host(): Host {

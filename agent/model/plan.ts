@@ -40,7 +40,7 @@ export function decided(planned: Planned): Planned {
     : planned;
 }
 
-/** Refuses an image for `reason`, unless it is refused already. The sender then hears nothing of what is here. */
+/** Refuses an image for `reason`, unless it has been refused before. The sender then learns nothing about this host. */
 export function unless(reason: string | undefined, planned: Planned): Planned {
   const { image, action } = planned.answer;
   if (reason === undefined || action === 'refuse') return planned;

@@ -80,9 +80,9 @@ export interface Outcome {
 export interface Pushable {
   /** What the image names and its source has neither sent nor offered. If there is any, nothing may be pushed. */
   readonly foreign: readonly Digest[];
-  /** A file for which the engine would push another one of its host. */
+  /** Why the engine would push a file of its host: which file of which layer. Nothing may be pushed then. */
   readonly withheld?: string;
-  /** The engine may do such a thing, and nobody can see from here whether it would. */
+  /** Whether it would cannot be seen from here. */
   readonly unseen?: boolean;
   /** Of another image by now, or of none; or `slow`: nobody can say in time whose it is. The image's own when left out. */
   readonly name?: 'ours' | 'moved' | 'slow';

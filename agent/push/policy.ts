@@ -8,7 +8,7 @@ import { parseTarget } from '../model/reference.ts';
 export interface PushPolicy {
   /** The other side, or the command line, wants each image pushed: a name that is not pushed is a failure. */
   readonly asked: boolean;
-  /** The images, too, are those that whoever runs this has chosen: nobody else has an engine push something by them. */
+  /** Whoever runs this has chosen the images as well, so they are pushed even if their layers cannot be looked at. */
   readonly trusts: boolean;
   allows(name: Name): boolean;
 }

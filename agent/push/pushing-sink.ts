@@ -110,10 +110,10 @@ export class PushingSink extends ForwardingSink {
     for (const ref of meant) {
       const platform = async () => {
         const { foreign, name, platform, unseen, withheld } = await pushable(ref.target);
-        if (unseen && !this.#policy.trusts) throw isUnlooked(ref.target);
+        if (unseen && !this.#policy.trusts) throw isUnseen(ref.target);
         if (withheld !== undefined) throw isWithheld(ref.target, withheld);
         if (name === 'moved') throw isMoved(ref.target);
-        if (name === 'slow') throw isUnseen(ref.target);
+        if (name === 'slow') throw isSlow(ref.target);
         if (foreign[0] !== undefined) throw holdsMore(ref.target, foreign[0]);
         return platform;
       };
@@ -177,7 +177,7 @@ function isWithheld(what: string, why: string): ImgmvError {
   );
 }
 
-function isUnlooked(what: string): ImgmvError {
+function isUnseen(what: string): ImgmvError {
   return new PushError(
     'not-allowed',
     `${what} was not pushed: an image can be made so that this engine pushes files of its host with it, and imgmv cannot look at the engine's data from here`,
@@ -191,7 +191,7 @@ function isMoved(what: string): ImgmvError {
   return new PushError('not-allowed', `${what} was not pushed: another image has this name by now`);
 }
 
-function isUnseen(what: string): ImgmvError {
+function isSlow(what: string): ImgmvError {
   return new PushError(
     'failed',
     `${what} was not pushed: the engine takes so long to say which image has the name that it may be another one by then`,

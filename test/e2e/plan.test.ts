@@ -59,7 +59,7 @@ for (const flavour of ['20', '28c'] as const) {
         expect(image).toMatch(/^above:1 +linux\/amd64 +send +1 of 3 /);
         expect(more.join('\n')).toMatch(/above:1 is [0-9a-f]{12} there now, which will lose this name/);
         expect(more.filter((line) => /^ {2}[0-9a-f]{12} {3}there /.test(line))).toHaveLength(2);
-        expect(more.at(-2)).toMatch(/^To send: /);
+        expect(more.at(-2)).toMatch(/^To send: .* before compression\. .* were sent to measure the link\.$/);
         await expectEnd(receiver.imgmv, 0, /"done"/);
       });
 

@@ -54,6 +54,8 @@ describeOn(
       expect(ofSender).toMatch(/ session begun with \S+, which is imgmv\/\S+; here is the sender\n/);
       expect(ofReceiver).toMatch(/ connection from 127\.0\.0\.1 proven: lane 0 \(pair, generation 0\)\n/);
       expect(ofReceiver).toMatch(/ engine POST \/images\/load 200 /);
+      for (const log of [ofSender, ofReceiver])
+        expect(log).toMatch(/ run used [0-9.]+ s of processors, [0-9.]+ s of them in the main thread\n/);
       expect((await stat(sent)).mode & 0o777).toBe(0o600);
     });
   },

@@ -31,8 +31,6 @@ export interface TheftOptions {
   /** More arguments of the receiver. */
   readonly args?: readonly string[];
   /** Waited for when the receiver has said what became of the image of this number, from 0. */
-  /** The receiver sees the engine's data. */
-  readonly sees?: boolean;
   readonly behind?: (number: number, receiver: Imgmv) => Promise<unknown>;
 }
 
@@ -80,13 +78,13 @@ export class Thief implements AsyncDisposable {
       sent = images,
       registries = [this.registry.address],
       args = [],
-      sees = false,
       behind = async () => {},
     }: TheftOptions = {},
   ): Promise<Theft> {
     const allowed = registries.flatMap((address) => ['--allow-push', `${address}/*`]);
     await using receiver = await this.built.receive(['--once', '--json', ...allowed, ...args], {
-      ...(sees && { host: this.engine.place }),
+      // From a classic engine it pushes only what it can look at.
+      host: this.engine.place,
     });
     const hello = registries.length > 0 ? PUSHES : {};
     const thief = await ScriptedSender.pairBy(receiver.port, receiver.code, hello);

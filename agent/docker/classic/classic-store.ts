@@ -20,7 +20,7 @@ import { type CommitOrder, LAYER_ALONE_MIN_BYTES } from '../incoming.ts';
 import type { Inventory, List } from '../inventory.ts';
 import { DirectImage } from './direct/direct-image.ts';
 import { LayerStore } from './direct/layer-store.ts';
-import type { Odd } from './direct/odd.ts';
+import { Odd } from './direct/odd.ts';
 import { layersOfHistory } from './history.ts';
 import { classicInventory } from './inventory.ts';
 import { LayerStack } from './layer-stack.ts';
@@ -54,8 +54,14 @@ export class ClassicStore implements ImageStore {
   async pushable({ image, targetId }: PushableOptions): Promise<Pushable> {
     if (this.checksFiles) return ALL_PUSHABLE();
     const odd = await this.#oddFile(targetId, image.diffIds, 0);
-    if (odd) return { foreign: [], withheld: odd.message };
-    return { foreign: [], unseen: odd === undefined };
+    if (odd === 'unseen') return { foreign: [], unseen: true };
+    return { foreign: [], ...(odd && { withheld: odd.message }) };
+  }
+
+  async whyUnseen(): Promise<string | undefined> {
+    if (this.checksFiles) return undefined;
+    const layers = this.#layerStore();
+    return typeof layers === 'string' ? layers : layers.whyNot();
   }
 
   async look(image: Image, direct: boolean): Promise<Looked> {
@@ -103,13 +109,13 @@ export class ClassicStore implements ImageStore {
 
   async checkLoaded(id: Digest, diffIds: readonly Digest[], from: number): Promise<void> {
     const odd = await this.#oddFile(id, diffIds, from);
-    if (odd) throw integrity(`the engine would read a file of its host for one of a layer: ${odd.message}`);
+    if (odd instanceof Odd)
+      throw integrity(`the engine would read a file of its host for one of a layer: ${odd.message}`);
   }
 
-  /** Null where there is none; undefined where the layers cannot be seen. */
-  async #oddFile(id: Digest, diffIds: readonly Digest[], from: number): Promise<Odd | null | undefined> {
+  async #oddFile(id: Digest, diffIds: readonly Digest[], from: number): Promise<Odd | 'unseen' | undefined> {
     const layers = this.#layerStore();
-    return typeof layers === 'string' ? undefined : layers.oddFile(id, diffIds, from);
+    return typeof layers === 'string' ? 'unseen' : layers.oddFile(id, diffIds, from);
   }
 
   commitOrder(image: Image, below: number): CommitOrder | undefined {

@@ -86,6 +86,8 @@ export class ContainerdStore implements ImageStore {
   checkLayer(): void {}
 
   /** The very blobs are kept, and pushed. */
+  async whyUnseen(): Promise<undefined> {}
+
   async checkLoaded(): Promise<void> {}
 
   async [Symbol.asyncDispose](): Promise<void> {}

@@ -82,3 +82,31 @@ it.each<readonly [string, Shown, string]>([
   expect(calls[0]).toBe('load');
   expect(calls.filter((call) => call.startsWith('tag'))).toEqual([]);
 });
+
+it('refuses a layer that the engine could not unpack, however little of it comes first', async () => {
+  const { image, blobs } = await testImage();
+  await using fake = await fakeEngine(
+    async (request, response) => {
+      for await (const _ of request);
+      response.end();
+    },
+    (_request, response) => void response.end('[]'),
+  );
+  Object.assign(fake.engine.info, { version: '20.10.24' });
+  await using sink = await EngineSink.open(fake.engine, { noReplace: false, ignoreSpace: true });
+  const [planned] = await sink.plan([image]);
+  if (planned?.answer.action !== 'send') throw new Error('it is not to be sent');
+  const writer = await planned.open(new AbortController().signal);
+  const layer = blobs.find(({ kind }) => kind === 'layer') as MemoryBlob;
+  const zstd = Buffer.from([0x28, 0xb5, 0x2f, 0xfd, 0, 0, 0, 0, 0, 0]);
+  const body = async function* () {
+    yield zstd.subarray(0, 1);
+    yield zstd.subarray(1);
+  };
+  const writing = writer.write({ kind: 'layer', digest: layer.digest, size: zstd.length, body: body() });
+  await expect(writing).rejects.toMatchObject({
+    code: 'refused',
+    message: expect.stringMatching(/cannot load layers/),
+  });
+  await writer.abort(new Error('over') as never);
+});

@@ -2,7 +2,7 @@ import { expect, it } from 'vitest';
 import type { Event } from '../../../agent/model/events.ts';
 import type { Answer, ImageWriter, Pushable } from '../../../agent/model/sink.ts';
 import { move } from '../../../agent/move/move.ts';
-import { EVERY_NAME } from '../../../agent/push/policy.ts';
+import { EVERY_NAME, type PushPolicy } from '../../../agent/push/policy.ts';
 import type { PushName } from '../../../agent/push/push.ts';
 import { PushingSink } from '../../../agent/push/pushing-sink.ts';
 import { deferred } from '../../../proto/deferred.ts';
@@ -85,6 +85,29 @@ it.each([
   expect(told).toMatchObject([
     { pushed: [{ digest: null, error: { message: expect.stringContaining(message) } }] },
   ]);
+});
+
+it.each<readonly [string, Omit<Pushable, 'foreign'>, PushPolicy, string | undefined]>([
+  [
+    'would push a file of its host',
+    { withheld: '"a/x" is a link' },
+    EVERY_NAME,
+    'one of the image: "a/x" is a link',
+  ],
+  ['may do so, for what others send', { unseen: true }, { ...EVERY_NAME, trusts: false }, 'from here'],
+  ['may do so, for what its user chose', { unseen: true }, EVERY_NAME, undefined],
+])('an engine that %s', async (_what, says, policy, message) => {
+  const sink = sinkThatSays(async () => ({ foreign: [], ...says }));
+  const push: PushName = async (_name, { platform }) => {
+    await platform();
+    return { digest: DIGEST };
+  };
+  const { told } = await pushed(['r.example/a:1'], push, { sink, policy });
+  const want =
+    message === undefined
+      ? { digest: DIGEST, error: null }
+      : { digest: null, error: { message: expect.stringContaining(message) } };
+  expect(told).toMatchObject([{ pushed: [want] }]);
 });
 
 it('looks at what may be pushed when it is the turn of that push, and pushes nothing with what is not of it', async () => {

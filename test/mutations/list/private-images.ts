@@ -14,7 +14,7 @@ const LOOKS = 'Of the blobs that containerd has not unpacked itself';
 const FILES = 'Nor does a sender read other files';
 const SEEN = 'If imgmv sees the engine';
 const REGULAR = 'Each has to be a regular file';
-const UNSEEN = 'If a receiver does not see the data';
+const UNSEEN = 'If a receiver that may push does not see';
 const MADE_ANEW = 'A classic engine keeps no tars';
 const CHECKSUM = 'Podman compares a file';
 const PRESENT = 'An image counts as present only';
@@ -291,7 +291,7 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
   {
     name: 'what an engine could not say in time is pushed',
     file: 'agent/push/pushing-sink.ts',
-    find: "        if (name === 'slow') throw isUnseen(ref.target);\n",
+    find: "        if (name === 'slow') throw isSlow(ref.target);\n",
     replace: '',
     tests: tests('test/agent/push/pushing-sink.test.ts', 'long to say'),
     says: [SLOW],
@@ -333,7 +333,7 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
     file: 'agent/docker/engine-writer.ts',
     find: '    await this.#checkLoaded(id);\n',
     replace: '',
-    tests: files('sees the layers'),
+    tests: files('behind a link that was'),
     says: [FILES, MADE_ANEW, SEEN],
   },
   {
@@ -355,7 +355,7 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
   {
     name: 'an image from elsewhere is pushed unseen',
     file: 'agent/docker/classic/classic-store.ts',
-    find: 'if (odd) return { foreign: [], withheld: odd.message };',
+    find: '...(odd && { withheld: odd.message })',
     replace: '',
     tests: files('from elsewhere'),
     says: [SEEN],
@@ -365,8 +365,16 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
     file: 'agent/push/pushing-sink.ts',
     find: 'if (unseen && !this.#policy.trusts) throw',
     replace: 'if (unseen && unseen === undefined) throw',
-    tests: files('where it does not, is not pushed'),
+    tests: tests('test/agent/push/pushing-sink.test.ts'),
     says: [FILES, UNSEEN],
+  },
+  {
+    name: 'a receiver that cannot look pushes all the same',
+    file: 'agent/ends/sink-end.ts',
+    find: 'policy && !policy.trusts && (await',
+    replace: 'policy && policy.trusts && (await',
+    tests: files('ends before it shows a code'),
+    says: [UNSEEN],
   },
   {
     name: 'podman is looked at as docker is',

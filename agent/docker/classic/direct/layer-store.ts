@@ -65,16 +65,16 @@ export class LayerStore implements AsyncDisposable {
 
   /**
    * Sees that the engine, when it opens the files of layers of image `id` by their names, finds the layers' own: layers
-   * from position `from` on, each once. Gives what it may find instead, or null; undefined where layers cannot be seen.
+   * from position `from` on, each once. Gives what it may find instead, if anything; `unseen` where layers cannot be seen.
    */
-  async oddFile(id: Digest, diffIds: readonly Digest[], from: number): Promise<Odd | null | undefined> {
+  async oddFile(id: Digest, diffIds: readonly Digest[], from: number): Promise<Odd | 'unseen' | undefined> {
     const chain = chainIds(diffIds);
     const positions = diffIds.flatMap((diffId, at) => {
       const chainId = chain[at] as Digest;
       return at < from || this.#checked.has(chainId) ? [] : [{ diffId, chainId }];
     });
     const found = await this.#find(id, positions);
-    if (typeof found === 'string') return undefined;
+    if (typeof found === 'string') return 'unseen';
     for (const [at, layer] of found.layers.entries()) {
       try {
         await this.thread.check(layer);
@@ -84,7 +84,7 @@ export class LayerStore implements AsyncDisposable {
       }
       this.#checked.add((positions[at] as Position).chainId);
     }
-    return null;
+    return undefined;
   }
 
   /** Why no image can be read there, as far as that shows without one; undefined where nothing stands in the way. */
