@@ -296,8 +296,7 @@ export class TextRenderer implements Renderer {
     if (this.#session.planOnly) return;
     const count = counted(images, 'image');
     const missed = this.#ends.local ? 'not copied' : 'not moved';
-    if (failed > 0)
-      this.#line(images === 1 ? `The image was ${missed}.` : `${failed} of ${images} images were ${missed}.`);
+    if (failed > 0 && images > 1) this.#line(`${failed} of ${images} images were ${missed}.`);
     if (this.#session.namesNotPushed > 0 && (failed > 0 || images > 1))
       return this.#line(
         `${counted(this.#session.namesNotPushed, 'name')} NOT pushed, ${this.#session.namesPushed} pushed.`,

@@ -52,7 +52,7 @@ class EngineEnd implements SinkEnd {
     const why = policy && !policy.trusts && (await EngineSink.whyUnseen(this.#engine));
     if (why)
       throw new ImgmvError('refused', `nothing can be pushed from this engine: ${why}`, {
-        hint: 'an image can be made so that an engine with a classic store pushes files of its host, and imgmv has to look: run it as root on that host, or leave pushing out',
+        hint: 'an image can be made so that an engine with a classic store pushes files of its host, and imgmv has to look: run it as root on that host, or without pushing',
       });
   }
 

@@ -84,7 +84,7 @@ it.each([
   at.renderer.render({
     ...{ event: 'done', images: 1, failed: 1, bytes: 9, wireBytes: 9, seconds: 1, exit: 130 },
   });
-  expect(at.shown()).toBe(`${word} a:1: ${message}\nThe image was not copied.\n`);
+  expect(at.shown()).toBe(`${word} a:1: ${message}\n`);
 });
 
 it('counts the images and pushes of each session by themselves', () => {
