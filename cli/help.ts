@@ -5,6 +5,8 @@ import type { Command } from 'commander';
 import { whyNot } from '../agent/streams/file-error.ts';
 import { exitStatusOf } from '../proto/errors.ts';
 import { nearestTo } from './move-file/issues.ts';
+import { pageText } from './page-text.ts';
+import { columnsOf } from './screen.ts';
 
 /** Of docs/, those that a command's messages or its user may want; they come with every installation. */
 export const PAGES = [
@@ -47,7 +49,7 @@ async function help(program: Command, topic: string | undefined): Promise<void> 
 async function page(name: string): Promise<void> {
   const path = fileURLToPath(new URL(`../docs/${name}.md`, import.meta.url));
   try {
-    process.stdout.write(await readFile(path));
+    process.stdout.write(pageText(await readFile(path, 'utf8'), columnsOf(process.stdout)));
     process.exitCode = 0;
   } catch (cause) {
     process.stderr.write(

@@ -44,8 +44,8 @@ function shared({ sharedBytes, sharedWith }: ListedImage): string {
 
 function sumOf(images: readonly ListedImage[], layerBytes: number | null): string {
   const bytes = images.reduce((sum, image) => sum + image.bytes, 0);
-  const together = layerBytes === null ? '' : `, ${size(layerBytes)} of layers together`;
-  return `${counted(images.length, 'image')}, ${size(bytes)} one by one${together}.`;
+  const together = layerBytes === null ? '' : `; ${size(layerBytes)} with each shared layer counted once`;
+  return `${counted(images.length, 'image')}, ${size(bytes)}${together}.`;
 }
 
 const UNITS = [

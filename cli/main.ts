@@ -87,8 +87,13 @@ program
     process.exitCode = 0;
   });
 
-function longOptions(): readonly string[] {
-  return [program, ...program.commands].flatMap(({ options }) => options.flatMap(({ long }) => long ?? []));
+/** `--to`, with the names of the commands that have it; none of the program's own. */
+function longOptions(): ReadonlyMap<string, readonly string[]> {
+  const commands = new Map(program.options.map(({ long }): [string, string[]] => [long ?? '', []]));
+  for (const command of program.commands)
+    for (const { long, hidden } of command.options)
+      if (long && !hidden) commands.set(long, [...(commands.get(long) ?? []), command.name()]);
+  return commands;
 }
 
 // Node ends with 13 where an await never settles, which here would mean that bytes were damaged.

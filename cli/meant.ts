@@ -25,6 +25,8 @@ const FOREIGN_COMMANDS: Readonly<Record<string, string>> = {
   cp: '`imgmv copy SOURCE DEST` copies between engines and archives of this host',
   listen: '`imgmv receive` waits for a sender',
   serve: '`imgmv receive` waits for a sender',
+  tag: '`imgmv send NAME --as NEW --to HOST` and `imgmv copy docker-daemon:NAME docker-daemon:NEW` rename',
+  retag: '`imgmv send NAME --retag OLD=NEW --to HOST` renames on arrival',
   prune: '`imgmv clean` removes what interrupted runs kept',
 };
 
@@ -38,12 +40,23 @@ const FOREIGN_OPTIONS: Readonly<Record<string, string>> = {
   '-v': '`imgmv -V` shows the version; behind a command, as in `imgmv send -v`, it prints each step (--verbose)',
   '--debug': '--verbose prints each step',
   '-m': '`--move FILE` takes a move file',
+  '-f': '`--file FILE` takes a list of images, `--move FILE` a move file, `--compose FILE` a compose file',
+  '-o': '`imgmv copy docker-daemon:NAME docker-archive:FILE` writes a file',
+  '-i': '`imgmv copy docker-archive:FILE docker-daemon:` loads a file',
+};
+
+/** Of options that imgmv has, but not in that command, where more is to be said than which commands have them. */
+const MISPLACED_OPTIONS: Readonly<Record<string, string>> = {
+  'receive --to':
+    '`imgmv receive` waits for a sender: `imgmv send NAME --to HOST` on the other host goes to this one',
+  'receive --from':
+    '`imgmv receive` waits for a sender; `imgmv copy docker-archive:FILE docker-daemon:` loads a file',
+  'copy --to': '`imgmv copy` stays on this host; `imgmv send NAME --to HOST` goes to another',
+  'copy --from': 'the places need no option: `imgmv copy docker-archive:FILE docker-daemon:` loads a file',
+  'ls --to': '`imgmv ls` lists the images of this host; `imgmv plan --to HOST` shows what HOST lacks',
 };
 
 const COMMAND_FIRST = 'the command stands first, and its options behind it: `imgmv send NAME --to HOST`';
-
-const WAITS_FOR_SENDER =
-  '`imgmv receive` waits for a sender: `imgmv send NAME --to HOST` on the other host goes to this one';
 
 const RECEIVES_ANYTHING =
   '`imgmv receive` takes no image: the sender names them; --accept NAME accepts only that name';
@@ -51,10 +64,10 @@ const RECEIVES_ANYTHING =
 const NO_CODE_ARGUMENT =
   'a code is never given as an argument, where others on this host could read it: `imgmv send` asks for it, or reads it by --code-file FILE';
 
-/** As it was typed behind `imgmv`, and the long options of all commands: `--to`. */
+/** As it was typed behind `imgmv`, and the long options, `--to`, each with the commands that have it. */
 export interface Typed {
   readonly args: readonly string[];
-  readonly options: readonly string[];
+  readonly options: ReadonlyMap<string, readonly string[]>;
 }
 
 /** An error of the command line as commander words it, with what was meant. A code that was typed is not repeated. */
@@ -88,13 +101,19 @@ function unknownCommand(command: string, text: string): string {
 
 /** For an option that imgmv has, but not there. */
 function hintOfPlace(option: string, { args: [first = ''], options }: Typed): string | undefined {
-  if (first.split('=')[0] === option && options.includes(option)) return COMMAND_FIRST;
-  return first === 'receive' && option === '--to' ? WAITS_FOR_SENDER : undefined;
+  const commands = options.get(option) ?? [];
+  if (commands.length === 0) return options.has(option) ? `did you mean \`imgmv ${option}\`?` : undefined;
+  if (first.split('=')[0] === option) return COMMAND_FIRST;
+  const which = `${first} ${option}`;
+  if (Object.hasOwn(MISPLACED_OPTIONS, which)) return MISPLACED_OPTIONS[which];
+  if (first === 'plan' && commands.includes('send'))
+    return `it is an option of \`imgmv send\`, where --confirm shows the plan and asks before anything is sent`;
+  return `it is an option of ${commands.map((name) => `\`imgmv ${name}\``).join(', ')}`;
 }
 
 /** The option that was typed with one dash, of which commander takes the first letter for an option of its own. */
 function oneDash(option: string, { args, options }: Typed): string | undefined {
-  const typed = args.filter((arg) => /^-[a-z][a-z-]+$/.test(arg) && options.includes(`-${arg}`));
+  const typed = args.filter((arg) => /^-[a-z][a-z-]+$/.test(arg) && options.has(`-${arg}`));
   return typed.map((arg) => `-${arg}`).find((long) => long.endsWith(option.replace(/^-+/, '')));
 }
 

@@ -12,7 +12,7 @@ interface Named {
 export function nameOf({ refs, id }: Named): string {
   const [first, ...others] = refs;
   if (!first) return short(id);
-  const more = others.length === 0 ? '' : ` and ${counted(others.length, 'more name')}`;
+  const more = others.length === 0 ? '' : ` (and ${counted(others.length, 'more name')})`;
   const { source, target } = first;
   return `${source === target ? target : `${shortSource(source)} as ${target}`}${more}`;
 }

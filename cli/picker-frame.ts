@@ -31,7 +31,7 @@ type Size = Pick<Screen, 'columns' | 'rows' | 'color'>;
 const AROUND_ROWS = 4;
 const LIST_ROWS_MAX = 20;
 /** Fits into 40 columns. */
-const KEYS = 'Space marks, Enter takes, Esc gives up.';
+const KEYS = 'Space: mark, Enter: done, Esc: cancel.';
 
 export class PickerFrame {
   readonly #size: Size;

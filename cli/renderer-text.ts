@@ -58,6 +58,8 @@ export class TextRenderer implements Renderer {
   readonly #ends = new Ends();
   /** Shown already. */
   #needs: readonly PlanNeed[] | undefined;
+  /** What was sent to measure the link. */
+  #measuredBytes = 0;
   /** A receiver has one after the other. */
   #session = newSession([], false);
   readonly #shows: { readonly [E in Event['event']]: (event: EventOf<E>) => void } = {
@@ -138,13 +140,15 @@ export class TextRenderer implements Renderer {
       return this.say(
         `The sender asked for a plan only, of ${counted(images.length, 'image')}. Nothing is sent, and the code is used up.`,
       );
+    const several = images.filter(({ action }) => action === 'send').length > 1;
+    const others = several ? 'are there already or come with another image' : 'are there already';
     for (const image of images) {
       const name = sourceNameOf(image);
       if (image.action === 'refuse') continue;
       const what =
         image.layersMissing === image.layers
           ? `${size(image.bytes)} in ${counted(image.layers, 'layer')}`
-          : `${size(image.bytesMissing)} in ${image.layersMissing} of ${counted(image.layers, 'layer')}, the others are there already`;
+          : `${size(image.bytesMissing)} in ${image.layersMissing} of ${counted(image.layers, 'layer')}, the others ${others}`;
       const notes = [
         ...namingLines(image),
         ...image.refs.flatMap(({ target, replaces }) =>
@@ -168,6 +172,7 @@ export class TextRenderer implements Renderer {
   }
 
   #estimate({ bytes, rate, seconds, wireBytes }: EventOf<'estimate'>): void {
+    this.#measuredBytes = wireBytes;
     const how = `${size(bytes)}, ${etaOf(seconds)} at ${size(rate)}/s before compression`;
     const cost = wireBytes === 0 ? '' : ` ${size(wireBytes)} were sent to measure the link.`;
     this.#result((columns) =>
@@ -306,8 +311,10 @@ export class TextRenderer implements Renderer {
     if (images === 1) return;
     const pushed =
       this.#session.namesPushed === 0 ? '' : `, ${counted(this.#session.namesPushed, 'name')} pushed`;
+    const measured = this.#measuredBytes;
+    const spent = measured === 0 ? '' : `, ${size(measured)} of it to measure the link`;
     this.#out(
-      `${count} done and verified${pushed}: ${size(bytes)}${onTheWire(event)}, ${seconds.toFixed(1)} s.`,
+      `${count} done and verified${pushed}: ${size(bytes)}${onTheWire(event)}${spent}, ${seconds.toFixed(1)} s.`,
     );
   }
 

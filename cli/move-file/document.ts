@@ -63,7 +63,7 @@ export async function parseYaml(
   const faults = [...(document?.errors ?? []), ...(document?.warnings ?? [])];
   const problems = faults.map(({ pos, code, message }) => {
     const hint = code === 'BAD_ALIAS' ? `; ${STAR_HINT}` : '';
-    return problemAt(placeOf(pos[0]), `not good YAML: ${asClause(message)}${hint}`);
+    return problemAt(placeOf(pos[0]), `not valid YAML: ${asClause(message)}${hint}`);
   });
   if (second)
     problems.push(problemAt(placeOf(second.range[0]), `a second document begins: a ${what} is one`));

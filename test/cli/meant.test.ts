@@ -10,7 +10,13 @@ import {
   placesHint,
 } from '../../cli/meant.ts';
 
-const OPTIONS = ['--all', '--to', '--code-file', '--report'];
+const OPTIONS = new Map([
+  ['--all', ['send', 'plan']],
+  ['--to', ['send', 'plan', 'doctor']],
+  ['--code-file', ['send']],
+  ['--report', ['send', 'copy']],
+  ['--version', []],
+]);
 
 function errorOf(text: string, args: readonly string[] = []): string {
   return commandLineError(text, { args, options: OPTIONS });
@@ -75,6 +81,24 @@ describe('what was meant on the command line', () => {
     [['send', '-all', '--to', 'b'], "unknown option '-ll'", 'did you mean --all?'],
     [['doctor', '--to', 'b', '7400'], 'too many arguments for', 'did you mean `--to b:7400`?'],
     [['foo'], "unknown command 'foo'", '`imgmv help` lists all commands'],
+    [['ls', '--to', 'b'], "unknown option '--to'", '`imgmv ls` lists the images of this host; .*plan --to'],
+    [
+      ['copy', '--to', 'b'],
+      "unknown option '--to'",
+      '`imgmv copy` stays on this host; .*send NAME --to HOST',
+    ],
+    [
+      ['clean', '--to=b'],
+      "unknown option '--to=b'",
+      'it is an option of `imgmv send`, `imgmv plan`, .*doctor',
+    ],
+    [
+      ['plan', '--report', 'x.md'],
+      "unknown option '--report'",
+      '`imgmv send`, where --confirm shows the plan .* asks',
+    ],
+    [['send', '--version'], "unknown option '--version'", 'did you mean `imgmv --version`?'],
+    [['send', '-f', 'x'], "unknown option '-f'", '`--file FILE` takes .* `--compose FILE`'],
   ])('%j is told what was meant', (args, error, says) => {
     const text = `error: ${error}${error.endsWith('for') ? " 'doctor'. Expected 0 arguments but got 1." : ''}\n`;
     const last = errorOf(text, args).trimEnd().split('\n').at(-1);

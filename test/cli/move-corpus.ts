@@ -216,10 +216,10 @@ export const BAD: readonly Example[] = [
   },
   {
     yaml: 'images:\n\t- web',
-    says: 'move.yaml:2:1: not good YAML: tabs are not allowed as indentation',
+    says: 'move.yaml:2:1: not valid YAML: tabs are not allowed as indentation',
     beyondSchema: true,
   },
-  { yaml: 'to: !host b', says: 'move.yaml:1:5: not good YAML: unresolved tag: !host', beyondSchema: true },
+  { yaml: 'to: !host b', says: 'move.yaml:1:5: not valid YAML: unresolved tag: !host', beyondSchema: true },
   {
     yaml: 'images: [*web]',
     says: 'move.yaml:1:10: "*web" is an alias, and nothing before it has that anchor; a pattern that begins with * stands in quotes',
@@ -227,7 +227,7 @@ export const BAD: readonly Example[] = [
   },
   {
     yaml: 'except: *',
-    says: 'move.yaml:1:9: not good YAML: alias cannot be an empty string; a pattern that begins with * stands in quotes',
+    says: 'move.yaml:1:9: not valid YAML: alias cannot be an empty string; a pattern that begins with * stands in quotes',
     beyondSchema: true,
   },
 ];

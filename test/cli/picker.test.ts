@@ -13,7 +13,7 @@ import { startTmux, type Tmux, type TmuxOptions } from '../rig/tmux.ts';
 
 const PROGRAM = fileURLToPath(new URL('picker-program.ts', import.meta.url));
 const LONG = 'registry.example:5000/team/a-rather-long-name-of-an-image:1.0';
-const KEYS = /Space marks, Enter takes, Esc gives up\.$/;
+const KEYS = /Space: mark, Enter: done, Esc: cancel\.$/;
 
 const idOf = (index: number) => `sha256:${String(index).padStart(4, '0').repeat(16)}` as const;
 
@@ -54,7 +54,7 @@ describeOn(
         `  [ ] ${'000100010001'.padEnd(LONG.length)}   2.1 MB  36h`,
         `  [ ] ${'bad:\\u001b[31mred\\u0007\\u202e'.padEnd(LONG.length)}  3.15 MB   2d`,
         `  [ ] ${'image-3:latest'.padEnd(LONG.length)}  4.19 MB   3d`,
-        'Space marks, Enter takes, Esc gives up.',
+        'Space: mark, Enter: done, Esc: cancel.',
       ]);
     });
 

@@ -87,6 +87,48 @@ it.each([
   expect(at.shown()).toBe(`${word} a:1: ${message}\n`);
 });
 
+/** A plan of two images of two layers each, one of which is to be sent. */
+function planOfTwo(action: 'send' | 'present'): Event {
+  const image = { id: `sha256:${'ab'.repeat(32)}`, platform: 'linux/amd64', bytes: 9, layers: 2 };
+  const one = {
+    ...image,
+    layersMissing: 1,
+    bytesMissing: 4,
+    refs: [],
+    reason: null,
+    warning: null,
+    idChange: null,
+  };
+  return {
+    event: 'plan',
+    only: false,
+    images: [
+      { ...one, action: 'send' },
+      { ...one, action },
+    ],
+  };
+}
+
+it.each([
+  ['send', '4 B in 1 of 2 layers, the others are there already or come with another image'],
+  ['present', '4 B in 1 of 2 layers, the others are there already'],
+] as const)('says where the other layers are, if a second image is %s', (action, what) => {
+  const at = scene({ quiet: false });
+  at.renderer.render(planOfTwo(action));
+  expect(at.shown().split('\n')[0]).toBe(`abababababab (linux/amd64): ${what}`);
+});
+
+it.each([
+  [0, '2 images done and verified: 8 B, 30 B on the wire, 1.0 s.'],
+  [20, '2 images done and verified: 8 B, 30 B on the wire, 20 B of it to measure the link, 1.0 s.'],
+])('tells that %i B of what went over the wire measured the link', (wireBytes, sum) => {
+  const at = scene({ quiet: false });
+  at.renderer.render({ event: 'estimate', rate: 8, bytes: 8, seconds: 1, wireBytes });
+  at.renderer.render(planOfTwo('send'));
+  at.renderer.render({ event: 'done', images: 2, failed: 0, bytes: 8, wireBytes: 30, seconds: 1, exit: 0 });
+  expect(at.shown().trimEnd().split('\n').at(-1)).toBe(sum);
+});
+
 it('counts the images and pushes of each session by themselves', () => {
   const at = scene({ quiet: false });
   const id = `sha256:${'ab'.repeat(32)}`;

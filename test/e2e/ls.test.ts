@@ -71,7 +71,7 @@ for (const flavour of ['20', '28c'] as const) {
           ['reg.example:5000/team/db:16', short(db.id), 'linux/amd64'],
           ['web:1.0', short(web.id), 'linux/amd64'],
           ['web:latest', short(web.id), 'linux/amd64'],
-          [expect.stringMatching(/^3 images, [0-9.]+ MB one by one, [0-9.]+ MB of layers together\.$/)],
+          [expect.stringMatching(/^3 images, [0-9.]+ MB; [0-9.]+ MB with each shared layer counted once\.$/)],
         ]);
         expect(rows[0]).toMatch(/ - +\d+ (months|years)$/);
         expect(rows[1]).toMatch(/ [0-9.]+ MB with 1 other +\d+ (months|years)$/);

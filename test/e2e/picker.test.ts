@@ -11,7 +11,7 @@ import { startTmux, type Tmux, type TmuxOptions } from '../rig/tmux.ts';
 import { expectEnd, type Receiver, type Scene, startScene } from './scene.ts';
 import { namesAt } from './server.ts';
 
-const KEYS = /Space marks, Enter takes, Esc gives up\.$/;
+const KEYS = /Space: mark, Enter: done, Esc: cancel\.$/;
 const QUESTION = /^Pairing code that `imgmv receive` shows on 127\.0\.0\.1 \(hidden\):$/m;
 /** Sets a title, clears the screen, and turns the text behind it around. */
 const HOSTILE = '\u001b]0;owned\u0007\u001b[2J\u202e';
