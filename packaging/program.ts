@@ -89,6 +89,9 @@ export async function bundle(outfile?: string): Promise<Metafile> {
     plugins: [builtinsByRequire],
     legalComments: 'none',
     metafile: true,
+    // A third less to read at each start. Names stay as they are: they stand in stack traces.
+    minifyWhitespace: true,
+    minifySyntax: true,
     // Packages are known by where they are installed, also in a tree whose node_modules are links to those of another.
     preserveSymlinks: true,
     alias: {

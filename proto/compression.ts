@@ -21,7 +21,7 @@ type Addon = typeof import('zstd-napi/binding.js');
 /** 2 MiB, zstd's own choice for level 3: the same at every level, since it cannot change inside a frame. */
 const WINDOW_LOG = 21;
 /** Input of one thread's job. Smaller costs ratio, larger memory: each thread holds a few of them. */
-const JOB_BYTES = 2 * 1024 * 1024;
+const JOB_BYTES = 1 * 1024 * 1024;
 const EMPTY = Buffer.alloc(0);
 const SLAB_BYTES = 256 * 1024;
 /** Less room than this in a slab is not worth a call into zstd. */
