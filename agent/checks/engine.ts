@@ -1,6 +1,7 @@
 /** The engine of this host: whether it is found and answers, how its images are read, and what room it has. */
 import { LayerStore } from '../docker/classic/direct/layer-store.ts';
 import { Engine, type EngineOptions } from '../docker/engine.ts';
+import { WHY_SAVED } from '../docker/podman/podman-store.ts';
 import { roomOf } from '../docker/room.ts';
 import { type Check, fault, faultOf, ok, warning } from './check.ts';
 
@@ -32,14 +33,25 @@ export async function checkEngine(options: EngineOptions, receives: boolean): Pr
   return [...warnings, found, check, await checkRoom(engine, receives || saves)];
 }
 
+/** An engine of another host, by ssh. */
+export async function checkEngineThere(options: EngineOptions): Promise<Check> {
+  try {
+    using engine = await Engine.connect(options);
+    const { endpoint, info } = engine;
+    return ok('host', `${info.kind} ${info.version} (${info.store} store) at ${endpoint.address}`);
+  } catch (error) {
+    options.signal?.throwIfAborted();
+    return faultOf('host', error);
+  }
+}
+
 /** `saves`: the engine has to write images to its disk before they can be read. */
 async function checkStore(engine: Engine): Promise<{ readonly check: Check; readonly saves: boolean }> {
   try {
     await engine.list();
     const { kind, store } = engine.info;
     if (store === 'classic') {
-      const layers = LayerStore.of(engine);
-      const why = typeof layers === 'string' ? layers : await layers.whyNot();
+      const why = kind === 'podman' ? WHY_SAVED : await whyNotRead(engine);
       const how = why === undefined ? 'whose layers are read where they lie' : `read by ${kind} save: ${why}`;
       return { check: ok('store', `${store} store, ${how}`), saves: why !== undefined };
     }
@@ -54,6 +66,14 @@ async function checkStore(engine: Engine): Promise<{ readonly check: Check; read
   } catch (error) {
     return { check: faultOf('store', error), saves: true };
   }
+}
+
+async function whyNotRead(engine: Engine): Promise<string | undefined> {
+  const layers = LayerStore.of(engine);
+  if (typeof layers === 'string') return layers;
+  await using _ = layers;
+  const why = await layers.whyNot();
+  return why;
 }
 
 async function checkRoom(engine: Engine, needed: boolean): Promise<Check> {

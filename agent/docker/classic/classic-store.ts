@@ -2,7 +2,7 @@
 import { ImgmvError } from '../../../proto/errors.ts';
 import { LAYERS_CLASSIC_MAX } from '../../../proto/limits.ts';
 import { type Digest, diffIdOf, type Image } from '../../model/image.ts';
-import { ALL_PUSHABLE, type Pushable } from '../../model/sink.ts';
+import type { Pushable } from '../../model/sink.ts';
 import { type ClassicView, type ImageParts, sameDigests } from '../../oci/image-parts.ts';
 import { CONFIG_TYPE } from '../../oci/metadata.ts';
 import { integrity } from '../../streams/errors.ts';
@@ -29,8 +29,8 @@ export class ClassicStore implements ImageStore {
   readonly layersMax = LAYERS_CLASSIC_MAX;
   readonly rootType = CONFIG_TYPE;
   readonly comparesLayers: boolean = true;
-  /** Whether the engine itself sees that a file is the layer's own before anything of it leaves the host. */
-  protected readonly checksFiles: boolean = false;
+  /** Why no image is read out of the store, which may be looked at all the same. */
+  protected readonly whySaved: string | undefined = undefined;
   readonly #engine: Engine;
   /** Where its layers lie, or why they cannot be read there; made with the first look. */
   #layers: LayerStore | string | undefined;
@@ -52,20 +52,18 @@ export class ClassicStore implements ImageStore {
 
   /** What the engine has made of all layers is looked at, those that were here before, too. */
   async pushable({ image, targetId }: PushableOptions): Promise<Pushable> {
-    if (this.checksFiles) return ALL_PUSHABLE();
     const odd = await this.#oddFile(targetId, image.diffIds, 0);
     if (odd === 'unseen') return { foreign: [], unseen: true };
     return { foreign: [], ...(odd && { withheld: odd.message }) };
   }
 
   async whyUnseen(): Promise<string | undefined> {
-    if (this.checksFiles) return undefined;
     const layers = this.#layerStore();
-    return typeof layers === 'string' ? layers : layers.whyNot();
+    return typeof layers === 'string' ? layers : layers.whyUnseen();
   }
 
   async look(image: Image, direct: boolean): Promise<Looked> {
-    const found = direct ? await this.#directly(image) : NOT_DIRECTLY;
+    const found = direct ? (this.whySaved ?? (await this.#directly(image))) : NOT_DIRECTLY;
     if (typeof found !== 'string') {
       const { layers, readBy } = found;
       return { image: { ...image, config: image.id, layers, readBy }, readable: found };

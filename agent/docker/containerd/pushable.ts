@@ -27,8 +27,11 @@ export async function pushableOf(
   const { foreign, named, absent } = sent
     ? { foreign: [], named: sent.named, absent: sent.absent }
     : await examine(engine, content, image, targetId);
-  if (absent.length === 0) return { foreign };
+  // What an index says besides is the sender's only if it has named the index.
+  const unnamed = !sent && targetId !== image.id && named.length > 0;
+  if (absent.length === 0 && !unnamed) return { foreign };
   const found: Digest[] = [...foreign];
+  if (unnamed && !engine.info.pushesPlatforms) found.push(targetId);
   for (const { kind, digest } of absent) {
     const harmless = kind === 'manifest' && engine.info.pushesPlatforms && !mayCome(digest);
     if (!harmless || (await content.info(digest))) found.push(digest);
@@ -75,16 +78,21 @@ async function examine(
   readonly absent: readonly Child[];
 }> {
   const inventory = await containerdInventory(engine, () => engine.list());
+  const isNamed = root === image.id;
   const offered = new Set((await inventory.lacking(image, new Set())).here);
   if (await childrenIn(content, root, 'manifest'))
-    return { foreign: (await isOffered(content, root, image, offered)) ? [] : [root], named: [], absent: [] };
+    return {
+      foreign: (await isOffered(content, root, image, offered, isNamed)) ? [] : [root],
+      named: [],
+      absent: [],
+    };
   const children = await childrenIn(content, root, 'index');
   if (!children) return { foreign: [root], named: [], absent: [] };
   const foreign: Digest[] = [];
   const absent: Child[] = [];
   for (const child of children) {
     if (child.kind === 'index' || !(await content.info(child.digest))) absent.push(child);
-    else if (!(await isOffered(content, child.digest, image, offered))) foreign.push(child.digest);
+    else if (!(await isOffered(content, child.digest, image, offered, isNamed))) foreign.push(child.digest);
   }
   return { foreign, named: children, absent };
 }
@@ -92,19 +100,22 @@ async function examine(
 /**
  * Whether the sender can have this manifest. Anybody can write one that names a config or a blob of others, and have it
  * carried here as a layer; so its config has to name the layers that it has, and they have to be the sender's: `offered`
- * and layers here, or, of the image's own platform, unpacked here to what the sender has offered.
+ * and layers here, or, of the image's own platform, unpacked here to what the sender has offered. If the root
+ * that leads to it was not named by the sender, its config has to be the very one that was offered, too.
  */
 async function isOffered(
   content: ContentStore,
   manifest: Digest,
   image: Image,
   offered: ReadonlySet<Digest>,
+  isNamed: boolean,
 ): Promise<boolean> {
   const children = (await childrenIn(content, manifest, 'manifest')) ?? [];
   const config = children.find(({ kind }) => kind === 'config');
   const diffIds = config && (await diffIdsIn(content, config.digest));
   const layers = children.filter(({ kind }) => kind === 'layer');
   if (!diffIds || layers.length === 0 || layers.length !== diffIds.length) return false;
+  if (!isNamed && config.digest !== image.config) return false;
   const own = sameDigests(diffIds, image.diffIds);
   for (const [at, { digest }] of layers.entries()) {
     const plain = digest === diffIds[at];

@@ -15,8 +15,9 @@ const FILES = 'Nor does a sender read other files';
 const SEEN = 'If imgmv sees the engine';
 const REGULAR = 'Each has to be a regular file';
 const UNSEEN = 'If a receiver that may push does not see';
-const MADE_ANEW = 'A classic engine keeps no tars';
-const CHECKSUM = 'Podman compares a file';
+const MADE_ANEW = 'A classic engine, and podman, keeps no tars';
+const FUSE = 'What an engine keeps with fuse-overlayfs';
+const UNNAMED = 'If the sender did not name that index';
 const PRESENT = 'An image counts as present only';
 const PUSHED = 'Nothing is pushed unless';
 const NAMES = 'An image is pushed only if everything';
@@ -377,12 +378,36 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
     says: [UNSEEN],
   },
   {
-    name: 'podman is looked at as docker is',
-    file: 'agent/docker/classic/classic-store.ts',
-    find: 'if (this.checksFiles) return ALL_PUSHABLE();',
-    replace: '',
+    name: 'podman is looked at where docker has its layers',
+    file: 'agent/docker/classic/direct/layouts.ts',
+    find: "kind === 'podman' ?",
+    replace: 'kind !== kind ?',
     tests: files('podman'),
-    says: [CHECKSUM],
+    says: [FILES, UNSEEN],
+  },
+  {
+    name: 'fuse-overlayfs is taken to find files as the kernel does',
+    file: 'agent/docker/classic/direct/layer-store.ts',
+    find: "    if (!this.#layout.findsOwn) return 'unseen';\n",
+    replace: '',
+    tests: tests('test/agent/docker/classic/layer-store.test.ts'),
+    says: [FUSE],
+  },
+  {
+    name: 'an index that is here goes whole to whoever has one of its platforms',
+    file: 'agent/docker/containerd/pushable.ts',
+    find: 'if (absent.length === 0 && !unnamed) return',
+    replace: 'if (absent.length === 0) return',
+    tests: tests('test/hostile/private-platforms.test.ts'),
+    says: [UNNAMED],
+  },
+  {
+    name: 'a manifest that is here goes to whoever has its layers',
+    file: 'agent/docker/containerd/pushable.ts',
+    find: '  if (!isNamed && config.digest !== image.config) return false;\n',
+    replace: '',
+    tests: tests('test/hostile/private-platforms.test.ts', 'calling its own'),
+    says: [UNNAMED],
   },
   {
     name: 'a link that leads out of a layer is followed',

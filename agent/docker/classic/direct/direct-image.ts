@@ -4,8 +4,8 @@ import type { Blob, Digest, LayerBlob, ReadBy } from '../../../model/image.ts';
 import { integrity } from '../../../streams/errors.ts';
 import { once } from '../../../streams/file-bytes.ts';
 import type { Readable, Save } from '../../image-store.ts';
-import type { FoundImage, FoundLayer } from './layer-files.ts';
 import type { LayerThread } from './layer-thread.ts';
+import type { FoundImage, FoundLayer } from './layout.ts';
 import { Odd } from './odd.ts';
 
 export class DirectImage implements Readable {

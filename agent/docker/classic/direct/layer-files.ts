@@ -1,85 +1,34 @@
 /**
- * The layers of a classic engine as they lie on its disk, read without the engine. moby layer/filestore.go and
- * image/fs.go have what lies where; it is the same from 1.10 on. All of it is believed only as far as it hashes to what
- * it was asked for.
+ * The layers of an engine as they lie on its disk, read without the engine. All of it is believed only as far as it hashes
+ * to what it was asked for.
  */
 import { createHash } from 'node:crypto';
 import { closeSync, createReadStream, readSync } from 'node:fs';
 import type { Digest } from '../../../model/image.ts';
 import { Beneath } from './beneath.ts';
+import type { FoundImage, FoundLayer, Layout, Position } from './layout.ts';
 import { Odd } from './odd.ts';
 import { type Part, partsOf } from './tar-split.ts';
 
-const CONFIG_MAX_BYTES = 4 * 2 ** 20;
-const FACT_MAX_BYTES = 256;
 const CHUNK_BYTES = 256 * 2 ** 10;
 const SPARE_CHUNKS_MAX = 16;
-const CACHE_ID = /^[0-9A-Za-z][0-9A-Za-z_-]{0,127}$/;
-
-/** Where each driver has the files of a layer, below the engine's data. */
-const FILES: Readonly<Record<string, (cacheId: string) => string>> = {
-  overlay2: (cacheId) => `overlay2/${cacheId}/diff`,
-  'fuse-overlayfs': (cacheId) => `fuse-overlayfs/${cacheId}/diff`,
-  vfs: (cacheId) => `vfs/dir/${cacheId}`,
-};
-
-export function isReadable(driver: string): boolean {
-  return Object.hasOwn(FILES, driver);
-}
-
-export interface Position {
-  readonly chainId: Digest;
-  readonly diffId: Digest;
-}
-
-export interface FoundLayer {
-  readonly diffId: Digest;
-  /** Where its files are, and where tar-split has the rest of it: below the engine's data. */
-  readonly files: string;
-  readonly split: string;
-  /** Of its files. Its tar is somewhat more: `measure`. */
-  readonly bytes: number;
-}
-
-export interface FoundImage {
-  readonly config: Uint8Array;
-  /** Bottom first. */
-  readonly layers: readonly FoundLayer[];
-}
 
 /** All calls throw Odd if a file is missing, or is not as the engine would have left it. */
 export class LayerFiles implements Disposable {
   readonly #beneath: Beneath;
   /** Memory of chunks that are not read any more. */
   readonly #spare: Buffer[] = [];
-  readonly #driver: string;
+  readonly #layout: Layout;
 
-  /** Throws what the system says of `root`, the engine's data. `driver` is one that `isReadable`. */
-  constructor(root: string, driver: string) {
+  /** Throws what the system says of `root`, the engine's data. */
+  constructor(root: string, layout: Layout) {
     this.#beneath = new Beneath(root);
-    this.#driver = driver;
+    this.#layout = layout;
   }
 
-  /** That the config hashes to the image's id shows that this is the engine's data. */
   find(id: Digest, positions: readonly Position[]): FoundImage {
     this.#beneath.forget();
-    const path = `image/${this.#driver}/imagedb/content/sha256/${hexOf(id)}`;
-    const config = this.#beneath.read(path, CONFIG_MAX_BYTES);
-    if (sha256(config) !== id) throw new Odd(`hashes to ${sha256(config)}`, path);
-    return { config, layers: positions.map((position) => this.#layer(position)) };
-  }
-
-  #layer({ chainId, diffId }: Position): FoundLayer {
-    const place = `image/${this.#driver}/layerdb/sha256/${hexOf(chainId)}`;
-    const fact = (name: string) => this.#beneath.read(`${place}/${name}`, FACT_MAX_BYTES).toString().trim();
-    if (fact('diff') !== diffId) throw new Odd(`is not of layer ${diffId}`, `${place}/diff`);
-    const cacheId = fact('cache-id');
-    if (!CACHE_ID.test(cacheId)) throw new Odd('has no name of a directory', `${place}/cache-id`);
-    const bytes = Number(fact('size'));
-    if (!Number.isSafeInteger(bytes) || bytes < 0) throw new Odd('has no size', `${place}/size`);
-    const split = `${place}/tar-split.json.gz`;
-    closeSync(this.#beneath.open(split).fd);
-    return { diffId, split, bytes, files: (FILES[this.#driver] as (cacheId: string) => string)(cacheId) };
+    return this.#layout.find(this.#beneath, id, positions);
   }
 
   /** Bytes of the layer's tar. */
@@ -195,12 +144,4 @@ class Chunk {
     this.#used = 0;
     yield full;
   }
-}
-
-function hexOf(digest: Digest): string {
-  return digest.slice('sha256:'.length);
-}
-
-function sha256(bytes: Buffer): Digest {
-  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 }

@@ -1,6 +1,7 @@
 /** What layer-thread.ts and layer-worker.ts say to one another. `id` is the asker's, one for each question. */
 import type { Digest } from '../../../model/image.ts';
-import type { FoundImage, FoundLayer, Position } from './layer-files.ts';
+import type { EngineInfo } from '../../engine-info.ts';
+import type { FoundImage, FoundLayer, Position } from './layout.ts';
 import type { OddOptions } from './odd.ts';
 
 /** Chunks of a layer that may be on their way, not yet taken. */
@@ -8,6 +9,7 @@ export const CHUNKS_AHEAD = 8;
 
 export interface WorkerData {
   readonly root: string;
+  readonly kind: EngineInfo['kind'];
   readonly driver: string;
 }
 

@@ -1,12 +1,14 @@
-/** Whether the layers of a classic engine can be read where they lie, and the images that can. */
+/** Whether the layers of an engine can be read where they lie, and the images that can. */
 
 import { access, constants, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Digest, Image } from '../../../model/image.ts';
 import { chainIds } from '../../../oci/chain-id.ts';
 import type { Engine } from '../../engine.ts';
-import { type FoundImage, isReadable, type Position } from './layer-files.ts';
+import type { WorkerData } from './layer-messages.ts';
 import { LayerThread } from './layer-thread.ts';
+import type { FoundImage, Layout, Position } from './layout.ts';
+import { layoutOf } from './layouts.ts';
 import { Odd } from './odd.ts';
 
 /** By what the system says of the engine's data, or of something in it. */
@@ -23,25 +25,26 @@ export class LayerStore implements AsyncDisposable {
   readonly thread: LayerThread;
   readonly #socket: string;
   readonly #root: string;
-  readonly #driver: string;
+  readonly #layout: Layout;
   /** Layers in which `oddFile` has found none, by their chain ids. */
   readonly #checked = new Set<Digest>();
 
-  private constructor(socket: string, root: string, driver: string) {
+  private constructor(socket: string, layout: Layout, data: WorkerData) {
     this.#socket = socket;
-    this.#root = root;
-    this.#driver = driver;
-    this.thread = new LayerThread({ root, driver });
+    this.#root = data.root;
+    this.#layout = layout;
+    this.thread = new LayerThread(data);
   }
 
   /** Gives why not, where the engine cannot be such: it is elsewhere, or keeps layers in another way. */
   static of({ endpoint, info }: Pick<Engine, 'endpoint' | 'info'>): LayerStore | string {
-    const { dataRoot, driver } = info;
+    const { dataRoot, driver, kind } = info;
     if (!endpoint.address.startsWith(UNIX)) return 'the engine is not on this host';
     if (dataRoot === undefined || driver === undefined)
       return 'the engine does not say where it keeps its data';
-    if (!isReadable(driver)) return `the engine keeps layers with ${JSON.stringify(driver.slice(0, 40))}`;
-    return new LayerStore(endpoint.address.slice(UNIX.length), dataRoot, driver);
+    const layout = layoutOf(kind, driver);
+    if (layout === undefined) return `the engine keeps layers with ${JSON.stringify(driver.slice(0, 40))}`;
+    return new LayerStore(endpoint.address.slice(UNIX.length), layout, { root: dataRoot, kind, driver });
   }
 
   /** Gives why not, where this image cannot be read there. */
@@ -68,6 +71,7 @@ export class LayerStore implements AsyncDisposable {
    * from position `from` on, each once. Gives what it may find instead, if anything; `unseen` where layers cannot be seen.
    */
   async oddFile(id: Digest, diffIds: readonly Digest[], from: number): Promise<Odd | 'unseen' | undefined> {
+    if (!this.#layout.findsOwn) return 'unseen';
     const chain = chainIds(diffIds);
     const positions = diffIds.flatMap((diffId, at) => {
       const chainId = chain[at] as Digest;
@@ -87,10 +91,16 @@ export class LayerStore implements AsyncDisposable {
     return undefined;
   }
 
+  /** Why `oddFile` sees nothing, as far as that shows without an image; undefined where nothing stands in the way. */
+  async whyUnseen(): Promise<string | undefined> {
+    if (this.#layout.findsOwn) return this.whyNot();
+    return 'the engine keeps layers with fuse-overlayfs, which finds files by rules of its own';
+  }
+
   /** Why no image can be read there, as far as that shows without one; undefined where nothing stands in the way. */
   async whyNot(): Promise<string | undefined> {
     try {
-      await access(join(this.#root, 'image', this.#driver, 'layerdb'), constants.R_OK);
+      await access(join(this.#root, this.#layout.place), constants.R_OK);
       return await this.#whyNotItsOwn();
     } catch (error) {
       const { code = '', message } = error as NodeJS.ErrnoException;

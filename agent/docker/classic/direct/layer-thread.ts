@@ -4,8 +4,8 @@ import { type Deferred, deferred } from '../../../../proto/deferred.ts';
 import { ImgmvError } from '../../../../proto/errors.ts';
 import { step } from '../../../../proto/steps.ts';
 import type { Digest } from '../../../model/image.ts';
-import type { FoundImage, FoundLayer, Position } from './layer-files.ts';
 import type { Request, Response, WorkerData } from './layer-messages.ts';
+import type { FoundImage, FoundLayer, Position } from './layout.ts';
 import { Odd } from './odd.ts';
 
 /** V8 would let garbage of small objects grow to 48 MB before it looks. */

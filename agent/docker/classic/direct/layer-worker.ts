@@ -6,9 +6,12 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { threadSeconds } from '../../../../proto/processor-time.ts';
 import { LayerFiles } from './layer-files.ts';
 import { CHUNKS_AHEAD, type Request, type Response, type WorkerData } from './layer-messages.ts';
+import type { Layout } from './layout.ts';
+import { layoutOf } from './layouts.ts';
 import { Odd } from './odd.ts';
 
-const { root, driver } = workerData as WorkerData;
+const { root, kind, driver } = workerData as WorkerData;
+const layout = layoutOf(kind, driver) as Layout;
 const readings = new Map<number, Reading>();
 let files: LayerFiles | undefined;
 
@@ -55,7 +58,7 @@ parentPort?.on('message', (request: Request) => {
 
 async function answer(request: Exclude<Request, { type: 'more' | 'stop' }>): Promise<void> {
   const { id } = request;
-  files ??= new LayerFiles(root, driver);
+  files ??= new LayerFiles(root, layout);
   if (request.type === 'find')
     return tell({ type: 'found', id, image: files.find(request.image, request.positions) });
   if (request.type === 'measure')

@@ -1,9 +1,11 @@
 /** Whose data are read: an engine says itself where they are. */
+import { createHash } from 'node:crypto';
 import { chown, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
 import { LayerStore } from '../../../../agent/docker/classic/direct/layer-store.ts';
 import type { Engine } from '../../../../agent/docker/engine.ts';
+import type { Digest } from '../../../../agent/model/image.ts';
 import { type ScratchDirectory, scratchDirectory } from '../../../rig/scratch.ts';
 
 const SOMEBODY = 12_345;
@@ -18,14 +20,38 @@ beforeEach(async () => {
 });
 afterEach(() => scratch[Symbol.asyncDispose]());
 
-async function whyNot(dataRoot: string): Promise<string | undefined> {
-  const engine = { endpoint: { address: `unix://${at('socket')}` }, info: { dataRoot, driver: 'overlay2' } };
+function storeAt(dataRoot: string, driver = 'overlay2'): LayerStore {
+  const endpoint = { address: `unix://${at('socket')}` };
+  const engine = { endpoint, info: { kind: 'docker', dataRoot, driver } };
   const store = LayerStore.of(engine as Engine);
   if (typeof store === 'string') throw new Error(store);
-  await using _ = store;
+  return store;
+}
+
+async function whyNot(dataRoot: string): Promise<string | undefined> {
+  await using store = storeAt(dataRoot);
   const why = await store.whyNot();
   return why;
 }
+
+describe('the layers of an engine', () => {
+  it('are not looked at where fuse-overlayfs keeps them', async () => {
+    await mkdir(at('data/image/fuse-overlayfs/layerdb'), { recursive: true });
+    const config = '{}';
+    const id: Digest = `sha256:${createHash('sha256').update(config).digest('hex')}`;
+    for (const driver of ['overlay2', 'fuse-overlayfs']) {
+      const configs = at(`data/image/${driver}/imagedb/content/sha256`);
+      await mkdir(configs, { recursive: true });
+      await writeFile(join(configs, id.slice('sha256:'.length)), config);
+    }
+    await using usual = storeAt(at('data'));
+    await using fuse = storeAt(at('data'), 'fuse-overlayfs');
+    expect([await usual.oddFile(id, [], 0), await usual.whyUnseen()]).toEqual([undefined, undefined]);
+    expect(await fuse.oddFile(id, [], 0)).toBe('unseen');
+    expect(await fuse.whyUnseen()).toMatch(/fuse-overlayfs, which finds files by rules of its own$/);
+    expect(await fuse.whyNot()).toBeUndefined();
+  });
+});
 
 describe('the data that an engine names', () => {
   it('are read if they are its own', async () => {
