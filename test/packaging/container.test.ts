@@ -158,8 +158,11 @@ describeOn(
       expect(await idOf(target, 'imgmv')).toBe(await idOf(source, 'imgmv'));
     });
 
-    it('moves an image as two containers', async () => {
-      const codes = join(directory.path, 'codes');
+    it.each([
+      ['save', async () => []],
+      ['store', storeOptions],
+    ] as const)('moves an image as two containers, which is read by way of its %s', async (read, more) => {
+      const codes = join(directory.path, `codes-${read}`);
       await mkdir(codes);
       await chown(codes, CALLER, CALLER);
       const receiving = [
@@ -177,7 +180,9 @@ describeOn(
       const { port } = await receiver.waitFor('listening');
       const input = await run(['cat', join(codes, 'code')]);
       const sending = ['send', web.name, '--to', `127.0.0.1:${port}`, '--json', '--code-file', '-'];
-      await using sender = runImgmv(sending, { host: containerOn(source), input });
+      await using sender = runImgmv(sending, { host: containerOn(source, await more(source)), input });
+      const { images } = await sender.waitFor('plan');
+      expect(images).toMatchObject([{ read }]);
 
       expect(await sender.exit, sender.stdout + sender.stderr).toEqual({ code: 0, signal: null });
       expect(await receiver.exit, receiver.stdout + receiver.stderr).toEqual({ code: 0, signal: null });
@@ -185,6 +190,7 @@ describeOn(
       const output = await target.docker(['run', '--rm', '--network', 'none', web.name, 'cat', '/etc/hello']);
       expect(output).toBe('hello from a container');
       expect(await run(['ls', '-A', codes])).toBe('');
+      await target.docker(['image', 'rm', web.name]);
     });
 
     it.each([
@@ -231,6 +237,15 @@ describeOn(
     });
   },
 );
+
+/** What docs/install.md adds for reading layers where the engine keeps them. */
+async function storeOptions(engine: Engine): Promise<readonly string[]> {
+  const text = await readFile(join(PROJECT, 'docs/install.md'), 'utf8');
+  const [, options = ''] = /^ {4}(-v \/var\/lib\/docker:.*)$/m.exec(text) ?? [];
+  const root = (await engine.docker(['info', '--format', '{{.DockerRootDir}}'])).trim();
+  expect(options).not.toBe('');
+  return options.replaceAll('/var/lib/docker', root).split(' ');
+}
 
 /** The first `docker run` of docs/install.md, with the engine's own socket, and a port that is free. */
 async function documentedCommand(socketPath: string): Promise<string> {
