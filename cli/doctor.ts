@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { type Check, faultOf, ok, warning } from '../agent/checks/check.ts';
 import { doctor } from '../agent/commands/doctor.ts';
+import type { EngineOptions } from '../agent/docker/engine.ts';
 import { CONNECT_TIMEOUT_MS, DEFAULT_PORT } from '../proto/limits.ts';
 import type { Config } from './config.ts';
 import {
@@ -9,10 +10,11 @@ import {
   ONE_HOST,
   once,
   parseConnectTimeout,
+  parseDestination,
   parseListen,
-  parseTarget,
 } from './options.ts';
 import { addCommonOptions, type CommonOptions, run } from './run.ts';
+import { engineAt, isSsh } from './ssh-place.ts';
 
 interface DoctorFlags extends CommonOptions {
   readonly to?: string;
@@ -20,13 +22,19 @@ interface DoctorFlags extends CommonOptions {
   readonly connectTimeout?: number;
 }
 
+/** Where images would go to. */
+function engineOrUrl(to: string | undefined, engine: EngineOptions) {
+  if (to === undefined || !isSsh(to)) return { url: to, engineThere: undefined };
+  return { url: undefined, engineThere: engineAt(to, engine) };
+}
+
 export function doctorCommand(): Command {
   const command = new Command('doctor')
     .description('look at what imgmv needs on this host, and say what to do about what is missing')
     .option(
       '--to <host[:port]>',
-      'also look whether `imgmv receive` can be reached there',
-      once(parseTarget, ONE_HOST),
+      'also look whether `imgmv receive` can be reached there; or the engine at ssh://[USER@]HOST',
+      once(parseDestination, ONE_HOST),
     )
     .option(
       '--listen <addr:port>',
@@ -54,7 +62,7 @@ With --to this host only sends, so a port that is in use here is a warning.`,
           before: configChecks(flags.configured),
           listen: flags.listen ?? { address: undefined, port: DEFAULT_PORT },
           listens: flags.to === undefined || command.getOptionValueSource('listen') === 'cli',
-          url: flags.to,
+          ...engineOrUrl(flags.to, { ...engine, signal }),
           connectTimeoutMs: flags.connectTimeout ?? CONNECT_TIMEOUT_MS,
           signal,
           emit,

@@ -148,7 +148,9 @@ export function meantHost(text: string): string {
   if (place !== undefined)
     return ` Write the host only: ${place}; or ${scheme === 'https' ? 'wss' : 'ws'}://${place} for a proxy.`;
   const host = hostOfSshPlace(text);
-  return host === undefined ? '' : ` imgmv needs no ssh, user or path. Did you mean ${host}?`;
+  if (host === undefined) return '';
+  const user = SSH_PLACE.exec(text)?.[2];
+  return ` Did you mean ${host}, where \`imgmv receive\` waits, or ssh://${user === undefined ? '' : `${user}@`}${host}, the engine there?`;
 }
 
 /** Where no host is named: the last of the images may have been meant as one, or one of them as a move file. */

@@ -1,6 +1,7 @@
 /** What command-line values mean. Each parser throws commander's error, which names the option. */
 import { InvalidArgumentError } from 'commander';
 import type { Selection } from '../agent/choose/selection.ts';
+import { isDockerHost } from '../agent/docker/endpoint.ts';
 import { ImgmvError } from '../proto/errors.ts';
 import { DEFAULT_PORT, RETRIES, RETRIES_MAX, ZSTD_LEVEL_MAX, ZSTD_LEVEL_MIN } from '../proto/limits.ts';
 import { meantHost } from './meant.ts';
@@ -216,7 +217,7 @@ export function parseTarget(text: string): string {
     url = new URL(isUrl(text) ? text : `ws://${bareV6 ? `[${text}]` : text}`);
   } catch {
     throw new InvalidArgumentError(
-      `Expected HOST, HOST:PORT, [IPV6]:PORT, ws://… or wss://….${meantHost(text)}`,
+      `Expected HOST, HOST:PORT, [IPV6]:PORT, ws://…, wss://… or ssh://….${meantHost(text)}`,
     );
   }
   if (url.protocol !== 'ws:' && url.protocol !== 'wss:')
@@ -230,6 +231,17 @@ export function parseTarget(text: string): string {
   // URL drops port 80 from ws://host:80, so it has to be looked for in what was typed.
   if (port === undefined && url.protocol === 'ws:') url.port = String(DEFAULT_PORT);
   return url.href;
+}
+
+/** The same, or an engine of another host: `ssh://[USER@]HOST[:PORT][/SOCKET]`, as it was typed. */
+export function parseDestination(text: string): string {
+  return /^ssh:/i.test(text) ? parseSsh(text) : parseTarget(text);
+}
+
+export function parseSsh(text: string): string {
+  if (!/^ssh:\/\//.test(text) || !isDockerHost(text))
+    throw new InvalidArgumentError('Expected ssh://[USER@]HOST[:PORT][/SOCKET].');
+  return text;
 }
 
 function typedPort(text: string): string | undefined {

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import { IMAGE_HELP } from './choosing.ts';
-import { addSenderOptions, type SenderFlags, sendImages } from './sender.ts';
+import { sendImages } from './sender.ts';
+import { addSenderOptions, type SenderFlags } from './sender-options.ts';
 
 export function planCommand(): Command {
   const command = new Command('plan')

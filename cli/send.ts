@@ -3,7 +3,8 @@ import { JOBS, JOBS_MAX } from '../proto/limits.ts';
 import { CHOOSING_HELP, IMAGE_HELP } from './choosing.ts';
 import { countUpTo, parseLevel, parseRetries, RETRIES_HELP } from './options.ts';
 import { REPORT_HELP } from './report/report-run.ts';
-import { addSenderOptions, type SenderFlags, sendImages } from './sender.ts';
+import { sendImages } from './sender.ts';
+import { addSenderOptions, type SenderFlags } from './sender-options.ts';
 
 export function sendCommand(): Command {
   const command = new Command('send')
@@ -31,6 +32,7 @@ Examples:
   $ imgmv send 'team/*' --since 7d --retag 'team/*=new/*' --to host-b
   $ imgmv send 4f5c8ab5e3b1 --as web:old --to host-b --code-file /run/imgmv-code
   $ ssh host-b cat /run/imgmv-code | imgmv send web:1.0 --to host-b --code-file -
+  $ imgmv send web:1.0 --to ssh://ops@host-b
   $ imgmv send web:1.0 db:16 --to host-b --report moved.html
   $ imgmv send --compose compose.yaml --then-push --registry registry.example --to host-b
   $ imgmv send 'team/*' --to host-b --confirm

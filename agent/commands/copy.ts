@@ -16,6 +16,8 @@ export interface CopyImagesOptions extends OriginOptions {
   readonly destination: SinkEndpoint;
   readonly jobs: number;
   readonly retries: number;
+  /** Ends with the plan. */
+  readonly planOnly?: boolean;
   readonly noReplace: boolean;
   readonly overwrite: boolean;
   /** Push what was loaded into the engine to where its names say. */
@@ -36,7 +38,8 @@ export async function copyImages(options: CopyImagesOptions): Promise<Settled> {
   await using engine = files ? undefined : await end.open(push);
   const { lacking, source } = origin;
   const sink = confirmed((files ?? engine) as Sink, options);
-  const how = { signal, emit, jobs, retries, lacking, wireBytes: () => 0, pushes: push };
+  const { planOnly = false } = options;
+  const how = { planOnly, signal, emit, jobs, retries, lacking, wireBytes: () => 0, pushes: push };
   return await move(source, sink, how);
 }
 

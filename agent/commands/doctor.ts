@@ -1,7 +1,7 @@
 /** The whole of `imgmv doctor`: what is found on this host and at another one, and what stands in the way. */
 import { exitStatusOf } from '../../proto/errors.ts';
 import type { Check } from '../checks/check.ts';
-import { checkEngine } from '../checks/engine.ts';
+import { checkEngine, checkEngineThere } from '../checks/engine.ts';
 import { checkHost } from '../checks/host.ts';
 import { checkInstallation } from '../checks/installation.ts';
 import { checkPort, type PortOptions } from '../checks/port.ts';
@@ -17,6 +17,8 @@ export interface DoctorOptions {
   readonly listens: boolean;
   /** ws:// or wss://; undefined: no other host is looked at. */
   readonly url: string | undefined;
+  /** An engine of another host, by ssh. */
+  readonly engineThere: EngineOptions | undefined;
   readonly connectTimeoutMs: number;
   readonly signal: AbortSignal;
   readonly emit: Emit;
@@ -35,6 +37,7 @@ export async function doctor(options: DoctorOptions): Promise<number> {
   tell(...(await checkEngine(engine, listens)));
   const port = await checkPort(listen);
   tell(listens || port.status === 'ok' ? port : { ...port, status: 'warning', code: null });
+  if (options.engineThere) tell(await checkEngineThere(options.engineThere));
   if (url !== undefined) tell(await checkHost({ url, timeoutMs, signal }));
   const [first] = checks.flatMap(({ code }) => code ?? []);
   const exit = first === undefined ? 0 : exitStatusOf(first);

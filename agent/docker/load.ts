@@ -16,6 +16,7 @@ import { settledWithin } from '../streams/settled-within.ts';
 import type { ArchiveFile } from './archive.ts';
 import type { Engine } from './engine.ts';
 import { fullDisk } from './full-disk.ts';
+import { loadCompression } from './load-compression.ts';
 
 /** How long an engine may take to drop what came of a load that is given up; a busy one takes seconds. */
 const ANSWER_TIMEOUT_MS = 30_000;
@@ -153,10 +154,17 @@ export class Load {
 
   /** Moves the tar to the engine; `pipe` would break the connection when the tar is given up. */
   async #pump(): Promise<void> {
-    for await (const chunk of this.#pack as AsyncIterable<Buffer>) {
+    const release = (chunk: Buffer) => this.#lent.get(chunk)?.(chunk);
+    let waitedMs = 0;
+    const tar = this.#pack as AsyncIterable<Buffer>;
+    const compress = loadCompression(this.#engine);
+    for await (const chunk of compress ? compress(tar, { waitedMs: () => waitedMs, release }) : tar) {
       // What is given up has been ended: to write to it would break the connection.
       if (this.#failure) return;
-      if (!this.#request.write(chunk, () => this.#lent.get(chunk)?.(chunk))) await drained(this.#request);
+      if (this.#request.write(chunk, () => release(chunk))) continue;
+      const began = performance.now();
+      await drained(this.#request);
+      waitedMs += performance.now() - began;
     }
     if (!this.#failure) this.#request.end();
   }

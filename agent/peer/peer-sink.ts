@@ -18,9 +18,9 @@ import { type Planned, type Retry, refused, type Sink, type SinkFacts } from '..
 import type { Waits } from '../model/source.ts';
 import type { Measured } from '../move/ledger.ts';
 import type { Progress } from '../move/passage.ts';
+import { LevelPolicy } from '../streams/level.ts';
 import { onAbort } from '../streams/on-abort.ts';
 import { fromWire } from './failure.ts';
-import { LevelPolicy } from './level.ts';
 import { PeerWaits } from './peer-waits.ts';
 import { type LinkRate, measureRate } from './rate.ts';
 import { SentImage } from './sent-image.ts';

@@ -12,12 +12,12 @@ import {
   CONNECT_TIMEOUT_HELP,
   LIMIT_HELP,
   parseConnectTimeout,
+  parseDestination,
   parseLabel,
   parseLimit,
   parseReconnect,
   parseSince,
   parseSize,
-  parseTarget,
   RECONNECT_HELP,
   RETRIES_HELP,
 } from '../options.ts';
@@ -60,12 +60,12 @@ export const entries = {
   to: v.pipe(
     text('a host such as host-b, host-b:7400 or wss://images.example/host-b'),
     about(
-      'where `imgmv receive` waits: HOST, HOST:PORT, ws://… or wss://…',
+      'where `imgmv receive` waits: HOST, HOST:PORT, ws://… or wss://…; or ssh://[USER@]HOST[:PORT][/SOCKET], an engine that takes the images itself',
       'host-b',
       '10.0.0.2:7400',
       'wss://images.example/host-b',
     ),
-    parsed(parseTarget),
+    parsed(parseDestination),
   ),
   images: list(
     v.pipe(text('an image'), checked(parsePatterns)),

@@ -154,7 +154,7 @@ export const BAD: readonly Example[] = [
   // What an editor that knows the schema alone lets through.
   {
     yaml: 'to: me@host',
-    says: 'move.yaml:1:5: to "me@host": a host takes no user, password or fragment. imgmv needs no ssh, user or path. Did you mean host?',
+    says: 'move.yaml:1:5: to "me@host": a host takes no user, password or fragment. Did you mean host, where `imgmv receive` waits, or ssh://me@host, the engine there?',
     beyondSchema: true,
   },
   {

@@ -250,9 +250,9 @@ describe('a load that fails', () => {
   ] as const)('one of a containerd store that is given up where %s', async (_what, code, waits) => {
     const slow = answeringAfter(waits);
     await using fake = await fakeEngine(slow.script);
-    const { transport } = fake.engine;
+    const { endpoint, transport } = fake.engine;
     const lost = fake.engine.lost.bind(fake.engine);
-    const engine = { info: { store: 'containerd' }, transport, lost } as unknown as Engine;
+    const engine = { endpoint, info: { store: 'containerd' }, transport, lost } as unknown as Engine;
     const load = new Load(engine, new Stopwatch());
     await load.file('blobs/a', small.length, once(small));
     await load.abort(new ImgmvError(code, 'over'));

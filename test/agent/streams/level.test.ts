@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { LevelPolicy, type Link } from '../../../agent/peer/level.ts';
+import { LevelPolicy, type Link } from '../../../agent/streams/level.ts';
 
 /** What happens between two looks, 200 ms apart; the first comes after 600 ms. */
 interface Look {
