@@ -1,9 +1,10 @@
 /** `imgmv help`: that of the program, of a command, or a page of its documentation. */
-import { readFile } from 'node:fs/promises';
-import { fileURLToPath } from 'node:url';
 import type { Command } from 'commander';
+import { VERSION } from '../agent/ends/host.ts';
 import { whyNot } from '../agent/streams/file-error.ts';
 import { exitStatusOf } from '../proto/errors.ts';
+import { shippedText } from '../proto/shipped.ts';
+import { manualPage } from './man.ts';
 import { nearestTo } from './move-file/issues.ts';
 import { pageText } from './page-text.ts';
 import { columnsOf } from './screen.ts';
@@ -28,7 +29,12 @@ export function addHelpCommand(program: Command): void {
   program
     .command('help [TOPIC]')
     .description(`show this help, that of a command, or a page: ${PAGES.join(', ')}`)
-    .action((topic: string | undefined) => help(program, topic));
+    .option('--man', 'print the manual page, for man(1)')
+    .action((topic: string | undefined, { man }: { readonly man?: true }) => {
+      if (!man) return help(program, topic);
+      process.stdout.write(manualPage(program, VERSION));
+      process.exitCode = 0;
+    });
 }
 
 /** Sets the exit status. Throws commander's error for a topic that is none. */
@@ -46,14 +52,14 @@ async function help(program: Command, topic: string | undefined): Promise<void> 
   await program.parseAsync([topic ?? ''], { from: 'user' });
 }
 
-async function page(name: string): Promise<void> {
-  const path = fileURLToPath(new URL(`../docs/${name}.md`, import.meta.url));
+function page(name: string): void {
+  const path = `docs/${name}.md`;
   try {
-    process.stdout.write(pageText(await readFile(path, 'utf8'), columnsOf(process.stdout)));
+    process.stdout.write(pageText(shippedText(path), columnsOf(process.stdout)));
     process.exitCode = 0;
   } catch (cause) {
     process.stderr.write(
-      `imgmv: cannot read ${path}: ${whyNot(path, cause)}\n  it is a part of imgmv: install it again\n`,
+      `imgmv: cannot read ${path} of imgmv: ${whyNot(path, cause)}\n  it is a part of imgmv: install it again\n`,
     );
     process.exitCode = exitStatusOf('not-installed');
   }

@@ -1,21 +1,9 @@
 #!/usr/bin/env node
 /** Entry: argv to one agent call, and its outcome to an exit status. */
 import { setFlagsFromString } from 'node:v8';
-import { Command, CommanderError } from 'commander';
-import { VERSION } from '../agent/ends/host.ts';
 import { exitStatusOf } from '../proto/errors.ts';
-import { cleanCommand } from './clean.ts';
-import { configure } from './config.ts';
-import { copyCommand } from './copy.ts';
-import { doctorCommand } from './doctor.ts';
-import { addHelpCommand } from './help.ts';
-import { lsCommand } from './ls.ts';
-import { commandLineError } from './meant.ts';
-import { planCommand } from './plan.ts';
-import { receiveCommand } from './receive.ts';
-import { columnsOf } from './screen.ts';
-import { sendCommand } from './send.ts';
-import { wrap } from './wrap.ts';
+import { asPlugin, isPlugin, METADATA, METADATA_COMMAND } from './docker-plugin.ts';
+import { makeProgram, runProgram } from './program.ts';
 
 // The heap stays near 10 MB, and a full mark of it takes milliseconds. What comes and goes by the gigabyte are
 // buffers outside of it, for which V8 would otherwise be marking all the time: a fifth of the processor time.
@@ -27,80 +15,16 @@ for (const stream of [process.stdout, process.stderr])
     if (error.code !== 'EPIPE') throw error;
   });
 
-const program = new Command('imgmv')
-  .description('Move Docker images from one host to another, live and encrypted, with no registry between.')
-  .version(VERSION, '-V, --version', 'show the version')
-  .helpOption('-h, --help', 'show this help')
-  .addHelpText(
-    'after',
-    `
-Examples:
-  host-b$ imgmv receive --once            shows a pairing code
-  host-a$ imgmv send web:1.0 --to host-b  asks for it, then moves the image
-  host-a$ imgmv plan web:1.0 --to host-b  shows what that would send
-  host-a$ imgmv ls 'team/*'               lists images and what they share
-  host-a$ imgmv copy docker-daemon:web:1.0 docker-archive:web.tar.zst
-  host-b$ imgmv clean                     removes what an interrupted run left
-  host-b$ imgmv doctor                    looks at what is needed, and says what to do
-
-Exit status:
-  0 all done and verified    2 usage    10 no such image    11 other host unreachable or lost
-  12 not authenticated    13 integrity    14 docker engine    15 versions differ
-  16 refused                    17 some images or pushes failed    129, 130, 143 stopped by a signal`,
-  )
-  .showSuggestionAfterError()
-  .configureOutput({
-    // An error of commander's in the words of ours.
-    outputError: (text, write) =>
-      write(
-        wrap(
-          commandLineError(text, { args: process.argv.slice(2), options: longOptions() })
-            .replace(/^error:/, 'imgmv:')
-            .replaceAll(/\n(?=.)/g, '\n  '),
-          columnsOf(process.stderr),
-        ),
-      ),
-    // Commander wraps what it makes, and leaves what is added to it.
-    writeOut: (text) => process.stdout.write(wrap(text, columnsOf(process.stdout))),
-    writeErr: (text) => process.stderr.write(wrap(text, columnsOf(process.stderr))),
-  })
-  .exitOverride()
-  .enablePositionalOptions()
-  .helpCommand(false)
-  .hook('preAction', (_, command) => configure(command));
-for (const make of [
-  receiveCommand,
-  sendCommand,
-  planCommand,
-  lsCommand,
-  copyCommand,
-  cleanCommand,
-  doctorCommand,
-])
-  program.addCommand(make().exitOverride().copyInheritedSettings(program));
-addHelpCommand(program);
-program
-  .command('version')
-  .description('show the version')
-  .action(() => {
-    process.stdout.write(`${VERSION}\n`);
-    process.exitCode = 0;
-  });
-
-/** `--to`, with the names of the commands that have it; none of the program's own. */
-function longOptions(): ReadonlyMap<string, readonly string[]> {
-  const commands = new Map(program.options.map(({ long }): [string, string[]] => [long ?? '', []]));
-  for (const command of program.commands)
-    for (const { long, hidden } of command.options)
-      if (long && !hidden) commands.set(long, [...(commands.get(long) ?? []), command.name()]);
-  return commands;
-}
-
-// Node ends with 13 where an await never settles, which here would mean that bytes were damaged.
+// Where nothing settles, and nothing keeps the process.
 process.exitCode = exitStatusOf('internal');
-try {
-  await program.parseAsync();
-} catch (error) {
-  if (!(error instanceof CommanderError)) throw error;
-  process.exitCode = error.exitCode === 0 ? 0 : exitStatusOf('usage');
+void main(process.argv.slice(2));
+
+async function main(args: readonly string[]): Promise<void> {
+  if (!isPlugin()) return runProgram(makeProgram('imgmv'), args);
+  if (args[0] === METADATA_COMMAND) {
+    process.stdout.write(`${METADATA}\n`);
+    process.exitCode = 0;
+    return;
+  }
+  return runProgram(makeProgram('docker imgmv'), asPlugin(args));
 }

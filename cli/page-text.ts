@@ -8,8 +8,9 @@ const ITEM = /^ *([-*]|[0-9]+\.) /;
 /** An empty line, a heading, a row of a table: a line by itself. */
 const BY_ITSELF = /^($|#|\|)/;
 
-/** `markdown` is one of docs/. Code stays as it is, however long its lines are. */
+/** `markdown` is one of docs/. Code stays as it is, however long its lines are; and so does all of it where no columns are. */
 export function pageText(markdown: string, columns: number): string {
+  if (columns === Number.POSITIVE_INFINITY) return markdown;
   const width = Math.min(columns, COLUMNS_MAX);
   return blocksOf(markdown)
     .map(({ text, isCode }) => (isCode ? text : wrap(text, width, ITEM.test(text) ? 2 : 0)))

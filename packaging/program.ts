@@ -4,7 +4,7 @@
  */
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import { build, type Metafile, type Plugin } from 'esbuild';
+import { type BuildOptions, build, type Metafile, type Plugin } from 'esbuild';
 
 export const ROOT = fileURLToPath(new URL('..', import.meta.url));
 
@@ -24,6 +24,8 @@ const STAND_IN = join(ROOT, 'packaging', 'unused.cjs');
 
 /** The oldest Node that imgmv runs on. */
 const NODE_MAJOR_MIN = 20;
+/** What the single executable carries. */
+const SINGLE_FILE_NODE_MAJOR = 24;
 /**
  * The oldest one that parses the program, and so gets to the guard. It has `await` at the top level, which makes no
  * difference to speed: private methods, which older ones lack, would.
@@ -78,15 +80,35 @@ async function layerWorker(): Promise<string> {
 /** Makes `outfile`, or nothing, and tells what is in it. */
 export async function bundle(outfile?: string): Promise<Metafile> {
   const { metafile } = await build({
-    absWorkingDir: ROOT,
-    entryPoints: ['cli/main.ts'],
+    ...(await settings()),
     outfile: outfile ?? 'imgmv.js',
     write: outfile !== undefined,
-    bundle: true,
-    platform: 'node',
     format: 'esm',
     target: PARSED_FROM,
     plugins: [builtinsByRequire],
+    banner: { js: START },
+  });
+  return metafile;
+}
+
+/** The same for a single executable, whose Node takes a script that is no module. */
+export async function bundleForSingleFile(outfile: string): Promise<void> {
+  const { define, ...others } = await settings();
+  await build({
+    ...others,
+    outfile,
+    format: 'cjs',
+    target: `node${SINGLE_FILE_NODE_MAJOR}`,
+    define: { ...define, SINGLE_FILE: 'true', 'import.meta.url': '""' },
+  });
+}
+
+async function settings() {
+  return {
+    absWorkingDir: ROOT,
+    entryPoints: ['cli/main.ts'],
+    bundle: true,
+    platform: 'node',
     legalComments: 'none',
     metafile: true,
     // A third less to read at each start. Names stay as they are: they stand in stack traces.
@@ -99,10 +121,8 @@ export async function bundle(outfile?: string): Promise<Metafile> {
       // Node's own is newer, and there anyway.
       'readable-stream': 'node:stream',
     },
-    banner: { js: START },
     define: { LAYER_WORKER: JSON.stringify(await layerWorker()) },
-  });
-  return metafile;
+  } as const satisfies BuildOptions;
 }
 
 /** Where the packages are installed whose code is in the bundle, as package-lock.json has it: `node_modules/ws`. */

@@ -2,9 +2,7 @@
  * The only file that knows zstd-napi. Compresses a stream of bytes into one zstd frame (RFC 8878) on
  * libzstd's own threads, at a level that may change on the way, and decompresses within fixed bounds.
  */
-import { createRequire } from 'node:module';
 import { availableParallelism } from 'node:os';
-import { fileURLToPath } from 'node:url';
 import type {
   CCtx as CompressionContext,
   DCtx as DecompressionContext,
@@ -12,9 +10,7 @@ import type {
 } from 'zstd-napi/binding.js';
 import { ImgmvError } from './errors.ts';
 import { ZSTD_WINDOW_LOG_MAX } from './limits.ts';
-
-/** Where package.json of imgmv stands: one folder up in the sources and in dist/. */
-const INSTALLED = fileURLToPath(new URL('..', import.meta.url)).replace(/\/$/, '');
+import { INSTALLED, isSingleFile, shippedAddon } from './shipped.ts';
 
 type Addon = typeof import('zstd-napi/binding.js');
 
@@ -38,7 +34,7 @@ let addon: Addon | undefined;
  */
 export function requireZstd(): Addon {
   try {
-    addon ??= createRequire(import.meta.url)('zstd-napi/binding.js') as Addon;
+    addon ??= shippedAddon('zstd-napi/binding.js') as Addon;
     return addon;
   } catch (cause) {
     const { code, message } = cause as NodeJS.ErrnoException;
@@ -46,7 +42,9 @@ export function requireZstd(): Addon {
       code === 'MODULE_NOT_FOUND' ? 'it was not installed, or not compiled' : message.split('\n')[0];
     throw new ImgmvError('not-installed', `the zstd addon of imgmv cannot be loaded: ${why}`, {
       cause,
-      hint: `compile it, which takes python3, make and g++: npm_config_build_from_source=true npm rebuild zstd-napi --ignore-scripts=false --prefix ${shellWord(INSTALLED)}`,
+      hint: isSingleFile
+        ? 'imgmv writes it to an unnamed file where programs may run: in TMPDIR, /dev/shm, /run, /var/tmp, your home or here'
+        : `compile it, which takes python3, make and g++: npm_config_build_from_source=true npm rebuild zstd-napi --ignore-scripts=false --prefix ${shellWord(INSTALLED)}`,
     });
   }
 }

@@ -5,7 +5,7 @@
  */
 
 import { createHash } from 'node:crypto';
-import { access } from 'node:fs/promises';
+import { access, readdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { ImgmvError } from '../../proto/errors.ts';
 import { usage } from '../streams/errors.ts';
@@ -118,6 +118,16 @@ async function contextEndpoint(name: string, foundBy: string, env: Environment):
   return checked({ address: endpoint.Host, foundBy: `context ${name}`, ...(tls && { tls }) });
 }
 
+/** Of all contexts that docker has stored, but those whose files cannot be read. */
+export async function contextNames(env: Environment): Promise<readonly string[]> {
+  const base = join(configDirectory(env), 'contexts', 'meta');
+  const directories = await readdir(base).catch(() => []);
+  const texts = await Promise.all(
+    directories.map((directory) => readOptional(join(base, directory, 'meta.json')).catch(() => undefined)),
+  );
+  return texts.flatMap((text) => /"Name":\s*"([^"\\]+)"/.exec(text ?? '')?.[1] ?? []).sort();
+}
+
 /** DOCKER_TLS_VERIFY and DOCKER_CERT_PATH, which hold for tcp:// addresses. */
 async function envTls(env: Environment): Promise<{ tls?: Tls }> {
   if (!env.DOCKER_TLS_VERIFY && !env.DOCKER_CERT_PATH) return {};
@@ -142,7 +152,7 @@ function checked(endpoint: Endpoint): Endpoint {
 }
 
 /** What transport.ts can reach: a socket by its path, or a host. */
-function isDockerHost(address: string): boolean {
+export function isDockerHost(address: string): boolean {
   if (/^unix:\/\/./.test(address)) return true;
   if (!/^(tcp|http|https|ssh):\/\/./.test(address)) return false;
   try {

@@ -29,7 +29,7 @@ export type NamedEndpoint = EngineReference | ArchiveEndpoint;
 export type SourceEndpoint = EngineEndpoint | ArchiveEndpoint;
 export type SinkEndpoint = SourceEndpoint | EachEndpoint;
 
-const KINDS = ['docker-daemon', ...FILE_KINDS, ...DIRECTORY_KINDS];
+export const KINDS = ['docker-daemon', ...FILE_KINDS, ...DIRECTORY_KINDS];
 
 export function endpointText(endpoint: NamedEndpoint | EachEndpoint): string {
   if (endpoint.kind === 'docker-daemon') return `docker-daemon:${endpoint.reference}`;

@@ -1,26 +1,13 @@
 /** What a host says of itself: to the other one, and to whoever watches. */
-import { readFileSync } from 'node:fs';
 import { CONFIRMS, type Hello, KEEPS_IDS, PLACES, PUSH } from '../../proto/messages.ts';
+import { shippedText } from '../../proto/shipped.ts';
 import { Engine, type EngineOptions } from '../docker/engine.ts';
 import type { EngineInfo } from '../docker/engine-info.ts';
 import { type Emit, type EventOf, warnBy } from '../model/events.ts';
 import { HOST_PLATFORM } from '../model/image.ts';
 import type { Session } from '../peer/session.ts';
 
-/** package.json is one folder up in the sources and two in dist/. */
-function readVersion(): string {
-  for (const path of ['../package.json', '../../package.json']) {
-    try {
-      return (JSON.parse(readFileSync(new URL(path, import.meta.url), 'utf8')) as { version: string })
-        .version;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-    }
-  }
-  throw new Error('package.json is missing beside imgmv: the installation is incomplete');
-}
-
-export const VERSION = readVersion();
+export const VERSION = (JSON.parse(shippedText('package.json')) as { version: string }).version;
 
 export interface Host {
   readonly info: Pick<EngineInfo, 'version' | 'store' | 'platform'> & { readonly kind: string };

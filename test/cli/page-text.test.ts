@@ -44,6 +44,10 @@ fill one.
 `);
 });
 
+it('leaves the page as it is where there is no terminal', () => {
+  expect(pageText(PAGE, Number.POSITIVE_INFINITY)).toBe(PAGE);
+});
+
 it('makes no line longer than can be read', () => {
   const words = 'word '.repeat(60).trim();
   const lines = pageText(words, 400).split('\n');

@@ -59,6 +59,11 @@ const byId = {
   reason: 'no image can be made that has this id',
   line: (written: string) => written.replace('4f5c8ab5e3b1', '$(docker image ls --quiet web:1.0)'),
 };
+/** Where it would go is of the host. */
+const shown = {
+  reason: 'it would be written to a folder of this host: test/e2e/completion.test.ts reads it in the shells',
+  line: (written: string) => written.slice(0, written.indexOf(' >')),
+};
 /** The image is built by another test. */
 const container = {
   reason: 'test/packaging/container.test.ts builds the image and runs it; here it is the program itself',
@@ -268,6 +273,15 @@ const EXAMPLES: Readonly<Record<string, Play>> = {
       },
     },
   ),
+  'imgmv send web:1.0 --to ssh://ops@host-b': here(/--code-file has no say in what goes by ssh/, {
+    exit: 2,
+    onlyFails:
+      'test/e2e/send-by-ssh.test.ts has an sshd; here is none, and each `send` gets a file with a code',
+  }),
+  'imgmv clean --to ssh://ops@host-b': here(/no docker engine/, {
+    exit: 14,
+    onlyFails: 'test/e2e/send-by-ssh.test.ts has an sshd; here is none',
+  }),
   'imgmv copy docker-daemon:web:1.0 docker-archive:- | ssh host-b docker load':
     here(/Loaded image: web:1\.0/),
   'docker save web:1.0 | imgmv send --from docker-archive:- --to host-b': sent(arrives('web:1\\.0')),
@@ -292,6 +306,20 @@ const EXAMPLES: Readonly<Record<string, Play>> = {
   'IMGMV_TO=host-b imgmv send web:1.0': sent(arrives('web:1.0')),
   'imgmv send web:1.0 --to host-b --limit 10M': sent(arrives('web:1.0')),
   'imgmv clean --force': here(/Nothing is left of interrupted runs/, { on: 'b', alone: true }),
+
+  // What shells want
+  'imgmv completion bash > /usr/share/bash-completion/completions/imgmv': here(
+    /^complete -F _imgmv imgmv$/m,
+    {
+      instead: shown,
+    },
+  ),
+  'imgmv completion zsh > /usr/local/share/zsh/site-functions/_imgmv': here(/^#compdef imgmv$/m, {
+    instead: shown,
+  }),
+  'imgmv completion fish > /usr/share/fish/vendor_completions.d/imgmv.fish': here(/^complete -c imgmv /m, {
+    instead: shown,
+  }),
 
   // The container image
   'docker run -it --rm --network host --log-driver none --group-add "$(stat -c %g /var/run/docker.sock)" -v /var/run/docker.sock:/var/run/docker.sock imgmv receive --once':

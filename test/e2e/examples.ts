@@ -11,7 +11,7 @@ export interface Example {
 }
 
 const ROOT = fileURLToPath(new URL('../../', import.meta.url));
-const COMMANDS = ['receive', 'send', 'plan', 'ls', 'copy', 'clean', 'doctor'];
+const COMMANDS = ['receive', 'send', 'plan', 'ls', 'copy', 'clean', 'doctor', 'completion'];
 const COMMAND = new RegExp(`(?:^|[ |(])imgmv (?:${COMMANDS.join('|')})\\b`);
 /** The same where it stands in a remark, or in a sentence as code. */
 const IN_TEXT = new RegExp(`^imgmv (?:${COMMANDS.join('|')}) \\S.*$`);

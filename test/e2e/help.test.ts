@@ -12,6 +12,7 @@ const helps = [
   { args: ['clean', '--help'], golden: 'clean' },
   { args: ['ls', '--help'], golden: 'ls' },
   { args: ['doctor', '--help'], golden: 'doctor' },
+  { args: ['completion', '--help'], golden: 'completion' },
 ];
 
 it.each(helps)('$args', async ({ args, golden }) => {

@@ -2,7 +2,8 @@ import { access, mkdir } from 'node:fs/promises';
 import { join } from 'node:path';
 import { run } from './command.ts';
 
-const SUITE = 'sid';
+/** Of those that Debian's archive still has. */
+const OLD_SUITE = 'bullseye';
 const PACKAGES = ['docker.io', 'containerd', 'runc', 'iptables', 'ca-certificates'];
 
 /** Where what is costly to make is kept between runs; `IMGMV_RIG_CACHE` moves it. */
@@ -14,9 +15,18 @@ export function cacheDirectory(): string {
  * The root of a Debian that holds a newer Docker than this host's. Made once, which takes about two minutes
  * and needs Debian's archive; other processes that ask meanwhile wait for it. It is never written to after.
  */
-export async function newerDebian(): Promise<string> {
-  const root = join(cacheDirectory(), SUITE);
-  if (await exists(join(root, 'usr/sbin/dockerd'))) return root;
+export function newerDebian(): Promise<string> {
+  return debian('sid', PACKAGES);
+}
+
+/** The root of the oldest Debian that imgmv's single executable runs on, and nothing besides. Made as the other. */
+export function oldDebian(): Promise<string> {
+  return debian(OLD_SUITE, []);
+}
+
+async function debian(suite: string, packages: readonly string[]): Promise<string> {
+  const root = join(cacheDirectory(), suite);
+  if (await exists(root)) return root;
   await mkdir(cacheDirectory(), { recursive: true });
   // flock is let go of by the kernel, so a run that was killed here blocks nobody.
   await run([
@@ -27,8 +37,8 @@ export async function newerDebian(): Promise<string> {
     DEBOOTSTRAP,
     'debootstrap',
     root,
-    SUITE,
-    PACKAGES.join(','),
+    suite,
+    packages.join(','),
   ]);
   return root;
 }
@@ -38,7 +48,7 @@ const DEBOOTSTRAP = `
   test -e "$1" && exit
   command -v debootstrap >/dev/null || { echo 'debootstrap is not installed' >&2; exit 1; }
   rm -rf "$1.new"
-  unshare --mount debootstrap --variant=minbase --include="$3" "$2" "$1.new" >"$1.log" 2>&1 || {
+  unshare --mount debootstrap --variant=minbase \${3:+--include="$3"} "$2" "$1.new" >"$1.log" 2>&1 || {
     tail -n 2 "$1.log" >&2
     exit 1
   }

@@ -24,6 +24,8 @@ export interface ImgmvOptions {
   readonly cwd?: string;
   /** Another build; {@link IMGMV} when left out. */
   readonly program?: string;
+  /** A single executable, in place of Node and a build. */
+  readonly executable?: string;
 }
 
 /** One line of `--json`. */
@@ -56,7 +58,8 @@ export interface Imgmv extends AsyncDisposable {
 const WAIT_TIMEOUT_MS = 150_000;
 
 export function runImgmv(args: readonly string[], options: ImgmvOptions = {}): Imgmv {
-  const command = [process.execPath, options.program ?? IMGMV, ...args];
+  const { executable, program: build = IMGMV } = options;
+  const command = [...(executable === undefined ? [process.execPath, build] : [executable]), ...args];
   const [program = '', ...rest] = options.host?.argv(command) ?? command;
   const child = spawn(program, rest, {
     cwd: options.cwd,
