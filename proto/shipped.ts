@@ -18,8 +18,8 @@ export const INSTALLED = isSingleFile ? '' : fileURLToPath(new URL('..', import.
 
 const here = isSingleFile ? process.execPath : import.meta.url;
 
-/** An unnamed file in a directory (open(2), Linux); Node has no constant for it. */
-const O_TMPFILE = 0o20200000;
+/** An unnamed file in a directory (open(2), Linux); Node has no constant for it, and processors differ in one of its parts. */
+const O_TMPFILE = 0o20000000 | constants.O_DIRECTORY;
 
 /** `docs/push.md`, `package.json`: a file of imgmv's, by where it stands in its folder. Throws as `readFileSync` does. */
 export function shippedText(path: string): string {

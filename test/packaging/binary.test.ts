@@ -11,6 +11,7 @@ import { engineSupport } from '../rig/engine.ts';
 import { loadImage } from '../rig/images.ts';
 import { scratchDirectory } from '../rig/scratch.ts';
 import { describeOn } from '../rig/suite.ts';
+import { requirePrograms, supportOf } from '../rig/support.ts';
 
 const BINARY = join(ROOT, 'dist', 'imgmv-linux-x64');
 const BARE = ['env', '-i', 'PATH=/usr/bin:/bin'];
@@ -60,6 +61,21 @@ describe('the single executable', () => {
     expect(await docker('imgmv', 'version')).toBe(`${manifest.version}\n`);
   });
 });
+
+describeOn(
+  'the single executable for arm64',
+  [await supportOf(() => requirePrograms('aarch64-linux-gnu-g++', 'qemu-aarch64'))],
+  () => {
+    it('runs, with its addon', async () => {
+      await run(['npm', 'run', '--silent', '--ignore-scripts', 'binary', '--', '--arch', 'arm64'], {
+        cwd: ROOT,
+      });
+      const arm = join(ROOT, 'dist', 'imgmv-linux-arm64');
+      const script = `qemu-aarch64 -L /usr/aarch64-linux-gnu ${arm} doctor || true`;
+      expect(await run(['sh', '-c', script])).toMatch(/with Node 24\.\S+ and the zstd addon$/m);
+    });
+  },
+);
 
 describeOn('the single executable, at both ends', [await engineSupport('20')], () => {
   it('moves an image', async () => {
