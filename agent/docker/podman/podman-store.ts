@@ -1,5 +1,6 @@
 /** Podman's service counts as a classic engine; what is different about its loads stands here. */
 import type { Digest, Image } from '../../model/image.ts';
+import type { Pushable } from '../../model/sink.ts';
 import type { ClassicView, ImageParts } from '../../oci/image-parts.ts';
 import type { ArchiveFile } from '../archive.ts';
 import { ClassicStore } from '../classic/classic-store.ts';
@@ -13,6 +14,18 @@ export const WHY_SAVED = "podman's store is looked at, and not read";
 export class PodmanStore extends ClassicStore {
   override readonly comparesLayers = false;
   protected override readonly whySaved = WHY_SAVED;
+
+  /**
+   * It pushes the layers that its store has for an image, which its config need not name, and takes any layer of the store
+   * with the same diffID for one of them: to look at those of the image would not be enough.
+   */
+  override async pushable(): Promise<Pushable> {
+    return { foreign: [], unseen: true };
+  }
+
+  override async whyUnseen(): Promise<string | undefined> {
+    return 'which layers podman pushes does not show beforehand';
+  }
 
   override checkLayer(): void {}
 

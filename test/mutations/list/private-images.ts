@@ -382,8 +382,8 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
     file: 'agent/docker/classic/direct/layouts.ts',
     find: "kind === 'podman' ?",
     replace: 'kind !== kind ?',
-    tests: files('podman'),
-    says: [FILES, UNSEEN],
+    tests: files('podman does not keep'),
+    says: [FILES, SEEN],
   },
   {
     name: 'fuse-overlayfs is taken to find files as the kernel does',
@@ -391,6 +391,14 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
     find: "    if (!this.#layout.findsOwn) return 'unseen';\n",
     replace: '',
     tests: tests('test/agent/docker/classic/layer-store.test.ts'),
+    says: [FUSE],
+  },
+  {
+    name: 'podman pushes for a sender what imgmv has looked at',
+    file: 'agent/docker/podman/podman-store.ts',
+    find: "    return 'which layers podman pushes does not show beforehand';\n",
+    replace: '    return super.whyUnseen();\n',
+    tests: files('a receiver on podman'),
     says: [FUSE],
   },
   {
