@@ -95,7 +95,7 @@ export async function configure(command: Command): Promise<void> {
       .map((attribute) => [attribute, command.getOptionValue(attribute)]),
   );
   const own = Object.entries(config.values).filter(
-    ([key]) => attributes.includes(key) && !(key === 'report' && isOpenEnded(command)),
+    ([key]) => attributes.includes(key) && !isOfOthers(key, command),
   );
   const values = Object.fromEntries(
     Object.entries(underlay(Object.fromEntries(own), typed)).filter(([key]) => !(key in typed)),
@@ -104,9 +104,10 @@ export async function configure(command: Command): Promise<void> {
   command.setOptionValueWithSource('configured', { ...config, values }, 'config');
 }
 
-/** A report is of one session. */
-function isOpenEnded(command: Command): boolean {
-  return command.name() === 'receive' && command.getOptionValue('once') !== true;
+/** A report is of one session; and nobody means another host's engine by where images usually go. */
+function isOfOthers(key: string, command: Command): boolean {
+  const isOpenEnded = command.name() === 'receive' && command.getOptionValue('once') !== true;
+  return (key === 'report' && isOpenEnded) || (key === 'to' && command.name() === 'clean');
 }
 
 /** What was typed, without what is configured. */

@@ -88,6 +88,7 @@ export class EngineWriter {
       ...this.#options,
       order,
       onCommitted: (digest) => this.#parts.committed(digest),
+      alone: (work) => this.#options.store.loadAlone(work),
       check: (id, from, upTo) =>
         this.#options.store.checkLoaded(id, this.#image.diffIds.slice(0, upTo), from),
       lost: async (error) => this.#disbelieves(error) || (await this.#gone()) !== undefined,
@@ -251,9 +252,11 @@ export class EngineWriter {
   async #loadWhole(): Promise<Loaded> {
     const name = this.#privateName;
     const { id, files } = await this.#options.store.loadable(this.#parts, this.#image, name);
-    await this.#finishLoad(files, name);
-    await this.#verify(this.#loadedName ?? id, id);
-    await this.#checkLoaded(id);
+    await this.#options.store.loadAlone(async () => {
+      await this.#finishLoad(files, name);
+      await this.#verify(this.#loadedName ?? id, id);
+      await this.#checkLoaded(id);
+    });
     return this.#setNames(id, this.#loadedName);
   }
 
@@ -301,11 +304,10 @@ export class EngineWriter {
       await this.#options.store.checkLoaded(id, diffIds, from);
     } catch (error) {
       const failure = toImgmvError(error);
-      // What has no name would stay.
-      if (this.#loadedName === undefined)
-        await this.#engine.dropName(id).catch((cause: unknown) => {
-          failure.cause ??= cause;
-        });
+      // What has no name would stay, and what has one would until the image is given up.
+      await this.#engine.dropName(this.#loadedName ?? id).catch((cause: unknown) => {
+        failure.cause ??= cause;
+      });
       throw failure;
     }
   }

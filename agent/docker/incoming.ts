@@ -26,6 +26,8 @@ export interface IncomingOptions {
   readonly waited: Stopwatch;
   readonly signal: AbortSignal;
   readonly onCommitted: (digest: Digest) => void;
+  /** Does `work`, which loads something and looks at it; maybe not at once. */
+  readonly alone: <T>(work: () => Promise<T>) => Promise<T>;
   /** Image `id` has the lowest `upTo` layers; those from `from` on came. Throws where the engine must not keep them. */
   readonly check: (id: Digest, from: number, upTo: number) => Promise<void>;
   /** Whether it may have failed for want of layers that were taken to be here: they are asked for again. */
@@ -218,13 +220,9 @@ export class Incoming {
     });
   }
 
-  async #finish(commit: Commit): Promise<void> {
+  /** `lower`: the names before this one. */
+  async #load(commit: Commit, name: string, lower: string[]): Promise<void> {
     const { load, layers, upTo } = commit;
-    const name = this.#options.helpers.nextName();
-    for (const { path, in: at } of layers) if (at instanceof Buffer) await load.add([path, at]);
-    for (const file of this.#order.helper(name, commit)) await load.add(file);
-    const lower = this.#names;
-    this.#names = [...lower, name];
     await load.finish();
     const made = await this.#engine.inspect(name);
     if (!made || !this.#order.holds(made, commit))
@@ -239,6 +237,16 @@ export class Incoming {
       await this.#drop([name]);
       throw error;
     }
+  }
+
+  async #finish(commit: Commit): Promise<void> {
+    const { load, layers } = commit;
+    const name = this.#options.helpers.nextName();
+    for (const { path, in: at } of layers) if (at instanceof Buffer) await load.add([path, at]);
+    for (const file of this.#order.helper(name, commit)) await load.add(file);
+    const lower = this.#names;
+    this.#names = [...lower, name];
+    await this.#options.alone(() => this.#load(commit, name, lower));
     this.#open.delete(load);
     this.#unpackedBytes += load.unpackedBytes;
     const waiting = new Set(this.#order.waiting().map(({ digest }) => digest));

@@ -4,11 +4,12 @@ import { json } from 'node:stream/consumers';
 import { afterAll, beforeAll, expect, it } from 'vitest';
 import { type Engine, engineSupport, type Flavour, startEngine } from '../rig/engine.ts';
 import { loadImage } from '../rig/images.ts';
+import { runImgmv, toldBy } from '../rig/imgmv.ts';
 import { busyboxLayer, type LayerSpec } from '../rig/layers.ts';
 import { startRegistry } from '../rig/registry.ts';
 import { type ScratchDirectory, scratchDirectory } from '../rig/scratch.ts';
 import { describeOn } from '../rig/suite.ts';
-import { expectRuns, expectSavedWhole, inspect, moved, told } from './moved.ts';
+import { expectRuns, expectSavedWhole, inspect, moved } from './moved.ts';
 import { startMidway } from './relayed.ts';
 import { type Between, expectEnd, holdings, sceneOf } from './scene.ts';
 
@@ -162,14 +163,15 @@ for (const other of ['20', '28c'] as const satisfies readonly Flavour[]) {
       );
 
       it(
-        'pushes on what has arrived',
+        'pushes on what was copied into it',
         async () => {
           await using registry = await startRegistry();
           const name = `${registry.address}/team/pod:1`;
           await onDocker(name, await newBase('pushed'));
-          await using receiver = await into.receive({ args: ['--once', '--push', `${registry.address}/*`] });
-          await using sender = into.send(receiver, [name, '--json']);
-          const { images } = await told(sender, receiver);
+          const hosts = ['--src-docker-host', docker.dockerHost, '--dest-docker-host', podman.dockerHost];
+          const places = [`docker-daemon:${name}`, 'docker-daemon:'];
+          await using copy = runImgmv(['copy', ...places, ...hosts, '--push', '--json']);
+          const images = (await toldBy(copy)).filter(({ event }) => event === 'image');
           const digest = await registry.digestOf('team/pod', '1');
           expect(digest).toMatch(/^sha256:/);
           expect(images).toMatchObject([{ status: 'loaded', pushed: [{ ref: name, digest, error: null }] }]);

@@ -62,6 +62,7 @@ class FakeRequest extends EventEmitter {
 function fakeEngine(bytes: Buffer, cutAt: readonly number[], status: number): Engine {
   const respond = () => Object.assign(Readable.from(cut(bytes, cutAt)), { statusCode: status });
   return {
+    endpoint: { address: 'unix:///var/run/docker.sock' },
     info: { store: 'classic', kind: 'docker', version: '28.0.0' },
     transport: { request: () => new FakeRequest(respond), options: {}, protocol: 'http' },
     lost: (what: string, cause: unknown) =>

@@ -20,6 +20,8 @@ import { classicTar, rawTar } from './raw-tar.ts';
 import { TAR, Thief } from './thief.ts';
 
 const MIB = 2 ** 20;
+/** As many take podman seconds to unpack. */
+const MANY_FILES = 60_000;
 const SECRET = Buffer.concat([Buffer.from('TOP SECRET'), randomBytes(2 ** 20)]);
 
 const GZIP = Buffer.from([0x1f, 0x8b]);
@@ -237,6 +239,20 @@ describeOn(
       const { exit } = await thief.steal([image], { registries: [] });
       expect(await thief.engine.docker(['image', 'ls', '--quiet', name])).toBe('');
       expect(exit).toBe(13);
+    });
+
+    // A layer that podman has it takes from its disk, through links: an image beside could tell whether a guess is right.
+    it('podman loads no image while another one may have such a layer', async () => {
+      const there = join(dirname(thief.engine.socketPath), 'data');
+      const codes = [];
+      for (const guess of [SECRET, randomBytes(SECRET.length)]) {
+        const odd = rawTar({ name: 'a/secret', body: guess }, link('a', there));
+        const slow = rawTar(...Array.from({ length: MANY_FILES }, (_, at) => file(`${guess[0]}/${at}`)));
+        const beside = [1, 2, 3].map((at) => imageOf(`beside:${at}`, [rawTar(file(`${at}`)), odd]));
+        const images = [await imageOf('odd:1', [odd, slow]), ...(await Promise.all(beside))];
+        codes.push(await thief.codesOf(images));
+      }
+      expect(codes).toEqual([Array(4).fill('integrity'), Array(4).fill('integrity')]);
     });
 
     it('podman loads the layer’s own', async () => {

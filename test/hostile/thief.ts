@@ -116,6 +116,39 @@ export class Thief implements AsyncDisposable {
   }
 
   /**
+   * Offers the images at once to a receiver that pushes nothing, and sends what it asks for, as often as it does. Gives
+   * what became of each: a code of an error, or `loaded`.
+   */
+  async codesOf(images: readonly MemoryImage[]): Promise<readonly string[]> {
+    await using receiver = await this.built.receive(['--once', '--json'], { host: this.engine.place });
+    const thief = await ScriptedSender.pairBy(receiver.port, receiver.code);
+    await thief.say({ type: 'offer', items: images.map(wholeOffer), last: true });
+    const { items } = await thief.hear('answer');
+    const lane = await thief.lane();
+    let sending = Promise.resolve();
+    const send = (number: number, missing: readonly Digest[] = []) => {
+      const { blobs } = images[number] as MemoryImage;
+      const asked = blobs.filter(({ kind, digest }) => kind !== 'layer' || missing.includes(digest));
+      sending = sending.then(() => sendBlobs(lane, number, asked));
+    };
+    for (const [number, { missing }] of items.entries()) send(number, missing);
+    const codes: string[] = [];
+    for (let left = images.length; left > 0; ) {
+      const message = await thief.control.receive();
+      if (!message) throw new Error('the other side ended before it said what became of the images');
+      if (message.type === 'again') send(message.item, message.missing);
+      if (message.type !== 'result') continue;
+      codes[message.item] = message.error?.code ?? message.status;
+      left--;
+    }
+    await sending;
+    await thief.say({ type: 'finish' });
+    await Promise.all([thief.end(), lane.end()]);
+    await receiver.imgmv.exit;
+    return codes;
+  }
+
+  /**
    * Brings documents into the target's store as layers of an image that is not unpacked: nobody checks what they name.
    */
   async carry(...documents: readonly MemoryBlob[]): Promise<void> {

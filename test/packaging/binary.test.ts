@@ -35,8 +35,10 @@ describe('the single executable', () => {
     );
   });
 
-  it('finds its addon where programs in /tmp may not run', async () => {
-    const script = `mount -t tmpfs -o noexec,mode=1777 none /tmp && ${BARE.join(' ')} ${BINARY} doctor || true`;
+  it('finds its addon where programs in the directory for temporary files may not run', async () => {
+    await using scratch = await scratchDirectory();
+    const mount = `mount -t tmpfs -o noexec none ${scratch.path}`;
+    const script = `${mount} && ${BARE.join(' ')} TMPDIR=${scratch.path} ${BINARY} doctor || true`;
     expect(await run(['unshare', '--mount', 'sh', '-c', script])).toMatch(/and the zstd addon$/m);
   });
 

@@ -90,6 +90,10 @@ export class ContainerdStore implements ImageStore {
 
   async checkLoaded(): Promise<void> {}
 
+  loadAlone<T>(work: () => Promise<T>): Promise<T> {
+    return work();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {}
 
   commitOrder(image: Image): CommitOrder {

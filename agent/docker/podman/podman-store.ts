@@ -1,4 +1,5 @@
 /** Podman's service counts as a classic engine; what is different about its loads stands here. */
+import { Turns } from '../../../proto/turns.ts';
 import type { Digest, Image } from '../../model/image.ts';
 import type { Pushable } from '../../model/sink.ts';
 import type { ClassicView, ImageParts } from '../../oci/image-parts.ts';
@@ -14,6 +15,7 @@ export const WHY_SAVED = "podman's store is looked at, and not read";
 export class PodmanStore extends ClassicStore {
   override readonly comparesLayers = false;
   protected override readonly whySaved = WHY_SAVED;
+  readonly #loads = new Turns();
 
   /**
    * It pushes the layers that its store has for an image, which its config need not name, and takes any layer of the store
@@ -25,6 +27,11 @@ export class PodmanStore extends ClassicStore {
 
   override async whyUnseen(): Promise<string | undefined> {
     return 'which layers podman pushes does not show beforehand';
+  }
+
+  /** Of a layer that it has podman takes its own, wherever links in that lead: an odd one has to be gone before the next load. */
+  override loadAlone<T>(work: () => Promise<T>): Promise<T> {
+    return this.#loads.take(work);
   }
 
   override checkLayer(): void {}
