@@ -1,4 +1,4 @@
-/** `--to ssh://…`: the engine of a host where nothing of ours is needed takes the images itself. */
+/** `--to ssh://…`: the images go straight into the engine of the other host, which needs no imgmv. */
 import { copyImages } from '../agent/commands/copy.ts';
 import { ImgmvError } from '../proto/errors.ts';
 import { JOBS, RETRIES } from '../proto/limits.ts';
@@ -11,12 +11,13 @@ import { nameGiven, pickerFor } from './sender-images.ts';
 import type { SenderFlags } from './sender-options.ts';
 import { engineAt } from './ssh-place.ts';
 
-/** What is about a session of two imgmv, which there is none of. */
+/** Options of a session between two imgmv. By ssh there is none. */
 const OF_SESSIONS = {
   codeFile: '--code-file',
   connectTimeout: '--connect-timeout',
   reconnect: '--reconnect',
   limit: '--limit',
+  level: '--level',
 } as const;
 
 /** Gives the exit status. Throws what ended the run before there was a ledger. */
@@ -27,6 +28,8 @@ export async function sendBySsh(
   { engine, emit, signal }: Run,
 ): Promise<number> {
   requireUnset(asked);
+  if (asked.limit !== undefined && asked.limit !== 'none')
+    emit({ event: 'warning', message: 'the limit from the configuration does not apply to ssh://' });
   requireArchive(asked.from, asked);
   const stdinTaken = requireStdinOnce(asked);
   if (asked.confirm) requireTerminal({ stdinTaken, hint: 'run it on a terminal, or leave --confirm out' });
@@ -65,7 +68,7 @@ export async function sendBySsh(
 function requireUnset(asked: SenderFlags): void {
   for (const [key, option] of Object.entries(OF_SESSIONS))
     if (asked[key as keyof typeof OF_SESSIONS] !== undefined && !isConfigured(asked, key))
-      throw new ImgmvError('usage', `${option} has no say in what goes by ssh`, {
+      throw new ImgmvError('usage', `${option} does not work with ssh://`, {
         hint: 'leave it out: it is for a host where `imgmv receive` waits',
       });
 }

@@ -88,7 +88,7 @@ export class EngineWriter {
       ...this.#options,
       order,
       onCommitted: (digest) => this.#parts.committed(digest),
-      alone: (work) => this.#options.store.loadAlone(work),
+      runLoad: (work) => this.#options.store.runLoad(work),
       check: (id, from, upTo) =>
         this.#options.store.checkLoaded(id, this.#image.diffIds.slice(0, upTo), from),
       lost: async (error) => this.#disbelieves(error) || (await this.#gone()) !== undefined,
@@ -252,7 +252,7 @@ export class EngineWriter {
   async #loadWhole(): Promise<Loaded> {
     const name = this.#privateName;
     const { id, files } = await this.#options.store.loadable(this.#parts, this.#image, name);
-    await this.#options.store.loadAlone(async () => {
+    await this.#options.store.runLoad(async () => {
       await this.#finishLoad(files, name);
       await this.#verify(this.#loadedName ?? id, id);
       await this.#checkLoaded(id);

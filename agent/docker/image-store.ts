@@ -74,8 +74,8 @@ export interface ImageStore extends AsyncDisposable {
   checkLayer(head: Buffer): void;
   /** The engine has image `id` of these layers by now, which came from position `from` on. Throws integrity where it must not keep them; where it cannot be seen what it has made of them, nothing. */
   checkLoaded(id: Digest, diffIds: readonly Digest[], from: number): Promise<void>;
-  /** Does `work`, which loads something and looks at it, alone if what a load leaves may be read by another one meanwhile. */
-  loadAlone<T>(work: () => Promise<T>): Promise<T>;
+  /** Runs `work`, which loads an image and checks it. One at a time, if the engine might reuse an unchecked layer for another image. */
+  runLoad<T>(work: () => Promise<T>): Promise<T>;
   /** How layers are committed one by one; undefined where those of this image cannot be. `below`: so many of the lowest are here. */
   commitOrder(image: Image, below: number): CommitOrder | undefined;
   /** `parts` are whole. `name`: undefined for none. */

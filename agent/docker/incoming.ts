@@ -26,8 +26,8 @@ export interface IncomingOptions {
   readonly waited: Stopwatch;
   readonly signal: AbortSignal;
   readonly onCommitted: (digest: Digest) => void;
-  /** Does `work`, which loads something and looks at it; maybe not at once. */
-  readonly alone: <T>(work: () => Promise<T>) => Promise<T>;
+  /** Runs `work`, which loads an image and checks it, at a time when no other load can interfere. */
+  readonly runLoad: <T>(work: () => Promise<T>) => Promise<T>;
   /** Image `id` has the lowest `upTo` layers; those from `from` on came. Throws where the engine must not keep them. */
   readonly check: (id: Digest, from: number, upTo: number) => Promise<void>;
   /** Whether it may have failed for want of layers that were taken to be here: they are asked for again. */
@@ -246,7 +246,7 @@ export class Incoming {
     for (const file of this.#order.helper(name, commit)) await load.add(file);
     const lower = this.#names;
     this.#names = [...lower, name];
-    await this.#options.alone(() => this.#load(commit, name, lower));
+    await this.#options.runLoad(() => this.#load(commit, name, lower));
     this.#open.delete(load);
     this.#unpackedBytes += load.unpackedBytes;
     const waiting = new Set(this.#order.waiting().map(({ digest }) => digest));

@@ -1,6 +1,6 @@
 /**
- * How the tar of a load goes to an engine of another host: compressed, since there is a link between. Engines look at the
- * first bytes of what they are to load (moby pkg/archive, DecompressStream).
+ * Compresses what is loaded into an engine on another host. Engines recognize compression by the first bytes of the tar
+ * (moby pkg/archive, DecompressStream).
  */
 
 import { promisify } from 'node:util';

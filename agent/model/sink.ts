@@ -80,7 +80,7 @@ export interface Outcome {
 export interface Pushable {
   /** What the image names and its source has neither sent nor offered. If there is any, nothing may be pushed. */
   readonly foreign: readonly Digest[];
-  /** Why the engine would push a file of its host: which file of which layer. Nothing may be pushed then. */
+  /** Names the file of a layer in whose place the engine would push a file of its host. If set, nothing may be pushed. */
   readonly withheld?: string;
   /** Whether it would cannot be seen from here. */
   readonly unseen?: boolean;

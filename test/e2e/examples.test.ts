@@ -273,7 +273,7 @@ const EXAMPLES: Readonly<Record<string, Play>> = {
       },
     },
   ),
-  'imgmv send web:1.0 --to ssh://ops@host-b': here(/--code-file has no say in what goes by ssh/, {
+  'imgmv send web:1.0 --to ssh://ops@host-b': here(/--code-file does not work with ssh:/, {
     exit: 2,
     onlyFails:
       'test/e2e/send-by-ssh.test.ts has an sshd; here is none, and each `send` gets a file with a code',

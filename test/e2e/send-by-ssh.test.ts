@@ -49,8 +49,12 @@ for (const flavour of ['20', '28c', 'podman'] as const satisfies readonly Flavou
         expect(await plan.exit).toEqual({ code: 0, signal: null });
         expect(await namesAt(target)).toEqual([]);
 
-        await using first = imgmv('send', 'team/web:1');
+        const { dockerHost } = source;
+        await using first = runImgmv(['send', 'team/web:1', '--to', to, '--docker-host', dockerHost], {
+          env: { ...host.env, IMGMV_LIMIT: '50M' },
+        });
         await expectEnd(first, 0, /^loaded team\/web:1 [0-9a-f]{12}.*verified$/m);
+        expect(first.stderr).toMatch(/warning: the limit from the configuration does not apply to ssh:/);
         await using second = imgmv('send', 'team/web:2', '--retag', 'team/*=ours/*', '--json');
         const told = await toldBy(second);
         expect(told.find(({ event }) => event === 'plan')).toMatchObject({
@@ -82,10 +86,11 @@ describeOn('sending by ssh', [await engineSupport('20')], () => {
     [['--to', 'ssh://-oProxyCommand=id'], /Expected ssh:\/\/\[USER@\]HOST\[:PORT\]\[\/SOCKET\]/],
     [['--to', 'ssh://host-b?x=1'], /Expected ssh:\/\//],
     [['--to', 'SSH://host-b'], /Expected ssh:\/\//],
-    [['--to', 'ssh://host-b', '--code-file', 'code'], /--code-file has no say in what goes by ssh/],
-    [['--to', 'ssh://host-b', '--reconnect', '1m'], /--reconnect has no say in what goes by ssh/],
-    [['--to', 'ssh://host-b', '--connect-timeout', '1m'], /--connect-timeout has no say in what goes by ssh/],
-    [['--to', 'ssh://host-b', '--limit', '1M'], /--limit has no say in what goes by ssh/],
+    [['--to', 'ssh://host-b', '--code-file', 'code'], /--code-file does not work with ssh:\/\//],
+    [['--to', 'ssh://host-b', '--reconnect', '1m'], /--reconnect does not work with ssh:\/\//],
+    [['--to', 'ssh://host-b', '--connect-timeout', '1m'], /--connect-timeout does not work with ssh:\/\//],
+    [['--to', 'ssh://host-b', '--level', '3'], /--level does not work with ssh:\/\//],
+    [['--to', 'ssh://host-b', '--limit', '1M'], /--limit does not work with ssh:\/\//],
   ])('%j is refused', async (args, says) => {
     await using imgmv = runImgmv(['send', 'web:1', ...args]);
     await expectEnd(imgmv, 2, says);

@@ -111,7 +111,7 @@ export class ClassicStore implements ImageStore {
       throw integrity(`the engine would read a file of its host for one of a layer: ${odd.message}`);
   }
 
-  loadAlone<T>(work: () => Promise<T>): Promise<T> {
+  runLoad<T>(work: () => Promise<T>): Promise<T> {
     return work();
   }
 

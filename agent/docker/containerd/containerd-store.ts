@@ -90,7 +90,7 @@ export class ContainerdStore implements ImageStore {
 
   async checkLoaded(): Promise<void> {}
 
-  loadAlone<T>(work: () => Promise<T>): Promise<T> {
+  runLoad<T>(work: () => Promise<T>): Promise<T> {
     return work();
   }
 

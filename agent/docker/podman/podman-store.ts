@@ -29,8 +29,8 @@ export class PodmanStore extends ClassicStore {
     return 'which layers podman pushes does not show beforehand';
   }
 
-  /** Of a layer that it has podman takes its own, wherever links in that lead: an odd one has to be gone before the next load. */
-  override loadAlone<T>(work: () => Promise<T>): Promise<T> {
+  /** Podman reuses a layer that it has, and follows links in it. A bad layer must be removed before the next load begins. */
+  override runLoad<T>(work: () => Promise<T>): Promise<T> {
     return this.#loads.take(work);
   }
 
