@@ -29,7 +29,7 @@ const OFFERED = 'If the offer spells its platform';
 const MOVED = 'A name that another image has got';
 const SLOW = 'If the engine takes a second or more';
 const BEFORE = 'If the index was on the target before';
-const PODMAN = 'imgmv gives podman the full name';
+const PODMAN = 'Podman is given the full name';
 const ANSWER = 'What a registry answers';
 
 export const PRIVATE_IMAGES: readonly Mutation[] = [
