@@ -5,7 +5,18 @@
  */
 import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
-import { access, chmod, copyFile, cp, mkdtemp, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import {
+  access,
+  chmod,
+  copyFile,
+  cp,
+  mkdtemp,
+  readFile,
+  rename,
+  rm,
+  symlink,
+  writeFile,
+} from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs, promisify } from 'node:util';
@@ -33,17 +44,20 @@ if (!Object.hasOwn(COMPILERS, values.arch))
   throw new Error(`--arch ${values.arch}: it is ${Object.keys(COMPILERS).join(' or ')}`);
 const arch = values.arch as Arch;
 const directory = await mkdtemp(join(tmpdir(), 'imgmv-binary-'));
+const program = join(ROOT, 'dist', `imgmv-linux-${arch}`);
+const unfinished = `${program}.${process.pid}`;
 try {
-  const program = join(ROOT, 'dist', `imgmv-linux-${arch}`);
   await install();
-  await copyFile(nodeFor(arch), program);
-  await chmod(program, 0o755);
-  await putInto(program, await preparedBlob());
+  await copyFile(nodeFor(arch), unfinished);
+  await chmod(unfinished, 0o755);
+  await putInto(unfinished, await preparedBlob());
+  await rename(unfinished, program);
   const sum = createHash('sha256')
     .update(await readFile(program))
     .digest('hex');
   console.log(`${sum}  ${program.slice(ROOT.length)}`);
 } finally {
+  await rm(unfinished, { force: true });
   await rm(directory, { recursive: true });
 }
 

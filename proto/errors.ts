@@ -86,6 +86,8 @@ export interface ErrorOptions {
   readonly host?: string;
   /** How long the other host wants to be left alone. */
   readonly waitMs?: number | undefined;
+  /** What the other host is told instead of the message, if that may show what is on this host. */
+  readonly forPeer?: string | undefined;
   /** A disk is full: another try helps only if something else goes from it meanwhile. */
   readonly noRoom?: true | undefined;
 }
@@ -102,6 +104,7 @@ export class ImgmvError extends Error {
   readonly host: string | undefined;
   readonly waitMs: number | undefined;
   readonly noRoom: true | undefined;
+  readonly forPeer: string | undefined;
 
   constructor(code: ErrorCode, message: string, options: ErrorOptions = {}) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause });
@@ -111,6 +114,7 @@ export class ImgmvError extends Error {
     this.host = options.host;
     this.waitMs = options.waitMs;
     this.noRoom = options.noRoom;
+    this.forPeer = options.forPeer;
   }
 
   get exit(): number {

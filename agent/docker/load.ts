@@ -206,6 +206,8 @@ export class Load {
     this.#fail(
       new ImgmvError('engine-refused', `the docker engine did not load the image: ${why.slice(0, 1000)}`, {
         ...fullDisk(why, 'a load needs about twice the size of the image'),
+        // Podman follows links in the layers that it has, and says what it found there.
+        ...(this.#engine.info.kind === 'podman' && { forPeer: 'podman did not load the image' }),
       }),
     );
   }

@@ -22,8 +22,8 @@ export class Discretion {
     return this.#offered.has(digest) ? digest : shortId(digest);
   }
 
-  error({ code, message, hint, noRoom }: ImgmvError): ImgmvError {
-    return new ImgmvError(code, this.text(message), { hint: hint && this.text(hint), noRoom });
+  error({ code, message, forPeer = message, hint, noRoom }: ImgmvError): ImgmvError {
+    return new ImgmvError(code, this.text(forPeer), { hint: hint && this.text(hint), noRoom });
   }
 
   /** The text with each digest in it so. */

@@ -250,9 +250,15 @@ describeOn(
         const slow = rawTar(...Array.from({ length: MANY_FILES }, (_, at) => file(`${guess[0]}/${at}`)));
         const beside = [1, 2, 3].map((at) => imageOf(`beside:${at}`, [rawTar(file(`${at}`)), odd]));
         const images = [await imageOf('odd:1', [odd, slow]), ...(await Promise.all(beside))];
-        codes.push(await thief.codesOf(images));
+        codes.push((await thief.outcomesOf(images)).map(({ code }) => code));
       }
       expect(codes).toEqual([Array(4).fill('integrity'), Array(4).fill('integrity')]);
+    });
+
+    it('the sender does not hear what podman says of a load that failed', async () => {
+      const broken = rawTar({ name: 'dangling', type: '1', linkName: 'nowhere' });
+      const [outcome] = await thief.outcomesOf([await imageOf('broken:1', [broken])]);
+      expect(outcome).toEqual({ code: 'engine-refused', said: 'podman did not load the image' });
     });
 
     it('podman loads the layer’s own', async () => {

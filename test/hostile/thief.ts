@@ -42,6 +42,12 @@ export interface Theft {
   readonly pushed: readonly PushedRef[];
 }
 
+/** Of an image, as the receiver tells it. */
+export interface ToldOutcome {
+  readonly code: string;
+  readonly said: string | undefined;
+}
+
 /** The target, with a private image, and the thief's registry. */
 export class Thief implements AsyncDisposable {
   readonly engine: Engine;
@@ -117,9 +123,9 @@ export class Thief implements AsyncDisposable {
 
   /**
    * Offers the images at once to a receiver that pushes nothing, and sends what it asks for, as often as it does. Gives
-   * what became of each: a code of an error, or `loaded`.
+   * what became of each: a code of an error, and what was said of it, or `loaded`.
    */
-  async codesOf(images: readonly MemoryImage[]): Promise<readonly string[]> {
+  async outcomesOf(images: readonly MemoryImage[]): Promise<readonly ToldOutcome[]> {
     await using receiver = await this.built.receive(['--once', '--json'], { host: this.engine.place });
     const thief = await ScriptedSender.pairBy(receiver.port, receiver.code);
     await thief.say({ type: 'offer', items: images.map(wholeOffer), last: true });
@@ -132,20 +138,21 @@ export class Thief implements AsyncDisposable {
       sending = sending.then(() => sendBlobs(lane, number, asked));
     };
     for (const [number, { missing }] of items.entries()) send(number, missing);
-    const codes: string[] = [];
+    const outcomes: ToldOutcome[] = [];
     for (let left = images.length; left > 0; ) {
       const message = await thief.control.receive();
       if (!message) throw new Error('the other side ended before it said what became of the images');
       if (message.type === 'again') send(message.item, message.missing);
       if (message.type !== 'result') continue;
-      codes[message.item] = message.error?.code ?? message.status;
+      const { code = message.status, message: said } = message.error ?? {};
+      outcomes[message.item] = { code, said };
       left--;
     }
     await sending;
     await thief.say({ type: 'finish' });
     await Promise.all([thief.end(), lane.end()]);
     await receiver.imgmv.exit;
-    return codes;
+    return outcomes;
   }
 
   /**

@@ -1,5 +1,5 @@
 /** The package as it would be published: what is in it, and that it installs and runs from elsewhere. */
-import { access, readFile } from 'node:fs/promises';
+import { access, readFile, rm, writeFile } from 'node:fs/promises';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
@@ -25,10 +25,13 @@ it(
     await using directory = await scratchDirectory();
     // `npm test` has just built; building again would take dist/ from under the other tests.
     await access(IMGMV);
+    // As `npm run binary` leaves one, of 128 MB.
+    const executable = join(PROJECT, 'dist', 'imgmv-linux-test');
+    await writeFile(executable, '');
     const report = await run(
       ['npm', 'pack', '--ignore-scripts', '--json', '--pack-destination', directory.path],
       { cwd: PROJECT },
-    );
+    ).finally(() => rm(executable));
     const [packed] = JSON.parse(report) as [Packed];
     const paths = packed.files.map(({ path }) => path);
     expect(paths.sort()).toEqual([

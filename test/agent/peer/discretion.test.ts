@@ -1,5 +1,6 @@
 import { expect, test } from 'vitest';
 import { Discretion } from '../../../agent/peer/discretion.ts';
+import { ImgmvError } from '../../../proto/errors.ts';
 
 const ITS_OWN = 'ab'.repeat(32);
 const OF_OTHERS = 'cd'.repeat(32);
@@ -25,4 +26,9 @@ test.each([
   ['a size', 'needs 1234567890123456 bytes', 'needs 1234567890123456 bytes'],
 ])('a text for the sender: %s', (_, text, told) => {
   expect(discretion.text(text)).toBe(told);
+});
+
+test('an error that says what is on this host is told in the words for the sender', () => {
+  const error = new ImgmvError('engine-refused', 'there is no /etc/secret', { forPeer: 'it did not load' });
+  expect(discretion.error(error).message).toBe('it did not load');
 });
