@@ -6,6 +6,7 @@ import { randomBytes } from 'node:crypto';
 import type { CipherState } from './cipher-state.ts';
 import { deferred } from './deferred.ts';
 import { ImgmvError, violation } from './errors.ts';
+import { countGarbage } from './garbage.ts';
 import { HANDSHAKE_TIMEOUT_MS, PREAMBLE_BYTES, SALT_BYTES, SESSION_ID_BYTES } from './limits.ts';
 import { HandshakeState, type KeyPair, type Pattern } from './noise.ts';
 import { errorOfClose, type Negotiation, type Socket, type SocketClose } from './websocket.ts';
@@ -153,7 +154,9 @@ export class Channel {
 
   /** `record` is at most RECORD_MAX_BYTES. */
   send(record: Buffer): void {
-    if (this.socket.open) this.socket.send(this.#send.encrypt(record));
+    if (!this.socket.open) return;
+    this.socket.send(this.#send.encrypt(record));
+    countGarbage(record);
   }
 
   /** Every record from now on goes to `handler`; a fault in one closes the channel. */
@@ -162,6 +165,7 @@ export class Channel {
       if (this.#failure) return;
       try {
         handler(this.#receive.decrypt(message));
+        countGarbage(message);
       } catch (error) {
         this.fail(
           error instanceof ImgmvError ? error : new ImgmvError('internal', String(error), { cause: error }),

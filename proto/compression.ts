@@ -11,6 +11,7 @@ import type {
 import { ImgmvError } from './errors.ts';
 import { ZSTD_WINDOW_LOG_MAX } from './limits.ts';
 import { INSTALLED, isSingleFile, shippedAddon } from './shipped.ts';
+import { Slab } from './slab.ts';
 
 type Addon = typeof import('zstd-napi/binding.js');
 
@@ -19,10 +20,6 @@ const WINDOW_LOG = 21;
 /** Input of one thread's job. Smaller costs ratio, larger memory: each thread holds a few of them. */
 const JOB_BYTES = 1 * 1024 * 1024;
 const EMPTY = Buffer.alloc(0);
-const SLAB_BYTES = 256 * 1024;
-/** Less room than this in a slab is not worth a call into zstd. */
-const SLAB_ROOM_MIN_BYTES = 32 * 1024;
-const SPARE_SLABS_MAX = 16;
 /** Magic number, two bytes of header, one empty block. zstd does not look at the window of a frame that it gets whole. */
 const FRAME_MIN_BYTES = 9;
 
@@ -51,44 +48,6 @@ export function requireZstd(): Addon {
 
 function shellWord(path: string): string {
   return /^[\w@%+=:,./-]+$/.test(path) ? path : `'${path.replaceAll("'", "'\\''")}'`;
-}
-
-/**
- * Memory for output. Each call gets a piece of a large buffer, because a buffer of its own would stay mostly empty. Once
- * all pieces of a buffer have been given back, it is used again. Otherwise V8 lets tens of megabytes pile up before it
- * collects them.
- */
-class Slab {
-  #room: Buffer = Buffer.alloc(0);
-  /** How many pieces of each buffer are in use. The current buffer counts as one more. */
-  readonly #lent = new WeakMap<ArrayBufferLike, number>();
-  readonly #spare: Buffer[] = [];
-
-  room(): Buffer {
-    if (this.#room.length >= SLAB_ROOM_MIN_BYTES) return this.#room;
-    const before = this.#room;
-    this.#room = this.#spare.pop() ?? Buffer.allocUnsafeSlow(SLAB_BYTES);
-    this.#lent.set(this.#room.buffer, 1);
-    this.release(before);
-    return this.#room;
-  }
-
-  /** The first `bytes` of the room; not written again before it is given back. */
-  take(bytes: number): Buffer {
-    const taken = this.#room.subarray(0, bytes);
-    this.#room = this.#room.subarray(bytes);
-    this.#lent.set(taken.buffer, (this.#lent.get(taken.buffer) ?? 0) + 1);
-    return taken;
-  }
-
-  /** Takes back a piece that is no longer read. Ignores buffers that are not from here. */
-  release({ buffer }: Buffer): void {
-    const lent = this.#lent.get(buffer);
-    if (lent === undefined) return;
-    if (lent > 1) return void this.#lent.set(buffer, lent - 1);
-    this.#lent.delete(buffer);
-    if (this.#spare.length < SPARE_SLABS_MAX) this.#spare.push(Buffer.from(buffer as ArrayBuffer));
-  }
 }
 
 /** One compressor for many entries, one after the other. Memory is freed when it is collected. */

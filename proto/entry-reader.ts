@@ -17,6 +17,7 @@ import { ImgmvError, violation } from './errors.ts';
 import { Hasher } from './hasher.ts';
 import type { Lane } from './lane.ts';
 import { SEGMENT_MAX_BYTES } from './limits.ts';
+import { Slab } from './slab.ts';
 
 export interface ReceivedBlob extends AnyBlob {
   readonly item: number;
@@ -26,6 +27,8 @@ export interface ReceivedBlob extends AnyBlob {
 export class EntryReader {
   readonly #lane: Lane;
   readonly #decompressor = new Decompressor();
+  /** What is not compressed outlives its place in the lane. */
+  readonly #copies = new Slab();
   #buffered: Buffer = Buffer.alloc(0);
   readonly #chunkedMaxBytes: (item: number) => number;
   /** What is left of the entry at hand: bytes of its segment, whether segments follow, and bytes of its trailer. */
@@ -71,7 +74,10 @@ export class EntryReader {
       ...(header.digest && { digest: header.digest }),
       compressed: header.encoding === 'identity',
       body: this.#body(header, maxBytes, found),
-      release: (chunk) => this.#decompressor.release(chunk),
+      release: (chunk) => {
+        this.#decompressor.release(chunk);
+        this.#copies.release(chunk);
+      },
       verified: () => {
         if (found.digest) return found.digest;
         throw new ImgmvError('internal', 'a blob was asked for its digest before its end');
@@ -86,7 +92,9 @@ export class EntryReader {
     try {
       const segments = this.#segments();
       const chunks =
-        header.encoding === 'zstd' ? this.#decompressor.decompress(segments, maxBytes) : segments;
+        header.encoding === 'zstd'
+          ? this.#decompressor.decompress(segments, maxBytes)
+          : this.#copied(segments);
       for await (const chunk of chunks) {
         hasher.add(chunk);
         if (hasher.bytes > maxBytes)
@@ -148,6 +156,10 @@ export class EntryReader {
     }
   }
 
+  async *#copied(segments: AsyncIterable<Buffer>): AsyncGenerator<Buffer> {
+    for await (const segment of segments) yield* this.#copies.copies(segment);
+  }
+
   async #exactly(bytes: number): Promise<Buffer> {
     const read = await this.#read(bytes, false);
     if (!read) throw violation('a lane ended inside an entry');
@@ -162,15 +174,13 @@ export class EntryReader {
   async #read(bytes: number, endAllowed: boolean): Promise<Buffer | undefined> {
     const first = await this.#next();
     if (!first && endAllowed) return undefined;
-    const parts = [first ?? Buffer.alloc(0)];
-    let have = parts[0]?.length ?? 0;
-    while (have < bytes) {
+    let all = first ?? Buffer.alloc(0);
+    while (all.length < bytes) {
+      const begun = Buffer.from(all);
       const part = await this.#next();
       if (!part) throw violation('a lane ended inside an entry');
-      parts.push(part);
-      have += part.length;
+      all = Buffer.concat([begun, part]);
     }
-    const all = parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts);
     this.#buffered = all.subarray(bytes);
     return all.subarray(0, bytes);
   }

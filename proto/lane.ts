@@ -211,7 +211,10 @@ export class Lane {
     });
   }
 
-  /** The next bytes, or undefined after the other side's END. One reader at a time. Throws the lane's error. */
+  /**
+   * The next bytes, which are valid until the next call, or undefined after the other side's END. One reader at a time.
+   * Throws the lane's error.
+   */
   async read(): Promise<Buffer | undefined> {
     const bytes = this.#incoming.shift() ?? (await this.#wait());
     const wait = bytes ? (this.#paces.in?.reserve(bytes.length) ?? 0) : 0;

@@ -365,7 +365,7 @@ export class Control {
         if (have > 0) throw new ImgmvError('protocol-violation', 'the control lane ended inside a message');
         return false;
       }
-      parts.push(more);
+      parts.push(Buffer.from(more));
       have += more.length;
     }
     if (parts.length > 1) this.#buffered = Buffer.concat(parts);

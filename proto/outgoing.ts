@@ -1,10 +1,10 @@
 /** One direction of a lane at its writer: what may go, what has gone, and what may have to go again. */
+import { ByteRing } from './byte-ring.ts';
 import { violation } from './errors.ts';
 import { SENT_BYTES_MAX } from './limits.ts';
-import { SentBytes } from './sent-bytes.ts';
 
 export class Outgoing {
-  readonly #sent = new SentBytes(SENT_BYTES_MAX);
+  readonly #sent = new ByteRing(SENT_BYTES_MAX);
   /** Offset of the first byte that the connection at hand has not been given. */
   #next = 0;
   /** Offset of the first byte that the other side does not allow yet. */

@@ -1,6 +1,6 @@
 /** The records of a lane, against a model of section 5 of PROTOCOL.md; and the byte stores below it. */
 import fc from 'fast-check';
-import { ByteQueue } from '../../proto/byte-queue.ts';
+import { ByteRing } from '../../proto/byte-ring.ts';
 import { violation } from '../../proto/errors.ts';
 import { Lane } from '../../proto/lane.ts';
 import { DATA_MAX_BYTES, RECORD_MAX_BYTES } from '../../proto/limits.ts';
@@ -15,8 +15,7 @@ import {
   readPair,
   writeDataHeader,
 } from '../../proto/record.ts';
-import { SentBytes } from '../../proto/sent-bytes.ts';
-import { bytesLike, rawBytes } from './bytes.ts';
+import { bytesLike } from './bytes.ts';
 import { decoded, holds } from './refusal.ts';
 import { target } from './target.ts';
 import { fakeChannel } from './wire.ts';
@@ -230,7 +229,7 @@ const lane = target<{ steps: readonly Step[]; dialled: boolean }>({
           (bytes === undefined) === (taken.reduce((sum, { length }) => sum + length, 0) === model.offset),
           'what has come is read',
         );
-        if (bytes) taken.push(bytes);
+        if (bytes) taken.push(Buffer.from(bytes));
         watch();
       } else if (what === 'ping') {
         void one.ping();
@@ -269,41 +268,9 @@ function isCounted(bytes: Buffer, from: number): boolean {
   return bytes.every((byte, at) => byte === (from + at) % 251);
 }
 
-/** First in, first out, whatever the sizes: against one long buffer. */
-const queue = target<{ pushes: readonly Buffer[]; shifts: readonly number[] }>({
-  name: 'lane/byte-queue',
-  share: 8,
-  input: fc.record({
-    pushes: fc.array(
-      fc.oneof(
-        rawBytes(60, 1),
-        fc.integer({ min: 4_000, max: 5_000 }).map((size) => Buffer.alloc(size, size)),
-      ),
-      { maxLength: 60 },
-    ),
-    shifts: fc.array(fc.nat(3), { maxLength: 60 }),
-  }),
-  check: ({ pushes, shifts }) => {
-    const bytes = new ByteQueue();
-    const out: Buffer[] = [];
-    const take = () => {
-      const part = bytes.shift();
-      if (part) out.push(part);
-      holds(part === undefined || part.length > 0, 'no part is empty');
-    };
-    for (const [at, pushed] of pushes.entries()) {
-      bytes.push(Buffer.from(pushed));
-      for (let count = shifts[at] ?? 0; count > 0; count--) take();
-    }
-    while (!bytes.empty) take();
-    holds(bytes.shift() === undefined, 'an empty queue gives nothing');
-    holds(Buffer.concat(out).equals(Buffer.concat([...pushes])), 'what comes out is what went in');
-  },
-});
-
 /** A ring that grows and forgets: against the stream of all bytes. */
 const sent = target<{ steps: readonly (readonly [number, number])[]; max: number }>({
-  name: 'lane/sent-bytes',
+  name: 'lane/byte-ring',
   share: 8,
   input: fc.record({
     steps: fc.array(fc.tuple(fc.nat(40_000), fc.nat(40_000)), { maxLength: 20 }),
@@ -311,7 +278,7 @@ const sent = target<{ steps: readonly (readonly [number, number])[]; max: number
   }),
   allowance: ({ max, steps }) => 1024 * 1024 + 4 * max + steps.length * 100_000,
   check: ({ steps, max }) => {
-    const ring = new SentBytes(max);
+    const ring = new ByteRing(max);
     for (const [add, release] of steps) {
       ring.add(counted(ring.to, Math.min(add, ring.free)));
       holds(ring.to - ring.from <= max, 'no more is kept than may be');
@@ -325,4 +292,4 @@ const sent = target<{ steps: readonly (readonly [number, number])[]; max: number
   },
 });
 
-export const laneTargets = [pairs, lane, queue, sent];
+export const laneTargets = [pairs, lane, sent];

@@ -199,6 +199,15 @@ describe('a writer', () => {
     expect(lengths).toEqual([MIB, MIB, 5]);
   });
 
+  test('what is read stays as it is until it is given back, while more than a window comes', async () => {
+    await using ends = await lanes(MIB);
+    const body = randomBytes({ bytes: 4 * MIB, seed: 5 });
+    const sending = writerOf(ends.dialler).send(blob(body, { compressed: true }));
+    const read = await take(new EntryReader(ends.listener));
+    await sending;
+    expect(read.bytes.equals(body)).toBe(true);
+  });
+
   test('an empty blob has no segment and is not compressed', async () => {
     await using ends = await lanes(WINDOW);
     await writerOf(ends.dialler).send(blob(Buffer.alloc(0)));

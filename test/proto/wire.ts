@@ -212,6 +212,6 @@ export async function scriptedLane(
 /** The rest of what a lane gives, to its end. */
 export async function readAll(lane: Lane): Promise<Buffer> {
   const parts: Buffer[] = [];
-  for (let bytes = await lane.read(); bytes; bytes = await lane.read()) parts.push(bytes);
+  for (let bytes = await lane.read(); bytes; bytes = await lane.read()) parts.push(Buffer.from(bytes));
   return Buffer.concat(parts);
 }

@@ -1,7 +1,7 @@
-/** What a lane has sent and the other side has not told to have taken: it may have to go again. */
-export class SentBytes {
+/** The bytes of a lane from one offset to another, in memory that is used again. */
+export class ByteRing {
   readonly #maxBytes: number;
-  /** A ring: the byte at offset o is at o modulo its length. Grows up to `maxBytes`, for most lanes send little. */
+  /** The byte at offset o is at o modulo its length. Grows up to `maxBytes`, for most lanes carry little. */
   #ring = Buffer.alloc(0);
   #from = 0;
   #to = 0;

@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest';
-import { SentBytes } from '../../proto/sent-bytes.ts';
+import { ByteRing } from '../../proto/byte-ring.ts';
 
 const KIB = 1024;
 
@@ -12,7 +12,7 @@ function bytes(from: number, length: number): Buffer {
   return ALL.subarray(from, from + length);
 }
 
-function all(sent: SentBytes, offset: number): Buffer {
+function all(sent: ByteRing, offset: number): Buffer {
   const parts: Buffer[] = [];
   for (let at = offset; at < sent.to; at += parts.at(-1)?.length ?? 1)
     parts.push(Buffer.from(sent.read(at, 10_000)));
@@ -20,7 +20,7 @@ function all(sent: SentBytes, offset: number): Buffer {
 }
 
 it('keeps what was added and not released, while it grows and goes round', () => {
-  const sent = new SentBytes(300 * KIB);
+  const sent = new ByteRing(300 * KIB);
   for (let round = 0; round < 200; round++) {
     const length = Math.min(sent.free, 1 + ((round * 7919) % 50_000));
     sent.add(bytes(sent.to, length));
@@ -32,7 +32,7 @@ it('keeps what was added and not released, while it grows and goes round', () =>
 });
 
 it('is full at its limit', () => {
-  const sent = new SentBytes(100);
+  const sent = new ByteRing(100);
   sent.add(bytes(0, 100));
   expect(sent.free).toBe(0);
   sent.release(40);
@@ -42,14 +42,14 @@ it('is full at its limit', () => {
 });
 
 it('gives nothing at its end, nor while it is empty', () => {
-  const sent = new SentBytes(100);
+  const sent = new ByteRing(100);
   expect(sent.read(0, 10).length).toBe(0);
   sent.add(bytes(0, 5));
   expect(sent.read(5, 10).length).toBe(0);
 });
 
 it('does not release backwards', () => {
-  const sent = new SentBytes(100);
+  const sent = new ByteRing(100);
   sent.add(bytes(0, 50));
   sent.release(30);
   sent.release(10);
