@@ -7,6 +7,7 @@ import { Stopwatch } from '../../proto/stopwatch.ts';
 import { bytesToCome, type Digest, digestsOf, type Image } from '../model/image.ts';
 import { NameClaims } from '../model/name-claims.ts';
 import { shownName } from '../model/plan.ts';
+import { parseReference } from '../model/reference.ts';
 import {
   type Answer,
   type Committed,
@@ -197,6 +198,9 @@ export class EngineSink implements Sink {
       return `it has ${counted(image.diffIds.length, 'layer')}, and this engine takes at most ${layersMax}`;
     const ours = refs.find((name) => isPrivateName(shownName(name)));
     if (ours) return `${ours.target} is a name that imgmv gives to incomplete images`;
+    const localhost =
+      this.#engine.info.kind === 'podman' && refs.find(({ target }) => parseReference(target)?.domain === '');
+    if (localhost) return `podman would take ${localhost.target} for localhost/${localhost.target}`;
     const replaced = refs.find(({ replaces }) => replaces !== undefined);
     if (this.#options.noReplace && replaced)
       return `${replaced.target} is ${replaced.replaces} here, and --no-replace was given`;

@@ -9,7 +9,7 @@ import { BlobGivenUp } from '../../proto/entry.ts';
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import { Hasher } from '../../proto/hasher.ts';
 import type { Stopwatch } from '../../proto/stopwatch.ts';
-import { type Blob, bytesToCome, type Digest, diffIdOf, type Image } from '../model/image.ts';
+import { type Blob, bytesToCome, type Digest, type Image } from '../model/image.ts';
 import type { Answer, Incomplete, SetName } from '../model/sink.ts';
 import { blobPath } from '../oci/blob-path.ts';
 import { ImageParts, type SentDocuments, sameDigests } from '../oci/image-parts.ts';
@@ -64,6 +64,8 @@ export class EngineWriter {
   /** An image that is to have no name needs none to be found: its id is known. */
   readonly #privateName: string | undefined;
   #loadedName: string | undefined;
+  /** The same of one that has no name to be found by. */
+  #loadedId: Digest | undefined;
   /** Podman has refused a load for want of layers that its images claim: all of them are to come. */
   #disbelieved = false;
   /** Layers that had come, and went with a blob that was given up. */
@@ -129,7 +131,7 @@ export class EngineWriter {
     this.#parts.addLayer(digest, { path, size: blob.size, ...(diffId && { diffId }) });
     this.#lost.delete(digest);
     this.#options.knownLayers.add(digest);
-    taken?.place(digest);
+    taken?.place(digest, diffId);
   }
 
   /** For layers that are committed one by one: what to do with it once its digest is known. */
@@ -138,7 +140,7 @@ export class EngineWriter {
     if (!incoming) return this.#takeOpenly(path, size, body, release);
     const taken = await incoming.take(path, size, body, release);
     return {
-      place: (digest: Digest) => incoming.place(digest, taken),
+      place: (digest: Digest, diffId: Digest | undefined) => incoming.place(digest, taken, diffId),
       discard: () => incoming.discard(taken),
     };
   }
@@ -253,18 +255,19 @@ export class EngineWriter {
     const name = this.#privateName;
     const { id, files } = await this.#options.store.loadable(this.#parts, this.#image, name);
     await this.#options.store.runLoad(async () => {
-      await this.#finishLoad(files, name);
+      await this.#finishLoad(files, name, id);
       await this.#verify(this.#loadedName ?? id, id);
       await this.#checkLoaded(id);
     });
     return this.#setNames(id, this.#loadedName);
   }
 
-  async #finishLoad(files: readonly ArchiveFile[], name: string | undefined): Promise<void> {
+  async #finishLoad(files: readonly ArchiveFile[], name: string | undefined, id: Digest): Promise<void> {
     this.#options.signal.throwIfAborted();
     await this.#whileLoading(async (load) => {
       for (const file of [...(this.#incoming?.rest() ?? []), ...files]) await load.add(file);
       this.#loadedName = name;
+      if (name === undefined) this.#loadedId = id;
       await load.finish();
     });
   }
@@ -293,15 +296,9 @@ export class EngineWriter {
   }
 
   async #checkLoaded(id: Digest): Promise<void> {
-    const { diffIds, layers } = this.#image;
-    const { held } = this.#parts;
-    const came = new Set(
-      layers?.flatMap((layer) => (held.has(layer.digest) ? [] : diffIdOf(layer))) ?? diffIds,
-    );
-    const from = diffIds.findIndex((diffId) => came.has(diffId));
-    if (from < 0) return;
     try {
-      await this.#options.store.checkLoaded(id, diffIds, from);
+      // Those that were here, too: a load that was given up may have left one behind.
+      await this.#options.store.checkLoaded(id, this.#image.diffIds, 0);
     } catch (error) {
       const failure = toImgmvError(error);
       // What has no name would stay, and what has one would until the image is given up.
@@ -315,6 +312,7 @@ export class EngineWriter {
   async #setNames(targetId: Digest, from: string | undefined): Promise<Loaded> {
     const refs = await this.#options.setNames(from ?? targetId);
     await this.#dropPrivateName();
+    this.#loadedId = undefined;
     await this.#incoming?.dropHelpers();
     return { targetId, refs };
   }
@@ -324,11 +322,21 @@ export class EngineWriter {
     this.#loadedName = undefined;
   }
 
+  /** Had it been here before, it would not have been loaded. */
+  async #dropNameless(): Promise<void> {
+    const id = this.#loadedId;
+    if (id === undefined) return;
+    const there = await this.#engine.inspect(id);
+    if (there && (there.RepoTags ?? []).length === 0) await this.#engine.dropName(id);
+    this.#loadedId = undefined;
+  }
+
   async abort(reason: ImgmvError): Promise<void> {
     await this.#load?.abort(reason);
     await this.#incoming?.abort();
     try {
       await this.#dropPrivateName();
+      await this.#dropNameless();
     } catch (error) {
       // The engine is gone most likely, which `reason` says better. What is left carries our private name.
       reason.cause ??= error;

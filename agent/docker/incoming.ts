@@ -43,6 +43,8 @@ interface Taken {
 
 export interface Arrived extends Taken {
   readonly digest: Digest;
+  /** Of what is in it, where that was looked at. */
+  readonly diffId?: Digest | undefined;
 }
 
 /** Layers that go into one load, by which a helper comes to be. */
@@ -127,8 +129,8 @@ export class Incoming {
   }
 
   /** Says what was taken; it is committed as soon as may be, while others come. */
-  place(digest: Digest, taken: Taken): void {
-    const commits = this.#order.place({ ...taken, digest });
+  place(digest: Digest, taken: Taken, diffId?: Digest): void {
+    const commits = this.#order.place({ ...taken, digest, diffId });
     if (!commits) return void this.discard(taken);
     for (const commit of commits) this.#commit(commit);
   }
@@ -180,9 +182,8 @@ export class Incoming {
     const loads = [...this.#open];
     this.#open.clear();
     const ended = Promise.all([...loads.map((load) => load.abort()), this.#commits]);
-    // An engine that has got all of a load commits it, whether we wait or not.
+    // An engine that has got all of a load commits it, whether we wait or not; what it made is looked at then.
     await settledWithin(ended, LEAVE_AFTER_MS);
-    for (const load of loads) load.leave();
   }
 
   /** After `abort`: begins anew above the lowest `below` layers. */
@@ -222,14 +223,25 @@ export class Incoming {
 
   /** `lower`: the names before this one. */
   async #load(commit: Commit, name: string, lower: string[]): Promise<void> {
-    const { load, layers, upTo } = commit;
-    await load.finish();
-    const made = await this.#engine.inspect(name);
-    if (!made || !this.#order.holds(made, commit))
+    try {
+      await commit.load.finish();
+    } catch (error) {
+      // It may have been given up when the engine had got all of it.
+      await this.#checked(commit, name, lower);
+      throw error;
+    }
+    if (!(await this.#checked(commit, name, lower)))
       throw new ImgmvError(
         'engine-refused',
         'the docker engine said that it took a layer, but does not have it',
       );
+  }
+
+  /** False where the engine has no such helper. One with a layer that it must not keep is dropped, and throws integrity. */
+  async #checked(commit: Commit, name: string, lower: string[]): Promise<boolean> {
+    const { layers, upTo } = commit;
+    const made = await this.#engine.inspect(name);
+    if (!made || !this.#order.holds(made, commit)) return false;
     try {
       await this.#options.check(made.Id, upTo - layers.length, upTo);
     } catch (error) {
@@ -237,6 +249,7 @@ export class Incoming {
       await this.#drop([name]);
       throw error;
     }
+    return true;
   }
 
   async #finish(commit: Commit): Promise<void> {

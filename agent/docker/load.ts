@@ -147,11 +147,6 @@ export class Load {
     this.#request.destroy();
   }
 
-  /** Waits for it no longer: an engine that has got all of it finishes it. */
-  leave(): void {
-    this.#request.destroy();
-  }
-
   /** Moves the tar to the engine; `pipe` would break the connection when the tar is given up. */
   async #pump(): Promise<void> {
     const release = (chunk: Buffer) => this.#lent.get(chunk)?.(chunk);

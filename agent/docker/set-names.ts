@@ -81,11 +81,8 @@ async function putBack(
     }
   }
   if (left.length === 0) return error;
-  const { code, hint } = error;
-  return new ImgmvError(code, [error.message, ...left].join('; '), {
-    cause: error,
-    ...(hint !== undefined && { hint }),
-  });
+  const { code, hint, noRoom, forPeer } = error;
+  return new ImgmvError(code, [error.message, ...left].join('; '), { cause: error, hint, noRoom, forPeer });
 }
 
 /** Why it could not be put back; undefined where it is, or where the name is not this image's by now. */

@@ -11,7 +11,7 @@ import {
   IMAGE_BYTES_FACTOR_MAX,
   IMAGE_METADATA_MAX_BYTES,
 } from '../../proto/limits.ts';
-import type { Blob, BlobKind, Digest, Image } from '../model/image.ts';
+import { type Blob, type BlobKind, type Digest, diffIdOf, type Image } from '../model/image.ts';
 import { integrity } from '../streams/errors.ts';
 import { readAll } from '../streams/read-all.ts';
 import { type Answered, type Asked, type Graph, graphOf } from './graph.ts';
@@ -256,18 +256,24 @@ export class ImageParts {
     return { digest: digestOf(bytes), kind: 'manifest', bytes };
   }
 
-  /** Behind `checkWhole`: the config and layers of the platform that would run here. Throws refused where there is none. */
+  /**
+   * Behind `checkWhole`: the config and layers of the platform that would run here. Throws refused where there is none, and
+   * integrity where its layers were offered as others than they are.
+   */
   classicView(): ClassicView {
     const { platform, diffIds } = this.#image;
     const { kind, digest } = this.root();
-    if (kind === 'config')
+    if (kind === 'config') {
+      this.#requireOffered(diffIds, diffIds);
       return { config: digest, layerPaths: this.#pathsOf(diffIds), layers: diffIds, diffIds };
+    }
     for (const { config, layers } of this.#graph?.manifests ?? []) {
       if (!isImageConfigType(config.mediaType)) continue;
       const { os, architecture, rootfs } = readConfig(this.bytesOf(config.digest));
       const fits = os === platform.os && architecture === platform.architecture;
       if (!fits || !sameDigests(rootfs.diff_ids, diffIds)) continue;
       const blobs = layers.map((layer) => layer.digest);
+      this.#requireOffered(blobs, diffIds);
       return { config: config.digest, layerPaths: this.#pathsOf(blobs), layers: blobs, diffIds };
     }
     throw new ImgmvError(
@@ -276,8 +282,18 @@ export class ImageParts {
     );
   }
 
+  /** What is here, and what is to come, was found out by what the offer says of each blob. */
+  #requireOffered(blobs: readonly Digest[], diffIds: readonly Digest[]): void {
+    const offered = new Map(this.#image.layers?.map((layer) => [layer.digest, diffIdOf(layer)]));
+    for (const [at, digest] of blobs.entries()) {
+      const told = offered.get(digest);
+      if (told !== undefined && told !== diffIds[at])
+        throw integrity(`layer ${digest} was offered as ${told}, but the config names ${diffIds[at]}`);
+    }
+  }
+
   /**
-   * The layers as podman wants them. Throws integrity where one of them is not what the config says: podman would show
+   * The layers as podman wants them, all of one diffID as the same blob: podman would read the second from its disk. Throws integrity where one of them is not what the config says: podman would show
    * the image as that of the config all the same.
    */
   podmanLayers({ layers, diffIds }: ClassicView): readonly PlacedLayer[] {
@@ -286,13 +302,19 @@ export class ImageParts {
       throw integrity(
         `the image has ${counted(layers.length, 'layer')}, but its config names ${diffIds.length}`,
       );
-    return diffIds.map((diffId, at) => {
-      const digest = layers[at] as Digest;
+    const first = new Map<Digest, PlacedLayer>();
+    const place = (digest: Digest, diffId: Digest): PlacedLayer => {
       if (held.has(digest)) return { digest: diffId, diffId, size: 0, path: undefined };
       const { path, size, diffId: unpacked = digest } = this.#layerOf(digest);
       if (unpacked !== diffId)
         throw integrity(`layer ${digest} unpacks to ${unpacked}, but the config names ${diffId}`);
       return { digest, diffId, size, path };
+    };
+    return diffIds.map((diffId, at) => {
+      const placed = place(layers[at] as Digest, diffId);
+      const same = first.get(diffId);
+      if (same === undefined) first.set(diffId, placed);
+      return same ?? placed;
     });
   }
 

@@ -159,6 +159,8 @@ export function fromOffer(offered: OfferedItem, number: number, host: string): I
     if (familiarName(reference) === 'sha256') throw violation('a target name that looks like an id');
   }
   const { id, root, store, platform, names, diffIds, config, layers, bytes, withheld } = offered;
+  if (store === 'classic' && layers?.some(({ digest, diffId = digest }) => diffId !== digest))
+    throw violation('a layer of a classic store that is not called by its diffID');
   return {
     id,
     root,

@@ -317,17 +317,25 @@ export function wireNames({ names }: MemoryImage['image']): readonly { readonly 
 export async function sendBlobs(lane: Lane, number: number, blobs: readonly MemoryBlob[]): Promise<void> {
   const entries = new EntryWriter(lane);
   const compressor = new Compressor(0);
-  for (const { kind, digest, bytes } of blobs) {
-    const body = async function* () {
-      yield bytes;
-    };
-    const blob = { kind, digest, size: bytes.length, body: body() };
-    await entries.blob(
-      number,
-      encodeBlob(blob, compressor, () => 1),
-    );
-  }
+  for (const blob of blobs) await sendBlob(entries, number, blob, compressor);
   await entries.end(number, blobs.length, true);
+}
+
+/** Sends a blob, whatever its digest says. */
+export async function sendBlob(
+  entries: EntryWriter,
+  number: number,
+  { kind, digest, bytes }: MemoryBlob,
+  compressor = new Compressor(0),
+): Promise<void> {
+  const body = async function* () {
+    yield bytes;
+  };
+  const blob = { kind, digest, size: bytes.length, body: body() };
+  await entries.blob(
+    number,
+    encodeBlob(blob, compressor, () => 1),
+  );
 }
 
 /** A listener that a script plays, in the role of a receiver. */

@@ -5,23 +5,20 @@
 import { randomBytes } from 'node:crypto';
 import { writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
-import { constants, gunzipSync, gzipSync } from 'node:zlib';
+import { constants, gunzipSync } from 'node:zlib';
 import { afterAll, beforeAll, expect, it } from 'vitest';
-import { digestOf } from '../../agent/oci/metadata.ts';
 import { expectEnd } from '../e2e/scene.ts';
-import { type MemoryImage, testImage } from '../memory.ts';
+import type { MemoryImage } from '../memory.ts';
 import { engineSupport } from '../rig/engine.ts';
 import { runImgmv } from '../rig/imgmv.ts';
 import { registrySupport } from '../rig/registry.ts';
 import { describeOn } from '../rig/suite.ts';
 import { type Front, inFrontOf } from './front.ts';
-import { blobOf, descriptor, remade } from './lies.ts';
+import { file, imageOf, link, packedImageOf } from './odd-images.ts';
 import { classicTar, rawTar } from './raw-tar.ts';
-import { TAR, Thief } from './thief.ts';
+import { Thief } from './thief.ts';
 
 const MIB = 2 ** 20;
-/** As many take podman seconds to unpack. */
-const MANY_FILES = 60_000;
 const SECRET = Buffer.concat([Buffer.from('TOP SECRET'), randomBytes(2 ** 20)]);
 
 const GZIP = Buffer.from([0x1f, 0x8b]);
@@ -41,29 +38,6 @@ function isIn(heard: string): boolean {
     );
   });
 }
-
-/** With these layers, as they are, for a classic store. */
-async function imageOf(name: string, tars: readonly Buffer[]): Promise<MemoryImage> {
-  const history = tars.map((_, at) => ({ created_by: `thief ${at}` }));
-  const layers = tars.map((tar) => blobOf('layer', tar));
-  return remade(await testImage({ name, store: 'classic' }), { layers, config: { history } });
-}
-
-/** The same from a containerd store, which has its layer compressed. */
-async function packedImageOf(name: string, tar: Buffer): Promise<MemoryImage> {
-  const packed = blobOf('layer', gzipSync(tar));
-  const diffIds = [digestOf(tar)];
-  const { image, blobs } = remade(await testImage({ name, store: 'containerd' }), {
-    layers: [packed],
-    config: { history: [{ created_by: 'thief' }], rootfs: { type: 'layers', diff_ids: diffIds } },
-    manifest: { layers: [descriptor(`${TAR}+gzip`, packed)] },
-  });
-  const layers = [{ digest: packed.digest, size: packed.bytes.length, diffId: digestOf(tar) }];
-  return { image: { ...image, diffIds, layers }, blobs };
-}
-
-const file = (name: string) => ({ name, body: 'bait' });
-const link = (name: string, linkName: string) => ({ name, type: '2', linkName });
 
 describeOn(
   'a paired sender that may push, and files of a host with a classic engine',
@@ -90,7 +64,11 @@ describeOn(
     const ATTACKS: readonly (readonly [string, (name: string) => Promise<MemoryImage>])[] = [
       ['behind a link that was a folder', (name) => imageOf(name, [folder()])],
       ['behind a link that was a file', (name) => imageOf(name, [twin()])],
-      ['in a layer that is compressed', (name) => packedImageOf(name, folder())],
+      ['in a layer that is compressed', (name) => packedImageOf(name, [{ tar: folder() }])],
+      [
+        'in a layer that is not offered as what it is',
+        (name) => packedImageOf(name, [{ tar: folder(), told: 'nothing' }]),
+      ],
       [
         'behind a link of the layer below, in place of a file',
         (name) => imageOf(name, [rawTar(link('m', there)), rawTar(file('/x'), link('x', 'm/secret'))]),
@@ -153,6 +131,20 @@ describeOn(
       expect(receiver.stderr).not.toMatch(/Listening/);
     });
 
+    it('one in a layer that the engine has from elsewhere is not loaded below another', async () => {
+      const name = `${front.address}/loot/below:1`;
+      const odd = folder();
+      const archive = join(thief.built.directory, 'below.tar');
+      await writeFile(archive, classicTar(await imageOf('below:1', [odd])));
+      await thief.engine.docker(['load', '--input', archive]);
+      const theft = await thief.steal([await imageOf(name, [odd, rawTar(file('above'))])], {
+        registries: [front.address],
+      });
+      expect(theft.items).toMatchObject([{ action: 'send', missing: [expect.any(String)] }]);
+      expect(theft.exit).toBe(13);
+      expect(await thief.engine.docker(['image', 'ls', '--quiet', name])).toBe('');
+    });
+
     it('the layer’s own behind a link of the layer is pushed', async () => {
       const name = `${front.address}/honest/file-${++stolen}:1`;
       const tar = rawTar(file('usr/lib/own'), link('lib', 'usr/lib'), file(`lib/own-${stolen}`));
@@ -208,72 +200,6 @@ describeOn(
       const { exit } = await thief.steal([image], { registries: [front.address] });
       expect(isIn(front.heard)).toBe(false);
       expect(exit).toBe(13);
-    });
-  },
-);
-
-describeOn(
-  'a paired sender that may push, and files of a host with podman',
-  [await engineSupport('podman'), await registrySupport()],
-  () => {
-    let thief: Thief;
-    let front: Front;
-    beforeAll(async () => {
-      thief = await Thief.atWork('podman');
-      front = await inFrontOf(thief.registry, 'pass');
-      await writeFile(join(thief.engine.dataRoot, 'secret'), SECRET);
-    });
-    afterAll(async () => {
-      await front[Symbol.asyncDispose]();
-      await thief[Symbol.asyncDispose]();
-    });
-
-    // With the bytes of the file itself podman's checksum is right.
-    it.each([
-      ['is not what stands in the layer', 'bait'],
-      ['has the bytes that stand in the layer', SECRET],
-    ])('podman does not keep a layer that leads to a file which %s', async (_what, body) => {
-      const name = `${front.address}/loot/file:1`;
-      const there = join(dirname(thief.engine.socketPath), 'data');
-      const image = await imageOf(name, [rawTar({ name: 'a/secret', body }, link('a', there))]);
-      const { exit } = await thief.steal([image], { registries: [] });
-      expect(await thief.engine.docker(['image', 'ls', '--quiet', name])).toBe('');
-      expect(exit).toBe(13);
-    });
-
-    // A layer that podman has it takes from its disk, through links: an image beside could tell whether a guess is right.
-    it('podman loads no image while another one may have such a layer', async () => {
-      const there = join(dirname(thief.engine.socketPath), 'data');
-      const codes = [];
-      for (const guess of [SECRET, randomBytes(SECRET.length)]) {
-        const odd = rawTar({ name: 'a/secret', body: guess }, link('a', there));
-        const slow = rawTar(...Array.from({ length: MANY_FILES }, (_, at) => file(`${guess[0]}/${at}`)));
-        const beside = [1, 2, 3].map((at) => imageOf(`beside:${at}`, [rawTar(file(`${at}`)), odd]));
-        const images = [await imageOf('odd:1', [odd, slow]), ...(await Promise.all(beside))];
-        codes.push((await thief.outcomesOf(images)).map(({ code }) => code));
-      }
-      expect(codes).toEqual([Array(4).fill('integrity'), Array(4).fill('integrity')]);
-    });
-
-    it('the sender does not hear what podman says of a load that failed', async () => {
-      const broken = rawTar({ name: 'dangling', type: '1', linkName: 'nowhere' });
-      const [outcome] = await thief.outcomesOf([await imageOf('broken:1', [broken])]);
-      expect(outcome).toEqual({ code: 'engine-refused', said: 'podman did not load the image' });
-    });
-
-    it('podman loads the layer’s own', async () => {
-      const tars = [rawTar(file('usr/lib/own'), link('lib', 'usr/lib'), file('lib/own-2'))];
-      const { exit } = await thief.steal([await imageOf('honest/file:1', tars)], { registries: [] });
-      expect(exit).toBe(0);
-    });
-
-    it('a receiver on podman that may push ends before it shows a code', async () => {
-      await using receiver = runImgmv([
-        ...['receive', '--once', '--push', `${front.address}/*`, '--docker-host', thief.engine.dockerHost],
-        ...['--code-file', join(thief.built.directory, 'no-code')],
-      ]);
-      await expectEnd(receiver, 16, /nothing can be pushed from this engine: which layers podman pushes/);
-      expect(receiver.stderr).not.toMatch(/Listening/);
     });
   },
 );

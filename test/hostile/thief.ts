@@ -1,4 +1,5 @@
 /** A paired sender that lies to get images of the target into a registry that it can read, and the lies that it tells. */
+import { setTimeout as sleep } from 'node:timers/promises';
 import { afterAll, beforeAll } from 'vitest';
 import type { PushedRef } from '../../agent/model/events.ts';
 import type { Digest } from '../../agent/model/image.ts';
@@ -11,7 +12,7 @@ import { type Imgmv, toldBy } from '../rig/imgmv.ts';
 import { type Registry, registrySupport, startRegistry } from '../rig/registry.ts';
 import { describeOn } from '../rig/suite.ts';
 import { type Program, program } from './built.ts';
-import { offered, ScriptedSender, sendBlobs } from './hosts.ts';
+import { offered, ScriptedSender, sendBlob, sendBlobs } from './hosts.ts';
 import { blobOf, descriptor, jsonBlob, remade } from './lies.ts';
 
 /** The name of the image that nobody has offered. */
@@ -153,6 +154,43 @@ export class Thief implements AsyncDisposable {
     await Promise.all([thief.end(), lane.end()]);
     await receiver.imgmv.exit;
     return outcomes;
+  }
+
+  /**
+   * Offers two images. The bytes of the first one's second layer are wrong, which fails it while its first layer is being loaded;
+   * then the second image comes. Gives what became of each, as `outcomesOf` does.
+   */
+  async givesUp([first, second]: readonly [MemoryImage, MemoryImage]): Promise<readonly string[]> {
+    await using receiver = await this.built.receive(['--once', '--json'], { host: this.engine.place });
+    const thief = await ScriptedSender.pairBy(receiver.port, receiver.code);
+    await thief.say({ type: 'offer', items: [first, second].map(wholeOffer), last: true });
+    await thief.hear('answer');
+    const lane = await thief.lane();
+    const entries = new EntryWriter(lane);
+    const [good, other] = first.blobs as [MemoryBlob, MemoryBlob];
+    await sendBlob(entries, 0, good);
+    await sleep(400);
+    await sendBlob(entries, 0, { ...other, bytes: Buffer.alloc(2 ** 21) });
+    await entries.end(0, 2, false);
+    await thief.say({ type: 'failed', item: 0, error: { code: 'integrity', message: 'so it goes' } });
+    let sending = sendBlobs(lane, 1, second.blobs);
+    const codes: string[] = [];
+    while (codes.filter(Boolean).length < 2) {
+      const message = await thief.control.receive();
+      if (!message) throw new Error('the other side ended before it said what became of the images');
+      if (message.type === 'again') {
+        const asked = second.blobs.filter(
+          ({ kind, digest }) => kind !== 'layer' || message.missing?.includes(digest),
+        );
+        sending = sending.then(() => sendBlobs(lane, 1, asked));
+      }
+      if (message.type === 'result') codes[message.item] = message.error?.code ?? message.status;
+    }
+    await sending;
+    await thief.say({ type: 'finish' });
+    await Promise.all([thief.end(), lane.end()]);
+    await receiver.imgmv.exit;
+    return codes;
   }
 
   /**

@@ -25,7 +25,7 @@ export class LayerStack implements CommitOrder {
   }
 
   place(layer: Arrived): readonly Commit[] | undefined {
-    const free = this.#freeFor(layer.digest);
+    const free = this.#freeFor(layer);
     if (free.length === 0) return undefined;
     // What is in memory can go into several loads.
     for (const at of layer.in instanceof Load ? free.slice(0, 1) : free) this.#waiting.set(at, layer);
@@ -33,10 +33,10 @@ export class LayerStack implements CommitOrder {
   }
 
   /** Positions of a layer that nothing has taken. */
-  #freeFor(digest: Digest): readonly number[] {
+  #freeFor({ digest, diffId: seen }: Arrived): readonly number[] {
     const { diffIds, layers } = this.image;
-    const known = layers?.find((one) => one.digest === digest);
-    const diffId = known ? diffIdOf(known) : digest;
+    const told = layers?.find((one) => one.digest === digest);
+    const diffId = seen ?? (told ? diffIdOf(told) : digest);
     return [...diffIds.keys()].filter(
       (at) => diffIds[at] === diffId && at >= this.#next && !this.#waiting.has(at),
     );
@@ -71,8 +71,7 @@ export class LayerStack implements CommitOrder {
   rewind(below: number): void {
     this.#next = below;
     for (const layer of this.waiting())
-      if (layer.in instanceof Buffer)
-        for (const at of this.#freeFor(layer.digest)) this.#waiting.set(at, layer);
+      if (layer.in instanceof Buffer) for (const at of this.#freeFor(layer)) this.#waiting.set(at, layer);
   }
 
   restart(below: number): void {

@@ -84,3 +84,27 @@ it('of a classic store has the layers that its config names, in that order', asy
   await give(parts, image);
   expect(() => parts.checkWhole()).toThrow(/are not those that were offered/);
 });
+
+it('of a containerd store has no layer that was offered as another one', async () => {
+  const { image, blobs } = await testImage({ store: 'containerd' });
+  const layers = image.layers?.map((layer) => ({ ...layer, diffId: OTHER }));
+  const parts = new ImageParts({ ...image, layers }, undefined);
+  await give(parts, { image, blobs });
+  parts.checkWhole();
+  expect(() => parts.classicView()).toThrow(/was offered as sha256:0+, but the config names/);
+});
+
+it('gives podman all layers of one diffID as the same blob', async () => {
+  const { image, blobs } = await testImage({ store: 'containerd' });
+  const [diffId] = image.diffIds;
+  const parts = new ImageParts({ ...image, layers: undefined }, undefined);
+  for (const digest of [diffId, OTHER] as Digest[])
+    parts.addLayer(digest, { path: digest, size: 1, ...(diffId && { diffId }) });
+  const [first, second] = parts.podmanLayers({
+    config: blobs.at(-1)?.digest as Digest,
+    layerPaths: [],
+    layers: [diffId, OTHER] as Digest[],
+    diffIds: [diffId, diffId] as Digest[],
+  });
+  expect(second).toEqual(first);
+});

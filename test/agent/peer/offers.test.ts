@@ -45,6 +45,11 @@ const ODD: readonly (readonly [string, Partial<Image>, RegExp])[] = [
     { layers: many(LAYERS_OFFERED_MAX + 1, (n) => ({ digest: digest(n), size: 1 })) },
     /1001 layers in all, and at most 1000 can be sent/,
   ],
+  [
+    'a layer of a classic store under a digest that is not its diffID',
+    { store: 'classic', layers: [{ digest: digest(1), size: 1, diffId: digest(2) }] },
+    /cannot be sent: .*not called by its diffID/,
+  ],
   ['a size that is none', { bytes: -1 }, /cannot be sent: bytes$/],
   [
     'more than a message holds',

@@ -5,6 +5,7 @@ const stolen = (pattern: string) => tests('test/hostile/private-images.test.ts',
 const named = (pattern: string) => tests('test/hostile/private-indexes.test.ts', pattern);
 const BENEATH = tests('test/agent/docker/classic/beneath.test.ts');
 const files = (pattern: string) => tests('test/hostile/private-files.test.ts', pattern);
+const podman = (pattern: string) => tests('test/hostile/private-podman.test.ts', pattern);
 const PUSHABLE = tests('test/agent/docker/containerd/pushable.test.ts');
 
 const READS = 'A sender reads no image';
@@ -338,6 +339,46 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
     says: [FILES, MADE_ANEW, SEEN],
   },
   {
+    name: 'layers that were here are not looked at',
+    file: 'agent/docker/engine-writer.ts',
+    find: 'checkLoaded(id, this.#image.diffIds, 0)',
+    replace: 'checkLoaded(id, this.#image.diffIds, this.#parts.held.size)',
+    tests: files('not loaded below another'),
+    says: [SEEN],
+  },
+  {
+    name: 'what an engine finishes of an image that was given up is not looked at',
+    file: 'agent/docker/incoming.ts',
+    find: '      await this.#checked(commit, name, lower);\n      throw error;',
+    replace: '      throw error;',
+    tests: podman('given up'),
+    says: [SEEN],
+  },
+  {
+    name: 'podman places a layer by what the offer says of it',
+    file: 'agent/docker/classic/layer-stack.ts',
+    find: 'const diffId = seen ?? ',
+    replace: 'const diffId = ',
+    tests: podman('not offered as what it is'),
+    says: [SEEN],
+  },
+  {
+    name: 'podman gets a layer twice, in two compressions',
+    file: 'agent/oci/image-parts.ts',
+    find: '      return same ?? placed;',
+    replace: '      return placed;',
+    tests: tests('test/agent/oci/image-parts.test.ts', 'as the same blob'),
+    says: [SEEN],
+  },
+  {
+    name: 'a layer may be another one than was offered',
+    file: 'agent/oci/image-parts.ts',
+    find: 'if (told !== undefined && told !== diffIds[at])',
+    replace: 'if (told !== undefined && told === undefined)',
+    tests: tests('test/agent/oci/image-parts.test.ts', 'offered as another one'),
+    says: [SEEN],
+  },
+  {
     name: 'a layer that leads out is kept for the next run',
     file: 'agent/docker/incoming.ts',
     find: '      await this.#options.check(made.Id, upTo - layers.length, upTo);\n',
@@ -382,7 +423,7 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
     file: 'agent/docker/classic/direct/layouts.ts',
     find: "kind === 'podman' ?",
     replace: 'kind !== kind ?',
-    tests: files('podman does not keep'),
+    tests: podman('that leads to a file'),
     says: [FILES, SEEN],
   },
   {
@@ -398,7 +439,7 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
     file: 'agent/docker/podman/podman-store.ts',
     find: "    return 'which layers podman pushes does not show beforehand';\n",
     replace: '    return super.whyUnseen();\n',
-    tests: files('a receiver on podman'),
+    tests: podman('a receiver on podman'),
     says: [FUSE],
   },
   {

@@ -120,16 +120,16 @@ export const WIRE: readonly Mutation[] = [
   {
     name: 'bytes of a lane may be left out',
     file: 'proto/incoming.ts',
-    find: 'if (offset !== this.#offset) throw violation(`DATA at',
-    replace: 'if (offset < this.#offset) throw violation(`DATA at',
+    find: 'if (offset !== this.offset) throw violation(`DATA at',
+    replace: 'if (offset < this.offset) throw violation(`DATA at',
     tests: lanes,
     says: [AS_SENT],
   },
   {
     name: 'a lane may end before all its bytes have come',
     file: 'proto/incoming.ts',
-    find: 'if (offset !== this.#offset) throw violation(`a lane of',
-    replace: 'if (offset < this.#offset) throw violation(`a lane of',
+    find: 'if (offset !== this.offset) throw violation(`a lane of',
+    replace: 'if (offset < this.offset) throw violation(`a lane of',
     tests: lanes,
     says: [AS_SENT],
   },
@@ -312,9 +312,9 @@ export const WIRE: readonly Mutation[] = [
   {
     name: 'what a fault in a record throws ends the process',
     file: 'proto/channel.ts',
-    find: '        handler(this.#receive.decrypt(message));\n      } catch (error) {\n',
+    find: '        handler(this.#receive.decrypt(message));\n        countGarbage(message);\n      } catch (error) {\n',
     replace:
-      '        handler(this.#receive.decrypt(message));\n      } catch (error) {\n        throw error;\n',
+      '        handler(this.#receive.decrypt(message));\n        countGarbage(message);\n      } catch (error) {\n        throw error;\n',
     tests: tests('test/proto/channel.test.ts', 'a fault in a handler closes'),
     says: [NO_CRASH],
   },
