@@ -7,6 +7,7 @@ import { FORMATS } from '../agent/archive/each-sink.ts';
 import { imageNames, namesOfContexts } from '../agent/commands/names.ts';
 import { KINDS } from '../agent/ends/endpoint.ts';
 import { SCRIPTS, SHELLS } from './completion-scripts.ts';
+import { endProcess } from './end-process.ts';
 import { PAGES } from './help.ts';
 
 const COMPLETE = '__complete';
@@ -61,7 +62,7 @@ Examples:
       process.stdout.write([...lines, ADDS[adds], ''].join('\n'));
       process.exitCode = 0;
       // A call of the engine that was given up may still wait.
-      process.stdout.write('', () => process.exit());
+      process.stdout.write('', () => endProcess(0));
     });
 }
 

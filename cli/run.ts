@@ -4,6 +4,7 @@ import type { EngineOptions } from '../agent/docker/engine.ts';
 import { type Emit, errorEvent } from '../agent/model/events.ts';
 import { type ImgmvError, toImgmvError } from '../proto/errors.ts';
 import type { Configured } from './config.ts';
+import { endProcess } from './end-process.ts';
 import { escapeText } from './escape.ts';
 import { withHints } from './hints.ts';
 import type { MoveFile } from './move-file.ts';
@@ -102,9 +103,9 @@ export async function run(options: RunOptions, command: (run: Run) => Promise<nu
   renderer.end();
   process.exitCode = exit;
   // A reader that has stopped to read does not hold up whoever was told to stop.
-  if (signal.aborted) setTimeout(() => process.exit(exit), LAST_OUTPUT_MS);
+  if (signal.aborted) setTimeout(() => endProcess(exit), LAST_OUTPUT_MS);
   // Idle keep-alive sockets to the engine would hold the process for seconds more.
-  process.stdout.write('', () => process.stderr.write('', () => process.exit(exit)));
+  process.stdout.write('', () => process.stderr.write('', () => endProcess(exit)));
 }
 
 /** What names the engine where no option does. */

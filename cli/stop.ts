@@ -1,6 +1,7 @@
 /** Signals: the first one stops in order, the second at once. */
 import { constants } from 'node:os';
 import { ImgmvError } from '../proto/errors.ts';
+import { endProcess } from './end-process.ts';
 
 const SIGNALS = { SIGHUP: 'sighup', SIGINT: 'sigint', SIGTERM: 'sigterm' } as const;
 
@@ -9,7 +10,7 @@ export function stopSignal(onStop: () => void): AbortSignal {
   const controller = new AbortController();
   for (const [signal, code] of Object.entries(SIGNALS)) {
     process.on(signal, () => {
-      if (controller.signal.aborted) process.exit(128 + constants.signals[signal as keyof typeof SIGNALS]);
+      if (controller.signal.aborted) endProcess(128 + constants.signals[signal as keyof typeof SIGNALS]);
       onStop();
       controller.abort(new ImgmvError(code, `stopped by ${signal}`));
     });

@@ -5,7 +5,7 @@ import { runInNewContext } from 'node:vm';
 /** A young collection takes less than a millisecond, since little of what came in between is still alive. */
 const COLLECT_AFTER_BYTES = 2 * 1024 * 1024;
 
-type Collect = (options: { readonly type: 'minor' }) => void;
+type Collect = (options: { readonly type: 'minor' | 'major' }) => void;
 
 let collect: Collect | undefined;
 let bytes = 0;
@@ -20,6 +20,12 @@ export function countGarbage({ length }: Uint8Array): void {
   bytes = 0;
   collect ??= collector();
   collect({ type: 'minor' });
+}
+
+/** Collects all garbage, whatever it takes. */
+export function collectAll(): void {
+  collect ??= collector();
+  collect({ type: 'major' });
 }
 
 /** V8 shows its collector to contexts that are made while the flag is set. */

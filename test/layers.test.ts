@@ -104,6 +104,13 @@ it.each(['agent', 'proto'])('no text of %s names a command, which cli/hints.ts d
   expect(naming).toEqual([]);
 });
 
+it('the process is ended in one place, which keeps node from waiting for itself', async () => {
+  const files = (await Promise.all(['agent', 'cli', 'proto'].map(filesOf))).flat();
+  const texts = await Promise.all(files.map((file) => readFile(file, 'utf8')));
+  const ending = files.filter((_, at) => /process\.(?:exit|reallyExit)\(/.test(texts[at] ?? ''));
+  expect(ending.map((file) => relative(ROOT, file))).toEqual(['cli/end-process.ts']);
+});
+
 it('no file imports itself, whatever stands between', async () => {
   const imports = (await Promise.all(Object.keys(MAY_IMPORT).map(importsOf))).flat();
   const importedBy = new Map<string, Import[]>();
