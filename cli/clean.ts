@@ -2,7 +2,7 @@ import { Command } from 'commander';
 import { clean } from '../agent/commands/clean.ts';
 import { ONE_HOST, once, parseSsh } from './options.ts';
 import { addCommonOptions, type CommonOptions, run } from './run.ts';
-import { engineAt } from './ssh-place.ts';
+import { addSshOptions, engineAt, requireNoSsh, type SshFlags } from './ssh-place.ts';
 
 export function cleanCommand(): Command {
   const command = new Command('clean')
@@ -13,7 +13,7 @@ export function cleanCommand(): Command {
       once(parseSsh, ONE_HOST),
     )
     .option('--force', 'also remove what a running session may still use; it gets that again');
-  return addCommonOptions(command)
+  return addCommonOptions(addSshOptions(command))
     .addHelpText(
       'after',
       `
@@ -27,11 +27,12 @@ need not get them again. They go when that image is complete, after 24 hours, or
 by this command. It touches nothing else. Without --force it also leaves what a
 running imgmv may use.`,
     )
-    .action((flags: CommonOptions & { readonly force?: true; readonly to?: string }) =>
+    .action((flags: CommonOptions & SshFlags & { readonly force?: true; readonly to?: string }) =>
       run(flags, async ({ engine, emit, signal }) => {
         const { to } = flags;
+        if (to === undefined) requireNoSsh(flags);
         await clean({
-          engine: to === undefined ? engine : engineAt(to, engine),
+          engine: to === undefined ? engine : engineAt(to, engine, flags),
           emit,
           signal,
           force: flags.force === true,

@@ -14,18 +14,20 @@ import {
   parseListen,
 } from './options.ts';
 import { addCommonOptions, type CommonOptions, run } from './run.ts';
-import { engineAt, isSsh } from './ssh-place.ts';
+import { addSshOptions, engineAt, isSsh, requireNoSsh, type SshFlags } from './ssh-place.ts';
 
-interface DoctorFlags extends CommonOptions {
+interface DoctorFlags extends CommonOptions, SshFlags {
   readonly to?: string;
   readonly listen?: ListenAddress;
   readonly connectTimeout?: number;
 }
 
 /** Where images would go to. */
-function engineOrUrl(to: string | undefined, engine: EngineOptions) {
-  if (to === undefined || !isSsh(to)) return { url: to, engineThere: undefined };
-  return { url: undefined, engineThere: engineAt(to, engine) };
+function engineOrUrl(flags: DoctorFlags, engine: EngineOptions) {
+  const { to } = flags;
+  if (to !== undefined && isSsh(to)) return { url: undefined, engineThere: engineAt(to, engine, flags) };
+  requireNoSsh(flags);
+  return { url: to, engineThere: undefined };
 }
 
 export function doctorCommand(): Command {
@@ -42,7 +44,7 @@ export function doctorCommand(): Command {
       parseListen,
     )
     .option('--connect-timeout <duration>', CONNECT_TIMEOUT_HELP, parseConnectTimeout);
-  return addCommonOptions(command, 'warnings, faults and the last line')
+  return addCommonOptions(addSshOptions(command), 'warnings, faults and the last line')
     .addHelpText(
       'after',
       `
@@ -56,13 +58,13 @@ stands in the way, or else that of the first fault: what a command would end wit
 With --to this host only sends, so a port that is in use here is a warning.`,
     )
     .action((flags: DoctorFlags, command: Command) =>
-      run({ ...flags, toleratesConfig: true }, ({ engine, emit, signal }) =>
+      run({ ...flags, toleratesConfig: true }, async ({ engine, emit, signal }) =>
         doctor({
           engine,
           before: configChecks(flags.configured),
           listen: flags.listen ?? { address: undefined, port: DEFAULT_PORT },
           listens: flags.to === undefined || command.getOptionValueSource('listen') === 'cli',
-          ...engineOrUrl(flags.to, { ...engine, signal }),
+          ...engineOrUrl(flags, { ...engine, signal }),
           connectTimeoutMs: flags.connectTimeout ?? CONNECT_TIMEOUT_MS,
           signal,
           emit,

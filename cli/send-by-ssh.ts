@@ -42,7 +42,7 @@ export async function sendBySsh(
     from: sourcesOf(asked.from, engine),
     pick: pickerFor(asked, selection, async () => {}, signal),
     naming,
-    destination: { kind: 'docker-daemon', reference: '', engine: engineAt(to, engine) },
+    destination: { kind: 'docker-daemon', reference: '', engine: engineAt(to, engine, asked) },
     jobs: asked.jobs ?? JOBS,
     retries: asked.retries ?? RETRIES,
     noReplace: false,

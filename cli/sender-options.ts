@@ -21,9 +21,10 @@ import {
 import { collectEndpoints, FROM_HELP, MAX_BYTES_HELP, NO_DIRECT_HELP } from './places.ts';
 import { addRenamingOptions } from './renaming.ts';
 import { addCommonOptions, type CommonOptions } from './run.ts';
+import { addSshOptions, type SshFlags } from './ssh-place.ts';
 
 /** What is to be done: the options, and where there is one the keys of a move file. */
-export interface SenderFlags extends CommonOptions, MoveFile, Configured {
+export interface SenderFlags extends CommonOptions, MoveFile, Configured, SshFlags {
   /** The same as `limit`, which a move file and a configuration have. */
   readonly bwlimit?: Limit;
   readonly direct: boolean;
@@ -51,5 +52,5 @@ export function addSenderOptions(command: Command): Command {
     .option('--no-direct', NO_DIRECT_HELP)
     .option('--max-bytes <size>', `with --from: ${MAX_BYTES_HELP}`, parseSize)
     .option('--then-push', 'have the target push the images to the registries in their names');
-  return addCommonOptions(command);
+  return addCommonOptions(addSshOptions(command));
 }

@@ -18,7 +18,7 @@ import { run } from './run.ts';
 import { sendBySsh } from './send-by-ssh.ts';
 import { nameGiven, pickerFor } from './sender-images.ts';
 import type { SenderFlags } from './sender-options.ts';
-import { isSsh } from './ssh-place.ts';
+import { isSsh, requireNoSsh } from './ssh-place.ts';
 
 /** Runs `send` or `plan`, and sets the exit status. */
 export async function sendImages(flags: SenderFlags, { planOnly = false } = {}): Promise<void> {
@@ -45,6 +45,7 @@ export async function sendImages(flags: SenderFlags, { planOnly = false } = {}):
         hint: missingHostHint(planOnly ? 'plan' : 'send', asked.images ?? []),
       });
     if (isSsh(to)) return sendBySsh(asked, to, { planOnly }, running);
+    requireNoSsh(asked);
     requireArchive(from, asked);
     const stdinTaken = requireStdinOnce(asked);
     const askAbout = askerFor(asked, { planOnly, stdinTaken });

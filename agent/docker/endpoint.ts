@@ -33,6 +33,10 @@ export interface Endpoint {
   /** What led here, for people: `--docker-host`, `context prod`, `the default socket`. */
   readonly foundBy: string;
   readonly tls?: Tls;
+  /** More arguments for ssh. */
+  readonly ssh?: readonly string[];
+  /** It is the other host of a move: that it cannot be reached is told as of one. */
+  readonly isPeer?: true;
 }
 
 export interface EndpointOptions {
@@ -42,6 +46,9 @@ export interface EndpointOptions {
   readonly optionPrefix?: string;
   /** What gave them, for people, where that is no option: `/etc/imgmv/config.yaml`. */
   readonly givenBy?: string | undefined;
+  /** Of an engine that `ssh://` names. */
+  readonly ssh?: readonly string[] | undefined;
+  readonly isPeer?: true;
   readonly env: Environment;
   /** Told of a `config.json` that cannot be used, which is passed over then, as docker does; it is an error without. */
   readonly warn?: (message: string) => void;
@@ -53,6 +60,8 @@ export async function findEndpoint({
   context,
   optionPrefix = '--',
   givenBy,
+  ssh,
+  isPeer,
   env,
   warn,
 }: EndpointOptions): Promise<Endpoint> {
@@ -60,7 +69,12 @@ export async function findEndpoint({
   if (dockerHost !== undefined && context !== undefined)
     throw usage(`${hostOption} and ${contextOption} exclude each other`);
   if (dockerHost !== undefined)
-    return checked({ address: dockerHost, foundBy: givenBy ?? hostOption, ...(await envTls(env)) });
+    return checked({
+      ...{ address: dockerHost, foundBy: givenBy ?? hostOption },
+      ...(await envTls(env)),
+      ...(ssh && { ssh }),
+      ...(isPeer && { isPeer }),
+    });
   if (context !== undefined) return contextEndpoint(context, givenBy ?? contextOption, env);
   const fromEnv = env.DOCKER_HOST;
   if (fromEnv) return checked({ address: fromEnv, foundBy: 'DOCKER_HOST', ...(await envTls(env)) });

@@ -179,7 +179,14 @@ export class EngineSink implements Sink {
     }
     planning.freeBytes -= bytes;
     const reason = await whySent(image, missing, inventory);
-    const answer = { ...sending, ...(reason !== undefined && { reason }), ...(missing && { missing }) };
+    const inOne = this.#layerwiseMinBytes === Number.POSITIVE_INFINITY && bytes >= LAYERWISE_MIN_BYTES;
+    const warning = [...(inOne ? [IN_ONE] : []), ...(sending.warning ? [sending.warning] : [])].join('; ');
+    const answer = {
+      ...sending,
+      ...(reason !== undefined && { reason }),
+      ...(missing && { missing }),
+      ...(warning !== '' && { warning }),
+    };
     const bringers = new Set<Coming>();
     const one: Coming = { answer, below, bringers, settled: undefined };
     for (const digest of brings) {
@@ -237,7 +244,7 @@ export class EngineSink implements Sink {
       signal,
       setNames: (from) => setNames(this.#engine, from, image.names, this.#options),
       waited: this.#waited,
-      layerwiseMinBytes: this.#options.layerwiseMinBytes ?? LAYERWISE_MIN_BYTES,
+      layerwiseMinBytes: this.#layerwiseMinBytes,
     });
     const settled = deferred<void>();
     coming.settled = settled.promise;
@@ -260,6 +267,12 @@ export class EngineSink implements Sink {
         settled.resolve();
       },
     };
+  }
+
+  /** Each layer that is committed alone has a connection of its own, which ssh may have to make a login for. */
+  get #layerwiseMinBytes(): number {
+    const { layerwiseMinBytes = LAYERWISE_MIN_BYTES } = this.#options;
+    return this.#engine.transport.forwards?.() === false ? Number.POSITIVE_INFINITY : layerwiseMinBytes;
   }
 
   #pushable(image: Image, targetId: Digest, sent: SentDocuments | undefined): Committed['pushable'] {
@@ -335,6 +348,10 @@ export class EngineSink implements Sink {
     this.#helpers[Symbol.dispose]();
   }
 }
+
+/** What a break costs where layers are not committed one by one. */
+const IN_ONE =
+  'ssh forwards no socket there, so it goes as a whole: if the connection breaks, it begins anew';
 
 /** An image that has not begun is not waited for: it might be behind this one. */
 async function bringersSettled({ bringers }: Coming): Promise<void> {

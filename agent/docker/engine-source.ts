@@ -163,7 +163,7 @@ export class EngineSource implements Source {
       yield* parts;
     } catch (error) {
       signal.throwIfAborted();
-      throw this.#engine.lost(what, error);
+      throw await this.#engine.lostBy(what, error);
     }
   }
 

@@ -285,12 +285,26 @@ export class Engine implements Disposable {
     throw new ImgmvError('engine-refused', `${message} (HTTP ${response.statusCode})`);
   }
 
+  /** As `lost`, once it is known what has broken. */
+  async lostBy(what: string, cause: unknown): Promise<ImgmvError> {
+    if (!(cause instanceof ImgmvError)) await this.transport.settled?.();
+    return this.lost(what, cause);
+  }
+
   /** The error for a connection to this engine that broke while doing `what`. */
   lost(what: string, cause: unknown): ImgmvError {
     if (cause instanceof ImgmvError) return cause;
+    const { address, isPeer } = this.endpoint;
+    const words = this.transport.lost?.();
+    if (words !== undefined)
+      return new ImgmvError(
+        isPeer ? 'peer-lost' : 'engine-unavailable',
+        `lost the ssh connection to ${new URL(address).host} (${what}): ${words}`,
+        { cause, hint: 'run it again: what has arrived whole is kept' },
+      );
     return new ImgmvError(
       'engine-unavailable',
-      `lost the docker engine at ${this.endpoint.address} (${what}): ${messageOf(cause)}`,
+      `lost the docker engine at ${address} (${what}): ${messageOf(cause)}`,
       {
         cause,
         hint: 'is dockerd still running? see `docker info` and its log',
@@ -309,7 +323,7 @@ export class Engine implements Disposable {
       });
     } catch (error) {
       given.signal.throwIfAborted();
-      throw this.lost(what, error);
+      throw await this.lostBy(what, error);
     }
   }
 
@@ -326,7 +340,7 @@ export class Engine implements Disposable {
       return await this.#calls.answer<T>(call);
     } catch (error) {
       const status = statusOf(error);
-      if (status === undefined) throw this.lost(call.what, error);
+      if (status === undefined) throw await this.lostBy(call.what, error);
       const Refusal = status === 404 ? NotFound : ImgmvError;
       const said = messageOf(error);
       throw new Refusal('engine-refused', `the docker engine refused to ${call.what}: ${said}`, {

@@ -65,14 +65,13 @@ export class Load {
       path: '/images/load?quiet=0',
       headers: { 'Content-Type': 'application/x-tar', 'Transfer-Encoding': 'chunked' },
     });
-    const lost = (error: unknown) => this.#fail(this.#engine.lost('load', error));
+    const lost = async (error: unknown) => {
+      if (!this.#failure) this.#fail(await this.#engine.lostBy('load', error));
+    };
     this.#request.once('response', (response) => {
       void this.#readAnswer(response).catch(lost).then(this.#answered.resolve);
     });
-    this.#request.on('error', (error) => {
-      lost(error);
-      this.#answered.resolve();
-    });
+    this.#request.on('error', (error) => void lost(error).then(this.#answered.resolve));
     this.#pack.on('error', (error: Error) =>
       this.#fail(new ImgmvError('internal', error.message, { cause: error })),
     );

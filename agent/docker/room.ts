@@ -4,8 +4,12 @@ import type { Engine } from './engine.ts';
 
 export type { Room };
 
-/** Of its data root. Undefined where the engine is on another host, or its data root not to be seen from here (a container, a VM). */
-export async function roomOf({ endpoint, info }: Engine): Promise<Room | undefined> {
+/** Of its data root. Undefined where the engine is on another host that ssh does not lead to, or its data root not to be seen from here (a container, a VM). */
+export async function roomOf({ endpoint, info, transport }: Engine): Promise<Room | undefined> {
+  if (transport?.freeBytesAt && info.dataRoot !== undefined) {
+    const freeBytes = await transport.freeBytesAt(info.dataRoot);
+    return freeBytes === undefined ? undefined : { path: info.dataRoot, freeBytes };
+  }
   if (!endpoint.address.startsWith('unix://') || info.dataRoot === undefined) return undefined;
   try {
     return await roomAt(info.dataRoot);

@@ -3,17 +3,20 @@
  * ssh forwards to the engine's. Where it cannot, each is a session of the same login that runs `docker system
  * dial-stdio`, as docker/cli cli/connhelper has it.
  */
-import { type ChildProcessByStdio, spawn } from 'node:child_process';
 import { randomBytes } from 'node:crypto';
 import { existsSync, mkdtempSync, rmSync } from 'node:fs';
 import { request } from 'node:http';
-import { connect, type Socket } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { Duplex, type Readable, type Writable } from 'node:stream';
+import type { Duplex } from 'node:stream';
 import { ImgmvError } from '../../proto/errors.ts';
 import { step } from '../../proto/steps.ts';
+import { settledWithin } from '../streams/settled-within.ts';
 import type { Endpoint } from './endpoint.ts';
+import { duplexOf, handlesOf, type Ssh, start } from './ssh-process.ts';
+import { type Answer, answerIn, freeSpaceAt, freeSpaceIn, question, quoted } from './ssh-question.ts';
+import { loginFailed } from './ssh-words.ts';
 
 /** After this, people see what ssh says while it still logs in: a banner may ask for something. */
 const PATIENCE_MS = 5_000;
@@ -21,9 +24,11 @@ const PATIENCE_MS = 5_000;
 const ANSWER_TIMEOUT_MS = 10_000;
 const POLL_MS = 50;
 const PING_TIMEOUT_MS = 15_000;
+/** How long ssh may take to end when it has lost the other host. It closes connections first, and waits for a command of ProxyCommand. */
+const ENDING_MS = 2_000;
+/** Of a command that only looks at something. */
+const LOOK_TIMEOUT_MS = 10_000;
 const NOISE_MAX_CHARACTERS = 64 * 1024;
-const WORDS_MAX_CHARACTERS = 4 * 1024;
-const WORDS_MAX_LINES = 3;
 /** ssh itself failed, not the command. */
 const SSH_FAILED = 255;
 const NO_SSH = 200;
@@ -34,39 +39,12 @@ const PLAIN_PATH = /^\/[^:\\%$\n]*$/;
 
 /** Ctrl-C is left to us: what it breaks off is undone over the same login. */
 const LOG_IN = `command -v ssh >/dev/null || exit ${NO_SSH}; trap "" INT HUP; exec ssh "$@"`;
-/**
- * Where docker there finds its engine, and whether we may use it. Then it keeps the login for as long as our end of its
- * standard input is open. One line without `!`, for csh.
- */
-const QUESTION = [
-  'h=$2; [ "$h" ] || h=$DOCKER_HOST',
-  '[ "$h" ] || h=$(docker context inspect --format "{{.Endpoints.docker.Host}}" </dev/null 2>/dev/null)',
-  'case $h in *://*) ;; *) h=unix:///var/run/docker.sock; esac',
-  `s=\${h#unix://}; w=open; [ -w "$s" ] || w=denied; [ -S "$s" ] || w=missing`,
-  'printf "\\n%s %s %s %s\\n" "$1" $w "$h" "$1"',
-  'exec cat >/dev/null',
-].join('; ');
-
-interface Answer {
-  /** `open`, `denied` or `missing`; of a socket only. */
-  readonly state: string;
-  /** As DOCKER_HOST has it. */
-  readonly address: string;
-}
-
-type Child = ChildProcessByStdio<Writable, Readable, Readable>;
-
-interface Ssh {
-  readonly child: Child;
-  readonly closed: Promise<unknown>;
-  words(): string;
-}
 
 export class SshLogin {
   readonly #endpoint: Endpoint;
   /** As each ssh takes it. */
   readonly #host: readonly string[];
-  readonly #dial: readonly string[];
+  #dial: readonly string[];
   readonly #directory = privateDirectory();
   readonly #local = join(this.#directory, 's');
   readonly #control = join(this.#directory, 'c');
@@ -87,14 +65,13 @@ export class SshLogin {
     const user = url.username === '' ? [] : ['-l', decodeURIComponent(url.username)];
     const port = url.port === '' ? [] : ['-p', url.port];
     const host = url.hostname.replace(/^\[|\]$/g, '');
-    this.#host = ['-o', 'ConnectTimeout=30', '-T', ...user, ...port, '--', host];
-    const path = decodeURIComponent(url.pathname).replace(/^\/$/, '');
-    const socket = path === '' ? [] : [quoted(`unix://${path}`)];
-    this.#dial = ['docker', ...socket.flatMap((one) => ['--host', one]), 'system', 'dial-stdio'];
+    this.#host = ['-o', 'ConnectTimeout=30', '-T', ...(endpoint.ssh ?? []), ...user, ...port, '--', host];
+    const socket = decodeURIComponent(url.pathname).replace(/^\/$/, '') || undefined;
+    this.#dial = dialling(socket && `unix://${socket}`);
 
     const options = ['ControlMaster=yes', 'ControlPersist=no', 'ServerAliveInterval=20'];
-    const question = ['exec', 'sh', '-c', quoted(QUESTION), 'sh', this.#mark, ...socket];
-    const ssh = [...options.flatMap((one) => ['-o', one]), '-S', this.#control, ...this.#host, ...question];
+    const master = [...options.flatMap((one) => ['-o', one]), '-S', this.#control];
+    const ssh = [...master, ...this.#host, ...question(this.#mark, socket)];
     this.#login = start('sh', ['-c', LOG_IN, 'ssh', ...ssh]);
     process.once('exit', this.#onExit);
   }
@@ -106,6 +83,7 @@ export class SshLogin {
     const slow = setTimeout(() => words() !== '' && warn?.(`ssh says: ${words()}`), PATIENCE_MS);
     const answer = await this.#answer().finally(() => clearTimeout(slow));
     for (const handle of handlesOf(child)) handle.unref();
+    if (answer?.state === 'sudo') this.#dial = ['sudo', '-n', ...dialling(answer.address)];
     if ((await this.#forward(answer)) || (await this.#pings())) {
       step('ssh', () => `logged in; connections ${this.forwards ? 'are forwarded' : 'are sessions'}`);
       return;
@@ -123,6 +101,32 @@ export class SshLogin {
     return duplexOf(this.#session.child);
   }
 
+  /** Bytes that are free there on the disk of `path`; undefined where the host does not say. Never throws. */
+  async freeBytesAt(path: string): Promise<number | undefined> {
+    if (!this.#shared) return undefined;
+    const { child, closed } = start('ssh', ['-S', this.#control, ...this.#host, ...freeSpaceAt(path)], true);
+    const late = setTimeout(() => child.kill(), LOOK_TIMEOUT_MS);
+    let said = '';
+    child.stdout.setEncoding('utf8').on('data', (more: string) => {
+      said = (said + more).slice(-NOISE_MAX_CHARACTERS);
+    });
+    child.stdin.end();
+    await closed;
+    clearTimeout(late);
+    return freeSpaceIn(said);
+  }
+
+  /** Resolves once it is known whether a connection broke since ssh has lost the other host. */
+  async settled(): Promise<void> {
+    if (this.lost === undefined) await settledWithin(this.#login.ended, ENDING_MS);
+  }
+
+  /** What ssh said when it lost the other host; undefined where it has not. */
+  get lost(): string | undefined {
+    const failed = [this.#login, this.#session].find((one) => one && hasFailed(one.child));
+    return failed && (failed.words() || 'ssh has ended');
+  }
+
   /** Ends it with all connections. May be called twice. */
   end(): void {
     this.broken = true;
@@ -133,16 +137,15 @@ export class SshLogin {
 
   /** Undefined where the host gives none. */
   #answer(): Promise<Answer | undefined> {
-    const { child, words } = this.#login;
-    const pattern = new RegExp(`${this.#mark} (\\w+) (.+) ${this.#mark}`);
+    const { child } = this.#login;
     let polling: NodeJS.Timeout | undefined;
     let waiting = true;
     const answer = new Promise<Answer | undefined>((resolve, reject) => {
       let text = '';
       child.stdout.setEncoding('utf8').on('data', (more: string) => {
         text = (text + more).slice(-NOISE_MAX_CHARACTERS);
-        const [, state, address] = pattern.exec(text) ?? [];
-        if (state !== undefined && address !== undefined) resolve({ state, address });
+        const answered = answerIn(text, this.#mark);
+        if (answered) resolve(answered);
       });
       let leftMs = ANSWER_TIMEOUT_MS;
       polling = setInterval(() => {
@@ -155,8 +158,8 @@ export class SshLogin {
         this.#shared = !waiting || status === null || status === SSH_FAILED || status === NO_SSH;
         if (!this.#shared) return resolve(undefined);
         this.end();
-        const why = words() || `ssh ended with ${status ?? 'a signal'}`;
-        reject(status === NO_SSH ? noSsh() : this.#unavailable(why));
+        const said = this.#login.said() || `ssh ended with ${status ?? 'a signal'}`;
+        reject(status === NO_SSH ? noSsh() : loginFailed(said, this.#endpoint, this.#place));
       });
     });
     return answer.finally(() => {
@@ -199,66 +202,37 @@ export class SshLogin {
     if (socket !== undefined && answer?.state === 'denied')
       return error(
         `no permission on the docker socket ${socket} of ${where}`,
-        'log in there as root, or as a member of the group that owns the socket (often "docker")',
+        'log in there as root, or as a member of the group that owns the socket (often "docker"), or let this user run docker by sudo without a password',
       );
     if (socket !== undefined && answer?.state === 'missing')
       return error(
         `no docker engine: there is no socket ${socket} at ${where}`,
         'is docker running there? name another socket as ssh://host/path/of/docker.sock',
       );
-    const hint = `check with \`ssh ${this.#host.slice(3).join(' ')} docker info\` that ssh and docker work`;
+    const hint = `check with \`ssh ${this.#place} docker info\` that ssh and docker work`;
     return error(`no docker engine answers at ${where}: ${said}`, hint);
   }
+
+  /** As people would give it to ssh. */
+  get #place(): string {
+    return this.#host.slice(3).join(' ');
+  }
+}
+
+/** Of what runs on the other host. `address`: as docker's `--host` has it. */
+function dialling(address: string | undefined): readonly string[] {
+  return ['docker', ...(address === undefined ? [] : ['--host', quoted(address)]), 'system', 'dial-stdio'];
+}
+
+/** Not the command that it ran. */
+function hasFailed({ exitCode, signalCode }: Ssh['child']): boolean {
+  return exitCode === SSH_FAILED || signalCode !== null;
 }
 
 function noSsh(): ImgmvError {
   return new ImgmvError('engine-unavailable', 'the docker engine cannot be reached: this host has no ssh', {
     hint: 'ssh:// needs the OpenSSH client (package openssh-client), in PATH',
   });
-}
-
-/** `apart`: out of reach of what our terminal sends. */
-function start(command: string, args: readonly string[], apart = false): Ssh {
-  const child = spawn(command, args, { stdio: 'pipe', detached: apart });
-  let said = '';
-  child.stderr.setEncoding('utf8').on('data', (more: string) => {
-    said = (said + more).slice(-WORDS_MAX_CHARACTERS);
-  });
-  // A process that is gone is known by its end.
-  child.stdin.on('error', () => {});
-  child.on('error', () => {});
-  const closed = new Promise((resolve) => child.once('close', resolve));
-  const words = () =>
-    said
-      .trim()
-      .split(/\s*\n\s*/)
-      .slice(-WORDS_MAX_LINES)
-      .join(' ');
-  return { child, closed, words };
-}
-
-function duplexOf(child: Child): Duplex {
-  const duplex = Duplex.from({ readable: child.stdout, writable: child.stdin });
-  duplex.once('close', () => child.kill());
-  // Not of a request: an agent that drops an idle one asks nobody, and what is no socket takes that for an error.
-  duplex.on('error', () => {});
-  // node:http asks these of what it takes for a TCP socket.
-  return Object.assign(duplex, {
-    setKeepAlive: () => duplex,
-    setNoDelay: () => duplex,
-    setTimeout: () => duplex,
-    ref: () => {
-      for (const handle of handlesOf(child)) handle.ref();
-    },
-    unref: () => {
-      for (const handle of handlesOf(child)) handle.unref();
-    },
-  });
-}
-
-/** What keeps our process alive. */
-function handlesOf(child: Child): readonly { ref(): void; unref(): void }[] {
-  return [child, child.stdin as Socket, child.stdout as Socket, child.stderr as Socket];
 }
 
 /** Only ours, with a path that a socket can have. Throws engine-unavailable. */
@@ -273,9 +247,4 @@ function privateDirectory(): string {
   throw new ImgmvError('engine-unavailable', 'cannot make a directory for the ssh connection', {
     hint: 'set TMPDIR to one with a short path that you may write to',
   });
-}
-
-/** For the shell of the other host, which is given what ssh has for a command in one line. */
-function quoted(text: string): string {
-  return `'${text.replaceAll("'", "'\\''")}'`;
 }

@@ -26,8 +26,9 @@ const links = new Map<string, Link>();
 
 /** The agents of a connection for node:http, and how it is opened and closed; see transport.ts. */
 export function sshConnection(endpoint: Endpoint) {
-  const link = links.get(endpoint.address) ?? new Link(endpoint);
-  links.set(endpoint.address, link);
+  const key = JSON.stringify([endpoint.address, endpoint.ssh]);
+  const link = links.get(key) ?? new Link(endpoint);
+  links.set(key, link);
   link.users++;
   let closed = false;
   return {
@@ -38,11 +39,15 @@ export function sshConnection(endpoint: Endpoint) {
       const login = link.login(warn);
       await (signal ? orAborted(login, signal) : login);
     },
+    forwards: () => link.usable?.forwards === true,
+    lost: () => link.lost,
+    settled: async () => link.settled(),
+    freeBytesAt: async (path: string) => (await link.login()).freeBytesAt(path),
     close(): void {
       if (closed) return;
       closed = true;
       if (--link.users > 0) return;
-      links.delete(endpoint.address);
+      links.delete(key);
       link.close();
     },
   };
@@ -56,6 +61,7 @@ class Link {
   readonly calls = new LinkAgent(this, SESSIONS_FOR_CALLS);
   readonly #endpoint: Endpoint;
   #newest: SshLogin | undefined;
+  #lostBefore: string | undefined;
   #opening: Promise<SshLogin> | undefined;
   #closed = false;
 
@@ -66,6 +72,15 @@ class Link {
   /** The login that connections can be made by at once, if there is one. */
   get usable(): SshLogin | undefined {
     return this.#opening || this.#newest?.broken ? undefined : this.#newest;
+  }
+
+  /** What ssh said when it lost the other host, which this process has not reached again. */
+  get lost(): string | undefined {
+    return this.#newest?.lost ?? this.#lostBefore;
+  }
+
+  async settled(): Promise<void> {
+    if (this.lost === undefined) await this.#newest?.settled();
   }
 
   /** Makes a new one where there is none, or it broke. Throws engine-unavailable. */
@@ -84,10 +99,12 @@ class Link {
   }
 
   async #logIn(warn: OpenOptions['warn']): Promise<SshLogin> {
+    this.#lostBefore = this.lost;
     const login = new SshLogin(this.#endpoint);
     this.#newest = login;
     try {
       await login.open(warn);
+      this.#lostBefore = undefined;
     } catch (error) {
       login.end();
       throw error;

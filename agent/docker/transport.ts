@@ -17,6 +17,14 @@ export interface Transport {
   readonly callAgent?: Agent;
   /** Waits until requests can be made, be it for a password. Throws engine-unavailable, or the reason of the signal. */
   open(options: OpenOptions): Promise<void>;
+  /** By ssh: whether connections share one process, so that there may be any number of them. */
+  readonly forwards?: () => boolean;
+  /** By ssh: what it said when it lost the other host; undefined where it has not. */
+  readonly lost?: () => string | undefined;
+  /** By ssh: resolves once `lost` says whether that is why a connection has just broken. */
+  readonly settled?: () => Promise<void>;
+  /** By ssh: bytes that are free on the disk of a path there; undefined where that does not show. */
+  readonly freeBytesAt?: (path: string) => Promise<number | undefined>;
   /** Ends all connections. May be called twice. */
   close(): void;
 }

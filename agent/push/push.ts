@@ -116,9 +116,9 @@ async function pushOnce(
     signal.throwIfAborted();
     if (silence.signal.aborted)
       return { why: `timed out: nothing new from the engine for ${silenceMs / 1000} s`, passes: true };
-    const { code, message } = error instanceof ImgmvError ? error : engine.lost('push', error);
+    const { code, message } = await engine.lostBy('push', error);
     if (code === 'internal') throw toImgmvError(error);
-    return { why: message, passes: code === 'engine-unavailable' };
+    return { why: message, passes: code === 'engine-unavailable' || code === 'peer-lost' };
   } finally {
     clearTimeout(silent);
   }

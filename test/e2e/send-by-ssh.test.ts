@@ -105,8 +105,8 @@ describeOn('sending by ssh', [await engineSupport('20')], () => {
     await using imgmv = runImgmv(args, { env });
     await expectEnd(
       imgmv,
-      14,
-      /no docker engine answers at ssh:\/\/root@localhost \(--to\): .*Permission denied/,
+      12,
+      /cannot log in at ssh:\/\/root@localhost \(--to\): it does not let this user log in: .*Permission denied/,
     );
   });
 });

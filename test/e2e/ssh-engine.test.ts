@@ -16,6 +16,7 @@ import { expectEnd } from './scene.ts';
 const IMAGES = 6;
 const LAYERS = 5;
 const STOPPED_WITHIN_MS = 2_000;
+const FREE_SPACE = 'exec df ';
 const NO_FORWARDING = { AllowStreamLocalForwarding: 'no' };
 
 describeOn(
@@ -57,7 +58,8 @@ describeOn(
 
     async function expectUsed(used: SshHost, processes: number): Promise<void> {
       expect(await used.logins()).toBe(1);
-      const starts = await used.starts();
+      // What is asked about free space comes and goes.
+      const starts = (await used.starts()).filter((start) => !start.includes(FREE_SPACE));
       expect(starts, starts.join('\n')).toHaveLength(processes);
       expect(await readdir(temporary(used))).toEqual([]);
     }
@@ -197,11 +199,7 @@ describeOn(
       ])('tells %s once, in the words of ssh', async (_what, client, words) => {
         const used = await host({ client });
         await using imgmv = runImgmv(['ls', '--docker-host', at('')], { env: used.env });
-        await expectEnd(
-          imgmv,
-          14,
-          /^imgmv: no docker engine answers at ssh:\/\/root@localhost \(--docker-host\): /,
-        );
+        await expectEnd(imgmv, 14, /^imgmv: cannot log in at ssh:\/\/root@localhost \(--docker-host\): /);
         expect(imgmv.stderr.split(words), imgmv.stderr).toHaveLength(2);
         expect(await used.starts()).toHaveLength(1);
         expect(await readdir(temporary(used))).toEqual([]);
@@ -275,7 +273,8 @@ describeOn(
         await expectEnd(held.imgmv, 130, /stopped by SIGINT/);
         expect(performance.now() - begun).toBeLessThan(STOPPED_WITHIN_MS);
         await expect.poll(() => held.children.filter(({ pid }) => isAlive(pid))).toEqual([]);
-        await expectUsed(used, (await used.starts()).length);
+        expect(await used.logins()).toBe(1);
+        expect(await readdir(temporary(used))).toEqual([]);
       });
 
       it.each(['save', 'load'] as const)(

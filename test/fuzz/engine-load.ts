@@ -65,7 +65,7 @@ function fakeEngine(bytes: Buffer, cutAt: readonly number[], status: number): En
     endpoint: { address: 'unix:///var/run/docker.sock' },
     info: { store: 'classic', kind: 'docker', version: '28.0.0' },
     transport: { request: () => new FakeRequest(respond), options: {}, protocol: 'http' },
-    lost: (what: string, cause: unknown) =>
+    lostBy: async (what: string, cause: unknown) =>
       cause instanceof ImgmvError ? cause : new ImgmvError('engine-unavailable', `lost (${what})`, { cause }),
   } as unknown as Engine;
 }
