@@ -240,6 +240,7 @@ export class EngineSink implements Sink {
       helpers: this.#helpers,
       below,
       knownLayers: this.#knownLayers,
+      helpersThere: () => this.#helpersThere,
       ready: () => bringersSettled(coming),
       signal,
       setNames: (from) => setNames(this.#engine, from, image.names, this.#options),

@@ -9,7 +9,7 @@ import { BlobGivenUp } from '../../proto/entry.ts';
 import { ImgmvError, toImgmvError } from '../../proto/errors.ts';
 import { Hasher } from '../../proto/hasher.ts';
 import type { Stopwatch } from '../../proto/stopwatch.ts';
-import { type Blob, bytesToCome, type Digest, type Image } from '../model/image.ts';
+import { type Blob, bytesToCome, type Digest, diffIdOf, type Image } from '../model/image.ts';
 import type { Answer, Incomplete, SetName } from '../model/sink.ts';
 import { blobPath } from '../oci/blob-path.ts';
 import { ImageParts, type SentDocuments, sameDigests } from '../oci/image-parts.ts';
@@ -36,6 +36,8 @@ export interface EngineWriterOptions {
   readonly below: number;
   /** Layers that were here when images were planned, and those that have come; grows with what comes. */
   readonly knownLayers: Set<Digest>;
+  /** Whether runs that broke off may have left layers. */
+  readonly helpersThere: () => boolean;
   /** Resolves when the images that bring layers of this one are there, or will not be. */
   readonly ready: () => Promise<void>;
   readonly signal: AbortSignal;
@@ -295,10 +297,21 @@ export class EngineWriter {
     if (incompleteOne) throw integrity(`the engine lacks a part of manifest ${incompleteOne.ID}`);
   }
 
+  /** Position of the lowest layer that nobody has looked at; -1 where there is none. */
+  #firstToCheck(): number {
+    const { diffIds, layers } = this.#image;
+    // A load that was given up, and that the engine finished, leaves what was not looked at.
+    if (layers === undefined || this.#options.helpersThere()) return 0;
+    const { held } = this.#parts;
+    const came = new Set(layers.flatMap((layer) => (held.has(layer.digest) ? [] : diffIdOf(layer))));
+    return diffIds.findIndex((diffId) => came.has(diffId));
+  }
+
   async #checkLoaded(id: Digest): Promise<void> {
+    const from = this.#firstToCheck();
+    if (from < 0) return;
     try {
-      // Those that were here, too: a load that was given up may have left one behind.
-      await this.#options.store.checkLoaded(id, this.#image.diffIds, 0);
+      await this.#options.store.checkLoaded(id, this.#image.diffIds, from);
     } catch (error) {
       const failure = toImgmvError(error);
       // What has no name would stay, and what has one would until the image is given up.

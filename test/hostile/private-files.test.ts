@@ -131,18 +131,23 @@ describeOn(
       expect(receiver.stderr).not.toMatch(/Listening/);
     });
 
-    it('one in a layer that the engine has from elsewhere is not loaded below another', async () => {
+    it('one in a layer that a run left is not loaded below another', async () => {
       const name = `${front.address}/loot/below:1`;
       const odd = folder();
       const archive = join(thief.built.directory, 'below.tar');
       await writeFile(archive, classicTar(await imageOf('below:1', [odd])));
       await thief.engine.docker(['load', '--input', archive]);
+      const since = Math.floor(Date.now() / 1000);
+      const left = `imgmv-incoming:${'a'.repeat(12)}-${'b'.repeat(8)}-${since}-1.1-0`;
+      await thief.engine.docker(['tag', 'below:1', left]);
+      await thief.engine.docker(['rmi', 'below:1']);
       const theft = await thief.steal([await imageOf(name, [odd, rawTar(file('above'))])], {
         registries: [front.address],
       });
       expect(theft.items).toMatchObject([{ action: 'send', missing: [expect.any(String)] }]);
       expect(theft.exit).toBe(13);
       expect(await thief.engine.docker(['image', 'ls', '--quiet', name])).toBe('');
+      await thief.engine.docker(['rmi', left]);
     });
 
     it('the layer’s own behind a link of the layer is pushed', async () => {

@@ -50,6 +50,7 @@ const WRITERS = {
       helpers: { nextName: () => 'imgmv-incoming:x' } as unknown as Helpers,
       below: 0,
       knownLayers: new Set(),
+      helpersThere: () => false,
       layerwiseMinBytes: Number.MAX_SAFE_INTEGER,
       ready: async () => {},
       signal,

@@ -339,10 +339,10 @@ export const PRIVATE_IMAGES: readonly Mutation[] = [
     says: [FILES, MADE_ANEW, SEEN],
   },
   {
-    name: 'layers that were here are not looked at',
+    name: 'layers that runs left are not looked at',
     file: 'agent/docker/engine-writer.ts',
-    find: 'checkLoaded(id, this.#image.diffIds, 0)',
-    replace: 'checkLoaded(id, this.#image.diffIds, this.#parts.held.size)',
+    find: 'if (layers === undefined || this.#options.helpersThere()) return 0;',
+    replace: 'if (layers === undefined) return 0;',
     tests: files('not loaded below another'),
     says: [SEEN],
   },
