@@ -123,7 +123,10 @@ export class SshLogin {
 
   /** What ssh said when it lost the other host; undefined where it has not. */
   get lost(): string | undefined {
-    const failed = [this.#login, this.#session].find((one) => one && hasFailed(one.child));
+    const login = this.#login;
+    // A session is killed with the connection that it was for.
+    const session = this.#session?.child.exitCode === SSH_FAILED ? this.#session : undefined;
+    const failed = hasFailed(login.child) ? login : session;
     return failed && (failed.words() || 'ssh has ended');
   }
 

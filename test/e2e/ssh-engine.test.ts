@@ -136,7 +136,8 @@ describeOn(
     });
 
     it('is not disturbed by what a shell there says first', async () => {
-      const ForceCommand = `echo Welcome; printf imgmv-; eval "$SSH_ORIGINAL_COMMAND"`;
+      const lie = 'imgmv-0123456789abcdef missing unix:///nowhere imgmv-0123456789abcdef';
+      const ForceCommand = `echo Welcome; echo ${lie}; printf imgmv-; eval "$SSH_ORIGINAL_COMMAND"`;
       const noisy = await host({ daemon: { ForceCommand } });
       await using imgmv = list(at(engine.socketPath), noisy.env);
       await expectEnd(imgmv, 0, /"names":\["web:1"\]/);

@@ -136,7 +136,7 @@ describeOn(
         await there.cut(true);
         expect(await imgmv.exit, imgmv.stdout).toEqual({ code: 11, signal: null });
         expect(imgmv.stdout).toMatch(
-          /"code":"peer-lost","message":"(lost the ssh connection to localhost |cannot log in)/,
+          /"code":"(peer-lost|no-answer)","message":"(lost the ssh connection to localhost |cannot log in at )/,
         );
         await nothingLeft(there);
       });
@@ -177,7 +177,7 @@ describeOn(
     });
 
     it.each([
-      ['a quote and a command', "/tmp/x'$(touch MARK)'"],
+      ['a quote and a command', '/tmp/x%27$(touch MARK)%27'],
       ['a command in backticks', '/tmp/`touch MARK`'],
       ['a line end', '/tmp/x%0Atouch%20MARK'],
       ['a semicolon', '/tmp/x;touch MARK'],
@@ -189,12 +189,15 @@ describeOn(
       await expect(access(mark)).rejects.toThrow(/ENOENT/);
     });
 
-    it.each(["a'b", '$(touch MARK)', '-oProxyCommand=id'])('the user %j is only a user', async (user) => {
-      const there = await host();
-      const mark = join(scratch.path, 'made');
-      await using imgmv = send(there, at(encodeURIComponent(user.replace('MARK', mark))), 'web:1');
-      await expectEnd(imgmv, 2, /cannot log in .*ssh takes no such name/);
-      await expect(access(mark)).rejects.toThrow(/ENOENT/);
-    });
+    it.each(['a%27b', '%24(touch%20MARK)', '-oProxyCommand%3Did'])(
+      'the user %j is only a user',
+      async (user) => {
+        const there = await host();
+        const mark = join(scratch.path, 'made');
+        await using imgmv = send(there, at(user.replace('MARK', encodeURIComponent(mark))), 'web:1');
+        await expectEnd(imgmv, 2, /cannot log in .*ssh takes no such name/);
+        await expect(access(mark)).rejects.toThrow(/ENOENT/);
+      },
+    );
   },
 );

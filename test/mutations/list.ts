@@ -6,6 +6,7 @@ import { PRIVATE_IMAGES } from './list/private-images.ts';
 import { RECEIVER } from './list/receiver.ts';
 import { SECRETS } from './list/secrets.ts';
 import { SENDER } from './list/sender.ts';
+import { SSH } from './list/ssh.ts';
 import { TARGETS } from './list/targets.ts';
 import { TEXT } from './list/text.ts';
 import { WIRE } from './list/wire.ts';
@@ -18,6 +19,7 @@ export const MUTATIONS: readonly Mutation[] = [
   ...TARGETS,
   ...PRIVATE_IMAGES,
   ...RECEIVER,
+  ...SSH,
   ...ARCHIVES,
   ...LAYERS,
   ...SECRETS,
