@@ -67,7 +67,7 @@ describeOn(
       ['in a layer that is compressed', (name) => packedImageOf(name, [{ tar: folder() }])],
       [
         'in a layer that is not offered as what it is',
-        (name) => packedImageOf(name, [{ tar: folder(), told: 'nothing' }]),
+        (name) => packedImageOf(name, [{ tar: folder(), untold: true }]),
       ],
       [
         'behind a link of the layer below, in place of a file',
@@ -141,9 +141,9 @@ describeOn(
       const left = `imgmv-incoming:${'a'.repeat(12)}-${'b'.repeat(8)}-${since}-1.1-0`;
       await thief.engine.docker(['tag', 'below:1', left]);
       await thief.engine.docker(['rmi', 'below:1']);
-      const theft = await thief.steal([await imageOf(name, [odd, rawTar(file('above'))])], {
-        registries: [front.address],
-      });
+      const { image, blobs } = await imageOf(name, [odd, rawTar(file('above'))]);
+      const above = { image, blobs: blobs.filter(({ digest }) => digest !== image.diffIds[0]) };
+      const theft = await thief.steal([above], { registries: [front.address] });
       expect(theft.items).toMatchObject([{ action: 'send', missing: [expect.any(String)] }]);
       expect(theft.exit).toBe(13);
       expect(await thief.engine.docker(['image', 'ls', '--quiet', name])).toBe('');

@@ -91,8 +91,8 @@ describeOn(
       const there = join(dirname(thief.engine.socketPath), 'data');
       const odd = rawTar(file('a/secret'), link('a', there), large('b'));
       const image = await packedImageOf('untold:1', [
-        { tar: odd, told: 'nothing' },
-        { tar: rawTar(large('c')), told: 'nothing' },
+        { tar: odd, named: 'blob' },
+        { tar: rawTar(large('c')), named: 'blob' },
       ]);
       expect(await thief.outcomesOf([image])).toMatchObject([{ code: 'integrity' }]);
       expect(await imagesHere()).toBe(victim);
