@@ -1,5 +1,5 @@
 /** `--to ssh://` as users of each kind: real ones of a real sshd, which only its own mount namespace knows. */
-import { access, chmod, chown, readdir } from 'node:fs/promises';
+import { access, chmod, chown, mkdir, readdir } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { type Engine, engineSupport, startEngine } from '../rig/engine.ts';
@@ -34,6 +34,9 @@ describeOn(
     beforeAll(async () => {
       scratch = await scratchDirectory();
       await chmod(scratch.path, 0o755);
+      await mkdir(join(scratch.path, 'marks'));
+      // Whoever is logged in could write there.
+      await chmod(join(scratch.path, 'marks'), 0o777);
       [source, target] = await Promise.all([
         startEngine({ flavour: '20' }),
         startEngine({ flavour: '20', tmpfsBytes: TARGET_BYTES }),
@@ -177,13 +180,14 @@ describeOn(
     });
 
     it.each([
-      ['a quote and a command', '/tmp/x%27$(touch MARK)%27'],
+      ['a quote and a command', '/tmp/x%27$(touch MARK)'],
+      ['a command', '/tmp/$(touch MARK)'],
       ['a command in backticks', '/tmp/`touch MARK`'],
       ['a line end', '/tmp/x%0Atouch%20MARK'],
       ['a semicolon', '/tmp/x;touch MARK'],
     ])('a path of a socket with %s is only a path', async (_what, path) => {
       const there = await host();
-      const mark = join(scratch.path, 'made');
+      const mark = join(scratch.path, 'marks', 'made');
       await using imgmv = send(there, at('sudoer', path.replace('MARK', mark)), 'web:1');
       await expectEnd(imgmv, 14, /there is no socket|no docker engine/);
       await expect(access(mark)).rejects.toThrow(/ENOENT/);
@@ -193,7 +197,7 @@ describeOn(
       'the user %j is only a user',
       async (user) => {
         const there = await host();
-        const mark = join(scratch.path, 'made');
+        const mark = join(scratch.path, 'marks', 'made');
         await using imgmv = send(there, at(user.replace('MARK', encodeURIComponent(mark))), 'web:1');
         await expectEnd(imgmv, 2, /cannot log in .*ssh takes no such name/);
         await expect(access(mark)).rejects.toThrow(/ENOENT/);
