@@ -1,4 +1,4 @@
-/** `ssh://[USER@]HOST[:PORT][/SOCKET]`, where an engine of another host is meant, and what ssh is told besides. */
+/** The engine of another host, given as `ssh://[USER@]HOST[:PORT][/SOCKET]`, and the options for ssh. */
 import { type Command, InvalidArgumentError } from 'commander';
 import type { EngineOptions } from '../agent/docker/engine.ts';
 import { ImgmvError } from '../proto/errors.ts';

@@ -86,7 +86,7 @@ export interface ErrorOptions {
   readonly host?: string;
   /** How long the other host wants to be left alone. */
   readonly waitMs?: number | undefined;
-  /** What the other host is told instead of the message, if that may show what is on this host. */
+  /** Goes to the other host in place of the message, if the message may show what is on this host. */
   readonly forPeer?: string | undefined;
   /** A disk is full: another try helps only if something else goes from it meanwhile. */
   readonly noRoom?: true | undefined;

@@ -2,7 +2,7 @@
 import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
-/** A young collection takes less than a millisecond, since little of what came in between is still alive. */
+/** A collection of young objects is cheap: few of them are still in use. */
 const COLLECT_AFTER_BYTES = 2 * 1024 * 1024;
 
 type Collect = (options: { readonly type: 'minor' | 'major' }) => void;
@@ -11,8 +11,8 @@ let collect: Collect | undefined;
 let bytes = 0;
 
 /**
- * Counts buffers that are of no use any more, of all channels. V8 does not count memory outside its heap until there are 64 MiB
- * of it, so it is told to look after every few.
+ * Counts a buffer that is no longer used, on any channel. V8 does not look at memory outside its heap until it has grown by
+ * 64 MiB, so it is told to collect every 2 MiB.
  */
 export function countGarbage({ length }: Uint8Array): void {
   bytes += length;

@@ -35,7 +35,7 @@ export interface Endpoint {
   readonly tls?: Tls;
   /** More arguments for ssh. */
   readonly ssh?: readonly string[];
-  /** It is the other host of a move: that it cannot be reached is told as of one. */
+  /** The engine of the other host of a move. Errors then say that this host cannot be reached, and not that the engine fails. */
   readonly isPeer?: true;
 }
 

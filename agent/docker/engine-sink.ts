@@ -270,7 +270,7 @@ export class EngineSink implements Sink {
     };
   }
 
-  /** Each layer that is committed alone has a connection of its own, which ssh may have to make a login for. */
+  /** A layer that is committed alone needs a connection of its own. If ssh forwards none, that may take another login. */
   get #layerwiseMinBytes(): number {
     const { layerwiseMinBytes = LAYERWISE_MIN_BYTES } = this.#options;
     return this.#engine.transport.forwards?.() === false ? Number.POSITIVE_INFINITY : layerwiseMinBytes;

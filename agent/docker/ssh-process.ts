@@ -20,7 +20,7 @@ export interface Ssh {
   words(): string;
 }
 
-/** `apart`: out of reach of what our terminal sends. */
+/** `apart`: signals of our terminal, such as Ctrl-C, do not reach it. */
 export function start(command: string, args: readonly string[], apart = false): Ssh {
   const child = spawn(command, args, { stdio: 'pipe', detached: apart });
   let said = '';
@@ -46,7 +46,7 @@ export function duplexOf(child: Child): Duplex {
   duplex.once('close', () => child.kill());
   // Not of a request: an agent that drops an idle one asks nobody, and what is no socket takes that for an error.
   duplex.on('error', () => {});
-  // node:http asks these of what it takes for a TCP socket.
+  // node:http calls these, because it takes the stream for a TCP socket.
   return Object.assign(duplex, {
     setKeepAlive: () => duplex,
     setNoDelay: () => duplex,

@@ -293,8 +293,9 @@ export class ImageParts {
   }
 
   /**
-   * The layers as podman wants them, all of one diffID as the same blob: podman would read the second from its disk. Throws integrity where one of them is not what the config says: podman would show
-   * the image as that of the config all the same.
+   * The layers as podman wants them. Layers with the same diffID are the same blob, because podman would read the second one
+   * from its disk. Throws integrity where one of them is not what the config says: podman would show the image as that of the
+   * config all the same.
    */
   podmanLayers({ layers, diffIds }: ClassicView): readonly PlacedLayer[] {
     const { held } = this;
